@@ -1,0 +1,92 @@
+"""The backbone: a pretrained network whose last linear layer was taken out, and how it goes back for export."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from hubtl.batch import Features, Inputs
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """How the model wants its images."""
+
+    size: int = 224  # pixels, square
+    channels: int = 3
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    interpolation: str = "bicubic"  # bilinear, bicubic, nearest, lanczos
+    crop_pct: float = 1.0  # evaluation: resize to size / crop_pct, then centre crop
+    crop_mode: Literal["center", "squash"] = "center"  # squash ignores the aspect ratio
+
+    def as_dict(self) -> dict[str, Any]:
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class BackboneRequest:
+    """What a loader is asked for."""
+
+    classes: Sequence[str]  # label names, in the order of the logits
+    pretrained: bool = True
+    image_size: int | None = None  # None: the model's own
+
+
+@dataclass(frozen=True)
+class BackboneInfo:
+    """What is known about a backbone."""
+
+    name: str  # as the user gave it
+    library: Literal["timm", "transformers", "torchvision", "hubtl"]
+    architecture: str
+    width: int  # of Features.pooled
+    input: ImageInput
+    pretrained: bool
+    base_model: str | None = None  # Hub id
+    revision: str | None = None
+    weights: str | None = None  # tag
+    license: str | None = None
+    modalities: tuple[str, ...] = ("image",)
+    notes: tuple[str, ...] = field(default=())
+
+
+class Backbone(nn.Module):
+    """A network that maps inputs to features.
+
+    Attributes:
+        info: what is known about it.
+        blocks: names of its parts from input to output, for freezing the first n: pairs (name, module or parameters).
+        lora_targets: names of the linear layers that LoRA adapts by default.
+    """
+
+    info: BackboneInfo
+    native: ClassVar[bool] = True  # False: the export loads with hubtl only
+
+    @abstractmethod
+    def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features: ...
+
+    @abstractmethod
+    def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
+        """The parameters, grouped into named blocks from the input to the output."""
+
+    @abstractmethod
+    def lora_targets(self) -> list[str]:
+        """Qualified names (within this module) of the linear layers that LoRA adapts by default."""
+
+    @abstractmethod
+    def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
+        """Write the model with its classifier in its library's own format (float32 safetensors).
+
+        ``meta`` is kept in the configuration under ``hubtl``. The live module is left as it was.
+        """
+
+    @abstractmethod
+    def snippet(self, where: str) -> str:
+        """Python code that loads the saved model without hubtl (with it, where ``native`` is False) and predicts.
+
+        ``where`` is a Hub id or a folder. The code sets ``logits`` for a PIL image in ``image``.
+        """

@@ -1,0 +1,74 @@
+"""What flows through a run: a stream's mini-batch, and what a backbone makes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+Inputs = Mapping[str, Tensor]  # modality -> tensor; "image": [b, c, h, w]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One stream's mini-batch of ``b`` rows."""
+
+    inputs: Inputs
+    labels: Tensor | None = None  # [b], None where the stream is sealed
+    index: Tensor | None = None  # [b], positions in the dataset
+    present: Mapping[str, Tensor] = field(default_factory=dict)  # modality -> [b] bool; a missing key: all present
+    views: Mapping[str, Inputs] = field(default_factory=dict)  # "weak", "strong"
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def view(self, name: str) -> "Batch":
+        """The same rows under another augmentation. Raises KeyError with the views that there are."""
+        if name not in self.views:
+            raise KeyError(f"this stream has no view {name!r}; it has: {', '.join(self.views) or 'none'}")
+        return replace(self, inputs=self.views[name])
+
+    def sealed(self) -> "Batch":
+        """The same rows without their labels."""
+        return replace(self, labels=None)
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same rows on a device."""
+
+        def move(tensors: Inputs) -> Inputs:
+            return {k: v.to(device, non_blocking=True) for k, v in tensors.items()}
+
+        return Batch(
+            inputs=move(self.inputs),
+            labels=None if self.labels is None else self.labels.to(device, non_blocking=True),
+            index=None if self.index is None else self.index.to(device, non_blocking=True),
+            present=move(self.present),
+            views={name: move(view) for name, view in self.views.items()},
+        )
+
+
+def join(*batches: Batch) -> Batch:
+    """One batch of several, for one forward with shared batch statistics. Labels are dropped: they stay with each stream."""
+    first = batches[0]
+    inputs = {k: torch.cat([b.inputs[k] for b in batches]) for k in first.inputs}
+    present = {k: torch.cat([b.present[k] for b in batches]) for k in first.present}
+    return Batch(inputs=inputs, present=present)
+
+
+class Features(NamedTuple):
+    """What every backbone returns. A NamedTuple, because accelerate casts its tensors back to float32."""
+
+    pooled: Tensor  # [b, d]: what the model's last linear layer sees
+    maps: tuple[Tensor, ...] = ()  # [b, d, h, w], coarse to fine
+    tokens: Tensor | None = None  # [b, n, d]
+    parts: dict[str, Tensor] | None = None  # pooled features per modality
+
+    def rows(self, start: int, stop: int) -> "Features":
+        """The features of some rows of the batch."""
+        return Features(
+            self.pooled[start:stop],
+            tuple(m[start:stop] for m in self.maps),
+            None if self.tokens is None else self.tokens[start:stop],
+            None if self.parts is None else {k: v[start:stop] for k, v in self.parts.items()},
+        )

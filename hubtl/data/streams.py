@@ -1,0 +1,79 @@
+"""Endless, shuffled, sharded and resumable mini-batches of several domains at once.
+
+What the i-th mini-batch holds is a function of the seed and i alone. Hence a resumed run goes on where it stopped by
+starting at its step, any number of loader processes gives the same batches, and ``w`` processes of batch ``b`` see the rows
+that one process of batch ``w · b`` sees.
+"""
+
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from hubtl.batch import Batch
+from hubtl.data.images import ImageSet
+
+
+class Shuffle:
+    """Pass after pass over ``n`` rows, each pass in an order of its own, laid end to end."""
+
+    def __init__(self, n: int, seed: int, stream: str) -> None:
+        self.n = n
+        self._key = [seed, zlib.crc32(stream.encode())]
+        self._pass = -1
+        self._order = np.empty(0, dtype=np.int64)
+
+    def rows(self, start: int, stop: int) -> list[int]:
+        """The rows at positions ``start`` to ``stop`` of the endless sequence."""
+        found: list[int] = []
+        while start < stop:
+            number, offset = divmod(start, self.n)
+            take = min(stop - start, self.n - offset)
+            found += self._in_pass(number)[offset : offset + take].tolist()
+            start += take
+        return found
+
+    def _in_pass(self, number: int) -> np.ndarray:
+        if number != self._pass:
+            self._order = np.random.default_rng([*self._key, number]).permutation(self.n)
+            self._pass = number
+        return self._order
+
+
+class StepBatches(Dataset[dict[str, Batch]]):
+    """Item ``i`` holds this process's mini-batch of every stream at micro-step ``i``."""
+
+    def __init__(
+        self, streams: Mapping[str, ImageSet], *, batch_size: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.streams = dict(streams)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank, self.world = rank, world
+        self._orders = {name: Shuffle(len(images), seed, name) for name, images in self.streams.items()}
+
+    def __getitem__(self, i: int) -> dict[str, Batch]:
+        start = (i * self.world + self.rank) * self.batch_size
+        batch = {}
+        for name, images in self.streams.items():
+            rows = self._orders[name].rows(start, start + self.batch_size)
+            batch[name] = images.fetch(rows, seed=hash((self.seed, zlib.crc32(name.encode()), i)) & 0x7FFFFFFF)
+        return batch
+
+
+def load(batches: StepBatches, start: int, stop: int, *, num_workers: int | None) -> Iterator[dict[str, Batch]]:
+    """Micro-steps ``start`` to ``stop``, in order, read by loader processes where decoding is worth one."""
+    if num_workers is None:
+        cached = all(images.cached and not images.augment for images in batches.streams.values())
+        num_workers = 0 if cached else 1
+    if num_workers == 0:
+        return (batches[i] for i in range(start, stop))
+    options: dict[str, Any] = {"num_workers": num_workers, "prefetch_factor": 4}
+    return iter(DataLoader(batches, batch_size=None, sampler=range(start, stop), **options))
+
+
+def steps_per_epoch(streams: Mapping[str, ImageSet], rows_per_update: int) -> int:
+    """Updates in one pass over the largest stream."""
+    return max(1, -(-max(len(images) for images in streams.values()) // rows_per_update))

@@ -1,0 +1,93 @@
+"""One update: step generators of several micro-batches advance together, one optimiser step for each yield.
+
+Equal to one big batch for losses that are means over rows. What a step does after its last yield runs once per update.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+from torch import nn
+
+from hubtl.errors import HubtlError
+from hubtl.strategy import Loss, Phase
+
+Backward = Callable[[torch.Tensor], None]
+Update = Callable[[], None]
+
+
+class Lockstep:
+    """Runs the updates of one phase."""
+
+    def __init__(self, phase: Phase, groups: Mapping[str, list[nn.Parameter]], backward: Backward, update: Update) -> None:
+        self.phase, self.groups, self.backward, self.update = phase, groups, backward, update
+        self.name = getattr(phase.step, "__qualname__", repr(phase.step))
+        self._yields: int | None = None
+
+    def run(self, generators: Sequence[Iterator[Loss]]) -> dict[str, torch.Tensor]:
+        """Drive the generators to their ends, and return what they logged, averaged over micro-batches.
+
+        Raises HubtlError for a step that does not yield, yields inside ``no_grad``, names a group that the phase does not
+        have, or whose number of yields varies.
+        """
+        for generator in generators:
+            if not isinstance(generator, Iterator):
+                raise self._refuse(f"returned {type(generator).__name__}: a step must yield its losses", "yield Loss(…)")
+        meters: dict[str, torch.Tensor] = {}
+        count = 0
+        while True:
+            losses = []
+            for position, generator in enumerate(generators):
+                loss = self._advance(generator, len(generators))
+                if loss is None and position == 0:
+                    for other in generators[1:]:
+                        other.close()  # type: ignore[attr-defined]
+                    self._settle(count)
+                    return meters
+                if loss is None:
+                    raise self._refuse("yields fewer losses for one micro-batch than for another")
+                losses.append(loss)
+            if any(loss.by != losses[0].by for loss in losses):
+                raise self._refuse("lets other groups learn for one micro-batch than for another")
+            self._drop_gradients(losses[0].by)
+            self.update()
+            count += 1
+            for loss in losses:
+                for name, value in {"loss": loss.total, **loss.logs}.items():
+                    value = value.detach().float() / len(losses)
+                    meters[name] = meters[name] + value if name in meters else value
+
+    def _advance(self, generator: Iterator[Loss], n: int) -> Loss | None:
+        try:
+            loss = next(generator)
+        except StopIteration:
+            return None
+        if not torch.is_grad_enabled():
+            generator.close()  # type: ignore[attr-defined]
+            raise self._refuse("yields inside torch.no_grad(), which would switch gradients off everywhere", "yield outside it")
+        if not isinstance(loss, Loss):
+            raise self._refuse(f"yields {type(loss).__name__}", "yield Loss(total, logs={…})")
+        if loss.total.requires_grad:
+            self.backward(loss.total / n)
+        else:
+            raise self._refuse("yields a loss that nothing learns from", "check phases() and the tuner")
+        return loss
+
+    def _drop_gradients(self, by: tuple[str, ...] | None) -> None:
+        if by is None:
+            return
+        if missing := set(by) - set(self.groups):
+            raise self._refuse(f"names groups {sorted(missing)} that learn nothing here", f"one of {sorted(self.groups)}")
+        for name, parameters in self.groups.items():
+            if name not in by:
+                for p in parameters:
+                    p.grad = None
+
+    def _settle(self, count: int) -> None:
+        if count == 0:
+            raise self._refuse("yielded no loss", "yield Loss(…)")
+        if self._yields is not None and count != self._yields:
+            raise self._refuse(f"yielded {count} losses, and {self._yields} before: the number must not depend on the data")
+        self._yields = count
+
+    def _refuse(self, what: str, hint: str | None = None) -> HubtlError:
+        return HubtlError(f"{self.name} {what}", hint=hint or "see docs/plugins.md")

@@ -1,0 +1,249 @@
+"""The loop that trains every method: phases, steps, devices, precision, accumulation, checkpoints. It knows no method."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from hubtl.data.images import ImageSet
+from hubtl.data.streams import StepBatches, load, steps_per_epoch
+from hubtl.engine import checkpoint
+from hubtl.engine.lockstep import Lockstep
+from hubtl.engine.modes import average_buffers, freeze_all_but, learning_groups, set_modes
+from hubtl.engine.optimise import lr_factor, make_optimizer, set_lr
+from hubtl.engine.progress import Bar, show
+from hubtl.engine.stop import Interrupted, StopRequest
+from hubtl.engine.sweep import outputs
+from hubtl.engine.wrap import Wrapping
+from hubtl.errors import HubtlError
+from hubtl.recipe import OptimSection, RunSection
+from hubtl.strategy import Phase, Progress, Strategy
+
+Judge = Callable[[Strategy, int], dict[str, float]]
+Log = Callable[[Mapping[str, float], int], None]
+CURVE_POINTS = 100  # of a phase, in the record
+
+
+@dataclass
+class Trace:
+    """What a training left behind."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    curves: list[dict[str, float]] = field(default_factory=list)
+    resumed: int = 0
+
+
+@dataclass
+class Engine:
+    """Trains strategies in place.
+
+    ``optim`` and ``run`` have nothing left undecided. ``folder`` takes the checkpoints; None writes none. ``judge`` is called
+    with the bare strategy and the update every ``run.evaluate_every`` updates and after the last one, and returns scores for
+    the curves. ``log`` gets what was measured, for trackers.
+    """
+
+    accelerator: Accelerator
+    optim: OptimSection
+    run: RunSection
+    folder: Path | None = None
+    title: str = "train"
+    shown: bool = False
+    judge: Judge | None = None
+    log: Log | None = None
+    num_workers: int | None = None
+
+    def train(self, strategy: Strategy, streams: Mapping[str, ImageSet], *, resume: bool = False) -> Trace:
+        """Run all phases of a strategy.
+
+        With ``resume``, goes on from the last checkpoint in ``folder``, if there is one. Raises Interrupted after a checkpoint
+        when SIGINT or SIGTERM arrives, and HubtlError when a loss is not finite.
+        """
+        tunable = {p for p in strategy.parameters() if p.requires_grad}
+        trace, at_phase, at_step, optimizer = Trace(), 0, 0, None
+        state = checkpoint.load(self.folder, self.accelerator) if resume and self.folder else None
+        if state is not None:
+            strategy.load_state_dict(state["strategy"])
+            trace = Trace(state["steps"], state["seconds"], state["curves"], state["resumed"] + 1)
+            at_phase, at_step, optimizer = state["phase"], state["step"], state["optimizer"]
+        strategy.to(self.accelerator.device)
+        began = time.monotonic() - trace.seconds
+        stop = StopRequest()
+        with stop.listening():
+            for number, phase in enumerate(strategy.phases()):
+                if number < at_phase:
+                    continue
+                first = at_step if number == at_phase else 0
+                running = _PhaseRun(self, strategy, phase, number, streams, tunable, trace, began, stop)
+                running.run(first, optimizer if number == at_phase else None)
+        for p in strategy.parameters():
+            p.requires_grad_(p in tunable)
+        trace.seconds = time.monotonic() - began
+        strategy.eval()
+        return trace
+
+
+class _PhaseRun:
+    """One phase on its way."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        strategy: Strategy,
+        phase: Phase,
+        number: int,
+        streams: Mapping[str, ImageSet],
+        tunable: set[nn.Parameter],
+        trace: Trace,
+        began: float,
+        stop: StopRequest,
+    ) -> None:
+        self.engine, self.strategy, self.phase, self.number = engine, strategy, phase, number
+        self.trace, self.began, self.stop = trace, began, stop
+        self.accelerator = accelerator = engine.accelerator
+        self.streams = {name: open_stream(streams, name, phase) for name in phase.sees}
+        self.total = phase_steps(phase, engine.run)
+        self.micro = engine.run.gradient_accumulation_steps
+        rows = engine.run.batch_size * self.micro * accelerator.num_processes
+        self.epoch_steps = steps_per_epoch(self.streams, rows)
+        groups = learning_groups(phase.learns, tunable)
+        self.learning = {p for ps in groups.values() for p in ps}
+        freeze_all_but(strategy, self.learning)
+        self.optimizer = make_optimizer(groups, engine.optim)
+        self.prepared = accelerator.prepare_optimizer(self.optimizer)
+        self.lockstep = Lockstep(phase, groups, accelerator.backward, self.update)
+        self.wrapping = Wrapping(strategy, self.learning, accelerator)
+        self.sums: dict[str, torch.Tensor] = {}
+        self.counted = 0
+
+    def run(self, first: int, optimizer_state: dict[str, Any] | None) -> None:
+        engine, accelerator, total = self.engine, self.accelerator, self.total
+        if optimizer_state is not None:
+            self.optimizer.load_state_dict(optimizer_state)
+        batches = StepBatches(
+            self.streams,
+            batch_size=engine.run.batch_size,
+            seed=engine.run.seed + 1_000_003 * self.number,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+        )
+        loader = load(batches, first * self.micro, total * self.micro, num_workers=engine.num_workers)
+        read_every = 1 if accelerator.device.type == "cpu" else 20  # reading a loss makes an accelerator wait
+        self.learn()
+        try:
+            with Bar(engine.title, total, start=first, shown=engine.shown) as bar:
+                for step in range(first, total):
+                    at = Progress(self.number, step // self.epoch_steps, step, step / total)
+                    if self.phase.refresh is not None and step % self.epoch_steps == 0:
+                        self.rest()
+                        self.phase.refresh(self.sweep, at)
+                        self.learn()
+                    set_lr(self.optimizer, lr_factor(step, total, engine.optim))
+                    micro = [{k: b.to(accelerator.device) for k, b in next(loader).items()} for _ in range(self.micro)]
+                    self.count(self.lockstep.run([self.phase.step(**streams, at=at) for streams in micro]))
+                    self.trace.steps += 1
+                    done = step + 1
+                    means = self.means() if done % read_every == 0 or done == total else None
+                    bar.advance(done, means)
+                    if done % max(1, total // CURVE_POINTS) == 0 or done == total:
+                        self.note(means or self.means())
+                        self.sums, self.counted = {}, 0
+                    self.pause(done)
+        finally:
+            self.wrapping.off()
+            accelerator.free_memory()
+
+    def update(self) -> None:
+        if self.engine.optim.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(list(self.learning), self.engine.optim.clip_norm)
+        self.prepared.step()
+        self.prepared.zero_grad(set_to_none=True)
+
+    def learn(self) -> None:
+        self.wrapping.on()
+        set_modes(self.strategy, self.learning)
+
+    def rest(self) -> None:
+        self.wrapping.off()
+        average_buffers(self.strategy, self.accelerator)
+
+    def pause(self, done: int) -> None:
+        """Judge, checkpoint or stop between two updates, where it is time to."""
+        engine, over = self.engine, done == self.total
+        judging = engine.judge is not None and (over or done % (engine.run.evaluate_every or self.total) == 0)
+        stopping = self.any_rank_stops() and not over
+        saving = engine.folder is not None and (over or stopping or done % engine.run.checkpoint_every == 0)
+        if not (judging or stopping or saving):
+            return
+        self.rest()
+        if judging and engine.judge is not None:
+            self.note(engine.judge(self.strategy, self.trace.steps))
+        if saving and engine.folder is not None:
+            place = {"phase": self.number + 1, "step": 0} if over else {"phase": self.number, "step": done}
+            self.save(engine.folder, {**place, "optimizer": None if over else self.optimizer.state_dict()})
+        if stopping:
+            raise Interrupted
+        if not over:
+            self.learn()
+
+    def save(self, folder: Path, place: dict[str, Any]) -> None:
+        state = {
+            **place,
+            "strategy": self.strategy.state_dict(),
+            "steps": self.trace.steps,
+            "seconds": time.monotonic() - self.began,
+            "curves": self.trace.curves,
+            "resumed": self.trace.resumed,
+        }
+        checkpoint.save(folder, state, self.accelerator)
+
+    def any_rank_stops(self) -> bool:
+        if self.accelerator.num_processes == 1:
+            return bool(self.stop)
+        flag = torch.tensor(float(bool(self.stop)), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, reduction="sum") > 0)
+
+    def sweep(self, stream: str) -> tuple[torch.Tensor, torch.Tensor]:
+        seen = outputs(self.strategy.deployed(), self.streams[stream], self.accelerator)
+        return seen.features, seen.logits
+
+    def count(self, said: Mapping[str, torch.Tensor]) -> None:
+        for name, value in said.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.counted += 1
+
+    def means(self) -> dict[str, float]:
+        """The logged scalars since the last point of the curve. Raises HubtlError if one is not finite."""
+        means = {name: float(value) / self.counted for name, value in self.sums.items()}
+        if not all(math.isfinite(value) for value in means.values()):
+            raise HubtlError(
+                f"a loss is not finite at update {self.trace.steps} of phase {self.phase.name!r}: {show(means)}",
+                hint="a lower --lr, --set optim.clip_norm=1, or --mixed-precision bf16 instead of fp16",
+            )
+        return means
+
+    def note(self, measured: Mapping[str, float]) -> None:
+        self.trace.curves.append({"step": float(self.trace.steps), **measured})
+        if self.engine.log is not None:
+            self.engine.log(measured, self.trace.steps)
+
+
+def phase_steps(phase: Phase, run: RunSection) -> int:
+    """Updates of a phase: its own number, or its share of the run's."""
+    assert run.steps is not None
+    return phase.steps if phase.steps is not None else max(1, round(run.steps * phase.share))
+
+
+def open_stream(streams: Mapping[str, ImageSet], name: str, phase: Phase) -> ImageSet:
+    if name not in streams:
+        raise HubtlError(
+            f"phase {phase.name!r} needs a {name} stream, and the run has only: {', '.join(streams)}",
+            hint=f"--{name}-dataset, or another --strategy",
+        )
+    return streams[name]

@@ -1,0 +1,61 @@
+"""Optimisers by name, one with named groups for all networks of a phase, and learning-rate schedules as functions of the step."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from hubtl._compat import ensure_torchvision
+from hubtl.errors import HubtlError, unknown
+from hubtl.recipe import OptimSection
+
+
+def make_optimizer(groups: Mapping[str, list[nn.Parameter]], optim: OptimSection) -> torch.optim.Optimizer:
+    """One optimiser of timm's factory with a parameter group for each name; ``backbone`` learns at its own rate.
+
+    Biases and norms decay like everything else, as in the reference recipes. Raises HubtlError for a name that the factory
+    does not have.
+    """
+    ensure_torchvision()
+    from timm.optim import create_optimizer_v2, list_optimizers
+
+    assert optim.lr is not None
+    assert optim.backbone_lr_scale is not None
+    if optim.name not in list_optimizers():
+        raise unknown("optimiser", optim.name, list_optimizers())
+    lrs = {name: optim.lr * (optim.backbone_lr_scale if name == "backbone" else 1.0) for name in groups}
+    parameters = [{"params": ps, "lr": lrs[name], "name": name} for name, ps in groups.items() if ps]
+    if not parameters:
+        raise HubtlError("nothing learns in this phase", hint="choose another --tuner")
+    try:
+        optimizer = create_optimizer_v2(
+            parameters, opt=optim.name, lr=optim.lr, weight_decay=optim.weight_decay, momentum=optim.momentum
+        )
+    except (ImportError, TypeError, ValueError, RuntimeError, AssertionError) as error:
+        raise HubtlError(f"optimiser {optim.name} does not start: {error}", hint="--optimizer sgd") from error
+    for group in optimizer.param_groups:
+        group["base_lr"] = group["lr"]
+    return optimizer
+
+
+def lr_factor(step: int, total: int, optim: OptimSection) -> float:
+    """What the learning rate is multiplied by at an update, 0 ≤ step < total."""
+    if step < optim.warmup_steps:
+        return (step + 1) / (optim.warmup_steps + 1)
+    done = step - optim.warmup_steps
+    match optim.schedule:
+        case "cosine":
+            return 0.5 * (1 + math.cos(math.pi * done / max(1, total - optim.warmup_steps)))
+        case "step":
+            return optim.step_factor ** (done // optim.step_every)
+        case "inverse-decay":
+            return (1 + optim.gamma * done) ** -optim.power
+        case _:
+            return 1.0
+
+
+def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Scale every group's own base rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor

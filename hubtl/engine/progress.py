@@ -1,0 +1,53 @@
+"""What a person sees of a run while it runs: a bar with losses and the time left, or now and then a line in a log."""
+
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+
+from hubtl.settings import logger
+
+
+class Bar:
+    """A progress bar on a terminal; elsewhere a line after each tenth of the way."""
+
+    def __init__(self, title: str, total: int, *, start: int = 0, shown: bool = True) -> None:
+        self.title, self.total, self.start = title, total, start
+        self._shown = shown
+        self._live = shown and sys.stderr.isatty()
+        self._next_line = 0.1 * (1 + int(10 * start / total)) if total else 1.0
+
+    def __enter__(self) -> "Bar":
+        if self._live:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[losses]}"),
+                console=Console(stderr=True),
+            )
+            self._progress.start()
+            self._task = self._progress.add_task(self.title, total=self.total, completed=self.start, losses="")
+        return self
+
+    def advance(self, step: int, losses: Mapping[str, float] | None) -> None:
+        """``step`` updates are done; ``losses`` where they were read from the device."""
+        if self._live:
+            text = {} if losses is None else {"losses": show(losses)}
+            self._progress.update(self._task, completed=step, **text)
+        elif self._shown and losses is not None and step / self.total >= self._next_line:
+            logger.info("%s  %d/%d  %s", self.title, step, self.total, show(losses))
+            self._next_line = 0.1 * (1 + int(10 * step / self.total))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._progress.stop()
+
+
+def show(losses: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in losses.items())

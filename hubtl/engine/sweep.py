@@ -1,0 +1,51 @@
+"""A pass over a stream with a model that does not learn: its outputs, in dataset order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from hubtl.data.images import ImageSet
+from hubtl.modules import Classifier
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """A model's outputs on a stream, in dataset order."""
+
+    features: torch.Tensor  # [n, d] pooled
+    logits: torch.Tensor  # [n, c]
+
+    @property
+    def predictions(self) -> np.ndarray:
+        return self.logits.argmax(dim=1).numpy()
+
+
+@torch.no_grad()
+def outputs(
+    model: Classifier, images: ImageSet, accelerator: Accelerator, *, batch_size: int = 64, rows: Sequence[int] | None = None
+) -> Outputs:
+    """Run a model over a stream (or some rows of it), the work shared by all ranks; every rank gets everything, on the CPU.
+
+    The model is left in the mode it was in.
+    """
+    rows = range(len(images)) if rows is None else rows
+    rank, world = accelerator.process_index, accelerator.num_processes
+    share = -(-len(rows) // world)
+    mine = [rows[min(i, len(rows) - 1)] for i in range(rank * share, (rank + 1) * share)]
+    was_training = {module: module.training for module in model.modules()}
+    model.to(accelerator.device).eval()
+    features, logits = [], []
+    for start in range(0, len(mine), batch_size):
+        batch = images.fetch(mine[start : start + batch_size]).to(accelerator.device)
+        with accelerator.autocast():
+            z = model.encoder(batch.inputs, batch.present or None)
+            y = model.head(z.pooled)
+        features.append(z.pooled.float())
+        logits.append(y.float())
+    for module, mode in was_training.items():
+        module.training = mode
+    gathered = [accelerator.gather(torch.cat(parts)) if world > 1 else torch.cat(parts) for parts in (features, logits)]
+    return Outputs(*(t[: len(rows)].cpu() for t in gathered))

@@ -1,0 +1,46 @@
+"""What hubtl says when it cannot go on: one message, one hint, never a traceback for a user's mistake."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class HubtlError(Exception):
+    """A mistake that its user can mend.
+
+    The message says what was met and where; the hint says what to do. The command line prints them as an
+    ``error:`` and a ``try:`` line and exits with code 2.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class RecipeError(HubtlError):
+    """Everything that is wrong with a recipe, all at once."""
+
+    def __init__(self, problems: Sequence[str], *, where: str = "the recipe", hint: str | None = None) -> None:
+        if len(problems) == 1:
+            text = f"{where}: {problems[0]}"
+        else:
+            listed = "; ".join(f"({i}) {problem}" for i, problem in enumerate(problems, 1))
+            text = f"{where} has {len(problems)} mistakes: {listed}"
+        super().__init__(text, hint=hint or "hubtl adapt --help lists the flags; docs/recipes.md lists every key")
+        self.problems = list(problems)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a misspelt one most likely meant, or None."""
+    close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, hint: str | None = None) -> HubtlError:
+    """The error for a name that is not among the known ones; its hint is the nearest name."""
+    names = sorted(known)
+    guess = nearest(name, names)
+    listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return HubtlError(
+        f"unknown {kind} {name!r}; known: {listed or 'none'}",
+        hint=hint or (f"{guess}" if guess else f"one of: {listed}"),
+    )

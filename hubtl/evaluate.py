@@ -1,0 +1,58 @@
+"""The figures that a model's outputs make against labels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from hubtl.record import ClassScore, Evaluation
+
+
+def evaluation(logits: torch.Tensor, labels: np.ndarray | None, classes: Sequence[str]) -> Evaluation:
+    """The figures of ``logits`` [n, c] against ``labels`` [n]; without labels only what was predicted is counted.
+
+    Rows labelled −1 belong to classes that the model does not know; they are left out of every figure.
+    """
+    if labels is not None:
+        known = labels >= 0
+        logits, labels = logits[torch.from_numpy(known)], labels[known]
+    predicted = logits.argmax(dim=1).numpy()
+    counts = np.bincount(predicted, minlength=len(classes)).tolist()
+    if labels is None or not len(labels):
+        return Evaluation(n=len(predicted), predicted_counts=counts)
+    every = np.arange(len(classes))
+    precision, recall, f1, n = precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
+    met = n > 0
+    return Evaluation(
+        n=len(labels),
+        accuracy=float((predicted == labels).mean()),
+        balanced_accuracy=float(recall[met].mean()),
+        macro_f1=float(f1[met].mean()),
+        ece=calibration_error(logits.softmax(dim=1).numpy(), labels),
+        per_class=[
+            ClassScore(
+                name=name,
+                n=int(n[c]),
+                recall=float(recall[c]) if n[c] else None,
+                precision=float(precision[c]) if counts[c] else None,
+                f1=float(f1[c]) if n[c] else None,
+            )
+            for c, name in enumerate(classes)
+        ],
+        confusion=confusion_matrix(labels, predicted, labels=every).tolist(),
+        predicted_counts=counts,
+    )
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error: mean gap between confidence and accuracy over bins of equal width, by their rows."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [
+        (place == b).mean() * abs(confidence[place == b].mean() - right[place == b].mean())
+        for b in range(bins)
+        if (place == b).any()
+    ]
+    return float(sum(gaps))

@@ -1,0 +1,81 @@
+"""The door by which strategies, backbones, tasks, tuners and validators come in: Python entry points.
+
+Built-ins are registered in hubtl's own ``pyproject.toml`` in the same groups as anyone else's. Listing imports nothing;
+a plugin is imported when it is asked for by name, and one that cannot be imported breaks only itself.
+"""
+
+import os
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from hubtl.errors import HubtlError, unknown
+
+KINDS = ("strategies", "backbones", "tasks", "tuners", "validators")
+SINGULAR = {"strategies": "strategy", **{kind: kind[:-1] for kind in KINDS[1:]}}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered name, not yet imported."""
+
+    kind: str
+    name: str
+    package: str
+    version: str
+    _point: EntryPoint = field(repr=False)
+
+    @property
+    def builtin(self) -> bool:
+        return self.package == "hubtl"
+
+    def load(self) -> Any:
+        """Import and return the object. Raises HubtlError naming the package that failed."""
+        try:
+            return self._point.load()
+        except Exception as error:  # noqa: BLE001: a stranger's module may raise anything
+            raise HubtlError(
+                f"{SINGULAR[self.kind]} {self.name!r} of {self.package} {self.version} does not load: "
+                f"{type(error).__name__}: {error}",
+                hint=f"pip install --upgrade {self.package}, or remove it: pip uninstall {self.package}",
+            ) from error
+
+
+@cache
+def entries(kind: str) -> dict[str, Entry]:
+    """Every registered name of a kind, sorted; a built-in wins over a plugin of the same name.
+
+    A clash between plugins is settled by ``package:name``, under which every plugin's entry can be asked for too.
+    ``HUBTL_PLUGINS`` restricts the packages whose plugins are seen (comma-separated; empty: built-ins only).
+    """
+    allowed = os.environ.get("HUBTL_PLUGINS")
+    names: dict[str, Entry] = {}
+    found = [_entry(kind, point) for point in entry_points(group=f"hubtl.{kind}")]
+    for entry in sorted(found, key=lambda e: (not e.builtin, e.package)):
+        if not entry.builtin and allowed is not None and entry.package not in allowed.split(","):
+            continue
+        if entry.name not in names:
+            names[entry.name] = entry
+        elif names[entry.name].package != entry.package:
+            names[f"{entry.package}:{entry.name}"] = entry
+    return dict(sorted(names.items()))
+
+
+def find(kind: str, name: str) -> Entry:
+    """The entry of that name. Raises HubtlError with the nearest name."""
+    known = entries(kind)
+    if name not in known:
+        raise unknown(SINGULAR[kind], name, known)
+    return known[name]
+
+
+def load(kind: str, name: str) -> Any:
+    """Import the object that is registered under a name."""
+    return find(kind, name).load()
+
+
+def _entry(kind: str, point: EntryPoint) -> Entry:
+    package = point.dist.name if point.dist else "unknown"
+    version = point.dist.version if point.dist else "0"
+    return Entry(kind, point.name, package, version, point)

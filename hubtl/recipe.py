@@ -1,0 +1,287 @@
+"""The recipe: everything that determines a run, as a YAML file, as flags, or as keyword arguments.
+
+Sections nest one level deep, so that ``--set optim.lr=3e-3`` names any key. ``None`` means "decided by the model, the
+strategy or the setting"; the run replaces it by what was decided before anything is trained, and saves the result.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from hubtl import plugins
+from hubtl.errors import HubtlError, RecipeError, nearest
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+class ModelSection(Section):
+    name: str = Field(description="timm name, Hub id (user/repo[@revision]), torchvision:NAME, folder, or lenet")
+    pretrained: bool = Field(True, description="load pretrained weights; false starts from random ones")
+    image_size: int | None = Field(None, ge=8, description="side of the square input in pixels; default: the model's own")
+    bottleneck: int | None = Field(
+        None, ge=0, description="width of the affine bottleneck (0: none); default: 256 when adapting, 0 in transfer"
+    )
+
+
+class DomainSection(Section):
+    dataset: str = Field(
+        description="Hub dataset (user/name[:config][@revision]), image folder, parquet/csv/jsonl file, "
+        "save_to_disk folder, or builtin:digits/mnist"
+    )
+    split: str | None = Field(None, description="split to train on; default: train, or the only one")
+    eval_split: str | None = Field(None, description="split to evaluate on; default: test, else validation")
+    domain: str | None = Field(None, description="value of data.domain_column that selects this domain's rows")
+
+
+class DataSection(Section):
+    image_column: str | None = Field(None, description="column with the images; default: found by its type")
+    label_column: str | None = Field(None, description="column with the classes; default: found by its type")
+    domain_column: str | None = Field(None, description="column that names the domain, for one dataset with several")
+    augment: Literal["auto", "none", "standard"] = Field(
+        "auto", description="training view: standard is random resized crop and flip; auto: standard from 64 px on"
+    )
+    on_bad_sample: Literal["error", "skip"] = Field("error", description="what to do with an unreadable image")
+    num_workers: int | None = Field(None, ge=0, description="loader processes; default: 0 when images are kept in memory")
+
+
+class NamedSection(Section):
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the named thing: hubtl show NAME")
+
+
+class OptimSection(Section):
+    name: str = Field("sgd", description="sgd, adam, adamw, adagrad, or another name of timm's optimiser factory")
+    lr: float | None = Field(None, gt=0, description="learning rate of new layers; default: the strategy's")
+    backbone_lr_scale: float | None = Field(
+        None, ge=0, description="backbone's learning rate over lr; default: 0.1 pretrained, 1 from scratch"
+    )
+    weight_decay: float = Field(1e-3, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    schedule: Literal["inverse-decay", "cosine", "step", "constant"] | None = Field(
+        None, description="default: the strategy's"
+    )
+    warmup_steps: int = Field(0, ge=0, description="linear warm-up from 0")
+    gamma: float = Field(1e-3, ge=0, description="inverse-decay: lr * (1 + gamma * step) ** -power")
+    power: float = Field(0.75, ge=0)
+    step_every: int = Field(1000, ge=1, description="step schedule: steps between two drops")
+    step_factor: float = Field(0.1, gt=0, le=1, description="step schedule: factor of each drop")
+    clip_norm: float | None = Field(None, gt=0, description="clip the gradient's norm")
+
+
+class RunSection(Section):
+    seed: int = Field(0, ge=0)
+    steps: int | None = Field(None, ge=1, description="optimiser updates in all; default: 2000 when adapting")
+    epochs: float | None = Field(None, gt=0, description="passes over the larger training stream, instead of steps")
+    batch_size: int = Field(32, ge=1, description="images per stream, process and micro-batch")
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    device: str | None = Field(None, description="cpu, cuda, mps; default: the best that is there")
+    output_dir: str | None = Field(None, description="default: runs/MODEL-STRATEGY-TARGET")
+    checkpoint_every: int = Field(500, ge=1, description="steps between two checkpoints for --resume")
+    evaluate_every: int | None = Field(None, ge=1, description="steps between two evaluations; default: a fifth of the run")
+    baseline: bool = Field(True, description="train source-only beside the adaptation")
+    validator: str = Field("last", description="how the checkpoint is selected, without target labels")
+    report_to: list[str] = Field(default_factory=list, description="trackers of accelerate: tensorboard, wandb, trackio, …")
+    plots: bool = True
+
+
+class HubSection(Section):
+    push_to: str | None = Field(None, description="user/repo to push the result to")
+    private: bool | None = Field(None, description="create the repository as private")
+
+
+class Recipe(Section):
+    """Everything that determines a run."""
+
+    model: ModelSection
+    source: DomainSection | None = None
+    target: DomainSection
+    data: DataSection = Field(default_factory=DataSection)
+    strategy: NamedSection = Field(default_factory=lambda: NamedSection(name="auto"))
+    tuner: NamedSection = Field(default_factory=lambda: NamedSection(name="full"))
+    task: NamedSection = Field(default_factory=lambda: NamedSection(name="classification"))
+    optim: OptimSection = Field(default_factory=OptimSection)
+    run: RunSection = Field(default_factory=RunSection)
+    hub: HubSection = Field(default_factory=HubSection)
+
+    @field_validator("strategy", "tuner", "task", mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("source", "target", mode="before")
+    @classmethod
+    def _dataset_alone(cls, value: Any) -> Any:
+        return {"dataset": value} if isinstance(value, str) else value
+
+    @property
+    def setting(self) -> Literal["transfer", "adaptation"]:
+        """``adaptation`` with a source, ``transfer`` with a labelled target alone."""
+        return "adaptation" if self.source else "transfer"
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
+
+
+def parse(raw: Mapping[str, Any], *, where: str = "the recipe") -> Recipe:
+    """Check a raw recipe and return it. Raises RecipeError with every mistake at once."""
+    problems: list[str] = []
+    recipe: Recipe | None = None
+    try:
+        recipe = Recipe.model_validate(raw)
+    except ValidationError as error:
+        problems += [_sentence(e) for e in error.errors()]
+    problems += _name_problems(raw)
+    if problems or recipe is None:
+        raise RecipeError(problems, where=where, hint=_first_guess(problems))
+    return recipe
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Read a YAML recipe as plain data. Raises HubtlError if there is none or it is not a mapping."""
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HubtlError(f"cannot read the recipe {path}: {error.strerror}", hint="give the path of a YAML file") from error
+    except yaml.YAMLError as error:
+        line = str(error).replace("\n", " ")
+        raise HubtlError(f"{path} is not YAML: {line}", hint="compare with examples/digits.yaml") from error
+    if not isinstance(raw, dict):
+        raise HubtlError(f"{path} holds {type(raw).__name__}, not sections", hint="compare with examples/digits.yaml")
+    return raw
+
+
+def merge(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A raw recipe with dotted keys changed: ``{"optim.lr": 0.1}``. A key without a dot is a strategy option."""
+    merged = {k: dict(v) if isinstance(v, Mapping) else v for k, v in raw.items()}
+    for key, value in changes.items():
+        if "." not in key:
+            key = key if key in Recipe.model_fields else f"strategy.options.{key}"
+        node: dict[str, Any] = merged
+        *parents, leaf = _normal(key)
+        for parent in parents:
+            child = node.get(parent)
+            if isinstance(child, str):
+                child = {"dataset" if parent in ("source", "target") else "name": child}
+            elif child is None:
+                child = {"name": "auto"} if parent == "strategy" else {}
+            elif not isinstance(child, Mapping):
+                raise HubtlError(f"{key}: {parent} holds {child!r}, not a section", hint=f"write {parent}: as a mapping")
+            node[parent] = dict(child)
+            node = node[parent]
+        node[leaf] = value
+    return merged
+
+
+def parse_set(pairs: Iterable[str]) -> dict[str, Any]:
+    """``["optim.lr=3e-3"]`` to ``{"optim.lr": 0.003}``; values are read as YAML. Raises HubtlError without a ``=``."""
+    changes = {}
+    for pair in pairs:
+        key, separator, text = pair.partition("=")
+        if not separator or not key.strip():
+            raise HubtlError(f"--set takes key=value, got {pair!r}", hint="for example --set optim.lr=3e-3")
+        try:
+            changes[key.strip()] = float(text) if _is_float(text) else yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise HubtlError(f"--set {key}: {text!r} is not a YAML value", hint="quote it") from error
+    return changes
+
+
+def _is_float(text: str) -> bool:
+    """YAML 1.1 reads 3e-3 as text; people mean a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return any(mark in text.lower() for mark in "e.") and not text.lower().lstrip("+-").startswith(("inf", "nan"))
+
+
+def _normal(key: str) -> list[str]:
+    """The path of a dotted key; ``strategy.weight`` is short for ``strategy.options.weight``."""
+    parts = key.split(".")
+    if len(parts) == 2 and parts[0] in ("strategy", "tuner", "task") and parts[1] not in NamedSection.model_fields:
+        parts.insert(1, "options")
+    return parts
+
+
+def _sentence(error: Any) -> str:
+    """One pydantic error in plain words."""
+    key = ".".join(str(part) for part in error["loc"]) or "recipe"
+    if error["type"] == "extra_forbidden":
+        guess = nearest(key, _keys())
+        return f"unknown key {key}" + (f" (nearest: {guess})" if guess else "")
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"{key} is {error['input']!r}: {message}"
+
+
+def _keys() -> list[str]:
+    sections = {name: f.annotation for name, f in Recipe.model_fields.items()}
+    sections["source"] = DomainSection
+    return [
+        f"{name}.{key}"
+        for name, section in sections.items()
+        if isinstance(section, type) and issubclass(section, Section)
+        for key in section.model_fields
+    ] + list(sections)
+
+
+def _name_problems(raw: Mapping[str, Any]) -> list[str]:
+    """Names that no package registers, and options that the named strategy or tuner does not have."""
+    problems = []
+    for key, kind in (("strategy", "strategies"), ("tuner", "tuners"), ("task", "tasks")):
+        section = raw.get(key)
+        name = section if isinstance(section, str) else (section or {}).get("name") if isinstance(section, dict) else None
+        if not isinstance(name, str) or (key == "strategy" and name == "auto"):
+            continue
+        if name not in plugins.entries(kind):
+            problems.append(_unknown_name(key, name, plugins.entries(kind)))
+        elif isinstance(section, dict) and isinstance(section.get("options"), dict) and section["options"]:
+            problems += option_problems(kind, name, section["options"])
+    run = raw.get("run")
+    rule = run.get("validator") if isinstance(run, dict) else None
+    if isinstance(rule, str) and rule not in plugins.entries("validators"):
+        problems.append(_unknown_name("run.validator", rule, plugins.entries("validators")))
+    return problems
+
+
+def option_problems(kind: str, name: str, options: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the options of a registered strategy or tuner, in plain words."""
+    model: type[BaseModel] = plugins.load(kind, name).Options
+    try:
+        model.model_validate(options)
+    except ValidationError as error:
+        known = list(model.model_fields)
+        problems = []
+        for e in error.errors():
+            key = ".".join(str(part) for part in e["loc"])
+            if e["type"] == "extra_forbidden":
+                guess = nearest(key, known)
+                listed = f"nearest: {guess}" if guess else f"it has: {', '.join(known) or 'none'}"
+                problems.append(f"{name} has no option {key!r} ({listed})")
+            else:
+                problems.append(_sentence(e).replace(key, f"{name}.{key}", 1))
+        return problems
+    return []
+
+
+def _unknown_name(key: str, name: str, known: Iterable[str]) -> str:
+    guess = nearest(name, known)
+    return f"unknown {key} {name!r}" + (f" (nearest: {guess})" if guess else f" (known: {', '.join(known)})")
+
+
+def _first_guess(problems: list[str]) -> str | None:
+    guesses = [p.split("(nearest: ")[1].rstrip(")") for p in problems if "(nearest: " in p]
+    return ", ".join(guesses) if guesses else None

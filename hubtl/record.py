@@ -1,0 +1,154 @@
+"""The record: every fact that a run found, as JSON. The model card is a pure function of it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FORMAT_VERSION = 1
+
+
+class Facts(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class ModelFacts(Facts):
+    """The backbone that the run started from."""
+
+    name: str  # as the user gave it
+    library: Literal["timm", "transformers", "torchvision", "hubtl"]  # whose format the result has
+    architecture: str
+    pretrained: bool
+    base_model: str | None = None  # Hub id, when there is one
+    revision: str | None = None  # commit of base_model
+    weights: str | None = None  # weights' tag, such as resnet50.a1_in1k
+    license: str | None = None  # of the weights, as their own metadata says; None: unknown
+    parameters: int = 0
+    width: int = 0  # of the pooled features
+    input: dict[str, Any] = Field(default_factory=dict)  # image_size, channels, mean, std, interpolation, crop_pct
+    tuner: str = "full"
+    trained_parameters: int = 0
+    notes: list[str] = Field(default_factory=list)  # "one-channel images are repeated to three channels"
+
+
+class DomainFacts(Facts):
+    dataset: str  # as given, without private parts of a local path
+    hub_id: str | None = None  # user/name, when it is on the Hub
+    config: str | None = None
+    revision: str | None = None
+    fingerprint: str = ""
+    license: str | None = None
+    domain: str | None = None
+    split: str = ""
+    eval_split: str | None = None
+    rows: int = 0
+    eval_rows: int = 0
+    labelled: bool = True
+    eval_labelled: bool = True
+    class_counts: dict[str, int] = Field(default_factory=dict)  # of source training rows; empty when sealed
+    columns: dict[str, str] = Field(default_factory=dict)  # image, label -> column name
+    skipped: list[str] = Field(default_factory=list)  # unreadable samples, by name
+
+
+class LabelSets(Facts):
+    """How the classes of the two domains relate."""
+
+    setting: Literal["closed", "partial", "open", "open-partial", "unknown"]
+    shared: list[str] = Field(default_factory=list)
+    source_only: list[str] = Field(default_factory=list)
+    target_only: list[str] = Field(default_factory=list)
+
+
+class ClassScore(Facts):
+    name: str
+    n: int  # rows of that class
+    recall: float | None  # None: no rows
+    precision: float | None  # None: never predicted
+    f1: float | None
+
+
+class Evaluation(Facts):
+    """What one model did on one labelled stream; figures are None ("not measured") without labels."""
+
+    n: int
+    accuracy: float | None = None  # 0..1, as all figures here
+    balanced_accuracy: float | None = None
+    macro_f1: float | None = None
+    ece: float | None = None  # expected calibration error, 15 bins
+    per_class: list[ClassScore] = Field(default_factory=list)
+    confusion: list[list[int]] = Field(default_factory=list)  # rows: truth, columns: prediction
+    predicted_counts: list[int] = Field(default_factory=list)
+    scores: dict[str, float] = Field(default_factory=dict)  # label-free validators, higher is better
+    source_accuracy: float | None = None  # on the source's evaluation rows
+
+
+class Selection(Facts):
+    rule: str = "last"
+    oracle: bool = False  # True: the rule read target labels
+    step: int | None = None
+    candidates: list[dict[str, float]] = Field(default_factory=list)  # step, score
+
+
+class PhaseFacts(Facts):
+    name: str
+    sees: list[str]
+    learns: dict[str, int]  # group -> trained parameters
+    steps: int
+    lr: dict[str, float] = Field(default_factory=dict)
+
+
+class Training(Facts):
+    phases: list[PhaseFacts] = Field(default_factory=list)
+    steps: int = 0
+    seconds: float = 0.0
+    curves: list[dict[str, float]] = Field(default_factory=list)  # each: step, and losses or scores by name
+    resumed: int = 0  # how often
+
+
+class RunRecord(Facts):
+    """Every fact of a run."""
+
+    format_version: int = FORMAT_VERSION
+    status: Literal["running", "finished", "interrupted"] = "running"
+    created: str = ""  # ISO date
+    command: str = ""  # the exact command line, tokens never in it
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    setting: Literal["transfer", "adaptation"] = "adaptation"
+    task: str = "classification"
+    strategy: str = ""
+    strategy_reason: str | None = None  # why "auto" picked it
+    strategy_title: str = ""  # first line of its docstring
+    strategy_options: dict[str, Any] = Field(default_factory=dict)
+    strategy_package: str = "hubtl"
+    strategy_version: str = ""
+    paper: str | None = None  # arXiv:1505.07818
+    model: ModelFacts
+    source: DomainFacts | None = None
+    target: DomainFacts
+    classes: list[str] = Field(default_factory=list)
+    label_sets: LabelSets = Field(default_factory=lambda: LabelSets(setting="unknown"))
+    training: Training = Field(default_factory=Training)
+    baseline_training: Training | None = None
+    selection: Selection = Field(default_factory=Selection)
+    source_only: Evaluation | None = None  # the baseline on the target's evaluation rows; None: not trained
+    adapted: Evaluation | None = None
+    target_labels: Literal["none", "training", "selection"] = "none"  # what they were used for, evaluation apart
+    warnings: list[str] = Field(default_factory=list)  # collapse, no label-free evidence, …
+    native: bool = True  # False: only hubtl loads it
+    not_native_because: str | None = None
+    plots: list[str] = Field(default_factory=list)  # file names under plots/
+    versions: dict[str, str] = Field(default_factory=dict)
+    hardware: dict[str, Any] = Field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write ``record.json`` so that a reader never sees half of it."""
+        path = folder / "record.json"
+        partial = path.with_suffix(".json.partial")
+        partial.write_text(json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+
+    @classmethod
+    def load(cls, folder: Path) -> "RunRecord":
+        return cls.model_validate_json((folder / "record.json").read_text(encoding="utf-8"))

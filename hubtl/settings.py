@@ -1,0 +1,32 @@
+"""What the surroundings decide: the cache folder, the log, and where messages go."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+logger = logging.getLogger("hubtl")
+
+
+def cache_dir() -> Path:
+    """Where hubtl keeps what can be made again: ``HUBTL_HOME``, else ``HF_HOME/hubtl``, else ``~/.cache/hubtl``."""
+    if home := os.environ.get("HUBTL_HOME"):
+        return Path(home).expanduser()
+    if hf_home := os.environ.get("HF_HOME"):
+        return Path(hf_home).expanduser() / "hubtl"
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "hubtl"
+
+
+def is_main_process() -> bool:
+    """True in the process that may print and write (rank 0, or no ranks at all)."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def configure_logging(*, quiet: bool = False, debug: bool = False) -> None:
+    """Send hubtl's messages to stderr: stdout belongs to results."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+    level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
+    logger.setLevel(level if is_main_process() else logging.ERROR)

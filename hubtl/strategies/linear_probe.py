@@ -1,0 +1,27 @@
+"""Linear probe: transfer by features alone."""
+
+from collections.abc import Iterator
+
+import torch
+
+from hubtl.batch import Batch
+from hubtl.strategy import Loss, Phase, Progress, Strategy
+
+
+class LinearProbe(Strategy):
+    """Train a linear head on the frozen backbone's features of the labelled target.
+
+    ``L = CE(h(f(x)), y)`` with ``f`` frozen, its BatchNorm statistics included.
+    """
+
+    setting = "transfer"
+    defaults = {"optim.lr": 1e-1, "optim.schedule": "cosine", "model.bottleneck": 0}
+
+    def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+        with torch.no_grad():
+            features = self.encode(target)
+        task = self.task.loss(self.head(features.pooled), target.labels)
+        yield Loss(task, logs={"task": task})
+
+    def phases(self) -> list[Phase]:
+        return [Phase("probe", self.step, ("target",), {"head": self.head})]

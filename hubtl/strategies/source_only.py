@@ -1,0 +1,20 @@
+"""Source-only: the baseline beside every adapted figure."""
+
+from collections.abc import Iterator
+
+from hubtl.batch import Batch
+from hubtl.strategy import Loss, Phase, Progress, Strategy
+
+
+class SourceOnly(Strategy):
+    """Train on the labelled source and never look at the target: what adaptation has to beat.
+
+    ``L = CE(h(f(x_s)), y_s)``, with the backbone, bottleneck, steps, schedule and views of the adaptation beside it.
+    """
+
+    def step(self, source: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+        task = self.task.loss(self.head(self.encode(source).pooled), source.labels)
+        yield Loss(task, logs={"task": task})
+
+    def phases(self) -> list[Phase]:
+        return [Phase("source", self.step, ("source",), self.learners())]

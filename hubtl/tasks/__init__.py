@@ -1,0 +1,29 @@
+"""What a model is for: its head and its loss."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+
+class TaskOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Task(ABC):
+    """The seam of a task; a plugin registers a subclass under ``hubtl.tasks``."""
+
+    Options: type[TaskOptions] = TaskOptions
+
+    def __init__(self, classes: Sequence[str], options: TaskOptions | None = None) -> None:
+        self.classes = list(classes)
+        self.options = options if options is not None else self.Options()
+
+    @abstractmethod
+    def head(self, width: int) -> nn.Linear:
+        """A fresh head on pooled features of ``width``."""
+
+    @abstractmethod
+    def loss(self, logits: Tensor, labels: Tensor | None) -> Tensor:
+        """The supervised loss, a scalar. Raises HubtlError if the labels are sealed."""

@@ -1,0 +1,108 @@
+"""Scores that select a model. Each declares what it reads; one that reads target labels is an oracle, and marked as such."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from hubtl.errors import HubtlError
+from hubtl.losses import entropy
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What there is to judge a model by. Fields that a validator does not declare are None when it is asked."""
+
+    step: int
+    source_logits: torch.Tensor | None = None  # [n, c], source evaluation rows
+    source_labels: np.ndarray | None = None  # [n]
+    target_logits: torch.Tensor | None = None  # [m, c], target training rows, never the evaluation rows
+    target_labels: np.ndarray | None = None  # of target evaluation rows: oracles only
+    target_eval_logits: torch.Tensor | None = None
+
+
+class Validator(ABC):
+    """The seam of a selection rule; a plugin registers a subclass under ``hubtl.validators``. Higher is better."""
+
+    reads: ClassVar[frozenset[str]] = frozenset()  # of: source_logits source_labels target_logits target_labels
+
+    @property
+    def oracle(self) -> bool:
+        return "target_labels" in self.reads
+
+    @abstractmethod
+    def score(self, evidence: Evidence) -> float: ...
+
+
+class Last(Validator):
+    """The last iterate: nothing is read, nothing is selected."""
+
+    def score(self, evidence: Evidence) -> float:
+        return float(evidence.step)
+
+
+class SourceAccuracy(Validator):
+    """Accuracy on the source's evaluation rows. Blind to the target, but a floor that adaptation should not fall through."""
+
+    reads = frozenset({"source_logits", "source_labels"})
+
+    def score(self, evidence: Evidence) -> float:
+        logits, labels = _need(evidence, "source_logits"), evidence.source_labels
+        if labels is None:
+            raise HubtlError("source-accuracy needs a labelled source", hint="--validator infomax")
+        return float((logits.argmax(dim=1).numpy() == labels).mean())
+
+
+class InfoMax(Validator):
+    """``H(mean p) − mean H(p)`` on the target: predictions that are sure, and not all the same."""
+
+    reads = frozenset({"target_logits"})
+
+    def score(self, evidence: Evidence) -> float:
+        logits = _need(evidence, "target_logits")
+        mean = logits.softmax(dim=1).mean(dim=0)
+        diversity = -(mean * mean.clamp_min(1e-12).log()).sum()
+        return float(diversity - entropy(logits).mean())
+
+
+class Entropy(Validator):
+    """``−mean H(p)`` on the target: predictions that are sure. A collapsed model scores best: look at the guard rails too."""
+
+    reads = frozenset({"target_logits"})
+
+    def score(self, evidence: Evidence) -> float:
+        return float(-entropy(_need(evidence, "target_logits")).mean())
+
+
+class TargetAccuracy(Validator):
+    """Accuracy on the target's labelled evaluation rows. An oracle: its choice cannot be made where labels are missing."""
+
+    reads = frozenset({"target_labels"})
+
+    def score(self, evidence: Evidence) -> float:
+        if evidence.target_labels is None or evidence.target_eval_logits is None:
+            raise HubtlError("target-accuracy needs target labels, and there are none", hint="--validator infomax")
+        known = evidence.target_labels >= 0
+        return float((evidence.target_eval_logits.argmax(dim=1).numpy() == evidence.target_labels)[known].mean())
+
+
+def collapse(predicted_counts: np.ndarray, classes: int) -> str | None:
+    """Why the predictions look collapsed, or None: fewer than half of the classes, or one with most of the rows."""
+    total = predicted_counts.sum()
+    used, largest = int((predicted_counts > 0).sum()), int(predicted_counts.argmax())
+    if used < classes / 2:
+        return f"only {used} of {classes} classes are ever predicted"
+    share = predicted_counts[largest] / max(1, total)
+    if share > max(0.5, 4 / classes) and classes > 2:
+        return f"{share:.0%} of the predictions are one class"
+    return None
+
+
+def _need(evidence: Evidence, name: str) -> torch.Tensor:
+    value: torch.Tensor | None = getattr(evidence, name)
+    if value is None:
+        stream = name.split("_")[0]
+        raise HubtlError(f"this validator needs a {stream} stream, and the run has none", hint="--validator last")
+    return value
