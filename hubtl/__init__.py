@@ -1,0 +1,64 @@
+"""hubtl: transfer learning and domain adaptation for pretrained models, with honest numbers and a Hub round trip."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AdaptedModel": "hubtl.api",
+    "Backbone": "hubtl.backbones.base",
+    "Batch": "hubtl.batch",
+    "Features": "hubtl.batch",
+    "HubtlError": "hubtl.errors",
+    "Loss": "hubtl.strategy",
+    "Phase": "hubtl.strategy",
+    "Progress": "hubtl.strategy",
+    "Recipe": "hubtl.recipe",
+    "RunRecord": "hubtl.record",
+    "Strategy": "hubtl.strategy",
+    "StrategyOptions": "hubtl.strategy",
+    "Task": "hubtl.tasks",
+    "Tuner": "hubtl.tuners",
+    "Validator": "hubtl.validators",
+    "adapt": "hubtl.python",
+    "load": "hubtl.api",
+    "pull": "hubtl.hub",
+    "push": "hubtl.hub",
+}
+__all__ = [
+    *sorted(_HOMES),
+    "__version__",
+]
+
+if TYPE_CHECKING:
+    from hubtl.api import AdaptedModel as AdaptedModel
+    from hubtl.api import load as load
+    from hubtl.backbones.base import Backbone as Backbone
+    from hubtl.batch import Batch as Batch
+    from hubtl.batch import Features as Features
+    from hubtl.errors import HubtlError as HubtlError
+    from hubtl.hub import pull as pull
+    from hubtl.hub import push as push
+    from hubtl.python import adapt as adapt
+    from hubtl.recipe import Recipe as Recipe
+    from hubtl.record import RunRecord as RunRecord
+    from hubtl.strategy import Loss as Loss
+    from hubtl.strategy import Phase as Phase
+    from hubtl.strategy import Progress as Progress
+    from hubtl.strategy import Strategy as Strategy
+    from hubtl.strategy import StrategyOptions as StrategyOptions
+    from hubtl.tasks import Task as Task
+    from hubtl.tuners import Tuner as Tuner
+    from hubtl.validators import Validator as Validator
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: ``import hubtl`` alone costs nothing."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'hubtl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -49,7 +49,7 @@ class Batch:
 
 
 def join(*batches: Batch) -> Batch:
-    """One batch of several, for one forward with shared batch statistics. Labels are dropped: they stay with each stream."""
+    """One batch of several, for one forward with shared batch statistics; labels stay with each stream."""
     first = batches[0]
     inputs = {k: torch.cat([b.inputs[k] for b in batches]) for k in first.inputs}
     present = {k: torch.cat([b.present[k] for b in batches]) for k in first.present}

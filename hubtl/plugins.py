@@ -34,7 +34,7 @@ class Entry:
         """Import and return the object. Raises HubtlError naming the package that failed."""
         try:
             return self._point.load()
-        except Exception as error:  # noqa: BLE001: a stranger's module may raise anything
+        except Exception as error:
             raise HubtlError(
                 f"{SINGULAR[self.kind]} {self.name!r} of {self.package} {self.version} does not load: "
                 f"{type(error).__name__}: {error}",

@@ -22,7 +22,9 @@ class Section(BaseModel):
 class ModelSection(Section):
     name: str = Field(description="timm name, Hub id (user/repo[@revision]), torchvision:NAME, folder, or lenet")
     pretrained: bool = Field(True, description="load pretrained weights; false starts from random ones")
-    image_size: int | None = Field(None, ge=8, description="side of the square input in pixels; default: the model's own")
+    image_size: int | None = Field(
+        None, ge=8, description="side of the square input in pixels; default: the model's own"
+    )
     bottleneck: int | None = Field(
         None, ge=0, description="width of the affine bottleneck (0: none); default: 256 when adapting, 0 in transfer"
     )
@@ -46,7 +48,9 @@ class DataSection(Section):
         "auto", description="training view: standard is random resized crop and flip; auto: standard from 64 px on"
     )
     on_bad_sample: Literal["error", "skip"] = Field("error", description="what to do with an unreadable image")
-    num_workers: int | None = Field(None, ge=0, description="loader processes; default: 0 when images are kept in memory")
+    num_workers: int | None = Field(
+        None, ge=0, description="loader processes; default: 0 when images are kept in memory"
+    )
 
 
 class NamedSection(Section):
@@ -83,10 +87,14 @@ class RunSection(Section):
     device: str | None = Field(None, description="cpu, cuda, mps; default: the best that is there")
     output_dir: str | None = Field(None, description="default: runs/MODEL-STRATEGY-TARGET")
     checkpoint_every: int = Field(500, ge=1, description="steps between two checkpoints for --resume")
-    evaluate_every: int | None = Field(None, ge=1, description="steps between two evaluations; default: a fifth of the run")
+    evaluate_every: int | None = Field(
+        None, ge=1, description="steps between two evaluations; default: a fifth of the run"
+    )
     baseline: bool = Field(True, description="train source-only beside the adaptation")
     validator: str = Field("last", description="how the checkpoint is selected, without target labels")
-    report_to: list[str] = Field(default_factory=list, description="trackers of accelerate: tensorboard, wandb, trackio, …")
+    report_to: list[str] = Field(
+        default_factory=list, description="trackers of accelerate: tensorboard, wandb, trackio, …"
+    )
     plots: bool = True
 
 
@@ -153,7 +161,9 @@ def read(path: str | Path) -> dict[str, Any]:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise HubtlError(f"cannot read the recipe {path}: {error.strerror}", hint="give the path of a YAML file") from error
+        raise HubtlError(
+            f"cannot read the recipe {path}: {error.strerror}", hint="give the path of a YAML file"
+        ) from error
     except yaml.YAMLError as error:
         line = str(error).replace("\n", " ")
         raise HubtlError(f"{path} is not YAML: {line}", hint="compare with examples/digits.yaml") from error
@@ -177,7 +187,9 @@ def merge(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
             elif child is None:
                 child = {"name": "auto"} if parent == "strategy" else {}
             elif not isinstance(child, Mapping):
-                raise HubtlError(f"{key}: {parent} holds {child!r}, not a section", hint=f"write {parent}: as a mapping")
+                raise HubtlError(
+                    f"{key}: {parent} holds {child!r}, not a section", hint=f"write {parent}: as a mapping"
+                )
             node[parent] = dict(child)
             node = node[parent]
         node[leaf] = value
@@ -243,7 +255,9 @@ def _name_problems(raw: Mapping[str, Any]) -> list[str]:
     problems = []
     for key, kind in (("strategy", "strategies"), ("tuner", "tuners"), ("task", "tasks")):
         section = raw.get(key)
-        name = section if isinstance(section, str) else (section or {}).get("name") if isinstance(section, dict) else None
+        name = (
+            section if isinstance(section, str) else (section or {}).get("name") if isinstance(section, dict) else None
+        )
         if not isinstance(name, str) or (key == "strategy" and name == "auto"):
             continue
         if name not in plugins.entries(kind):

@@ -146,7 +146,9 @@ class RunRecord(Facts):
         """Write ``record.json`` so that a reader never sees half of it."""
         path = folder / "record.json"
         partial = path.with_suffix(".json.partial")
-        partial.write_text(json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(
+            json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         os.replace(partial, path)
 
     @classmethod

@@ -60,7 +60,8 @@ class Phase:
 class Strategy(nn.Module):
     """A method. Its direct children are networks, each of which the engine wraps for its devices.
 
-    A subclass writes ``step``; its docstring begins with one line of claim, then the formula, and says where it deviates
+    A subclass writes ``step``; its docstring begins with one line of claim, then the formula, and says where it
+    deviates
     from its paper. ``source`` and ``target`` batches may differ in size. The class axis of logits is dim 1.
     """
 

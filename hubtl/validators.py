@@ -1,4 +1,6 @@
-"""Scores that select a model. Each declares what it reads; one that reads target labels is an oracle, and marked as such."""
+"""Scores that select a model. Each declares what it reads; one that reads target labels is an oracle,
+and marked as such.
+"""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -44,7 +46,9 @@ class Last(Validator):
 
 
 class SourceAccuracy(Validator):
-    """Accuracy on the source's evaluation rows. Blind to the target, but a floor that adaptation should not fall through."""
+    """Accuracy on the source's evaluation rows. Blind to the target,
+    but a floor that adaptation should not fall through.
+    """
 
     reads = frozenset({"source_logits", "source_labels"})
 
@@ -68,7 +72,9 @@ class InfoMax(Validator):
 
 
 class Entropy(Validator):
-    """``−mean H(p)`` on the target: predictions that are sure. A collapsed model scores best: look at the guard rails too."""
+    """``−mean H(p)`` on the target: predictions that are sure. A collapsed model scores best:
+    look at the guard rails too.
+    """
 
     reads = frozenset({"target_logits"})
 
@@ -77,7 +83,9 @@ class Entropy(Validator):
 
 
 class TargetAccuracy(Validator):
-    """Accuracy on the target's labelled evaluation rows. An oracle: its choice cannot be made where labels are missing."""
+    """Accuracy on the target's labelled evaluation rows. An oracle:
+    its choice cannot be made where labels are missing.
+    """
 
     reads = frozenset({"target_labels"})
 

@@ -1,7 +1,8 @@
 """Endless, shuffled, sharded and resumable mini-batches of several domains at once.
 
 What the i-th mini-batch holds is a function of the seed and i alone. Hence a resumed run goes on where it stopped by
-starting at its step, any number of loader processes gives the same batches, and ``w`` processes of batch ``b`` see the rows
+starting at its step, any number of loader processes gives the same batches, and ``w`` processes of batch ``b`` see
+the rows
 that one process of batch ``w · b`` sees.
 """
 

@@ -18,7 +18,9 @@ Update = Callable[[], None]
 class Lockstep:
     """Runs the updates of one phase."""
 
-    def __init__(self, phase: Phase, groups: Mapping[str, list[nn.Parameter]], backward: Backward, update: Update) -> None:
+    def __init__(
+        self, phase: Phase, groups: Mapping[str, list[nn.Parameter]], backward: Backward, update: Update
+    ) -> None:
         self.phase, self.groups, self.backward, self.update = phase, groups, backward, update
         self.name = getattr(phase.step, "__qualname__", repr(phase.step))
         self._yields: int | None = None
@@ -26,12 +28,15 @@ class Lockstep:
     def run(self, generators: Sequence[Iterator[Loss]]) -> dict[str, torch.Tensor]:
         """Drive the generators to their ends, and return what they logged, averaged over micro-batches.
 
-        Raises HubtlError for a step that does not yield, yields inside ``no_grad``, names a group that the phase does not
+        Raises HubtlError for a step that does not yield, yields inside ``no_grad``, names a group that the phase does
+        not
         have, or whose number of yields varies.
         """
         for generator in generators:
             if not isinstance(generator, Iterator):
-                raise self._refuse(f"returned {type(generator).__name__}: a step must yield its losses", "yield Loss(…)")
+                raise self._refuse(
+                    f"returned {type(generator).__name__}: a step must yield its losses", "yield Loss(…)"
+                )
         meters: dict[str, torch.Tensor] = {}
         count = 0
         while True:
@@ -63,7 +68,9 @@ class Lockstep:
             return None
         if not torch.is_grad_enabled():
             generator.close()  # type: ignore[attr-defined]
-            raise self._refuse("yields inside torch.no_grad(), which would switch gradients off everywhere", "yield outside it")
+            raise self._refuse(
+                "yields inside torch.no_grad(), which would switch gradients off everywhere", "yield outside it"
+            )
         if not isinstance(loss, Loss):
             raise self._refuse(f"yields {type(loss).__name__}", "yield Loss(total, logs={…})")
         if loss.total.requires_grad:
@@ -76,7 +83,9 @@ class Lockstep:
         if by is None:
             return
         if missing := set(by) - set(self.groups):
-            raise self._refuse(f"names groups {sorted(missing)} that learn nothing here", f"one of {sorted(self.groups)}")
+            raise self._refuse(
+                f"names groups {sorted(missing)} that learn nothing here", f"one of {sorted(self.groups)}"
+            )
         for name, parameters in self.groups.items():
             if name not in by:
                 for p in parameters:
@@ -86,7 +95,9 @@ class Lockstep:
         if count == 0:
             raise self._refuse("yielded no loss", "yield Loss(…)")
         if self._yields is not None and count != self._yields:
-            raise self._refuse(f"yielded {count} losses, and {self._yields} before: the number must not depend on the data")
+            raise self._refuse(
+                f"yielded {count} losses, and {self._yields} before: the number must not depend on the data"
+            )
         self._yields = count
 
     def _refuse(self, what: str, hint: str | None = None) -> HubtlError:

@@ -1,4 +1,7 @@
-"""The loop that trains every method: phases, steps, devices, precision, accumulation, checkpoints. It knows no method."""
+"""The loop that trains every method: phases, steps, devices, precision, accumulation, checkpoints.
+
+It knows no method.
+"""
 
 import math
 import time
@@ -44,8 +47,10 @@ class Trace:
 class Engine:
     """Trains strategies in place.
 
-    ``optim`` and ``run`` have nothing left undecided. ``folder`` takes the checkpoints; None writes none. ``judge`` is called
-    with the bare strategy and the update every ``run.evaluate_every`` updates and after the last one, and returns scores for
+    ``optim`` and ``run`` have nothing left undecided. ``folder`` takes the checkpoints; None writes none. ``judge``
+    is called
+    with the bare strategy and the update every ``run.evaluate_every`` updates and after the last one, and returns
+    scores for
     the curves. ``log`` gets what was measured, for trackers.
     """
 
@@ -62,7 +67,8 @@ class Engine:
     def train(self, strategy: Strategy, streams: Mapping[str, ImageSet], *, resume: bool = False) -> Trace:
         """Run all phases of a strategy.
 
-        With ``resume``, goes on from the last checkpoint in ``folder``, if there is one. Raises Interrupted after a checkpoint
+        With ``resume``, goes on from the last checkpoint in ``folder``, if there is one. Raises Interrupted after a
+        checkpoint
         when SIGINT or SIGTERM arrives, and HubtlError when a loss is not finite.
         """
         tunable = {p for p in strategy.parameters() if p.requires_grad}

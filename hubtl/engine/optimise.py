@@ -1,4 +1,6 @@
-"""Optimisers by name, one with named groups for all networks of a phase, and learning-rate schedules as functions of the step."""
+"""Optimisers by name, one with named groups for all networks of a phase,
+and learning-rate schedules as functions of the step.
+"""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +16,8 @@ from hubtl.recipe import OptimSection
 def make_optimizer(groups: Mapping[str, list[nn.Parameter]], optim: OptimSection) -> torch.optim.Optimizer:
     """One optimiser of timm's factory with a parameter group for each name; ``backbone`` learns at its own rate.
 
-    Biases and norms decay like everything else, as in the reference recipes. Raises HubtlError for a name that the factory
+    Biases and norms decay like everything else, as in the reference recipes. Raises HubtlError for a name that the
+    factory
     does not have.
     """
     ensure_torchvision()

@@ -4,11 +4,14 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 
 class Interrupted(Exception):
-    """The run was asked to stop, and stopped after a checkpoint."""
+    """The run was asked to stop, and stopped after a checkpoint in ``folder``."""
+
+    folder: Path | None = None
 
 
 class StopRequest:

@@ -25,9 +25,15 @@ class Outputs:
 
 @torch.no_grad()
 def outputs(
-    model: Classifier, images: ImageSet, accelerator: Accelerator, *, batch_size: int = 64, rows: Sequence[int] | None = None
+    model: Classifier,
+    images: ImageSet,
+    accelerator: Accelerator,
+    *,
+    batch_size: int = 64,
+    rows: Sequence[int] | None = None,
 ) -> Outputs:
-    """Run a model over a stream (or some rows of it), the work shared by all ranks; every rank gets everything, on the CPU.
+    """Run a model over a stream (or some rows of it), the work shared by all ranks; every rank gets everything, on
+    the CPU.
 
     The model is left in the mode it was in.
     """

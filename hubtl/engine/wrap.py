@@ -1,6 +1,7 @@
 """The direct children of a strategy, wrapped for the run's devices and processes while it trains, bare otherwise.
 
-Each child by itself: wrapping the whole strategy raises no error and lets the ranks drift apart, because its step does not
+Each child by itself: wrapping the whole strategy raises no error and lets the ranks drift apart, because its step
+does not
 go through the wrapper's forward.
 """
 

@@ -25,9 +25,11 @@ class DANN(Strategy):
     """Train features that classify the source while a critic fails to tell the domains apart.
 
     ``L = CE(h(f(x_s)), y_s) + weight · BCE(critic(R_λ(f(x))), domain)``, where ``R_λ`` is the identity forward and
-    multiplies the gradient by ``−λ`` backward, and ``λ(i) = 2 / (1 + exp(−i / ramp_steps)) − 1`` grows with the updates ``i``.
+    multiplies the gradient by ``−λ`` backward, and ``λ(i) = 2 / (1 + exp(−i / ramp_steps)) − 1`` grows with the
+    updates ``i``.
 
-    Both domains go through one forward: BatchNorm statistics are shared, and with the critic's BatchNorm its decision is
+    Both domains go through one forward: BatchNorm statistics are shared, and with the critic's BatchNorm its decision
+    is
     relative to the batch. Deviation: the paper ramps over the fraction of the run (α = 10); this ramps over absolute
     updates, as the reference implementation that reports the best figures does.
     """

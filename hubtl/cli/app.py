@@ -1,0 +1,84 @@
+"""The command line: what there is to type, and what happens to an error. The work is done elsewhere."""
+
+import json
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from hubtl.errors import HubtlError
+from hubtl.settings import is_main_process
+
+app = typer.Typer(
+    name="hubtl",
+    help="Make a pretrained model work on your data: transfer, domain adaptation, honest numbers, a Hub round trip.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        from hubtl import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _register() -> None:
+    from hubtl.cli import adapt, card, doctor, evaluate, plugins, predict, pull, push
+
+    app.command("adapt")(adapt.adapt)
+    app.command("evaluate")(evaluate.evaluate)
+    app.command("predict")(predict.predict)
+    app.command("push")(push.push)
+    app.command("pull")(pull.pull)
+    app.command("card")(card.card)
+    app.command("list")(plugins.list_)
+    app.command("show")(plugins.show)
+    app.command("doctor")(doctor.doctor)
+
+
+def run() -> None:
+    """Run the command line; a HubtlError becomes an ``error:`` and a ``try:`` line and exit code 2."""
+    _register()
+    debug = "--debug" in sys.argv
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        app()
+    except HubtlError as error:
+        if debug:
+            raise
+        fail(error)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+
+
+def fail(error: HubtlError) -> None:
+    """Say what went wrong on stderr, once however many processes there are, and exit."""
+    if is_main_process():
+        one_line = " ".join(str(error).split())
+        typer.echo(f"error: {one_line}", err=True)
+        if error.hint:
+            typer.echo(f"try:   {' '.join(error.hint.split())}", err=True)
+    sys.exit(2)
+
+
+def emit(value: Any) -> None:
+    """Print a result as one JSON object on stdout."""
+    if is_main_process():
+        typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,75 @@
+"""``hubtl list`` and ``hubtl show``: what there is, and what it takes."""
+
+from typing import Annotated
+
+import typer
+
+from hubtl import plugins
+from hubtl.errors import unknown
+
+
+def list_(
+    kind: Annotated[str | None, typer.Argument(help=f"One of: {', '.join(plugins.KINDS)}. Default: all.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """List strategies, backbones, tasks, tuners and validators, built in or from installed plugins."""
+    from hubtl.cli.app import emit
+
+    if kind is not None and kind not in plugins.KINDS:
+        raise unknown("kind", kind, plugins.KINDS)
+    kinds = [kind] if kind else list(plugins.KINDS)
+    found = {k: plugins.entries(k) for k in kinds}
+    if json_:
+        emit(
+            {
+                k: [{"name": e.name, "package": e.package, "version": e.version} for e in v.values()]
+                for k, v in found.items()
+            }
+        )
+        return
+    for k, entries in found.items():
+        if len(kinds) > 1:
+            typer.echo(f"{k}:")
+        for name, entry in entries.items():
+            origin = "" if entry.builtin else f"  ({entry.package} {entry.version})"
+            typer.echo(f"{'  ' if len(kinds) > 1 else ''}{name}{origin}")
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A name of hubtl list.")],
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Show what a strategy, tuner or validator does, its paper, and its options."""
+    from hubtl.cli.app import emit
+
+    homes = [kind for kind in plugins.KINDS if name in plugins.entries(kind)]
+    if not homes:
+        raise unknown("name", name, [n for kind in plugins.KINDS for n in plugins.entries(kind)])
+    entry = plugins.find(homes[0], name)
+    thing = entry.load()
+    text = (thing.__doc__ or "").strip()
+    options = getattr(thing, "Options", None)
+    fields = options.model_fields if options is not None else {}
+    listed = [
+        {
+            "name": key,
+            "default": f.default,
+            "description": f.description or "",
+            "type": getattr(f.annotation, "__name__", str(f.annotation)),
+        }
+        for key, f in fields.items()
+    ]
+    paper = getattr(thing, "paper", None)
+    if json_:
+        emit({"kind": homes[0], "name": name, "package": entry.package, "doc": text, "paper": paper, "options": listed})
+        return
+    singular = plugins.SINGULAR[homes[0]]
+    typer.echo(f"{name}: {singular} of {entry.package} {entry.version}\n")
+    typer.echo("\n".join(line.removeprefix("    ") for line in text.splitlines()))
+    if paper:
+        typer.echo(f"\npaper: https://arxiv.org/abs/{paper.removeprefix('arXiv:')}")
+    if listed:
+        prefix = "" if homes[0] == "strategies" else f"{singular}."
+        typer.echo(f"\noptions (--set {prefix}NAME=VALUE):")
+        for option in listed:
+            typer.echo(f"  {option['name']} = {option['default']}  {option['description']}")

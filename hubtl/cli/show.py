@@ -1,0 +1,77 @@
+"""How the outcome of ``hubtl adapt`` is said: a plan, a result, an interruption."""
+
+from pathlib import Path
+
+import typer
+
+from hubtl.cli.app import emit
+from hubtl.recipe import Recipe
+from hubtl.run import Result
+from hubtl.settings import is_main_process
+
+
+def plan(recipe: Recipe, *, as_json: bool) -> None:
+    """Prepare everything, write nothing, and print what would happen."""
+    from hubtl.plan import describe, facts
+    from hubtl.prepare import default_output_dir, prepare
+
+    prepared = prepare(recipe)
+    record = facts(prepared, "")
+    folder = recipe.run.output_dir or str(default_output_dir(prepared.recipe))
+    if as_json:
+        shown = record.model_dump(mode="json", include={"setting", "strategy", "recipe", "classes", "label_sets"})
+        phases = [phase.model_dump(mode="json") for phase in record.training.phases]
+        emit({"output_dir": folder, **shown, "model": record.model.model_dump(mode="json"), "phases": phases})
+        return
+    typer.echo(describe(record))
+    typer.echo(f"output     {folder} (dry run: nothing is written)")
+
+
+def result(outcome: Result, *, as_json: bool) -> None:
+    """The figures side by side, doubts, and what to do next."""
+    if not is_main_process():
+        return
+    if as_json:
+        emit(outcome.summary())
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    record = outcome.record
+    table = Table(title=None, box=None, pad_edge=False)
+    table.add_column(f"on the target ({record.adapted.n if record.adapted else 0} held-out rows)")
+    columns = [("source-only", record.source_only), (record.strategy, record.adapted)]
+    shown = [(name, figures) for name, figures in columns if figures is not None]
+    for name, _ in shown:
+        table.add_column(name, justify="right")
+    for label, key in (
+        ("accuracy", "accuracy"),
+        ("balanced accuracy", "balanced_accuracy"),
+        ("macro F1", "macro_f1"),
+        ("calibration error", "ece"),
+    ):
+        values = [getattr(figures, key) for _, figures in shown]
+        table.add_row(label, *("not measured" if value is None else f"{100 * value:.1f} %" for value in values))
+    console = Console()
+    console.print(table)
+    if record.selection.oracle:
+        console.print("[bold]oracle selection: the checkpoint was chosen with target labels[/bold]")
+    for warning in record.warnings:
+        console.print(f"warning: {warning}", highlight=False, soft_wrap=True)
+    console.print(f"{record.training.steps} updates in {record.training.seconds:.0f} s", highlight=False)
+    console.print(f"model and card: {outcome.output_dir}/README.md", highlight=False, soft_wrap=True)
+    if outcome.url:
+        console.print(f"pushed: {outcome.url}", highlight=False, soft_wrap=True)
+    else:
+        console.print(
+            f"next: hubtl predict {outcome.output_dir} IMAGE, or hubtl push {outcome.output_dir} user/repo",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def stopped(folder: Path | None) -> None:
+    """How to go on with an interrupted run."""
+    if is_main_process():
+        where = f" --output-dir {folder}" if folder else ""
+        typer.echo(f"stopped after a checkpoint; go on with: hubtl adapt --resume{where}", err=True)

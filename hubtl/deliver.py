@@ -1,0 +1,94 @@
+"""What a run leaves behind: the model in its library's own format, plots, and the card."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+
+from hubtl import api
+from hubtl.assess import some
+from hubtl.card import metadata, plots, render
+from hubtl.card.plots import FeatureSample
+from hubtl.engine.device import Accelerator
+from hubtl.engine.sweep import outputs
+from hubtl.errors import HubtlError
+from hubtl.modules import Classifier, fold
+from hubtl.prepare import Prepared
+from hubtl.record import RunRecord
+from hubtl.settings import logger
+
+
+def check_card(record: RunRecord) -> None:
+    """Raise HubtlError if the Hub would refuse the card's metadata: better now than after hours of training."""
+    if problems := metadata.problems(metadata.of(record)):
+        raise HubtlError(
+            f"the Hub would refuse the card: {'; '.join(problems)}", hint="mend what it names, or report it"
+        )
+
+
+def look(prepared: Prepared, model: Classifier, accelerator: Accelerator) -> FeatureSample | None:
+    """Features of some rows of both domains, for the plot; None without a source. Target labels are not looked at."""
+    streams = prepared.streams
+    if streams.source_eval is None or streams.source_eval_labels is None or not prepared.recipe.run.plots:
+        return None
+    rows = some(len(streams.source_eval))
+    source = outputs(model, streams.source_eval, accelerator, rows=rows)
+    target = outputs(model, streams.target_plain, accelerator, rows=some(len(streams.target_plain)))
+    return FeatureSample(
+        source=source.features.numpy(),
+        target=target.features.numpy(),
+        source_labels=streams.source_eval_labels[rows],
+        target_predictions=target.predictions,
+    )
+
+
+def write(
+    folder: Path,
+    prepared: Prepared,
+    record: RunRecord,
+    model: Classifier,
+    samples: Mapping[str, FeatureSample | None],
+) -> None:
+    """Save the deployed model, its tuner merged and its bottleneck folded, and draw the plots."""
+    deployed = copy.deepcopy(model).cpu().eval()
+    prepared.tuner.merge(deployed.encoder.backbone)
+    for p in deployed.parameters():
+        p.requires_grad_(True)
+    classifier = fold(deployed.encoder.bottleneck, deployed.head)
+    meta = {
+        "task": record.task,
+        "strategy": record.strategy,
+        "base_model": record.model.base_model,
+        "revision": record.model.revision,
+    }
+    api.save(folder, deployed.encoder.backbone, classifier, record.classes, meta)
+    if prepared.recipe.run.plots:
+        draw(folder / "plots", record, samples)
+
+
+def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | None]) -> None:
+    """Draw every plot that the run has data for, and name them in the record."""
+    folder.mkdir(exist_ok=True)
+    drawn: list[str] = []
+    adapted, base = record.adapted, record.source_only
+    if record.training.curves:
+        plots.curves(record.training.curves, folder / "curves.png")
+        drawn.append("curves.png")
+    if adapted is not None and adapted.confusion:
+        plots.confusion(adapted, record.classes, folder / "confusion.png", f"{record.strategy} on the target")
+        drawn.append("confusion.png")
+    if adapted is not None and base is not None and adapted.per_class and base.per_class:
+        plots.per_class(base, adapted, folder / "per_class.png")
+        drawn.append("per_class.png")
+    before, after = samples.get("before"), samples.get("after")
+    if before is not None and after is not None:
+        plots.features(before, after, record.classes, folder / "features.png")
+        drawn.append("features.png")
+    record.plots = drawn
+
+
+def card(folder: Path, record: RunRecord) -> None:
+    """Render the card beside the model; what a person wrote outside the markers stays."""
+    path = folder / "README.md"
+    existing = path.read_text(encoding="utf-8") if path.exists() else None
+    path.write_text(render(record, existing=existing), encoding="utf-8")
+    logger.info("card       %s", path)

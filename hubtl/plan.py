@@ -1,0 +1,140 @@
+"""What a run is about to do: its phases in numbers, and the record as far as it is known before training."""
+
+import datetime
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+from hubtl import plugins
+from hubtl.engine.loop import phase_steps
+from hubtl.engine.modes import learning_groups
+from hubtl.prepare import Prepared
+from hubtl.record import PhaseFacts, RunRecord, Selection, Training
+
+PACKAGES = (
+    "hubtl",
+    "torch",
+    "timm",
+    "transformers",
+    "datasets",
+    "accelerate",
+    "huggingface_hub",
+    "scikit-learn",
+    "numpy",
+)
+
+
+def plan_phases(prepared: Prepared) -> list[PhaseFacts]:
+    """Who learns how much from what, phase by phase."""
+    strategy = prepared.build(prepared.recipe.strategy.name)
+    tunable = {p for p in strategy.parameters() if p.requires_grad}
+    optim, found = prepared.recipe.optim, []
+    for phase in strategy.phases():
+        groups = learning_groups(phase.learns, tunable)
+        scale = {"backbone": optim.backbone_lr_scale or 0.0}
+        found.append(
+            PhaseFacts(
+                name=phase.name,
+                sees=list(phase.sees),
+                learns={name: sum(p.numel() for p in ps) for name, ps in groups.items()},
+                steps=phase_steps(phase, prepared.recipe.run),
+                lr={name: (optim.lr or 0.0) * scale.get(name, 1.0) for name, ps in groups.items() if ps},
+            )
+        )
+    return found
+
+
+def facts(prepared: Prepared, command: str) -> RunRecord:
+    """The record before anything was trained."""
+    recipe = prepared.recipe
+    name = recipe.strategy.name
+    cls = prepared.strategy_class
+    entry = plugins.find("strategies", name)
+    rule = plugins.load("validators", recipe.run.validator)()
+    adapting = recipe.setting == "adaptation"
+    labels = "training" if not adapting else "selection" if rule.oracle else "none"
+    return RunRecord(
+        created=datetime.date.today().isoformat(),
+        command=command,
+        recipe=recipe.model_dump(mode="json", exclude_none=True),
+        setting=recipe.setting,
+        task=recipe.task.name,
+        strategy=name,
+        strategy_reason=prepared.reason,
+        strategy_title=(cls.__doc__ or "").strip().split("\n")[0],
+        strategy_options=cls.Options(**recipe.strategy.options).model_dump(mode="json"),
+        strategy_package=entry.package,
+        strategy_version=entry.version,
+        paper=cls.paper,
+        model=prepared.model,
+        source=prepared.source,
+        target=prepared.target,
+        classes=prepared.classes,
+        label_sets=prepared.relation,
+        training=Training(phases=plan_phases(prepared)),
+        selection=Selection(rule=recipe.run.validator, oracle=rule.oracle),
+        target_labels=labels,
+        warnings=list(prepared.warnings),
+        native=type(prepared.backbone).native,
+        versions=installed_versions(),
+        hardware=hardware(),
+    )
+
+
+def describe(record: RunRecord) -> str:
+    """The plan in lines for a person."""
+    model, recipe = record.model, record.recipe
+    weights = "pretrained" if model.pretrained else "random"
+    size = model.input["size"]
+    lines = [
+        f"setting    {record.setting}" + (f", {record.label_sets.setting} set" if record.source else ""),
+        f"strategy   {record.strategy}" + (f" (auto: {record.strategy_reason})" if record.strategy_reason else ""),
+        f"model      {model.name} [{model.library}], {weights} weights, {model.parameters:,} parameters, "
+        f"{size}×{size} px, {model.input['channels']} channel(s)",
+        *(f"           {note}" for note in model.notes),
+        f"tuner      {model.tuner}: {model.trained_parameters:,} of the backbone's parameters learn",
+    ]
+    for role, domain in (("source", record.source), ("target", record.target)):
+        if domain is None:
+            continue
+        columns = ", ".join(f"{what} ← {column!r}" for what, column in domain.columns.items())
+        name = domain.dataset + (f" [{domain.domain}]" if domain.domain else "")
+        lines.append(
+            f"{role:<10} {name}: {domain.rows:,} rows of {domain.split}, {domain.eval_rows:,} of {domain.eval_split} "
+            f"to evaluate; {columns}"
+        )
+        lines += [f"           skipped {len(domain.skipped)} unreadable: {', '.join(domain.skipped[:3])}"] * bool(
+            domain.skipped
+        )
+    lines.append(
+        f"classes    {len(record.classes)}: {', '.join(record.classes[:12])}" + ", …" * (len(record.classes) > 12)
+    )
+    run = recipe["run"]
+    for number, phase in enumerate(record.training.phases, 1):
+        learns = ", ".join(f"{name} {n:,} (lr {phase.lr.get(name, 0):g})" for name, n in phase.learns.items() if n)
+        rows = f"{run['batch_size']} × {run['gradient_accumulation_steps']}"
+        lines.append(
+            f"phase {number}    {phase.name}: {phase.steps:,} updates of {rows} rows of {' + '.join(phase.sees)}; learns {learns}"
+        )
+    rule = f"{record.selection.rule}" + (" (ORACLE: reads target labels)" if record.selection.oracle else "")
+    lines.append(f"optimiser  {recipe['optim']['name']}, {recipe['optim']['schedule']} schedule; selection: {rule}")
+    return "\n".join(lines)
+
+
+def installed_versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    if torch.cuda.is_available():
+        return {"device": torch.cuda.get_device_name(), "count": torch.cuda.device_count()}
+    return {"device": f"CPU ({platform.machine()})", "cores": os.cpu_count(), "threads": torch.get_num_threads()}

@@ -1,0 +1,212 @@
+"""A run, as the story it is: recipe, data, backbone, strategy, engine, evaluation, checkpoint, record, card, Hub."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from hubtl import deliver, hub
+from hubtl.assess import Judge, assess, doubts
+from hubtl.engine.device import Accelerator, check_trackers, make_accelerator, start_trackers
+from hubtl.engine.loop import Engine, Trace
+from hubtl.engine.stop import Interrupted
+from hubtl.errors import HubtlError
+from hubtl.plan import facts
+from hubtl.prepare import Prepared, default_output_dir, prepare
+from hubtl.recipe import Recipe, parse
+from hubtl.record import RunRecord, Training
+from hubtl.settings import logger
+from hubtl.strategy import Strategy
+
+FREE_TO_CHANGE = {"run.checkpoint_every", "run.report_to", "run.output_dir", "run.plots", "data.num_workers"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What ``hubtl.adapt`` returns."""
+
+    output_dir: Path
+    record: RunRecord
+    url: str | None = None  # of the pushed repository
+
+    def summary(self) -> dict[str, Any]:
+        """The run in short, as ``--json`` prints it."""
+        record = self.record
+
+        def figures(evaluation: Any) -> dict[str, Any] | None:
+            if evaluation is None:
+                return None
+            keep = {"n", "accuracy", "balanced_accuracy", "macro_f1", "ece", "source_accuracy", "scores"}
+            return evaluation.model_dump(include=keep)
+
+        return {
+            "output_dir": str(self.output_dir),
+            "setting": record.setting,
+            "strategy": record.strategy,
+            "model": record.model.name,
+            "target": {"source_only": figures(record.source_only), "adapted": figures(record.adapted)},
+            "selection": {"rule": record.selection.rule, "oracle": record.selection.oracle},
+            "steps": record.training.steps,
+            "seconds": round(record.training.seconds, 3),
+            "warnings": record.warnings,
+            "url": self.url,
+        }
+
+
+def adapt(
+    recipe: Recipe, *, command: str = "hubtl adapt recipe.yaml", resume: bool = False, shown: bool = True
+) -> Result:
+    """Run a recipe from its data to its card, and push it where the recipe says so.
+
+    Nothing is written before everything that can be checked was checked. Raises HubtlError for mistakes, Interrupted
+    (after
+    a checkpoint) when asked to stop; ``resume`` then goes on to the same weights.
+    """
+    check_trackers(recipe.run.report_to)
+    if recipe.hub.push_to:
+        hub.check_push(recipe.hub.push_to)
+    early = Path(recipe.run.output_dir) if recipe.run.output_dir else None
+    if early is not None:
+        _check_folder(early, resume)
+    accelerator = make_accelerator(recipe.run, early / "training" if early else None)
+    prepared = prepare(recipe, processes=accelerator.num_processes)
+    folder = early or default_output_dir(prepared.recipe)
+    finished = _check_folder(folder, resume)
+    if finished is not None:
+        logger.info("%s is finished already", folder)
+        return Result(folder, finished)
+    if resume and (folder / "recipe.yaml").exists():
+        _check_same(prepared.recipe, folder)
+    record = facts(prepared, command)
+    deliver.check_card(record)
+    if accelerator.is_main_process:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "recipe.yaml").write_text(prepared.recipe.to_yaml(), encoding="utf-8")
+        record.save(folder)
+    accelerator.wait_for_everyone()
+    start_trackers(accelerator, prepared.recipe.model_dump(mode="json"))
+    try:
+        return _train(prepared, record, accelerator, folder, resume=resume, shown=shown)
+    except Interrupted as stop:
+        stop.folder = folder
+        record.status = "interrupted"
+        if accelerator.is_main_process:
+            record.save(folder)
+        raise
+    finally:
+        accelerator.end_training()
+
+
+def _train(
+    prepared: Prepared, record: RunRecord, accelerator: Accelerator, folder: Path, *, resume: bool, shown: bool
+) -> Result:
+    recipe, main = prepared.recipe, accelerator.is_main_process
+    samples: dict[str, deliver.Look] = {}
+    if recipe.setting == "adaptation" and recipe.run.baseline and record.strategy != "source-only":
+        strategy, trace, judge = _fit("source-only", prepared, accelerator, folder, resume=resume, shown=shown)
+        record.source_only, _ = assess(prepared, strategy.deployed(), judge, trace.steps)
+        record.baseline_training = training(trace)
+        samples["before"] = deliver.look(prepared, strategy.deployed(), accelerator)
+        if main:
+            record.save(folder)
+    name = record.strategy
+    strategy, trace, judge = _fit(name, prepared, accelerator, folder, resume=resume, shown=shown)
+    judge.restore(strategy)
+    model = strategy.deployed()
+    record.selection = judge.selection
+    record.adapted, seen = assess(prepared, model, judge, trace.steps)
+    record.training = training(trace, record.training)
+    samples["after"] = deliver.look(prepared, model, accelerator)
+    record.warnings = [*prepared.warnings, *doubts(record)]
+    url = None
+    if main:
+        deliver.write(folder, prepared, record, model, samples)
+        record.status = "finished"
+        record.save(folder)
+        deliver.card(folder, record)
+        if recipe.hub.push_to:
+            url = hub.push(folder, recipe.hub.push_to, private=recipe.hub.private).url
+    accelerator.wait_for_everyone()
+    return Result(folder, record, url)
+
+
+def _fit(
+    name: str, prepared: Prepared, accelerator: Accelerator, folder: Path, *, resume: bool, shown: bool
+) -> tuple[Strategy, Trace, Judge]:
+    recipe = prepared.recipe
+    baseline = name != recipe.strategy.name
+    own = folder / "training" / name
+    if not resume and accelerator.is_main_process and own.exists():
+        shutil.rmtree(own)
+    accelerator.wait_for_everyone()
+    strategy = prepared.build(name)
+    judge = Judge(prepared, accelerator, "last" if baseline else recipe.run.validator, own)
+    prefix = "source-only/" if baseline else ""
+
+    def log(measured: Mapping[str, float], step: int) -> None:
+        if accelerator.log_with:
+            accelerator.log({f"{prefix}{key}": value for key, value in measured.items()}, step=step)
+
+    engine = Engine(
+        accelerator,
+        recipe.optim,
+        recipe.run,
+        folder=own,
+        title=name,
+        shown=shown and accelerator.is_main_process,
+        judge=judge,
+        log=log,
+        num_workers=recipe.data.num_workers,
+    )
+    torch.manual_seed(recipe.run.seed + 7919 * accelerator.process_index)  # dropout differs between ranks
+    trace = engine.train(strategy, prepared.streams.train, resume=resume)
+    return strategy, trace, judge
+
+
+def training(trace: Trace, known: Training | None = None) -> Training:
+    return Training(
+        phases=known.phases if known else [],
+        steps=trace.steps,
+        seconds=trace.seconds,
+        curves=trace.curves,
+        resumed=trace.resumed,
+    )
+
+
+def _check_folder(folder: Path, resume: bool) -> RunRecord | None:
+    """The record of a run that is finished already. Raises HubtlError for a folder that is not ours to write."""
+    if not folder.exists() or not any(folder.iterdir() if folder.is_dir() else [folder]):
+        return None
+    if folder.is_dir() and (folder / "record.json").exists() and resume:
+        record = RunRecord.load(folder)
+        return record if record.status == "finished" else None
+    if folder.is_dir() and resume:
+        raise HubtlError(f"{folder} holds no run to resume", hint="leave --resume out, and choose another --output-dir")
+    started = folder.is_dir() and (folder / "record.json").exists() and RunRecord.load(folder).status != "finished"
+    hint = "--resume to go on with the run in it, or another --output-dir" if started else "another --output-dir"
+    raise HubtlError(f"the output directory {folder} is not empty", hint=hint)
+
+
+def _check_same(recipe: Recipe, folder: Path) -> None:
+    """A run can be resumed with the recipe that it was started with, and no other."""
+    before = _flat(parse(yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))))
+    now = _flat(recipe)
+    changed = [key for key in sorted({*before, *now} - FREE_TO_CHANGE) if before.get(key) != now.get(key)]
+    if changed:
+        listed = ", ".join(f"{key} ({before.get(key)} → {now.get(key)})" for key in changed)
+        raise HubtlError(
+            f"the run in {folder} was started with another recipe: {listed}",
+            hint=f"hubtl adapt --resume --output-dir {folder}",
+        )
+
+
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    found = {}
+    for section, value in recipe.model_dump(mode="json").items():
+        for key, item in (value or {}).items():
+            found[f"{section}.{key}"] = item
+    return found
