@@ -115,10 +115,8 @@ def describe(record: RunRecord) -> str:
     run = recipe["run"]
     for number, phase in enumerate(record.training.phases, 1):
         learns = ", ".join(f"{name} {n:,} (lr {phase.lr.get(name, 0):g})" for name, n in phase.learns.items() if n)
-        rows = f"{run['batch_size']} × {run['gradient_accumulation_steps']}"
-        lines.append(
-            f"phase {number}    {phase.name}: {phase.steps:,} updates of {rows} rows of {' + '.join(phase.sees)}; learns {learns}"
-        )
+        rows = f"{run['batch_size']} × {run['gradient_accumulation_steps']} rows of {' + '.join(phase.sees)}"
+        lines.append(f"phase {number}    {phase.name}: {phase.steps:,} updates of {rows}; learns {learns}")
     rule = f"{record.selection.rule}" + (" (ORACLE: reads target labels)" if record.selection.oracle else "")
     lines.append(f"optimiser  {recipe['optim']['name']}, {recipe['optim']['schedule']} schedule; selection: {rule}")
     return "\n".join(lines)

@@ -118,7 +118,7 @@ def _train(
     judge.restore(strategy)
     model = strategy.deployed()
     record.selection = judge.selection
-    record.adapted, seen = assess(prepared, model, judge, trace.steps)
+    record.adapted, _ = assess(prepared, model, judge, trace.steps)
     record.training = training(trace, record.training)
     samples["after"] = deliver.look(prepared, model, accelerator)
     record.warnings = [*prepared.warnings, *doubts(record)]

@@ -6,6 +6,7 @@ The engine does the rest: devices, precision, accumulation, freezing, optimisers
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -108,4 +109,4 @@ class Strategy(nn.Module):
         ends = [0]
         for batch in batches:
             ends.append(ends[-1] + len(batch))
-        return [together.rows(start, stop) for start, stop in zip(ends, ends[1:], strict=False)]
+        return [together.rows(start, stop) for start, stop in pairwise(ends)]

@@ -1,6 +1,4 @@
-"""Scores that select a model. Each declares what it reads; one that reads target labels is an oracle,
-and marked as such.
-"""
+"""Scores that select a model. Each declares what it reads; one that reads target labels is an oracle."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -46,9 +44,7 @@ class Last(Validator):
 
 
 class SourceAccuracy(Validator):
-    """Accuracy on the source's evaluation rows. Blind to the target,
-    but a floor that adaptation should not fall through.
-    """
+    """Accuracy on the source's evaluation rows: blind to the target, but a floor for adaptation."""
 
     reads = frozenset({"source_logits", "source_labels"})
 
@@ -72,9 +68,7 @@ class InfoMax(Validator):
 
 
 class Entropy(Validator):
-    """``−mean H(p)`` on the target: predictions that are sure. A collapsed model scores best:
-    look at the guard rails too.
-    """
+    """``−mean H(p)`` on the target: predictions that are sure. A collapsed model scores best."""
 
     reads = frozenset({"target_logits"})
 
@@ -83,9 +77,7 @@ class Entropy(Validator):
 
 
 class TargetAccuracy(Validator):
-    """Accuracy on the target's labelled evaluation rows. An oracle:
-    its choice cannot be made where labels are missing.
-    """
+    """Accuracy on the target's labelled evaluation rows: an oracle, impossible where labels are missing."""
 
     reads = frozenset({"target_labels"})
 

@@ -1,7 +1,4 @@
-"""The loop that trains every method: phases, steps, devices, precision, accumulation, checkpoints.
-
-It knows no method.
-"""
+"""The loop that trains every method: phases, steps, devices, precision, checkpoints. It knows no method."""
 
 import math
 import time

@@ -1,6 +1,4 @@
-"""Optimisers by name, one with named groups for all networks of a phase,
-and learning-rate schedules as functions of the step.
-"""
+"""One optimiser with named groups for all networks of a phase, and learning rates as functions of the step."""
 
 import math
 from collections.abc import Mapping
