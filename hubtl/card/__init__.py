@@ -1,0 +1,222 @@
+"""The model card: a pure function of the record, with what a person wrote around it left alone."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from hubtl.card import document, evidence, metadata, names, snippet, wording
+from hubtl.record import ClassScore, Evaluation, PhaseFacts, RunRecord
+
+SOURCE_ONLY = metadata.SOURCE_ONLY
+MANY_CLASSES = 20  # from here on the table of classes is folded
+FIGURES = (
+    ("accuracy", "accuracy"),
+    ("balanced accuracy", "balanced_accuracy"),
+    ("macro F1", "macro_f1"),
+    ("expected calibration error", "ece"),
+)
+CAPTIONS = {
+    "confusion": "Confusion matrix on the target's evaluation rows, in shares of each true class",
+    "per_class": "Recall of each class, source-only and adapted",
+    "curves": "Losses and label-free scores while training",
+    "features": "Features of both domains before and after; the target's colours are predictions, not labels",
+}
+
+
+def render(
+    record: RunRecord, *, existing: str | None = None, repo: str | None = None, snippet: str | None = None
+) -> str:
+    """The README of a run: YAML metadata, and a body between ``hubtl:start`` and ``hubtl:end``.
+
+    ``existing`` is the README as it is: text outside the markers stays, and metadata is merged (see ``card.document``).
+    ``repo`` is the ``user/name`` that the code on the card loads; without it the folder of the card. ``snippet``
+    replaces that code, and may leave opening ``image`` and naming the label to the card. Reads no clock, no environment
+    and no file but its template.
+    Raises HubtlError if ``existing`` has broken metadata or markers.
+    """
+    parts = document.parse(existing or "")
+    ours = metadata.of(record, repo)
+    merged = document.merge(parts.memory.get("metadata", {}), parts.metadata, ours)
+    body = _template().render(_context(record, repo, snippet))
+    return document.compose(merged, parts, body, repo=repo, ours=ours)
+
+
+def written_for(readme: str) -> str | None:
+    """The repository that a README was last rendered for; None: for none, or not by hubtl."""
+    repo = document.parse(readme).memory.get("repo")
+    return repo if isinstance(repo, str) else None
+
+
+@cache
+def _template() -> jinja2.Template:
+    text = (Path(__file__).parent / "template.md.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    words = ("percent", "points", "score", "count", "md", "code", "listing", "fenced", "duration", "plural", "between")
+    environment.filters.update({word: getattr(wording, word) for word in words})
+    return environment.from_string(text)
+
+
+def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str, Any]:
+    base, adapted = record.source_only, record.adapted
+    load = snippet.complete(given, record) if given else snippet.default(record, repo)
+    return {
+        "r": record,
+        "names": names,
+        "base": base or Evaluation(n=0),
+        "adapted": adapted or Evaluation(n=0),
+        "adapting": record.setting == "adaptation" and record.strategy != SOURCE_ONLY,
+        "intervals": [wording.interval(e.accuracy, e.n) if e else None for e in (base, adapted)],
+        "rows": _rows(record),
+        "alarms": evidence.alarms(record),
+        "limits": evidence.limits(record),
+        "load": load,
+        "loader": snippet.loader(record),
+        "domains": [(role, d) for role, d in (("source", record.source), ("target", record.target)) if d],
+        "classes": _classes(base, adapted),
+        "folded": len(record.classes) > MANY_CLASSES,
+        "figures": FIGURES,
+        "captions": CAPTIONS,
+        "labels": lambda role, domain: _labels(record, role, domain.labelled),
+        "label_use": _label_use(record),
+        "selection": _selection(record),
+        "relation": _relation(record),
+        "difference": _difference,
+        "scores": _scores(base, adapted),
+        "plots": _plots(record.plots),
+        "phases": [_phase(phase) for phase in record.training.phases],
+        "arxiv": _arxiv(record.paper),
+        "input": _input(record.model.input),
+        "hardware": ", ".join(f"{key} {value}" for key, value in record.hardware.items()),
+        "versions": ", ".join(f"{name} {number}" for name, number in record.versions.items()),
+        "seed": record.recipe.get("run", {}).get("seed"),
+    }
+
+
+def _rows(record: RunRecord) -> str:
+    """Which rows the figures were measured on, and whether training had seen them."""
+    target, n = record.target, record.adapted.n if record.adapted else record.target.eval_rows
+    split = target.eval_split or target.split
+    held_out = bool(target.eval_split) and target.eval_split != target.split
+    where = f" (split {wording.code(split)})" if split else ""
+    if held_out:
+        return f"{n:,} held-out target rows{where}"
+    saw = "with their labels" if record.target_labels == "training" else "without their labels"
+    return f"{n:,} target rows{where} that training saw too, {saw}"
+
+
+def _difference(before: float | None, after: float | None) -> str:
+    text = wording.points(before, after)
+    return text if text == wording.NOT_MEASURED else f"**{text} points**"
+
+
+def _labels(record: RunRecord, role: str, labelled: bool) -> str:
+    """What training could read of a domain's labels."""
+    if role == "source":
+        return "used"
+    if record.target_labels == "training":
+        return "**used**"
+    return "sealed: training could not read them" if labelled else "there are none"
+
+
+def _label_use(record: RunRecord) -> str:
+    if record.target_labels == "training":
+        return "**used for training**"
+    if record.selection.oracle or record.target_labels == "selection":
+        return "**used to select the checkpoint** (oracle), not for training"
+    measured = record.adapted is not None and record.adapted.accuracy is not None
+    return (
+        "used for the figures on this card only; training and selection did not read them" if measured else "not used"
+    )
+
+
+def _selection(record: RunRecord) -> str:
+    selection = record.selection
+    where = "" if selection.step is None else f", at update {selection.step:,}"
+    tried = f", the best of {len(selection.candidates):,} candidates" if selection.candidates else ""
+    if selection.rule == "last":
+        return f"the last one{where}; nothing was selected."
+    reads = " **It reads target labels (oracle).**" if selection.oracle else " It reads no target labels."
+    return f"chosen by {wording.code(selection.rule)}{where}{tried}.{reads}"
+
+
+def _relation(record: RunRecord) -> str:
+    """How the classes of the two domains relate, in sentences."""
+    sets = record.label_sets
+    if sets.setting == "unknown":
+        return "How the classes of source and target relate is unknown: the target names none."
+    text = f"Label sets: {sets.setting}, {len(sets.shared):,} classes shared."
+    if sets.source_only:
+        text += f" Only in the source: {wording.listing(sets.source_only)}."
+    if sets.target_only:
+        text += f" Only in the target: {wording.listing(sets.target_only)}."
+    return text
+
+
+def _classes(base: Evaluation | None, adapted: Evaluation | None) -> list[dict[str, Any]]:
+    before: dict[str, ClassScore] = {score.name: score for score in base.per_class} if base else {}
+    after = adapted.per_class if adapted else []
+    found = [
+        {
+            "name": score.name,
+            "n": score.n,
+            "before": before[score.name].recall if score.name in before else None,
+            "after": score.recall,
+            "difference": evidence.difference_note(before.get(score.name), score),
+            "change": _change(before.get(score.name), score),
+        }
+        for score in after
+    ]
+    return sorted(found, key=lambda row: row["change"])
+
+
+def _change(before: ClassScore | None, after: ClassScore) -> float:
+    """Worst first; classes that were not measured come last."""
+    if after.recall is None:
+        return 2.0
+    return after.recall - (before.recall or 0.0 if before else 0.0)
+
+
+def _scores(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
+    before, after = (e.scores if e else {} for e in (base, adapted))
+    return [(name, before.get(name), after.get(name)) for name in sorted({*before, *after})]
+
+
+def _plots(files: list[str]) -> dict[str, str]:
+    """File name of each plot by what it shows."""
+    shown = {}
+    for file in files:
+        name = Path(file).name
+        if name.endswith(".png") and names.is_file_name(name):
+            shown[name.removesuffix(".png")] = name
+    return shown
+
+
+def _phase(phase: PhaseFacts) -> str:
+    learns = ", ".join(
+        f"{wording.md(name)} {number:,}" + (f" at {phase.lr[name]:g}" if name in phase.lr else "")
+        for name, number in phase.learns.items()
+        if number
+    )
+    sees = " and ".join(wording.md(stream) for stream in phase.sees)
+    return f"{wording.md(phase.name)}: {phase.steps:,} updates; sees {sees}; learns {learns or 'nothing'}"
+
+
+def _arxiv(paper: str | None) -> str | None:
+    number = (paper or "").removeprefix("arXiv:").strip()
+    return number if names.is_arxiv(number) else None
+
+
+def _input(spec: dict[str, Any]) -> str:
+    """``{"size": 28, "channels": 1, …}`` in a line."""
+    if not spec:
+        return wording.NOT_MEASURED
+    shown = {key: value for key, value in spec.items() if value is not None}
+    return ", ".join(f"{key.replace('_', ' ')} {_number(value)}" for key, value in shown.items())
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "(" + ", ".join(_number(item) for item in value) + ")"
+    return f"{value:g}" if isinstance(value, float) else wording.md(value)

@@ -14,9 +14,8 @@ from hubtl.recipe import OptimSection
 def make_optimizer(groups: Mapping[str, list[nn.Parameter]], optim: OptimSection) -> torch.optim.Optimizer:
     """One optimiser of timm's factory with a parameter group for each name; ``backbone`` learns at its own rate.
 
-    Biases and norms decay like everything else, as in the reference recipes. Raises HubtlError for a name that the
-    factory
-    does not have.
+    Biases and norms decay like everything else, as in the reference recipes. Raises HubtlError for a name that
+    the factory does not have.
     """
     ensure_torchvision()
     from timm.optim import create_optimizer_v2, list_optimizers
@@ -29,9 +28,12 @@ def make_optimizer(groups: Mapping[str, list[nn.Parameter]], optim: OptimSection
     parameters = [{"params": ps, "lr": lrs[name], "name": name} for name, ps in groups.items() if ps]
     if not parameters:
         raise HubtlError("nothing learns in this phase", hint="choose another --tuner")
+    name = (
+        "momentum" if optim.name == "sgd" and optim.momentum == 0 else optim.name
+    )  # sgd is Nesterov's, which needs some
     try:
         optimizer = create_optimizer_v2(
-            parameters, opt=optim.name, lr=optim.lr, weight_decay=optim.weight_decay, momentum=optim.momentum
+            parameters, opt=name, lr=optim.lr, weight_decay=optim.weight_decay, momentum=optim.momentum
         )
     except (ImportError, TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise HubtlError(f"optimiser {optim.name} does not start: {error}", hint="--optimizer sgd") from error

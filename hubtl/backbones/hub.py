@@ -1,0 +1,66 @@
+"""A model of the Hub, ``user/repo[@revision]``: timm's, transformers' or hubtl's, told apart by its configuration."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hubtl.backbones.base import Backbone, BackboneRequest
+from hubtl.backbones.reach import out_of_reach
+from hubtl.errors import HubtlError
+
+
+def load(name: str, request: BackboneRequest) -> Backbone:
+    """Download what the configuration needs, and build. Code from the Hub is never run.
+
+    Raises HubtlError naming the cause when the repository or its weights cannot be had.
+    """
+    repo, _, revision = name.partition("@")
+    path = _config(repo, revision or None)
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if "auto_map" in config and "model_type" not in config:
+        raise HubtlError(
+            f"{repo} needs its own code to run, and hubtl runs none from the Hub", hint="choose another model"
+        )
+    commit = path.parent.name
+    known = {"base_model": repo, "revision": commit, "license": _license(repo, commit)}
+    from hubtl.backbones import local
+
+    architecture = str(config.get("architecture", ""))
+    if "model_type" in config and config["model_type"] != "timm_wrapper":
+        from hubtl.backbones import transformers
+
+        return transformers.create(repo, name, request, revision=commit, **known)
+    folder = _snapshot(repo, commit, weights=request.pretrained or not architecture) if architecture else path.parent
+    return local.from_folder(folder, name, config, request, known)
+
+
+def _config(repo: str, revision: str | None) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repo, "config.json", revision=revision))
+    except Exception as error:
+        raise out_of_reach(repo + (f"@{revision}" if revision else ""), error) from error
+
+
+def _snapshot(repo: str, commit: str, *, weights: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    allowed = ["config.json", "hubtl.json", *(["*.safetensors", "pytorch_model.bin"] if weights else [])]
+    try:
+        return Path(snapshot_download(repo, revision=commit, allow_patterns=allowed))
+    except Exception as error:
+        raise out_of_reach(repo, error) from error
+
+
+def _license(repo: str, commit: str) -> str | None:
+    """As the repository's own card says; None where it says nothing or cannot be asked."""
+    from huggingface_hub import ModelCard, hf_hub_download
+    from huggingface_hub.utils import httpx
+
+    try:
+        text = Path(hf_hub_download(repo, "README.md", revision=commit)).read_text(encoding="utf-8")
+        value = ModelCard(text, ignore_metadata_errors=True).data.to_dict().get("license")
+    except (OSError, ValueError, httpx.HTTPError):
+        return None
+    return value if isinstance(value, str) else None

@@ -1,0 +1,81 @@
+"""The network of the digits recipe, built in: small, grey, from scratch."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
+from hubtl.batch import Features, Inputs
+from hubtl.errors import HubtlError
+
+WIDTH = 500
+
+
+class LeNet(Backbone):
+    """conv 20@5, pool, ReLU, conv 50@5, dropout, pool, ReLU, linear 500, ReLU, dropout; 28 × 28 grey images.
+
+    The LeNet of the Transfer Learning Library's digits recipe. It exists in neither timm nor transformers, hence its
+    export
+    loads with hubtl.
+    """
+
+    native = False
+
+    def __init__(self, info: BackboneInfo) -> None:
+        super().__init__()
+        self.info = info
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(1, 20, kernel_size=5),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+            nn.Conv2d(20, 50, kernel_size=5),
+            nn.Dropout2d(0.5),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+        side = ((info.input.size - 4) // 2 - 4) // 2
+        self.linear = nn.Sequential(nn.Linear(50 * side * side, WIDTH), nn.ReLU(), nn.Dropout(0.5))
+
+    def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
+        return Features(self.linear(self.convolutions(inputs["image"])))
+
+    def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
+        layers = (("conv1", self.convolutions[0]), ("conv2", self.convolutions[3]), ("linear", self.linear))
+        return [(name, list(layer.parameters())) for name, layer in layers]
+
+    def lora_targets(self) -> list[str]:
+        return ["linear.0"]
+
+    def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
+        config = {
+            "architecture": "lenet",
+            "num_classes": len(classes),
+            "label_names": list(classes),
+            "hubtl": dict(meta),
+        }
+        (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
+        tensors = {**self.state_dict(), **{f"classifier.{k}": v for k, v in classifier.state_dict().items()}}
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, folder / "model.safetensors")
+
+    def snippet(self, where: str) -> str:
+        return (
+            "import hubtl\n\n"
+            f'model = hubtl.load("{where}")\nlogits = model.logits([image])\nlabel = model.predict([image])[0].label\n'
+        )
+
+
+def load(name: str, request: BackboneRequest) -> LeNet:
+    """Build it with random weights. Raises HubtlError if pretrained ones are asked for: there are none."""
+    if request.pretrained:
+        raise HubtlError("lenet has no pretrained weights", hint="--no-pretrained")
+    size = request.image_size or 28
+    if size < 16:
+        raise HubtlError(f"lenet needs images of at least 16 pixels, got {size}", hint="--image-size 28")
+    spec = ImageInput(size=size, channels=1, mean=(0.5,), std=(0.5,), interpolation="bilinear")
+    info = BackboneInfo(name="lenet", library="hubtl", architecture="lenet", width=WIDTH, input=spec, pretrained=False)
+    return LeNet(info)

@@ -1,0 +1,63 @@
+"""A model in a local folder: of timm's format, of transformers', or made by hubtl."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hubtl.backbones.base import Backbone, BackboneRequest
+from hubtl.errors import HubtlError
+
+
+def load(name: str, request: BackboneRequest) -> Backbone:
+    """Load the backbone of a folder with a ``config.json``. Its classifier makes room for the new classes."""
+    folder = Path(name).expanduser()
+    config = read_config(folder)
+    known = {"base_model": _base(config)}
+    return from_folder(folder, folder.resolve().name, config, request, known)
+
+
+def from_folder(
+    folder: Path, shown: str, config: dict[str, Any], request: BackboneRequest, known: dict[str, Any]
+) -> Backbone:
+    """The backbone in a folder, told by its configuration."""
+    import dataclasses
+
+    architecture = str(config.get("architecture", ""))
+    if architecture == "lenet" or architecture.startswith("torchvision:"):
+        from hubtl.api import backbone_of
+
+        built = backbone_of(folder, classes=request.classes)
+    elif "model_type" in config and config["model_type"] != "timm_wrapper":
+        from hubtl.backbones import transformers
+
+        built = transformers.create(str(folder), shown, request, revision=None)
+    elif architecture:
+        from hubtl.backbones import timm
+
+        built = timm.create(f"local-dir:{folder}", shown, request)
+    else:
+        raise HubtlError(
+            f"{shown}: config.json names neither an architecture nor a model type", hint="a timm or transformers folder"
+        )
+    built.info = dataclasses.replace(built.info, name=shown, **{k: v for k, v in known.items() if v is not None})
+    return built
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HubtlError(
+            f"{folder} holds no config.json: not a model's folder", hint="a timm, transformers or hubtl folder"
+        ) from error
+    except ValueError as error:
+        raise HubtlError(f"{folder}/config.json is not JSON", hint="save the model again") from error
+    if not isinstance(config, dict):
+        raise HubtlError(f"{folder}/config.json is not a configuration", hint="save the model again")
+    return config
+
+
+def _base(config: dict[str, Any]) -> str | None:
+    """A model that hubtl made knows what it was made from."""
+    meta = config.get("hubtl")
+    return meta.get("base_model") if isinstance(meta, dict) else None

@@ -1,0 +1,174 @@
+"""timm's image models: the only place that imports timm's models."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from hubtl._compat import ensure_torchvision
+from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
+from hubtl.backbones.reach import out_of_reach
+from hubtl.backbones.surgery import last_linear, linear_names, replace, with_classifier
+from hubtl.batch import Features, Inputs
+from hubtl.errors import HubtlError, nearest
+from hubtl.settings import cache_dir
+
+ensure_torchvision()
+import timm  # noqa: E402
+from timm.data import resolve_model_data_config  # noqa: E402
+from timm.models import group_parameters, save_for_hf  # noqa: E402
+
+
+class TimmBackbone(Backbone):
+    """A timm classifier without its last linear layer."""
+
+    def __init__(self, model: nn.Module, info: BackboneInfo, classifier: str) -> None:
+        super().__init__()
+        self.model = model
+        self.info = info
+        self._classifier = classifier
+
+    def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
+        return Features(self.model(inputs["image"]))
+
+    def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
+        names = group_parameters(self.model, self.model.group_matcher(coarse=True), reverse=True)  # type: ignore[operator]
+        parameters = dict(self.model.named_parameters())
+        ordered: dict[int, list[nn.Parameter]] = {}
+        for name, parameter in parameters.items():
+            ordered.setdefault(names[name], []).append(parameter)
+        return [(f"block{i}", ordered[key]) for i, key in enumerate(sorted(ordered))]
+
+    def lora_targets(self) -> list[str]:
+        attention = re.compile(r"\.(qkv|q_proj|k_proj|v_proj|q|kv|proj|fc1|fc2)$")
+        linear = [name for name in linear_names(self.model) if attention.search(f".{name}")]
+        if linear:
+            return [f"model.{name}" for name in linear]
+        return [f"model.{n}" for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d) and m.groups == 1]
+
+    def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
+        whole = with_classifier(self.model, self._classifier, classifier)
+        whole.num_classes = len(classes)  # type: ignore[assignment]
+        spec = self.info.input
+        data = {
+            "input_size": (spec.channels, spec.size, spec.size),
+            "interpolation": spec.interpolation,
+            "mean": spec.mean,
+            "std": spec.std,
+            "crop_pct": spec.crop_pct,
+            "crop_mode": spec.crop_mode,
+        }
+        arguments = {"img_size": spec.size} if _takes_size(whole) else {}
+        config = {
+            "label_names": list(classes),
+            "num_classes": len(classes),
+            "hubtl": dict(meta),
+            "model_args": arguments,
+        }
+        save_for_hf(whole, folder, model_config=config, safe_serialization=True, data_config=data)
+        path = folder / "config.json"
+        written = json.loads(path.read_text(encoding="utf-8"))
+        # transformers passes num_classes too, and fails on meeting it twice
+        written.get("model_args", {}).pop("num_classes", None)
+        path.write_text(json.dumps(written, indent=2, ensure_ascii=False), encoding="utf-8")
+
+    def snippet(self, where: str) -> str:
+        source = f"local-dir:{where}" if Path(where).is_dir() or where == "." else f"hf-hub:{where}"
+        return (
+            "import timm\n\n"
+            f'model = timm.create_model("{source}", pretrained=True).eval()\n'
+            "transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))\n"
+            'logits = model(transform(image.convert("RGB")).unsqueeze(0))\n'
+            'label = model.pretrained_cfg["label_names"][logits.argmax().item()]\n'
+        )
+
+
+def load(name: str, request: BackboneRequest) -> TimmBackbone:
+    """Load a model by its timm name. Raises HubtlError for an unknown name and for weights out of reach."""
+    if name.split(".")[0] not in model_names() and not name.startswith(("hf-hub:", "local-dir:")):
+        guess = nearest(name.split(".")[0], model_names())
+        raise HubtlError(f"unknown model {name!r}: not a timm name, a folder or a Hub id", hint=guess or "hubtl doctor")
+    return create(name, name, request)
+
+
+def create(source: str, shown: str, request: BackboneRequest, *, base: str | None = None) -> TimmBackbone:
+    """Build from a timm name, ``hf-hub:user/repo[@revision]`` or ``local-dir:folder``."""
+    classes = len(request.classes)
+    if request.pretrained and ":" not in source and not timm.is_model_pretrained(source):
+        tags = timm.list_pretrained(f"{source.split('.')[0]}.*")
+        hint = f"{tags[0]}, or --no-pretrained" if tags else "--no-pretrained"
+        raise HubtlError(f"timm has no pretrained weights {source!r}", hint=hint)
+    options: dict[str, Any] = {"pretrained": request.pretrained, "num_classes": classes}
+    try:
+        model = _build(source, options, request.image_size)
+    except HubtlError:
+        raise
+    except Exception as error:
+        raise out_of_reach(shown, error) from error
+    data = resolve_model_data_config(model)
+    configuration = dict(model.pretrained_cfg or {})
+    spec = ImageInput(
+        size=request.image_size or int(data["input_size"][-1]),
+        channels=int(data["input_size"][0]),
+        mean=tuple(data["mean"]),
+        std=tuple(data["std"]),
+        interpolation=str(data["interpolation"]),
+        crop_pct=float(data["crop_pct"]) if request.image_size is None else 1.0,
+        crop_mode="squash" if data.get("crop_mode") == "squash" else "center",
+    )
+    classifier = last_linear(model, classes)
+    layer = replace(model, classifier, nn.Identity())
+    assert isinstance(layer, nn.Linear)
+    hub_id = base or configuration.get("hf_hub_id") or None
+    tag = configuration.get("tag")
+    info = BackboneInfo(
+        name=shown,
+        library="timm",
+        architecture=str(configuration.get("architecture") or source),
+        width=layer.in_features,
+        input=spec,
+        pretrained=request.pretrained,
+        base_model=_full_id(hub_id, configuration) if request.pretrained else None,
+        weights=f"{configuration.get('architecture')}.{tag}" if tag and request.pretrained else None,
+        license=configuration.get("license") if request.pretrained else None,
+    )
+    return TimmBackbone(model.float(), info, classifier)
+
+
+def _build(source: str, options: dict[str, Any], size: int | None) -> Any:
+    """Models with positions of a fixed size are built for it; the others take any."""
+    if size is None:
+        return timm.create_model(source, **options)
+    try:
+        return timm.create_model(source, img_size=size, **options)
+    except TypeError:
+        return timm.create_model(source, **options)
+
+
+def _takes_size(model: Any) -> bool:
+    return hasattr(getattr(model, "patch_embed", None), "img_size")
+
+
+def _full_id(hub_id: str | None, configuration: Mapping[str, Any]) -> str | None:
+    if hub_id is None:
+        return None
+    if hub_id.endswith("/"):
+        tag = configuration.get("tag")
+        return f"{hub_id}{configuration.get('architecture')}" + (f".{tag}" if tag else "")
+    return hub_id
+
+
+def model_names() -> list[str]:
+    """timm's registry. Listing costs seconds, so it is kept on disk for each version of timm."""
+    path = cache_dir() / f"timm-models-{version('timm')}.json"
+    try:
+        names: list[str] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        names = timm.list_models()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(names), encoding="utf-8")
+    return names

@@ -1,0 +1,115 @@
+"""A README as three parts: metadata, the part that hubtl writes, and what a person wrote around it.
+
+Metadata is merged three ways. The generated part remembers (in a comment) what hubtl wrote last, so a value that
+differs from it was written by a person:
+
+- facts of the run are always hubtl's: library_name, pipeline_tag, base_model, base_model_relation, model-index;
+- lists are united: tags, datasets, metrics keep what a person added, and lose what only an earlier run put there;
+- everything else, the licence included, is the person's where a person wrote it.
+
+YAML comments in the metadata are not kept.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import yaml
+
+from hubtl.errors import HubtlError
+
+START, END = "<!-- hubtl:start -->", "<!-- hubtl:end -->"
+OURS = ("library_name", "pipeline_tag", "base_model", "base_model_relation", "model-index")
+UNITED = ("tags", "datasets", "metrics")
+LICENCE = ("license", "license_name", "license_link")
+_FRONT = re.compile(r"\s*---[ \t]*\n((?:.*\n)*?)---[ \t]*(?:\n|$)")
+_MEMORY = re.compile(r"^<!-- hubtl:written (\{.*\}) -->$", re.MULTILINE)
+
+
+class Document(NamedTuple):
+    metadata: dict[str, Any]
+    before: str  # a person's text above the generated part
+    generated: str | None  # without its markers; None: there is none yet
+    after: str
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What hubtl wrote last: ``repo`` and ``metadata``."""
+        match = _MEMORY.search(self.generated or "")
+        try:
+            memory = json.loads(match.group(1)) if match else {}
+        except json.JSONDecodeError:
+            return {}
+        return memory if isinstance(memory.get("metadata", {}), dict) else {}
+
+
+def parse(text: str) -> Document:
+    """Take a README apart. Raises HubtlError if its metadata or its markers are broken: guessing would lose text."""
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    metadata: dict[str, Any] = {}
+    if front := _FRONT.match(text):
+        metadata, text = _metadata(front.group(1)), text[front.end() :]
+    starts, ends = _lines(text, START), _lines(text, END)
+    if not starts and not ends:
+        return Document(metadata, "", None, text)
+    if len(starts) != 1 or len(ends) != 1 or starts[0] > ends[0]:
+        raise HubtlError(
+            f"README.md has {len(starts)} lines {START} and {len(ends)} lines {END}, not one of each in this order",
+            hint="put the markers back around the generated part, or remove it with both of them",
+        )
+    generated = text[starts[0] + len(START) : ends[0]]
+    return Document(metadata, text[: starts[0]], generated, text[ends[0] + len(END) :])
+
+
+def merge(written: Mapping[str, Any], theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata of the new card, from what hubtl wrote last, what the README says now, and the record."""
+    merged: dict[str, Any] = {}
+    licence_theirs = any(key in theirs and theirs[key] != written.get(key) for key in LICENCE)
+    for key in [*ours, *(k for k in theirs if k not in ours)]:
+        mine, said, old = ours.get(key), theirs.get(key), written.get(key)
+        if key in UNITED:
+            value: Any = list(mine or []) + [v for v in _list(said) if v not in _list(old) and v not in (mine or [])]
+        elif key in OURS:
+            value = mine if mine is not None else None if said == old else said
+        elif key in LICENCE:
+            value = said if licence_theirs else mine
+        else:
+            value = mine if key not in theirs or said == old else said
+        if value is not None and value != []:
+            merged[key] = value
+    return merged
+
+
+def compose(
+    metadata: Mapping[str, Any], parts: Document, body: str, *, repo: str | None, ours: Mapping[str, Any]
+) -> str:
+    """A README of metadata, the generated part and a person's text."""
+    front = yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True, width=10_000)
+    remembered = {key: value for key, value in ours.items() if key != "model-index"}
+    memory = json.dumps({"repo": repo, "metadata": remembered}, ensure_ascii=True).replace("--", "-\\u002d")
+    before = parts.before.strip("\n")
+    after = parts.after.strip("\n")
+    pieces = [f"---\n{front}---", before, f"{START}\n<!-- hubtl:written {memory} -->\n\n{body.strip()}\n\n{END}", after]
+    return "\n\n".join(piece for piece in pieces if piece) + "\n"
+
+
+def _metadata(front: str) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(front) or {}
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise HubtlError(
+            f"README.md: its metadata is not YAML: {reason}", hint="mend it between the --- lines"
+        ) from error
+    if not isinstance(found, dict):
+        raise HubtlError(f"README.md: its metadata is {type(found).__name__}, not keys", hint="write key: value lines")
+    return found
+
+
+def _lines(text: str, marker: str) -> list[int]:
+    return [match.start() for match in re.finditer(rf"^{re.escape(marker)}[ \t]*$", text, re.MULTILINE)]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]

@@ -1,0 +1,214 @@
+"""A card's metadata: what the record says of it, and the Hub's rules for it, checked before anything is sent."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hubtl.card import licenses
+from hubtl.card.names import domain_name, is_hub_id, slug
+from hubtl.card.snippet import loader
+from hubtl.record import DomainFacts, Evaluation, RunRecord
+
+FIGURES = (
+    ("accuracy", "accuracy", "Accuracy"),
+    ("balanced_accuracy", "balanced_accuracy", "Balanced accuracy"),
+    ("macro_f1", "f1", "Macro F1"),
+    ("ece", "expected_calibration_error", "Expected calibration error"),
+)
+SOURCE_ONLY = "source-only"  # the strategy that does not adapt: there is nothing to compare it with
+LONGEST_TAG = 100
+# The Hub's rule: "name" or "owner/name", and no double dash or dot.
+_ID = re.compile(r"(?!.*(--|\.\.))(?!.*\.git$)([\w-][\w.-]*/)?[\w-][\w.-]{0,95}", re.ASCII)
+_PATH = re.compile(r"(/|~|\.{1,2}([/\\]|$)|[A-Za-z]:[/\\]|\\\\|file:)")
+
+
+def of(record: RunRecord, repo: str | None = None) -> dict[str, Any]:
+    """The metadata of a record. Only what is known is in it: no empty value, no local path.
+
+    ``model-index`` has source-only and adapted side by side, under metric names that tell them apart.
+    """
+    model, library = record.model, loader(record)
+    found: dict[str, Any] = {}
+    if (
+        library != "hubtl"
+    ):  # a library name that the Hub does not know costs the page its snippet and its download count
+        found["library_name"] = library
+    found["pipeline_tag"] = "image-classification"
+    found.update(_license(model.license))
+    if model.base_model and is_hub_id(model.base_model):
+        found["base_model"] = model.base_model
+        found["base_model_relation"] = "finetune"
+    domains = [record.target] if record.source is None else [record.source, record.target]
+    if ids := _unique([d.hub_id for d in domains if d.hub_id and is_hub_id(d.hub_id)]):
+        found["datasets"] = ids
+    setting = "domain-adaptation" if record.setting == "adaptation" else "transfer-learning"
+    found["tags"] = _unique(["hubtl", setting, slug(record.strategy), model.library, "image-classification"])
+    results = _results(record)
+    if results:
+        found["metrics"] = ["accuracy", "f1"]
+        name = repo or slug(f"{model.architecture}-{record.strategy}-{domain_name(record.target)}")
+        found["model-index"] = [{"name": name, "results": results}]
+    return found
+
+
+def problems(metadata: Mapping[str, Any]) -> list[str]:
+    """What the Hub would refuse in a card's metadata, in plain words; empty if nothing.
+
+    The Hub checks a card when it is pushed, which is after the training; these are its rules, offline.
+    """
+    if not isinstance(metadata, Mapping):
+        return [f"the metadata is {type(metadata).__name__}, not a mapping"]
+    found = [f"{where} is empty: give it a value or leave the key out" for where in _empty(metadata)]
+    found += [f"{where} is a local path: {text!r}" for where, text in _texts(metadata) if _PATH.match(text)]
+    for key in ("base_model", "datasets"):
+        for where, value in _items(metadata, key):
+            if not isinstance(value, str) or not (_PATH.match(value) or _ID.fullmatch(value)):
+                found.append(f"{where} is {value!r}, not a Hub id such as user/name")
+    for where, value in _items(metadata, "license"):
+        if value not in licenses.KNOWN:
+            found.append(f"{where} is {value!r}, which the Hub does not know: use 'other' with license_name")
+    for where, value in _items(metadata, "tags"):
+        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TAG or "\n" in value:
+            found.append(f"{where} is {value!r}, not a line of 1 to {LONGEST_TAG} characters")
+    for key in ("language", "metrics", "library_name", "pipeline_tag", "license_name", "base_model_relation"):
+        found += [
+            f"{where} is {value!r}, not text" for where, value in _items(metadata, key) if not isinstance(value, str)
+        ]
+    return found + _index_problems(metadata.get("model-index"))
+
+
+def _license(name: str | None) -> dict[str, str]:
+    """The licence's keys; an identifier that the Hub does not know becomes ``other`` with its name."""
+    known = (name or "").strip().lower()
+    if known in ("", "unknown", "none"):
+        return {}
+    if known in licenses.KNOWN:
+        return {"license": known}
+    return {"license": "other", "license_name": slug(known)}
+
+
+def _results(record: RunRecord) -> list[dict[str, Any]]:
+    oracle = ", oracle selection" if record.selection.oracle else ""
+    if record.setting == "adaptation" and record.strategy == SOURCE_ONLY:
+        rows = [(record.adapted, f" (source-only{oracle})")]
+    elif record.setting == "transfer":
+        rows = [(record.adapted, f" ({record.strategy}{oracle})")]
+    else:
+        rows = [(record.source_only, " (source-only)"), (record.adapted, f" (adapted with {record.strategy}{oracle})")]
+    metrics = [metric for evaluation, label in rows for metric in _metrics(evaluation, label)]
+    if not metrics:
+        return []
+    task = {"type": "image-classification", "name": "Image Classification"}
+    return [{"task": task, "dataset": _dataset(record.target), "metrics": metrics}]
+
+
+def _metrics(evaluation: Evaluation | None, label: str) -> list[dict[str, Any]]:
+    if evaluation is None:
+        return []
+    values = [(kind, title, getattr(evaluation, field)) for field, kind, title in FIGURES]
+    return [
+        {"type": kind, "value": round(value, 4), "name": f"{title}{label}"}
+        for kind, title, value in values
+        if value is not None and math.isfinite(value)
+    ]
+
+
+def _dataset(domain: DomainFacts) -> dict[str, Any]:
+    """The evaluated dataset. One that is not on the Hub has a name of its own, never a path."""
+    on_hub = bool(domain.hub_id and is_hub_id(domain.hub_id))
+    name = domain_name(domain) + (f" ({domain.domain})" if domain.domain else "")
+    kind = "builtin" if domain.dataset.startswith("builtin:") else "local"
+    found = {"type": domain.hub_id if on_hub else slug(f"{kind}-{domain_name(domain)}"), "name": name}
+    optional = {"config": domain.config, "split": domain.eval_split or domain.split}
+    if on_hub:
+        optional["revision"] = domain.revision
+    return found | {key: value for key, value in optional.items() if value}
+
+
+def _index_problems(index: Any) -> list[str]:
+    if index is None:
+        return []
+    if not isinstance(index, list) or not index:
+        return ["model-index is not a list of models"]
+    found = []
+    for i, model in enumerate(index):
+        here = f"model-index[{i}]"
+        if not isinstance(model, Mapping) or not isinstance(model.get("name"), str):
+            found.append(f"{here}.name is missing")
+        results = model.get("results") if isinstance(model, Mapping) else None
+        if not isinstance(results, list) or not results:
+            found.append(f"{here}.results is not a list of results")
+            continue
+        for j, result in enumerate(results):
+            found += _result_problems(result, f"{here}.results[{j}]")
+    return found
+
+
+def _result_problems(result: Any, here: str) -> list[str]:
+    if not isinstance(result, Mapping):
+        return [f"{here} is not a mapping"]
+    found = []
+    for part, keys in (("task", ("type",)), ("dataset", ("type", "name"))):
+        section = result.get(part)
+        for key in keys:
+            if not isinstance(section, Mapping) or not isinstance(section.get(key), str):
+                found.append(f"{here}.{part}.{key} is missing or not text")
+    dataset = result.get("dataset")
+    for key in ("config", "split", "revision"):
+        value = dataset.get(key) if isinstance(dataset, Mapping) else None
+        if value is not None and not isinstance(value, str):
+            found.append(f"{here}.dataset.{key} is {value!r}, not text")
+    metrics = result.get("metrics")
+    if not isinstance(metrics, list) or not metrics:
+        return [*found, f"{here}.metrics is not a list of metrics"]
+    seen = set()
+    for k, metric in enumerate(metrics):
+        there = f"{here}.metrics[{k}]"
+        if not isinstance(metric, Mapping) or not isinstance(metric.get("type"), str):
+            found.append(f"{there}.type is missing or not text")
+            continue
+        value = metric.get("value")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if not number and not isinstance(value, str):
+            found.append(f"{there}.value is {value!r}, not a finite number")
+        name = (metric["type"], str(metric.get("name")))
+        if name in seen:
+            found.append(f"{there} repeats the name of another metric: {metric.get('name')!r}")
+        seen.add(name)
+    return found
+
+
+def _items(metadata: Mapping[str, Any], key: str) -> Iterator[tuple[str, Any]]:
+    """A key's value, or each item of it where it is a list; empty ones are reported elsewhere."""
+    value = metadata.get(key)
+    if isinstance(value, list):
+        yield from ((f"{key}[{i}]", item) for i, item in enumerate(value) if item is not None)
+    elif value is not None:
+        yield key, value
+
+
+def _empty(value: Any, where: str = "") -> Iterator[str]:
+    if value is None or value == "":
+        yield where
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _empty(item, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _empty(item, f"{where}[{i}]")
+
+
+def _texts(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield where, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(item, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _texts(item, f"{where}[{i}]")
+
+
+def _unique(names: list[str]) -> list[str]:
+    return list(dict.fromkeys(names))

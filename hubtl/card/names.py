@@ -1,0 +1,68 @@
+"""What models and datasets are called in a card: Hub ids as they are, local things by their last name only."""
+
+import re
+
+from hubtl.card.wording import code, md
+from hubtl.record import DomainFacts, ModelFacts
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+
+
+def is_hub_id(text: str) -> bool:
+    """True for ``owner/name``."""
+    return bool(_HUB_ID.fullmatch(text)) and "--" not in text and ".." not in text and len(text) <= 96
+
+
+def slug(text: str) -> str:
+    """Lower case letters, digits, dots and dashes."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.") or "unnamed"
+
+
+def base_name(model: ModelFacts) -> str:
+    """The model that the run started from; of a local folder its last name only."""
+    if model.base_model and is_hub_id(model.base_model):
+        return model.base_model
+    return model.weights or _last(model.name)
+
+
+def domain_name(domain: DomainFacts) -> str:
+    """The dataset; of a local one its last name only."""
+    if domain.hub_id and is_hub_id(domain.hub_id):
+        return domain.hub_id
+    return domain.dataset.removeprefix("builtin:") if domain.dataset.startswith("builtin:") else _last(domain.dataset)
+
+
+def base_link(model: ModelFacts) -> str:
+    """The base model in Markdown, with a link to the exact revision where there is one."""
+    if model.base_model and is_hub_id(model.base_model):
+        where = f"https://huggingface.co/{model.base_model}"
+        revision = model.revision and re.fullmatch(r"[\w.-]+", model.revision)
+        return f"[{md(model.base_model)}]({where}{f'/tree/{model.revision}' if revision else ''})"
+    return code(base_name(model))
+
+
+def domain_link(domain: DomainFacts) -> str:
+    """The dataset in Markdown, with its domain."""
+    if domain.hub_id and is_hub_id(domain.hub_id):
+        name = f"[{md(domain.hub_id)}](https://huggingface.co/datasets/{domain.hub_id})"
+    elif domain.dataset.startswith("builtin:"):
+        name = f"{code(domain.dataset.removeprefix('builtin:'))} (ships with hubtl)"
+    else:
+        name = f"{code(domain_name(domain))} (not on the Hub)"
+    return f"{name}, domain {code(domain.domain)}" if domain.domain else name
+
+
+def _last(path: str) -> str:
+    for prefix in ("hf-hub:", "local-dir:", "torchvision:", "timm:"):
+        path = path.removeprefix(prefix)
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1] or "unnamed"
+
+
+def is_file_name(text: str) -> bool:
+    """True for a name without a folder, a space or a character that Markdown would read."""
+    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", text))
+
+
+def is_arxiv(text: str) -> bool:
+    """True for ``1505.07818``, also with a version."""
+    return bool(re.fullmatch(r"\d{4}\.\d{4,5}(v\d+)?", text))

@@ -1,0 +1,242 @@
+"""The pictures of a card, as PNG files. No torch; matplotlib and scikit-learn are imported when a picture is drawn."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from hubtl.card.wording import plain
+from hubtl.record import ClassScore, Evaluation
+
+DPI = 200
+INK, MUTED, GRID = "#1f2933", "#66727f", "#e3e8ee"
+BEFORE, AFTER, WORSE = "#8a94a3", "#1f6feb", "#d1453b"
+NUMBERED = 20  # classes: up to here a confusion matrix has its numbers written in
+LONGEST_NAME = 22
+SCORES = ("source-accuracy", "infomax", "entropy", "target-accuracy")
+NOT_CURVES = ("step", "phase", "epoch", "seconds", "lr")
+
+
+@dataclass(frozen=True)
+class FeatureSample:
+    """Features of some rows of both domains under one model. Target labels have no place in it."""
+
+    source: np.ndarray  # [n, d]
+    target: np.ndarray  # [m, d]
+    source_labels: np.ndarray  # [n] class indices, -1: none of the classes
+    target_predictions: np.ndarray  # [m] class indices
+
+
+def confusion(evaluation: Evaluation, classes: Sequence[str], path: Path, title: str) -> None:
+    """The confusion matrix in shares of each true class; with numbers up to 20 classes. Grey rows have no images."""
+    matrix = np.array(evaluation.confusion, dtype=float)
+    total = matrix.sum(axis=1, keepdims=True)
+    shares = np.divide(matrix, total, out=np.full_like(matrix, np.nan), where=total > 0)
+    c = len(classes)
+    side = min(9.0, max(3.4, 2.2 + 0.36 * c))
+    figure = _figure(side + 0.5, side, "compressed")
+    axes = figure.add_subplot()
+    colours = _colormap("blues", ["#f6f9fd", "#c9dcf5", "#7fb0ea", "#1f6feb", "#0b3d91"])
+    image = axes.imshow(shares, cmap=colours, vmin=0, vmax=1)
+    every = max(1, int(np.ceil(8.5 / (0.72 * side * 72 / c))))
+    ticks = list(range(0, c, every))
+    names = [_short(classes[i]) for i in ticks]
+    size = 8.5 if c <= 12 else 7
+    axes.set_xticks(ticks, names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=size, parse_math=False)
+    axes.set_yticks(ticks, names, fontsize=size, parse_math=False)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true class" + (f" (one name in {every})" if every > 1 else ""))
+    if c <= NUMBERED:
+        for row, column in zip(*np.nonzero(shares > 0.005), strict=True):
+            share = shares[row, column]
+            axes.text(
+                column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=size - 0.5,
+                color="white" if share > 0.5 else INK,
+            )  # fmt: skip
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.02, ticks=[0, 0.5, 1])
+    bar.ax.set_yticklabels(["0%", "50%", "100%"], fontsize=8)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0)
+    axes.set_title(_short(title, 60), parse_math=False)
+    _save(figure, path)
+
+
+def curves(points: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Losses by name over the updates on the left; accuracies and label-free scores, if any, on the right."""
+    names = list(dict.fromkeys(key for point in points for key in point if key not in NOT_CURVES))
+    scores = [name for name in names if name in SCORES or "accuracy" in name]
+    panels = [("losses", [name for name in names if name not in scores]), ("accuracies and label-free scores", scores)]
+    panels = [(title, shown) for title, shown in panels if shown]
+    figure = _figure(4.4 * max(1, len(panels)), 3.2)
+    for number, (title, shown) in enumerate(panels, 1):
+        axes = figure.add_subplot(1, len(panels), number)
+        for name, colour in zip(shown, _palette(len(shown)), strict=True):
+            line = np.array([(p["step"], p[name]) for p in points if name in p])
+            marker = "o" if len(line) <= 12 else None
+            axes.plot(line[:, 0], line[:, 1], color=colour, lw=1.6, marker=marker, ms=3.5, label=_short(name))
+        axes.set_title(title)
+        axes.set_xlabel("updates")
+        axes.margins(x=0.02)
+        axes.tick_params(axis="y", labelsize=8)
+        _grid(axes)
+        _legend(axes, loc="best")
+    _save(figure, path)
+
+
+def features(
+    before: FeatureSample,
+    after: FeatureSample,
+    classes: Sequence[str],
+    path: Path,
+    method: Literal["pca", "tsne"] = "pca",
+) -> None:
+    """Both domains' features in two dimensions, before and after, coloured by source labels and target predictions."""
+    figure = _figure(9.4, 4.4)
+    palette, c = _palette(len(classes)), len(classes)
+    for number, (title, sample) in enumerate((("source-only", before), ("adapted", after)), 1):
+        axes = figure.add_subplot(1, 2, number)
+        n = len(sample.source)
+        flat = _flat(np.concatenate([sample.source, sample.target]), method)
+        for rows, kinds, marker, alpha in (
+            (flat[:n], sample.source_labels, "o", 0.55),
+            (flat[n:], sample.target_predictions, "^", 0.9),
+        ):
+            colours = [palette[int(k)] if 0 <= k < c else "#b8c0ca" for k in kinds]
+            edge = {"linewidths": 0} if marker == "o" else {"linewidths": 0.4, "edgecolors": INK}
+            axes.scatter(rows[:, 0], rows[:, 1], c=colours, marker=marker, s=14, alpha=alpha, **edge)
+        axes.set_title(title)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_color(GRID)
+        axes.set_xlabel({"pca": "two principal components", "tsne": "t-SNE"}[method], color=MUTED)
+    _feature_legend(figure, classes, palette)
+    _save(figure, path)
+
+
+def per_class(before: Evaluation, after: Evaluation, path: Path) -> None:
+    """Recall of every class, source-only against adapted, the worst change on top; what got worse is red."""
+    known: dict[str, ClassScore] = {score.name: score for score in before.per_class}
+    found = [
+        (score.name, known[score.name], score.recall)
+        for score in after.per_class
+        if score.recall is not None and score.name in known
+    ]
+    rows = [(name, old.recall, new) for name, old, new in found if old.recall is not None]
+    rows.sort(key=lambda row: row[2] - row[1], reverse=True)
+    n = len(rows)
+    step = 0.26 if n <= 30 else 0.15
+    figure = _figure(6.6, 1.3 + step * max(3, n))
+    axes = figure.add_subplot()
+    for y, (_, old, new) in enumerate(rows):
+        colour = WORSE if new < old else AFTER
+        axes.plot([100 * old, 100 * new], [y, y], color=colour, lw=1.4, alpha=0.5, zorder=1, solid_capstyle="butt")
+        axes.scatter(100 * old, y, color="white", edgecolors=BEFORE, s=38, linewidths=1.4, zorder=2)
+        axes.scatter(100 * new, y, color=colour, s=16, zorder=3)
+    axes.scatter([], [], s=38, label="source-only", color="white", edgecolors=BEFORE, linewidths=1.4)
+    axes.scatter([], [], s=16, label="adapted", color=AFTER)
+    if any(new < old for _, old, new in rows):
+        axes.scatter([], [], s=16, label="adapted, worse", color=WORSE)
+    axes.set_yticks(range(n), [_short(name) for name, _, _ in rows], fontsize=8 if n <= 30 else 6, parse_math=False)
+    axes.set_xlim(-2, 102)
+    axes.set_ylim(-0.7, max(n - 0.3, 0.7))
+    axes.set_xlabel("recall, %")
+    _grid(axes, axis="x")
+    axes.tick_params(axis="y", length=0)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False, fontsize=8.5)
+    _save(figure, path)
+
+
+def _flat(rows: np.ndarray, method: str) -> np.ndarray:
+    """Two dimensions of [n, d] features; the same picture for the same features."""
+    from sklearn.decomposition import PCA
+
+    rows = np.asarray(rows, dtype=np.float64)
+    if rows.shape[1] < 2:
+        return np.column_stack([rows[:, 0], np.zeros(len(rows))])
+    if method == "tsne" and len(rows) > 10:
+        from sklearn.manifold import TSNE
+
+        narrow = PCA(min(50, *rows.shape), random_state=0).fit_transform(rows)
+        perplexity = min(30.0, (len(rows) - 1) / 3)
+        return np.asarray(TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(narrow))
+    return np.asarray(PCA(2, random_state=0, svd_solver="full").fit_transform(rows))
+
+
+def _feature_legend(figure: Any, classes: Sequence[str], palette: Sequence[Any]) -> None:
+    from matplotlib.lines import Line2D
+
+    def mark(label: str, colour: Any, marker: str) -> Line2D:
+        return Line2D(
+            [], [], ls="", marker=marker, ms=5, color=colour, mec=INK if marker == "^" else colour, mew=0.4, label=label
+        )
+
+    shown = [mark("source (labels)", MUTED, "o"), mark("target (predictions)", MUTED, "^")]
+    if len(classes) <= NUMBERED:
+        shown += [mark(_short(name), colour, "s") for name, colour in zip(classes, palette, strict=True)]
+    legend = figure.legend(handles=shown, loc="outside right upper", frameon=False, fontsize=8)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _palette(n: int) -> list[Any]:
+    """``n`` colours, as far apart as n allows; up to 10 they are told apart by colour-blind readers too."""
+    from matplotlib import colormaps
+
+    few = ["#1f6feb", "#e07b00", "#128a58", "#c2357f", "#7a5ad6", "#00a3b4", "#a8590b", "#5d6b7a", "#d1453b", "#8fa300"]
+    if n <= len(few):
+        return few[:n]
+    if n <= 20:
+        return [colormaps["tab20"](i) for i in range(n)]
+    return [colormaps["hsv"](i / n * 0.97) for i in range(n)]
+
+
+def _colormap(name: str, colours: list[str]) -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list(name, colours).with_extremes(bad="#eceff2")
+
+
+def _figure(width: float, height: float, layout: Literal["constrained", "compressed"] = "constrained") -> Any:
+    """A figure outside pyplot, hence without a display and without global state."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout=layout)
+
+
+def _grid(axes: Any, axis: str = "both") -> None:
+    axes.grid(color=GRID, lw=0.8, axis=axis)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GRID)
+    axes.tick_params(axis="x", labelsize=8)
+
+
+def _legend(axes: Any, **where: Any) -> None:
+    legend = axes.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=8, **where)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _short(name: str, most: int = LONGEST_NAME) -> str:
+    line = plain(name)
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def _save(figure: Any, path: Path) -> None:
+    """Write the PNG. Ink and sizes are set here, once for every kind of picture."""
+    for axes in figure.axes:
+        axes.tick_params(colors=INK)
+        axes.xaxis.label.set(color=INK, fontsize=9)
+        axes.yaxis.label.set(color=INK, fontsize=9)
+        axes.title.set(color=INK, fontsize=10, fontweight="bold")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing from"
+        )  # a class name in a script that the font lacks
+        figure.savefig(path, metadata={"Software": None})

@@ -1,0 +1,87 @@
+"""The code with which a reader loads the model, predicts an image and prints its label."""
+
+from hubtl.record import RunRecord
+
+TIMM = """\
+import timm
+import torch
+from PIL import Image
+
+model = timm.create_model("{where}", pretrained=True).eval()
+config = timm.data.resolve_model_data_config(model)
+transform = timm.data.create_transform(**config, is_training=False)
+
+image = Image.open("image.jpg").convert("{mode}")
+with torch.inference_mode():
+    logits = model(transform(image).unsqueeze(0))
+print(model.pretrained_cfg["label_names"][logits.argmax(dim=1).item()])
+"""
+
+TRANSFORMERS = """\
+import torch
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+processor = AutoImageProcessor.from_pretrained("{where}")
+model = AutoModelForImageClassification.from_pretrained("{where}").eval()
+
+image = Image.open("image.jpg").convert("{mode}")
+with torch.inference_mode():
+    logits = model(**processor(image, return_tensors="pt")).logits
+print(model.config.id2label[logits.argmax(dim=1).item()])
+"""
+
+HUBTL = """\
+import hubtl
+from PIL import Image
+
+model = hubtl.load("{where}")
+image = Image.open("image.jpg").convert("{mode}")
+logits = model.logits([image])
+print(model.classes[logits.argmax(dim=1).item()])
+"""
+
+FRAME = """\
+from PIL import Image
+
+image = Image.open("image.jpg").convert("{mode}")
+{given}
+classes = {classes}
+print(classes[logits.argmax(dim=1).item()])
+"""
+
+
+def loader(record: RunRecord) -> str:
+    """The library that a reader needs: timm, transformers, or hubtl where the format is nobody else's."""
+    library = record.model.library
+    return library if record.native and library in ("timm", "transformers") else "hubtl"
+
+
+def default(record: RunRecord, repo: str | None) -> str:
+    """Complete code for the library of the record. Without a repository it loads the folder that the card lies in."""
+    library = loader(record)
+    if library == "timm":
+        return TIMM.format(where=f"hf-hub:{repo}" if repo else "local-dir:.", mode=_mode(record))
+    template = TRANSFORMERS if library == "transformers" else HUBTL
+    return template.format(where=repo or ".", mode=_mode(record))
+
+
+def complete(given: str, record: RunRecord) -> str:
+    """A backbone's code, which sets ``logits`` for a PIL image in ``image``, as a whole program.
+
+    Code that opens its own image is a whole program already.
+    """
+    if "Image.open" in given:
+        return given
+    return FRAME.format(mode=_mode(record), given=given.strip("\n"), classes=_literal(record.classes))
+
+
+def _literal(classes: list[str]) -> str:
+    line = repr(classes)
+    if len(line) <= 100:
+        return line
+    return "[\n" + "".join(f"    {name!r},\n" for name in classes) + "]"
+
+
+def _mode(record: RunRecord) -> str:
+    return "L" if record.model.input.get("channels") == 1 else "RGB"

@@ -1,0 +1,102 @@
+"""How figures and foreign text are written in a card: rounded once, escaped once, never blank."""
+
+import math
+import re
+import unicodedata
+
+NOT_MEASURED = "not measured"
+_BIDI = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+
+def percent(value: float | None) -> str:
+    """0.8731 to ``87.3%``; "not measured" for None and for what is not a number."""
+    return NOT_MEASURED if _missing(value) else f"{100 * value:.1f}%"  # type: ignore[operator]
+
+
+def points(before: float | None, after: float | None) -> str:
+    """The difference of two shares in percentage points, with its sign: ``+9.2``."""
+    if _missing(before) or _missing(after):
+        return NOT_MEASURED
+    return signed(100 * (after - before))  # type: ignore[operator]
+
+
+def signed(value: float) -> str:
+    """One decimal and a sign; a difference that rounds to nothing has none."""
+    text = f"{abs(value):.1f}"
+    return text if text == "0.0" else f"{'+' if value > 0 else '−'}{text}"
+
+
+def score(value: float | None) -> str:
+    """A validator's score with three decimals."""
+    return NOT_MEASURED if _missing(value) else f"{value:.3f}".replace("-", "−")
+
+
+def count(value: int) -> str:
+    return f"{value:,}"
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """``4.2 s``, ``3 min 5 s`` or ``2 h 10 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def plain(text: object) -> str:
+    """Foreign text on one line, without control characters."""
+    line = "".join(" " if unicodedata.category(c) == "Cc" else c for c in str(text).translate(_BIDI))
+    return " ".join(line.split())
+
+
+def md(text: object) -> str:
+    """Foreign text as Markdown that shows exactly that text, in a paragraph as in a table's cell."""
+    line = plain(text).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = line.replace("://", ":&sol;&sol;")  # a name that looks like an address is no link
+    line = re.sub(r"([`*\[\]|~#$])", r"\\\1", line)
+    return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", line)
+
+
+def code(text: object) -> str:
+    """Foreign text as inline code, or as escaped text where inline code could not hold it."""
+    line = plain(text)
+    return f"`{line}`" if line and not set(line) & set("`|<>\\") else md(line)
+
+
+def listing(names: list[str], most: int = 12) -> str:
+    """Names in a sentence; a long list is cut, and says by how much."""
+    shown = ", ".join(md(name) for name in names[:most])
+    return shown + (f", and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def fenced(text: str, language: str) -> str:
+    """A code block whose fence is longer than any run of backticks in it, and that cannot end the generated part."""
+    text = text.strip("\n").replace("\r\n", "\n").replace("<!-- hubtl:", "<!-- hubtl :")
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def interval(accuracy: float | None, n: int) -> tuple[float, float] | None:
+    """Wilson's 95 % interval of a share that was measured on ``n`` rows."""
+    if accuracy is None or _missing(accuracy) or n < 1:
+        return None
+    z2 = 1.96**2
+    centre = (accuracy + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2) * math.sqrt(accuracy * (1 - accuracy) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def between(bounds: tuple[float, float] | None) -> str:
+    """``(0.581, 0.642)`` to ``58.1–64.2%``."""
+    return NOT_MEASURED if bounds is None else f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}%"
+
+
+def _missing(value: float | None) -> bool:
+    return value is None or not math.isfinite(value)

@@ -1,0 +1,128 @@
+"""``hubtl predict``."""
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from hubtl.api import Prediction
+
+Format = Literal["table", "jsonl", "csv", "parquet"]
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="Run directory, Hub id (user/repo[@revision]) or model folder.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images, folders or datasets.")],
+    format_: Annotated[Format | None, typer.Option("--format", help="Default: table, or by --output's suffix.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of a dataset; default: test, else train.")] = None,
+    image_column: Annotated[str | None, typer.Option()] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    on_bad_sample: Annotated[Literal["error", "skip"], typer.Option()] = "error",
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
+    debug: Annotated[bool, typer.Option("--debug")] = False,
+) -> None:
+    """Predict the classes of images, folders or datasets."""
+    from hubtl.cli.app import emit
+    from hubtl.cli.session import begin
+    from hubtl.errors import HubtlError
+
+    begin(quiet=quiet or json_, debug=debug)
+    kind: str = format_ or (
+        {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}.get(output.suffix, "table") if output else "table"
+    )
+    if kind == "parquet" and output is None:
+        raise HubtlError("parquet is not text and needs a file", hint="--output predictions.parquet")
+    from hubtl import api
+
+    loaded = api.load(model)
+    found: list[Prediction] = []
+    for text in inputs:
+        source = text if Path(text).expanduser().suffix.lower() in api.SUFFIXES else _source(text, split, image_column)
+        found += loaded.predict(source, batch_size=batch_size, on_bad_sample=on_bad_sample)
+    rows = [_row(p, top_k) for p in found]
+    if json_:
+        emit({"model": model, "predictions": rows})
+        return
+    if kind == "parquet" and output is not None:
+        _replace(output, _parquet(rows))
+    else:
+        text = _text(rows, kind)
+        if output is None:
+            typer.echo(text, nl=False)
+        else:
+            _replace(output, text.encode())
+    if output is not None and not quiet:
+        typer.echo(f"{len(rows)} predictions: {output}", err=True)
+
+
+def _source(text: str, split: str | None, image_column: str | None) -> Any:
+    """A folder of images as it is, anything else as a dataset."""
+    from hubtl.data.columns import image_column as find
+    from hubtl.data.opening import opened
+    from hubtl.errors import unknown
+
+    if Path(text).is_dir() and not _holds_tables(Path(text)):
+        return text
+    splits = opened(text).splits
+    name = split or next((s for s in ("test", "validation", "train") if s in splits), next(iter(splits)))
+    if name not in splits:
+        raise unknown(f"split of {text}", name, splits)
+    dataset = splits[name]
+    return dataset.select_columns([find(dataset, image_column, text)])
+
+
+def _holds_tables(folder: Path) -> bool:
+    return any(folder.rglob("*.parquet")) or (folder / "state.json").exists() or (folder / "dataset_dict.json").exists()
+
+
+def _row(prediction: "Prediction", top_k: int) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "input": prediction.input,
+        "label": prediction.label,
+        "confidence": round(prediction.confidence, 6),
+    }
+    best = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:top_k]
+    for place, (name, p) in enumerate(best[1:], 2):
+        row |= {f"label_{place}": name, f"confidence_{place}": round(p, 6)}
+    return row
+
+
+def _text(rows: list[dict[str, Any]], kind: str) -> str:
+    if kind == "jsonl":
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    columns = list(rows[0]) if rows else ["input", "label", "confidence"]
+    if kind == "csv":
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return buffer.getvalue()
+    widths = {c: max([len(c), *(len(str(row[c])) for row in rows)]) for c in columns}
+    lines = ["  ".join(c.ljust(widths[c]) for c in columns)]
+    lines += ["  ".join(str(row[c]).ljust(widths[c]) for c in columns) for row in rows]
+    return "".join(line.rstrip() + "\n" for line in lines)
+
+
+def _parquet(rows: list[dict[str, Any]]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), buffer)
+    return buffer.getvalue()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write so that a reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)

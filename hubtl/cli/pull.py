@@ -1,0 +1,28 @@
+"""``hubtl pull``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def pull(
+    spec: Annotated[str, typer.Argument(metavar="USER/REPO[@REVISION]", help="Branch, tag or commit after the @.")],
+    output_dir: Annotated[Path | None, typer.Option(help="Default: the cache of huggingface_hub.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The folder alone.")] = False,
+    debug: Annotated[bool, typer.Option("--debug")] = False,
+) -> None:
+    """Fetch a model from the Hub: only what belongs to it, all of it or nothing."""
+    from hubtl.cli.app import emit
+    from hubtl.cli.session import begin
+    from hubtl.hub.pull import pull as fetch
+
+    begin(quiet=quiet or json_, debug=debug)
+    folder = fetch(spec, output_dir=output_dir)
+    if json_:
+        emit({"repo": spec, "folder": str(folder)})
+        return
+    typer.echo(str(folder))
+    if not quiet:
+        typer.echo(f"next: hubtl predict {folder} IMAGE")

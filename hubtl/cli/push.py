@@ -1,0 +1,49 @@
+"""``hubtl push``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def push(
+    run_dir: Annotated[Path, typer.Argument(help="Output directory of a finished run.")],
+    repo: Annotated[str, typer.Argument(help="user/repo")],
+    private: Annotated[bool | None, typer.Option("--private/--public", help="Of a new repository.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch to push to.")] = None,
+    commit_message: Annotated[str | None, typer.Option()] = None,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be pushed.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
+    debug: Annotated[bool, typer.Option("--debug")] = False,
+) -> None:
+    """Push a run directory to the Hub: one commit, with the card; training state stays here."""
+    from hubtl.cli.app import emit
+    from hubtl.cli.session import begin
+    from hubtl.hub.push import load_snippet
+    from hubtl.hub.push import push as send
+
+    begin(quiet=quiet or json_, debug=debug)
+    done = send(
+        run_dir,
+        repo,
+        private=private,
+        revision=revision,
+        commit_message=commit_message,
+        create_pr=create_pr,
+        dry_run=dry_run,
+    )
+    if json_:
+        files = [{"name": name, "bytes": size} for name, size in done.files]
+        emit({"repo": done.repo, "url": done.url, "commit": done.commit, "dry_run": dry_run, "files": files})
+        return
+    if not quiet:
+        for name, size in done.files:
+            typer.echo(f"  {size:>12,}  {name}")
+    if dry_run:
+        typer.echo(f"{len(done.files)} files would be pushed to {done.repo} (dry run: nothing was sent)")
+        return
+    typer.echo(f"pushed     {done.url}")
+    typer.echo(f"commit     {done.commit}\n")
+    typer.echo(load_snippet(run_dir, done.repo))

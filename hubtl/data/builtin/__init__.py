@@ -1,0 +1,51 @@
+"""The embedded sample: real digits of two origins, so that a first command and the tests need no network.
+
+Not a benchmark.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
+from PIL import Image as PIL
+
+from hubtl.errors import unknown
+
+LICENSES = {"builtin:digits/mnist": "cc-by-sa-3.0", "builtin:digits/uci": "cc-by-4.0"}
+UCI_TRAIN = 1197  # rows; the other 600 are for evaluation
+FEATURES = Features({"image": Image(), "label": ClassLabel(names=[str(digit) for digit in range(10)])})
+
+
+@cache
+def load(name: str) -> DatasetDict:
+    """The splits ``train`` and ``test`` of a sample. Raises HubtlError for an unknown name."""
+    if name not in LICENSES:
+        raise unknown("built-in dataset", name, LICENSES)
+    return _mnist() if name.endswith("mnist") else _uci()
+
+
+def _mnist() -> DatasetDict:
+    """4,000 and 1,000 images of MNIST's training and test sets, 28 × 28."""
+    with np.load(Path(__file__).parent / "mnist.npz") as packed:
+        return DatasetDict(
+            {split: _dataset(packed[f"{split}_images"], packed[f"{split}_labels"]) for split in ("train", "test")}
+        )
+
+
+def _uci() -> DatasetDict:
+    """The 1,797 images, 8 × 8, of the optical digits that scikit-learn carries, in an order that mixes the classes."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    order = np.random.default_rng(0).permutation(len(images))
+    train, test = order[:UCI_TRAIN], order[UCI_TRAIN:]
+    return DatasetDict(
+        train=_dataset(images[train], digits.target[train]), test=_dataset(images[test], digits.target[test])
+    )
+
+
+def _dataset(images: np.ndarray, labels: np.ndarray) -> Dataset:
+    rows = {"image": [PIL.fromarray(image) for image in images], "label": [int(label) for label in labels]}
+    return Dataset.from_dict(rows, features=FEATURES)

@@ -1,0 +1,152 @@
+"""A domain's split as images: decoded once where they fit in memory, labelled or sealed."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from datasets import Image as ImageFeature
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from hubtl.backbones.base import ImageInput
+from hubtl.batch import Batch
+from hubtl.data.transforms import evaluation_view, to_bytes, to_channels, training_view
+from hubtl.errors import HubtlError
+
+UNREADABLE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+class ImageSet:
+    """Images of one split under one view; rows are fetched many at a time.
+
+    A sealed set (``labels=None``) holds the image column alone: there is nothing in it that could tell a label.
+
+    Args:
+        dataset: rows of a ``datasets.Dataset``.
+        image_column: its column with the images.
+        labels: [n] classes, −1 for a class that the model does not know; None seals the set.
+        spec: how the model wants its images.
+        augment: random crops and flips instead of the evaluation view.
+        name: for messages.
+        on_bad_sample: ``error`` stops at an unreadable image, ``skip`` looks for them now and leaves their rows out.
+        cache_bytes: decoded images are kept in memory up to this size.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        image_column: str,
+        *,
+        labels: np.ndarray | None,
+        spec: ImageInput,
+        augment: bool,
+        name: str,
+        on_bad_sample: str = "error",
+        cache_bytes: int = 512 * 2**20,
+    ) -> None:
+        encoded = dataset.select_columns([image_column]).cast_column(image_column, ImageFeature(decode=False))
+        self._encoded, self._column = encoded, image_column
+        self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
+        self.spec, self.augment, self.name = spec, augment, name
+        self.bad: list[str] = []
+        self.note: str | None = None
+        mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
+        self._scale = (1 / (255 * std)).view(1, -1, 1, 1)
+        self._shift = (-mean / std).view(1, -1, 1, 1)
+        self._rows = np.arange(len(dataset))
+        if on_bad_sample == "skip":
+            self._skip_unreadable()
+        if len(self) == 0:
+            raise HubtlError(f"{name} holds no readable image", hint="look at the files, or choose another split")
+        self._look_at_first()
+        self.cached = not augment and len(self) * spec.channels * spec.size**2 <= cache_bytes
+        self._pixels: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def fetch(self, rows: Sequence[int], *, seed: int | None = None) -> Batch:
+        """The rows as a batch: ``image`` is float32 [b, c, h, w], normalised; ``index`` are the rows.
+
+        Random views depend on ``seed`` and the place in ``rows`` alone. Raises HubtlError for an unreadable image.
+        """
+        index = np.asarray(rows, dtype=np.int64)
+        if self.cached:
+            pixels = self._cache()[torch.from_numpy(index)]
+        else:
+            decoded = [self._view(int(row), place, seed) for place, row in enumerate(index)]
+            pixels = torch.from_numpy(np.stack(decoded))
+        image = pixels.float().mul_(self._scale).add_(self._shift)
+        labels = None if self.labels is None else torch.from_numpy(self.labels[index])
+        return Batch({"image": image}, labels, torch.from_numpy(index))
+
+    def _cache(self) -> torch.Tensor:
+        if self._pixels is None:
+            pixels = torch.empty(len(self), self.spec.channels, self.spec.size, self.spec.size, dtype=torch.uint8)
+            for row in range(len(self)):
+                pixels[row] = torch.from_numpy(self._view(row, 0, None))
+            self._pixels = pixels
+        return self._pixels
+
+    def _view(self, row: int, place: int, seed: int | None) -> np.ndarray:
+        image = to_channels(self._decode(row), self.spec.channels)
+        if self.augment:
+            rng = np.random.default_rng([0 if seed is None else seed, place, row])
+            return to_bytes(training_view(image, self.spec, rng))
+        return to_bytes(evaluation_view(image, self.spec))
+
+    def _decode(self, row: int) -> Image.Image:
+        position = int(self._rows[row])
+        value = self._encoded[position][self._column]
+        try:
+            return decode(value)
+        except UNREADABLE as error:
+            raise HubtlError(
+                f"{self.name}: cannot read the image of row {position} ({file_name(value)}): {error}",
+                hint="mend or remove it, or --on-bad-sample skip",
+            ) from error
+
+    def _skip_unreadable(self) -> None:
+        good = []
+        for row in range(len(self._rows)):
+            try:
+                self._decode(row)
+                good.append(row)
+            except HubtlError:
+                self.bad.append(f"row {row}: {file_name(self._encoded[row][self._column])}")
+        self._rows = np.asarray(good, dtype=np.int64)
+        if self.labels is not None:
+            self.labels = self.labels[self._rows]
+
+    def _look_at_first(self) -> None:
+        grey = self._decode(0).mode in ("1", "L", "LA", "I", "I;16", "F")
+        if grey and self.spec.channels == 3:
+            self.note = "one-channel images are repeated to the model's three channels"
+        elif not grey and self.spec.channels == 1:
+            self.note = "colour images are turned to grey for the model's one channel"
+
+
+def decode(value: Any) -> Image.Image:
+    """An encoded cell ({"bytes": …, "path": …}) or a path, as a loaded PIL image, upright."""
+
+    if isinstance(value, dict):
+        raw = value.get("bytes")
+        if raw is None and not value.get("path"):
+            raise ValueError("the cell is empty")
+        source: Any = io.BytesIO(raw) if raw is not None else value["path"]
+    elif value is None:
+        raise ValueError("the cell is empty")
+    else:
+        source = value
+    image = Image.open(source)
+    image.load()
+    turned: Image.Image = ImageOps.exif_transpose(image)
+    return turned
+
+
+def file_name(value: Any) -> str:
+    """What to call a cell in a message: its file's name, where it has one."""
+    path = value.get("path") if isinstance(value, dict) else value
+    return str(path).replace("\\", "/").rsplit("/", 1)[-1] if path else "no file name"

@@ -1,0 +1,165 @@
+"""Opening what a user typed: a built-in sample, a local folder or file, or a dataset of the Hub."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+from datasets import Dataset, DatasetDict, Image, Value
+
+from hubtl.data import builtin
+from hubtl.data.columns import IMAGE_NAMES, SUFFIXES
+from hubtl.errors import HubtlError, nearest
+
+READERS = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json"}
+HUB_ID = re.compile(r"(?P<id>[\w.-]+(/[\w.-]+)?)(:(?P<config>[\w.+-]+))?(@(?P<revision>[\w./-]+))?")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Splits, and where they came from. ``shown`` holds no private part of a local path."""
+
+    splits: DatasetDict
+    shown: str
+    hub_id: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    license: str | None = None
+
+
+def opened(text: str) -> Opened:
+    """Open a dataset by what the user typed. Raises HubtlError naming why it cannot be had."""
+    if text.startswith("builtin:"):
+        return Opened(builtin.load(text), text, license=builtin.LICENSES[text])
+    path = Path(text).expanduser()
+    if path.exists():
+        return Opened(_local(path), path.resolve().name)
+    parts = HUB_ID.fullmatch(text)
+    if parts is None or text.startswith((".", "/", "~")) or path.suffix in READERS:
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        guess = nearest(path.name, siblings)
+        raise HubtlError(
+            f"there is no file or folder {text}", hint=str(path.parent / guess) if guess else "mind the path"
+        )
+    return _hub(text, parts.group("id"), parts.group("config"), parts.group("revision"))
+
+
+def _hub(text: str, name: str, config: str | None, revision: str | None) -> Opened:
+    try:
+        loaded = datasets.load_dataset(name, config, revision=revision)
+    except Exception as error:
+        raise _unreachable(text, name, error) from error
+    splits = loaded if isinstance(loaded, DatasetDict) else DatasetDict(train=loaded)
+    info = next(iter(splits.values())).info
+    commit = next(iter(info.download_checksums or {}), "")
+    found = re.search(r"@([0-9a-f]{40})", commit)
+    return Opened(
+        splits,
+        text,
+        hub_id=name,
+        config=config,
+        revision=found.group(1) if found else revision,
+        license=info.license or None,
+    )
+
+
+def _unreachable(text: str, name: str, error: Exception) -> HubtlError:
+    from huggingface_hub import is_offline_mode
+
+    said = " ".join(str(error).split())[:300]
+    kind = type(error).__name__
+    if "config" in said.lower() and kind == "ValueError":
+        return HubtlError(f"{text}: {said}", hint=f"{name}:CONFIG")
+    if is_offline_mode() or "OfflineMode" in said:
+        return HubtlError(
+            f"the dataset {text} is not in the cache, and HF_HUB_OFFLINE is set",
+            hint="unset HF_HUB_OFFLINE, or give a folder",
+        )
+    if kind == "DatasetNotFoundError" or "doesn't exist" in said:
+        return HubtlError(
+            f"there is no dataset {text}: neither a folder or file here, nor on the Hub (or it is private)",
+            hint="mind the spelling; hf auth login for a private one",
+        )
+    if isinstance(error, ConnectionError) or "Connect" in kind:
+        return HubtlError(
+            f"the Hub is out of reach for the dataset {text}", hint="mend the connection, or give a folder"
+        )
+    return HubtlError(f"the dataset {text} does not load: {kind}: {said}", hint="--debug shows where")
+
+
+def _local(path: Path) -> DatasetDict:
+    if path.is_file():
+        if path.suffix not in READERS:
+            raise HubtlError(f"{path.name}: not a kind of file that holds a dataset", hint=", ".join(READERS))
+        return _tables({"train": [path]}, path.suffix, path.parent)
+    if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
+        loaded = datasets.load_from_disk(str(path))
+        return loaded if isinstance(loaded, DatasetDict) else DatasetDict(train=loaded)
+    files = sorted(p for p in path.rglob("*") if p.suffix in READERS and not p.name.startswith("."))
+    tables = [p for p in files if p.suffix == ".parquet"] or [p for p in files if p.stem != "metadata"]
+    images = any(p.suffix.lower() in SUFFIXES for p in path.rglob("*"))
+    if tables and not images:
+        suffix = tables[0].suffix
+        by_split: dict[str, list[Path]] = {}
+        for file in (p for p in tables if p.suffix == suffix):
+            by_split.setdefault(_split_name(file, path), []).append(file)
+        return _tables(by_split, suffix, path)
+    if not images:
+        raise HubtlError(
+            f"{path.name} holds neither images nor tables", hint="an image folder has a sub-folder for each class"
+        )
+    try:
+        found: Any = datasets.load_dataset("imagefolder", data_dir=str(path.resolve()))
+    except Exception as error:
+        raise HubtlError(
+            f"{path.name} is not an image folder: {' '.join(str(error).split())[:200]}",
+            hint="FOLDER/CLASS/IMAGE, or FOLDER/train/CLASS/IMAGE",
+        ) from error
+    return DatasetDict(found)
+
+
+def _split_name(file: Path, root: Path) -> str:
+    """``train-00000-of-00001.parquet``, ``train.parquet`` and ``train/0.parquet`` are all of the split train."""
+    parts = [part.lower() for part in (*file.relative_to(root).parts[:-1], re.split(r"[-_.]", file.stem)[0])]
+    known = {
+        "train": "train",
+        "training": "train",
+        "test": "test",
+        "validation": "validation",
+        "val": "validation",
+        "valid": "validation",
+        "dev": "validation",
+    }
+    return next((known[part] for part in parts if part in known), parts[-1] if len(parts[-1]) > 1 else "train")
+
+
+def _tables(files: dict[str, list[Path]], suffix: str, root: Path) -> DatasetDict:
+    options = {"sep": "\t"} if suffix == ".tsv" else {}
+    names = {split: [str(p.resolve()) for p in paths] for split, paths in files.items()}
+    try:
+        loaded: Any = datasets.load_dataset(READERS[suffix], data_files=names, **options)
+    except Exception as error:
+        cause = error.__cause__ or error
+        first = next(iter(files.values()))[0].name
+        raise HubtlError(
+            f"{first} does not load: {' '.join(str(cause).split())[:200]}", hint="mend the file"
+        ) from error
+    return DatasetDict({name: _with_images(part, root) for name, part in loaded.items()})
+
+
+def _with_images(dataset: Dataset, root: Path) -> Dataset:
+    """Cells with image file names, relative to the table, become images."""
+    for name, feature in dataset.features.items():
+        text = isinstance(feature, Value) and feature.dtype in ("string", "large_string")
+        if text and len(dataset) and name.lower() in IMAGE_NAMES:
+            first = dataset[0][name]
+            if isinstance(first, str) and Path(first).suffix.lower() in SUFFIXES:
+                paths = [str(root / cell) if cell else None for cell in dataset[name]]
+                replaced = dataset.remove_columns(name).add_column(
+                    name, paths, new_fingerprint=f"{dataset._fingerprint}-p"
+                )
+                return replaced.cast_column(name, Image())
+        if isinstance(feature, dict) and set(feature) == {"bytes", "path"}:
+            return dataset.cast_column(name, Image())
+    return dataset

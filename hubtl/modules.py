@@ -1,0 +1,126 @@
+"""Small networks that adaptation adds to a backbone, and the algebra that takes the affine ones out again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_linear_bn_eval
+
+from hubtl.batch import Features, Inputs
+
+
+class Bottleneck(nn.Sequential):
+    """Linear and BatchNorm, without a non-linearity: in eval mode affine, so that it folds into a linear head.
+
+    The design of SHOT (arXiv:2002.08546).
+    """
+
+    def __init__(self, width_in: int, width: int) -> None:
+        super().__init__(nn.Linear(width_in, width), nn.BatchNorm1d(width))
+        self.width = width
+
+
+class Encoder(nn.Module):
+    """A backbone and, optionally, a bottleneck on its pooled features."""
+
+    def __init__(self, backbone: nn.Module, bottleneck: nn.Module | None = None) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.bottleneck = bottleneck
+        info: Any = getattr(backbone, "info", None)
+        own: Any = getattr(bottleneck, "width", None)
+        self.width: int = own if bottleneck is not None else info.width
+
+    def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
+        features: Features = self.backbone(inputs, present)
+        if self.bottleneck is None:
+            return features
+        return features._replace(pooled=self.bottleneck(features.pooled))
+
+
+class Classifier(nn.Module):
+    """What is evaluated and shipped: an encoder and a head. Maps inputs to logits [b, c]."""
+
+    def __init__(self, encoder: Encoder, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Tensor:
+        logits: Tensor = self.head(self.encoder(inputs, present).pooled)
+        return logits
+
+
+class Critic(nn.Module):
+    """Tells domains apart: two hidden layers, one logit a row. No sigmoid: the loss works on logits."""
+
+    def __init__(self, width: int, hidden: int = 1024, *, batchnorm: bool = True) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before in (width, hidden):
+            layers.append(nn.Linear(before, hidden))
+            if batchnorm:
+                layers.append(nn.BatchNorm1d(hidden))
+            layers.append(nn.ReLU())
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden, 1))
+
+    def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b"]:
+        verdict: Tensor = self.layers(features).squeeze(1)
+        return verdict
+
+
+class _ReverseGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, scale: float) -> Tensor:
+        ctx.scale = scale
+        return features.view_as(features)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return -ctx.scale * gradients[0], None
+
+
+def reverse_gradient(features: Tensor, scale: float) -> Tensor:
+    """The identity forward; backward, the gradient times ``-scale`` (arXiv:1505.07818). It counts nothing."""
+    reversed_: Tensor = _ReverseGradient.apply(features, scale)
+    return reversed_
+
+
+@torch.no_grad()
+def fold(bottleneck: nn.Module | None, head: nn.Module) -> nn.Linear:
+    """One linear layer that computes ``head(bottleneck(x))`` in eval mode, multiplied out in float64.
+
+    Raises TypeError for modules that are not affine: those cannot ship inside a plain classifier.
+    """
+    if not isinstance(head, nn.Linear):
+        raise TypeError(f"a {type(head).__name__} head is not linear and does not fold")
+    layers = [] if bottleneck is None else list(bottleneck)  # type: ignore[call-overload]
+    match layers:
+        case []:
+            weight, bias = head.weight.double(), _bias(head)
+        case [nn.Linear() as linear, nn.BatchNorm1d() as norm]:
+            fused = fuse_linear_bn_eval(_double(linear), norm.double().eval())
+            norm.float()
+            weight = head.weight.double() @ fused.weight
+            bias = head.weight.double() @ fused.bias + _bias(head)
+        case _:
+            raise TypeError(f"a {type(bottleneck).__name__} of {[type(m).__name__ for m in layers]} does not fold")
+    folded = nn.Linear(weight.shape[1], weight.shape[0])
+    folded.weight.copy_(weight)
+    folded.bias.copy_(bias)
+    return folded
+
+
+def _double(linear: nn.Linear) -> nn.Linear:
+    copy = nn.Linear(linear.in_features, linear.out_features, dtype=torch.float64)
+    copy.weight.copy_(linear.weight)
+    copy.bias.copy_(_bias(linear))
+    return copy.eval()
+
+
+def _bias(linear: nn.Linear) -> Tensor:
+    if linear.bias is None:
+        return torch.zeros(linear.out_features, dtype=torch.float64)
+    return linear.bias.double()

@@ -1,0 +1,136 @@
+"""What of a backbone learns: parametrisations, not losses, hence they compose with every strategy."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from hubtl._compat import ensure_torchvision
+from hubtl.backbones.base import Backbone
+from hubtl.errors import HubtlError
+
+
+class TunerOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tuner(ABC):
+    """The seam of a tuner; a plugin registers a subclass under ``hubtl.tuners``."""
+
+    Options: ClassVar[type[TunerOptions]] = TunerOptions
+
+    def __init__(self, options: TunerOptions | None = None) -> None:
+        self.options: Any = options if options is not None else self.Options()
+
+    @abstractmethod
+    def apply(self, backbone: Backbone) -> None:
+        """Say which of the backbone's parameters learn (``requires_grad``), and add parameters where that is the idea."""
+
+    def merge(self, backbone: Backbone) -> None:
+        """Undo in place what ``apply`` added, with the same outputs, so that the backbone has its own shape again."""
+        return
+
+
+class Full(Tuner):
+    """The whole backbone learns."""
+
+    def apply(self, backbone: Backbone) -> None:
+        for parameter in backbone.parameters():
+            parameter.requires_grad_(True)
+
+
+class Head(Tuner):
+    """Nothing of the backbone learns; bottleneck and head do."""
+
+    def apply(self, backbone: Backbone) -> None:
+        _only(backbone, [])
+
+
+class FirstNOptions(TunerOptions):
+    n: int = Field(1, ge=0, description="how many of the backbone's blocks, from the input, stay frozen")
+
+
+class FirstN(Tuner):
+    """The first n blocks stay frozen, their BatchNorm statistics included; the others learn."""
+
+    Options = FirstNOptions
+
+    def apply(self, backbone: Backbone) -> None:
+        blocks = backbone.blocks()
+        if self.options.n > len(blocks):
+            names = ", ".join(name for name, _ in blocks)
+            raise HubtlError(
+                f"tuner.n is {self.options.n}, and {backbone.info.name} has {len(blocks)} blocks: {names}",
+                hint=f"--set tuner.n={len(blocks)}",
+            )
+        _only(backbone, [p for _, parameters in blocks[self.options.n :] for p in parameters])
+
+
+class Norm(Tuner):
+    """Scales and shifts of normalisation layers learn."""
+
+    def apply(self, backbone: Backbone) -> None:
+        norms = [m for m in backbone.modules() if "norm" in type(m).__name__.lower() and not list(m.children())]
+        parameters = [p for m in norms for p in m.parameters(recurse=False)]
+        if not parameters:
+            raise HubtlError(f"{backbone.info.name} has no normalisation layers to tune", hint="--tuner bias")
+        _only(backbone, parameters)
+
+
+class Bias(Tuner):
+    """Biases learn (BitFit, arXiv:2106.10199)."""
+
+    def apply(self, backbone: Backbone) -> None:
+        parameters = [p for name, p in backbone.named_parameters() if name.rsplit(".", 1)[-1].endswith("bias")]
+        if not parameters:
+            raise HubtlError(f"{backbone.info.name} has no biases to tune", hint="--tuner norm")
+        _only(backbone, parameters)
+
+
+class LoRAOptions(TunerOptions):
+    rank: int = Field(8, ge=1, description="rank of the update of each adapted layer")
+    alpha: float = Field(16.0, gt=0, description="the update is scaled by alpha / rank")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the update")
+    targets: list[str] | None = Field(None, description="names of layers to adapt; default: the backbone's projections")
+
+
+class LoRA(Tuner):
+    """A low-rank update of chosen layers learns (arXiv:2106.09685), and is merged into them before saving. Needs peft."""
+
+    Options = LoRAOptions
+
+    def apply(self, backbone: Backbone) -> None:
+        ensure_torchvision()
+        try:
+            from peft import LoraConfig, inject_adapter_in_model
+        except ImportError as error:
+            raise HubtlError("the lora tuner needs peft, which is not installed", hint="pip install peft") from error
+        targets = self.options.targets or backbone.lora_targets()
+        config = LoraConfig(
+            r=self.options.rank,
+            lora_alpha=self.options.alpha,
+            lora_dropout=self.options.dropout,
+            target_modules=targets,
+        )
+        try:
+            inject_adapter_in_model(config, backbone)
+        except ValueError as error:
+            first = " ".join(str(error).split())[:200]
+            raise HubtlError(f"LoRA cannot adapt {targets}: {first}", hint="--set tuner.targets=[qkv]") from error
+        _only(backbone, [p for name, p in backbone.named_parameters() if "lora_" in name])
+
+    def merge(self, backbone: Backbone) -> None:
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        for name, module in list(backbone.named_modules()):
+            if isinstance(module, BaseTunerLayer):
+                module.merge()
+                parent, _, leaf = name.rpartition(".")
+                setattr(backbone.get_submodule(parent), leaf, module.get_base_layer())
+
+
+def _only(backbone: Backbone, parameters: list[nn.Parameter]) -> None:
+    chosen = set(parameters)
+    for parameter in backbone.parameters():
+        parameter.requires_grad_(parameter in chosen)
