@@ -11,6 +11,7 @@ import torch
 from hubtl import plugins
 from hubtl.engine.loop import phase_steps
 from hubtl.engine.modes import learning_groups
+from hubtl.engine.optimise import make_optimizer
 from hubtl.prepare import Prepared
 from hubtl.record import PhaseFacts, RunRecord, Selection, Training
 
@@ -34,6 +35,9 @@ def plan_phases(prepared: Prepared) -> list[PhaseFacts]:
     optim, found = prepared.recipe.optim, []
     for phase in strategy.phases():
         groups = learning_groups(phase.learns, tunable)
+        make_optimizer(
+            groups, optim
+        )  # or an optimiser that does not start would be met after the first files are written
         scale = {"backbone": optim.backbone_lr_scale or 0.0}
         found.append(
             PhaseFacts(
@@ -79,6 +83,9 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         target_labels=labels,
         warnings=list(prepared.warnings),
         native=type(prepared.backbone).native,
+        not_native_because=None
+        if type(prepared.backbone).native
+        else f"neither timm nor transformers has the architecture {prepared.model.architecture}",
         versions=installed_versions(),
         hardware=hardware(),
     )

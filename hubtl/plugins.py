@@ -46,19 +46,19 @@ class Entry:
 def entries(kind: str) -> dict[str, Entry]:
     """Every registered name of a kind, sorted; a built-in wins over a plugin of the same name.
 
-    A clash between plugins is settled by ``package:name``, under which every plugin's entry can be asked for too.
+    Where names clash, the first package by name wins, and each plugin's entry can be asked for as ``package:name``.
     ``HUBTL_PLUGINS`` restricts the packages whose plugins are seen (comma-separated; empty: built-ins only).
     """
-    allowed = os.environ.get("HUBTL_PLUGINS")
+    setting = os.environ.get("HUBTL_PLUGINS")
+    allowed = None if setting is None else {package.strip() for package in setting.split(",")}
     names: dict[str, Entry] = {}
     found = [_entry(kind, point) for point in entry_points(group=f"hubtl.{kind}")]
     for entry in sorted(found, key=lambda e: (not e.builtin, e.package)):
-        if not entry.builtin and allowed is not None and entry.package not in allowed.split(","):
+        if not entry.builtin and allowed is not None and entry.package not in allowed:
             continue
-        if entry.name not in names:
-            names[entry.name] = entry
-        elif names[entry.name].package != entry.package:
-            names[f"{entry.package}:{entry.name}"] = entry
+        first = names.setdefault(entry.name, entry)
+        if first.package != entry.package:
+            names |= {f"{e.package}:{e.name}": e for e in (first, entry) if not e.builtin}
     return dict(sorted(names.items()))
 
 

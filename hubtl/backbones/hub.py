@@ -7,6 +7,7 @@ from typing import Any
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.backbones.reach import out_of_reach
 from hubtl.errors import HubtlError
+from hubtl.hub.network import mind_the_network
 
 
 def load(name: str, request: BackboneRequest) -> Backbone:
@@ -15,6 +16,7 @@ def load(name: str, request: BackboneRequest) -> Backbone:
     Raises HubtlError naming the cause when the repository or its weights cannot be had.
     """
     repo, _, revision = name.partition("@")
+    mind_the_network()
     path = _config(repo, revision or None)
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "auto_map" in config and "model_type" not in config:

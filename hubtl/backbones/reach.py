@@ -1,12 +1,22 @@
 """Why weights could not be had, in words that name the cause."""
 
+import os
+
 from hubtl.errors import HubtlError
+
+UNREACHED = {
+    "LocalEntryNotFoundError",
+    "OfflineModeIsEnabled",
+    "ConnectError",
+    "ConnectionError",
+    "ConnectTimeout",
+    "URLError",
+    "ProxyError",
+}
 
 
 def out_of_reach(name: str, error: Exception) -> HubtlError:
     """The HubtlError for a failed load, by what huggingface_hub or a library raised."""
-    from huggingface_hub import is_offline_mode
-
     chain: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in chain:
@@ -21,24 +31,15 @@ def out_of_reach(name: str, error: Exception) -> HubtlError:
             f"the Hub has no {name}, or it is private", hint="mind the spelling; hf auth login for a private one"
         )
     if kinds & {"EntryNotFoundError", "RemoteEntryNotFoundError"}:
-        return HubtlError(
-            f"{name} has no model files: {first}", hint="choose a repository with config.json and weights"
-        )
-    if is_offline_mode() or "OfflineModeIsEnabled" in kinds:
+        return HubtlError(f"{name} has no model files: {first}", hint="choose one with config.json and weights")
+    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
         return HubtlError(
             f"the weights of {name} are not in the cache, and HF_HUB_OFFLINE is set",
             hint="unset HF_HUB_OFFLINE, or --no-pretrained for random weights",
         )
-    if kinds & {
-        "LocalEntryNotFoundError",
-        "ConnectError",
-        "ConnectionError",
-        "ConnectTimeout",
-        "URLError",
-        "ProxyError",
-    }:
+    if kinds & UNREACHED:
         return HubtlError(
-            f"the weights of {name} are out of reach: no network, or HF_ENDPOINT does not answer",
+            f"the weights of {name} are out of reach: no network, or the Hub does not answer, and the cache lacks them",
             hint="mend the connection, or --no-pretrained for random weights",
         )
     return HubtlError(f"{name} does not load: {type(error).__name__}: {first}", hint="--debug shows where")

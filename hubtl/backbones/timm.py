@@ -15,6 +15,7 @@ from hubtl.backbones.reach import out_of_reach
 from hubtl.backbones.surgery import last_linear, linear_names, replace, with_classifier
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError, nearest
+from hubtl.hub.network import mind_the_network
 from hubtl.settings import cache_dir
 
 ensure_torchvision()
@@ -103,6 +104,8 @@ def create(source: str, shown: str, request: BackboneRequest, *, base: str | Non
         hint = f"{tags[0]}, or --no-pretrained" if tags else "--no-pretrained"
         raise HubtlError(f"timm has no pretrained weights {source!r}", hint=hint)
     options: dict[str, Any] = {"pretrained": request.pretrained, "num_classes": classes}
+    if request.pretrained and not source.startswith("local-dir:"):
+        mind_the_network()
     try:
         model = _build(source, options, request.image_size)
     except HubtlError:

@@ -86,7 +86,7 @@ def create(
     ensure_torchvision()
     from transformers import AutoConfig, AutoModelForImageClassification
 
-    names = {i: name for i, name in enumerate(request.classes)}
+    names = dict(enumerate(request.classes))
     options: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     try:
         config = AutoConfig.from_pretrained(source, **options)

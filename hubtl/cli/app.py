@@ -58,14 +58,31 @@ def run() -> None:
     debug = "--debug" in sys.argv
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except HubtlError as error:
         if debug:
             raise
         fail(error)
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        # Typer carries its own copy of click, whose usage errors have no public name
+        if debug or not hasattr(error, "format_message"):
+            raise
+        fail(usage(error))
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(130)
+
+
+def usage(error: Any) -> HubtlError:
+    """A wrong option or argument, in the words of every other error."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "hubtl"
+    close = getattr(error, "possibilities", None) or []
+    message = str(error.format_message()).split(" (Possible options")[0].split(" Did you mean")[0].rstrip(".")
+    return HubtlError(message[0].lower() + message[1:], hint=f"{command} {close[0]}" if close else f"{command} --help")
 
 
 def fail(error: HubtlError) -> None:

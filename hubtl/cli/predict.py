@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from hubtl.api import Prediction
 
+SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 Format = Literal["table", "jsonl", "csv", "parquet"]
 
 
@@ -35,9 +36,7 @@ def predict(
     from hubtl.errors import HubtlError
 
     begin(quiet=quiet or json_, debug=debug)
-    kind: str = format_ or (
-        {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}.get(output.suffix, "table") if output else "table"
-    )
+    kind: str = format_ or SUFFIXES.get(output.suffix if output else "", "table")
     if kind == "parquet" and output is None:
         raise HubtlError("parquet is not text and needs a file", hint="--output predictions.parquet")
     from hubtl import api

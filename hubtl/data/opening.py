@@ -1,5 +1,6 @@
 """Opening what a user typed: a built-in sample, a local folder or file, or a dataset of the Hub."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +8,12 @@ from typing import Any
 
 import datasets
 from datasets import Dataset, DatasetDict, Image, Value
+from huggingface_hub import is_offline_mode
 
 from hubtl.data import builtin
 from hubtl.data.columns import IMAGE_NAMES, SUFFIXES
 from hubtl.errors import HubtlError, nearest
+from hubtl.hub.network import mind_the_network
 
 READERS = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json"}
 HUB_ID = re.compile(r"(?P<id>[\w.-]+(/[\w.-]+)?)(:(?P<config>[\w.+-]+))?(@(?P<revision>[\w./-]+))?")
@@ -46,6 +49,9 @@ def opened(text: str) -> Opened:
 
 
 def _hub(text: str, name: str, config: str | None, revision: str | None) -> Opened:
+    mind_the_network()
+    if is_offline_mode():
+        datasets.config.HF_HUB_OFFLINE = True
     try:
         loaded = datasets.load_dataset(name, config, revision=revision)
     except Exception as error:
@@ -65,13 +71,11 @@ def _hub(text: str, name: str, config: str | None, revision: str | None) -> Open
 
 
 def _unreachable(text: str, name: str, error: Exception) -> HubtlError:
-    from huggingface_hub import is_offline_mode
-
     said = " ".join(str(error).split())[:300]
     kind = type(error).__name__
     if "config" in said.lower() and kind == "ValueError":
         return HubtlError(f"{text}: {said}", hint=f"{name}:CONFIG")
-    if is_offline_mode() or "OfflineMode" in said:
+    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
         return HubtlError(
             f"the dataset {text} is not in the cache, and HF_HUB_OFFLINE is set",
             hint="unset HF_HUB_OFFLINE, or give a folder",
@@ -81,7 +85,7 @@ def _unreachable(text: str, name: str, error: Exception) -> HubtlError:
             f"there is no dataset {text}: neither a folder or file here, nor on the Hub (or it is private)",
             hint="mind the spelling; hf auth login for a private one",
         )
-    if isinstance(error, ConnectionError) or "Connect" in kind:
+    if isinstance(error, ConnectionError) or "OfflineMode" in said or "Connect" in kind:
         return HubtlError(
             f"the Hub is out of reach for the dataset {text}", hint="mend the connection, or give a folder"
         )

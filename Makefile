@@ -1,0 +1,62 @@
+# Python 3.11 or newer and a package index are all that these need. `make help` lists them.
+SHELL := /bin/bash
+BIN := .venv/bin
+STAMP := .venv/.installed
+EXAMPLE := plugins/hubtl-example
+
+# The first interpreter that is new enough; the versions in constraints.txt were tried with 3.11.
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: help demo test check bench cards docs clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
+
+demo: $(STAMP)  ## adapt a model to a second domain, into demo-run/
+	rm -rf demo-run
+	$(BIN)/hubtl adapt examples/digits.yaml --output-dir demo-run
+	@echo
+	@echo "model card  demo-run/README.md"
+	@echo "plots       demo-run/plots/"
+	@echo "model       demo-run/model.safetensors"
+	@echo "next        $(BIN)/hubtl evaluate demo-run --dataset builtin:digits/uci"
+
+test: check  ## checks and tests, as CI runs them
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	rm -rf .venv/plugins
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --target .venv/plugins ./$(EXAMPLE)
+	OMP_NUM_THREADS=1 PYTHONPATH=.venv/plugins $(BIN)/python -m pytest $(EXAMPLE)
+
+check: $(STAMP)  ## lint, format, types, layers, generated pages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_layers.py
+	$(BIN)/python docs/generate.py --check
+
+docs: $(STAMP)  ## generate docs/strategies.md and docs/recipes.md again
+	$(BIN)/python docs/generate.py
+
+bench:  ## say how to run the benchmarks: make bench DATA=folder
+	@echo "DATA is a folder with mnist/ and usps/, each with parquet files of a train and a test split."
+	@echo "  $(BIN)/python benchmarks/digits.py $(or $(DATA),DATA) --strategies source-only coral dann mcc --seeds 0 1 2"
+	@echo "  $(BIN)/python benchmarks/throughput.py"
+	@echo "  $(BIN)/python benchmarks/tables.py      # docs/benchmarks.md from benchmarks/results/"
+
+cards: $(STAMP)  ## render every card in model_cards/ again from its record
+	@for run in model_cards/*/record.json; do \
+		[ -e "$$run" ] || continue; $(BIN)/hubtl card "$$(dirname "$$run")" || exit; done
+
+clean:  ## remove the environment, caches and the demo's run
+	rm -rf .venv demo-run build dist .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One command, so that torch and torchvision are chosen together.
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer on the PATH" >&2; \
+		echo "try:   make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch torchvision -e ".[dev,lora]"
+	@touch $@

@@ -1,0 +1,41 @@
+"""What answers at once does not import torch, or anything else that takes seconds."""
+
+import subprocess
+import sys
+
+import pytest
+
+SLOW = ("torch", "transformers", "timm", "datasets", "sklearn", "accelerate", "peft", "torchvision", "pandas")
+
+
+def slow_imports(code: str) -> set[str]:
+    """The slow packages that a fresh interpreter has imported after running ``code``."""
+    probe = f"{code}\nimport sys\nprint('imported:', *[m for m in {SLOW} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].removeprefix("imported:").split())
+
+
+def command(line: str) -> str:
+    return (
+        f"import sys; sys.argv = {['hubtl', *line.split()]}\n"
+        "from hubtl.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["--help", "--version", "adapt --help", "push --help", "pull --help", "card --help", "list strategies", "list --json"],
+)
+def test_commands_that_only_tell_import_nothing_slow(line):
+    assert slow_imports(command(line)) == set()
+
+
+@pytest.mark.parametrize("module", ["hubtl", "hubtl.card", "hubtl.hub", "hubtl.recipe", "hubtl.record", "hubtl.plugins"])
+def test_modules_of_the_lowest_layers_import_nothing_slow(module):
+    assert slow_imports(f"import {module}") == set()
+
+
+def test_the_probe_can_fail():
+    assert "torch" in slow_imports("import hubtl.losses")

@@ -1,0 +1,111 @@
+"""Plugins: listed without being imported, each one's failure its own, names settled."""
+
+import sys
+
+import pytest
+
+from hubtl import plugins
+from hubtl.errors import HubtlError
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """A function that installs a distribution of one module with entry points, for this test alone."""
+    plugins.entries.cache_clear()
+    monkeypatch.delenv("HUBTL_PLUGINS", raising=False)
+    made = []
+
+    def install(package: str, points: dict[str, str], *, source: str = "", group: str = "hubtl.strategies") -> str:
+        module = package.replace("-", "_") + "_module"
+        home = tmp_path / package
+        info = home / f"{package.replace('-', '_')}-1.2.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")
+        lines = [f"{name} = {module}:{thing}" for name, thing in points.items()]
+        (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
+        (home / f"{module}.py").write_text(source)
+        monkeypatch.syspath_prepend(str(home))
+        made.append(module)
+        plugins.entries.cache_clear()
+        return module
+
+    yield install
+    plugins.entries.cache_clear()
+    for module in made:
+        sys.modules.pop(module, None)
+
+
+def test_built_ins_come_in_through_the_same_door():
+    for kind, name in (("strategies", "dann"), ("tuners", "lora"), ("validators", "last"), ("backbones", "timm")):
+        entry = plugins.find(kind, name)
+        assert (entry.package, entry.builtin) == ("hubtl", True)
+
+
+def test_every_built_in_loads():
+    for kind in plugins.KINDS:
+        for entry in plugins.entries(kind).values():
+            assert entry.load() is not None
+
+
+def test_listing_imports_nothing_and_loading_imports_the_one(install):
+    module = install("stranger", {"odd": "Odd"}, source="class Odd: ...")
+    entry = plugins.entries("strategies")["odd"]
+    assert (entry.package, entry.version, entry.builtin) == ("stranger", "1.2", False)
+    assert module not in sys.modules
+    assert entry.load().__name__ == "Odd"
+    assert module in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import a_package_that_is_not_there", "ModuleNotFoundError: No module named 'a_package_that_is_not_there'"),
+        ("raise RuntimeError('built for another age')", "RuntimeError: built for another age"),
+        ("", "AttributeError: .* has no attribute 'Odd'"),
+    ],
+)
+def test_a_broken_plugin_breaks_only_itself(install, source, reason):
+    install("stranger", {"odd": "Odd"}, source=source)
+    assert "odd" in plugins.entries("strategies")
+    assert plugins.load("strategies", "dann").__name__ == "DANN"
+    with pytest.raises(HubtlError, match=f"strategy 'odd' of stranger 1.2 does not load: {reason}") as caught:
+        plugins.load("strategies", "odd")
+    assert "pip uninstall stranger" in caught.value.hint
+
+
+def test_a_built_in_keeps_its_name_and_the_plugin_gets_its_packages(install):
+    install("stranger", {"dann": "Mine"}, source="class Mine: ...")
+    assert plugins.load("strategies", "dann").__name__ == "DANN"
+    assert plugins.load("strategies", "stranger:dann").__name__ == "Mine"
+    assert "stranger:dann" in plugins.entries("strategies")
+
+
+def test_a_clash_of_two_plugins_is_settled_by_the_packages_names(install):
+    install("zebra", {"odd": "Z"}, source="class Z: ...")
+    install("aardvark", {"odd": "A"}, source="class A: ...")
+    assert plugins.load("strategies", "odd").__name__ == "A"
+    assert plugins.load("strategies", "aardvark:odd").__name__ == "A"
+    assert plugins.load("strategies", "zebra:odd").__name__ == "Z"
+
+
+@pytest.mark.parametrize(("allowed", "seen"), [("", set()), ("one", {"first"}), ("one, two", {"first", "second"})])
+def test_hubtl_plugins_restricts_which_packages_are_seen(install, monkeypatch, allowed, seen):
+    install("one", {"first": "X"})
+    install("two", {"second": "X"})
+    monkeypatch.setenv("HUBTL_PLUGINS", allowed)
+    plugins.entries.cache_clear()
+    names = set(plugins.entries("strategies"))
+    assert names & {"first", "second"} == seen
+    assert "dann" in names
+
+
+def test_an_unknown_name_hints_at_the_nearest():
+    with pytest.raises(HubtlError, match="unknown strategy 'corral'") as caught:
+        plugins.find("strategies", "corral")
+    assert caught.value.hint == "coral"
+
+
+def test_every_registered_name_is_spelt_as_flags_are():
+    for kind in plugins.KINDS:
+        for name, entry in plugins.entries(kind).items():
+            assert not entry.builtin or name == name.lower().replace("_", "-"), name

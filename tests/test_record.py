@@ -1,0 +1,48 @@
+"""The record: written whole or not at all, and read back as it was."""
+
+import json
+import os
+
+import pytest
+from pydantic import ValidationError
+
+from hubtl.record import DomainFacts, Evaluation, ModelFacts, RunRecord, Selection
+
+
+def a_record(**facts) -> RunRecord:
+    model = ModelFacts(name="resnet18", library="timm", architecture="resnet18", pretrained=False)
+    return RunRecord(model=model, target=DomainFacts(dataset="builtin:digits/uci"), **facts)
+
+
+def test_a_record_is_read_back_as_it_was(tmp_path):
+    record = a_record(classes=["café", "犬"], selection=Selection(rule="infomax", candidates=[{"step": 5.0, "score": 0.1}]))
+    record.adapted = Evaluation(n=3, accuracy=2 / 3)
+    record.save(tmp_path)
+    assert RunRecord.load(tmp_path) == record
+    assert "café" in (tmp_path / "record.json").read_text(encoding="utf-8"), "meant for people too: no escapes"
+
+
+def test_what_was_not_measured_is_null_and_not_nought(tmp_path):
+    record = a_record()
+    record.adapted = Evaluation(n=3)
+    record.save(tmp_path)
+    saved = json.loads((tmp_path / "record.json").read_text())
+    assert saved["adapted"]["accuracy"] is None
+    assert saved["source_only"] is None
+
+
+def test_a_failed_write_leaves_the_last_record_whole(tmp_path, monkeypatch):
+    a_record(status="running").save(tmp_path)
+
+    def full_disk(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "replace", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        a_record(status="finished").save(tmp_path)
+    assert RunRecord.load(tmp_path).status == "running"
+
+
+def test_facts_that_nobody_declared_are_refused():
+    with pytest.raises(ValidationError, match="best_accuracy"):
+        a_record(best_accuracy=0.9)
