@@ -26,7 +26,7 @@ demo: $(STAMP)  ## adapt a model to a second domain, into demo-run/
 test: check  ## checks and tests, as CI runs them
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 	rm -rf .venv/plugins
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --target .venv/plugins ./$(EXAMPLE)
+	$(BIN)/pip install -qq --no-deps --no-build-isolation --target .venv/plugins ./$(EXAMPLE)
 	OMP_NUM_THREADS=1 PYTHONPATH=.venv/plugins $(BIN)/python -m pytest $(EXAMPLE)
 
 check: $(STAMP)  ## lint, format, types, layers, generated pages
@@ -57,6 +57,7 @@ clean:  ## remove the environment, caches and the demo's run
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer on the PATH" >&2; \
 		echo "try:   make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "installing into .venv: minutes the first time"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch torchvision -e ".[dev,lora]"
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt torch torchvision -e ".[dev,lora]"
 	@touch $@

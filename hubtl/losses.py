@@ -32,15 +32,17 @@ def class_confusion(logits: Float[Tensor, "b c"], temperature: float = 2.5) -> F
 
     ``p = softmax(logits / T)``; row weights ``w = 1 + exp(−H(p))``, normalised to mean 1 and detached;
     ``M = pᵀ diag(w) p``, its rows normalised to 1; the loss is ``(ΣM − tr M) / c``.
+
+    A row of M is a mean of the batch's predictions, weighted by how much of the class each holds. So it is computed: a
+    class that no row predicts would else be 0 / 0. The mean of ``w`` cancels.
     """
     with torch.autocast(logits.device.type, enabled=False):
         scaled = logits.float() / temperature
-        p = scaled.softmax(dim=1)
-        weight = 1 + torch.exp(-entropy(scaled)).detach()
-        weight = weight * len(p) / weight.sum()
-        confusion = (p * weight[:, None]).T @ p
-        confusion = confusion / confusion.sum(dim=1, keepdim=True)
-        return (confusion.sum() - confusion.trace()) / p.shape[1]
+        log_p = scaled.log_softmax(dim=1)
+        log_w = torch.log1p(torch.exp(-entropy(scaled))).detach()
+        share = (log_p + log_w[:, None]).softmax(dim=0)
+        confusion = share.T @ log_p.exp()
+        return 1 - confusion.trace() / logits.shape[1]
 
 
 def domain_loss(source: Float[Tensor, "n"], target: Float[Tensor, "m"]) -> Float[Tensor, ""]:

@@ -89,6 +89,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     source = open_domain(recipe.source, recipe.data, role="source") if recipe.source else None
     target = open_domain(recipe.target, recipe.data, role="target")
     classes, relation = _classes(source, target)
+    torch.manual_seed(recipe.run.seed)  # what has no pretrained weights is drawn here
     backbone = backbones.resolve(
         recipe.model.name,
         BackboneRequest(classes=classes, pretrained=recipe.model.pretrained, image_size=recipe.model.image_size),
@@ -184,7 +185,10 @@ def _classes(source: Domain | None, target: Domain) -> tuple[list[str], LabelSet
             )
         return list(target.class_names), LabelSets(setting="closed", shared=list(target.class_names))
     if source.label_column is None:
-        raise HubtlError(f"the source {source.facts.dataset} has no labels", hint="--label-column NAME")
+        raise HubtlError(
+            f"the source {source.facts.dataset} has no labels, or one class alone",
+            hint="--label-column NAME; an image folder needs a sub-folder for each of at least two classes",
+        )
     classes, relation = label_sets.match(source.class_names, target.class_names)
     if relation.setting not in ("closed", "unknown"):
         logger.info("%s", label_sets.describe(relation))

@@ -89,10 +89,10 @@ class TargetAccuracy(Validator):
 
 
 def collapse(predicted_counts: np.ndarray, classes: int) -> str | None:
-    """Why the predictions look collapsed, or None: fewer than half of the classes, or one with most of the rows."""
+    """Why the predictions look collapsed, or None: one class, fewer than half of them, or one with most of the rows."""
     total = predicted_counts.sum()
     used, largest = int((predicted_counts > 0).sum()), int(predicted_counts.argmax())
-    if used < classes / 2:
+    if used < classes / 2 or used == 1:
         return f"only {used} of {classes} classes are ever predicted"
     share = predicted_counts[largest] / max(1, total)
     if share > max(0.5, 4 / classes) and classes > 2:

@@ -7,7 +7,14 @@ import tempfile
 
 _HOME = tempfile.mkdtemp(prefix="hubtl-tests-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
-for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "HUBTL_PLUGINS"):
+for name in (
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "HF_HUB_OFFLINE",
+    "HF_HUB_CACHE",
+    "HF_DATASETS_CACHE",
+    "HUBTL_PLUGINS",
+):
     os.environ.pop(name, None)
 os.environ.update(
     HF_HOME=f"{_HOME}/huggingface",

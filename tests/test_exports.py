@@ -22,7 +22,9 @@ def test_names_keep_what_they_are_called():
 def test_type_checkers_see_what_python_sees():
     tree = ast.parse(Path(str(hubtl.__file__)).read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
-    seen = {alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    seen = {
+        alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
     assert seen == hubtl._HOMES
 
 

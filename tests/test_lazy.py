@@ -26,13 +26,24 @@ def command(line: str) -> str:
 
 @pytest.mark.parametrize(
     "line",
-    ["--help", "--version", "adapt --help", "push --help", "pull --help", "card --help", "list strategies", "list --json"],
+    [
+        "--help",
+        "--version",
+        "adapt --help",
+        "push --help",
+        "pull --help",
+        "card --help",
+        "list strategies",
+        "list --json",
+    ],
 )
 def test_commands_that_only_tell_import_nothing_slow(line):
     assert slow_imports(command(line)) == set()
 
 
-@pytest.mark.parametrize("module", ["hubtl", "hubtl.card", "hubtl.hub", "hubtl.recipe", "hubtl.record", "hubtl.plugins"])
+@pytest.mark.parametrize(
+    "module", ["hubtl", "hubtl.card", "hubtl.hub", "hubtl.recipe", "hubtl.record", "hubtl.plugins"]
+)
 def test_modules_of_the_lowest_layers_import_nothing_slow(module):
     assert slow_imports(f"import {module}") == set()
 

@@ -51,7 +51,9 @@ def test_a_strategys_options_are_checked_with_the_recipe():
     assert problem.startswith("mcc.temperature is 0: input should be greater than 0")
 
 
-@pytest.mark.parametrize(("key", "name", "nearest"), [("tuner", "lorra", "lora"), ("task", "clasification", "classification")])
+@pytest.mark.parametrize(
+    ("key", "name", "nearest"), [("tuner", "lorra", "lora"), ("task", "clasification", "classification")]
+)
 def test_names_of_other_kinds_are_checked_too(key, name, nearest):
     assert problems({**GOOD, key: name}) == [f"unknown {key} {name!r} (nearest: {nearest})"]
 
@@ -69,7 +71,9 @@ def test_a_section_that_is_no_mapping_is_a_mistake_and_not_a_traceback():
 
 
 def test_a_name_alone_stands_for_its_section():
-    recipe = parse({"model": "resnet18", "source": "user/source", "target": "user/target", "strategy": "dann", "tuner": "norm"})
+    recipe = parse(
+        {"model": "resnet18", "source": "user/source", "target": "user/target", "strategy": "dann", "tuner": "norm"}
+    )
     assert recipe.model.name == "resnet18"
     assert recipe.source is not None
     assert recipe.source.dataset == "user/source"

@@ -15,7 +15,9 @@ def a_record(**facts) -> RunRecord:
 
 
 def test_a_record_is_read_back_as_it_was(tmp_path):
-    record = a_record(classes=["café", "犬"], selection=Selection(rule="infomax", candidates=[{"step": 5.0, "score": 0.1}]))
+    record = a_record(
+        classes=["café", "犬"], selection=Selection(rule="infomax", candidates=[{"step": 5.0, "score": 0.1}])
+    )
     record.adapted = Evaluation(n=3, accuracy=2 / 3)
     record.save(tmp_path)
     assert RunRecord.load(tmp_path) == record

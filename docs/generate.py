@@ -1,0 +1,176 @@
+"""docs/strategies.md and docs/recipes.md, from the code that they describe.
+
+python docs/generate.py            # write them
+python docs/generate.py --check    # exit 1, with the difference, if they are not what they should be
+"""
+
+import difflib
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from hubtl import plugins
+from hubtl.flags import KEYS
+from hubtl.recipe import Recipe
+
+DOCS = Path(__file__).parent
+MARK = "<!-- Written by docs/generate.py: `make docs`. Change the code that it describes, not this page. -->"
+BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+SETTINGS = {"transfer": "a labelled target", "adaptation": "a labelled source, an unlabelled target"}
+
+
+def strategies() -> str:
+    lines = [
+        MARK,
+        "# Strategies",
+        "",
+        "`hubtl adapt --strategy NAME`, its options with `--set OPTION=VALUE` or under `strategy.options` in a recipe.",
+        "`hubtl show NAME` prints the same. A method of your own: [plugins.md](plugins.md).",
+        "",
+    ]
+    entries = [entry for entry in plugins.entries("strategies").values() if entry.builtin]
+    loaded = sorted(((e.name, e.load()) for e in entries), key=lambda pair: (pair[1].setting != "transfer", pair[0]))
+    rows = [(f"[{name}](#{name})", SETTINGS[cls.setting], title(cls)) for name, cls in loaded]
+    lines += table(("name", "data", "what it does"), rows)
+    for name, cls in loaded:
+        lines += [f"## {name}", "", *prose(cls)]
+        if cls.paper:
+            lines += [f"Paper: [{cls.paper}](https://arxiv.org/abs/{cls.paper.removeprefix('arXiv:')}).", ""]
+        if cls.defaults:
+            decided = ", ".join(f"`{key}: {value}`" for key, value in cls.defaults.items())
+            lines += [f"Unless you say otherwise: {decided}.", ""]
+        if cls.Options.model_fields:
+            lines += options(cls.Options)
+    lines += ["# Tuners", ""]
+    lines += ["`--tuner NAME`: what of the backbone learns. It composes with every strategy; options: `--set tuner.n=3`.", ""]
+    lines += simple("tuners")
+    lines += ["# Validators", ""]
+    lines += ["`--validator NAME`: which checkpoint is kept. An oracle reads target labels; log, record and card say so.", ""]
+    lines += simple("validators")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def recipes() -> str:
+    flags = {key: f"`--{flag.replace('_', '-')}`" for flag, key in KEYS.items()}
+    lines = [
+        MARK,
+        "# Recipes",
+        "",
+        "`hubtl adapt recipe.yaml`. Every key can be changed on the command line with `--set SECTION.KEY=VALUE`; the frequent",
+        "ones have flags. A key that is left out is decided by the model, the strategy or the setting; the run directory's",
+        "`recipe.yaml` holds what was decided, and runs it again. All mistakes of a recipe are reported at once.",
+        "",
+        "```yaml",
+        *(DOCS.parent / "examples" / "photo_to_sketch.yaml").read_text(encoding="utf-8").splitlines(),
+        "```",
+        "",
+        "A section that needs no more than its name can be written as the name: `model: resnet50`, `target: user/webcam`,",
+        "`strategy: dann`.",
+        "",
+    ]
+    for section, field in Recipe.model_fields.items():
+        model = section_model(field)
+        optional = " (left out: transfer to a labelled target)" if section == "source" else ""
+        lines += [f"## {section}{optional}", ""]
+        rows = []
+        for key, inner in model.model_fields.items():
+            flag = flags.get(f"{section}.{key}", "")
+            rows.append((f"`{key}`", kind(inner), default(inner), flag, inner.description or ""))
+        lines += table(("key", "type", "default", "flag", ""), rows)
+        if section == "task":
+            lines += simple("tasks")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def simple(group: str) -> list[str]:
+    """A list of the built-ins of a kind, with their options."""
+    lines = []
+    for entry in plugins.entries(group).values():
+        if entry.builtin:
+            cls = entry.load()
+            oracle = " **Oracle.**" if group == "validators" and cls().oracle else ""
+            lines += [f"- **{entry.name}**: {markdown(title(cls))}{oracle}"]
+            for key, field in getattr(cls, "Options", BaseModel).model_fields.items():
+                lines += [f"  - `{key}` ({kind(field)}, default {default(field)}): {field.description}"]
+    return [*lines, ""]
+
+
+def options(model: type[BaseModel]) -> list[str]:
+    rows = [(f"`{k}`", kind(f), default(f), f.description or "") for k, f in model.model_fields.items()]
+    return table(("option", "type", "default", ""), rows)
+
+
+def section_model(field: FieldInfo) -> type[BaseModel]:
+    found: Any = field.annotation
+    return found if isinstance(found, type) else next(a for a in typing.get_args(found) if a is not types.NoneType)
+
+
+def title(cls: type) -> str:
+    return markdown((inspect.getdoc(cls) or "").split("\n\n")[0])
+
+
+def prose(cls: type) -> Iterator[str]:
+    for paragraph in (inspect.getdoc(cls) or "").split("\n\n"):
+        yield from (markdown(paragraph), "")
+
+
+def markdown(text: str) -> str:
+    """A docstring's paragraph on one line, its code marked as Markdown does."""
+    return " ".join(text.split()).replace("``", "`")
+
+
+def kind(field: FieldInfo) -> str:
+    inner = field.annotation
+    if isinstance(inner, types.UnionType):
+        inner = next(a for a in typing.get_args(inner) if a is not types.NoneType)
+        if len(typing.get_args(field.annotation)) > 2:
+            inner = field.annotation
+    if typing.get_origin(inner) is Literal:
+        return ", ".join(f"`{value}`" for value in typing.get_args(inner))
+    name = inner.__name__ if isinstance(inner, type) and not typing.get_args(inner) else str(inner).replace("typing.", "")
+    bounds = [f"{sign} {getattr(m, which)}" for which, sign in BOUNDS for m in field.metadata if hasattr(m, which)]
+    return " ".join([{"str": "text", "bool": "true, false"}.get(name, name), *([", ".join(bounds)] if bounds else [])])
+
+
+def default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True) if field.default_factory else field.default
+    if value is PydanticUndefined:
+        return "required"
+    if value is None:
+        return "–"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    lines = [header, ("---",) * len(header), *rows]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines] + [""]
+
+
+PAGES = {"strategies.md": strategies, "recipes.md": recipes}
+
+
+def main(arguments: list[str]) -> int:
+    drifted = False
+    for name, page in PAGES.items():
+        path, text = DOCS / name, page()
+        if "--check" not in arguments:
+            path.write_text(text, encoding="utf-8")
+            continue
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if old != text:
+            drifted = True
+            sys.stderr.writelines(difflib.unified_diff(old.splitlines(True), text.splitlines(True), name, "the code"))
+            print(f"error: docs/{name} is not what the code says\ntry:   make docs", file=sys.stderr)
+    return int(drifted)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,93 @@
+"""Validators score what they say, read only what they declare, and oracles are known."""
+
+import math
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+
+from hubtl import plugins
+from hubtl.errors import HubtlError
+from hubtl.validators import Entropy, Evidence, InfoMax, Last, SourceAccuracy, TargetAccuracy, collapse
+
+SURE_BOTH = torch.tensor([[50.0, 0.0], [0.0, 50.0]])
+SURE_ONE = torch.tensor([[50.0, 0.0], [50.0, 0.0]])
+UNSURE = torch.zeros(2, 2)
+
+
+def target(logits):
+    return Evidence(step=7, target_logits=logits)
+
+
+def test_last_likes_later_steps_and_reads_nothing():
+    assert Last().score(Evidence(step=2)) > Last().score(Evidence(step=1))
+    assert Last.reads == frozenset()
+
+
+def test_infomax_by_hand():
+    assert InfoMax().score(target(SURE_BOTH)) == pytest.approx(math.log(2))
+    assert InfoMax().score(target(SURE_ONE)) == pytest.approx(0)
+    assert InfoMax().score(target(UNSURE)) == pytest.approx(0)
+    rows = torch.tensor([[0.75, 0.25], [0.25, 0.75]]).log()
+    expected = math.log(2) + 0.75 * math.log(0.75) + 0.25 * math.log(0.25)
+    assert InfoMax().score(target(rows)) == pytest.approx(expected)
+
+
+def test_entropy_is_fooled_by_a_collapsed_model_and_infomax_is_not():
+    assert Entropy().score(target(SURE_ONE)) == pytest.approx(Entropy().score(target(SURE_BOTH)))
+    assert Entropy().score(target(SURE_ONE)) > Entropy().score(target(UNSURE))
+    assert InfoMax().score(target(SURE_ONE)) < InfoMax().score(target(SURE_BOTH))
+
+
+def test_source_accuracy_by_hand_and_refused_without_labels():
+    evidence = Evidence(step=1, source_logits=SURE_BOTH, source_labels=np.array([0, 0]))
+    assert SourceAccuracy().score(evidence) == 0.5
+    with pytest.raises(HubtlError, match="needs a labelled source"):
+        SourceAccuracy().score(Evidence(step=1, source_logits=SURE_BOTH))
+    with pytest.raises(HubtlError, match="needs a source stream"):
+        SourceAccuracy().score(Evidence(step=1))
+
+
+def test_target_accuracy_leaves_out_classes_that_the_model_does_not_know():
+    evidence = Evidence(step=1, target_eval_logits=SURE_BOTH.repeat(2, 1), target_labels=np.array([0, 1, -1, 0]))
+    assert TargetAccuracy().score(evidence) == pytest.approx(2 / 3)
+
+
+def test_target_accuracy_without_labels_is_refused_and_not_guessed():
+    with pytest.raises(HubtlError, match="there are none"):
+        TargetAccuracy().score(target(SURE_BOTH))
+
+
+def every_validator():
+    return {name: entry.load() for name, entry in plugins.entries("validators").items() if entry.builtin}
+
+
+def test_target_accuracy_is_the_one_oracle():
+    assert [name for name, cls in every_validator().items() if cls().oracle] == ["target-accuracy"]
+
+
+@pytest.mark.parametrize("name", [n for n, cls in every_validator().items() if not cls().oracle])
+def test_a_validator_needs_no_more_than_it_declares(name):
+    whole = {"source_logits": SURE_BOTH, "source_labels": np.array([0, 1]), "target_logits": SURE_ONE}
+    cls = every_validator()[name]
+    assert cls.reads <= {field.name for field in fields(Evidence)}
+    score = cls().score(Evidence(step=3, **{key: value for key, value in whole.items() if key in cls.reads}))
+    assert math.isfinite(score)
+    assert score == cls().score(Evidence(step=3, **whole))
+
+
+@pytest.mark.parametrize(
+    ("counts", "classes", "reason"),
+    [
+        ([25, 25, 25, 25], 4, None),
+        ([100, 0, 0, 0], 4, "only 1 of 4 classes are ever predicted"),
+        ([50, 50, 0, 0, 0], 5, "only 2 of 5 classes are ever predicted"),
+        ([90, 2, 2, 2, 2, 2, 0, 0, 0, 0], 10, "90% of the predictions are one class"),
+        ([50, 6, 6, 6, 6, 6, 5, 5, 5, 5], 10, None),
+        ([90, 10], 2, None),
+        ([100, 0], 2, "only 1 of 2 classes are ever predicted"),
+    ],
+)
+def test_collapse_is_told_from_a_mere_imbalance(counts, classes, reason):
+    assert collapse(np.array(counts), classes) == reason
