@@ -1,4 +1,4 @@
-"""docs/strategies.md and docs/recipes.md, from the code that they describe.
+"""docs/strategies.md, docs/recipes.md and the example in docs/plugins.md, from the code that they show.
 
 python docs/generate.py            # write them
 python docs/generate.py --check    # exit 1, with the difference, if they are not what they should be
@@ -18,11 +18,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from hubtl import plugins
+from hubtl.cli.adapt import adapt
 from hubtl.flags import KEYS
-from hubtl.recipe import Recipe
+from hubtl.recipe import NamedSection, Recipe
 
 DOCS = Path(__file__).parent
 MARK = "<!-- Written by docs/generate.py: `make docs`. Change the code that it describes, not this page. -->"
+NAMES = {str: "text", bool: "true, false", list[str]: "list of texts", dict[str, Any]: "mapping"}
 BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 SETTINGS = {"transfer": "a labelled target", "adaptation": "a labelled source, an unlabelled target"}
 
@@ -50,16 +52,22 @@ def strategies() -> str:
         if cls.Options.model_fields:
             lines += options(cls.Options)
     lines += ["# Tuners", ""]
-    lines += ["`--tuner NAME`: what of the backbone learns. It composes with every strategy; options: `--set tuner.n=3`.", ""]
+    lines += [
+        "`--tuner NAME`: what of the backbone learns. It composes with every strategy; options: `--set tuner.n=3`.",
+        "",
+    ]
     lines += simple("tuners")
     lines += ["# Validators", ""]
-    lines += ["`--validator NAME`: which checkpoint is kept. An oracle reads target labels; log, record and card say so.", ""]
+    lines += [
+        "`--validator NAME`: which checkpoint is kept. An oracle reads target labels; log, record and card say so.",
+        "",
+    ]
     lines += simple("validators")
     return "\n".join(lines).rstrip() + "\n"
 
 
 def recipes() -> str:
-    flags = {key: f"`--{flag.replace('_', '-')}`" for flag, key in KEYS.items()}
+    flags = command_line()
     lines = [
         MARK,
         "# Recipes",
@@ -78,16 +86,38 @@ def recipes() -> str:
     ]
     for section, field in Recipe.model_fields.items():
         model = section_model(field)
-        optional = " (left out: transfer to a labelled target)" if section == "source" else ""
-        lines += [f"## {section}{optional}", ""]
+        lines += [f"## {section}", ""]
+        if section == "source":
+            lines += ["Left out, the run is a transfer to a labelled target.", ""]
+        given: Any = field.get_default(call_default_factory=True)
         rows = []
         for key, inner in model.model_fields.items():
-            flag = flags.get(f"{section}.{key}", "")
-            rows.append((f"`{key}`", kind(inner), default(inner), flag, inner.description or ""))
+            value = f"`{given.name}`" if key == "name" and isinstance(given, NamedSection) else default(inner)
+            rows.append((f"`{key}`", kind(inner), value, flags.get(f"{section}.{key}", ""), inner.description or ""))
         lines += table(("key", "type", "default", "flag", ""), rows)
         if section == "task":
             lines += simple("tasks")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def command_line() -> dict[str, str]:
+    """Recipe keys that have a flag, with the flag as it is typed."""
+    found = {}
+    for name, hint in typing.get_type_hints(adapt, include_extras=True).items():
+        said = [d for e in getattr(hint, "__metadata__", ()) for d in (e.default, *(e.param_decls or ()))]
+        spelt = [d for d in said if isinstance(d, str) and d.startswith("--")]
+        if name in KEYS:
+            found[KEYS[name]] = f"`{', '.join(spelt) or '--' + name.replace('_', '-')}`"
+    return found
+
+
+def guide() -> str:
+    """docs/plugins.md with the example package's module between its marks."""
+    text = (DOCS / "plugins.md").read_text(encoding="utf-8")
+    module = (DOCS.parent / "plugins" / "hubtl-example" / "hubtl_example.py").read_text(encoding="utf-8")
+    before, _, rest = text.partition("<!-- example:start -->\n")
+    _, _, after = rest.partition("<!-- example:end -->")
+    return f"{before}<!-- example:start -->\n```python\n{module}```\n<!-- example:end -->{after}"
 
 
 def simple(group: str) -> list[str]:
@@ -128,16 +158,15 @@ def markdown(text: str) -> str:
 
 
 def kind(field: FieldInfo) -> str:
-    inner = field.annotation
-    if isinstance(inner, types.UnionType):
-        inner = next(a for a in typing.get_args(inner) if a is not types.NoneType)
-        if len(typing.get_args(field.annotation)) > 2:
-            inner = field.annotation
+    options = [a for a in typing.get_args(field.annotation) if a is not types.NoneType]
+    union = typing.get_origin(field.annotation) in (types.UnionType, typing.Union)
+    inner: Any = options[0] if union and len(options) == 1 else field.annotation
     if typing.get_origin(inner) is Literal:
         return ", ".join(f"`{value}`" for value in typing.get_args(inner))
-    name = inner.__name__ if isinstance(inner, type) and not typing.get_args(inner) else str(inner).replace("typing.", "")
-    bounds = [f"{sign} {getattr(m, which)}" for which, sign in BOUNDS for m in field.metadata if hasattr(m, which)]
-    return " ".join([{"str": "text", "bool": "true, false"}.get(name, name), *([", ".join(bounds)] if bounds else [])])
+    bounds = ", ".join(
+        f"{sign} {getattr(m, which)}" for which, sign in BOUNDS for m in field.metadata if hasattr(m, which)
+    )
+    return f"{NAMES.get(inner, getattr(inner, '__name__', str(inner)))} {bounds}".strip()
 
 
 def default(field: FieldInfo) -> str:
@@ -154,7 +183,7 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines] + [""]
 
 
-PAGES = {"strategies.md": strategies, "recipes.md": recipes}
+PAGES = {"strategies.md": strategies, "recipes.md": recipes, "plugins.md": guide}
 
 
 def main(arguments: list[str]) -> int:

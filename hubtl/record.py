@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hubtl.errors import HubtlError
 
 FORMAT_VERSION = 1
 
@@ -153,4 +155,15 @@ class RunRecord(Facts):
 
     @classmethod
     def load(cls, folder: Path) -> "RunRecord":
-        return cls.model_validate_json((folder / "record.json").read_text(encoding="utf-8"))
+        """Read ``record.json``. Raises HubtlError if there is none, or it is not a record."""
+        try:
+            return cls.model_validate_json((folder / "record.json").read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise HubtlError(
+                f"{folder} has no record.json", hint="give the directory that hubtl adapt wrote"
+            ) from error
+        except (OSError, ValidationError, UnicodeDecodeError) as error:
+            first = str(error).splitlines()[0]
+            raise HubtlError(
+                f"{folder / 'record.json'} cannot be read: {first}", hint="restore it, or run the recipe again"
+            ) from error

@@ -46,4 +46,5 @@ def push(
         return
     typer.echo(f"pushed     {done.url}")
     typer.echo(f"commit     {done.commit}\n")
-    typer.echo(load_snippet(run_dir, done.repo))
+    if not create_pr:
+        typer.echo(load_snippet(run_dir, done.repo, done.revision))

@@ -6,7 +6,10 @@ from pathlib import Path, PurePosixPath
 
 from hubtl.errors import HubtlError
 
-REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+# The Hub's rule for names, so that a wrong one is refused before anything is trained or sent.
+REPO = re.compile(r"(?!.*(?:--|\.\.|\.git$))[A-Za-z0-9_](?:[\w.-]*\w)?/[A-Za-z0-9_](?:[\w.-]*\w)?", re.ASCII)
+LONGEST = 96
+REVISION = re.compile(r"(?!.*\.\.)[\w.][\w./+-]*")
 FILES = (
     "README.md",
     "config.json",
@@ -17,7 +20,8 @@ FILES = (
     "processor_config.json",
     "tokenizer*.json",
     "special_tokens_map.json",
-    "vocab.*",
+    "vocab.json",
+    "vocab.txt",
     "merges.txt",
     "generation_config.json",
     "hubtl.json",
@@ -30,7 +34,7 @@ FILES = (
 def split_revision(spec: str) -> tuple[str, str | None]:
     """``user/repo@revision`` to its parts. Raises HubtlError for what is not a repository's name."""
     repo, at, revision = spec.partition("@")
-    if not REPO.fullmatch(repo) or ".." in repo or (at and not re.fullmatch(r"[\w./-]+", revision)):
+    if not REPO.fullmatch(repo) or len(repo) > LONGEST or (at and not REVISION.fullmatch(revision)):
         raise HubtlError(f"{spec!r} is not a repository's name", hint="user/repo, or user/repo@revision")
     return repo, revision or None
 
@@ -44,7 +48,17 @@ def belongs(path: str) -> bool:
 
 
 def files_of(folder: Path) -> list[str]:
-    """What of a run directory is pushed, in a fixed order. Links are followed only inside the folder."""
+    """What of a run directory is pushed, sorted. Raises HubtlError for a link that leads out of the folder."""
     root = folder.resolve()
-    found = [p for p in folder.rglob("*") if p.is_file() and p.resolve().is_relative_to(root)]
-    return sorted(name for p in found if belongs(name := p.relative_to(folder).as_posix()))
+    found = []
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if not belongs(name) or not path.is_file():
+            continue
+        if not path.resolve().is_relative_to(root):
+            raise HubtlError(
+                f"{path} is a link that leads out of the folder: it is not pushed",
+                hint="put a copy in its place (hubtl pull user/repo --output-dir DIR makes a folder without links)",
+            )
+        found.append(name)
+    return sorted(found)

@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hubtl_example import LinearMMD
 from torch import nn
 
 import hubtl
 from hubtl import Batch, Features, Progress
 from hubtl.modules import Bottleneck, Encoder
 from hubtl.tasks.classification import Classification
-from hubtl_example import LinearMMD
 
 START = Progress(phase=0, epoch=0, step=0, fraction=0.0)
 

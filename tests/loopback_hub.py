@@ -1,0 +1,300 @@
+"""A Hub on this machine: real HTTP, the protocol of huggingface_hub, in memory, with answers that can be made to fail.
+
+hub = start()
+environment = env_for(hub, tmp_path / "home")       # for a subprocess: huggingface_hub reads it when imported
+hub.faults["commit"] = "503"                        # a step of the protocol -> a refusal
+hub.files("user/repo")                              # path -> bytes, of a branch, a tag or a commit
+hub.stop()
+"""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+TOKEN = "loopback-token-0123456789"  # does not begin with hf_: nobody may rely on that
+REFUSALS: dict[str, tuple[int, str | None, str]] = {  # status, X-Error-Code, X-Error-Message
+    "401": (401, None, "Invalid username or password."),
+    "bad-token": (401, None, "Invalid credentials in Authorization header"),
+    "403": (403, None, "You do not have write access"),
+    "gated": (403, "GatedRepo", "Access to this model is restricted"),
+    "disabled": (403, None, "Access to this resource is disabled."),
+    "repo": (404, "RepoNotFound", "Repository not found"),
+    "revision": (404, "RevisionNotFound", "Invalid rev id"),
+    "entry": (404, "EntryNotFound", "Entry not found"),
+    "404": (404, None, ""),
+    "409": (409, None, "Conflict"),
+    "429": (429, None, "Too many requests"),
+    "503": (503, None, "Service unavailable"),
+}
+# A step of the protocol is named by the first pattern that its path matches.
+STEPS = {
+    "whoami": r"/api/whoami-v2",
+    "create": r"/api/repos/create",
+    "yaml": r"/api/validate-yaml",
+    "preupload": r"/api/models/(?P<repo>[^/]+/[^/]+)/preupload/(?P<rev>.+)",
+    "commit": r"/api/models/(?P<repo>[^/]+/[^/]+)/commit/(?P<rev>.+)",
+    "branch": r"/api/models/(?P<repo>[^/]+/[^/]+)/branch/(?P<rev>.+)",
+    "tree": r"/api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<rev>[^/]+)",
+    "xet": r"/api/models/(?P<repo>[^/]+/[^/]+)/xet-(write|read)-token/.+",
+    "info": r"/api/models/(?P<repo>[^/]+/[^/]+)(/revision/(?P<rev>.+))?",
+    "lfs": r"/(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch",
+    "put": r"/lfs/(?P<oid>[0-9a-f]+)",
+    "verify": r"/verify",
+    "resolve": r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)",
+}
+WRITES = {"create", "preupload", "commit", "branch", "lfs"}
+
+
+@dataclass
+class Repo:
+    private: bool = False
+    refs: dict[str, str] = field(default_factory=dict)  # branch, tag or refs/pr/N -> commit
+    commits: dict[str, dict[str, bytes]] = field(default_factory=dict)  # commit -> path -> content
+    messages: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Hub:
+    """The server and what is on it. ``faults`` may change between two requests."""
+
+    url: str = ""
+    token: str = TOKEN
+    repos: dict[str, Repo] = field(default_factory=dict)
+    log: list[tuple[str, str]] = field(default_factory=list)  # method, path with query
+    faults: dict[str, str] = field(default_factory=dict)  # step, or "step:file" -> key of REFUSALS, or "cut"
+    relative_urls: bool = False  # in the answer to a commit
+    silent_404: bool = False  # no X-Error-Code
+    lfs_over: int | None = None  # bytes; None: *.safetensors go through LFS, whatever their size
+    stop: Callable[[], None] = lambda: None
+    _blobs: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, repo: str, files: dict[str, bytes], *, branch: str = "main", private: bool = False) -> str:
+        """Commit files directly, as another client would have; returns the commit."""
+        found = self.repos.setdefault(repo, Repo(private))
+        return self._save(found, branch, {**found.commits.get(found.refs.get(branch, ""), {}), **files}, "added")
+
+    def files(self, repo: str, revision: str = "main") -> dict[str, bytes]:
+        found = self.repos[repo]
+        return found.commits[found.refs.get(revision, revision)]
+
+    def reset(self) -> None:
+        """Forget repositories, log and faults."""
+        self.relative_urls = self.silent_404 = False
+        self.lfs_over = None
+        for kept in (self.repos, self.log, self.faults, self._blobs):
+            kept.clear()
+
+    def _save(self, repo: Repo, ref: str, files: dict[str, bytes], message: str) -> str:
+        repo.messages.append(message)
+        commit = hashlib.sha1(f"{time.time_ns()}{len(repo.messages)}".encode()).hexdigest()
+        repo.commits[commit] = files
+        repo.refs[ref] = commit
+        return commit
+
+    async def __call__(self, scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        request = Request(scope, receive)
+        path = scope["raw_path"].decode()
+        self.log.append((request.method, unquote(path)))
+        step, parts = _step(path)
+        fault = self.faults.get(f"{step}:{parts.get('path')}", self.faults.get(step))
+        if fault == "cut":
+            await receive()  # the request has begun to arrive
+            receive.__self__.transport.abort()
+            return
+        body = await request.body()
+        answer = self._refuse(fault) if fault else self._allow(step, parts, request)
+        await (answer or getattr(self, f"_{step}")(request, body, **parts))(scope, receive, send)
+
+    def _refuse(self, fault: str) -> Response:
+        status, code, message = REFUSALS[fault]
+        silent = self.silent_404 and status == 404
+        headers = {"X-Error-Code": code} if code and not silent else {}
+        return JSONResponse({"error": message}, status, headers | ({"X-Error-Message": message} if message else {}))
+
+    def _allow(self, step: str, parts: dict[str, Any], request: Request) -> Response | None:
+        """A refusal that follows from the token, the repository or the revision; None: go on."""
+        given = request.headers.get("authorization")
+        known = given == f"Bearer {self.token}"
+        if not step:
+            return self._refuse("404")
+        if given is not None and not known:
+            return self._refuse("bad-token")
+        if step in WRITES and not known:
+            return self._refuse("401")
+        if (name := parts.get("repo")) is None:
+            return None
+        repo = self.repos.get(name)
+        if repo is None or (repo.private and not known):
+            return self._refuse("repo" if known else "401")
+        revision = parts.get("rev")
+        fresh = step in ("preupload", "commit", "branch") and (revision == "main" or step == "branch")
+        if revision is not None and revision not in repo.refs and revision not in repo.commits and not fresh:
+            return self._refuse("revision")
+        return None
+
+    def _whoami(self, request: Request, body: bytes) -> Response:
+        if "authorization" not in request.headers:
+            return self._refuse("401")
+        return JSONResponse({"type": "user", "name": "user", "orgs": [], "auth": {"accessToken": {"role": "write"}}})
+
+    def _create(self, request: Request, body: bytes) -> Response:
+        asked = json.loads(body)
+        name = f"{asked.get('organization') or 'user'}/{asked['name']}"
+        if name in self.repos:
+            return JSONResponse({"error": "exists", "url": f"{self.url}/{name}"}, 409)
+        self.repos[name] = Repo(private=asked.get("visibility") == "private" or bool(asked.get("private")))
+        return JSONResponse({"url": f"{self.url}/{name}", "name": name})
+
+    def _yaml(self, request: Request, body: bytes) -> Response:
+        return JSONResponse({"errors": [], "warnings": []})
+
+    def _preupload(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
+        def large(file: dict[str, Any]) -> bool:
+            return file["path"].endswith(".safetensors") if self.lfs_over is None else file["size"] > self.lfs_over
+
+        files = json.loads(body)["files"]
+        modes = [(f["path"], "lfs" if large(f) else "regular") for f in files]
+        return JSONResponse({"files": [{"path": p, "uploadMode": m, "shouldIgnore": False} for p, m in modes]})
+
+    def _lfs(self, request: Request, body: bytes, repo: str) -> Response:
+        objects = []
+        for wanted in json.loads(body)["objects"]:
+            oid, size = wanted["oid"], wanted["size"]
+            actions = {"upload": {"href": f"{self.url}/lfs/{oid}"}, "verify": {"href": f"{self.url}/verify"}}
+            objects.append({"oid": oid, "size": size} | ({} if oid in self._blobs else {"actions": actions}))
+        return JSONResponse({"transfer": "basic", "objects": objects})
+
+    def _put(self, request: Request, body: bytes, oid: str) -> Response:
+        if hashlib.sha256(body).hexdigest() != oid:
+            return JSONResponse({"error": "wrong content"}, 400)
+        self._blobs[oid] = body
+        return Response()
+
+    def _verify(self, request: Request, body: bytes) -> Response:
+        asked = json.loads(body)
+        return Response(status_code=200 if len(self._blobs.get(asked["oid"], b"")) == asked["size"] else 404)
+
+    def _commit(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
+        found = self.repos[repo]
+        files, message = dict(found.commits.get(found.refs.get(rev, rev), {})), ""
+        for line in body.splitlines():
+            operation = json.loads(line)
+            kind, value = operation["key"], operation["value"]
+            if kind == "header":
+                message = value["summary"]
+            elif kind == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif kind == "lfsFile":
+                files[value["path"]] = self._blobs[value["oid"]]
+            elif kind == "deletedFile":
+                del files[value["path"]]
+        proposed = request.query_params.get("create_pr") == "1"
+        number = 1 + sum(ref.startswith("refs/pr/") for ref in found.refs)
+        commit = self._save(found, f"refs/pr/{number}" if proposed else rev, files, message)
+        base = "" if self.relative_urls else self.url
+        answer = {"success": True, "commitOid": commit, "commitUrl": f"{base}/{repo}/commit/{commit}"}
+        if proposed:
+            answer["pullRequestUrl"] = f"{self.url}/{repo}/discussions/{number}"
+        return JSONResponse(answer)
+
+    def _branch(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
+        found = self.repos[repo]
+        if rev in found.refs:
+            return self._refuse("409")
+        start = json.loads(body).get("startingPoint", "main")
+        commit = found.refs.get(start, start)
+        found.refs[rev] = commit if commit in found.commits else self._save(found, rev, {}, "start")
+        return Response()
+
+    def _tree(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
+        entries = []
+        for path, content in self.files(repo, rev).items():
+            entry = {"type": "file", "path": path, "size": len(content), "oid": _oid(content)}
+            if path.endswith(".safetensors"):
+                sha = hashlib.sha256(content).hexdigest()
+                entry["lfs"] = {"oid": sha, "size": len(content), "pointerSize": 130}
+            entries.append(entry)
+        return JSONResponse(entries)
+
+    def _xet(self, request: Request, body: bytes, repo: str) -> Response:
+        return self._refuse("404")
+
+    def _info(self, request: Request, body: bytes, repo: str, rev: str | None = None) -> Response:
+        found = self.repos[repo]
+        commit = found.refs.get(rev or "main", rev or "0" * 40)
+        names = [{"rfilename": path} for path in found.commits.get(commit, {})]
+        facts = {"id": repo, "modelId": repo, "sha": commit, "private": found.private, "siblings": names, "tags": []}
+        return JSONResponse(facts | {"downloads": 0, "likes": 0, "gated": False, "disabled": False})
+
+    def _resolve(self, request: Request, body: bytes, repo: str, rev: str, path: str) -> Response:
+        files = self.files(repo, rev)
+        if path not in files:
+            return self._refuse("entry")
+        commit = self.repos[repo].refs.get(rev, rev)
+        headers = {"ETag": f'"{_oid(files[path])}"', "X-Repo-Commit": commit}
+        if request.method == "HEAD":
+            return Response(headers=headers | {"Content-Length": str(len(files[path]))})
+        return Response(files[path], headers=headers, media_type="application/octet-stream")
+
+
+def start(**settings: Any) -> Hub:
+    """Start a Hub in a thread of this process; ``settings`` are fields of ``Hub``."""
+    hub = Hub(**settings)
+    listener = socket.create_server(("127.0.0.1", 0))
+    hub.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    config = uvicorn.Config(hub, http="h11", ws="none", lifespan="off", log_level="critical", access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+
+    def stop() -> None:
+        server.should_exit = True
+        thread.join(timeout=5)
+        listener.close()
+
+    hub.stop = stop
+    return hub
+
+
+def env_for(hub: Hub, home: Path, *, token: str | None = None) -> dict[str, str]:
+    """The environment of a process that uses this Hub and a cache of its own; ``token=""`` gives it no token."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING_FACE_", "HUBTL_"))}
+    environment |= {
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    }
+    return environment if token == "" else environment | {"HF_TOKEN": token or hub.token}
+
+
+def _step(path: str) -> tuple[str, dict[str, Any]]:
+    """The step of the protocol that a path belongs to, and the parts of the path."""
+    for step, pattern in STEPS.items():
+        if match := re.fullmatch(pattern, path):
+            return step, {name: part and unquote(part) for name, part in match.groupdict().items()}
+    return "", {}
+
+
+def _oid(content: bytes) -> str:
+    """git's name for a file."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
