@@ -1,7 +1,8 @@
 """Small networks that adaptation adds to a backbone, and the algebra that takes the affine ones out again."""
 
+import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from hubtl.batch import Features, Inputs
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class Bottleneck(nn.Sequential):
@@ -90,22 +93,22 @@ def reverse_gradient(features: Tensor, scale: float) -> Tensor:
 
 @torch.no_grad()
 def fold(bottleneck: nn.Module | None, head: nn.Module) -> nn.Linear:
-    """One linear layer that computes ``head(bottleneck(x))`` in eval mode, multiplied out in float64.
+    """One linear layer, on the CPU, that computes ``head(bottleneck(x))`` in eval mode; multiplied out in float64.
 
-    Raises TypeError for modules that are not affine: those cannot ship inside a plain classifier.
+    Neither module is changed. Raises TypeError for modules that are not affine: those cannot ship inside a plain
+    classifier.
     """
     if not isinstance(head, nn.Linear):
         raise TypeError(f"a {type(head).__name__} head is not linear and does not fold")
-    layers = [] if bottleneck is None else list(bottleneck)  # type: ignore[call-overload]
-    match layers:
+    last = _double(head)
+    match [] if bottleneck is None else list(bottleneck.children()):
         case []:
-            weight, bias = head.weight.double(), _bias(head)
+            weight, bias = last.weight, _bias(last)
         case [nn.Linear() as linear, nn.BatchNorm1d() as norm]:
-            fused = fuse_linear_bn_eval(_double(linear), norm.double().eval())
-            norm.float()
-            weight = head.weight.double() @ fused.weight
-            bias = head.weight.double() @ fused.bias + _bias(head)
-        case _:
+            fused = fuse_linear_bn_eval(_double(linear), _double(norm))
+            weight = last.weight @ fused.weight
+            bias = last.weight @ fused.bias + _bias(last)
+        case layers:
             raise TypeError(f"a {type(bottleneck).__name__} of {[type(m).__name__ for m in layers]} does not fold")
     folded = nn.Linear(weight.shape[1], weight.shape[0])
     folded.weight.copy_(weight)
@@ -113,14 +116,9 @@ def fold(bottleneck: nn.Module | None, head: nn.Module) -> nn.Linear:
     return folded
 
 
-def _double(linear: nn.Linear) -> nn.Linear:
-    copy = nn.Linear(linear.in_features, linear.out_features, dtype=torch.float64)
-    copy.weight.copy_(linear.weight)
-    copy.bias.copy_(_bias(linear))
-    return copy.eval()
+def _double(module: Module) -> Module:
+    return copy.deepcopy(module).cpu().double().eval()
 
 
 def _bias(linear: nn.Linear) -> Tensor:
-    if linear.bias is None:
-        return torch.zeros(linear.out_features, dtype=torch.float64)
-    return linear.bias.double()
+    return torch.zeros(linear.out_features, dtype=torch.float64) if linear.bias is None else linear.bias

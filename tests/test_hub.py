@@ -14,10 +14,7 @@ import pytest
 
 from hubtl.card import document
 from hubtl.errors import HubtlError
-from hubtl.hub.faults import redact
-from hubtl.hub.names import belongs, files_of, split_revision
-from hubtl.hub.push import load_snippet
-from hubtl.hub.readme import combine
+from hubtl.hub.names import files_of
 from tests import records
 from tests.loopback_hub import TOKEN, Hub, env_for, start
 
@@ -134,7 +131,7 @@ def run(tmp_path: Path) -> Path:
         "training/state.pt": b"pickle",
         "pytorch_model.bin": b"pickle",
         "vocab.pkl": b"pickle",
-        "helper.py": b"print()",
+        "modeling.py": b"print()",
         "config.json.partial": b"{",
         ".env": b"SECRET=1",
     }
@@ -167,53 +164,7 @@ def hubtl(hub: Hub, home: Path, *words: object, token: str | None = None, **envi
     return done
 
 
-# names
-
-
-@pytest.mark.parametrize(
-    "name", [*sorted(MODEL_FILES), "tokenizer.json", "model-00001-of-00002.safetensors", "vocab.txt"]
-)
-def test_a_model_file_belongs(name):
-    assert belongs(name)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["model.pkl", "vocab.pkl", "pytorch_model.bin", "modeling.py", "training/model.safetensors", "plots/a/b.png",
-     "../config.json", "plots/../../x.png", "/config.json", ".hidden.json", "plots/.x.png", "config.json.partial",
-     "plots\\x.png", "tokenizer/../x.json"],
-)  # fmt: skip
-def test_anything_else_does_not_belong(name):
-    assert not belongs(name)
-
-
-@pytest.mark.parametrize(
-    ("spec", "parts"),
-    [
-        ("user/repo", ("user/repo", None)),
-        ("user/repo@main", ("user/repo", "main")),
-        ("org-1/a.b_c@refs/pr/3", ("org-1/a.b_c", "refs/pr/3")),
-        ("user/repo@v1.0+cpu", ("user/repo", "v1.0+cpu")),
-    ],
-)
-def test_a_name_splits_at_its_revision(spec, parts):
-    assert split_revision(spec) == parts
-
-
-@pytest.mark.parametrize(
-    "spec",
-    ["repo", "a/b/c", "user/", "/repo", "user/repo@", "user/../x", "user/a--b", "user/x.git", "user/repo-", "us er/repo",
-     "user/repo@../x", "user/repo@-x", f"user/{'x' * 100}", ""],
-)  # fmt: skip
-def test_a_name_that_the_hub_would_refuse_is_refused_here(spec):
-    with pytest.raises(HubtlError, match="not a repository's name"):
-        split_revision(spec)
-
-
-def test_tokens_are_never_repeated(monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "unusual token/1")
-    said = redact("sent unusual token/1 and hf_aBcDeFgHiJkL, Authorization: Bearer xyz is saved in runs/hf_mobilenetv3")
-    assert said == "sent <token> and <token>, Authorization: Bearer <token> is saved in runs/hf_mobilenetv3"
+# push
 
 
 def test_a_link_out_of_the_folder_is_an_error_and_one_inside_is_not(run, tmp_path):
@@ -223,25 +174,6 @@ def test_a_link_out_of_the_folder_is_an_error_and_one_inside_is_not(run, tmp_pat
     (run / "merges.txt").symlink_to(tmp_path / "secret")
     with pytest.raises(HubtlError, match="leads out of the folder"):
         files_of(run)
-
-
-@pytest.mark.parametrize(
-    ("facts", "line"),
-    [
-        ('{"library": "timm", "native": true}', 'timm.create_model("hf-hub:user/repo", pretrained=True)'),
-        ('{"library": "transformers"}', 'AutoModelForImageClassification.from_pretrained("user/repo")'),
-        ('{"library": "timm", "native": false}', 'hubtl.load("user/repo")'),
-        ('{"library": "torchvision"}', 'hubtl.load("user/repo")'),
-    ],
-)
-def test_the_snippet_is_that_of_the_library_that_can_load_the_model(tmp_path, facts, line):
-    (tmp_path / "hubtl.json").write_text(facts)
-    first, second = load_snippet(tmp_path, "user/repo").splitlines()
-    assert second == f"model = {line}"
-    assert first in ("import timm", "from transformers import AutoModelForImageClassification", "import hubtl")
-
-
-# push
 
 
 def test_a_push_is_one_commit_of_what_belongs_to_the_model(hub, client, run):
@@ -304,14 +236,6 @@ def test_what_people_wrote_into_the_readme_is_kept(hub, client, run):
     assert contents(run) == before
     client.push(run, "user/model")
     assert document.parse(hub.files("user/model")["README.md"].decode()) == after  # nothing piles up
-
-
-def test_of_a_metadata_key_changed_on_both_sides_the_local_value_counts():
-    theirs = "---\nlicense: mit\nlanguage: fi\ntags:\n- a\n---\nText.\n"
-    ours = "---\nlicense: apache-2.0\ntags:\n- b\n---\nText.\n"
-    both = document.parse(combine(ours, theirs))
-    assert both.metadata == {"license": "apache-2.0", "language": "fi", "tags": ["a", "b"]}
-    assert both.after.strip() == "Text."
 
 
 @pytest.mark.parametrize("fault", ["503", "403", "gated"])

@@ -1,10 +1,12 @@
 """Taking the last linear layer out of a classifier, and putting another one in its place."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from hubtl.backbones.base import ImageInput
 from hubtl.errors import HubtlError
 
 
@@ -22,14 +24,45 @@ def last_linear(model: nn.Module, classes: int) -> str:
     return names[-1]
 
 
-def replace(model: nn.Module, name: str, module: nn.Module) -> nn.Module:
-    """Put a module at a qualified name, and return the one that was there."""
+@torch.no_grad()
+def take_out(model: nn.Module, name: str, spec: ImageInput, run: Callable[[Tensor], Tensor]) -> nn.Linear:
+    """Put an identity where the classifier is, and return the classifier.
+
+    One forward pass on noise comes first: the model must take images of that size, and its logits must be what that
+    layer makes of one row of features an image, or an export would not compute what was trained. ``run`` maps images
+    to logits. Raises HubtlError otherwise, for models with two heads for example.
+    """
+    layer = model.get_submodule(name)
+    assert isinstance(layer, nn.Linear)
+    seen: list[Tensor] = []
+    handle = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    training = model.training
+    model.eval()
+    images = torch.randn(2, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
+    try:
+        logits = run(images)
+    except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+        first = " ".join(str(error).split())[:160]
+        raise HubtlError(
+            f"{type(model).__name__} does not take images of {spec.size} pixels: {first}",
+            hint="another --image-size, or leave it out",
+        ) from error
+    finally:
+        handle.remove()
+        model.train(training)
+    if len(seen) != 1 or seen[0].ndim != 2 or not torch.allclose(layer(seen[0]), logits, rtol=1e-3, atol=1e-4):
+        raise HubtlError(
+            f"{type(model).__name__} has more than one linear layer for a head: no features make its logits",
+            hint="choose another model; of a distilled one, its variant with one head",
+        )
+    replace(model, name, nn.Identity())
+    return layer
+
+
+def replace(model: nn.Module, name: str, module: nn.Module) -> None:
+    """Put a module at a qualified name."""
     parent, _, leaf = name.rpartition(".")
-    owner = model.get_submodule(parent)
-    before = getattr(owner, leaf)
-    setattr(owner, leaf, module)
-    assert isinstance(before, nn.Module)
-    return before
+    setattr(model.get_submodule(parent), leaf, module)
 
 
 def with_classifier(model: nn.Module, name: str, classifier: nn.Linear) -> nn.Module:
@@ -46,10 +79,6 @@ def linear_names(model: nn.Module) -> list[str]:
     return [name for name, m in model.named_modules() if isinstance(m, nn.Linear)]
 
 
-def in_blocks(model: nn.Module, prefixes: Sequence[Sequence[str]]) -> list[tuple[str, list[nn.Parameter]]]:
-    """Parameters grouped by the first of the name prefixes that they match; what matches none joins the last block."""
-    blocks: list[tuple[str, list[nn.Parameter]]] = [("+".join(p), []) for p in prefixes]
-    for name, parameter in model.named_parameters():
-        fitting = [i for i, ps in enumerate(prefixes) if any(name == p or name.startswith(f"{p}.") for p in ps)]
-        blocks[fitting[0] if fitting else -1][1].append(parameter)
-    return [(name, ps) for name, ps in blocks if ps]
+def convolution_names(model: nn.Module) -> list[str]:
+    """Every convolution that LoRA can adapt: those without groups."""
+    return [name for name, m in model.named_modules() if isinstance(m, nn.Conv2d) and m.groups == 1]

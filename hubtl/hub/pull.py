@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from hubtl.errors import HubtlError
-from hubtl.hub.faults import explain, redact
+from hubtl.hub.faults import explain
 from hubtl.hub.names import FILES, belongs, split_revision
 from hubtl.record import FORMAT_VERSION
 
@@ -29,7 +29,7 @@ def pull(spec: str, *, output_dir: Path | str | None = None) -> Path:
     try:
         snapshot = Path(snapshot_download(repo, revision=revision, allow_patterns=list(FILES)))
     except Exception as error:
-        raise explain(error, f"cannot pull {spec}", retry=redact(retry)) from error
+        raise explain(error, f"cannot pull {spec}", retry=retry) from error
     _check(snapshot, spec)
     if out is None:
         return snapshot
@@ -49,7 +49,7 @@ def _copy(snapshot: Path, out: Path) -> None:
         inside = Path(partial) / "model"
         for path in sorted(p for p in snapshot.rglob("*") if p.is_file()):
             name = path.relative_to(snapshot).as_posix()
-            if True:
+            if belongs(name):
                 (inside / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, inside / name)
         if out.exists():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtl.errors import HubtlError
-from hubtl.hub.faults import explain, redact, status_of
+from hubtl.hub.faults import explain, status_of
 from hubtl.hub.names import files_of, split_revision
 from hubtl.hub.readme import prepare
 
@@ -47,7 +47,7 @@ class Wish:
         words += ["--revision", self.revision] if self.revision else []
         words += ["--commit-message", self.message] if self.message else []
         words += ["--create-pr"] if self.create_pr else []
-        return redact(shlex.join(words))
+        return shlex.join(words)
 
 
 def push(
