@@ -4,6 +4,9 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 EXAMPLE := plugins/hubtl-example
 
+# Threads that spin while they wait make training twenty times slower where other programs want the cores too.
+export OMP_WAIT_POLICY ?= passive
+
 # The first interpreter that is new enough; the versions in constraints.txt were tried with 3.11.
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -50,8 +53,8 @@ cards: $(STAMP)  ## render every card in model_cards/ again from its record
 		[ -e "$$run" ] || continue; $(BIN)/hubtl card "$$(dirname "$$run")" || exit; done
 
 clean:  ## remove the environment, caches and the demo's run
-	rm -rf .venv demo-run build dist .mypy_cache .pytest_cache .ruff_cache *.egg-info
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv demo-run build dist .mypy_cache .ruff_cache *.egg-info
+	find . \( -name __pycache__ -o -name .pytest_cache \) -type d -prune -exec rm -rf {} +
 
 # One command, so that torch and torchvision are chosen together.
 $(STAMP): pyproject.toml constraints.txt

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from datasets import Dataset
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hubtl import backbones
-from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
+from hubtl.backbones import own
+from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest
 from hubtl.backbones.local import read_config
+from hubtl.backbones.saved import class_names, read_facts
 from hubtl.data.columns import SUFFIXES
 from hubtl.data.images import UNREADABLE, decode
 from hubtl.data.transforms import evaluation_view, to_bytes, to_channels
@@ -39,11 +40,13 @@ class Prediction:
 class AdaptedModel:
     """A loaded classifier: ``predict`` takes files, folders, PIL images, arrays or a dataset."""
 
-    def __init__(self, classifier: Classifier, info: BackboneInfo, classes: Sequence[str]) -> None:
+    def __init__(
+        self, classifier: Classifier, info: BackboneInfo, classes: Sequence[str], device: str | None = None
+    ) -> None:
         self.classifier = classifier.eval()
         self.info = info
         self.classes = list(classes)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.classifier.to(self.device)
 
     @torch.inference_mode()
@@ -59,8 +62,9 @@ class AdaptedModel:
     def predict(self, inputs: Any, *, batch_size: int = 32, on_bad_sample: str = "error") -> list[Prediction]:
         """One prediction for each image, in order.
 
-        ``inputs`` is an image, a path of a file or of a folder (searched for images, sorted), a ``datasets.Dataset`` with
-        an image column, or a sequence of these. Raises HubtlError for an unreadable image, unless ``on_bad_sample="skip"``.
+        ``inputs`` is an image, a uint8 array ([h, w], [h, w, c] or [n, h, w, c]), a path of a file or of a folder
+        (searched for images, sorted), a ``datasets.Dataset`` with an image column, or a sequence of these. Raises
+        HubtlError for an unreadable image, unless ``on_bad_sample="skip"``.
         """
         found: list[Prediction] = []
         names: list[str] = []
@@ -95,7 +99,10 @@ def each_image(inputs: Any) -> Iterable[tuple[str, Any]]:
     if isinstance(inputs, Image.Image):
         yield "image", inputs
     elif isinstance(inputs, np.ndarray):
-        yield "array", Image.fromarray(inputs)
+        if inputs.ndim == 4:
+            yield from ((f"array {i}", _from_array(array)) for i, array in enumerate(inputs))
+        else:
+            yield "array", _from_array(inputs)
     elif isinstance(inputs, Dataset):
         from datasets import Image as ImageFeature
 
@@ -122,6 +129,16 @@ def each_image(inputs: Any) -> Iterable[tuple[str, Any]]:
                 yield (f"{name} {position}" if name in ("image", "array") else name), image
 
 
+def _from_array(array: np.ndarray) -> Image.Image:
+    plain = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
+    if plain.dtype != np.uint8 or not (plain.ndim == 2 or (plain.ndim == 3 and plain.shape[-1] in (3, 4))):
+        raise HubtlError(
+            f"an array of {array.dtype} {list(array.shape)} is no image",
+            hint="uint8 arrays of [h, w], [h, w, 1], [h, w, 3] or [h, w, 4]",
+        )
+    return Image.fromarray(plain)
+
+
 def save(
     folder: Path, backbone: Backbone, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]
 ) -> None:
@@ -141,10 +158,11 @@ def save(
     (folder / "hubtl.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def load(name: str | Path, *, revision: str | None = None) -> AdaptedModel:
+def load(name: str | Path, *, revision: str | None = None, device: str | None = None) -> AdaptedModel:
     """Load a classifier: a run directory, another folder of timm's or transformers' format, or a Hub id.
 
-    Raises HubtlError for a folder without a model, a format from the future, and a repository out of reach.
+    ``device`` defaults to the GPU where there is one. Classes without names are called as transformers calls them:
+    ``LABEL_0``. Raises HubtlError for a folder without a model, a format from the future, and a repository out of reach.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
@@ -155,66 +173,26 @@ def load(name: str | Path, *, revision: str | None = None) -> AdaptedModel:
         folder = pull(f"{name}@{revision}" if revision else str(name))
     config = read_config(folder)
     facts = read_facts(folder)
-    classes = facts.get("classes") or _classes(config)
+    classes = facts.get("classes") or class_names(config)
+    classes = classes or [f"LABEL_{i}" for i in range(int(config.get("num_classes") or 0))]
     if not classes:
         raise HubtlError(f"{folder} does not say what its classes are", hint="a classifier with label names")
-    backbone, head = _whole(folder, config, classes)
+    backbone, head = _parts(folder, config, classes)
     if "input" in facts:
-        backbone.info = dataclasses.replace(backbone.info, input=_input(facts["input"]))
-    return AdaptedModel(Classifier(Encoder(backbone), head), backbone.info, classes)
+        backbone.info = dataclasses.replace(backbone.info, input=own.image_input(facts["input"]))
+    return AdaptedModel(Classifier(Encoder(backbone), head), backbone.info, classes, device)
 
 
-def read_facts(folder: Path) -> dict[str, Any]:
-    """``hubtl.json``, or nothing. Raises HubtlError for a format from the future."""
-    path = folder / "hubtl.json"
-    if not path.exists():
-        return {}
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if int(facts.get("format_version", 1)) > FORMAT_VERSION:
+def _parts(folder: Path, config: Mapping[str, Any], classes: Sequence[str]) -> tuple[Backbone, nn.Linear]:
+    """Backbone and classifier of a folder. Raises HubtlError where the names and the classifier's outputs differ."""
+    if own.is_own(config):
+        backbone, head = own.rebuild(folder, config)
+    else:
+        backbone = backbones.resolve(f"local:{folder}", BackboneRequest(classes))
+        head = own.linear_of(own.read_tensors(folder), str(backbone._classifier), folder)
+    if head.out_features != len(classes):
         raise HubtlError(
-            f"{folder} was written by a newer hubtl (format {facts['format_version']}, this one reads {FORMAT_VERSION})",
-            hint="pip install --upgrade hubtl",
+            f"{folder} names {len(classes)} classes, and its classifier has {head.out_features} outputs",
+            hint="save the model again with a name for each class",
         )
-    return facts
-
-
-def backbone_of(folder: Path, classes: Sequence[str]) -> Backbone:
-    """The backbone of a folder in hubtl's own format (lenet, torchvision), its weights loaded."""
-    config = read_config(folder)
-    own = _whole(folder, config, _classes(config) or list(classes))[0]
-    own.info = dataclasses.replace(own.info, pretrained=True)
-    return own
-
-
-def _whole(folder: Path, config: Mapping[str, Any], classes: Sequence[str]) -> tuple[Backbone, nn.Linear]:
-    """Backbone and classifier, with the folder's weights."""
-    architecture = str(config.get("architecture", ""))
-    facts = read_facts(folder)
-    own = architecture == "lenet" or architecture.startswith("torchvision:")
-    size = facts["input"]["size"] if own and "input" in facts else None
-    request = BackboneRequest(classes, pretrained=not own, image_size=size)
-    source = architecture if own else f"local:{folder}"
-    backbone = backbones.resolve(source, request)
-    tensors = load_file(folder / "model.safetensors")
-    prefix = "classifier" if architecture == "lenet" else backbone._classifier  # type: ignore[attr-defined]
-    if prefix not in {key.rsplit(".", 1)[0] for key in tensors}:
-        raise HubtlError(f"{folder}/model.safetensors has no classifier {prefix}", hint="save the model again")
-    weight, bias = tensors.pop(f"{prefix}.weight"), tensors.pop(f"{prefix}.bias")
-    if own:
-        inner = backbone if architecture == "lenet" else backbone.model  # type: ignore[attr-defined]
-        inner.load_state_dict(tensors)
-    head = nn.Linear(weight.shape[1], weight.shape[0])
-    head.load_state_dict({"weight": weight.float(), "bias": bias.float()})
     return backbone, head
-
-
-def _classes(config: Mapping[str, Any]) -> list[str]:
-    names = config.get("label_names") or (config.get("pretrained_cfg") or {}).get("label_names")
-    if names:
-        return list(names)
-    mapping = config.get("id2label") or {}
-    return [mapping[key] for key in sorted(mapping, key=int)]
-
-
-def _input(values: Mapping[str, Any]) -> ImageInput:
-    return ImageInput(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

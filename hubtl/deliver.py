@@ -3,9 +3,11 @@
 import copy
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from hubtl import api
 from hubtl.assess import some
+from hubtl.backbones.base import Backbone
 from hubtl.card import metadata, plots, render
 from hubtl.card.plots import FeatureSample
 from hubtl.engine.device import Accelerator
@@ -60,7 +62,7 @@ def write(
         "base_model": record.model.base_model,
         "revision": record.model.revision,
     }
-    api.save(folder, deployed.encoder.backbone, classifier, record.classes, meta)
+    api.save(folder, cast(Backbone, deployed.encoder.backbone), classifier, record.classes, meta)
     if prepared.recipe.run.plots:
         draw(folder / "plots", record, samples)
 

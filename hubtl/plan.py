@@ -1,5 +1,6 @@
 """What a run is about to do: its phases in numbers, and the record as far as it is known before training."""
 
+import copy
 import datetime
 import os
 import platform
@@ -12,8 +13,11 @@ from hubtl import plugins
 from hubtl.engine.loop import phase_steps
 from hubtl.engine.modes import learning_groups
 from hubtl.engine.optimise import make_optimizer
+from hubtl.errors import HubtlError
+from hubtl.modules import fold
 from hubtl.prepare import Prepared
 from hubtl.record import PhaseFacts, RunRecord, Selection, Training
+from hubtl.strategy import Strategy
 
 PACKAGES = (
     "hubtl",
@@ -31,6 +35,7 @@ PACKAGES = (
 def plan_phases(prepared: Prepared) -> list[PhaseFacts]:
     """Who learns how much from what, phase by phase."""
     strategy = prepared.build(prepared.recipe.strategy.name)
+    _check_deployable(strategy)
     tunable = {p for p in strategy.parameters() if p.requires_grad}
     optim, found = prepared.recipe.optim, []
     for phase in strategy.phases():
@@ -49,6 +54,18 @@ def plan_phases(prepared: Prepared) -> list[PhaseFacts]:
             )
         )
     return found
+
+
+def _check_deployable(strategy: Strategy) -> None:
+    """Raise HubtlError for a model that could not be saved after all the training."""
+    deployed = strategy.deployed()
+    try:
+        fold(copy.deepcopy(deployed.encoder.bottleneck), deployed.head)
+    except (AttributeError, TypeError) as error:
+        raise HubtlError(
+            f"what {type(strategy).__name__} deploys cannot ship inside a plain classifier: {error}",
+            hint="deploy an encoder, an affine bottleneck and a linear head: docs/plugins.md",
+        ) from error
 
 
 def facts(prepared: Prepared, command: str) -> RunRecord:

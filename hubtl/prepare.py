@@ -32,6 +32,7 @@ AUTO = {
         "a labelled source and an unlabelled target; no critic, hence the stablest of the built-in methods",
     ),
 }
+OWN_LAYERS = 1_299_709  # added to the seed, or new layers would be drawn from the numbers that drew the backbone
 SMALLEST_AUGMENTED = 64  # pixels; below, a random crop of a tenth of the image shows nothing
 
 
@@ -68,7 +69,7 @@ class Prepared:
 
     def build(self, name: str) -> Strategy:
         """A fresh strategy on a copy of the backbone; every strategy of a run starts from the same weights."""
-        torch.manual_seed(self.recipe.run.seed)
+        torch.manual_seed(self.recipe.run.seed + OWN_LAYERS)
         backbone = copy.deepcopy(self.backbone)
         width = self.recipe.model.bottleneck or 0
         bottleneck: nn.Module | None = Bottleneck(backbone.info.width, width) if width else None

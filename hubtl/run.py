@@ -22,6 +22,7 @@ from hubtl.record import RunRecord, Training
 from hubtl.settings import logger
 from hubtl.strategy import Strategy
 
+TRAINING = 15_485_863  # added to the seed: dropout has random numbers of its own
 FREE_TO_CHANGE = {"run.checkpoint_every", "run.report_to", "run.output_dir", "run.plots", "data.num_workers"}
 
 
@@ -162,7 +163,7 @@ def _fit(
         log=log,
         num_workers=recipe.data.num_workers,
     )
-    torch.manual_seed(recipe.run.seed + 7919 * accelerator.process_index)  # dropout differs between ranks
+    torch.manual_seed(recipe.run.seed + TRAINING + accelerator.process_index)  # dropout differs between ranks
     trace = engine.train(strategy, prepared.streams.train, resume=resume)
     return strategy, trace, judge
 

@@ -71,7 +71,7 @@ class Norm(Tuner):
     """Scales and shifts of normalisation layers learn."""
 
     def apply(self, backbone: Backbone) -> None:
-        norms = [m for m in backbone.modules() if "norm" in type(m).__name__.lower() and not list(m.children())]
+        norms = [m for m in backbone.modules() if "norm" in type(m).__name__.lower()]
         parameters = [p for m in norms for p in m.parameters(recurse=False)]
         if not parameters:
             raise HubtlError(f"{backbone.info.name} has no normalisation layers to tune", hint="--tuner bias")
@@ -105,7 +105,9 @@ class LoRA(Tuner):
         try:
             from peft import LoraConfig, inject_adapter_in_model
         except ImportError as error:
-            raise HubtlError("the lora tuner needs peft, which is not installed", hint="pip install peft") from error
+            raise HubtlError(
+                "the lora tuner needs peft, which is not installed", hint="pip install hubtl[lora]"
+            ) from error
         targets = self.options.targets or backbone.lora_targets()
         config = LoraConfig(
             r=self.options.rank,

@@ -78,6 +78,7 @@ def test_a_built_in_keeps_its_name_and_the_plugin_gets_its_packages(install):
     assert plugins.load("strategies", "dann").__name__ == "DANN"
     assert plugins.load("strategies", "stranger:dann").__name__ == "Mine"
     assert "stranger:dann" in plugins.entries("strategies")
+    assert "hubtl:dann" not in plugins.entries("strategies")
 
 
 def test_a_clash_of_two_plugins_is_settled_by_the_packages_names(install):

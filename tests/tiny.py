@@ -52,18 +52,18 @@ class Flat(nn.Module):
         return Features(self.layers(inputs["image"]))
 
 
-def domains(n: int = 512, degrees: float = 40.0, seed: int = 0) -> tuple[Rows, Rows]:
+def domains(n: int = 512, degrees: float = 40.0, seed: int = 0, offset: float = 0.0) -> tuple[Rows, Rows]:
     """A labelled source of two classes in a plane of 8-d space,
     and a target that is turned in that plane (labels known).
     """
     made = []
-    for turn, key in ((0.0, seed), (math.radians(degrees), seed + 1)):
+    for turn, key, shift in ((0.0, seed, 0.0), (math.radians(degrees), seed + 1, offset)):
         generator = torch.Generator().manual_seed(key)
         y = torch.arange(n) % 2
         centre = torch.stack([4.0 * (y * 2 - 1), torch.zeros(n)], 1)
         plane = centre + torch.randn(n, 2, generator=generator) * torch.tensor([0.7, 2.0])
         turned = plane @ torch.tensor([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
-        noise = 0.1 * torch.randn(n, 6, generator=generator)
+        noise = 0.1 * torch.randn(n, 6, generator=generator) + shift
         made.append(Rows(torch.cat([turned, noise], 1), y.numpy()))
     return made[0], made[1]
 

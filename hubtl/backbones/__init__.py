@@ -14,11 +14,14 @@ def resolve(name: str, request: BackboneRequest) -> Backbone:
     """Load a backbone by the name that a user gives.
 
     In this order: ``SCHEME:NAME`` with a registered loader (``torchvision:alexnet``), a loader's own name
-    (``lenet``), a
-    folder, ``timm/NAME``, a Hub id ``user/repo[@revision]``, a timm name.
+    (``lenet``), a folder, ``timm/NAME``, a Hub id ``user/repo[@revision]``, a timm name.
 
     Raises HubtlError for a name that nobody knows, with the nearest one, and for weights that are out of reach.
     """
+    if len(request.classes) < 2:
+        raise HubtlError(
+            f"a classifier needs at least two classes, and there are {len(request.classes)}", hint="choose other data"
+        )
     loaders = plugins.entries("backbones")
     scheme, colon, rest = name.partition(":")
     scheme = {"hf-hub": "hub", "local-dir": "local"}.get(scheme, scheme)

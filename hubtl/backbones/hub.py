@@ -1,9 +1,11 @@
 """A model of the Hub, ``user/repo[@revision]``: timm's, transformers' or hubtl's, told apart by its configuration."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+from hubtl.backbones import local
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.backbones.reach import out_of_reach
 from hubtl.errors import HubtlError
@@ -24,15 +26,14 @@ def load(name: str, request: BackboneRequest) -> Backbone:
             f"{repo} needs its own code to run, and hubtl runs none from the Hub", hint="choose another model"
         )
     commit = path.parent.name
-    known = {"base_model": repo, "revision": commit, "license": _license(repo, commit)}
-    from hubtl.backbones import local
-
-    architecture = str(config.get("architecture", ""))
+    known: dict[str, Any] = {"base_model": repo, "revision": commit, "license": _license(repo, commit)}
     if "model_type" in config and config["model_type"] != "timm_wrapper":
         from hubtl.backbones import transformers
 
-        return transformers.create(repo, name, request, revision=commit, **known)
-    folder = _snapshot(repo, commit, weights=request.pretrained or not architecture) if architecture else path.parent
+        built: Backbone = transformers.create(repo, name, request, revision=commit)
+        built.info = dataclasses.replace(built.info, **(known if request.pretrained else {}))
+        return built
+    folder = _snapshot(repo, commit) if request.pretrained else path.parent
     return local.from_folder(folder, name, config, request, known)
 
 
@@ -45,10 +46,10 @@ def _config(repo: str, revision: str | None) -> Path:
         raise out_of_reach(repo + (f"@{revision}" if revision else ""), error) from error
 
 
-def _snapshot(repo: str, commit: str, *, weights: bool) -> Path:
+def _snapshot(repo: str, commit: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    allowed = ["config.json", "hubtl.json", *(["*.safetensors", "pytorch_model.bin"] if weights else [])]
+    allowed = ["config.json", "hubtl.json", "*.safetensors", "pytorch_model.bin"]
     try:
         return Path(snapshot_download(repo, revision=commit, allow_patterns=allowed))
     except Exception as error:

@@ -1,13 +1,14 @@
 """The network of the digits recipe, built in: small, grey, from scratch."""
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError
@@ -18,12 +19,12 @@ WIDTH = 500
 class LeNet(Backbone):
     """conv 20@5, pool, ReLU, conv 50@5, dropout, pool, ReLU, linear 500, ReLU, dropout; 28 × 28 grey images.
 
-    The LeNet of the Transfer Learning Library's digits recipe. It exists in neither timm nor transformers, hence its
-    export
-    loads with hubtl.
+    The LeNet of the Transfer Learning Library's digits recipe. No other library has it, hence its export loads with
+    hubtl.
     """
 
     native = False
+    _classifier = "classifier"
 
     def __init__(self, info: BackboneInfo) -> None:
         super().__init__()
@@ -52,20 +53,15 @@ class LeNet(Backbone):
         return ["linear.0"]
 
     def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
-        config = {
-            "architecture": "lenet",
-            "num_classes": len(classes),
-            "label_names": list(classes),
-            "hubtl": dict(meta),
-        }
-        (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
-        tensors = {**self.state_dict(), **{f"classifier.{k}": v for k, v in classifier.state_dict().items()}}
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, folder / "model.safetensors")
+        whole = copy.deepcopy(self).cpu()
+        whole.add_module(self._classifier, copy.deepcopy(classifier).cpu())
+        own.write(folder, "lenet", self.info, whole, classes, meta)
 
     def snippet(self, where: str) -> str:
         return (
             "import hubtl\n\n"
-            f'model = hubtl.load("{where}")\nlogits = model.logits([image])\nlabel = model.predict([image])[0].label\n'
+            f"model = hubtl.load({json.dumps(where)})\n"
+            "logits = model.logits([image])\nlabel = model.predict([image])[0].label\n"
         )
 
 

@@ -1,9 +1,12 @@
 """A model in a local folder: of timm's format, of transformers', or made by hubtl."""
 
+import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.errors import HubtlError
 
@@ -12,26 +15,27 @@ def load(name: str, request: BackboneRequest) -> Backbone:
     """Load the backbone of a folder with a ``config.json``. Its classifier makes room for the new classes."""
     folder = Path(name).expanduser()
     config = read_config(folder)
-    known = {"base_model": _base(config)}
-    return from_folder(folder, folder.resolve().name, config, request, known)
+    return from_folder(folder, folder.resolve().name, config, request, _origin(config))
 
 
 def from_folder(
-    folder: Path, shown: str, config: dict[str, Any], request: BackboneRequest, known: dict[str, Any]
+    folder: Path, shown: str, config: Mapping[str, Any], request: BackboneRequest, known: Mapping[str, Any]
 ) -> Backbone:
-    """The backbone in a folder, told by its configuration."""
-    import dataclasses
+    """The backbone in a folder, told by its configuration.
 
-    architecture = str(config.get("architecture", ""))
-    if architecture == "lenet" or architecture.startswith("torchvision:"):
-        from hubtl.api import backbone_of
-
-        built = backbone_of(folder, classes=request.classes)
+    ``known`` are facts about its weights, which say nothing of random ones.
+    """
+    built: Backbone
+    if own.is_own(config):
+        if request.pretrained:
+            built = own.rebuild(folder, config, request.image_size)[0]
+        else:
+            built = own.from_scratch(config, request)
     elif "model_type" in config and config["model_type"] != "timm_wrapper":
         from hubtl.backbones import transformers
 
         built = transformers.create(str(folder), shown, request, revision=None)
-    elif architecture:
+    elif config.get("architecture"):
         from hubtl.backbones import timm
 
         built = timm.create(f"local-dir:{folder}", shown, request)
@@ -39,7 +43,8 @@ def from_folder(
         raise HubtlError(
             f"{shown}: config.json names neither an architecture nor a model type", hint="a timm or transformers folder"
         )
-    built.info = dataclasses.replace(built.info, name=shown, **{k: v for k, v in known.items() if v is not None})
+    facts = {k: v for k, v in known.items() if v is not None} if request.pretrained else {}
+    built.info = dataclasses.replace(built.info, name=shown, **facts)
     return built
 
 
@@ -57,7 +62,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _base(config: dict[str, Any]) -> str | None:
+def _origin(config: Mapping[str, Any]) -> dict[str, Any]:
     """A model that hubtl made knows what it was made from."""
     meta = config.get("hubtl")
-    return meta.get("base_model") if isinstance(meta, dict) else None
+    return {key: meta.get(key) for key in ("base_model", "revision")} if isinstance(meta, dict) else {}

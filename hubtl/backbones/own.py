@@ -10,6 +10,96 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from hubtl.backbones import lenet, torchvision
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.errors import HubtlError
+
+
+def is_own(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration is of this format."""
+    architecture = str(config.get("architecture", ""))
+    return architecture == "lenet" or architecture.startswith("torchvision:")
+
+
+def write(
+    folder: Path, architecture: str, info: BackboneInfo, network: nn.Module, classes: Sequence[str], meta: Any
+) -> None:
+    """Write a network with its classifier in it."""
+    config = {
+        "architecture": architecture,
+        "num_classes": len(classes),
+        "label_names": list(classes),
+        "input": info.input.as_dict(),
+        "hubtl": dict(meta),
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
+    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors")
+
+
+def rebuild(folder: Path, config: Mapping[str, Any], size: int | None = None) -> tuple[Backbone, nn.Linear]:
+    """The backbone of a folder and its classifier, for images of another size where one is given.
+
+    Raises HubtlError for weights that are not there or do not fit the architecture at that size.
+    """
+    spec = image_input(config["input"]) if "input" in config else None
+    size = size or (spec.size if spec else None)
+    backbone = from_scratch(config, BackboneRequest(config["label_names"], pretrained=False, image_size=size))
+    network: Any = getattr(backbone, "model", backbone)
+    tensors = read_tensors(folder)
+    head = linear_of(tensors, backbone._classifier, folder)  # type: ignore[arg-type]
+    own = {k: v for k, v in tensors.items() if k.rpartition(".")[0] != backbone._classifier}
+    try:
+        network.load_state_dict(own)
+    except RuntimeError as error:
+        first = " ".join(str(error).split())[:160]
+        raise HubtlError(
+            f"the weights in {folder} do not fit {config['architecture']} at {size} pixels: {first}",
+            hint=f"--image-size {spec.size}" if spec and spec.size != size else "save the model again",
+        ) from error
+    if spec:
+        backbone.info = dataclasses.replace(
+            backbone.info, input=dataclasses.replace(spec, size=backbone.info.input.size)
+        )
+    backbone.info = dataclasses.replace(backbone.info, pretrained=True)
+    return backbone, head
+
+
+def from_scratch(config: Mapping[str, Any], request: BackboneRequest) -> Backbone:
+    """The architecture of a folder with random weights."""
+    from hubtl.backbones import lenet, torchvision
+
+    architecture = str(config["architecture"])
+    if architecture == "lenet":
+        return lenet.load(architecture, request)
+    return torchvision.load(architecture.removeprefix("torchvision:"), request)
+
+
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """The weights of a folder. Raises HubtlError where there are none, or not in safetensors."""
+    path = folder / "model.safetensors"
+    try:
+        return load_file(path)
+    except OSError as error:
+        raise HubtlError(
+            f"{folder} holds no model.safetensors: weights in other formats are not read",
+            hint="save it again with safetensors, in one file",
+        ) from error
+    except SafetensorError as error:
+        raise HubtlError(f"{path} is damaged: {error}", hint="save or download the model again") from error
+
+
+def linear_of(tensors: Mapping[str, Tensor], name: str, folder: Path) -> nn.Linear:
+    """The linear layer of that name among a model's weights. Raises HubtlError where there is none."""
+    weight, bias = tensors.get(f"{name}.weight"), tensors.get(f"{name}.bias")
+    if weight is None or weight.ndim != 2:
+        raise HubtlError(f"the weights in {folder} have no classifier {name}", hint="save the model again")
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    nn.init.zeros_(layer.bias)
+    layer.load_state_dict({"weight": weight.float(), "bias": layer.bias if bias is None else bias.float()})
+    return layer
+
+
+def image_input(values: Mapping[str, Any]) -> ImageInput:
+    """``ImageInput.as_dict`` read back."""
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return ImageInput(**plain)

@@ -1,5 +1,6 @@
 """timm's image models: the only place that imports timm's models."""
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.reach import out_of_reach
-from hubtl.backbones.surgery import last_linear, linear_names, replace, with_classifier
+from hubtl.backbones.surgery import convolution_names, linear_names, take_out, with_classifier
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError, nearest
 from hubtl.hub.network import mind_the_network
@@ -47,9 +48,7 @@ class TimmBackbone(Backbone):
     def lora_targets(self) -> list[str]:
         attention = re.compile(r"\.(qkv|q_proj|k_proj|v_proj|q|kv|proj|fc1|fc2)$")
         linear = [name for name in linear_names(self.model) if attention.search(f".{name}")]
-        if linear:
-            return [f"model.{name}" for name in linear]
-        return [f"model.{n}" for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d) and m.groups == 1]
+        return [f"model.{name}" for name in linear or convolution_names(self.model)]
 
     def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
         whole = with_classifier(self.model, self._classifier, classifier)
@@ -81,7 +80,7 @@ class TimmBackbone(Backbone):
         source = f"local-dir:{where}" if Path(where).is_dir() or where == "." else f"hf-hub:{where}"
         return (
             "import timm\n\n"
-            f'model = timm.create_model("{source}", pretrained=True).eval()\n'
+            f"model = timm.create_model({json.dumps(source)}, pretrained=True).eval()\n"
             "transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))\n"
             'logits = model(transform(image.convert("RGB")).unsqueeze(0))\n'
             'label = model.pretrained_cfg["label_names"][logits.argmax().item()]\n'
@@ -90,7 +89,7 @@ class TimmBackbone(Backbone):
 
 def load(name: str, request: BackboneRequest) -> TimmBackbone:
     """Load a model by its timm name. Raises HubtlError for an unknown name and for weights out of reach."""
-    if name.split(".")[0] not in model_names() and not name.startswith(("hf-hub:", "local-dir:")):
+    if not timm.is_model(name):
         guess = nearest(name.split(".")[0], model_names())
         raise HubtlError(f"unknown model {name!r}: not a timm name, a folder or a Hub id", hint=guess or "hubtl doctor")
     return create(name, name, request)
@@ -123,9 +122,8 @@ def create(source: str, shown: str, request: BackboneRequest, *, base: str | Non
         crop_pct=float(data["crop_pct"]) if request.image_size is None else 1.0,
         crop_mode="squash" if data.get("crop_mode") == "squash" else "center",
     )
-    classifier = last_linear(model, classes)
-    layer = replace(model, classifier, nn.Identity())
-    assert isinstance(layer, nn.Linear)
+    classifier = _classifier(model)
+    layer = take_out(model, classifier, spec, model)
     hub_id = base or configuration.get("hf_hub_id") or None
     tag = configuration.get("tag")
     info = BackboneInfo(
@@ -136,6 +134,7 @@ def create(source: str, shown: str, request: BackboneRequest, *, base: str | Non
         input=spec,
         pretrained=request.pretrained,
         base_model=_full_id(hub_id, configuration) if request.pretrained else None,
+        revision=_commit(configuration) if request.pretrained and ":" not in source else None,
         weights=f"{configuration.get('architecture')}.{tag}" if tag and request.pretrained else None,
         license=configuration.get("license") if request.pretrained else None,
     )
@@ -150,6 +149,32 @@ def _build(source: str, options: dict[str, Any], size: int | None) -> Any:
         return timm.create_model(source, img_size=size, **options)
     except TypeError:
         return timm.create_model(source, **options)
+
+
+def _classifier(model: Any) -> str:
+    """The qualified name of the one linear layer that timm says is the classifier."""
+    found = model.get_classifier()
+    if not isinstance(found, nn.Linear):
+        what = "several heads" if isinstance(found, tuple) else f"a {type(found).__name__} for a head"
+        raise HubtlError(
+            f"{type(model).__name__} has {what}, not one linear layer: its features cannot be told from its classifier",
+            hint="choose another model; of a distilled one, its variant with one head",
+        )
+    return next(name for name, module in model.named_modules() if module is found)
+
+
+def _commit(configuration: Mapping[str, Any]) -> str | None:
+    """The commit of the weights that timm took from the Hub, as the cache tells; None where they are not from there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    repo = _full_id(configuration.get("hf_hub_id") or None, configuration)
+    if repo is None:
+        return None
+    for name in (configuration.get("hf_hub_filename"), "model.safetensors", "pytorch_model.bin"):
+        path = try_to_load_from_cache(repo, name) if name else None
+        if isinstance(path, str):
+            return Path(path).parent.name
+    return None
 
 
 def _takes_size(model: Any) -> bool:
@@ -172,6 +197,7 @@ def model_names() -> list[str]:
         names: list[str] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         names = timm.list_models()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(names), encoding="utf-8")
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs the next process a second
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(names), encoding="utf-8")
     return names

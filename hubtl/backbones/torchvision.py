@@ -1,25 +1,24 @@
 """torchvision's classifiers (``torchvision:alexnet``): the only place that imports torchvision."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from hubtl._compat import ensure_torchvision
+from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.reach import out_of_reach
-from hubtl.backbones.surgery import last_linear, linear_names, replace, with_classifier
+from hubtl.backbones.surgery import convolution_names, last_linear, linear_names, take_out, with_classifier
 from hubtl.batch import Features, Inputs
 from hubtl.errors import unknown
 
 
 class TorchvisionBackbone(Backbone):
-    """A torchvision classifier without its last linear layer."""
-
-    native = False  # neither timm nor transformers builds its architectures
+    """A torchvision classifier without its last linear layer. Its export loads with torchvision and safetensors."""
 
     def __init__(self, model: nn.Module, info: BackboneInfo, classifier: str) -> None:
         super().__init__()
@@ -28,39 +27,46 @@ class TorchvisionBackbone(Backbone):
         self._classifier = classifier
 
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
-        seen = self.model(inputs["image"])
-        return Features(seen if isinstance(seen, Tensor) else seen[0])  # Inception and GoogLeNet add auxiliary logits
+        return Features(self.model(inputs["image"]))
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
-        blocks = []
-        for name, child in self.model.named_children():
-            layers = child.named_children() if isinstance(child, nn.Sequential) else [("", child)]
-            for leaf, layer in layers:
-                if parameters := list(layer.parameters()):
-                    blocks.append((f"{name}.{leaf}".rstrip("."), parameters))
+        blocks = [(name, list(part.parameters())) for name, part in _parts(self.model)]
+        blocks = [(name, parameters) for name, parameters in blocks if parameters]
+        seen = {p for _, parameters in blocks for p in parameters}
+        blocks[0][1].extend(p for p in self.model.parameters() if p not in seen)  # a class token: it enters first
         return blocks
 
     def lora_targets(self) -> list[str]:
-        linear = linear_names(self.model)
-        if linear:
-            return [f"model.{name}" for name in linear]
-        return [f"model.{n}" for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d) and m.groups == 1]
+        return [f"model.{name}" for name in linear_names(self.model) or convolution_names(self.model)]
 
     def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
         whole = with_classifier(self.model, self._classifier, classifier)
-        config = {
-            "architecture": f"torchvision:{self.info.architecture}",
-            "num_classes": len(classes),
-            "label_names": list(classes),
-            "hubtl": dict(meta),
-        }
-        (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
-        save_file({k: v.contiguous() for k, v in whole.state_dict().items()}, folder / "model.safetensors")
+        own.write(folder, f"torchvision:{self.info.architecture}", self.info, whole, classes, meta)
 
     def snippet(self, where: str) -> str:
+        spec = self.info.input
+        scaled = int(spec.size / spec.crop_pct)
+        folder = json.dumps(where) if _is_folder(where) else f"snapshot_download({json.dumps(where)})"
+        download = "" if _is_folder(where) else "from huggingface_hub import snapshot_download\n"
+        options = "".join(f", {k}={v}" for k, v in _options(self.info.architecture, spec.size).items())
         return (
-            "import hubtl\n\n"
-            f'model = hubtl.load("{where}")\nlogits = model.logits([image])\nlabel = model.predict([image])[0].label\n'
+            "import json\n\n"
+            f"{download}"
+            "from safetensors.torch import load_file\n"
+            "from torchvision import models, transforms\n\n"
+            f"folder = {folder}\n"
+            'classes = json.load(open(f"{folder}/config.json"))["label_names"]\n'
+            f'model = models.get_model("{self.info.architecture}", num_classes=len(classes){options})\n'
+            'model.load_state_dict(load_file(f"{folder}/model.safetensors"))\n'
+            "model.eval()\n"
+            "transform = transforms.Compose(\n    [\n"
+            f'        transforms.Resize({scaled}, transforms.InterpolationMode("{spec.interpolation}")),\n'
+            f"        transforms.CenterCrop({spec.size}),\n"
+            "        transforms.ToTensor(),\n"
+            f"        transforms.Normalize({list(spec.mean)}, {list(spec.std)}),\n"
+            "    ]\n)\n"
+            'logits = model(transform(image.convert("RGB"))[None])\n'
+            "label = classes[logits.argmax().item()]\n"
         )
 
 
@@ -75,30 +81,58 @@ def load(name: str, request: BackboneRequest) -> TorchvisionBackbone:
         error = unknown("torchvision model", name, classifiers)
         error.hint = f"torchvision:{error.hint}"
         raise error
-    weights = models.get_model_weights(name).DEFAULT if request.pretrained else None  # type: ignore[attr-defined]
-    options: dict[str, Any] = {"init_weights": True} if name in ("inception_v3", "googlenet") and not weights else {}
+    weights = models.get_model_weights(name).DEFAULT if request.pretrained else None
+    spec = _input(name, weights, request.image_size)
     try:
-        model = models.get_model(name, weights=weights, **options)
+        model = models.get_model(name, weights=weights, **({} if weights else _options(name, spec.size)))
     except Exception as error:
         raise out_of_reach(f"torchvision:{name}", error) from error
-    if hasattr(model, "aux_logits"):
+    if getattr(model, "aux_logits", False):
         model.aux_logits = False
         for leaf in ("AuxLogits", "aux1", "aux2"):
             if hasattr(model, leaf):
                 setattr(model, leaf, None)
+    if getattr(model, "transform_input", False):
+        # the network turns ImageNet's normalisation into this one itself, which no saved weight tells
+        model.transform_input = False
+        spec = replace(spec, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     classifier = last_linear(model, 1000)
-    layer = replace(model, classifier, nn.Identity())
-    assert isinstance(layer, nn.Linear)
+    layer = take_out(model, classifier, spec, model)
     info = BackboneInfo(
         name=f"torchvision:{name}",
         library="torchvision",
         architecture=name,
         width=layer.in_features,
-        input=_input(name, weights, request.image_size),
+        input=spec,
         pretrained=request.pretrained,
         weights=str(weights) if weights else None,
     )
     return TorchvisionBackbone(model.float(), info, classifier)
+
+
+def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Children in order, the members of sequences one by one."""
+    for name, child in model.named_children():
+        inside: Any = child
+        if isinstance(getattr(child, "layers", None), nn.Sequential):
+            inside = child.layers
+        if isinstance(inside, nn.Sequential):
+            yield from ((f"{name}.{leaf}", layer) for leaf, layer in inside.named_children())
+            if inside is not child:
+                yield from ((f"{name}.{leaf}", m) for leaf, m in child.named_children() if m is not inside)
+        else:
+            yield name, child
+
+
+def _options(name: str, size: int) -> dict[str, Any]:
+    """What an architecture needs to be told when it is built without torchvision's weights."""
+    if name in ("inception_v3", "googlenet"):
+        return {"aux_logits": False, "init_weights": True}
+    return {"image_size": size} if name.startswith("vit_") and size != 224 else {}
+
+
+def _is_folder(where: str) -> bool:
+    return where == "." or Path(where).is_dir()
 
 
 def _input(name: str, weights: Any, size: int | None) -> ImageInput:

@@ -1,16 +1,18 @@
 """transformers' image classifiers: the only place that imports transformers."""
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.reach import out_of_reach
-from hubtl.backbones.surgery import last_linear, linear_names, replace, with_classifier
+from hubtl.backbones.surgery import convolution_names, last_linear, linear_names, take_out, with_classifier
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError
 
@@ -28,8 +30,7 @@ class TransformersBackbone(Backbone):
         self._processor = processor
 
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
-        options = {"interpolate_pos_encoding": True} if self._other_size() else {}
-        return Features(self.model(pixel_values=inputs["image"], **options).logits)
+        return Features(self.model(pixel_values=inputs["image"]).logits)
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
         trunk = getattr(self.model, self.model.base_model_prefix, self.model)
@@ -46,39 +47,29 @@ class TransformersBackbone(Backbone):
     def lora_targets(self) -> list[str]:
         names = linear_names(self.model)
         attention = [n for n in names if n.rsplit(".", 1)[-1] in ("query", "value", "q_proj", "v_proj", "qkv")]
-        if attention or names:
-            return [f"model.{name}" for name in attention or names]
-        return [f"model.{n}" for n, m in self.model.named_modules() if isinstance(m, nn.Conv2d) and m.groups == 1]
+        return [f"model.{name}" for name in attention or names or convolution_names(self.model)]
 
     def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
         whole: Any = with_classifier(self.model, self._classifier, classifier)
         whole.config.id2label = dict(enumerate(classes))
         whole.config.label2id = {name: i for i, name in enumerate(classes)}
         whole.config.hubtl = dict(meta)
-        if self._other_size():
-            whole.config.hubtl_image_size = self.info.input.size
         whole.save_pretrained(folder)
         self._processor.save_pretrained(folder)
 
     def snippet(self, where: str) -> str:
-        argument = ", interpolate_pos_encoding=True" if self._other_size() else ""
+        source, mode = json.dumps(where), "L" if self.info.input.channels == 1 else "RGB"
         return (
             "from transformers import AutoImageProcessor, AutoModelForImageClassification\n\n"
-            f'processor = AutoImageProcessor.from_pretrained("{where}")\n'
-            f'model = AutoModelForImageClassification.from_pretrained("{where}").eval()\n'
-            'inputs = processor(image.convert("RGB"), return_tensors="pt")\n'
-            f"logits = model(**inputs{argument}).logits\n"
+            f"processor = AutoImageProcessor.from_pretrained({source})\n"
+            f"model = AutoModelForImageClassification.from_pretrained({source}).eval()\n"
+            f'inputs = processor(image.convert("{mode}"), return_tensors="pt")\n'
+            "logits = model(**inputs).logits\n"
             "label = model.config.id2label[logits.argmax().item()]\n"
         )
 
-    def _other_size(self) -> bool:
-        own = getattr(self.model.config, "image_size", None)
-        return isinstance(own, int) and own != self.info.input.size
 
-
-def create(
-    source: str, shown: str, request: BackboneRequest, *, revision: str | None, **known: Any
-) -> TransformersBackbone:
+def create(source: str, shown: str, request: BackboneRequest, *, revision: str | None) -> TransformersBackbone:
     """Build from a Hub id or a folder. Code from the Hub is never run.
 
     Raises HubtlError for weights out of reach and for models that do not classify images.
@@ -96,6 +87,8 @@ def create(
                 source, config=config, ignore_mismatched_sizes=True, dtype="float32", **options
             )
         else:
+            if request.image_size is not None:
+                _set_size(config, request.image_size)
             model = AutoModelForImageClassification.from_config(config)
         processor = _processor(source, config, options)
     except Exception as error:
@@ -103,11 +96,16 @@ def create(
             raise HubtlError(
                 f"{shown} is a {config.model_type} model, which does not classify images", hint="choose another --model"
             ) from error
+        if "trust_remote_code" in str(error):
+            raise HubtlError(
+                f"{shown} needs its own code to run, and hubtl runs none from the Hub", hint="choose another model"
+            ) from error
         raise out_of_reach(shown, error) from error
-    classifier = last_linear(model, len(names))
-    layer = replace(model, classifier, nn.Identity())
-    assert isinstance(layer, nn.Linear)
     spec = _input(processor, config, request.image_size)
+    if request.pretrained and request.image_size is not None and not _takes(model, spec):
+        model = _at_size(model, request.image_size)
+    classifier = last_linear(model, len(names))
+    layer = take_out(model, classifier, spec, lambda images: model(pixel_values=images).logits)
     info = BackboneInfo(
         name=shown,
         library="transformers",
@@ -115,7 +113,6 @@ def create(
         width=layer.in_features,
         input=spec,
         pretrained=request.pretrained,
-        **known,
     )
     return TransformersBackbone(model.float(), info, classifier, _with_size(processor, spec, request.image_size))
 
@@ -126,7 +123,7 @@ def _processor(source: str, config: Any, options: dict[str, Any]) -> Any:
     try:
         return AutoImageProcessor.from_pretrained(source, backend="pil", **options)
     except (OSError, ValueError):
-        size = getattr(config, "image_size", 224)
+        size = _own_size(config) or 224
         return ViTImageProcessor(size={"height": size, "width": size})
 
 
@@ -135,15 +132,17 @@ def _input(processor: Any, config: Any, size: int | None) -> ImageInput:
     shape = processor.size
     crop = getattr(processor, "crop_size", None) if getattr(processor, "do_center_crop", False) else None
     edge = _get(shape, "shortest_edge")
-    side = _get(crop, "height") or _get(shape, "height") or edge or getattr(config, "image_size", 224)
+    side = _get(crop, "height") or _get(shape, "height") or edge or _own_size(config) or 224
     pct = getattr(processor, "crop_pct", None)
     if pct is None:
         pct = side / edge if edge and crop else 1.0
+    channels = int(getattr(_vision(config), "num_channels", 3))
+    normalised = getattr(processor, "do_normalize", True)
     return ImageInput(
         size=size or int(side),
-        channels=getattr(config, "num_channels", 3),
-        mean=tuple(processor.image_mean) if getattr(processor, "do_normalize", True) else (0.0,) * 3,
-        std=tuple(processor.image_std) if getattr(processor, "do_normalize", True) else (1.0,) * 3,
+        channels=channels,
+        mean=tuple(processor.image_mean[:channels]) if normalised else (0.0,) * channels,
+        std=tuple(processor.image_std[:channels]) if normalised else (1.0,) * channels,
         interpolation=PIL_FILTERS.get(int(processor.resample), "bilinear"),
         crop_pct=1.0 if size else float(pct),
         crop_mode="center" if edge else "squash",
@@ -169,6 +168,55 @@ def _get(size: Any, key: str) -> Any:
     if size is None:
         return None
     return size.get(key) if isinstance(size, dict) else getattr(size, key, None)
+
+
+def _vision(config: Any) -> Any:
+    """The part of a configuration that is about images."""
+    return getattr(config, "vision_config", None) or config
+
+
+def _own_size(config: Any) -> int | None:
+    """The side of the images that a configuration is for; None where it says nothing."""
+    size = getattr(_vision(config), "image_size", None)
+    return int(size[0]) if isinstance(size, list | tuple) else size
+
+
+def _set_size(config: Any, size: int) -> None:
+    if _own_size(config) is not None:
+        _vision(config).image_size = size
+
+
+@torch.no_grad()
+def _takes(model: Any, spec: ImageInput) -> bool:
+    try:
+        model.eval()(pixel_values=torch.zeros(1, spec.channels, spec.size, spec.size))
+    except (RuntimeError, ValueError):
+        return False
+    return True
+
+
+@torch.no_grad()
+def _at_size(model: Any, size: int) -> Any:
+    """The same weights in a model for images of another size, its learned positions resampled.
+
+    The export then takes that size with no further argument. Returns the model as it was where it cannot resample.
+    """
+    config = copy.deepcopy(model.config)
+    _set_size(config, size)
+    other = type(model)(config)
+    tensors = dict(model.state_dict())
+    for name, wanted in other.state_dict().items():
+        if tensors[name].shape == wanted.shape:
+            continue
+        path = name.split(".")
+        owners = (model.get_submodule(".".join(path[:end])) for end in range(len(path) - 1, 0, -1))
+        resample = next((o.interpolate_pos_encoding for o in owners if hasattr(o, "interpolate_pos_encoding")), None)
+        if resample is None:
+            return model
+        tokens = torch.zeros(1, wanted.shape[-2], wanted.shape[-1])
+        tensors[name] = resample(tokens, size, size).view(wanted.shape)
+    other.load_state_dict(tensors)
+    return other
 
 
 def _repeated(module: nn.Module) -> list[nn.Module]:

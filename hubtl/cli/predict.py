@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -52,6 +53,8 @@ def predict(
         return
     if kind == "parquet" and output is not None:
         _replace(output, _parquet(rows))
+    elif kind == "table" and output is None and sys.stdout.isatty():
+        _show(rows)
     else:
         text = _text(rows, kind)
         if output is None:
@@ -63,12 +66,12 @@ def predict(
 
 
 def _source(text: str, split: str | None, image_column: str | None) -> Any:
-    """A folder of images as it is, anything else as a dataset."""
+    """A folder of images as it is, unless one of its splits is asked for; anything else as a dataset."""
     from hubtl.data.columns import image_column as find
     from hubtl.data.opening import opened
     from hubtl.errors import unknown
 
-    if Path(text).is_dir() and not _holds_tables(Path(text)):
+    if split is None and Path(text).is_dir() and not _holds_tables(Path(text)):
         return text
     splits = opened(text).splits
     name = split or next((s for s in ("test", "validation", "train") if s in splits), next(iter(splits)))
@@ -110,12 +113,23 @@ def _text(rows: list[dict[str, Any]], kind: str) -> str:
     return "".join(line.rstrip() + "\n" for line in lines)
 
 
+def _show(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in rows[0] if rows else ("input", "label", "confidence"):
+        table.add_column(column, justify="right" if column.startswith("confidence") else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(f"{100 * v:.1f} %" if isinstance(v, float) else str(v) for v in row.values()))
+    Console(markup=False).print(table)
+
+
 def _parquet(rows: list[dict[str, Any]]) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from datasets import Dataset
 
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), buffer)
+    Dataset.from_list(rows).to_parquet(buffer)
     return buffer.getvalue()
 
 

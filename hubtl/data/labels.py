@@ -39,7 +39,7 @@ def match(source: Sequence[str] | None, target: Sequence[str] | None) -> tuple[l
         (True, True): "open-partial",
     }[bool(source_only), bool(target_only)]
     return classes, LabelSets(
-        setting=setting,  # type: ignore[arg-type]
+        setting=setting,
         shared=shared,
         source_only=source_only,
         target_only=target_only,

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from hubtl.settings import logger
 
@@ -36,7 +37,7 @@ class Bar:
     def advance(self, step: int, losses: Mapping[str, float] | None) -> None:
         """``step`` updates are done; ``losses`` where they were read from the device."""
         if self._live:
-            text = {} if losses is None else {"losses": show(losses)}
+            text: dict[str, Any] = {} if losses is None else {"losses": show(losses)}
             self._progress.update(self._task, completed=step, **text)
         elif self._shown and losses is not None and step / self.total >= self._next_line:
             logger.info("%s  %d/%d  %s", self.title, step, self.total, show(losses))

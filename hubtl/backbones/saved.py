@@ -1,0 +1,32 @@
+"""What a saved model says of itself: ``hubtl.json``, and the class names of its configuration."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hubtl.errors import HubtlError
+from hubtl.record import FORMAT_VERSION
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """``hubtl.json``, or nothing. Raises HubtlError for a format from the future."""
+    path = folder / "hubtl.json"
+    if not path.exists():
+        return {}
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if int(facts.get("format_version", 1)) > FORMAT_VERSION:
+        raise HubtlError(
+            f"{folder} was written by a newer hubtl (format {facts['format_version']}, this one reads {FORMAT_VERSION})",
+            hint="pip install --upgrade hubtl",
+        )
+    return facts
+
+
+def class_names(config: Mapping[str, Any]) -> list[str]:
+    """The names of the classes that a configuration of timm, transformers or hubtl gives; none where it gives none."""
+    names = config.get("label_names") or (config.get("pretrained_cfg") or {}).get("label_names")
+    if names:
+        return list(names)
+    mapping = config.get("id2label") or {}
+    return [mapping[key] for key in sorted(mapping, key=int)]
