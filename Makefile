@@ -38,6 +38,7 @@ check: $(STAMP)  ## lint, format, types, layers, generated pages
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python benchmarks/tables.py --check
 
 docs: $(STAMP)  ## generate docs/strategies.md and docs/recipes.md again
 	$(BIN)/python docs/generate.py

@@ -15,7 +15,7 @@ from hubtl.engine.device import Accelerator, check_trackers, make_accelerator, s
 from hubtl.engine.loop import Engine, Trace
 from hubtl.engine.stop import Interrupted
 from hubtl.errors import HubtlError
-from hubtl.plan import facts
+from hubtl.plan import describe, facts
 from hubtl.prepare import Prepared, default_output_dir, prepare
 from hubtl.recipe import Recipe, parse
 from hubtl.record import RunRecord, Training
@@ -84,6 +84,8 @@ def adapt(
         _check_same(prepared.recipe, folder)
     record = facts(prepared, command)
     deliver.check_card(record)
+    if accelerator.is_main_process:
+        logger.info("%s\n", describe(record))
     if accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recipe.yaml").write_text(prepared.recipe.to_yaml(), encoding="utf-8")

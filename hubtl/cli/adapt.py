@@ -86,7 +86,7 @@ def adapt(
         and value is not None
         and value != []
     }
-    from hubtl.cli.session import begin
+    from hubtl.cli.messages import begin
 
     begin(quiet=quiet, debug=debug)
     from hubtl.cli.show import plan, result, stopped

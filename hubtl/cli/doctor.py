@@ -12,7 +12,7 @@ def doctor(json_: Annotated[bool, typer.Option("--json", help="One JSON object o
     from hubtl import plugins
     from hubtl._compat import ensure_torchvision
     from hubtl.cli.app import emit
-    from hubtl.cli.session import begin
+    from hubtl.cli.messages import begin
     from hubtl.errors import HubtlError
     from hubtl.plan import hardware, installed_versions
     from hubtl.settings import cache_dir

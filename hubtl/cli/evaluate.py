@@ -23,7 +23,7 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled images: accuracy, balanced accuracy, macro F1, calibration, per class."""
     from hubtl.cli.app import emit
-    from hubtl.cli.session import begin
+    from hubtl.cli.messages import begin
 
     begin(quiet=quiet or json_, debug=debug)
     from hubtl.measure import measure

@@ -33,7 +33,7 @@ def predict(
 ) -> None:
     """Predict the classes of images, folders or datasets."""
     from hubtl.cli.app import emit
-    from hubtl.cli.session import begin
+    from hubtl.cli.messages import begin
     from hubtl.errors import HubtlError
 
     begin(quiet=quiet or json_, debug=debug)

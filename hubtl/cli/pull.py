@@ -15,7 +15,7 @@ def pull(
 ) -> None:
     """Fetch a model from the Hub: only what belongs to it, all of it or nothing."""
     from hubtl.cli.app import emit
-    from hubtl.cli.session import begin
+    from hubtl.cli.messages import begin
     from hubtl.hub.pull import pull as fetch
 
     begin(quiet=quiet or json_, debug=debug)

@@ -20,7 +20,7 @@ def push(
 ) -> None:
     """Push a run directory to the Hub: one commit, with the card; training state stays here."""
     from hubtl.cli.app import emit
-    from hubtl.cli.session import begin
+    from hubtl.cli.messages import begin
     from hubtl.hub.push import load_snippet
     from hubtl.hub.push import push as send
 
