@@ -367,3 +367,26 @@ def test_the_plan_is_json_and_writes_nothing(tmp_path, capsys, monkeypatch):
     plan(recipe, as_json=False)
     assert "2,000 updates" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("model", ["test_vit", "lenet"])
+def test_the_snippet_of_the_card_runs_and_says_what_hubtl_says(tmp_path, model, monkeypatch, capsys):
+    folder = tmp_path / "run"
+    hubtl.adapt(
+        **(DIGITS | {"model": model}),
+        image_size=32,
+        strategy="coral",
+        steps=2,
+        batch_size=8,
+        baseline=False,
+        target_eval_split="test[:40]",
+        output_dir=str(folder),
+    )
+    snippet = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 32, 3), dtype=np.uint8))
+    monkeypatch.chdir(folder)
+    image.save("image.jpg")
+    capsys.readouterr()
+    exec(snippet, {})
+    (prediction,) = hubtl.load(folder).predict("image.jpg")
+    assert capsys.readouterr().out.strip() == prediction.label
