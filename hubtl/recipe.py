@@ -143,8 +143,7 @@ class Recipe(Section):
 
 def parse(raw: Mapping[str, Any], *, where: str = "the recipe") -> Recipe:
     """Check a raw recipe and return it. Raises RecipeError with every mistake at once."""
-    problems: list[str] = []
-    recipe: Recipe | None = None
+    problems, recipe = [], None
     try:
         recipe = Recipe.model_validate(raw)
     except ValidationError as error:
