@@ -390,3 +390,33 @@ def test_the_snippet_of_the_card_runs_and_says_what_hubtl_says(tmp_path, model, 
     exec(snippet, {})
     (prediction,) = hubtl.load(folder).predict("image.jpg")
     assert capsys.readouterr().out.strip() == prediction.label
+
+
+def test_a_selection_survives_an_interruption(tmp_path, monkeypatch):
+    """The candidates seen before the stop, and the best weights among them, count after it."""
+    import signal
+
+    from hubtl.assess import Judge
+    from hubtl.engine.stop import Interrupted
+
+    options = {"run.evaluate_every": 5, "run.plots": False}
+    common = DIGITS | {"strategy": "mcc", "validator": "infomax", "steps": 20, "batch_size": 16, "baseline": False}
+    whole = hubtl.adapt(**common, options=options, output_dir=str(tmp_path / "whole"))
+    judge = Judge.__call__
+
+    def judge_and_stop(self, strategy, step):
+        scores = judge(self, strategy, step)
+        if step == 10:
+            signal.raise_signal(signal.SIGINT)
+        return scores
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Judge, "__call__", judge_and_stop)
+        with pytest.raises(Interrupted):
+            hubtl.adapt(**common, options=options, output_dir=str(tmp_path / "cut"))
+    resumed = hubtl.adapt(**common, options=options, output_dir=str(tmp_path / "cut"), resume=True)
+    assert resumed.record.training.resumed == 1
+    assert resumed.record.selection == whole.record.selection
+    assert (tmp_path / "cut" / "model.safetensors").read_bytes() == (
+        tmp_path / "whole" / "model.safetensors"
+    ).read_bytes()
