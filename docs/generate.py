@@ -26,7 +26,11 @@ DOCS = Path(__file__).parent
 MARK = "<!-- Written by docs/generate.py: `make docs`. Change the code that it describes, not this page. -->"
 NAMES = {str: "text", bool: "true, false", list[str]: "list of texts", dict[str, Any]: "mapping"}
 BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
-SETTINGS = {"transfer": "a labelled target", "adaptation": "a labelled source, an unlabelled target"}
+SETTINGS = {
+    "transfer": "a labelled target",
+    "adaptation": "a labelled source, an unlabelled target",
+    "source-free": "a classifier, an unlabelled target",
+}
 
 
 def strategies() -> str:
@@ -39,8 +43,8 @@ def strategies() -> str:
         "",
     ]
     entries = [entry for entry in plugins.entries("strategies").values() if entry.builtin]
-    loaded = sorted(((e.name, e.load()) for e in entries), key=lambda pair: (pair[1].setting != "transfer", pair[0]))
-    rows = [(f"[{name}](#{name})", SETTINGS[cls.setting], title(cls)) for name, cls in loaded]
+    loaded = sorted(((e.name, e.load()) for e in entries), key=lambda pair: ("transfer" not in pair[1].settings, pair[0]))
+    rows = [(f"[{name}](#{name})", "; or ".join(SETTINGS[s] for s in cls.settings), title(cls)) for name, cls in loaded]
     lines += table(("name", "data", "what it does"), rows)
     for name, cls in loaded:
         lines += [f"## {name}", "", *prose(cls)]

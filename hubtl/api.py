@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from datasets import Dataset
 from PIL import Image
 from torch import Tensor, nn
 
-from hubtl import backbones
+from hubtl import backbones, plugins
 from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest
 from hubtl.backbones.local import read_config
@@ -24,6 +24,7 @@ from hubtl.data.transforms import evaluation_view, to_bytes, to_channels
 from hubtl.errors import HubtlError
 from hubtl.modules import Classifier, Encoder
 from hubtl.record import FORMAT_VERSION
+from hubtl.testtime import TestTime, make
 
 
 @dataclass(frozen=True)
@@ -52,32 +53,51 @@ class AdaptedModel:
     @torch.inference_mode()
     def logits(self, images: Sequence[Image.Image]) -> Tensor:
         """Logits [b, c] of PIL images, on the CPU."""
+        logits: Tensor = self.classifier(self._inputs(images))
+        return logits.float().cpu()
+
+    def _inputs(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
         spec = self.info.input
         views = [to_bytes(evaluation_view(to_channels(image, spec.channels), spec)) for image in images]
         pixels = torch.from_numpy(np.stack(views)).float() / 255
         mean, std = torch.tensor(spec.mean).view(-1, 1, 1), torch.tensor(spec.std).view(-1, 1, 1)
-        logits: Tensor = self.classifier({"image": ((pixels - mean) / std).to(self.device)})
-        return logits.float().cpu()
+        return {"image": ((pixels - mean) / std).to(self.device)}
 
-    def predict(self, inputs: Any, *, batch_size: int = 32, on_bad_sample: str = "error") -> list[Prediction]:
+    def test_time(self, method: str, options: Mapping[str, Any] | None = None) -> TestTime:
+        """A copy of the model that adapts while it predicts, by the name of a method: ``tent``."""
+        return make(plugins.load("testtime", method), self.classifier, options)
+
+    def predict(
+        self,
+        inputs: Any,
+        *,
+        batch_size: int = 32,
+        on_bad_sample: str = "error",
+        tta: TestTime | str | None = None,
+        tta_options: Mapping[str, Any] | None = None,
+    ) -> list[Prediction]:
         """One prediction for each image, in order.
 
         ``inputs`` is an image, a uint8 array ([h, w], [h, w, c] or [n, h, w, c]), a path of a file or of a folder
         (searched for images, sorted), a ``datasets.Dataset`` with an image column, or a sequence of these. Raises
         HubtlError for an unreadable image, unless ``on_bad_sample="skip"``.
+
+        With ``tta``, the name of a test-time method or what ``test_time`` gave, a copy of the model adapts to the
+        inputs as to one stream, batch by batch; a single row that would remain joins the last batch.
         """
+        adapting = self.test_time(tta, tta_options) if isinstance(tta, str) else tta
         found: list[Prediction] = []
         names: list[str] = []
         images: list[Image.Image] = []
 
-        def flush() -> None:
-            if images:
-                for name, row in zip(names, self.logits(images).softmax(dim=1), strict=True):
+        def flush(count: int) -> None:
+            if now := images[:count]:
+                logits = self.logits(now) if adapting is None else adapting.predict(self._inputs(now)).float().cpu()
+                for name, row in zip(names[:count], logits.softmax(dim=1), strict=True):
                     best = int(row.argmax())
                     probabilities = dict(zip(self.classes, row.tolist(), strict=True))
                     found.append(Prediction(name, self.classes[best], best, float(row[best]), probabilities))
-            names.clear()
-            images.clear()
+            del names[:count], images[:count]
 
         for name, value in each_image(inputs):
             try:
@@ -88,9 +108,9 @@ class AdaptedModel:
                 raise HubtlError(f"cannot read {name}: {error}", hint="mend it, or --on-bad-sample skip") from error
             names.append(name)
             images.append(image)
-            if len(images) == batch_size:
-                flush()
-        flush()
+            if len(images) == batch_size + (0 if adapting is None else 2):
+                flush(batch_size)
+        flush(batch_size if adapting is None else batch_size + 1)
         return found
 
 
@@ -181,6 +201,17 @@ def load(name: str | Path, *, revision: str | None = None, device: str | None = 
     if "input" in facts:
         backbone.info = dataclasses.replace(backbone.info, input=own.image_input(facts["input"]))
     return AdaptedModel(Classifier(Encoder(backbone), head), backbone.info, classes, device)
+
+
+def trained_classifier(name: str) -> tuple[Backbone, nn.Linear, list[str]]:
+    """The backbone, the linear classifier and the classes of a trained model, for adapting it without its source.
+
+    Raises HubtlError where ``name`` is neither a folder nor a Hub id of a classifier with named classes.
+    """
+    model = load(name, device="cpu")
+    classifier = model.classifier
+    assert isinstance(classifier.head, nn.Linear)
+    return cast(Backbone, classifier.encoder.backbone), classifier.head, list(model.classes)
 
 
 def _parts(folder: Path, config: Mapping[str, Any], classes: Sequence[str]) -> tuple[Backbone, nn.Linear]:

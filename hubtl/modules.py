@@ -37,7 +37,8 @@ class Encoder(nn.Module):
         self.width: int = own if bottleneck is not None else info.width
 
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
-        features: Features = self.backbone(inputs, present)
+        # rows of a frozen backbone's features, from the cache, come in place of what it would make of the inputs
+        features = Features(inputs["features"]) if "features" in inputs else self.backbone(inputs, present)
         if self.bottleneck is None:
             return features
         return features._replace(pooled=self.bottleneck(features.pooled))
@@ -104,6 +105,9 @@ def fold(bottleneck: nn.Module | None, head: nn.Module) -> nn.Linear:
     match [] if bottleneck is None else list(bottleneck.children()):
         case []:
             weight, bias = last.weight, _bias(last)
+        case [nn.Linear() as linear]:
+            first = _double(linear)
+            weight, bias = last.weight @ first.weight, last.weight @ _bias(first) + _bias(last)
         case [nn.Linear() as linear, nn.BatchNorm1d() as norm]:
             fused = fuse_linear_bn_eval(_double(linear), _double(norm))
             weight = last.weight @ fused.weight

@@ -12,10 +12,10 @@ import torch
 from hubtl import plugins
 from hubtl.engine.loop import phase_steps
 from hubtl.engine.modes import learning_groups
-from hubtl.engine.optimise import make_optimizer
+from hubtl.engine.optimise import group_lrs, make_optimizer
 from hubtl.errors import HubtlError
 from hubtl.modules import fold
-from hubtl.prepare import Prepared
+from hubtl.prepare import NO_TARGET_LABELS, Prepared
 from hubtl.record import PhaseFacts, RunRecord, Selection, Training
 from hubtl.strategy import Strategy
 
@@ -40,17 +40,16 @@ def plan_phases(prepared: Prepared) -> list[PhaseFacts]:
     optim, found = prepared.recipe.optim, []
     for phase in strategy.phases():
         groups = learning_groups(phase.learns, tunable)
-        make_optimizer(
-            groups, optim
-        )  # or an optimiser that does not start would be met after the first files are written
-        scale = {"backbone": optim.backbone_lr_scale or 0.0}
+        if phase.learns:  # or an optimiser that does not start would be met after the first files are written
+            make_optimizer(groups, optim, phase.lr)
+        lrs = group_lrs(groups, optim, phase.lr)
         found.append(
             PhaseFacts(
                 name=phase.name,
                 sees=list(phase.sees),
                 learns={name: sum(p.numel() for p in ps) for name, ps in groups.items()},
-                steps=phase_steps(phase, prepared.recipe.run),
-                lr={name: (optim.lr or 0.0) * scale.get(name, 1.0) for name, ps in groups.items() if ps},
+                steps=phase_steps(phase, prepared.recipe.run, prepared.epoch_steps(phase.sees)),
+                lr={name: lrs[name] for name, ps in groups.items() if ps},
             )
         )
     return found
@@ -75,13 +74,12 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
     cls = prepared.strategy_class
     entry = plugins.find("strategies", name)
     rule = plugins.load("validators", recipe.run.validator)()
-    adapting = recipe.setting == "adaptation"
-    labels = "training" if not adapting else "selection" if rule.oracle else "none"
+    labels = "training" if prepared.setting not in NO_TARGET_LABELS else "selection" if rule.oracle else "none"
     return RunRecord(
         created=datetime.date.today().isoformat(),
         command=command,
         recipe=recipe.model_dump(mode="json", exclude_none=True),
-        setting=recipe.setting,
+        setting=prepared.setting,
         task=recipe.task.name,
         strategy=name,
         strategy_reason=prepared.reason,
@@ -139,6 +137,7 @@ def describe(record: RunRecord) -> str:
     run = recipe["run"]
     for number, phase in enumerate(record.training.phases, 1):
         learns = ", ".join(f"{name} {n:,} (lr {phase.lr.get(name, 0):g})" for name, n in phase.learns.items() if n)
+        learns = learns or "nothing (statistics are estimated)"
         rows = f"{run['batch_size']} × {run['gradient_accumulation_steps']} rows of {' + '.join(phase.sees)}"
         lines.append(f"phase {number}    {phase.name}: {phase.steps:,} updates of {rows}; learns {learns}")
     rule = f"{record.selection.rule}" + (" (ORACLE: reads target labels)" if record.selection.oracle else "")

@@ -1,4 +1,4 @@
-"""The door by which strategies, backbones, tasks, tuners and validators come in: Python entry points.
+"""The door by which strategies, backbones, tasks, tuners, validators and test-time methods come in: Python entry points.
 
 Built-ins are registered in hubtl's own ``pyproject.toml`` in the same groups as anyone else's. Listing imports nothing;
 a plugin is imported when it is asked for by name, and one that cannot be imported breaks only itself.
@@ -12,8 +12,8 @@ from typing import Any
 
 from hubtl.errors import HubtlError, unknown
 
-KINDS = ("strategies", "backbones", "tasks", "tuners", "validators")
-SINGULAR = {"strategies": "strategy", **{kind: kind[:-1] for kind in KINDS[1:]}}
+KINDS = ("strategies", "backbones", "tasks", "tuners", "validators", "testtime")
+SINGULAR = {kind: kind[:-1] for kind in KINDS} | {"strategies": "strategy", "testtime": "test-time method"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Entry:
     name: str
     package: str
     version: str
-    _point: EntryPoint = field(repr=False)
+    _point: Any = field(repr=False)  # what has load()
 
     @property
     def builtin(self) -> bool:
@@ -34,6 +34,8 @@ class Entry:
         """Import and return the object. Raises HubtlError naming the package that failed."""
         try:
             return self._point.load()
+        except HubtlError:
+            raise
         except Exception as error:
             raise HubtlError(
                 f"{SINGULAR[self.kind]} {self.name!r} of {self.package} {self.version} does not load: "
@@ -62,9 +64,24 @@ def entries(kind: str) -> dict[str, Entry]:
     return dict(sorted(names.items()))
 
 
+@dataclass(frozen=True)
+class _Sum:
+    """The parts of ``a+b``, in place of an entry point: loading it hands them to what the kind has for combining."""
+
+    kind: str
+    name: str
+    parts: tuple[Entry, ...]
+
+    def load(self) -> Any:
+        (combine,) = entry_points(group="hubtl.combiners", name=self.kind)
+        return combine.load()(self.name, [part.load() for part in self.parts])
+
+
 def find(kind: str, name: str) -> Entry:
-    """The entry of that name. Raises HubtlError with the nearest name."""
+    """The entry of that name; of ``a+b`` where the kind can be combined. Raises HubtlError with the nearest name."""
     known = entries(kind)
+    if name not in known and "+" in name and entry_points(group="hubtl.combiners", name=kind):
+        return _combined(kind, name)
     if name not in known:
         raise unknown(SINGULAR[kind], name, known)
     return known[name]
@@ -73,6 +90,13 @@ def find(kind: str, name: str) -> Entry:
 def load(kind: str, name: str) -> Any:
     """Import the object that is registered under a name."""
     return find(kind, name).load()
+
+
+@cache
+def _combined(kind: str, name: str) -> Entry:
+    parts = tuple(find(kind, part) for part in name.split("+"))
+    stranger = next((part for part in parts if not part.builtin), parts[0])
+    return Entry(kind, name, stranger.package, stranger.version, _Sum(kind, name, parts))
 
 
 def _entry(kind: str, point: EntryPoint) -> Entry:

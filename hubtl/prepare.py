@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from hubtl import backbones, plugins
+from hubtl.api import trained_classifier
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.data import labels as label_sets
 from hubtl.data.images import ImageSet
@@ -31,7 +32,9 @@ AUTO = {
         "mcc",
         "a labelled source and an unlabelled target; no critic, hence the stablest of the built-in methods",
     ),
+    "source-free": ("shot", "a trained classifier, an unlabelled target and no source"),
 }
+NO_TARGET_LABELS = ("adaptation", "source-free")
 OWN_LAYERS = 1_299_709  # added to the seed, or new layers would be drawn from the numbers that drew the backbone
 SMALLEST_AUGMENTED = 64  # pixels; below, a random crop of a tenth of the image shows nothing
 
@@ -53,6 +56,7 @@ class Prepared:
     """A run that is ready to start."""
 
     recipe: Recipe
+    setting: str
     reason: str | None  # why "auto" picked the strategy
     strategy_class: type[Strategy]
     classes: list[str]
@@ -64,7 +68,8 @@ class Prepared:
     tuner: Any
     task: Task
     streams: Streams
-    steps_per_epoch: int
+    rows_per_update: int
+    classifier: nn.Linear | None = None  # of a source-free run: what the model came with
     warnings: list[str] = field(default_factory=list)
 
     def build(self, name: str) -> Strategy:
@@ -75,10 +80,17 @@ class Prepared:
         bottleneck: nn.Module | None = Bottleneck(backbone.info.width, width) if width else None
         encoder = Encoder(backbone, bottleneck)
         head = self.task.head(encoder.width)
+        if self.classifier is not None:
+            head.load_state_dict(self.classifier.state_dict())
         cls = plugins.load("strategies", name)
         own = self.recipe.strategy.options if name == self.recipe.strategy.name else {}
         strategy: Strategy = cls(encoder, head, self.task, cls.Options(**own))
+        strategy.setting = self.setting
         return strategy
+
+    def epoch_steps(self, sees: Sequence[str]) -> int:
+        """Updates in one pass over the largest of some streams."""
+        return steps_per_epoch({name: self.streams.train[name] for name in sees}, self.rows_per_update)
 
 
 def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
@@ -86,21 +98,22 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
 
     Raises HubtlError for whatever does not fit together.
     """
-    recipe, reason, strategy_class = _decide_strategy(recipe)
     source = open_domain(recipe.source, recipe.data, role="source") if recipe.source else None
     target = open_domain(recipe.target, recipe.data, role="target")
-    classes, relation = _classes(source, target)
+    recipe, setting, reason, strategy_class = _decide_strategy(recipe, target)
+    classifier = None
     torch.manual_seed(recipe.run.seed)  # what has no pretrained weights is drawn here
-    backbone = backbones.resolve(
-        recipe.model.name,
-        BackboneRequest(classes=classes, pretrained=recipe.model.pretrained, image_size=recipe.model.image_size),
-    )
-    recipe = _decide_model(recipe, backbone)
-    streams = _streams(recipe, source, target, classes, backbone)
-    per_epoch = steps_per_epoch(
-        streams.train, recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
-    )
-    recipe = _decide_length(recipe, per_epoch)
+    if setting == "source-free":
+        backbone, classifier, classes = trained_classifier(recipe.model.name)
+        classes, relation = label_sets.match(classes, target.class_names)
+    else:
+        classes, relation = _classes(source, target)
+        request = BackboneRequest(classes, pretrained=recipe.model.pretrained, image_size=recipe.model.image_size)
+        backbone = backbones.resolve(recipe.model.name, request)
+    recipe = _decide_model(recipe, backbone, strategy_class)
+    streams = _streams(recipe, setting, source, target, classes, backbone, strategy_class.views)
+    rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
+    recipe = _decide_length(recipe, setting, steps_per_epoch(streams.train, rows))
     torch.manual_seed(recipe.run.seed)
     tuner_class = plugins.load("tuners", recipe.tuner.name)
     tuner = tuner_class(tuner_class.Options(**recipe.tuner.options))
@@ -110,6 +123,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     task = task_class(classes, task_class.Options(**recipe.task.options))
     return Prepared(
         recipe=recipe,
+        setting=setting,
         reason=reason,
         strategy_class=strategy_class,
         classes=classes,
@@ -121,8 +135,9 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         tuner=tuner,
         task=task,
         streams=streams,
-        steps_per_epoch=per_epoch,
-        warnings=_label_warnings(relation, streams),
+        rows_per_update=rows,
+        classifier=classifier,
+        warnings=_label_warnings(relation, streams, strategy_class),
     )
 
 
@@ -132,45 +147,51 @@ def default_output_dir(recipe: Recipe) -> Path:
     return Path("runs") / "-".join(re.sub(r"[^\w.]+", "-", Path(part).name).strip("-") for part in parts)
 
 
-def _decide_strategy(recipe: Recipe) -> tuple[Recipe, str | None, type[Strategy]]:
+def _decide_strategy(recipe: Recipe, target: Domain) -> tuple[Recipe, str, str | None, type[Strategy]]:
     reason, name = None, recipe.strategy.name
+    possible = ("adaptation", "sequential") if recipe.source else ("transfer", "source-free")
     if name == "auto":
-        name, reason = AUTO[recipe.setting]
+        labelled = target.label_column is not None and target.facts.labelled
+        name, reason = AUTO["adaptation" if recipe.source else "transfer" if labelled else "source-free"]
         if problems := option_problems("strategies", name, recipe.strategy.options):
             raise HubtlError(problems[0], hint=f"hubtl show {name}")
         recipe = _changed(recipe, {"strategy.name": name})
     cls: type[Strategy] = plugins.load("strategies", name)
-    if cls.setting != recipe.setting:
-        if cls.setting == "transfer":
+    setting = next((s for s in possible if s in cls.settings), None)
+    if setting is None:
+        if recipe.source and "transfer" in cls.settings:
             raise HubtlError(
                 f"{name} trains on a labelled target and takes no source, but a source dataset is given",
                 hint="leave --source-dataset out, or --strategy source-only to train on the source alone",
             )
+        if recipe.source:
+            raise HubtlError(f"{name} takes no source, but a source dataset is given", hint="leave it out")
         raise HubtlError(f"{name} adapts from a labelled source, and none is given", hint="add --source-dataset")
     rule = plugins.load("validators", recipe.run.validator)
-    if recipe.setting == "transfer" and "source_labels" in rule.reads:
+    if not recipe.source and "source_labels" in rule.reads:
         raise HubtlError(f"validator {recipe.run.validator} reads a source, and none is given", hint="--validator last")
     general: dict[str, Any] = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
-    general["model.bottleneck"] = 256 if recipe.setting == "adaptation" else 0
-    return _filled(recipe, general | dict(cls.defaults)), reason, cls
+    general["model.bottleneck"] = 256 if setting == "adaptation" else 0
+    return _filled(recipe, general | dict(cls.defaults)), setting, reason, cls
 
 
-def _decide_model(recipe: Recipe, backbone: Backbone) -> Recipe:
+def _decide_model(recipe: Recipe, backbone: Backbone, cls: type[Strategy]) -> Recipe:
     size = backbone.info.input.size
     augment = recipe.data.augment
+    frozen = recipe.tuner.name == "head" or not cls.trains_backbone  # its features are then worth keeping
     if augment == "auto":
-        augment = "standard" if size >= SMALLEST_AUGMENTED else "none"
+        augment = "standard" if size >= SMALLEST_AUGMENTED and not frozen else "none"
     scale = 0.1 if backbone.info.pretrained else 1.0
     recipe = _filled(recipe, {"model.image_size": size, "optim.backbone_lr_scale": scale})
     return _changed(recipe, {"data.augment": augment})
 
 
-def _decide_length(recipe: Recipe, per_epoch: int) -> Recipe:
+def _decide_length(recipe: Recipe, setting: str, per_epoch: int) -> Recipe:
     run = recipe.run
     if run.steps is not None and run.epochs is not None:
         raise HubtlError("both steps and epochs are given", hint="give --steps or --epochs")
     epochs = run.epochs
-    if run.steps is None and epochs is None and recipe.setting == "transfer":
+    if run.steps is None and epochs is None and setting in ("transfer", "source-free"):
         epochs = 10.0
     steps = run.steps if run.steps is not None else max(1, round(epochs * per_epoch)) if epochs else 2000
     recipe = _changed(recipe, {"run.steps": steps, "run.epochs": None})
@@ -196,16 +217,40 @@ def _classes(source: Domain | None, target: Domain) -> tuple[list[str], LabelSet
     return classes, relation
 
 
-def _streams(recipe: Recipe, source: Domain | None, target: Domain, classes: list[str], backbone: Backbone) -> Streams:
+def _streams(
+    recipe: Recipe,
+    setting: str,
+    source: Domain | None,
+    target: Domain,
+    classes: list[str],
+    backbone: Backbone,
+    views: tuple[str, ...],
+) -> Streams:
     spec, augment = backbone.info.input, recipe.data.augment == "standard"
     bad = recipe.data.on_bad_sample
 
-    def images(domain: Domain, split: str, labels: np.ndarray | None, augmented: bool) -> ImageSet:
+    def images(
+        domain: Domain, split: str, labels: np.ndarray | None, augmented: bool, views: tuple[str, ...] = ()
+    ) -> ImageSet:
         dataset = domain.train if split == "train" else domain.eval
         name = f"{domain.facts.dataset}/{split}"
         return ImageSet(
-            dataset, domain.image_column, labels=labels, spec=spec, augment=augmented, name=name, on_bad_sample=bad
+            dataset,
+            domain.image_column,
+            labels=labels,
+            spec=spec,
+            augment=augmented,
+            views=views,
+            name=name,
+            on_bad_sample=bad,
         )
+
+    def with_plain(domain: Domain, labels: np.ndarray | None, views: tuple[str, ...] = ()) -> ImageSet:
+        """Training rows; beside random views, the same rows in the evaluation view."""
+        made = images(domain, "train", labels, augment, views)
+        if augment or views:
+            made.plain = images(domain, "train", labels, False)
+        return made
 
     def labels(domain: Domain, split: str) -> np.ndarray | None:
         dataset = domain.train if split == "train" else domain.eval
@@ -213,12 +258,11 @@ def _streams(recipe: Recipe, source: Domain | None, target: Domain, classes: lis
             return None
         return label_sets.indices(dataset, domain.label_column, domain.class_names, classes)
 
-    sealed = recipe.setting == "adaptation"
-    train = {"target": images(target, "train", None if sealed else labels(target, "train"), augment)}
-    plain = images(target, "train", None, False) if augment else train["target"]
+    train = {"target": with_plain(target, None if setting in NO_TARGET_LABELS else labels(target, "train"), views)}
+    plain = train["target"].plain
     source_eval = source_eval_labels = None
     if source is not None:
-        train = {"source": images(source, "train", labels(source, "train"), augment), **train}
+        train = {"source": with_plain(source, labels(source, "train")), **train}
         if source.eval is not None:
             source_eval_labels = labels(source, "eval")
             source_eval = images(source, "eval", source_eval_labels, False)
@@ -261,13 +305,13 @@ def _domain_facts(domain: Domain | None, train: ImageSet | None, evaluated: Imag
     return domain.facts.model_copy(update={"skipped": skipped})
 
 
-def _label_warnings(relation: LabelSets, streams: Streams) -> list[str]:
+def _label_warnings(relation: LabelSets, streams: Streams, cls: type[Strategy]) -> list[str]:
     warnings = []
     if relation.setting in ("open", "open-partial") and streams.target_eval_labels is not None:
         n = int((streams.target_eval_labels < 0).sum())
         listed = ", ".join(relation.target_only)
         warnings.append(f"{n} evaluation rows belong to classes that the source lacks ({listed}): they are not scored")
-    if relation.setting in ("partial", "open-partial"):
+    if relation.setting in ("partial", "open-partial") and relation.setting not in cls.label_sets:
         listed = ", ".join(relation.source_only)
         warnings.append(f"the target lacks source classes ({listed}): methods that align whole domains may do harm")
     return warnings

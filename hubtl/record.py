@@ -117,7 +117,7 @@ class RunRecord(Facts):
     created: str = ""  # ISO date
     command: str = ""  # the exact command line, tokens never in it
     recipe: dict[str, Any] = Field(default_factory=dict)
-    setting: Literal["transfer", "adaptation"] = "adaptation"
+    setting: Literal["transfer", "adaptation", "source-free", "sequential"] = "adaptation"
     task: str = "classification"
     strategy: str = ""
     strategy_reason: str | None = None  # why "auto" picked it

@@ -19,6 +19,7 @@ from hubtl.plan import describe, facts
 from hubtl.prepare import Prepared, default_output_dir, prepare
 from hubtl.recipe import Recipe, parse
 from hubtl.record import RunRecord, Training
+from hubtl.reuse import with_features
 from hubtl.settings import logger
 from hubtl.strategy import Strategy
 
@@ -91,6 +92,7 @@ def adapt(
         (folder / "recipe.yaml").write_text(prepared.recipe.to_yaml(), encoding="utf-8")
         record.save(folder)
     accelerator.wait_for_everyone()
+    prepared = with_features(prepared, accelerator)
     start_trackers(accelerator, prepared.recipe.model_dump(mode="json"))
     try:
         return _train(prepared, record, accelerator, folder, resume=resume, shown=shown)
@@ -109,7 +111,11 @@ def _train(
 ) -> Result:
     recipe, main = prepared.recipe, accelerator.is_main_process
     samples: dict[str, deliver.Look] = {}
-    if recipe.setting == "adaptation" and recipe.run.baseline and record.strategy != "source-only":
+    if prepared.setting == "source-free" and recipe.run.baseline:
+        before = prepared.build(record.strategy)
+        judge = Judge(prepared, accelerator, "last", None)
+        record.source_only, _ = assess(prepared, before.deployed(), judge, 0)
+    if prepared.setting == "adaptation" and recipe.run.baseline and record.strategy != "source-only":
         strategy, trace, judge = _fit("source-only", prepared, accelerator, folder, resume=resume, shown=shown)
         record.source_only, _ = assess(prepared, strategy.deployed(), judge, trace.steps)
         record.baseline_training = training(trace)

@@ -7,7 +7,7 @@ The engine does the rest: devices, precision, accumulation, freezing, optimisers
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
@@ -17,7 +17,17 @@ from hubtl.modules import Classifier, Encoder
 from hubtl.tasks import Task
 
 Learner = nn.Module | Iterable[nn.Parameter]
-Sweep = Callable[[str], tuple[Tensor, Tensor]]  # stream -> pooled features [n, d] and logits [n, c], in dataset order
+
+
+class Swept(NamedTuple):
+    """What the deployed model makes of a whole stream, in dataset order, on the CPU."""
+
+    features: Tensor  # [n, d] pooled
+    logits: Tensor  # [n, c]
+    labels: Tensor | None  # [n]; None where the stream is sealed
+
+
+Sweep = Callable[[str], Swept]
 
 
 class StrategyOptions(BaseModel):
@@ -43,6 +53,7 @@ class Loss:
     total: Tensor  # scalar
     by: tuple[str, ...] | None = None  # groups that learn from it; None: every group of the phase
     logs: Mapping[str, Tensor] = field(default_factory=dict)  # scalars to show
+    said: Mapping[str, Tensor] = field(default_factory=dict)  # stream -> logits of this batch, scored by others
 
 
 @dataclass(frozen=True)
@@ -53,22 +64,48 @@ class Phase:
     step: Callable[..., Iterator[Loss]]  # called as step(**{stream: Batch}, at=Progress)
     sees: tuple[str, ...]
     learns: Mapping[str, Learner]
-    steps: int | None = None  # updates; None: share of the run's steps
+    steps: int | None = None  # updates; None: epochs, or a share of the run's steps
     share: float = 1.0
+    epochs: float | None = None  # passes over the largest stream
+    lr: Mapping[str, float] = field(default_factory=dict)  # group -> factor on its learning rate; missing: 1
+    online: bool = False  # rows in dataset order, each once
     refresh: Callable[[Sweep, Progress], None] | None = None  # before each epoch
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source and a target batch, and what the model makes of them."""
+
+    source: Batch
+    target: Batch
+    zs: Tensor  # [n, d] pooled features
+    zt: Tensor  # [m, d]
+    ys: Tensor  # [n, c] logits
+    yt: Tensor  # [m, c]
 
 
 class Strategy(nn.Module):
     """A method. Its direct children are networks, each of which the engine wraps for its devices.
 
     A subclass writes ``step``; its docstring begins with one line of claim, then the formula, and says where it
-    deviates
-    from its paper. ``source`` and ``target`` batches may differ in size. The class axis of logits is dim 1.
+    deviates from its paper. ``source`` and ``target`` batches may differ in size. The class axis of logits is dim 1.
+
+    Attributes:
+        settings: where it works: ``adaptation`` (a labelled source, an unlabelled target), ``transfer`` (a labelled
+            target alone) or ``source-free`` (a classifier and an unlabelled target).
+        setting: the one of this run, set before ``phases`` is called.
+        trains_backbone: False where no phase ever does: images are then seen without random views, and only once.
+        views: random views of the target that a step asks for by ``target.view(name)``: ``weak``, ``strong``.
+        label_sets: how the classes of the domains may relate for it to be chosen without a warning.
     """
 
     Options: ClassVar[type[StrategyOptions]] = StrategyOptions
     paper: ClassVar[str | None] = None
-    setting: ClassVar[str] = "adaptation"  # or "transfer": the target is labelled and there is no source
+    settings: ClassVar[tuple[str, ...]] = ("adaptation",)
+    setting: str
+    trains_backbone: ClassVar[bool] = True
+    views: ClassVar[tuple[str, ...]] = ()
+    label_sets: ClassVar[tuple[str, ...]] = ("closed",)
     defaults: ClassVar[Mapping[str, Any]] = {}  # recipe keys that this method decides unless the user does
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
@@ -77,6 +114,7 @@ class Strategy(nn.Module):
         self.head = head
         self.task = task
         self.options: Any = options if options is not None else self.Options()
+        self.setting = self.settings[0]
 
     def step(self, *, at: Progress, **streams: Batch) -> Iterator[Loss]:
         """Yield the losses of one update after another. The number of yields must not depend on the data."""
@@ -99,6 +137,14 @@ class Strategy(nn.Module):
         groups["head"] = self.head
         return groups | {n: child for n, child in self.named_children() if n not in ("encoder", "head")}
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """As torch's; buffers take the size that they were saved with, such as one with a row for each target row."""
+        for name, buffer in list(self.named_buffers()):
+            if name in state_dict and state_dict[name].shape != buffer.shape:
+                parent, _, leaf = name.rpartition(".")
+                setattr(self.get_submodule(parent), leaf, buffer.new_empty(state_dict[name].shape))
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
     def encode(self, batch: Batch) -> Features:
         """Features of one stream, from a forward of its own: BatchNorm sees this stream alone."""
         return self.encoder(batch.inputs, batch.present or None)
@@ -110,3 +156,30 @@ class Strategy(nn.Module):
         for batch in batches:
             ends.append(ends[-1] + len(batch))
         return [together.rows(start, stop) for start, stop in pairwise(ends)]
+
+
+class Additive(Strategy):
+    """A method that classifies the source and only adds a loss: hence it can be combined by name, ``cdan+mcc``.
+
+    A subclass writes ``added``. Networks of its own are direct children, made in ``__init__``.
+    """
+
+    joint: ClassVar[bool] = True  # both domains through one forward, BatchNorm statistics shared
+
+    def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The weighted loss to add (a scalar), and scalars to show."""
+        raise TypeError(f"{type(self).__name__} defines no added loss")
+
+    def pair(self, source: Batch, target: Batch) -> Pair:
+        """Features and logits of both domains."""
+        if self.joint:
+            fs, ft = self.encode_joint(source, target)
+        else:
+            fs, ft = self.encode(source), self.encode(target)
+        return Pair(source, target, fs.pooled, ft.pooled, self.head(fs.pooled), self.head(ft.pooled))
+
+    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+        pair = self.pair(source, target)
+        task = self.task.loss(pair.ys, source.labels)
+        added, logs = self.added(pair, at=at)
+        yield Loss(task + added, logs={"task": task, **logs})

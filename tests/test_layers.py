@@ -11,8 +11,8 @@ LAYERS = [
     {"batch", "losses", "modules"},
     {"tasks", "tuners", "backbones", "data"},
     {"strategy", "strategies"},
-    {"engine", "evaluate", "validators"},
-    {"run", "prepare", "plan", "assess", "deliver", "measure", "api", "python", "testing"},
+    {"engine", "evaluate", "validators", "testtime"},
+    {"run", "prepare", "plan", "assess", "deliver", "reuse", "measure", "api", "python", "testing"},
     {"cli", "__main__"},
 ]
 LAYER = {unit: number for number, units in enumerate(LAYERS) for unit in units}

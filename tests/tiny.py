@@ -30,6 +30,7 @@ class Rows:
 
     def __init__(self, x: torch.Tensor, y: np.ndarray | None) -> None:
         self.x, self.labels = x, y
+        self.plain = self
 
     def __len__(self) -> int:
         return len(self.x)

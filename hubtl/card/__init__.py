@@ -66,7 +66,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "names": names,
         "base": base or Evaluation(n=0),
         "adapted": adapted or Evaluation(n=0),
-        "adapting": record.setting == "adaptation" and record.strategy != SOURCE_ONLY,
+        "adapting": record.setting in ("adaptation", "source-free") and record.strategy != SOURCE_ONLY,
         "intervals": [wording.interval(e.accuracy, e.n) if e else None for e in (base, adapted)],
         "rows": _rows(record),
         "alarms": evidence.alarms(record),

@@ -42,7 +42,7 @@ def of(record: RunRecord, repo: str | None = None) -> dict[str, Any]:
     domains = [record.target] if record.source is None else [record.source, record.target]
     if ids := _unique([d.hub_id for d in domains if d.hub_id and is_hub_id(d.hub_id)]):
         found["datasets"] = ids
-    setting = "domain-adaptation" if record.setting == "adaptation" else "transfer-learning"
+    setting = "domain-adaptation" if record.setting in ("adaptation", "source-free") else "transfer-learning"
     found["tags"] = _unique(["hubtl", setting, slug(record.strategy), model.library, "image-classification"])
     results = _results(record)
     if results:

@@ -27,6 +27,9 @@ def predict(
     top_k: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     on_bad_sample: Annotated[Literal["error", "skip"], typer.Option()] = "error",
+    tta: Annotated[str | None, typer.Option(metavar="METHOD", help="Adapt to the inputs on the way: tent, …")] = None,
+    tta_set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of --tta; repeatable.")] = None,
+    tta_reset_every: Annotated[int, typer.Option(min=0, help="Batches after which --tta starts anew; 0: never.")] = 0,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     debug: Annotated[bool, typer.Option("--debug")] = False,
@@ -43,10 +46,20 @@ def predict(
     from hubtl import api
 
     loaded = api.load(model)
+    adapting = None
+    if tta is not None:
+        from hubtl.recipe import parse_set
+
+        adapting = loaded.test_time(tta, {"reset_every": tta_reset_every, **parse_set(tta_set or [])})
+    elif tta_set or tta_reset_every:
+        raise HubtlError("--tta-set and --tta-reset-every are options of a method", hint="--tta tent")
+    sources = [
+        text if Path(text).expanduser().suffix.lower() in api.SUFFIXES else _source(text, split, image_column)
+        for text in inputs
+    ]
     found: list[Prediction] = []
-    for text in inputs:
-        source = text if Path(text).expanduser().suffix.lower() in api.SUFFIXES else _source(text, split, image_column)
-        found += loaded.predict(source, batch_size=batch_size, on_bad_sample=on_bad_sample)
+    for source in [sources] if adapting is not None else sources:
+        found += loaded.predict(source, batch_size=batch_size, on_bad_sample=on_bad_sample, tta=adapting)
     rows = [_row(p, top_k) for p in found]
     if json_:
         emit({"model": model, "predictions": rows})

@@ -1,6 +1,7 @@
 """A domain's split as images: decoded once where they fit in memory, labelled or sealed."""
 
 import io
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,7 @@ class ImageSet:
         spec: ImageInput,
         augment: bool,
         name: str,
+        views: tuple[str, ...] = (),
         on_bad_sample: str = "error",
         cache_bytes: int = 512 * 2**20,
     ) -> None:
@@ -52,6 +54,8 @@ class ImageSet:
         self.spec, self.augment, self.name = spec, augment, name
         self.bad: list[str] = []
         self.note: str | None = None
+        self.views = views
+        self.plain = self  # the same rows in the evaluation view
         mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
         self._scale = (1 / (255 * std)).view(1, -1, 1, 1)
         self._shift = (-mean / std).view(1, -1, 1, 1)
@@ -66,6 +70,11 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells these rows of these data from any others."""
+        return f"{self._encoded._fingerprint}-{self._column}-{zlib.crc32(self._rows.tobytes()):08x}-{len(self)}"
 
     def fetch(self, rows: Sequence[int], *, seed: int | None = None) -> Batch:
         """The rows as a batch: ``image`` is float32 [b, c, h, w], normalised; ``index`` are the rows.

@@ -75,7 +75,7 @@ class Lockstep:
             raise self._refuse(f"yields {type(loss).__name__}", "yield Loss(total, logs={…})")
         if loss.total.requires_grad:
             self.backward(loss.total / n)
-        else:
+        elif self.phase.learns:
             raise self._refuse("yields a loss that nothing learns from", "check phases() and the tuner")
         return loss
 

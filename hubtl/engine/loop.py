@@ -23,7 +23,7 @@ from hubtl.engine.sweep import outputs
 from hubtl.engine.wrap import Wrapping
 from hubtl.errors import HubtlError
 from hubtl.recipe import OptimSection, RunSection
-from hubtl.strategy import Phase, Progress, Strategy
+from hubtl.strategy import Phase, Progress, Strategy, Swept
 
 Judge = Callable[[Strategy, int], dict[str, float]]
 Log = Callable[[Mapping[str, float], int], None]
@@ -111,15 +111,16 @@ class _PhaseRun:
         self.trace, self.began, self.stop = trace, began, stop
         self.accelerator = accelerator = engine.accelerator
         self.streams = {name: open_stream(streams, name, phase) for name in phase.sees}
-        self.total = phase_steps(phase, engine.run)
         self.micro = engine.run.gradient_accumulation_steps
         rows = engine.run.batch_size * self.micro * accelerator.num_processes
         self.epoch_steps = steps_per_epoch(self.streams, rows)
+        self.total = phase_steps(phase, engine.run, self.epoch_steps)
         groups = learning_groups(phase.learns, tunable)
         self.learning = {p for ps in groups.values() for p in ps}
         freeze_all_but(strategy, self.learning)
-        self.optimizer = make_optimizer(groups, engine.optim)
-        self.prepared = accelerator.prepare_optimizer(self.optimizer)
+        # a phase in which nothing learns, such as one that estimates statistics, has no optimiser
+        self.optimizer = make_optimizer(groups, engine.optim, phase.lr) if phase.learns else None
+        self.prepared = accelerator.prepare_optimizer(self.optimizer) if self.optimizer is not None else None
         self.lockstep = Lockstep(phase, groups, accelerator.backward, self.update)
         self.wrapping = Wrapping(strategy, self.learning, accelerator)
         self.sums: dict[str, torch.Tensor] = {}
@@ -127,7 +128,7 @@ class _PhaseRun:
 
     def run(self, first: int, optimizer_state: dict[str, Any] | None) -> None:
         engine, accelerator, total = self.engine, self.accelerator, self.total
-        if optimizer_state is not None:
+        if optimizer_state is not None and self.optimizer is not None:
             self.optimizer.load_state_dict(optimizer_state)
         batches = StepBatches(
             self.streams,
@@ -147,7 +148,8 @@ class _PhaseRun:
                         self.rest()
                         self.phase.refresh(self.sweep, at)
                         self.learn()
-                    set_lr(self.optimizer, lr_factor(step, total, engine.optim))
+                    if self.optimizer is not None:
+                        set_lr(self.optimizer, lr_factor(step, total, engine.optim))
                     micro = [{k: b.to(accelerator.device) for k, b in next(loader).items()} for _ in range(self.micro)]
                     self.count(self.lockstep.run([self.phase.step(**streams, at=at) for streams in micro]))
                     self.trace.steps += 1
@@ -163,6 +165,8 @@ class _PhaseRun:
             accelerator.free_memory()
 
     def update(self) -> None:
+        if self.prepared is None:
+            return
         if self.engine.optim.clip_norm is not None:
             self.accelerator.clip_grad_norm_(list(self.learning), self.engine.optim.clip_norm)
         self.prepared.step()
@@ -189,7 +193,9 @@ class _PhaseRun:
             self.note(engine.judge(self.strategy, self.trace.steps))
         if saving and engine.folder is not None:
             place = {"phase": self.number + 1, "step": 0} if over else {"phase": self.number, "step": done}
-            self.save(engine.folder, {**place, "optimizer": None if over else self.optimizer.state_dict()})
+            keep = not over and self.optimizer is not None
+            state = self.optimizer.state_dict() if keep and self.optimizer is not None else None
+            self.save(engine.folder, {**place, "optimizer": state})
         if stopping:
             raise Interrupted
         if not over:
@@ -212,9 +218,14 @@ class _PhaseRun:
         flag = torch.tensor(float(bool(self.stop)), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, reduction="sum") > 0)
 
-    def sweep(self, stream: str) -> tuple[torch.Tensor, torch.Tensor]:
-        seen = outputs(self.strategy.deployed(), self.streams[stream], self.accelerator)
-        return seen.features, seen.logits
+    def sweep(self, stream: str) -> Swept:
+        """A stream that the phase sees, in its evaluation view. Raises HubtlError for another."""
+        if stream not in self.streams:
+            raise HubtlError(f"phase {self.phase.name!r} sweeps {stream}, which it does not see", hint="add it to sees")
+        rows = self.streams[stream].plain
+        seen = outputs(self.strategy.deployed(), rows, self.accelerator)
+        labels = self.streams[stream].labels
+        return Swept(seen.features, seen.logits, None if labels is None else torch.from_numpy(labels))
 
     def count(self, said: Mapping[str, torch.Tensor]) -> None:
         for name, value in said.items():
@@ -237,10 +248,14 @@ class _PhaseRun:
             self.engine.log(measured, self.trace.steps)
 
 
-def phase_steps(phase: Phase, run: RunSection) -> int:
-    """Updates of a phase: its own number, or its share of the run's."""
+def phase_steps(phase: Phase, run: RunSection, per_epoch: int) -> int:
+    """Updates of a phase: its own number, its epochs, or its share of the run's."""
     assert run.steps is not None
-    return phase.steps if phase.steps is not None else max(1, round(run.steps * phase.share))
+    if phase.steps is not None:
+        return phase.steps
+    if phase.epochs is not None:
+        return max(1, round(phase.epochs * per_epoch))
+    return max(1, round(run.steps * phase.share))
 
 
 def open_stream(streams: Mapping[str, ImageSet], name: str, phase: Phase) -> ImageSet:

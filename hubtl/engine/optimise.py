@@ -1,7 +1,7 @@
 """One optimiser with named groups for all networks of a phase, and learning rates as functions of the step."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
@@ -11,8 +11,18 @@ from hubtl.errors import HubtlError, unknown
 from hubtl.recipe import OptimSection
 
 
-def make_optimizer(groups: Mapping[str, list[nn.Parameter]], optim: OptimSection) -> torch.optim.Optimizer:
-    """One optimiser of timm's factory with a parameter group for each name; ``backbone`` learns at its own rate.
+def group_lrs(groups: Iterable[str], optim: OptimSection, factors: Mapping[str, float]) -> dict[str, float]:
+    """The base rate of each group: ``backbone`` and what its name begins with learns at the backbone's own."""
+    assert optim.lr is not None
+    assert optim.backbone_lr_scale is not None
+    own = {name: optim.backbone_lr_scale if name.split("/")[0] == "backbone" else 1.0 for name in groups}
+    return {name: optim.lr * scale * factors.get(name, 1.0) for name, scale in own.items()}
+
+
+def make_optimizer(
+    groups: Mapping[str, list[nn.Parameter]], optim: OptimSection, factors: Mapping[str, float] | None = None
+) -> torch.optim.Optimizer:
+    """One optimiser of timm's factory with a parameter group for each name, at the rates of ``group_lrs``.
 
     Biases and norms decay like everything else, as in the reference recipes. Raises HubtlError for a name that
     the factory does not have.
@@ -21,10 +31,9 @@ def make_optimizer(groups: Mapping[str, list[nn.Parameter]], optim: OptimSection
     from timm.optim import create_optimizer_v2, list_optimizers
 
     assert optim.lr is not None
-    assert optim.backbone_lr_scale is not None
     if optim.name not in list_optimizers():
         raise unknown("optimiser", optim.name, list_optimizers())
-    lrs = {name: optim.lr * (optim.backbone_lr_scale if name == "backbone" else 1.0) for name in groups}
+    lrs = group_lrs(groups, optim, factors or {})
     parameters = [{"params": ps, "lr": lrs[name], "name": name} for name, ps in groups.items() if ps]
     if not parameters:
         raise HubtlError("nothing learns in this phase", hint="choose another --tuner")

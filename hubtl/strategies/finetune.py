@@ -13,7 +13,7 @@ class Finetune(Strategy):
     What of the backbone learns is the tuner's business: ``--tuner first-n --set tuner.n=3`` freezes the first blocks.
     """
 
-    setting = "transfer"
+    settings = ("transfer",)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "cosine"}
 
     def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]

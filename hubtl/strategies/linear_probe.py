@@ -14,7 +14,8 @@ class LinearProbe(Strategy):
     ``L = CE(h(f(x)), y)`` with ``f`` frozen, its BatchNorm statistics included.
     """
 
-    setting = "transfer"
+    settings = ("transfer",)
+    trains_backbone = False
     defaults = {"optim.lr": 1e-1, "optim.schedule": "cosine", "model.bottleneck": 0}
 
     def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
