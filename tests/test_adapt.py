@@ -263,7 +263,7 @@ def folder_of_images(root: Path, classes: dict[str, int], *, seed: int = 0) -> P
     [
         ({"model": "resnt18"}, "unknown model 'resnt18'", "resnet18"),
         ({"model": "lenet", "pretrained": True}, "no pretrained weights", "--no-pretrained"),
-        ({"strategy": "dan"}, "unknown strategy 'dan'", "dann"),
+        ({"strategy": "daann"}, "unknown strategy 'daann'", "dann"),
         ({"strategy": "finetune"}, "takes no source", "source-only"),
         ({"target_dataset": "builtin:digits/uic"}, "unknown built-in dataset", "builtin:digits/uci"),
         ({"target_dataset": "./nowhere"}, "no file or folder", "mind the path"),

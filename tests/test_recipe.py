@@ -20,7 +20,7 @@ def test_five_mistakes_are_reported_at_once():
     raw = {
         "model": {"name": "resnet18", "image_size": 4},
         "target": {"dataset": "user/target"},
-        "strategy": {"name": "dan"},
+        "strategy": {"name": "daann"},
         "optim": {"lr": -1, "shedule": "cosine"},
         "run": {"stpes": 10},
     }
@@ -33,7 +33,7 @@ def test_five_mistakes_are_reported_at_once():
         "optim.lr is -1: input should be greater than 0",
         "unknown key optim.shedule (nearest: optim.schedule)",
         "unknown key run.stpes (nearest: run.steps)",
-        "unknown strategy 'dan' (nearest: dann)",
+        "unknown strategy 'daann' (nearest: dann)",
     ):
         assert part in text
     assert caught.value.hint == "optim.schedule, run.steps, dann"

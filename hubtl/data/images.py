@@ -13,9 +13,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hubtl.backbones.base import ImageInput
 from hubtl.batch import Batch
-from hubtl.data.transforms import evaluation_view, to_bytes, to_channels, training_view
-from hubtl.errors import HubtlError
+from hubtl.data.transforms import SMALL, evaluation_view, strong_view, to_bytes, to_channels, training_view, weak_view
+from hubtl.errors import HubtlError, unknown
 
+VIEWS = {"weak": weak_view, "strong": strong_view}
 UNREADABLE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
@@ -31,6 +32,7 @@ class ImageSet:
         spec: how the model wants its images.
         augment: random crops and flips instead of the evaluation view.
         name: for messages.
+        views: random views to make of each row besides, ``weak`` or ``strong``; of the cached pixels where there are.
         on_bad_sample: ``error`` stops at an unreadable image, ``skip`` looks for them now and leaves their rows out.
         cache_bytes: decoded images are kept in memory up to this size.
     """
@@ -54,6 +56,8 @@ class ImageSet:
         self.spec, self.augment, self.name = spec, augment, name
         self.bad: list[str] = []
         self.note: str | None = None
+        if strange := set(views) - VIEWS.keys():
+            raise unknown("view", min(strange), VIEWS)
         self.views = views
         self.plain = self  # the same rows in the evaluation view
         mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
@@ -79,7 +83,8 @@ class ImageSet:
     def fetch(self, rows: Sequence[int], *, seed: int | None = None) -> Batch:
         """The rows as a batch: ``image`` is float32 [b, c, h, w], normalised; ``index`` are the rows.
 
-        Random views depend on ``seed`` and the place in ``rows`` alone. Raises HubtlError for an unreadable image.
+        Random views depend on ``seed``, the row and its place in ``rows`` alone; without a seed ``views`` stay empty.
+        Raises HubtlError for an unreadable image.
         """
         index = np.asarray(rows, dtype=np.int64)
         if self.cached:
@@ -87,9 +92,31 @@ class ImageSet:
         else:
             decoded = [self._view(int(row), place, seed) for place, row in enumerate(index)]
             pixels = torch.from_numpy(np.stack(decoded))
-        image = pixels.float().mul_(self._scale).add_(self._shift)
         labels = None if self.labels is None else torch.from_numpy(self.labels[index])
-        return Batch({"image": image}, labels, torch.from_numpy(index))
+        views = {} if seed is None else self._views(index, seed)
+        return Batch({"image": self._normalised(pixels)}, labels, torch.from_numpy(index), views=views)
+
+    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels.float().mul_(self._scale).add_(self._shift)
+
+    def _views(self, index: np.ndarray, seed: int) -> dict[str, dict[str, torch.Tensor]]:
+        if not self.views:
+            return {}
+        made: dict[str, list[np.ndarray]] = {name: [] for name in self.views}
+        for place, row in enumerate(index.tolist()):
+            image = self._image(row)
+            for name in self.views:
+                rng = np.random.default_rng([seed, place, row, zlib.crc32(name.encode())])
+                made[name].append(to_bytes(VIEWS[name](image, self.spec, rng)))
+        return {name: {"image": self._normalised(torch.from_numpy(np.stack(v)))} for name, v in made.items()}
+
+    def _image(self, row: int) -> Image.Image:
+        """A row as a PIL image with the model's channels: the evaluation view where it is cached or small."""
+        if not self.cached:
+            image = to_channels(self._decode(row), self.spec.channels)
+            return evaluation_view(image, self.spec) if self.spec.size < SMALL else image
+        pixels = self._cache()[row].numpy()
+        return Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
     def _cache(self) -> torch.Tensor:
         if self._pixels is None:

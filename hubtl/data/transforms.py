@@ -1,7 +1,7 @@
 """Views: a PIL image to the array of bytes that a model expects, for evaluation and for training."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageOps
 
 from hubtl.backbones.base import ImageInput
 
@@ -65,12 +65,14 @@ def centre_crop(image: Image.Image, size: int) -> Image.Image:
     return image.crop((left, top, left + size, top + size))
 
 
-def training_view(image: Image.Image, spec: ImageInput, rng: np.random.Generator) -> Image.Image:
-    """A random crop of 8 to 100 % of the area, resized, and flipped every second time."""
+def training_view(
+    image: Image.Image, spec: ImageInput, rng: np.random.Generator, *, smallest: float = CROP_AREA[0]
+) -> Image.Image:
+    """A random crop of 8 (or ``smallest``) to 100 % of the area, resized, and flipped every second time."""
     width, height = image.size
     box = (0.0, 0.0, float(width), float(height))
     for _ in range(10):
-        area = width * height * rng.uniform(*CROP_AREA)
+        area = width * height * rng.uniform(smallest, CROP_AREA[1])
         aspect = np.exp(rng.uniform(*np.log(CROP_ASPECT)))
         w, h = np.sqrt(area * aspect), np.sqrt(area / aspect)
         if w <= width and h <= height:
@@ -79,3 +81,84 @@ def training_view(image: Image.Image, spec: ImageInput, rng: np.random.Generator
             break
     view = image.resize((spec.size, spec.size), RESAMPLING[spec.interpolation], box=box)
     return view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else view
+
+
+SMALL = 64  # pixels; below, a flip makes another sign of it and a crop takes a stroke away
+
+
+def weak_view(image: Image.Image, spec: ImageInput, rng: np.random.Generator) -> Image.Image:
+    """A mild change: a crop of half to all of the area, and a flip.
+
+    A small image is given in its evaluation view, and shifted by at most 2 pixels.
+    """
+    if spec.size >= SMALL:
+        return training_view(image, spec, rng, smallest=0.5)
+    dx, dy = rng.integers(-2, 3, size=2)
+    pixels = np.asarray(image)
+    at = np.arange(spec.size)
+    inside = pixels[(at + dy).clip(0, spec.size - 1)][:, (at + dx).clip(0, spec.size - 1)]
+    return Image.fromarray(np.ascontiguousarray(inside))
+
+
+def strong_view(image: Image.Image, spec: ImageInput, rng: np.random.Generator) -> Image.Image:
+    """A weak view under two random changes of colour or shape, each with a chance of a half (RandAugment).
+
+    The operations and the strength are those that timm calls ``rand-m10-n2-mstd2-inc1``; small images are shifted less.
+    """
+    view = weak_view(image, spec, rng)
+    for _ in range(2):
+        operation = OPERATIONS[rng.integers(len(OPERATIONS))]
+        happens, amount, sign = rng.random() < 0.5, rng.normal(1.0, 0.2), rng.choice((-1.0, 1.0))
+        if happens:
+            view = _changed(view, operation, float(np.clip(amount, 0, 1)), float(sign))
+    return view
+
+
+OPERATIONS = (
+    *("autocontrast", "equalize", "invert", "posterize", "solarize", "lighten"),
+    *("colour", "contrast", "brightness", "sharpness"),
+    *("rotate", "shear-x", "shear-y", "move-x", "move-y"),
+)
+
+
+def _changed(image: Image.Image, operation: str, amount: float, sign: float) -> Image.Image:
+    width, height = image.size
+    signed = amount * sign
+    move = signed * (0.45 if min(width, height) >= SMALL else 0.15)
+    affine = {
+        "shear-x": (1, 0.3 * signed, -0.15 * signed * height, 0, 1, 0),
+        "shear-y": (1, 0, 0, 0.3 * signed, 1, -0.15 * signed * width),
+        "move-x": (1, 0, move * width, 0, 1, 0),
+        "move-y": (1, 0, 0, 0, 1, move * height),
+    }
+    match operation:
+        case "rotate":
+            return image.rotate(30 * signed, Image.Resampling.BILINEAR)
+        case "autocontrast":
+            return ImageOps.autocontrast(image)
+        case "equalize":
+            return ImageOps.equalize(image)
+        case "invert":
+            return ImageOps.invert(image)
+        case "posterize":
+            return ImageOps.posterize(image, max(1, 4 - int(4 * amount)))
+        case "solarize":
+            return ImageOps.solarize(image, 256 - int(256 * amount))
+        case "lighten":  # timm's SolarizeAdd
+            return image.point([min(255, v + int(110 * amount)) if v < 128 else v for v in range(256)] * _bands(image))
+        case "colour" | "contrast" | "brightness" | "sharpness":
+            return ENHANCERS[operation](image).enhance(max(0.1, 1 + 0.9 * signed))
+        case _:
+            return image.transform(image.size, Image.Transform.AFFINE, affine[operation], Image.Resampling.BILINEAR)
+
+
+ENHANCERS = {
+    "colour": ImageEnhance.Color,
+    "contrast": ImageEnhance.Contrast,
+    "brightness": ImageEnhance.Brightness,
+    "sharpness": ImageEnhance.Sharpness,
+}
+
+
+def _bands(image: Image.Image) -> int:
+    return len(image.getbands())

@@ -1,19 +1,19 @@
 """Deep CORAL: equal second-order statistics."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from pydantic import Field
+from torch import Tensor
 
-from hubtl.batch import Batch
 from hubtl.losses import covariance_gap
-from hubtl.strategy import Loss, Progress, Strategy, StrategyOptions
+from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
 
 
 class DeepCoralOptions(StrategyOptions):
     weight: float = Field(10.0, ge=0, description="weight of the covariance gap")
 
 
-class DeepCoral(Strategy):
+class DeepCoral(Additive):
     """Align the covariances of source and target features while classifying the source.
 
     ``L = CE(h(f(x_s)), y_s) + weight · ‖C_s − C_t‖²_F / 4d²``.
@@ -27,9 +27,8 @@ class DeepCoral(Strategy):
     Options = DeepCoralOptions
     paper = "arXiv:1607.01719"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
+    joint = False
 
-    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
-        zs, zt = self.encode(source), self.encode(target)
-        task = self.task.loss(self.head(zs.pooled), source.labels)
-        gap = covariance_gap(zs.pooled, zt.pooled)
-        yield Loss(task + self.options.weight * gap, logs={"task": task, "gap": gap})
+    def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
+        gap = covariance_gap(pair.zs, pair.zt)
+        return self.options.weight * gap, {"gap": gap}

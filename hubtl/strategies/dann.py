@@ -1,16 +1,15 @@
 """DANN: features that a domain critic cannot tell apart."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
-from hubtl.batch import Batch
 from hubtl.losses import domain_accuracy, domain_loss
 from hubtl.modules import Critic, Encoder, reverse_gradient
-from hubtl.strategy import Loss, Progress, Strategy, StrategyOptions
+from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
 from hubtl.tasks import Task
 
 
@@ -21,7 +20,7 @@ class DANNOptions(StrategyOptions):
     critic_batchnorm: bool = Field(True, description="BatchNorm in the critic")
 
 
-class DANN(Strategy):
+class DANN(Additive):
     """Train features that classify the source while a critic fails to tell the domains apart.
 
     ``L = CE(h(f(x_s)), y_s) + weight · BCE(critic(R_λ(f(x))), domain)``, where ``R_λ`` is the identity forward and
@@ -46,14 +45,9 @@ class DANN(Strategy):
         """λ, the factor of the reversed gradient."""
         return 2 / (1 + math.exp(-at.step / self.options.ramp_steps)) - 1
 
-    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
-        zs, zt = self.encode_joint(source, target)
-        task = self.task.loss(self.head(zs.pooled), source.labels)
-        reversed_ = reverse_gradient(torch.cat([zs.pooled, zt.pooled]), self.strength(at))
+    def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
+        reversed_ = reverse_gradient(torch.cat([pair.zs, pair.zt]), self.strength(at))
         verdict = self.critic(reversed_)
-        vs, vt = verdict[: len(source)], verdict[len(source) :]
+        vs, vt = verdict[: len(pair.zs)], verdict[len(pair.zs) :]
         domain = domain_loss(vs, vt)
-        yield Loss(
-            task + self.options.weight * domain,
-            logs={"task": task, "domain": domain, "critic_accuracy": domain_accuracy(vs, vt)},
-        )
+        return self.options.weight * domain, {"domain": domain, "critic_accuracy": domain_accuracy(vs, vt)}

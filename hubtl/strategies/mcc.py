@@ -1,12 +1,12 @@
 """MCC: minimum class confusion."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from pydantic import Field
+from torch import Tensor
 
-from hubtl.batch import Batch
 from hubtl.losses import class_confusion
-from hubtl.strategy import Loss, Progress, Strategy, StrategyOptions
+from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
 
 
 class MCCOptions(StrategyOptions):
@@ -14,7 +14,7 @@ class MCCOptions(StrategyOptions):
     temperature: float = Field(2.5, gt=0, description="softens the target predictions")
 
 
-class MCC(Strategy):
+class MCC(Additive):
     """Classify the source, and make the target's predictions confuse classes less: no critic, hence stable.
 
     ``L = CE(h(f(x_s)), y_s) + weight · (ΣM − tr M) / c``, where ``M`` is the row-normalised class confusion of the
@@ -29,8 +29,6 @@ class MCC(Strategy):
     paper = "arXiv:1912.03699"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
-    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
-        zs, zt = self.encode_joint(source, target)
-        task = self.task.loss(self.head(zs.pooled), source.labels)
-        confusion = class_confusion(self.head(zt.pooled), self.options.temperature)
-        yield Loss(task + self.options.weight * confusion, logs={"task": task, "confusion": confusion})
+    def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
+        confusion = class_confusion(pair.yt, self.options.temperature)
+        return self.options.weight * confusion, {"confusion": confusion}

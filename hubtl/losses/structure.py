@@ -1,0 +1,27 @@
+"""Losses on the structure of a batch of predictions. All compute in float32, whatever the autocast."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hubtl.losses import entropy
+
+
+def mean_singular_value(logits: Float[Tensor, "b c"]) -> Float[Tensor, ""]:
+    """``‖softmax(logits)‖_* / min(b, c)``: large for predictions that are sure and of many classes (arXiv:2003.12237)."""
+    with torch.autocast(logits.device.type, enabled=False):
+        mean: Tensor = torch.linalg.svdvals(logits.float().softmax(dim=1)).mean()
+        return mean
+
+
+def diversity(logits: Float[Tensor, "b c"]) -> Float[Tensor, ""]:
+    """Entropy of the batch's mean prediction, in nats: large where the classes are used alike."""
+    with torch.autocast(logits.device.type, enabled=False):
+        log_p = logits.float().log_softmax(dim=1)
+        log_mean = log_p.logsumexp(dim=0) - torch.tensor(float(len(logits)), device=logits.device).log()
+        return -(log_mean.exp() * log_mean).sum()
+
+
+def mutual_information(logits: Float[Tensor, "b c"]) -> Float[Tensor, ""]:
+    """``H(mean p) − mean H(p)``: what the predictions say of their inputs, in nats; between 0 and ``ln c``."""
+    return diversity(logits) - entropy(logits).mean()

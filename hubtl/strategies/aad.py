@@ -1,0 +1,69 @@
+"""AaD: neighbours in feature space agree, the others of a batch do not."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from hubtl.batch import Batch
+from hubtl.losses.selftraining import attraction, dispersion, neighbours
+from hubtl.modules import Encoder
+from hubtl.strategies.shot import SourceFree, SourceFreeOptions
+from hubtl.strategy import Loss, Progress, StrategyOptions, Sweep
+from hubtl.tasks import Task
+
+
+class AADOptions(SourceFreeOptions):
+    neighbours: int = Field(5, ge=1, description="nearest rows that each row is drawn to")
+    decay: float = Field(5.0, ge=0, description="how fast the dispersion fades: (1 + 10 · fraction) ** -decay")
+
+
+class AAD(SourceFree):
+    """Draw the predictions of target rows to those of their neighbours, and apart from the rest of the batch.
+
+    ``L = mean_i(−Σ_{j ∈ kNN(i)} p_i · s_j + λ · Σ_{m ≠ i} p_i · p_m)``, ``λ = (1 + 10 · fraction)^(−decay)``. Memory
+    banks hold the normalised feature and the softmax ``s`` of every target row; they are filled before each pass by a
+    sweep, and the batch's rows are set in the step before neighbours are looked for.
+
+    With a source, a phase of cross-entropy with label smoothing comes first. One domain a phase: BatchNorm moves to
+    the target's statistics. Head and encoder learn in both, as in the authors' code. Deviations: the banks are also
+    filled anew before each pass; with several processes each sets its own rows.
+    """
+
+    Options = AADOptions
+    paper = "arXiv:2205.04183"
+    defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
+    memories = ("features", "scores")
+
+    def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
+        super().__init__(encoder, head, task, options)
+        self.features: Tensor
+        self.scores: Tensor
+        self.register_buffer("features", torch.empty(0, encoder.width))
+        self.register_buffer("scores", torch.empty(0, len(task.classes)))
+
+    def refreshing(self) -> Any:
+        return self.fill
+
+    def fill(self, sweep: Sweep, at: Progress) -> None:
+        """Features and predictions of the whole target, by the model of now."""
+        seen = sweep("target")
+        self.remember("features", F.normalize(seen.features, dim=1))
+        self.remember("scores", seen.logits.softmax(dim=1))
+
+    def strength(self, at: Progress) -> float:
+        """λ, the weight of the dispersion."""
+        return float((1 + 10 * at.fraction) ** -self.options.decay)
+
+    def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+        rows = self.rows(target)
+        z = self.encode(target).pooled
+        p = self.head(z).float().softmax(dim=1)
+        unit = F.normalize(z.detach().float(), dim=1)
+        self.features[rows], self.scores[rows] = unit, p.detach()
+        near = neighbours(unit, self.features, rows, self.options.neighbours)
+        attract, disperse = attraction(p, near, self.scores), dispersion(p)
+        yield Loss(attract + self.strength(at) * disperse, logs={"attraction": attract, "dispersion": disperse})

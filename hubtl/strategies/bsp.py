@@ -1,0 +1,31 @@
+"""BSP: DANN without dominant directions."""
+
+from collections.abc import Mapping
+
+from pydantic import Field
+from torch import Tensor
+
+from hubtl.losses.discrepancy import leading_singular_value
+from hubtl.strategies.dann import DANN, DANNOptions
+from hubtl.strategy import Pair, Progress
+
+
+class BSPOptions(DANNOptions):
+    penalty: float = Field(2e-4, ge=0, description="weight of the squared largest singular values")
+
+
+class BSP(DANN):
+    """DANN that keeps the largest singular value of each domain's features small, for the sake of discriminability.
+
+    ``L = L_DANN + penalty · (σ_1²(Z_s) + σ_1²(Z_t))``.
+
+    Both domains go through one forward: BatchNorm statistics are shared. Deviation: no source-only pretraining, and
+    one adversarial objective (DANN) of the two in the paper (Chen et al., ICML 2019).
+    """
+
+    Options = BSPOptions
+
+    def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
+        adversarial, logs = super().added(pair, at=at)
+        largest = leading_singular_value(pair.zs) + leading_singular_value(pair.zt)
+        return adversarial + self.options.penalty * largest, {**logs, "spectral": largest}

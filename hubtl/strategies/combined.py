@@ -1,0 +1,84 @@
+"""``cdan+mcc``: methods that only add a loss, added up."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from pydantic import create_model
+from torch import Tensor, nn
+
+from hubtl.errors import HubtlError
+from hubtl.modules import Encoder
+from hubtl.strategy import Additive, Pair, Progress, Strategy, StrategyOptions
+from hubtl.tasks import Task
+
+
+class Combined(Additive):
+    """Several added losses on one forward pass."""
+
+    names: tuple[str, ...] = ()
+    classes: tuple[type[Additive], ...] = ()
+
+    def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
+        super().__init__(encoder, head, task, options)
+        parts = []
+        for name, cls in zip(self.names, self.classes, strict=True):
+            own = {key: getattr(self.options, field_name(name, key)) for key in cls.Options.model_fields}
+            part = cls(encoder, head, task, cls.Options(**own))
+            networks = [key for key, _ in part.named_children() if key not in ("encoder", "head")]
+            for key in networks:
+                self.add_module(field_name(name, key), getattr(part, key))
+            parts.append((name, part, networks))
+        # not registered: each holds the encoder and the head again
+        object.__setattr__(self, "_parts", parts)
+
+    def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
+        total, logs = torch.zeros((), device=pair.zs.device), dict[str, Tensor]()
+        for name, part, networks in self.__dict__["_parts"]:
+            for key in networks:  # the engine wraps the children of this module
+                setattr(part, key, getattr(self, field_name(name, key)))
+            loss, shown = part.added(pair, at=at)
+            total = total + loss
+            logs |= {f"{name}/{key}": value for key, value in shown.items()}
+        return total, logs
+
+
+def combine(name: str, parts: Sequence[type[Strategy]]) -> type[Combined]:
+    """The class of ``a+b``; its options are those of its parts, ``a_weight`` and so on.
+
+    Raises HubtlError for a part that does more than add a loss, and for one that is named twice.
+    """
+    names = name.split("+")
+    for own, cls in zip(names, parts, strict=True):
+        if not issubclass(cls, Additive):
+            raise HubtlError(
+                f"{name}: {own} does more than add a loss, and cannot be combined", hint="combine dann, cdan, mcc, …"
+            )
+    if len(set(names)) < len(names):
+        raise HubtlError(f"{name} names a method twice", hint="+".join(dict.fromkeys(names)))
+    classes = tuple(cls for cls in parts if issubclass(cls, Additive))
+    fields: dict[str, Any] = {
+        field_name(own, key): (field.annotation, field)
+        for own, cls in zip(names, classes, strict=True)
+        for key, field in cls.Options.model_fields.items()
+    }
+    joint = any(cls.joint for cls in classes)
+    titles = " ".join((cls.__doc__ or "").strip().split("\n")[0] for cls in classes)
+    forwards = "Both domains go through one forward." if joint else "The domains go through separate forwards."
+    return type(
+        "".join(cls.__name__ for cls in classes),
+        (Combined,),
+        {
+            "__doc__": f"{titles}\n\nThe sum of the losses that {', '.join(names)} add. {forwards}",
+            "Options": create_model("CombinedOptions", __base__=StrategyOptions, **fields),
+            "names": tuple(names),
+            "classes": classes,
+            "joint": joint,
+            "paper": next((cls.paper for cls in classes if cls.paper), None),
+            "defaults": {key: value for cls in reversed(classes) for key, value in cls.defaults.items()},
+        },
+    )
+
+
+def field_name(part: str, key: str) -> str:
+    return f"{part.replace('-', '_')}_{key}"

@@ -1,0 +1,139 @@
+"""SHOT: a source's classifier stays as it is, and the target's features move to where it expects them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from hubtl.batch import Batch
+from hubtl.errors import HubtlError
+from hubtl.losses import entropy
+from hubtl.losses.selftraining import centroid_labels, diversity, spread
+from hubtl.modules import Encoder
+from hubtl.strategy import Learner, Loss, Phase, Progress, Strategy, StrategyOptions, Sweep
+from hubtl.tasks import Task
+
+
+class SourceFreeOptions(StrategyOptions):
+    smoothing: float = Field(0.1, ge=0, lt=1, description="label smoothing while the source is learnt")
+    source_share: float = Field(0.5, gt=0, lt=1, description="share of the updates that the source gets")
+
+
+class SourceFree(Strategy):
+    """The frame of methods that learn the source first, if there is one, and then from the target alone.
+
+    A subclass writes ``step`` for the target. Buffers whose size depends on the target's are named in ``memories``.
+    """
+
+    Options = SourceFreeOptions
+    settings = ("adaptation", "source-free")
+    memories: tuple[str, ...] = ()
+
+    def phases(self) -> Sequence[Phase]:
+        share = 1.0 if self.setting == "source-free" else 1 - self.options.source_share
+        adapt = Phase("adapt", self.step, ("target",), self.adapting(), share=share, refresh=self.refreshing())
+        if self.setting == "source-free":
+            return [adapt]
+        return [
+            Phase("source", self.source_step, ("source",), self.learners(), share=self.options.source_share),
+            adapt,
+        ]
+
+    def adapting(self) -> dict[str, Learner]:
+        """What learns on the target."""
+        return self.learners()
+
+    def refreshing(self) -> Any:
+        """What is done before each pass over the target."""
+        return None
+
+    def source_step(self, source: Batch, *, at: Progress) -> Iterator[Loss]:
+        logits = self.head(self.encode(source).pooled)
+        task = self.task.loss(logits, source.labels)
+        s = self.options.smoothing
+        yield Loss((1 - s) * task + s * spread(logits), logs={"task": task})
+
+    def remember(self, name: str, value: Tensor) -> None:
+        """Set a memory, on the device of the head."""
+        setattr(self, name, value.to(next(self.head.parameters()).device))
+
+    def rows(self, target: Batch) -> Tensor:
+        """Where the batch's rows are in the memories."""
+        if target.index is None:
+            raise HubtlError("the target's rows have no positions", hint="a data set must set Batch.index")
+        return target.index
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        for name in self.memories:  # their size is known only now
+            if prefix + name in state_dict:
+                self.remember(name, torch.empty_like(state_dict[prefix + name]))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+class SHOTOptions(SourceFreeOptions):
+    entropy_weight: float = Field(1.0, ge=0, description="weight of the entropy of each target prediction")
+    diversity_weight: float = Field(1.0, ge=0, description="weight of the entropy of the mean prediction; partial: 0")
+    pseudo_weight: float = Field(0.3, ge=0, description="weight of the cross-entropy with the pseudo labels")
+    rounds: int = Field(2, ge=1, description="rounds of centroids and labels")
+    min_count: int = Field(0, ge=0, description="a class predicted for no more rows takes no part; partial: 10")
+
+
+class SHOT(SourceFree):
+    """Keep the source's head and teach the target's features to be sure, diverse and near their class's centroid.
+
+    Phase ``source``: cross-entropy with label smoothing. Phase ``adapt``, head frozen, target alone:
+    ``L = H(p) mean − H(mean p) + pseudo_weight · CE(p, ŷ)``. Before each pass ``ŷ`` is set anew for the whole target:
+    the nearest of soft class centroids by cosine, twice (``hubtl.losses.selftraining.centroid_labels``).
+
+    One domain a phase: BatchNorm moves to the target's statistics. Deviations: the head is a plain linear layer
+    without weight normalisation, and both phases are counted in updates and end with the last iterate.
+    """
+
+    Options = SHOTOptions
+    paper = "arXiv:2002.08546"
+    defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
+    memories = ("pseudo",)
+
+    def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
+        super().__init__(encoder, head, task, options)
+        self.pseudo: Tensor
+        self.register_buffer("pseudo", torch.empty(0, dtype=torch.long))
+
+    def adapting(self) -> dict[str, Learner]:
+        return {name: learner for name, learner in self.learners().items() if name != "head"}
+
+    def refreshing(self) -> Any:
+        return self.relabel if self.options.pseudo_weight > 0 else None
+
+    def relabel(self, sweep: Sweep, at: Progress) -> None:
+        """Pseudo labels of the whole target, by what the model makes of it now."""
+        seen = sweep("target")
+        options = self.options
+        labels = centroid_labels(seen.features, seen.logits, rounds=options.rounds, min_count=options.min_count)
+        self.remember("pseudo", labels)
+
+    def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+        logits = self.head(self.encode(target).pooled).float()
+        unsure, diverse = entropy(logits).mean(), diversity(logits)
+        total = self.options.entropy_weight * unsure - self.options.diversity_weight * diverse
+        logs = {"entropy": unsure, "diversity": diverse}
+        if self.options.pseudo_weight > 0:
+            logs["pseudo"] = F.cross_entropy(logits, self.pseudo[self.rows(target)])
+            total = total + self.options.pseudo_weight * logs["pseudo"]
+        yield Loss(total, logs=logs)
+
+
+class SHOTIMOptions(SHOTOptions):
+    pseudo_weight: float = Field(0.0, ge=0, description="weight of the cross-entropy with the pseudo labels")
+
+
+class SHOTIM(SHOT):
+    """SHOT without pseudo labels: keep the source's head and teach the target's features to be sure and diverse.
+
+    ``L = H(p) mean − H(mean p)`` in the phase ``adapt``; everything else as in SHOT.
+    """
+
+    Options = SHOTIMOptions
