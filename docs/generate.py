@@ -43,7 +43,9 @@ def strategies() -> str:
         "",
     ]
     entries = [entry for entry in plugins.entries("strategies").values() if entry.builtin]
-    loaded = sorted(((e.name, e.load()) for e in entries), key=lambda pair: ("transfer" not in pair[1].settings, pair[0]))
+    loaded = sorted(
+        ((e.name, e.load()) for e in entries), key=lambda pair: ("transfer" not in pair[1].settings, pair[0])
+    )
     rows = [(f"[{name}](#{name})", "; or ".join(SETTINGS[s] for s in cls.settings), title(cls)) for name, cls in loaded]
     lines += table(("name", "data", "what it does"), rows)
     for name, cls in loaded:
