@@ -13,6 +13,11 @@ from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
 from hubtl.tasks import Task
 
 
+def ramp(at: Progress, steps: float) -> float:
+    """``2 / (1 + exp(−i / steps)) − 1``: from 0 to 1 with the updates ``i`` of the phase."""
+    return 2 / (1 + math.exp(-at.step / steps)) - 1
+
+
 class DANNOptions(StrategyOptions):
     weight: float = Field(1.0, ge=0, description="weight of the adversarial loss")
     ramp_steps: float = Field(1000.0, gt=0, description="time constant of the reversal's ramp, in updates")
@@ -43,7 +48,7 @@ class DANN(Additive):
 
     def strength(self, at: Progress) -> float:
         """λ, the factor of the reversed gradient."""
-        return 2 / (1 + math.exp(-at.step / self.options.ramp_steps)) - 1
+        return ramp(at, self.options.ramp_steps)
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         reversed_ = reverse_gradient(torch.cat([pair.zs, pair.zt]), self.strength(at))

@@ -1,0 +1,75 @@
+"""ADDA: a target encoder of its own, trained to pass for the source's."""
+
+import copy
+from collections.abc import Iterator, Sequence
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from hubtl.batch import Batch
+from hubtl.losses import domain_accuracy, domain_loss
+from hubtl.modules import Critic, Encoder, reverse_gradient
+from hubtl.strategies.dann import ramp
+from hubtl.strategy import Loss, Phase, Progress, Strategy, StrategyOptions, Sweep
+from hubtl.tasks import Task
+
+
+class ADDAOptions(StrategyOptions):
+    source_share: float = Field(0.5, gt=0, lt=1, description="share of the updates in which the source is learnt")
+    weight: float = Field(1.0, ge=0, description="factor of the reversed gradient, at the end of its ramp")
+    ramp_steps: float = Field(1000.0, gt=0, description="time constant of the reversal's ramp, in updates")
+    critic_width: int = Field(1024, ge=1, description="hidden width of the critic's two layers")
+    adapt_lr: float = Field(0.1, gt=0, description="factor on the learning rates while adapting")
+
+
+class ADDA(Strategy):
+    """Learn the source, then train a copy of its encoder on the target until a critic takes it for the original.
+
+    Phase ``source``: ``CE(h(f_s(x_s)), y_s)``. Phase ``adapt``: ``f_t`` starts as ``f_s``, which is frozen, as is
+    ``h``; ``L = BCE(critic(f_s(x_s)) against critic(R_λ f_t(x_t)))``. ``h(f_t(x))`` is deployed.
+
+    Each domain has its own encoder, hence BatchNorm statistics of its own. Deviations: one update with a reversed
+    gradient in place of two with inverted labels; the critic has BatchNorm, as in the reference implementation.
+    """
+
+    Options = ADDAOptions
+    paper = "arXiv:1702.05464"
+    defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
+
+    def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
+        super().__init__(encoder, head, task, options)
+        self.source_encoder = copy.deepcopy(encoder).requires_grad_(False)
+        self.critic = Critic(encoder.width, self.options.critic_width)
+
+    def phases(self) -> Sequence[Phase]:
+        share, own = self.options.source_share, self.learners()
+        networks = [name for name in own if name not in ("source_encoder", "critic")]
+        source = {name: own[name] for name in networks}
+        adapt = {name: own[name] for name in [*networks, "critic"] if name != "head"}
+        slower = dict.fromkeys(adapt, self.options.adapt_lr)
+        return [
+            Phase("source", self.source_step, ("source",), source, share=share),
+            Phase(
+                "adapt", self.step, ("source", "target"), adapt, share=1 - share, lr=slower, refresh=self.copy_encoder
+            ),
+        ]
+
+    def copy_encoder(self, sweep: Sweep, at: Progress) -> None:
+        """Keep what the source has taught, once, before the first update on the target."""
+        if at.step == 0:
+            self.source_encoder.load_state_dict(self.encoder.state_dict())
+
+    def source_step(self, source: Batch, *, at: Progress) -> Iterator[Loss]:
+        task = self.task.loss(self.head(self.encode(source).pooled), source.labels)
+        yield Loss(task, logs={"task": task})
+
+    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+        with torch.no_grad():
+            zs = self.source_encoder(source.inputs, source.present or None).pooled
+        strength = self.options.weight * ramp(at, self.options.ramp_steps)
+        zt = reverse_gradient(self.encode(target).pooled, strength)
+        verdict = self.critic(torch.cat([zs, zt]))
+        vs, vt = verdict[: len(zs)], verdict[len(zs) :]
+        domain = domain_loss(vs, vt)
+        yield Loss(domain, logs={"domain": domain, "critic_accuracy": domain_accuracy(vs, vt)})

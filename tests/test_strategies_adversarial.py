@@ -1,0 +1,69 @@
+"""ADDA, MCD, MDD and DeepJDOT: the target gets better, and each plays its own game."""
+
+import pytest
+import torch
+
+from hubtl.strategies.adda import ADDA
+from hubtl.strategies.deepjdot import DeepJDOT
+from hubtl.strategies.mcd import MCD
+from hubtl.strategies.mdd import MDD
+from hubtl.strategies.source_only import SourceOnly
+from hubtl.strategy import Progress
+from tests.tiny import accuracy, build, domains, sealed, train
+
+
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [
+        (ADDA, {"adapt_lr": 1.0, "ramp_steps": 20.0}),
+        (MCD, {}),
+        (MDD, {"ramp_steps": 20.0, "adversary_width": 32}),
+        (DeepJDOT, {}),
+    ],
+)
+def test_better_than_source_only(cls, options):
+    source, target = domains(degrees=60.0)
+    streams = {"source": source, "target": sealed(target)}
+    plain, strategy = build(SourceOnly, bottleneck=16), build(cls, bottleneck=16, **options)
+    train(plain, streams, steps=300)
+    train(strategy, streams, steps=300)
+    assert accuracy(strategy, target) > accuracy(plain, target) + 0.02
+
+
+def test_adda_keeps_the_source_encoder_and_the_head():
+    source, target = domains(degrees=50.0)
+    strategy = build(ADDA, bottleneck=16, adapt_lr=1.0)
+    train(strategy, {"source": source, "target": sealed(target)}, steps=100)
+    pairs = zip(strategy.encoder.parameters(), strategy.source_encoder.parameters(), strict=True)
+    assert not all(torch.equal(a, b) for a, b in pairs)
+    strategy.encoder = strategy.source_encoder
+    assert accuracy(strategy, source) > 0.95
+
+
+def test_mcd_players_pull_in_opposite_directions():
+    strategy = build(MCD, bottleneck=16)
+    source, target = domains(64)
+    at = Progress(0, 0, 0, 0.0)
+    step = strategy.step(source.fetch(range(32)), sealed(target).fetch(range(32)), at=at)
+    losses = list(step)
+    assert [loss.by for loss in losses] == [None, ("head", "second"), *[("backbone", "bottleneck")] * 4]
+
+
+def test_mdd_reverses_the_gradient_of_the_features_alone():
+    strategy = build(MDD, bottleneck=16, reversal=1.0, ramp_steps=1.0)
+    source, target = domains(64)
+    late = Progress(0, 0, 100, 0.5)
+    strategy.eval()
+
+    def gradients(reversal):
+        strategy.options = strategy.options.model_copy(update={"reversal": reversal})
+        strategy.zero_grad()
+        pair = strategy.pair(source.fetch(range(32)), sealed(target).fetch(range(32)))
+        strategy.added(pair, at=late)[0].backward()
+        own = [p.grad.clone() for p in strategy.adversary.parameters()]
+        return own, next(strategy.encoder.parameters()).grad.clone()
+
+    (adversary, features), (again, opposite) = gradients(1.0), gradients(-1.0)
+    assert features.abs().sum() > 0
+    assert torch.allclose(features, -opposite)
+    assert all(torch.equal(a, b) for a, b in zip(adversary, again, strict=True))
