@@ -107,7 +107,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         backbone, classifier, classes = trained_classifier(recipe.model.name)
         classes, relation = label_sets.match(classes, target.class_names)
     else:
-        classes, relation = _classes(source, target)
+        classes, relation = _classes(None if setting == "sequential" else source, target)
         request = BackboneRequest(classes, pretrained=recipe.model.pretrained, image_size=recipe.model.image_size)
         backbone = backbones.resolve(recipe.model.name, request)
     recipe = _decide_model(recipe, backbone, strategy_class)
@@ -121,6 +121,8 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     model = _model_facts(recipe, backbone, streams)
     task_class = plugins.load("tasks", recipe.task.name)
     task = task_class(classes, task_class.Options(**recipe.task.options))
+    if setting == "sequential" and source is not None:
+        task.source_classes = list(_classes(None, source)[0])
     return Prepared(
         recipe=recipe,
         setting=setting,
@@ -191,7 +193,7 @@ def _decide_length(recipe: Recipe, setting: str, per_epoch: int) -> Recipe:
     if run.steps is not None and run.epochs is not None:
         raise HubtlError("both steps and epochs are given", hint="give --steps or --epochs")
     epochs = run.epochs
-    if run.steps is None and epochs is None and setting in ("transfer", "source-free"):
+    if run.steps is None and epochs is None and setting != "adaptation":
         epochs = 10.0
     steps = run.steps if run.steps is not None else max(1, round(epochs * per_epoch)) if epochs else 2000
     recipe = _changed(recipe, {"run.steps": steps, "run.epochs": None})
@@ -202,7 +204,7 @@ def _classes(source: Domain | None, target: Domain) -> tuple[list[str], LabelSet
     if source is None:
         if target.label_column is None or target.class_names is None:
             raise HubtlError(
-                f"{target.facts.dataset} has no labels, and without a source there is nothing to learn from",
+                f"{target.facts.dataset} has no labels, and there is nothing to learn from",
                 hint="--label-column NAME, or --source-dataset for a labelled source",
             )
         return list(target.class_names), LabelSets(setting="closed", shared=list(target.class_names))
@@ -253,17 +255,18 @@ def _streams(
         return made
 
     def labels(domain: Domain, split: str) -> np.ndarray | None:
+        own = list(domain.class_names or classes) if setting == "sequential" and domain is source else classes
         dataset = domain.train if split == "train" else domain.eval
         if domain.label_column is None or dataset is None:
             return None
-        return label_sets.indices(dataset, domain.label_column, domain.class_names, classes)
+        return label_sets.indices(dataset, domain.label_column, domain.class_names, own)
 
     train = {"target": with_plain(target, None if setting in NO_TARGET_LABELS else labels(target, "train"), views)}
     plain = train["target"].plain
     source_eval = source_eval_labels = None
     if source is not None:
         train = {"source": with_plain(source, labels(source, "train")), **train}
-        if source.eval is not None:
+        if source.eval is not None and setting != "sequential":  # the deployed head knows the target's classes
             source_eval_labels = labels(source, "eval")
             source_eval = images(source, "eval", source_eval_labels, False)
             source_eval_labels = _kept(source_eval, source_eval_labels)

@@ -61,6 +61,9 @@ class ToyBackbone(nn.Module):
     def forward(self, inputs: Any, present: Any = None) -> Features:
         return Features(self.layers(inputs["image"]))
 
+    def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
+        return [("linear", list(self.layers[0].parameters())), ("norm", list(self.layers[1].parameters()))]
+
 
 def toy_domain(degrees: float, seed: int, n: int = 192) -> ToyRows:
     """Two classes in a plane of 8-d space, turned by some degrees."""

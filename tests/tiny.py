@@ -52,6 +52,10 @@ class Flat(nn.Module):
     def forward(self, inputs: Any, present: Any = None) -> Features:
         return Features(self.layers(inputs["image"]))
 
+    def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
+        parts = ((name, list(layer.parameters())) for name, layer in self.layers.named_children())
+        return [(name, own) for name, own in parts if own]
+
 
 def domains(n: int = 512, degrees: float = 40.0, seed: int = 0, offset: float = 0.0) -> tuple[Rows, Rows]:
     """A labelled source of two classes in a plane of 8-d space,

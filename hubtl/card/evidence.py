@@ -24,7 +24,11 @@ def alarms(record: RunRecord) -> list[str]:
     elif record.target_labels == "selection":
         found.append("**TARGET LABELS WERE USED to select this checkpoint:** the adapted figures are an upper bound.")
     if record.target_labels == "training":
-        tail = ": this is transfer learning, not unsupervised adaptation." if record.setting == "transfer" else "."
+        tail = (
+            ": this is transfer learning, not unsupervised adaptation."
+            if record.setting in ("transfer", "sequential")
+            else "."
+        )
         found.append(f"**TARGET LABELS WERE USED for training**{tail}")
     worse = _loss(record)
     if worse and not any("negative transfer" in warning for warning in record.warnings):

@@ -92,7 +92,7 @@ def _results(record: RunRecord) -> list[dict[str, Any]]:
     oracle = ", oracle selection" if record.selection.oracle else ""
     if record.setting == "adaptation" and record.strategy == SOURCE_ONLY:
         rows = [(record.adapted, f" (source-only{oracle})")]
-    elif record.setting == "transfer":
+    elif record.setting in ("transfer", "sequential"):
         rows = [(record.adapted, f" ({record.strategy}{oracle})")]
     else:
         rows = [(record.source_only, " (source-only)"), (record.adapted, f" (adapted with {record.strategy}{oracle})")]

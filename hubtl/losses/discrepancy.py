@@ -53,6 +53,12 @@ def joint_mmd(
         return quadratic_mmd(kernel * torch.exp(-distances / (2 * width**2)), len(features[0]))
 
 
+def smallest_singular_values(features: Float[Tensor, "b d"], k: int = 1) -> Float[Tensor, ""]:
+    """``Σ σ²`` over the k smallest singular values of a batch: batch spectral shrinkage (Chen et al., NeurIPS 2019)."""
+    with torch.autocast(features.device.type, enabled=False):
+        return torch.linalg.svdvals(features.float())[-k:].square().sum()
+
+
 def leading_singular_value(features: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
     """``σ_1²`` of a batch, what batch spectral penalisation penalises (Chen et al., ICML 2019)."""
     with torch.autocast(features.device.type, enabled=False):

@@ -1,0 +1,50 @@
+"""Sequential transfer: a labelled source first, a labelled target then, each with a head of its own."""
+
+from collections.abc import Iterator, Sequence
+
+from pydantic import Field
+from torch import nn
+
+from hubtl.batch import Batch
+from hubtl.modules import Encoder
+from hubtl.strategy import Loss, Phase, Progress, Strategy, StrategyOptions
+from hubtl.tasks import Task
+
+
+class SequentialOptions(StrategyOptions):
+    source_share: float = Field(0.5, gt=0, lt=1, description="share of the updates in which the source is learnt")
+    finetune_lr: float = Field(1.0, gt=0, description="factor on the learning rates on the target")
+
+
+class Sequential(Strategy):
+    """Train on a labelled source, then fine-tune what it taught the backbone on a labelled target.
+
+    ``CE(h_s(f(x_s)), y_s)``, then ``CE(h(f(x)), y)`` with a new head. The classes may differ. The target's labels are
+    used: this is transfer, not adaptation.
+    """
+
+    Options = SequentialOptions
+    settings = ("sequential",)
+    defaults = {"optim.lr": 1e-2, "optim.schedule": "cosine", "model.bottleneck": 0}
+
+    def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
+        super().__init__(encoder, head, task, options)
+        self.source_head = nn.Linear(encoder.width, len(task.source_classes or task.classes))
+
+    def phases(self) -> Sequence[Phase]:
+        own, share = self.learners(), self.options.source_share
+        first = {name: learner for name, learner in own.items() if name != "head"}
+        second = {name: learner for name, learner in own.items() if name != "source_head"}
+        slower = dict.fromkeys(second, self.options.finetune_lr)
+        return [
+            Phase("source", self.source_step, ("source",), first, share=share),
+            Phase("target", self.step, ("target",), second, share=1 - share, lr=slower),
+        ]
+
+    def source_step(self, source: Batch, *, at: Progress) -> Iterator[Loss]:
+        task = self.task.loss(self.source_head(self.encode(source).pooled), source.labels)
+        yield Loss(task, logs={"task": task})
+
+    def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+        task = self.task.loss(self.head(self.encode(target).pooled), target.labels)
+        yield Loss(task, logs={"task": task})
