@@ -30,6 +30,7 @@ SETTINGS = {
     "transfer": "a labelled target",
     "adaptation": "a labelled source, an unlabelled target",
     "source-free": "a classifier, an unlabelled target",
+    "sequential": "a labelled source, then a labelled target",
 }
 
 
