@@ -60,13 +60,17 @@ class Judge:
         streams, acc = self.prepared.streams, self.accelerator
         source = streams.source_eval
         oracle = self.rule.oracle
+        seen = None if source is None else outputs(model, source, acc, rows=some(len(source)))
+        target = outputs(model, streams.target_plain, acc, rows=some(len(streams.target_plain)))
         return Evidence(
             step=step,
-            source_logits=None if source is None else outputs(model, source, acc, rows=some(len(source))).logits,
+            source_logits=None if seen is None else seen.logits,
+            source_features=None if seen is None else seen.features,
             source_labels=None
             if source is None or streams.source_eval_labels is None
             else streams.source_eval_labels[some(len(source))],
-            target_logits=outputs(model, streams.target_plain, acc, rows=some(len(streams.target_plain))).logits,
+            target_logits=target.logits,
+            target_features=target.features,
             target_labels=streams.target_eval_labels if oracle else None,
             target_eval_logits=outputs(model, streams.target_eval, acc).logits if oracle else None,
         )

@@ -17,8 +17,10 @@ class Evidence:
 
     step: int
     source_logits: torch.Tensor | None = None  # [n, c], source evaluation rows
+    source_features: torch.Tensor | None = None  # [n, d]
     source_labels: np.ndarray | None = None  # [n]
     target_logits: torch.Tensor | None = None  # [m, c], target training rows, never the evaluation rows
+    target_features: torch.Tensor | None = None  # [m, d]
     target_labels: np.ndarray | None = None  # of target evaluation rows: oracles only
     target_eval_logits: torch.Tensor | None = None
 
@@ -26,7 +28,7 @@ class Evidence:
 class Validator(ABC):
     """The seam of a selection rule; a plugin registers a subclass under ``hubtl.validators``. Higher is better."""
 
-    reads: ClassVar[frozenset[str]] = frozenset()  # of: source_logits source_labels target_logits target_labels
+    reads: ClassVar[frozenset[str]] = frozenset()  # names of Evidence's fields; "target_labels" makes an oracle
 
     @property
     def oracle(self) -> bool:
@@ -49,7 +51,7 @@ class SourceAccuracy(Validator):
     reads = frozenset({"source_logits", "source_labels"})
 
     def score(self, evidence: Evidence) -> float:
-        logits, labels = _need(evidence, "source_logits"), evidence.source_labels
+        logits, labels = need(evidence, "source_logits"), evidence.source_labels
         if labels is None:
             raise HubtlError("source-accuracy needs a labelled source", hint="--validator infomax")
         return float((logits.argmax(dim=1).numpy() == labels).mean())
@@ -61,7 +63,7 @@ class InfoMax(Validator):
     reads = frozenset({"target_logits"})
 
     def score(self, evidence: Evidence) -> float:
-        logits = _need(evidence, "target_logits")
+        logits = need(evidence, "target_logits")
         mean = logits.softmax(dim=1).mean(dim=0)
         diversity = -(mean * mean.clamp_min(1e-12).log()).sum()
         return float(diversity - entropy(logits).mean())
@@ -73,7 +75,7 @@ class Entropy(Validator):
     reads = frozenset({"target_logits"})
 
     def score(self, evidence: Evidence) -> float:
-        return float(-entropy(_need(evidence, "target_logits")).mean())
+        return float(-entropy(need(evidence, "target_logits")).mean())
 
 
 class TargetAccuracy(Validator):
@@ -100,7 +102,7 @@ def collapse(predicted_counts: np.ndarray, classes: int) -> str | None:
     return None
 
 
-def _need(evidence: Evidence, name: str) -> torch.Tensor:
+def need(evidence: Evidence, name: str) -> torch.Tensor:
     value: torch.Tensor | None = getattr(evidence, name)
     if value is None:
         stream = name.split("_")[0]
