@@ -87,6 +87,7 @@ def adapt(
     deliver.check_card(record)
     if accelerator.is_main_process:
         logger.info("%s\n", describe(record))
+    accelerator.wait_for_everyone()  # a rank that is late would find what the main one has written, and refuse it
     if accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recipe.yaml").write_text(prepared.recipe.to_yaml(), encoding="utf-8")
