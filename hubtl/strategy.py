@@ -53,7 +53,6 @@ class Loss:
     total: Tensor  # scalar
     by: tuple[str, ...] | None = None  # groups that learn from it; None: every group of the phase
     logs: Mapping[str, Tensor] = field(default_factory=dict)  # scalars to show
-    said: Mapping[str, Tensor] = field(default_factory=dict)  # stream -> logits of this batch, scored by others
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,6 @@ class Phase:
     share: float = 1.0
     epochs: float | None = None  # passes over the largest stream
     lr: Mapping[str, float] = field(default_factory=dict)  # group -> factor on its learning rate; missing: 1
-    online: bool = False  # rows in dataset order, each once
     refresh: Callable[[Sweep, Progress], None] | None = None  # before each epoch
 
 

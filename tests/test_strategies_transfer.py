@@ -1,8 +1,12 @@
 """Transfer to a labelled target: who learns when, at which rate, and what the regularisers hold on to."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
+import hubtl
 from hubtl.engine.modes import parameters_of
 from hubtl.errors import HubtlError
 from hubtl.losses.discrepancy import smallest_singular_values
@@ -110,3 +114,22 @@ def test_sequential_learns_the_source_then_the_target():
     assert not set(parameters_of(strategy.head)) & {p for g in first.learns.values() for p in parameters_of(g)}
     train(strategy, {"source": source, "target": target}, steps=200)
     assert accuracy(strategy, target) > 0.97
+
+
+def test_a_validator_of_the_source_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(HubtlError, match="no model of the source's classes"):
+        hubtl.adapt(
+            model="test_resnet",
+            pretrained=False,
+            source_dataset="builtin:digits/mnist",
+            target_dataset="builtin:digits/uci",
+            strategy="sequential",
+            validator="dev",
+            output_dir=str(tmp_path / "run"),
+        )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("name", "line"), [("partial-finetune", "frozen = []"), ("tent", "options (--tta-set NAME")])
+def test_show_says_what_to_type(name, line):
+    assert line in subprocess.run([sys.executable, "-m", "hubtl", "show", name], capture_output=True, text=True).stdout

@@ -53,7 +53,7 @@ def show(
     listed = [
         {
             "name": key,
-            "default": f.default,
+            "default": f.get_default(call_default_factory=True),
             "description": f.description or "",
             "type": getattr(f.annotation, "__name__", str(f.annotation)),
         }
@@ -70,6 +70,7 @@ def show(
         typer.echo(f"\npaper: https://arxiv.org/abs/{paper.removeprefix('arXiv:')}")
     if listed:
         prefix = "" if homes[0] == "strategies" else f"{singular}."
-        typer.echo(f"\noptions (--set {prefix}NAME=VALUE):")
+        flag, prefix = ("--tta-set", "") if homes[0] == "testtime" else ("--set", prefix)
+        typer.echo(f"\noptions ({flag} {prefix}NAME=VALUE):")
         for option in listed:
             typer.echo(f"  {option['name']} = {option['default']}  {option['description']}")
