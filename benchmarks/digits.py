@@ -37,6 +37,7 @@ def run(data: Path, source: str, target: str, strategy: str, seed: int, steps: i
             batch_size=batch,
             seed=seed,
             baseline=False,
+            validator="last",
             output_dir=str(Path(folder) / "run"),
             options={"run.plots": False, "run.evaluate_every": steps},
         )

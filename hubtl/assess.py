@@ -2,20 +2,26 @@
 and the doubts about them.
 """
 
+import dataclasses
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from hubtl import plugins
+from hubtl.batch import Batch
+from hubtl.data.images import ImageSet
 from hubtl.engine import checkpoint
 from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import Outputs, outputs
 from hubtl.evaluate import evaluation
 from hubtl.modules import Classifier
 from hubtl.prepare import Prepared
-from hubtl.record import Evaluation, RunRecord, Selection
+from hubtl.record import Candidate, Evaluation, RunRecord, Selection
 from hubtl.strategy import Strategy
 from hubtl.validators import Evidence, Validator, collapse
+from hubtl.validators.probes import mixture, partners
 
 EVIDENCE_ROWS = 512  # of each stream, for scores on the way
 SCORES = ("source-accuracy", "infomax", "entropy")  # always reported; none reads target labels
@@ -25,31 +31,59 @@ FLOOR = 0.10  # accuracy on the source that adaptation may cost before it is dou
 class Judge:
     """Scores a strategy while it trains, and keeps the weights that its rule likes best.
 
-    The rule sees source evaluation rows and target training rows; only an oracle sees labelled target rows.
+    The rule sees source evaluation rows and target training rows; only an oracle sees labelled target rows. Guard rails
+    stand before it: a checkpoint whose predictions have collapsed, or that lost more than FLOOR of the best accuracy on
+    the source, is not chosen while there is another. One set of weights is kept: the champion of all seen so far.
     """
 
-    def __init__(self, prepared: Prepared, accelerator: Accelerator, rule: str, folder: Path | None) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        accelerator: Accelerator,
+        rule: str,
+        folder: Path | None = None,
+        *,
+        source_accuracy: float | None = None,
+    ) -> None:
         self.prepared, self.accelerator, self.folder = prepared, accelerator, folder
         self.name = rule
         self.rule: Validator = plugins.load("validators", rule)()
         self.selection = Selection(rule=rule, oracle=self.rule.oracle)
-        self._best: float | None = None
+        self._reference = source_accuracy  # of the baseline
         if folder is not None and (folder / "best.pt").exists():
             self._recall(folder / "best.pt")
 
     def __call__(self, strategy: Strategy, step: int) -> dict[str, float]:
         evidence = self.evidence(strategy.deployed(), step)
         scores = label_free(evidence)
-        if self.name != "last":
-            score = scores.get(self.name)
-            score = self.rule.score(evidence) if score is None else score
-            self.selection.candidates.append({"step": float(step), "score": score})
-            if self._best is None or score > self._best:
-                self._best, self.selection.step = score, step
-                self._keep(strategy)
-        else:
+        if self.name == "last":
             self.selection.step = step
-        return scores
+            return scores
+        judged = self.rule.scores(evidence)
+        guard = {"source-accuracy": scores["source-accuracy"]} if "source-accuracy" in scores else {}
+        collapsed = float(fallen(evidence, len(self.prepared.classes)) is not None)
+        new = Candidate(step=step, scores=judged, guard=guard | {"collapsed": collapsed})
+        # a run that goes on from a checkpoint may come by a candidate again
+        self.selection.candidates = [*(c for c in self.selection.candidates if c.step != step), new]
+        if self._champion(new) is new:
+            self.selection.step = step
+            self._weights = {name: value.detach().cpu().clone() for name, value in strategy.state_dict().items()}
+        self._remember()
+        return scores | judged if len(judged) > 1 else scores
+
+    def _champion(self, new: Candidate) -> Candidate:
+        """The better of the one that is kept and the newest; their merits count all that were judged."""
+        tried = self.selection.candidates
+        for candidate, merit in zip(tried, self.rule.merits([c.scores for c in tried]), strict=True):
+            candidate.merit = merit
+        kept = [c for c in tried if c.step == self.selection.step and c is not new]
+        return max([*kept, new], key=lambda c: (not self.refused(c), c.merit))
+
+    def refused(self, candidate: Candidate) -> bool:
+        """Whether a guard rail stands against a candidate."""
+        known = [c.guard["source-accuracy"] for c in self.selection.candidates if "source-accuracy" in c.guard]
+        best = max([*known, *([] if self._reference is None else [self._reference])], default=0.0)
+        return bool(candidate.guard["collapsed"]) or candidate.guard.get("source-accuracy", best) < best - FLOOR
 
     def restore(self, strategy: Strategy) -> None:
         """Put the selected weights back into the strategy."""
@@ -57,35 +91,58 @@ class Judge:
             strategy.load_state_dict(self._weights)
 
     def evidence(self, model: Classifier, step: int) -> Evidence:
-        streams, acc = self.prepared.streams, self.accelerator
-        source = streams.source_eval
-        oracle = self.rule.oracle
-        seen = None if source is None else outputs(model, source, acc, rows=some(len(source)))
-        target = outputs(model, streams.target_plain, acc, rows=some(len(streams.target_plain)))
-        return Evidence(
-            step=step,
-            source_logits=None if seen is None else seen.logits,
-            source_features=None if seen is None else seen.features,
-            source_labels=None
-            if source is None or streams.source_eval_labels is None
-            else streams.source_eval_labels[some(len(source))],
-            target_logits=target.logits,
-            target_features=target.features,
-            target_labels=streams.target_eval_labels if oracle else None,
-            target_eval_logits=outputs(model, streams.target_eval, acc).logits if oracle else None,
-        )
+        return gather(self.prepared, self.accelerator, model, step, self.rule.reads)
 
-    def _keep(self, strategy: Strategy) -> None:
-        self._weights = {name: value.detach().cpu().clone() for name, value in strategy.state_dict().items()}
+    def _remember(self) -> None:
         if self.folder is not None and self.accelerator.is_main_process:
-            state = {"weights": self._weights, "selection": self.selection.model_dump(), "score": self._best}
+            state = {"weights": self._weights, "selection": self.selection.model_dump()}
             self.folder.mkdir(parents=True, exist_ok=True)
             checkpoint.write(self.folder / "best.pt", state)
 
     def _recall(self, path: Path) -> None:
         state = checkpoint.read(path)
-        self._weights, self._best = state["weights"], state["score"]
+        self._weights = state["weights"]
         self.selection = Selection.model_validate(state["selection"])
+
+
+def gather(prepared: Prepared, acc: Accelerator, model: Classifier, step: int, reads: Collection[str]) -> Evidence:
+    """What there is to judge a model by: what the standard scores read, and what else is asked for by name."""
+    streams = prepared.streams
+    source, target = streams.source_eval, streams.target_plain
+    rows = some(len(target))
+    seen = None if source is None else outputs(model, source, acc, rows=some(len(source)))
+    there = outputs(model, target, acc, rows=rows)
+    mixed = None
+    if "target_mixed_logits" in reads:
+        mixed = outputs(model, cast(ImageSet, Mixtures(target, rows)), acc, rows=range(len(rows))).logits
+    oracle = "target_labels" in reads
+    return Evidence(
+        step=step,
+        source_logits=None if seen is None else seen.logits,
+        source_features=None if seen is None else seen.features,
+        source_labels=None
+        if source is None or streams.source_eval_labels is None
+        else streams.source_eval_labels[some(len(source))],
+        target_logits=there.logits,
+        target_features=there.features,
+        target_mixed_logits=mixed,
+        target_labels=streams.target_eval_labels if oracle else None,
+        target_eval_logits=outputs(model, streams.target_eval, acc).logits if oracle else None,
+    )
+
+
+class Mixtures:
+    """Rows of a stream, each mixed with its partner among them (see ``validators.probes``)."""
+
+    def __init__(self, images: ImageSet, rows: Sequence[int]) -> None:
+        self._images, self._rows, self._partner = images, list(rows), partners(len(rows))
+
+    def fetch(self, rows: Sequence[int]) -> Batch:
+        of = self._images.fetch([self._rows[i] for i in rows])
+        other = self._images.fetch([self._rows[self._partner[i]] for i in rows])
+        return dataclasses.replace(
+            of, inputs={name: mixture(value, other.inputs[name]) for name, value in of.inputs.items()}
+        )
 
 
 def some(n: int) -> list[int]:
@@ -93,12 +150,19 @@ def some(n: int) -> list[int]:
     return np.unique(np.linspace(0, n - 1, min(n, EVIDENCE_ROWS)).round().astype(int)).tolist()
 
 
+def fallen(evidence: Evidence, classes: int) -> str | None:
+    """Why the predictions on the target look collapsed, or None."""
+    if evidence.target_logits is None:
+        return None
+    return collapse(np.bincount(evidence.target_logits.argmax(dim=1).numpy(), minlength=classes), classes)
+
+
 def label_free(evidence: Evidence) -> dict[str, float]:
     """Every score that the evidence allows without target labels."""
     scores = {}
     for name in SCORES:
         rule: Validator = plugins.load("validators", name)()
-        if all(getattr(evidence, field) is not None for field in rule.reads):
+        if rule.suffices(evidence):
             scores[name] = rule.score(evidence)
     return scores
 

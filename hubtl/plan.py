@@ -73,7 +73,8 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
     name = recipe.strategy.name
     cls = prepared.strategy_class
     entry = plugins.find("strategies", name)
-    rule = plugins.load("validators", recipe.run.validator)()
+    validator = recipe.run.validator or "last"
+    rule = plugins.load("validators", validator)()
     labels = "training" if prepared.setting not in NO_TARGET_LABELS else "selection" if rule.oracle else "none"
     return RunRecord(
         created=datetime.date.today().isoformat(),
@@ -94,7 +95,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         classes=prepared.classes,
         label_sets=prepared.relation,
         training=Training(phases=plan_phases(prepared)),
-        selection=Selection(rule=recipe.run.validator, oracle=rule.oracle),
+        selection=Selection(rule=validator, oracle=rule.oracle),
         target_labels=labels,
         warnings=list(prepared.warnings),
         native=type(prepared.backbone).native,

@@ -169,13 +169,15 @@ def _decide_strategy(recipe: Recipe, target: Domain) -> tuple[Recipe, str, str |
         if recipe.source:
             raise HubtlError(f"{name} takes no source, but a source dataset is given", hint="leave it out")
         raise HubtlError(f"{name} needs a labelled source, and none is given", hint="add --source-dataset")
-    rule = plugins.load("validators", recipe.run.validator)
-    if setting != "adaptation" and "source_labels" in rule.reads:
-        why = "and none is given" if not recipe.source else f"and {name} has no model of the source's classes to judge"
-        raise HubtlError(f"validator {recipe.run.validator} reads a source, {why}", hint="--validator last")
     general: dict[str, Any] = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
     general["model.bottleneck"] = 256 if setting == "adaptation" else 0
-    return _filled(recipe, general | dict(cls.defaults)), setting, reason, cls
+    general["run.validator"] = "ensemble" if setting in NO_TARGET_LABELS else "last"
+    recipe = _filled(recipe, general | dict(cls.defaults))
+    rule = plugins.load("validators", recipe.run.validator or "last")
+    if setting != "adaptation" and "source_labels" in rule.reads and not rule.lenient:
+        why = "and none is given" if not recipe.source else f"and {name} has no model of the source's classes to judge"
+        raise HubtlError(f"validator {recipe.run.validator} reads a source, {why}", hint="--validator last")
+    return recipe, setting, reason, cls
 
 
 def _decide_model(recipe: Recipe, backbone: Backbone, cls: type[Strategy]) -> Recipe:

@@ -91,7 +91,10 @@ class RunSection(Section):
         None, ge=1, description="steps between two evaluations; default: a fifth of the run"
     )
     baseline: bool = Field(True, description="train source-only beside the adaptation")
-    validator: str = Field("last", description="how the checkpoint is selected, without target labels")
+    validator: str | None = Field(
+        None,
+        description="how the checkpoint is selected; by default ensemble for an unlabelled target, last otherwise",
+    )
     report_to: list[str] = Field(
         default_factory=list, description="trackers of accelerate: tensorboard, wandb, trackio, …"
     )

@@ -86,11 +86,20 @@ class Evaluation(Facts):
     source_accuracy: float | None = None  # on the source's evaluation rows
 
 
+class Candidate(Facts):
+    """A checkpoint that could have been chosen."""
+
+    step: int
+    scores: dict[str, float] = Field(default_factory=dict)  # by validator; higher is better
+    guard: dict[str, float] = Field(default_factory=dict)  # what the guard rails saw: source-accuracy, collapsed (0, 1)
+    merit: float = 0.0  # beside the other candidates, by the rule; higher is better
+
+
 class Selection(Facts):
     rule: str = "last"
     oracle: bool = False  # True: the rule read target labels
     step: int | None = None
-    candidates: list[dict[str, float]] = Field(default_factory=list)  # step, score
+    candidates: list[Candidate] = Field(default_factory=list)
 
 
 class PhaseFacts(Facts):

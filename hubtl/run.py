@@ -18,7 +18,7 @@ from hubtl.errors import HubtlError
 from hubtl.plan import describe, facts
 from hubtl.prepare import Prepared, default_output_dir, prepare
 from hubtl.recipe import Recipe, parse
-from hubtl.record import RunRecord, Training
+from hubtl.record import Evaluation, RunRecord, Training
 from hubtl.reuse import with_features
 from hubtl.settings import logger
 from hubtl.strategy import Strategy
@@ -124,7 +124,9 @@ def _train(
         if main:
             record.save(folder)
     name = record.strategy
-    strategy, trace, judge = _fit(name, prepared, accelerator, folder, resume=resume, shown=shown)
+    strategy, trace, judge = _fit(
+        name, prepared, accelerator, folder, resume=resume, shown=shown, baseline=record.source_only
+    )
     judge.restore(strategy)
     model = strategy.deployed()
     record.selection = judge.selection
@@ -145,17 +147,26 @@ def _train(
 
 
 def _fit(
-    name: str, prepared: Prepared, accelerator: Accelerator, folder: Path, *, resume: bool, shown: bool
+    name: str,
+    prepared: Prepared,
+    accelerator: Accelerator,
+    folder: Path,
+    *,
+    resume: bool,
+    shown: bool,
+    baseline: Evaluation | None = None,
 ) -> tuple[Strategy, Trace, Judge]:
     recipe = prepared.recipe
-    baseline = name != recipe.strategy.name
+    beside = name != recipe.strategy.name
+    floor = None if baseline is None else baseline.source_accuracy
     own = folder / "training" / name
     if not resume and accelerator.is_main_process and own.exists():
         shutil.rmtree(own)
     accelerator.wait_for_everyone()
     strategy = prepared.build(name)
-    judge = Judge(prepared, accelerator, "last" if baseline else recipe.run.validator, own)
-    prefix = "source-only/" if baseline else ""
+    rule = "last" if beside else recipe.run.validator or "last"
+    judge = Judge(prepared, accelerator, rule, own, source_accuracy=floor)
+    prefix = "source-only/" if beside else ""
 
     def log(measured: Mapping[str, float], step: int) -> None:
         if accelerator.log_with:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from hubtl.record import (
+    Candidate,
     ClassScore,
     DomainFacts,
     Evaluation,
@@ -223,7 +224,10 @@ def oracle() -> RunRecord:
         rule="target-accuracy",
         oracle=True,
         step=160,
-        candidates=[{"step": 160.0, "score": 0.88}, {"step": 200.0, "score": 0.85}],
+        candidates=[
+            Candidate(step=160, scores={"score": 0.88}, merit=0.88),
+            Candidate(step=200, scores={"score": 0.85}, merit=0.85),
+        ],
     )
     return gain(selection=selection, target_labels="selection")
 

@@ -202,10 +202,10 @@ def test_a_validator_selects_without_labels_and_an_oracle_is_marked(tmp_path):
         "options": {"run.evaluate_every": 5, "run.plots": False},
     }
     free = hubtl.adapt(**DIGITS, strategy="mcc", validator="infomax", output_dir=str(tmp_path / "free"), **common)
-    scores = [c["score"] for c in free.record.selection.candidates]
+    scores = [c.merit for c in free.record.selection.candidates]
     best = free.record.selection.candidates[scores.index(max(scores))]
     assert len(scores) == 4
-    assert free.record.selection.step == best["step"]
+    assert free.record.selection.step == best.step
     assert not free.record.selection.oracle
     oracle = hubtl.adapt(
         **DIGITS, strategy="mcc", validator="target-accuracy", output_dir=str(tmp_path / "oracle"), **common

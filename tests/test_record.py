@@ -6,7 +6,7 @@ import os
 import pytest
 from pydantic import ValidationError
 
-from hubtl.record import DomainFacts, Evaluation, ModelFacts, RunRecord, Selection
+from hubtl.record import Candidate, DomainFacts, Evaluation, ModelFacts, RunRecord, Selection
 
 
 def a_record(**facts) -> RunRecord:
@@ -16,7 +16,8 @@ def a_record(**facts) -> RunRecord:
 
 def test_a_record_is_read_back_as_it_was(tmp_path):
     record = a_record(
-        classes=["café", "犬"], selection=Selection(rule="infomax", candidates=[{"step": 5.0, "score": 0.1}])
+        classes=["café", "犬"],
+        selection=Selection(rule="infomax", candidates=[Candidate(step=5, scores={"score": 0.1}, merit=0.1)]),
     )
     record.adapted = Evaluation(n=3, accuracy=2 / 3)
     record.save(tmp_path)

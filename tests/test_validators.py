@@ -70,12 +70,12 @@ def test_target_accuracy_is_the_one_oracle():
 @pytest.mark.parametrize("name", [n for n, cls in every_validator().items() if not cls().oracle])
 def test_a_validator_needs_no_more_than_it_declares(name):
     whole = {"source_logits": SURE_BOTH, "source_labels": np.array([0, 1]), "target_logits": SURE_ONE}
-    whole |= {"source_features": SURE_BOTH, "target_features": SURE_ONE}
+    whole |= {"source_features": SURE_BOTH, "target_features": SURE_ONE, "target_mixed_logits": SURE_ONE}
     cls = every_validator()[name]
     assert cls.reads <= {field.name for field in fields(Evidence)}
-    score = cls().score(Evidence(step=3, **{key: value for key, value in whole.items() if key in cls.reads}))
-    assert math.isfinite(score)
-    assert score == cls().score(Evidence(step=3, **whole))
+    scores = cls().scores(Evidence(step=3, **{key: value for key, value in whole.items() if key in cls.reads}))
+    assert all(math.isfinite(score) for score in scores.values())
+    assert scores == cls().scores(Evidence(step=3, **whole))
 
 
 @pytest.mark.parametrize(

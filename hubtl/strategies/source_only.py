@@ -12,6 +12,8 @@ class SourceOnly(Strategy):
     ``L = CE(h(f(x_s)), y_s)``, with the backbone, bottleneck, steps, schedule and views of the adaptation beside it.
     """
 
+    defaults = {"run.validator": "last"}  # a baseline that chose by looking at the target would be none
+
     def step(self, source: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
         task = self.task.loss(self.head(self.encode(source).pooled), source.labels)
         yield Loss(task, logs={"task": task})

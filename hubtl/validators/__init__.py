@@ -1,6 +1,7 @@
 """Scores that select a model. Each declares what it reads; one that reads target labels is an oracle."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +10,8 @@ import torch
 
 from hubtl.errors import HubtlError
 from hubtl.losses import entropy
+
+Scores = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Evidence:
     source_labels: np.ndarray | None = None  # [n]
     target_logits: torch.Tensor | None = None  # [m, c], target training rows, never the evaluation rows
     target_features: torch.Tensor | None = None  # [m, d]
+    target_mixed_logits: torch.Tensor | None = None  # [m, c], each row's image mixed with another's
     target_labels: np.ndarray | None = None  # of target evaluation rows: oracles only
     target_eval_logits: torch.Tensor | None = None
 
@@ -29,6 +33,7 @@ class Validator(ABC):
     """The seam of a selection rule; a plugin registers a subclass under ``hubtl.validators``. Higher is better."""
 
     reads: ClassVar[frozenset[str]] = frozenset()  # names of Evidence's fields; "target_labels" makes an oracle
+    lenient: ClassVar[bool] = False  # True: it goes on without what is missing
 
     @property
     def oracle(self) -> bool:
@@ -36,6 +41,18 @@ class Validator(ABC):
 
     @abstractmethod
     def score(self, evidence: Evidence) -> float: ...
+
+    def suffices(self, evidence: Evidence) -> bool:
+        """Whether the evidence has what the rule reads."""
+        return all(getattr(evidence, field) is not None for field in self.reads)
+
+    def scores(self, evidence: Evidence) -> Scores:
+        """What is kept of a checkpoint's evidence, to compare it with others."""
+        return {"score": self.score(evidence)}
+
+    def merits(self, judged: Sequence[Scores]) -> list[float]:
+        """How good each of the checkpoints judged so far is beside the others. Higher is better."""
+        return [scores["score"] for scores in judged]
 
 
 class Last(Validator):
@@ -94,7 +111,7 @@ def collapse(predicted_counts: np.ndarray, classes: int) -> str | None:
     """Why the predictions look collapsed, or None: one class, fewer than half of them, or one with most of the rows."""
     total = predicted_counts.sum()
     used, largest = int((predicted_counts > 0).sum()), int(predicted_counts.argmax())
-    if used < classes / 2 or used == 1:
+    if used < min(classes, total) / 2 or used == 1:
         return f"only {used} of {classes} classes are ever predicted"
     share = predicted_counts[largest] / max(1, total)
     if share > max(0.5, 4 / classes) and classes > 2:

@@ -37,7 +37,7 @@ class DEV(Validator):
 def density_ratio(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """``p_target / p_source`` at each source row [n], from a domain classifier on both, [n, d] and [m, d]."""
     domain = np.r_[np.zeros(len(source)), np.ones(len(target))]
-    critic = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200))
+    critic = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     odds: np.ndarray = critic.fit(np.r_[source, target], domain).decision_function(source)
     return np.exp(odds) * len(source) / len(target)
 
