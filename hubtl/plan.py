@@ -10,12 +10,13 @@ from typing import Any
 import torch
 
 from hubtl import plugins
+from hubtl.domains import NO_TARGET_LABELS
 from hubtl.engine.loop import phase_steps
 from hubtl.engine.modes import learning_groups
 from hubtl.engine.optimise import group_lrs, make_optimizer
 from hubtl.errors import HubtlError
 from hubtl.modules import fold
-from hubtl.prepare import NO_TARGET_LABELS, Prepared
+from hubtl.prepare import Prepared
 from hubtl.record import PhaseFacts, RunRecord, Selection, Training
 from hubtl.strategy import Strategy
 

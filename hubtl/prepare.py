@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -15,14 +14,13 @@ from hubtl import backbones, plugins
 from hubtl.api import trained_classifier
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.data import labels as label_sets
-from hubtl.data.images import ImageSet
 from hubtl.data.sources import Domain, open_domain
 from hubtl.data.streams import steps_per_epoch
+from hubtl.domains import NO_TARGET_LABELS, Streams, domain_facts, label_warnings, match_classes, open_streams
 from hubtl.errors import HubtlError
 from hubtl.modules import Bottleneck, Encoder
 from hubtl.recipe import Recipe, merge, option_problems, parse
 from hubtl.record import DomainFacts, LabelSets, ModelFacts
-from hubtl.settings import logger
 from hubtl.strategy import Strategy
 from hubtl.tasks import Task
 
@@ -34,21 +32,8 @@ AUTO = {
     ),
     "source-free": ("shot", "a trained classifier, an unlabelled target and no source"),
 }
-NO_TARGET_LABELS = ("adaptation", "source-free")
 OWN_LAYERS = 1_299_709  # added to the seed, or new layers would be drawn from the numbers that drew the backbone
 SMALLEST_AUGMENTED = 64  # pixels; below, a random crop of a tenth of the image shows nothing
-
-
-@dataclass
-class Streams:
-    """The images of a run. ``train`` is all that training may open; its target is sealed when adapting."""
-
-    train: dict[str, ImageSet]
-    source_eval: ImageSet | None
-    target_eval: ImageSet
-    source_eval_labels: np.ndarray | None
-    target_eval_labels: np.ndarray | None
-    target_plain: ImageSet  # the target's training rows in the evaluation view, for scores that read no labels
 
 
 @dataclass
@@ -107,11 +92,11 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         backbone, classifier, classes = trained_classifier(recipe.model.name)
         classes, relation = label_sets.match(classes, target.class_names)
     else:
-        classes, relation = _classes(None if setting == "sequential" else source, target)
+        classes, relation = match_classes(None if setting == "sequential" else source, target)
         request = BackboneRequest(classes, pretrained=recipe.model.pretrained, image_size=recipe.model.image_size)
         backbone = backbones.resolve(recipe.model.name, request)
     recipe = _decide_model(recipe, backbone, strategy_class)
-    streams = _streams(recipe, setting, source, target, classes, backbone, strategy_class.views)
+    streams = open_streams(recipe, setting, source, target, classes, backbone, strategy_class.views)
     rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
     recipe = _decide_length(recipe, setting, steps_per_epoch(streams.train, rows))
     torch.manual_seed(recipe.run.seed)
@@ -122,7 +107,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     task_class = plugins.load("tasks", recipe.task.name)
     task = task_class(classes, task_class.Options(**recipe.task.options))
     if setting == "sequential" and source is not None:
-        task.source_classes = list(_classes(None, source)[0])
+        task.source_classes = list(match_classes(None, source)[0])
     return Prepared(
         recipe=recipe,
         setting=setting,
@@ -130,8 +115,8 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         strategy_class=strategy_class,
         classes=classes,
         relation=relation,
-        source=_domain_facts(source, streams.train.get("source"), streams.source_eval),
-        target=_domain_facts(target, streams.train["target"], streams.target_eval),
+        source=domain_facts(source, streams.train.get("source"), streams.source_eval),
+        target=domain_facts(target, streams.train["target"], streams.target_eval),
         model=model,
         backbone=backbone,
         tuner=tuner,
@@ -139,7 +124,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         streams=streams,
         rows_per_update=rows,
         classifier=classifier,
-        warnings=_label_warnings(relation, streams, strategy_class),
+        warnings=label_warnings(relation, streams, strategy_class),
     )
 
 
@@ -203,86 +188,6 @@ def _decide_length(recipe: Recipe, setting: str, per_epoch: int) -> Recipe:
     return _filled(recipe, {"run.evaluate_every": max(1, steps // 5)})
 
 
-def _classes(source: Domain | None, target: Domain) -> tuple[list[str], LabelSets]:
-    if source is None:
-        if target.label_column is None or target.class_names is None:
-            raise HubtlError(
-                f"{target.facts.dataset} has no labels, and there is nothing to learn from",
-                hint="--label-column NAME, or --source-dataset for a labelled source",
-            )
-        return list(target.class_names), LabelSets(setting="closed", shared=list(target.class_names))
-    if source.label_column is None:
-        raise HubtlError(
-            f"the source {source.facts.dataset} has no labels, or one class alone",
-            hint="--label-column NAME; an image folder needs a sub-folder for each of at least two classes",
-        )
-    classes, relation = label_sets.match(source.class_names, target.class_names)
-    if relation.setting not in ("closed", "unknown"):
-        logger.info("%s", label_sets.describe(relation))
-    return classes, relation
-
-
-def _streams(
-    recipe: Recipe,
-    setting: str,
-    source: Domain | None,
-    target: Domain,
-    classes: list[str],
-    backbone: Backbone,
-    views: tuple[str, ...],
-) -> Streams:
-    spec, augment = backbone.info.input, recipe.data.augment == "standard"
-    bad = recipe.data.on_bad_sample
-
-    def images(
-        domain: Domain, split: str, labels: np.ndarray | None, augmented: bool, views: tuple[str, ...] = ()
-    ) -> ImageSet:
-        dataset = domain.train if split == "train" else domain.eval
-        name = f"{domain.facts.dataset}/{split}"
-        return ImageSet(
-            dataset,
-            domain.image_column,
-            labels=labels,
-            spec=spec,
-            augment=augmented,
-            views=views,
-            name=name,
-            on_bad_sample=bad,
-        )
-
-    def with_plain(domain: Domain, labels: np.ndarray | None, views: tuple[str, ...] = ()) -> ImageSet:
-        """Training rows; beside random views, the same rows in the evaluation view."""
-        made = images(domain, "train", labels, augment, views)
-        if augment or views:
-            made.plain = images(domain, "train", labels, False)
-        return made
-
-    def labels(domain: Domain, split: str) -> np.ndarray | None:
-        own = list(domain.class_names or classes) if setting == "sequential" and domain is source else classes
-        dataset = domain.train if split == "train" else domain.eval
-        if domain.label_column is None or dataset is None:
-            return None
-        return label_sets.indices(dataset, domain.label_column, domain.class_names, own)
-
-    train = {"target": with_plain(target, None if setting in NO_TARGET_LABELS else labels(target, "train"), views)}
-    plain = train["target"].plain
-    source_eval = source_eval_labels = None
-    if source is not None:
-        train = {"source": with_plain(source, labels(source, "train")), **train}
-        if source.eval is not None and setting != "sequential":  # the deployed head knows the target's classes
-            source_eval_labels = labels(source, "eval")
-            source_eval = images(source, "eval", source_eval_labels, False)
-            source_eval_labels = _kept(source_eval, source_eval_labels)
-    target_eval_labels = labels(target, "eval")
-    target_eval = images(target, "eval", target_eval_labels, False)
-    return Streams(train, source_eval, target_eval, source_eval_labels, _kept(target_eval, target_eval_labels), plain)
-
-
-def _kept(images: ImageSet, labels: np.ndarray | None) -> np.ndarray | None:
-    """The labels of the rows that could be read."""
-    return None if labels is None else images.labels
-
-
 def _model_facts(recipe: Recipe, backbone: Backbone, streams: Streams) -> ModelFacts:
     info = backbone.info
     notes = [*info.notes, *(n for n in {s.note for s in streams.train.values()} if n)]
@@ -302,25 +207,6 @@ def _model_facts(recipe: Recipe, backbone: Backbone, streams: Streams) -> ModelF
         trained_parameters=sum(p.numel() for p in backbone.parameters() if p.requires_grad),
         notes=notes,
     )
-
-
-def _domain_facts(domain: Domain | None, train: ImageSet | None, evaluated: ImageSet | None) -> Any:
-    if domain is None or train is None:
-        return None
-    skipped = [*train.bad, *(evaluated.bad if evaluated is not None else [])]
-    return domain.facts.model_copy(update={"skipped": skipped})
-
-
-def _label_warnings(relation: LabelSets, streams: Streams, cls: type[Strategy]) -> list[str]:
-    warnings = []
-    if relation.setting in ("open", "open-partial") and streams.target_eval_labels is not None:
-        n = int((streams.target_eval_labels < 0).sum())
-        listed = ", ".join(relation.target_only)
-        warnings.append(f"{n} evaluation rows belong to classes that the source lacks ({listed}): they are not scored")
-    if relation.setting in ("partial", "open-partial") and relation.setting not in cls.label_sets:
-        listed = ", ".join(relation.source_only)
-        warnings.append(f"the target lacks source classes ({listed}): methods that align whole domains may do harm")
-    return warnings
 
 
 def _filled(recipe: Recipe, defaults: Mapping[str, Any]) -> Recipe:
