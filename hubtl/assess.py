@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import torch
 
 from hubtl import plugins
 from hubtl.batch import Batch
@@ -176,6 +177,14 @@ def assess(prepared: Prepared, model: Classifier, judge: Judge, step: int) -> tu
     if streams.source_eval is not None:
         source = outputs(model, streams.source_eval, acc)
         figures.source_accuracy = evaluation(source.logits, streams.source_eval_labels, prepared.classes).accuracy
+        if prepared.source is not None and streams.source_eval_labels is not None:
+            for number, name in enumerate(prepared.source.domains):
+                rows = streams.source_eval.domains == number
+                own = evaluation(
+                    source.logits[torch.from_numpy(rows)], streams.source_eval_labels[rows], prepared.classes
+                )
+                if own.accuracy is not None:
+                    figures.source_accuracies[name] = own.accuracy
     return figures, seen
 
 

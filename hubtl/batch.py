@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 Inputs = Mapping[str, Tensor]  # modality -> tensor; "image": [b, c, h, w]
+OF_TARGET = -1  # the domain of a target row whose label training may read
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Batch:
     index: Tensor | None = None  # [b], positions in the dataset
     present: Mapping[str, Tensor] = field(default_factory=dict)  # modality -> [b] bool; a missing key: all present
     views: Mapping[str, Inputs] = field(default_factory=dict)  # "weak", "strong"
+    domain: Tensor | None = None  # [b], which of several sources; OF_TARGET: a labelled target row; None: one source
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -45,6 +47,22 @@ class Batch:
             index=None if self.index is None else self.index.to(device, non_blocking=True),
             present=move(self.present),
             views={name: move(view) for name, view in self.views.items()},
+            domain=None if self.domain is None else self.domain.to(device, non_blocking=True),
+        )
+
+    def select(self, rows: Tensor) -> "Batch":
+        """Some rows, by a mask [b] or by their numbers."""
+
+        def some(tensors: Inputs) -> Inputs:
+            return {k: v[rows] for k, v in tensors.items()}
+
+        return Batch(
+            inputs=some(self.inputs),
+            labels=None if self.labels is None else self.labels[rows],
+            index=None if self.index is None else self.index[rows],
+            present=some(self.present),
+            views={name: some(view) for name, view in self.views.items()},
+            domain=None if self.domain is None else self.domain[rows],
         )
 
 

@@ -1,13 +1,16 @@
 """The data of a run: classes matched, and streams of which training may open only what it may read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from hubtl.backbones.base import Backbone
+from hubtl.batch import OF_TARGET
 from hubtl.data import labels as label_sets
 from hubtl.data.images import ImageSet
+from hubtl.data.joint import JointSet
 from hubtl.data.sources import Domain
 from hubtl.errors import HubtlError
 from hubtl.recipe import Recipe
@@ -62,10 +65,18 @@ def open_streams(
     bad = recipe.data.on_bad_sample
 
     def images(
-        domain: Domain, split: str, labels: np.ndarray | None, augmented: bool, views: tuple[str, ...] = ()
+        domain: Domain,
+        split: str,
+        labels: np.ndarray | None,
+        augmented: bool,
+        views: tuple[str, ...] = (),
+        rows: np.ndarray | None = None,
     ) -> ImageSet:
         dataset = domain.train if split == "train" else domain.eval
+        domains = domain.domains if split == "train" else domain.eval_domains
         name = f"{domain.facts.dataset}/{split}"
+        if rows is not None and labels is not None:
+            dataset, labels, name = dataset.select(rows), labels[rows], f"{name} ({len(rows)} labelled)"
         return ImageSet(
             dataset,
             domain.image_column,
@@ -73,15 +84,18 @@ def open_streams(
             spec=spec,
             augment=augmented,
             views=views,
+            domains=domains,
             name=name,
             on_bad_sample=bad,
         )
 
-    def with_plain(domain: Domain, labels: np.ndarray | None, views: tuple[str, ...] = ()) -> ImageSet:
+    def with_plain(
+        domain: Domain, labels: np.ndarray | None, views: tuple[str, ...] = (), rows: np.ndarray | None = None
+    ) -> ImageSet:
         """Training rows; beside random views, the same rows in the evaluation view."""
-        made = images(domain, "train", labels, augment, views)
+        made = images(domain, "train", labels, augment, views, rows)
         if augment or views:
-            made.plain = images(domain, "train", labels, False)
+            made.plain = images(domain, "train", labels, False, rows=rows)
         return made
 
     def labels(domain: Domain, split: str) -> np.ndarray | None:
@@ -91,11 +105,19 @@ def open_streams(
             return None
         return label_sets.indices(dataset, domain.label_column, domain.class_names, own)
 
-    train = {"target": with_plain(target, None if setting in NO_TARGET_LABELS else labels(target, "train"), views)}
+    few = _few(recipe, setting, None if recipe.target.labels_per_class is None else labels(target, "train"), classes)
+    if setting in NO_TARGET_LABELS:
+        train = {"target": with_plain(target, None, views)}
+    else:
+        train = {"target": with_plain(target, labels(target, "train"), views, few)}
     plain = train["target"].plain
     source_eval = source_eval_labels = None
     if source is not None:
-        train = {"source": with_plain(source, labels(source, "train")), **train}
+        own = with_plain(source, labels(source, "train"))
+        if few is not None and setting == "adaptation":
+            known = with_plain(target, labels(target, "train"), rows=few)
+            own = cast(ImageSet, JointSet([own, known], [0, OF_TARGET]))
+        train = {"source": own, **train}
         if source.eval is not None and setting != "sequential":  # the deployed head knows the target's classes
             source_eval_labels = labels(source, "eval")
             source_eval = images(source, "eval", source_eval_labels, False)
@@ -103,6 +125,30 @@ def open_streams(
     target_eval_labels = labels(target, "eval")
     target_eval = images(target, "eval", target_eval_labels, False)
     return Streams(train, source_eval, target_eval, source_eval_labels, _kept(target_eval, target_eval_labels), plain)
+
+
+def _few(recipe: Recipe, setting: str, labels: np.ndarray | None, classes: Sequence[str]) -> np.ndarray | None:
+    """The target's training rows whose labels may be learnt from, where they are to be few; the seed chooses them."""
+    k = recipe.target.labels_per_class
+    if k is None:
+        return None
+    if setting == "source-free":
+        raise HubtlError(
+            f"{recipe.strategy.name} learns from no label, but --target-labels-per-class is given",
+            hint="--strategy finetune to learn from those rows alone, or add --source-dataset",
+        )
+    if labels is None:
+        raise HubtlError(
+            f"{k} labelled rows of each class are asked for, and the target's training rows have no labels",
+            hint="leave --target-labels-per-class out, or --label-column NAME",
+        )
+    rng, chosen = np.random.default_rng([recipe.run.seed, k]), []
+    for number, name in enumerate(classes):
+        rows = np.flatnonzero(labels == number)
+        if len(rows) < k:
+            logger.warning("the target has %d training rows of class %s, not %d", len(rows), name, k)
+        chosen.append(rng.permutation(rows)[:k])
+    return np.sort(np.concatenate(chosen))
 
 
 def _kept(images: ImageSet, labels: np.ndarray | None) -> np.ndarray | None:

@@ -11,6 +11,7 @@ KEYS = {
     "target_split": "target.split",
     "target_eval_split": "target.eval_split",
     "target_domain": "target.domain",
+    "target_labels_per_class": "target.labels_per_class",
     "image_column": "data.image_column",
     "label_column": "data.label_column",
     "domain_column": "data.domain_column",

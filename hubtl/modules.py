@@ -58,9 +58,12 @@ class Classifier(nn.Module):
 
 
 class Critic(nn.Module):
-    """Tells domains apart: two hidden layers, one logit a row. No sigmoid: the loss works on logits."""
+    """Tells domains apart: two hidden layers, one logit a row for each of ``pairs`` of domains.
 
-    def __init__(self, width: int, hidden: int = 1024, *, batchnorm: bool = True) -> None:
+    No sigmoid: the loss works on logits.
+    """
+
+    def __init__(self, width: int, hidden: int = 1024, *, batchnorm: bool = True, pairs: int = 1) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for before in (width, hidden):
@@ -68,10 +71,10 @@ class Critic(nn.Module):
             if batchnorm:
                 layers.append(nn.BatchNorm1d(hidden))
             layers.append(nn.ReLU())
-        self.layers = nn.Sequential(*layers, nn.Linear(hidden, 1))
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden, pairs))
 
-    def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b"]:
-        verdict: Tensor = self.layers(features).squeeze(1)
+    def forward(self, features: Float[Tensor, "b d"], pair: int = 0) -> Float[Tensor, "b"]:
+        verdict: Tensor = self.layers(features)[:, pair]
         return verdict
 
 

@@ -76,7 +76,9 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
     entry = plugins.find("strategies", name)
     validator = recipe.run.validator or "last"
     rule = plugins.load("validators", validator)()
+    few = recipe.target.labels_per_class
     labels = "training" if prepared.setting not in NO_TARGET_LABELS else "selection" if rule.oracle else "none"
+    labels = "few" if few and labels != "training" else labels
     return RunRecord(
         created=datetime.date.today().isoformat(),
         command=command,
@@ -98,6 +100,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         training=Training(phases=plan_phases(prepared)),
         selection=Selection(rule=validator, oracle=rule.oracle),
         target_labels=labels,
+        target_labels_per_class=few,
         warnings=list(prepared.warnings),
         native=type(prepared.backbone).native,
         not_native_because=None

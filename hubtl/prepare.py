@@ -106,6 +106,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     model = _model_facts(recipe, backbone, streams)
     task_class = plugins.load("tasks", recipe.task.name)
     task = task_class(classes, task_class.Options(**recipe.task.options))
+    task.source_domains = source.facts.domains if source is not None else []
     if setting == "sequential" and source is not None:
         task.source_classes = list(match_classes(None, source)[0])
     return Prepared(

@@ -40,6 +40,29 @@ class DomainSection(Section):
     domain: str | None = Field(None, description="value of data.domain_column that selects this domain's rows")
 
 
+class SourceSection(DomainSection):
+    domain: str | list[str] | None = Field(  # type: ignore[assignment]
+        None, description="value of data.domain_column that selects the source's rows; several are told apart"
+    )
+
+    @field_validator("domain")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        """One in a list is one; a name that is given twice is given once."""
+        if not isinstance(value, list):
+            return value
+        names = list(dict.fromkeys(value))
+        return names[0] if len(names) == 1 else names or None
+
+
+class TargetSection(DomainSection):
+    labels_per_class: int | None = Field(
+        None,
+        ge=1,
+        description="training rows of each class whose labels are learnt from; default: none, or all without a source",
+    )
+
+
 class DataSection(Section):
     image_column: str | None = Field(None, description="column with the images; default: found by its type")
     label_column: str | None = Field(None, description="column with the classes; default: found by its type")
@@ -110,8 +133,8 @@ class Recipe(Section):
     """Everything that determines a run."""
 
     model: ModelSection
-    source: DomainSection | None = None
-    target: DomainSection
+    source: SourceSection | None = None
+    target: TargetSection
     data: DataSection = Field(default_factory=DataSection)
     strategy: NamedSection = Field(default_factory=lambda: NamedSection(name="auto"))
     tuner: NamedSection = Field(default_factory=lambda: NamedSection(name="full"))
@@ -243,7 +266,7 @@ def _sentence(error: Any) -> str:
 
 def _keys() -> list[str]:
     sections = {name: f.annotation for name, f in Recipe.model_fields.items()}
-    sections["source"] = DomainSection
+    sections["source"] = SourceSection
     return [
         f"{name}.{key}"
         for name, section in sections.items()

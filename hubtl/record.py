@@ -43,6 +43,7 @@ class DomainFacts(Facts):
     fingerprint: str = ""
     license: str | None = None
     domain: str | None = None
+    domains: list[str] = Field(default_factory=list)  # where there are several
     split: str = ""
     eval_split: str | None = None
     rows: int = 0
@@ -84,6 +85,7 @@ class Evaluation(Facts):
     predicted_counts: list[int] = Field(default_factory=list)
     scores: dict[str, float] = Field(default_factory=dict)  # label-free validators, higher is better
     source_accuracy: float | None = None  # on the source's evaluation rows
+    source_accuracies: dict[str, float] = Field(default_factory=dict)  # of each of several sources
 
 
 class Candidate(Facts):
@@ -145,7 +147,8 @@ class RunRecord(Facts):
     selection: Selection = Field(default_factory=Selection)
     source_only: Evaluation | None = None  # the baseline on the target's evaluation rows; None: not trained
     adapted: Evaluation | None = None
-    target_labels: Literal["none", "training", "selection"] = "none"  # what they were used for, evaluation apart
+    target_labels: Literal["none", "training", "few", "selection"] = "none"  # what for, evaluation apart
+    target_labels_per_class: int | None = None  # rows whose labels were learnt from, where they were few
     warnings: list[str] = Field(default_factory=list)  # collapse, no label-free evidence, …
     native: bool = True  # False: only hubtl loads it
     not_native_because: str | None = None

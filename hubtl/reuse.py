@@ -10,6 +10,7 @@ from torch import nn
 from hubtl.data import features
 from hubtl.data.features import FeatureSet
 from hubtl.data.images import ImageSet
+from hubtl.data.joint import JointSet
 from hubtl.engine.device import Accelerator
 from hubtl.engine.modes import parameters_of
 from hubtl.engine.sweep import outputs
@@ -51,10 +52,12 @@ def with_features(prepared: Prepared, accelerator: Accelerator) -> Prepared:
     known: dict[int, FeatureSet] = {}
 
     def swapped(images: ImageSet) -> ImageSet:
+        if isinstance(images, JointSet):
+            return cast(ImageSet, images.replaced(swapped))
         if id(images) not in known:
             facts = {**base, "data": images.fingerprint}
             rows = _features(model, images, facts, accelerator)
-            known[id(images)] = FeatureSet(rows, images.labels, images.name, images.bad)
+            known[id(images)] = FeatureSet(rows, images.labels, images.name, images.bad, images.domains)
         return cast(ImageSet, known[id(images)])
 
     streams = prepared.streams

@@ -5,10 +5,11 @@ The engine does the rest: devices, precision, accumulation, freezing, optimisers
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
+import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
@@ -80,6 +81,13 @@ class Pair:
     zt: Tensor  # [m, d]
     ys: Tensor  # [n, c] logits
     yt: Tensor  # [m, c]
+    number: int = 0  # of the source domain, where there are several
+
+    def of(self, domain: int) -> "Pair":
+        """The rows of one source domain, and all of the target's."""
+        assert self.source.domain is not None
+        rows = self.source.domain == domain
+        return replace(self, source=self.source.select(rows), zs=self.zs[rows], ys=self.ys[rows], number=domain)
 
 
 class Strategy(nn.Module):
@@ -159,7 +167,9 @@ class Strategy(nn.Module):
 class Additive(Strategy):
     """A method that classifies the source and only adds a loss: hence it can be combined by name, ``cdan+mcc``.
 
-    A subclass writes ``added``. Networks of its own are direct children, made in ``__init__``.
+    A subclass writes ``added``. Networks of its own are direct children, made in ``__init__``. Of several sources each is
+    held against the target by itself, and the added losses are averaged; target rows with labels are classified with
+    the source's, and added to nothing.
     """
 
     joint: ClassVar[bool] = True  # both domains through one forward, BatchNorm statistics shared
@@ -179,5 +189,13 @@ class Additive(Strategy):
     def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
         pair = self.pair(source, target)
         task = self.task.loss(pair.ys, source.labels)
-        added, logs = self.added(pair, at=at)
+        parts = [self.added(part, at=at) for part in self.pairs(pair)]
+        added = torch.stack([loss for loss, _ in parts]).mean()
+        logs = {name: torch.stack([said[name] for _, said in parts]).mean() for name in parts[0][1]}
         yield Loss(task + added, logs={"task": task, **logs})
+
+    def pairs(self, pair: Pair) -> list[Pair]:
+        """Each source domain against the target."""
+        if pair.source.domain is None:
+            return [pair]
+        return [pair.of(domain) for domain in range(max(1, len(self.task.source_domains)))]

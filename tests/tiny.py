@@ -26,6 +26,8 @@ class Rows:
     cached = True
     augment = False
     note = None
+    name = "rows"
+    domains: np.ndarray | None = None
     bad: list[str] = []
 
     def __init__(self, x: torch.Tensor, y: np.ndarray | None) -> None:

@@ -116,13 +116,22 @@ def _labels(record: RunRecord, role: str, labelled: bool) -> str:
     if role == "source":
         return "used"
     if record.target_labels == "training":
-        return "**used**"
+        return "**used**" + (f", of {_few(record)}" if record.target_labels_per_class else "")
+    if record.target_labels == "few":
+        return f"**of {_few(record)}**; the others sealed: training could not read them"
     return "sealed: training could not read them" if labelled else "there are none"
+
+
+def _few(record: RunRecord) -> str:
+    return f"{wording.plural(record.target_labels_per_class or 0, 'row')} of each class"
 
 
 def _label_use(record: RunRecord) -> str:
     if record.target_labels == "training":
-        return "**used for training**"
+        return "**used for training**" + (f", of {_few(record)}" if record.target_labels_per_class else "")
+    if record.target_labels == "few":
+        chosen = "; **all of them to select the checkpoint** (oracle)" if record.selection.oracle else ""
+        return f"**those of {_few(record)} used for training**, source-only included{chosen}"
     if record.selection.oracle or record.target_labels == "selection":
         return "**used to select the checkpoint** (oracle), not for training"
     measured = record.adapted is not None and record.adapted.accuracy is not None

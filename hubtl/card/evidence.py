@@ -23,6 +23,12 @@ def alarms(record: RunRecord) -> list[str]:
         )
     elif record.target_labels == "selection":
         found.append("**TARGET LABELS WERE USED to select this checkpoint:** the adapted figures are an upper bound.")
+    if record.target_labels == "few":
+        rows = plural(record.target_labels_per_class or 0, "target row")
+        found.append(
+            f"**THE LABELS OF {rows.upper()} OF EACH CLASS WERE USED for training**, source-only included: "
+            "this is semi-supervised adaptation."
+        )
     if record.target_labels == "training":
         tail = (
             ": this is transfer learning, not unsupervised adaptation."

@@ -26,11 +26,16 @@ def adapt(
         typer.Option(help="Hub id, folder, file, or builtin:digits/mnist. Without it: transfer.", rich_help_panel=DATA),
     ] = None,
     source_split: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    source_domain: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    source_domain: Annotated[
+        list[str] | None, typer.Option(help="Repeat it for several sources.", rich_help_panel=DATA)
+    ] = None,
     target_dataset: Annotated[str | None, typer.Option(help="As --source-dataset.", rich_help_panel=DATA)] = None,
     target_split: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     target_eval_split: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     target_domain: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    target_labels_per_class: Annotated[
+        int | None, typer.Option(help="Labelled target rows of each class to learn from.", rich_help_panel=DATA)
+    ] = None,
     domain_column: Annotated[
         str | None, typer.Option(help="Column that names the domain of a row.", rich_help_panel=DATA)
     ] = None,

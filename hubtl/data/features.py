@@ -27,8 +27,15 @@ class FeatureSet:
     cached = True
     note: str | None = None
 
-    def __init__(self, features: np.ndarray, labels: np.ndarray | None, name: str, bad: Sequence[str] = ()) -> None:
-        self._features, self.labels, self.name, self.bad = features, labels, name, list(bad)
+    def __init__(
+        self,
+        features: np.ndarray,
+        labels: np.ndarray | None,
+        name: str,
+        bad: Sequence[str] = (),
+        domains: np.ndarray | None = None,
+    ) -> None:
+        self._features, self.labels, self.name, self.bad, self.domains = features, labels, name, list(bad), domains
         self.plain = self
 
     def __len__(self) -> int:
@@ -38,7 +45,9 @@ class FeatureSet:
         """The rows as a batch: ``features`` is float32 [b, d]."""
         index = np.asarray(rows, dtype=np.int64)
         labels = None if self.labels is None else torch.from_numpy(self.labels[index])
-        return Batch({"features": torch.from_numpy(self._features[index])}, labels, torch.from_numpy(index))
+        domain = None if self.domains is None else torch.from_numpy(self.domains[index])
+        features = torch.from_numpy(self._features[index])
+        return Batch({"features": features}, labels, torch.from_numpy(index), domain=domain)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ class ImageSet:
         augment: random crops and flips instead of the evaluation view.
         name: for messages.
         views: random views to make of each row besides, ``weak`` or ``strong``; of the cached pixels where there are.
+        domains: [n] which of several sources a row is of; None where there is one.
         on_bad_sample: ``error`` stops at an unreadable image, ``skip`` looks for them now and leaves their rows out.
         cache_bytes: decoded images are kept in memory up to this size.
     """
@@ -47,12 +48,14 @@ class ImageSet:
         augment: bool,
         name: str,
         views: tuple[str, ...] = (),
+        domains: np.ndarray | None = None,
         on_bad_sample: str = "error",
         cache_bytes: int = 512 * 2**20,
     ) -> None:
         encoded = dataset.select_columns([image_column]).cast_column(image_column, ImageFeature(decode=False))
         self._encoded, self._column = encoded, image_column
         self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
+        self.domains = domains
         self.spec, self.augment, self.name = spec, augment, name
         self.bad: list[str] = []
         self.note: str | None = None
@@ -94,7 +97,8 @@ class ImageSet:
             pixels = torch.from_numpy(np.stack(decoded))
         labels = None if self.labels is None else torch.from_numpy(self.labels[index])
         views = {} if seed is None else self._views(index, seed)
-        return Batch({"image": self._normalised(pixels)}, labels, torch.from_numpy(index), views=views)
+        domain = None if self.domains is None else torch.from_numpy(self.domains[index])
+        return Batch({"image": self._normalised(pixels)}, labels, torch.from_numpy(index), views=views, domain=domain)
 
     def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         return pixels.float().mul_(self._scale).add_(self._shift)
@@ -155,6 +159,8 @@ class ImageSet:
         self._rows = np.asarray(good, dtype=np.int64)
         if self.labels is not None:
             self.labels = self.labels[self._rows]
+        if self.domains is not None:
+            self.domains = self.domains[self._rows]
 
     def _look_at_first(self) -> None:
         grey = self._decode(0).mode in ("1", "L", "LA", "I", "I;16", "F")

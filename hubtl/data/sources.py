@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from hubtl.data import columns
 from hubtl.data.opening import opened
 from hubtl.errors import HubtlError, nearest, unknown
-from hubtl.recipe import DataSection, DomainSection
+from hubtl.recipe import DataSection, DomainSection, SourceSection
 from hubtl.record import DomainFacts
 
 EVAL_SHARE = 0.2  # of the training rows, where the data have no split to evaluate on
@@ -26,10 +26,12 @@ class Domain:
     label_column: str | None
     class_names: list[str] | None
     facts: DomainFacts
+    domains: np.ndarray | None = None  # [n] of several: which one a training row is of
+    eval_domains: np.ndarray | None = None
 
 
-def open_domain(section: DomainSection, data: DataSection, *, role: str) -> Domain:
-    """Open a domain.
+def open_domain(section: DomainSection | SourceSection, data: DataSection, *, role: str) -> Domain:
+    """Open a domain, or several of one dataset as one that knows which row is of which.
 
     Training rows default to the split ``train`` (or the only one), evaluation rows to ``test``, else ``validation``,
     else a
@@ -70,6 +72,8 @@ def open_domain(section: DomainSection, data: DataSection, *, role: str) -> Doma
         raise HubtlError(
             f"{where} has one class alone ({', '.join(names)}): nothing to tell apart", hint="choose other data"
         )
+    several = section.domain if isinstance(section.domain, list) else []
+    domains, eval_domains = (_numbers(part, data.domain_column, several) for part in (train, evaluated))
     facts = DomainFacts(
         dataset=source.shown,
         hub_id=source.hub_id,
@@ -77,7 +81,8 @@ def open_domain(section: DomainSection, data: DataSection, *, role: str) -> Doma
         revision=source.revision,
         license=source.license,
         fingerprint=str(train._fingerprint),
-        domain=section.domain,
+        domain=" + ".join(several) if several else section.domain,
+        domains=several,
         split=train_name,
         eval_split=eval_name,
         rows=len(train),
@@ -87,7 +92,21 @@ def open_domain(section: DomainSection, data: DataSection, *, role: str) -> Doma
         class_counts=counts,
         columns={"image": image, **({"label": label} if label else {})},
     )
-    return Domain(train, evaluated, image, label if eval_label else None, names, facts)
+    return Domain(train, evaluated, image, label if eval_label else None, names, facts, domains, eval_domains)
+
+
+def _numbers(dataset: Dataset, column: str | None, names: list[str]) -> np.ndarray | None:
+    """int64 [n]: the place of each row's domain among several."""
+    if not names or column is None:
+        return None
+    return np.array([names.index(cell) for cell in _cells(dataset, column)], dtype=np.int64)
+
+
+def _cells(dataset: Dataset, column: str) -> list[str]:
+    feature = dataset.features[column]
+    return [
+        feature.names[v] if isinstance(feature, ClassLabel) else str(v) for v in dataset.with_format(None)[column][:]
+    ]
 
 
 def cut(dataset: Dataset, label: str | None) -> tuple[Dataset, Dataset]:
@@ -141,23 +160,23 @@ def _position(text: str | None, n: int, default: int) -> int:
     return min(n, max(0, number + n if number < 0 else number))
 
 
-def _of_domain(dataset: Dataset, column: str | None, value: str | None, where: str, role: str) -> Dataset:
-    """The rows of one domain of a dataset with several."""
+def _of_domain(dataset: Dataset, column: str | None, value: str | list[str] | None, where: str, role: str) -> Dataset:
+    """The rows of one domain (or some) of a dataset with several."""
     if column is None or value is None:
         if value is not None:
-            raise HubtlError(f"--{role}-domain {value} needs a column to look in", hint="--domain-column NAME")
+            named = value if isinstance(value, str) else value[0]
+            raise HubtlError(f"--{role}-domain {named} needs a column to look in", hint="--domain-column NAME")
         return dataset
     if column not in dataset.features:
         raise unknown(f"domain column of {where}", column, dataset.column_names)
-    feature = dataset.features[column]
-    cells = dataset.with_format(None)[column][:]
-    names = [feature.names[v] if isinstance(feature, ClassLabel) else str(v) for v in cells]
-    if value not in set(names):
-        error = unknown(f"domain in column {column!r} of {where}", value, set(names))
-        guess = nearest(value, set(names))
-        error.hint = f"--{role}-domain {guess}" if guess else error.hint
-        raise error
-    return dataset.select(np.flatnonzero(np.array(names) == value))
+    names, wanted = np.array(_cells(dataset, column)), value if isinstance(value, list) else [value]
+    for name in wanted:
+        if name not in names:
+            error = unknown(f"domain in column {column!r} of {where}", name, set(names.tolist()))
+            guess = nearest(name, set(names.tolist()))
+            error.hint = f"--{role}-domain {guess}" if guess else error.hint
+            raise error
+    return dataset.select(np.flatnonzero(np.isin(names, wanted)))
 
 
 def _label_column(train: Dataset, evaluated: Dataset | None, asked: str | None, where: str) -> str | None:

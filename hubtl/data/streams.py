@@ -15,13 +15,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from hubtl.batch import Batch
 from hubtl.data.images import ImageSet
+from hubtl.errors import HubtlError
 
 
 class Shuffle:
-    """Pass after pass over ``n`` rows, each pass in an order of its own, laid end to end."""
+    """Pass after pass over ``n`` rows (or over those named), each pass in an order of its own, laid end to end."""
 
-    def __init__(self, n: int, seed: int, stream: str) -> None:
-        self.n = n
+    def __init__(self, n: int, seed: int, stream: str, among: np.ndarray | None = None) -> None:
+        self._among = among
+        self.n = n if among is None else len(among)
         self._key = [seed, zlib.crc32(stream.encode())]
         self._pass = -1
         self._order = np.empty(0, dtype=np.int64)
@@ -38,7 +40,8 @@ class Shuffle:
 
     def _in_pass(self, number: int) -> np.ndarray:
         if number != self._pass:
-            self._order = np.random.default_rng([*self._key, number]).permutation(self.n)
+            order = np.random.default_rng([*self._key, number]).permutation(self.n)
+            self._order = order if self._among is None else self._among[order]
             self._pass = number
         return self._order
 
@@ -53,15 +56,32 @@ class StepBatches(Dataset[dict[str, Batch]]):
         self.batch_size = batch_size
         self.seed = seed
         self.rank, self.world = rank, world
-        self._orders = {name: Shuffle(len(images), seed, name) for name, images in self.streams.items()}
+        self._orders = {name: self._shuffles(name, images) for name, images in self.streams.items()}
 
     def __getitem__(self, i: int) -> dict[str, Batch]:
-        start = (i * self.world + self.rank) * self.batch_size
         batch = {}
         for name, images in self.streams.items():
-            rows = self._orders[name].rows(start, start + self.batch_size)
+            rows: list[int] = []
+            for order, share in self._orders[name]:
+                start = (i * self.world + self.rank) * share
+                rows += order.rows(start, start + share)
             batch[name] = images.fetch(rows, seed=hash((self.seed, zlib.crc32(name.encode()), i)) & 0x7FFFFFFF)
         return batch
+
+    def _shuffles(self, name: str, images: ImageSet) -> "list[tuple[Shuffle, int]]":
+        """Each domain of a stream in an order of its own, and its share of a batch: of all alike, whatever their sizes."""
+        domains = getattr(images, "domains", None)  # a set of rows of one domain need not say so
+        if domains is None:
+            return [(Shuffle(len(images), self.seed, name), self.batch_size)]
+        kinds = np.unique(domains)
+        if len(kinds) > self.batch_size:
+            raise HubtlError(
+                f"a batch of {self.batch_size} has no room for rows of {len(kinds)} domains",
+                hint=f"--batch-size {len(kinds)} or more",
+            )
+        share, more = divmod(self.batch_size, len(kinds))
+        orders = [Shuffle(len(images), self.seed, f"{name}/{kind}", np.flatnonzero(domains == kind)) for kind in kinds]
+        return [(order, share + (place < more)) for place, order in enumerate(orders)]
 
 
 def load(batches: StepBatches, start: int, stop: int, *, num_workers: int | None) -> Iterator[dict[str, Batch]]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hubtl.losses import domain_accuracy
 from hubtl.losses.conditional import certainty, outer, weighted_domain_loss
 from hubtl.modules import Critic, Encoder, reverse_gradient
+from hubtl.strategies.dann import pairs_of
 from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
 from hubtl.tasks import Task
 
@@ -39,14 +40,16 @@ class CDAN(Additive):
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__(encoder, head, task, options)
         width = encoder.width * len(task.classes)
-        self.critic = Critic(width, self.options.critic_width, batchnorm=self.options.critic_batchnorm)
+        self.critic = Critic(
+            width, self.options.critic_width, batchnorm=self.options.critic_batchnorm, pairs=pairs_of(task)
+        )
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         n = len(pair.zs)
         strength = 2 / (1 + math.exp(-at.step / self.options.ramp_steps)) - 1
         logits = torch.cat([pair.ys, pair.yt])
         features = reverse_gradient(torch.cat([pair.zs, pair.zt]), strength)
-        verdict = self.critic(outer(features, logits.float().softmax(dim=1).detach()))
+        verdict = self.critic(outer(features, logits.float().softmax(dim=1).detach()), pair.number)
         domain = weighted_domain_loss(verdict, n, certainty(logits) if self.entropy_conditioned else None)
         accuracy = domain_accuracy(verdict[:n], verdict[n:])
         return self.options.weight * domain, {"domain": domain, "critic_accuracy": accuracy}

@@ -13,6 +13,11 @@ from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
 from hubtl.tasks import Task
 
 
+def pairs_of(task: Task) -> int:
+    """How many pairs of a source and the target a critic has to tell apart."""
+    return max(1, len(task.source_domains))
+
+
 def ramp(at: Progress, steps: float) -> float:
     """``2 / (1 + exp(−i / steps)) − 1``: from 0 to 1 with the updates ``i`` of the phase."""
     return 2 / (1 + math.exp(-at.step / steps)) - 1
@@ -44,7 +49,9 @@ class DANN(Additive):
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__(encoder, head, task, options)
-        self.critic = Critic(encoder.width, self.options.critic_width, batchnorm=self.options.critic_batchnorm)
+        self.critic = Critic(
+            encoder.width, self.options.critic_width, batchnorm=self.options.critic_batchnorm, pairs=pairs_of(task)
+        )
 
     def strength(self, at: Progress) -> float:
         """λ, the factor of the reversed gradient."""
@@ -52,7 +59,7 @@ class DANN(Additive):
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         reversed_ = reverse_gradient(torch.cat([pair.zs, pair.zt]), self.strength(at))
-        verdict = self.critic(reversed_)
+        verdict = self.critic(reversed_, pair.number)
         vs, vt = verdict[: len(pair.zs)], verdict[len(pair.zs) :]
         domain = domain_loss(vs, vt)
         return self.options.weight * domain, {"domain": domain, "critic_accuracy": domain_accuracy(vs, vt)}

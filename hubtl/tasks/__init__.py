@@ -18,6 +18,7 @@ class Task(ABC):
 
     def __init__(self, classes: Sequence[str], options: TaskOptions | None = None) -> None:
         self.classes = list(classes)
+        self.source_domains: list[str] = []  # where there are several
         self.source_classes: list[str] | None = None  # of a sequential run, whose source has classes of its own
         self.options = options if options is not None else self.Options()
 

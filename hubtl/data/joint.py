@@ -1,0 +1,68 @@
+"""Two sets of rows as one stream: a labelled source, and the few target rows whose labels may be read."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from hubtl.batch import Batch
+from hubtl.data.images import ImageSet
+
+
+class JointSet:
+    """The rows of several sets, one after another, with the interface of ``ImageSet``.
+
+    ``domains`` says of each row which domain it is of: mini-batches hold as many rows of each as of the others.
+    """
+
+    def __init__(self, parts: Sequence[ImageSet], domains: Sequence[int]) -> None:
+        self.parts, self._numbers = list(parts), list(domains)
+        self._ends = np.cumsum([len(part) for part in self.parts])
+        known = [part.labels for part in self.parts]
+        self.labels = (
+            None if any(own is None for own in known) else np.concatenate([own for own in known if own is not None])
+        )
+        self.domains = np.concatenate(
+            [
+                np.full(len(part), number) if part.domains is None else part.domains
+                for part, number in zip(self.parts, domains, strict=True)
+            ]
+        )
+        self.name = " + ".join(part.name for part in self.parts)
+        self.note = next((part.note for part in self.parts if part.note), None)
+        self.bad = [name for part in self.parts for name in part.bad]
+        self.augment = any(part.augment for part in self.parts)
+        self.cached = all(part.cached for part in self.parts)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    @property
+    def plain(self) -> "ImageSet | JointSet":
+        """The same rows in the evaluation view."""
+        return self if all(p.plain is p for p in self.parts) else self.replaced(lambda part: part.plain)
+
+    def replaced(self, by: Callable[[ImageSet], ImageSet]) -> "JointSet":
+        """The same rows, of sets that stand for these."""
+        return JointSet([by(part) for part in self.parts], self._numbers)
+
+    def fetch(self, rows: Sequence[int], *, seed: int | None = None) -> Batch:
+        """The rows as a batch, in the order asked for; see ``ImageSet.fetch``."""
+        index = np.asarray(rows, dtype=np.int64)
+        home = np.searchsorted(self._ends, index, side="right")
+        places, fetched = [], []
+        for number, part in enumerate(self.parts):
+            mine = np.flatnonzero(home == number)
+            if len(mine):
+                start = int(self._ends[number]) - len(part)
+                fetched.append(part.fetch((index[mine] - start).tolist(), seed=None if seed is None else seed + number))
+                places.append(mine)
+        order = torch.from_numpy(np.argsort(np.concatenate(places), kind="stable"))
+        inputs = {key: torch.cat([batch.inputs[key] for batch in fetched])[order] for key in fetched[0].inputs}
+        views = {
+            name: {key: torch.cat([batch.views[name][key] for batch in fetched])[order] for key in view}
+            for name, view in fetched[0].views.items()
+            if all(name in batch.views for batch in fetched)
+        }
+        labels = None if self.labels is None else torch.from_numpy(self.labels[index])
+        return Batch(inputs, labels, torch.from_numpy(index), views=views, domain=torch.from_numpy(self.domains[index]))
