@@ -1,6 +1,5 @@
 """Weak and strong views: a function of seed, row and place; mild and strong; without flips where a flip is a lie."""
 
-import time
 
 import datasets
 import numpy as np
@@ -113,14 +112,3 @@ def test_large_views_are_crops_with_flips():
 def test_an_unknown_view_is_named():
     with pytest.raises(HubtlError, match="unknown view 'week'"):
         image_set(GREY, views=("week",))
-
-
-def test_views_are_fast():
-    images = image_set(GREY, n=64)
-    images.fetch(range(64), seed=0)
-    took = []
-    for seed in range(10):
-        began = time.perf_counter()
-        images.fetch(range(64), seed=seed)
-        took.append(time.perf_counter() - began)
-    assert min(took) < 0.025
