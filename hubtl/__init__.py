@@ -22,6 +22,7 @@ _HOMES = {
     "Tuner": "hubtl.tuners",
     "Validator": "hubtl.validators",
     "adapt": "hubtl.python",
+    "compare": "hubtl.python",
     "load": "hubtl.api",
     "pull": "hubtl.hub",
     "push": "hubtl.hub",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from hubtl.hub import pull as pull
     from hubtl.hub import push as push
     from hubtl.python import adapt as adapt
+    from hubtl.python import compare as compare
     from hubtl.recipe import Recipe as Recipe
     from hubtl.record import RunRecord as RunRecord
     from hubtl.strategy import Loss as Loss

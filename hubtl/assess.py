@@ -15,18 +15,20 @@ from hubtl.batch import Batch
 from hubtl.data.images import ImageSet
 from hubtl.engine import checkpoint
 from hubtl.engine.device import Accelerator
-from hubtl.engine.sweep import Outputs, outputs
+from hubtl.engine.sweep import outputs
 from hubtl.evaluate import evaluation
 from hubtl.modules import Classifier
 from hubtl.prepare import Prepared
 from hubtl.record import Candidate, Evaluation, RunRecord, Selection
 from hubtl.strategy import Strategy
 from hubtl.validators import Evidence, Validator, collapse
+from hubtl.validators.ensemble import Ensemble
 from hubtl.validators.probes import mixture, partners
+from hubtl.verdict import FLOOR
 
 EVIDENCE_ROWS = 512  # of each stream, for scores on the way
-SCORES = ("source-accuracy", "infomax", "entropy")  # always reported; none reads target labels
-FLOOR = 0.10  # accuracy on the source that adaptation may cost before it is doubted
+SCORES = ("source-accuracy", "infomax", "entropy")  # of every checkpoint; none reads target labels
+VOTERS = Ensemble.members  # of the final models
 
 
 class Judge:
@@ -158,22 +160,25 @@ def fallen(evidence: Evidence, classes: int) -> str | None:
     return collapse(np.bincount(evidence.target_logits.argmax(dim=1).numpy(), minlength=classes), classes)
 
 
-def label_free(evidence: Evidence) -> dict[str, float]:
-    """Every score that the evidence allows without target labels."""
+def label_free(evidence: Evidence, names: Sequence[str] = SCORES) -> dict[str, float]:
+    """The named scores, as far as the evidence goes; none of them reads target labels."""
     scores = {}
-    for name in SCORES:
+    for name in dict.fromkeys(names):
         rule: Validator = plugins.load("validators", name)()
         if rule.suffices(evidence):
             scores[name] = rule.score(evidence)
     return scores
 
 
-def assess(prepared: Prepared, model: Classifier, judge: Judge, step: int) -> tuple[Evaluation, Outputs]:
-    """The final figures of a model on the target's evaluation rows, and what it cost on the source's."""
-    streams, acc = prepared.streams, judge.accelerator
+def assess(prepared: Prepared, model: Classifier, acc: Accelerator, step: int) -> Evaluation:
+    """The final figures of a model on the target's evaluation rows, what it cost on the source's, and what can be said
+    of it without target labels."""
+    streams = prepared.streams
     seen = outputs(model, streams.target_eval, acc)
     figures = evaluation(seen.logits, streams.target_eval_labels, prepared.classes)
-    figures.scores = label_free(judge.evidence(model, step))
+    evidence = gather(prepared, acc, model, step, Ensemble.reads)
+    figures.scores = label_free(evidence, [*SCORES, *VOTERS])
+    figures.collapse = fallen(evidence, len(prepared.classes))
     if streams.source_eval is not None:
         source = outputs(model, streams.source_eval, acc)
         figures.source_accuracy = evaluation(source.logits, streams.source_eval_labels, prepared.classes).accuracy
@@ -185,7 +190,7 @@ def assess(prepared: Prepared, model: Classifier, judge: Judge, step: int) -> tu
                 )
                 if own.accuracy is not None:
                     figures.source_accuracies[name] = own.accuracy
-    return figures, seen
+    return figures
 
 
 def doubts(record: RunRecord) -> list[str]:
@@ -194,19 +199,17 @@ def doubts(record: RunRecord) -> list[str]:
     if adapted is None:
         return []
     found = []
-    if reason := collapse(np.array(adapted.predicted_counts), len(record.classes)):
-        found.append(f"collapse: {reason}")
+    if adapted.collapse:
+        found.append(f"collapse: {adapted.collapse}")
+    if record.verdict is not None and record.verdict.tried is not None:
+        return [f"source-only was kept, {record.verdict.tried} was dropped: {record.verdict.reason}"]
     if base is None:
         return found
-    if base.scores.get("infomax", 0) >= adapted.scores.get("infomax", 0):
+    if record.verdict is not None and not record.verdict.adapted and not found:
         found.append(
-            "no label-free evidence says that the adapted model is better than source-only "
-            f"(infomax {adapted.scores['infomax']:.3f} against {base.scores['infomax']:.3f}): "
+            f"no label-free evidence says that the adapted model is better than source-only ({record.verdict.reason}): "
             "consider --strategy source-only"
         )
-    if (base.source_accuracy or 0) - (adapted.source_accuracy or 0) > FLOOR:
-        lost = 100 * ((base.source_accuracy or 0) - (adapted.source_accuracy or 0))
-        found.append(f"adapting cost {lost:.1f} points of accuracy on the source")
     if base.accuracy is not None and adapted.accuracy is not None and adapted.accuracy < base.accuracy:
         found.append(
             f"negative transfer: the adapted model is {100 * (base.accuracy - adapted.accuracy):.1f} points worse"

@@ -33,9 +33,9 @@ PACKAGES = (
 )
 
 
-def plan_phases(prepared: Prepared) -> list[PhaseFacts]:
-    """Who learns how much from what, phase by phase."""
-    strategy = prepared.build(prepared.recipe.strategy.name)
+def plan_phases(prepared: Prepared, name: str) -> list[PhaseFacts]:
+    """Who learns how much from what, phase by phase, under a strategy."""
+    strategy = prepared.build(name)
     _check_deployable(strategy)
     tunable = {p for p in strategy.parameters() if p.requires_grad}
     optim, found = prepared.recipe.optim, []
@@ -97,7 +97,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         target=prepared.target,
         classes=prepared.classes,
         label_sets=prepared.relation,
-        training=Training(phases=plan_phases(prepared)),
+        training=Training(phases=plan_phases(prepared, name)),
         selection=Selection(rule=validator, oracle=rule.oracle),
         target_labels=labels,
         target_labels_per_class=few,
@@ -109,6 +109,26 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         versions=installed_versions(),
         hardware=hardware(),
     )
+
+
+def keep_source_only(record: RunRecord, prepared: Prepared) -> None:
+    """Make the record that of the source-only model, which is shipped in place of the adapted one.
+
+    What was tried, and its figures, move to the verdict.
+    """
+    assert record.verdict is not None
+    record.verdict.tried, record.verdict.dropped = record.strategy, record.adapted
+    record.adapted, record.selection = record.source_only, Selection(rule="last")
+    if prepared.setting == "source-free":  # the model as it came: nothing was trained
+        record.strategy, record.strategy_title = "source-only", "The model as it was, not adapted."
+        record.strategy_options, record.paper, record.training = {}, None, Training()
+        return
+    cls = plugins.load("strategies", "source-only")
+    record.strategy, record.strategy_title = "source-only", (cls.__doc__ or "").strip().split("\n")[0]
+    record.strategy_options, record.paper = {}, None
+    known = record.baseline_training or Training()
+    record.training = known.model_copy(update={"phases": plan_phases(prepared, "source-only")})
+    record.baseline_training = None
 
 
 def describe(record: RunRecord) -> str:

@@ -143,7 +143,8 @@ def _decide_strategy(recipe: Recipe, target: Domain) -> tuple[Recipe, str, str |
         name, reason = AUTO["adaptation" if recipe.source else "transfer" if labelled else "source-free"]
         if problems := option_problems("strategies", name, recipe.strategy.options):
             raise HubtlError(problems[0], hint=f"hubtl show {name}")
-        recipe = _changed(recipe, {"strategy.name": name})
+        keep = {} if "fallback" in recipe.run.model_fields_set else {"run.fallback": True}
+        recipe = _changed(recipe, {"strategy.name": name, **keep})
     cls: type[Strategy] = plugins.load("strategies", name)
     setting = next((s for s in possible if s in cls.settings), None)
     if setting is None:

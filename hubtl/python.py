@@ -1,11 +1,13 @@
-"""``hubtl.adapt(...)``: the command line's flags as keyword arguments."""
+"""``hubtl.adapt(...)`` and ``hubtl.compare(...)``: the command line's flags as keyword arguments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from hubtl import comparison
 from hubtl.errors import HubtlError, nearest
 from hubtl.flags import KEYS
-from hubtl.recipe import merge, parse, read
+from hubtl.recipe import Recipe, merge, parse, read
 from hubtl.run import Result
 from hubtl.run import adapt as run_recipe
 
@@ -29,10 +31,43 @@ def adapt(
 
     Returns the output directory and the record. Raises HubtlError for mistakes, all of a recipe's at once.
     """
+    return run_recipe(_recipe("adapt", recipe, options, flags), resume=resume, shown=shown)
+
+
+def compare(
+    strategies: Sequence[str] = comparison.DEFAULT,
+    recipe: str | Mapping[str, Any] | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    output_dir: str | Path | None = None,
+    full: bool = False,
+    oracle: bool = False,
+    **flags: Any,
+) -> comparison.Comparison:
+    """Train several strategies by one recipe and rank them without target labels, as ``hubtl compare`` does.
+
+    Args:
+        strategies: names; source-only is always among them.
+        recipe, options, **flags: as in ``adapt``.
+        output_dir: has a run directory for each strategy, and ``compare.json``.
+        full: train the backbone too; otherwise all read the same cached features.
+        oracle: keep accuracy on the target's labels in the summary. It ranks nothing.
+
+    Raises HubtlError for mistakes; a strategy that cannot run is listed with the reason.
+    """
+    folder = None if output_dir is None else Path(output_dir)
+    return comparison.compare(
+        _recipe("compare", recipe, options, flags), strategies, folder=folder, full=full, oracle=oracle
+    )
+
+
+def _recipe(
+    caller: str, recipe: str | Mapping[str, Any] | None, options: Mapping[str, Any] | None, flags: Mapping[str, Any]
+) -> Recipe:
     for name in flags:
         if name not in KEYS:
             guess = nearest(name, KEYS)
-            raise HubtlError(f"adapt() has no argument {name!r}", hint=guess or f"one of {', '.join(KEYS)}")
+            raise HubtlError(f"{caller}() has no argument {name!r}", hint=guess or f"one of {', '.join(KEYS)}")
     raw = read(recipe) if isinstance(recipe, str) else dict(recipe or {})
     changes = {KEYS[name]: value for name, value in flags.items() if value is not None}
-    return run_recipe(parse(merge(merge(raw, changes), options or {})), resume=resume, shown=shown)
+    return parse(merge(merge(raw, changes), options or {}))

@@ -114,6 +114,9 @@ class RunSection(Section):
         None, ge=1, description="steps between two evaluations; default: a fifth of the run"
     )
     baseline: bool = Field(True, description="train source-only beside the adaptation")
+    fallback: bool = Field(
+        False, description="ship source-only where no label-free score prefers the adapted model; auto: true"
+    )
     validator: str | None = Field(
         None,
         description="how the checkpoint is selected; by default ensemble for an unlabelled target, last otherwise",

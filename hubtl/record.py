@@ -84,6 +84,7 @@ class Evaluation(Facts):
     confusion: list[list[int]] = Field(default_factory=list)  # rows: truth, columns: prediction
     predicted_counts: list[int] = Field(default_factory=list)
     scores: dict[str, float] = Field(default_factory=dict)  # label-free validators, higher is better
+    collapse: str | None = None  # why the predictions on the target look collapsed
     source_accuracy: float | None = None  # on the source's evaluation rows
     source_accuracies: dict[str, float] = Field(default_factory=dict)  # of each of several sources
 
@@ -102,6 +103,18 @@ class Selection(Facts):
     oracle: bool = False  # True: the rule read target labels
     step: int | None = None
     candidates: list[Candidate] = Field(default_factory=list)
+
+
+class Verdict(Facts):
+    """What scores that read no target label say of an adapted model beside source-only."""
+
+    adapted: bool  # True: they are for the adapted model
+    reason: str  # a guard rail, or who voted for what
+    rail: bool = False  # True: it was a guard rail
+    scores: dict[str, list[float]] = Field(default_factory=dict)  # validator -> [source-only, adapted]
+    abstained: list[str] = Field(default_factory=list)  # those that the method's own loss makes better
+    tried: str | None = None  # the strategy that was dropped for source-only; None: nothing was dropped
+    dropped: "Evaluation | None" = None  # its figures
 
 
 class PhaseFacts(Facts):
@@ -147,6 +160,7 @@ class RunRecord(Facts):
     selection: Selection = Field(default_factory=Selection)
     source_only: Evaluation | None = None  # the baseline on the target's evaluation rows; None: not trained
     adapted: Evaluation | None = None
+    verdict: Verdict | None = None  # None: there is no source-only model to compare with
     target_labels: Literal["none", "training", "few", "selection"] = "none"  # what for, evaluation apart
     target_labels_per_class: int | None = None  # rows whose labels were learnt from, where they were few
     warnings: list[str] = Field(default_factory=list)  # collapse, no label-free evidence, …

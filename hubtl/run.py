@@ -10,18 +10,19 @@ import torch
 import yaml
 
 from hubtl import deliver, hub
-from hubtl.assess import Judge, assess, doubts
+from hubtl.assess import VOTERS, Judge, assess, doubts
 from hubtl.engine.device import Accelerator, check_trackers, make_accelerator, start_trackers
 from hubtl.engine.loop import Engine, Trace
 from hubtl.engine.stop import Interrupted
 from hubtl.errors import HubtlError
-from hubtl.plan import describe, facts
+from hubtl.plan import describe, facts, keep_source_only
 from hubtl.prepare import Prepared, default_output_dir, prepare
 from hubtl.recipe import Recipe, parse
 from hubtl.record import Evaluation, RunRecord, Training
 from hubtl.reuse import with_features
 from hubtl.settings import logger
 from hubtl.strategy import Strategy
+from hubtl.verdict import verdict
 
 TRAINING = 15_485_863  # added to the seed: dropout has random numbers of its own
 FREE_TO_CHANGE = {"run.checkpoint_every", "run.report_to", "run.output_dir", "run.plots", "data.num_workers"}
@@ -112,15 +113,15 @@ def _train(
 ) -> Result:
     recipe, main = prepared.recipe, accelerator.is_main_process
     samples: dict[str, deliver.Look] = {}
+    before: Strategy | None = None
     if prepared.setting == "source-free" and recipe.run.baseline:
         before = prepared.build(record.strategy)
-        judge = Judge(prepared, accelerator, "last", None)
-        record.source_only, _ = assess(prepared, before.deployed(), judge, 0)
+        record.source_only = assess(prepared, before.deployed(), accelerator, 0)
     if prepared.setting == "adaptation" and recipe.run.baseline and record.strategy != "source-only":
-        strategy, trace, judge = _fit("source-only", prepared, accelerator, folder, resume=resume, shown=shown)
-        record.source_only, _ = assess(prepared, strategy.deployed(), judge, trace.steps)
+        before, trace, _ = _fit("source-only", prepared, accelerator, folder, resume=resume, shown=shown)
+        record.source_only = assess(prepared, before.deployed(), accelerator, trace.steps)
         record.baseline_training = training(trace)
-        samples["before"] = deliver.look(prepared, strategy.deployed(), accelerator)
+        samples["before"] = deliver.look(prepared, before.deployed(), accelerator)
         if main:
             record.save(folder)
     name = record.strategy
@@ -130,9 +131,15 @@ def _train(
     judge.restore(strategy)
     model = strategy.deployed()
     record.selection = judge.selection
-    record.adapted, _ = assess(prepared, model, judge, trace.steps)
+    record.adapted = assess(prepared, model, accelerator, trace.steps)
     record.training = training(trace, record.training)
     samples["after"] = deliver.look(prepared, model, accelerator)
+    if record.source_only is not None and before is not None:
+        record.verdict = verdict(record.source_only, record.adapted, VOTERS, prepared.strategy_class.improves)
+        if recipe.run.fallback and not record.verdict.adapted:
+            logger.info("kept       source-only: %s", record.verdict.reason)
+            keep_source_only(record, prepared)
+            model, samples["after"] = before.deployed(), samples.get("before")
     record.warnings = [*prepared.warnings, *doubts(record)]
     url = None
     if main:

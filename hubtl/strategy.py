@@ -102,6 +102,7 @@ class Strategy(nn.Module):
         setting: the one of this run, set before ``phases`` is called.
         trains_backbone: False where no phase ever does: images are then seen without random views, and only once.
         views: random views of the target that a step asks for by ``target.view(name)``: ``weak``, ``strong``.
+        improves: validators that its own loss makes better, whatever becomes of accuracy: they do not vote on it.
         label_sets: how the classes of the domains may relate for it to be chosen without a warning.
     """
 
@@ -111,6 +112,7 @@ class Strategy(nn.Module):
     setting: str
     trains_backbone: ClassVar[bool] = True
     views: ClassVar[tuple[str, ...]] = ()
+    improves: ClassVar[tuple[str, ...]] = ()
     label_sets: ClassVar[tuple[str, ...]] = ("closed",)
     defaults: ClassVar[Mapping[str, Any]] = {}  # recipe keys that this method decides unless the user does
 

@@ -1,6 +1,5 @@
 """Weak and strong views: a function of seed, row and place; mild and strong; without flips where a flip is a lie."""
 
-
 import datasets
 import numpy as np
 import pytest

@@ -1,6 +1,7 @@
 """Small worlds for tests: a backbone of one layer, and two domains that differ by a rotation."""
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -122,3 +123,22 @@ def accuracy(strategy: Strategy, rows: Rows) -> float:
 def pooled(strategy: Strategy, rows: Rows) -> torch.Tensor:
     strategy.eval()
     return strategy.encoder({"image": rows.x}).pooled
+
+
+def hubtl_command(arguments: Sequence[str], capsys: Any) -> tuple[int, str, str]:
+    """Type a command: its exit code, stdout and stderr. The log is left as it was."""
+    from hubtl.cli import app
+    from hubtl.settings import logger
+
+    before = (logger.handlers[:], logger.level, logger.propagate)
+    argv, sys.argv = sys.argv, ["hubtl", *arguments]
+    capsys.readouterr()
+    try:
+        app.run()
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        sys.argv = argv
+        logger.handlers[:], logger.level, logger.propagate = before
+    return code, *capsys.readouterr()

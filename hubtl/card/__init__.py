@@ -81,6 +81,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "labels": lambda role, domain: _labels(record, role, domain.labelled),
         "label_use": _label_use(record),
         "selection": _selection(record),
+        "verdict": _verdict(record),
         "relation": _relation(record),
         "difference": _difference,
         "scores": _scores(base, adapted),
@@ -148,6 +149,22 @@ def _selection(record: RunRecord) -> str:
         return f"the last one{where}; nothing was selected."
     reads = " **It reads target labels (oracle).**" if selection.oracle else " It reads no target labels."
     return f"chosen by {wording.code(selection.rule)}{where}{tried}.{reads}"
+
+
+def _verdict(record: RunRecord) -> str | None:
+    """What scores without target labels said of adapting, and what became of it."""
+    verdict = record.verdict
+    if verdict is None:
+        return None
+    text = f"Source-only or adapted, by scores that read no target labels: {wording.md(verdict.reason)}."
+    if verdict.abstained:
+        own = wording.listing(verdict.abstained)
+        text += f" No vote: {own}, which the method's own loss makes better."
+    if verdict.tried is None:
+        return text
+    figure = wording.percent(verdict.dropped.accuracy if verdict.dropped else None)
+    name = wording.code(verdict.tried)
+    return f"{text} So {name} was dropped; its accuracy on the same rows, which that choice did not see: {figure}."
 
 
 def _relation(record: RunRecord) -> str:

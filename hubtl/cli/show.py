@@ -40,7 +40,10 @@ def result(outcome: Result, *, as_json: bool) -> None:
     record = outcome.record
     table = Table(title=None, box=None, pad_edge=False)
     table.add_column(f"on the target ({record.adapted.n if record.adapted else 0} held-out rows)")
+    dropped = record.verdict if record.verdict and record.verdict.tried else None
     columns = [("source-only", record.source_only), (record.strategy, record.adapted)]
+    if dropped:
+        columns = [("source-only (kept)", record.source_only), (f"{dropped.tried} (dropped)", dropped.dropped)]
     shown = [(name, figures) for name, figures in columns if figures is not None]
     for name, _ in shown:
         table.add_column(name, justify="right")

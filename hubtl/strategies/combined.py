@@ -74,6 +74,7 @@ def combine(name: str, parts: Sequence[type[Strategy]]) -> type[Combined]:
             "names": tuple(names),
             "classes": classes,
             "joint": joint,
+            "improves": tuple(sorted({rule for cls in classes for rule in cls.improves})),
             "paper": next((cls.paper for cls in classes if cls.paper), None),
             "defaults": {key: value for cls in reversed(classes) for key, value in cls.defaults.items()},
         },

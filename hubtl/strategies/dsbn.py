@@ -68,6 +68,7 @@ class DSBN(Strategy):
     """
 
     Options = DSBNOptions
+    improves = ("infomax", "bnm", "snd")
     paper = "arXiv:1906.03950"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 

@@ -27,6 +27,7 @@ class FixMatch(Strategy):
     """
 
     Options = FixMatchOptions
+    improves = ("infomax", "bnm", "snd")
     paper = "arXiv:2001.07685"
     views = ("weak", "strong")
     defaults = {"optim.lr": 3e-3, "optim.schedule": "inverse-decay", "optim.gamma": 4e-4}

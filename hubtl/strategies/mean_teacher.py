@@ -36,6 +36,7 @@ class MeanTeacher(Strategy):
     """
 
     Options = MeanTeacherOptions
+    improves = ("infomax", "bnm", "snd")
     paper = "arXiv:1706.05208"
     views = ("weak", "strong")
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}

@@ -93,6 +93,7 @@ class SHOT(SourceFree):
     """
 
     Options = SHOTOptions
+    improves = ("infomax", "bnm", "snd")
     paper = "arXiv:2002.08546"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
     memories = ("pseudo",)

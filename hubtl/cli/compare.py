@@ -1,0 +1,116 @@
+"""``hubtl compare``."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+DATA, TRAIN, OUT = "Data", "Training", "Output"
+
+
+def compare(
+    recipe: Annotated[Path | None, typer.Argument(help="A recipe in YAML; flags change it.")] = None,
+    strategies: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Names, separated by commas; source-only is always there.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Train the backbone too, not only what lies on its features.")
+    ] = False,
+    oracle: Annotated[
+        bool, typer.Option("--oracle", help="Show accuracy on the target's labels. It ranks nothing.")
+    ] = False,
+    model: Annotated[str | None, typer.Option(help="As in hubtl adapt.")] = None,
+    pretrained: Annotated[bool | None, typer.Option("--pretrained/--no-pretrained")] = None,
+    image_size: Annotated[int | None, typer.Option()] = None,
+    source_dataset: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    source_domain: Annotated[list[str] | None, typer.Option(rich_help_panel=DATA)] = None,
+    target_dataset: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    target_domain: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    domain_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    steps: Annotated[int | None, typer.Option(help="Updates of each strategy.", rich_help_panel=TRAIN)] = None,
+    batch_size: Annotated[int | None, typer.Option(rich_help_panel=TRAIN)] = None,
+    lr: Annotated[float | None, typer.Option(rich_help_panel=TRAIN)] = None,
+    seed: Annotated[int | None, typer.Option(rich_help_panel=TRAIN)] = None,
+    device: Annotated[str | None, typer.Option(rich_help_panel=TRAIN)] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any recipe key; repeatable.")
+    ] = None,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(help="Default: runs/compare-MODEL-TARGET. Called again, it goes on.", rich_help_panel=OUT),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=OUT)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=OUT)] = False,
+    debug: Annotated[bool, typer.Option("--debug", rich_help_panel=OUT)] = False,
+) -> None:
+    """Train several strategies on the same data and rank them without target labels."""
+    given = dict(locals())
+    from hubtl.cli.messages import begin
+
+    begin(quiet=quiet or json_, debug=debug)
+    from hubtl import comparison
+    from hubtl.cli.app import emit
+    from hubtl.engine.stop import Interrupted
+    from hubtl.errors import HubtlError
+    from hubtl.flags import KEYS
+    from hubtl.recipe import merge, parse, parse_set, read
+    from hubtl.settings import is_main_process
+
+    flags = {k: v for k, v in given.items() if k in KEYS and k != "output_dir" and v is not None and v != []}
+    changes: dict[str, Any] = {KEYS[name]: value for name, value in flags.items()}
+    raw = merge(merge(read(recipe) if recipe else {}, changes), parse_set(set_ or []))
+    if not raw.get("target"):
+        raise HubtlError(
+            "no target: nothing says what to adapt to",
+            hint="hubtl compare --model resnet50 --source-dataset user/a --target-dataset user/b",
+        )
+    names = [name.strip() for name in strategies.split(",") if name.strip()] if strategies else comparison.DEFAULT
+    command = shlex.join(["hubtl", *sys.argv[1:]]).replace(str(Path.home()), "~")
+    where = str(recipe) if recipe else "the command line"
+    try:
+        outcome = comparison.compare(
+            parse(raw, where=where), names, folder=output_dir, full=full, oracle=oracle, command=command
+        )
+    except Interrupted:
+        typer.echo(f"stopped after a checkpoint; go on with: {command}", err=True)
+        raise typer.Exit(130) from None
+    if not is_main_process():
+        return
+    if json_:
+        emit(outcome.summary())
+    else:
+        _show(outcome)
+
+
+def _show(outcome: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    table.add_column("strategy")
+    table.add_column("agreement", justify="right")
+    table.add_column("beside source-only")
+    table.add_column("seconds", justify="right")
+    if outcome.oracle:
+        table.add_column("target accuracy (oracle)", justify="right")
+    for place, entrant in enumerate(outcome.entrants, 1):
+        beside = {True: "better", False: "not better", None: "–"}[entrant.adapted]
+        if entrant.failed or entrant.refused:
+            beside = entrant.failed or entrant.reason
+        row = [str(place), entrant.strategy, "–" if entrant.merit is None else f"{entrant.merit:.1f}", beside]
+        row.append(f"{entrant.seconds:.1f}")
+        if outcome.oracle:
+            row.append("not measured" if entrant.accuracy is None else f"{100 * entrant.accuracy:.1f} %")
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"agreement: mean rank by {', '.join(outcome.voters) or 'no validator'}; no target label was read",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"all scores: {outcome.output_dir}/compare.json", highlight=False, soft_wrap=True)
+    console.print(f"the best: {outcome.output_dir}/{outcome.best}/README.md", highlight=False, soft_wrap=True)

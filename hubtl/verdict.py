@@ -1,0 +1,38 @@
+"""Whether adapting helped, as far as that can be told without target labels: validators vote, behind guard rails."""
+
+from collections.abc import Collection
+
+from hubtl.record import Evaluation, Verdict
+
+FLOOR = 0.10  # accuracy on the source that adaptation may cost before it is doubted
+SAME = 1e-6  # scores that differ by no more are equal
+
+
+def verdict(before: Evaluation, after: Evaluation, voters: Collection[str], abstain: Collection[str] = ()) -> Verdict:
+    """Compare an adapted model with source-only, by scores that read no target label.
+
+    Against the adapted model stands a guard rail, if one does: collapsed predictions, or more than ``FLOOR`` of the
+    source's accuracy lost. Else the ``voters`` that scored both models decide, each with one vote; ``abstain`` are those
+    that the method itself makes better, whatever it does to accuracy. Source-only wins a tie: who adapts has to show it.
+    """
+    scores = {
+        name: [before.scores[name], after.scores[name]]
+        for name in voters
+        if name in before.scores and name in after.scores
+    }
+    silent = sorted(name for name in scores if name in abstain)
+    better = sorted(n for n, (b, a) in scores.items() if n not in abstain and a > b + SAME)
+    worse = sorted(n for n, (b, a) in scores.items() if n not in abstain and a < b - SAME)
+    if rail := _rail(before, after):
+        return Verdict(adapted=False, reason=rail, rail=True, scores=scores, abstained=silent)
+    said = f"{', '.join(better) or 'none'} for the adapted model; {', '.join(worse) or 'none'} for source-only"
+    return Verdict(adapted=len(better) > len(worse), reason=said, scores=scores, abstained=silent)
+
+
+def _rail(before: Evaluation, after: Evaluation) -> str | None:
+    if after.collapse:
+        return f"collapse: {after.collapse}"
+    lost = (before.source_accuracy or 0.0) - (after.source_accuracy or 0.0)
+    if lost > FLOOR:
+        return f"adapting cost {100 * lost:.1f} points of accuracy on the source"
+    return None
