@@ -35,6 +35,8 @@ def command(line: str) -> str:
         "card --help",
         "list strategies",
         "list --json",
+        "cache list",
+        "cache clear --yes",
     ],
 )
 def test_commands_that_only_tell_import_nothing_slow(line):

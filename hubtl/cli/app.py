@@ -39,7 +39,7 @@ def common(
 
 
 def _register() -> None:
-    from hubtl.cli import adapt, card, doctor, evaluate, plugins, predict, pull, push
+    from hubtl.cli import adapt, cache, card, doctor, evaluate, plugins, predict, pull, push
 
     app.command("adapt")(adapt.adapt)
     app.command("evaluate")(evaluate.evaluate)
@@ -49,6 +49,7 @@ def _register() -> None:
     app.command("card")(card.card)
     app.command("list")(plugins.list_)
     app.command("show")(plugins.show)
+    app.add_typer(cache.group, name="cache")
     app.command("doctor")(doctor.doctor)
 
 
@@ -70,6 +71,9 @@ def run() -> None:
         # Typer carries its own copy of click, whose usage errors have no public name
         if debug or not hasattr(error, "format_message"):
             raise
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text
+            typer.echo(error.format_message(), err=True)
+            sys.exit(2)
         fail(usage(error))
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
