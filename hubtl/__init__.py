@@ -25,6 +25,7 @@ _HOMES = {
     "load": "hubtl.api",
     "pull": "hubtl.hub",
     "push": "hubtl.hub",
+    "rank": "hubtl.ranking",
 }
 __all__ = [
     *sorted(_HOMES),
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from hubtl.hub import pull as pull
     from hubtl.hub import push as push
     from hubtl.python import adapt as adapt
+    from hubtl.ranking import rank as rank
     from hubtl.recipe import Recipe as Recipe
     from hubtl.record import RunRecord as RunRecord
     from hubtl.strategy import Loss as Loss

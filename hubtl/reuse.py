@@ -1,7 +1,6 @@
 """Frozen encoders read features, not images: the streams of a run are swapped for what its backbone makes of them."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +9,7 @@ from torch import nn
 
 from hubtl.backbones.base import Backbone
 from hubtl.data import cache
-from hubtl.data.features import FeatureSet, weights_digest
+from hubtl.data.features import FeatureSet, structure_digest, weights_digest
 from hubtl.data.images import ImageSet
 from hubtl.engine.device import Accelerator
 from hubtl.engine.modes import parameters_of
@@ -57,44 +56,45 @@ def with_features(prepared: Prepared, accelerator: Accelerator) -> Prepared:
 class FeatureReader:
     """What a frozen backbone makes of images: from the cache, or extracted now, once, and kept there.
 
-    The key holds the weights, the input's transform, the data, the precision, and how the backbone was tuned.
+    The key holds the architecture with its settings, the weights, the input's transform, the data, the precision, and
+    how the backbone was tuned. By which name it was asked for does not matter.
     """
 
     def __init__(
         self, backbone: Backbone, accelerator: Accelerator, precision: str = "no", tuner: NamedSection | None = None
     ) -> None:
         self.model, self.accelerator = Classifier(Encoder(backbone), nn.Identity()), accelerator
+        self.name = backbone.info.name
         self.facts: dict[str, Any] = {
-            "model": backbone.info.name,
             "architecture": backbone.info.architecture,
+            "structure": structure_digest(backbone),
             "weights": weights_digest(backbone.state_dict()),
             "input": backbone.info.input.as_dict(),
             "precision": precision,
             "tuner": (tuner or NamedSection(name="full")).model_dump(mode="json"),
         }
-        self._known: dict[
-            int, tuple[ImageSet, FeatureSet]
-        ] = {}  # the images too: an id of one that is gone comes again
+        # the images too, for the id of an object that is gone comes again
+        self._known: dict[int, tuple[ImageSet, FeatureSet]] = {}
 
     def read(self, images: ImageSet) -> FeatureSet:
         """The same rows as features, with the labels that the images have."""
         if id(images) not in self._known:
-            rows = _features(self.model, images, {**self.facts, "data": images.fingerprint}, self.accelerator)
-            self._known[id(images)] = images, FeatureSet(rows, images.labels, images.name, images.bad)
+            self._known[id(images)] = images, FeatureSet(self._features(images), images.labels, images.name, images.bad)
         return self._known[id(images)][1]
 
-
-def _features(model: Classifier, images: ImageSet, facts: Mapping[str, Any], accelerator: Accelerator) -> np.ndarray:
-    key = cache.key_of(facts)
-    found = cache.get(key, len(images))
-    there = torch.tensor([found is not None], device=accelerator.device)
-    if not bool(accelerator.gather(there).all()):  # all ranks extract, or none: they meet in it
-        found = None
-    if found is not None:
-        logger.info("features   %s: %d rows from the cache", images.name, len(images))
-        return found
-    logger.info("features   %s: one pass over %d images", images.name, len(images))
-    made = outputs(model, images, accelerator).features.numpy()
-    if accelerator.is_main_process:
-        cache.put(key, made, {**facts, "name": images.name, "rows": len(made), "width": made.shape[1]})
-    return made
+    def _features(self, images: ImageSet) -> np.ndarray:
+        facts, accelerator = {**self.facts, "data": images.fingerprint}, self.accelerator
+        key = cache.key_of(facts)
+        found = cache.get(key, len(images))
+        there = torch.tensor([found is not None], device=accelerator.device)
+        if not bool(accelerator.gather(there).all()):  # all ranks extract, or none: they meet in it
+            found = None
+        if found is not None:
+            logger.info("features   %s: %d rows from the cache", images.name, len(images))
+            return found
+        logger.info("features   %s: one pass over %d images", images.name, len(images))
+        made = outputs(self.model, images, accelerator).features.numpy()
+        if accelerator.is_main_process:
+            shown = {"model": self.name, "name": images.name, "rows": len(made), "width": made.shape[1]}
+            cache.put(key, made, {**facts, **shown})
+        return made

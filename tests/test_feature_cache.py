@@ -17,7 +17,7 @@ import hubtl
 from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.data import cache, images
-from hubtl.data.features import FeatureSet, weights_digest
+from hubtl.data.features import FeatureSet, structure_digest, weights_digest
 from hubtl.data.opening import opened
 from hubtl.modules import Encoder
 from hubtl.reuse import FeatureReader
@@ -228,6 +228,37 @@ def test_one_other_weight_is_another_key():
     with torch.no_grad():
         changed.linear[0].bias[7] += 1e-6
     assert len(keys_after(backbone=changed)) == 2
+
+
+def test_settings_that_no_weight_holds_are_in_the_key_and_names_are_not():
+    keys_after()
+    named = lenet()
+    named.info = dataclasses.replace(named.info, name="models/lenet")
+    assert len(keys_after(backbone=named)) == 1
+    changed = lenet()
+    changed.convolutions[1] = torch.nn.MaxPool2d(2, ceil_mode=True)
+    assert weights_digest(changed.state_dict()) == weights_digest(lenet().state_dict())
+    assert len(keys_after(backbone=changed)) == 2
+
+
+def test_where_a_function_lies_in_memory_is_not_in_the_key():
+    class Odd(torch.nn.Module):
+        def __init__(self, function):
+            super().__init__()
+            self.function = function
+
+        def extra_repr(self):
+            return repr(self.function)
+
+    def make():
+        def function():
+            pass
+
+        return function
+
+    one, two = Odd(make()), Odd(make())
+    assert repr(one) != repr(two)
+    assert structure_digest(one) == structure_digest(two)
 
 
 def test_a_classifier_is_not_among_the_weights_of_the_key():

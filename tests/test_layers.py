@@ -11,8 +11,21 @@ LAYERS = [
     {"batch", "losses", "modules"},
     {"tasks", "tuners", "backbones", "data"},
     {"strategy", "strategies"},
-    {"engine", "evaluate", "validators", "testtime"},
-    {"run", "prepare", "domains", "plan", "assess", "deliver", "reuse", "measure", "api", "python", "testing"},
+    {"engine", "evaluate", "validators", "testtime", "transferability"},
+    {
+        "run",
+        "prepare",
+        "domains",
+        "plan",
+        "assess",
+        "deliver",
+        "reuse",
+        "measure",
+        "ranking",
+        "api",
+        "python",
+        "testing",
+    },
     {"cli", "__main__"},
 ]
 LAYER = {unit: number for number, units in enumerate(LAYERS) for unit in units}

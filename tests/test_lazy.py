@@ -35,6 +35,7 @@ def command(line: str) -> str:
         "card --help",
         "list strategies",
         "list --json",
+        "rank --help",
         "cache list",
         "cache clear --yes",
     ],

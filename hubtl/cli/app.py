@@ -39,11 +39,12 @@ def common(
 
 
 def _register() -> None:
-    from hubtl.cli import adapt, cache, card, doctor, evaluate, plugins, predict, pull, push
+    from hubtl.cli import adapt, cache, card, doctor, evaluate, plugins, predict, pull, push, rank
 
     app.command("adapt")(adapt.adapt)
     app.command("evaluate")(evaluate.evaluate)
     app.command("predict")(predict.predict)
+    app.command("rank")(rank.rank)
     app.command("push")(push.push)
     app.command("pull")(pull.pull)
     app.command("card")(card.card)

@@ -1,10 +1,12 @@
 """Features of frozen backbones as a stream, and the digest of the weights that made them."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from torch import nn
 
 from hubtl.batch import Batch
 
@@ -28,6 +30,12 @@ class FeatureSet:
         index = np.asarray(rows, dtype=np.int64)
         labels = None if self.labels is None else torch.from_numpy(self.labels[index])
         return Batch({"features": torch.from_numpy(self._features[index])}, labels, torch.from_numpy(index))
+
+
+def structure_digest(network: nn.Module) -> str:
+    """A digest of the network as it prints itself: what no weight tells, such as a norm's epsilon or a stride."""
+    text = re.sub(r" at 0x[0-9a-f]+", "", repr(network))  # where a function lies in memory differs between runs
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def weights_digest(state: Mapping[str, torch.Tensor]) -> str:
