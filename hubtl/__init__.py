@@ -26,6 +26,7 @@ _HOMES = {
     "load": "hubtl.api",
     "pull": "hubtl.hub",
     "push": "hubtl.hub",
+    "rank": "hubtl.ranking",
 }
 __all__ = [
     *sorted(_HOMES),
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from hubtl.hub import push as push
     from hubtl.python import adapt as adapt
     from hubtl.python import compare as compare
+    from hubtl.ranking import rank as rank
     from hubtl.recipe import Recipe as Recipe
     from hubtl.record import RunRecord as RunRecord
     from hubtl.strategy import Loss as Loss

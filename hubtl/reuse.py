@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from hubtl.data import features
-from hubtl.data.features import FeatureSet
+from hubtl.backbones.base import Backbone
+from hubtl.data import cache
+from hubtl.data.features import FeatureSet, structure_digest, weights_digest
 from hubtl.data.images import ImageSet
 from hubtl.data.joint import JointSet
 from hubtl.engine.device import Accelerator
@@ -16,6 +17,7 @@ from hubtl.engine.modes import parameters_of
 from hubtl.engine.sweep import outputs
 from hubtl.modules import Classifier, Encoder
 from hubtl.prepare import Prepared
+from hubtl.recipe import NamedSection
 from hubtl.settings import logger
 
 
@@ -32,33 +34,16 @@ def reads_features(prepared: Prepared) -> bool:
 
 
 def with_features(prepared: Prepared, accelerator: Accelerator) -> Prepared:
-    """The same run on features: from the cache, or extracted now, once, and kept there.
-
-    The key holds the weights, the input's transform, the data and the precision. A run whose backbone learns, or whose
-    images have random views, is returned as it is.
-    """
+    """The same run on features. A run whose backbone learns, or whose images have random views, is returned as it is."""
     if not reads_features(prepared):
         return prepared
-    backbone = prepared.backbone
-    base = {
-        "model": prepared.model.name,
-        "architecture": prepared.model.architecture,
-        "weights": features.weights_digest(backbone.state_dict()),
-        "input": backbone.info.input.as_dict(),
-        "precision": prepared.recipe.run.mixed_precision,
-        "tuner": prepared.recipe.tuner.model_dump(mode="json"),
-    }
-    model = Classifier(Encoder(backbone), nn.Identity())
-    known: dict[int, FeatureSet] = {}
+    recipe = prepared.recipe
+    reader = FeatureReader(prepared.backbone, accelerator, recipe.run.mixed_precision, recipe.tuner)
 
     def swapped(images: ImageSet) -> ImageSet:
         if isinstance(images, JointSet):
             return cast(ImageSet, images.replaced(swapped))
-        if id(images) not in known:
-            facts = {**base, "data": images.fingerprint}
-            rows = _features(model, images, facts, accelerator)
-            known[id(images)] = FeatureSet(rows, images.labels, images.name, images.bad, images.domains)
-        return cast(ImageSet, known[id(images)])
+        return cast(ImageSet, reader.read(images))
 
     streams = prepared.streams
     changed = dataclasses.replace(
@@ -71,17 +56,49 @@ def with_features(prepared: Prepared, accelerator: Accelerator) -> Prepared:
     return dataclasses.replace(prepared, streams=changed)
 
 
-def _features(model: Classifier, images: ImageSet, facts: dict[str, Any], accelerator: Accelerator) -> np.ndarray:
-    key = features.key_of(facts)
-    found = features.get(key, len(images))
-    there = torch.tensor([found is not None], device=accelerator.device)
-    if not bool(accelerator.gather(there).all()):  # all ranks extract, or none: they meet in it
-        found = None
-    if found is not None:
-        logger.info("features   %s: %d rows from the cache", images.name, len(images))
-        return found
-    logger.info("features   %s: one pass over %d images", images.name, len(images))
-    made = outputs(model, images, accelerator).features.numpy()
-    if accelerator.is_main_process:
-        features.put(key, made, {**facts, "name": images.name, "rows": len(made), "width": made.shape[1]})
-    return made
+class FeatureReader:
+    """What a frozen backbone makes of images: from the cache, or extracted now, once, and kept there.
+
+    The key holds the architecture with its settings, the weights, the input's transform, the data, the precision, and
+    how the backbone was tuned. By which name it was asked for does not matter.
+    """
+
+    def __init__(
+        self, backbone: Backbone, accelerator: Accelerator, precision: str = "no", tuner: NamedSection | None = None
+    ) -> None:
+        self.model, self.accelerator = Classifier(Encoder(backbone), nn.Identity()), accelerator
+        self.name = backbone.info.name
+        self.facts: dict[str, Any] = {
+            "architecture": backbone.info.architecture,
+            "structure": structure_digest(backbone),
+            "weights": weights_digest(backbone.state_dict()),
+            "input": backbone.info.input.as_dict(),
+            "precision": precision,
+            "tuner": (tuner or NamedSection(name="full")).model_dump(mode="json"),
+        }
+        # the images too, for the id of an object that is gone comes again
+        self._known: dict[int, tuple[ImageSet, FeatureSet]] = {}
+
+    def read(self, images: ImageSet) -> FeatureSet:
+        """The same rows as features, with the labels that the images have."""
+        if id(images) not in self._known:
+            rows = FeatureSet(self._features(images), images.labels, images.name, images.bad, images.domains)
+            self._known[id(images)] = images, rows
+        return self._known[id(images)][1]
+
+    def _features(self, images: ImageSet) -> np.ndarray:
+        facts, accelerator = {**self.facts, "data": images.fingerprint}, self.accelerator
+        key = cache.key_of(facts)
+        found = cache.get(key, len(images))
+        there = torch.tensor([found is not None], device=accelerator.device)
+        if not bool(accelerator.gather(there).all()):  # all ranks extract, or none: they meet in it
+            found = None
+        if found is not None:
+            logger.info("features   %s: %d rows from the cache", images.name, len(images))
+            return found
+        logger.info("features   %s: one pass over %d images", images.name, len(images))
+        made = outputs(self.model, images, accelerator).features.numpy()
+        if accelerator.is_main_process:
+            shown = {"model": self.name, "name": images.name, "rows": len(made), "width": made.shape[1]}
+            cache.put(key, made, {**facts, **shown})
+        return made

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from hubtl import backbones
+from hubtl import api, backbones
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import BackboneRequest, ImageInput
 from hubtl.errors import HubtlError
@@ -350,7 +350,7 @@ ASK = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
 import torch
-from hubtl import backbones
+from hubtl import api, backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.errors import HubtlError
 for name, pretrained in json.load(sys.stdin):
@@ -450,3 +450,52 @@ def test_a_network_that_normalises_by_itself_hands_that_over_to_the_input(monkey
         assert apart(found, backbone(seen(theirs)).pooled) > 1e-2, "the two normalisations differ"
         backbone.model.transform_input = True
         assert apart(found, backbone(seen(theirs)).pooled) < 1e-4
+
+
+def own_classifier(name, classes=("x", "y", "z")):
+    """A backbone that was asked for with other classes and its own classifier, and both together on noise."""
+    backbone = backbones.resolve(str(name), BackboneRequest(list(classes), keep_classifier=True)).eval()
+    spec = backbone.info.input
+    images = torch.randn(2, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        features = backbone({"image": images}).pooled
+        logits = None if backbone.kept is None else features @ backbone.kept[0].T + backbone.kept[1]
+    return backbone, images, logits
+
+
+@pytest.mark.parametrize("library", ["timm", "transformers", "hubtl"])
+def test_the_classifier_of_pretraining_is_kept_where_it_is_asked_for(library, tmp_path):
+    if library == "transformers":
+        whole = tiny("vit")
+        whole.save_pretrained(tmp_path)
+        truth = lambda images: whole.eval()(pixel_values=images).logits  # noqa: E731
+    else:
+        saved = resolve("test_vit" if library == "timm" else "lenet")
+        torch.manual_seed(3)
+        head = nn.Linear(saved.info.width, len(CLASSES))
+        meta = {"task": "classification", "strategy": "finetune", "base_model": None, "revision": None}
+        api.save(tmp_path, saved, head, CLASSES, meta)
+        truth = lambda images: head(saved.eval()({"image": images}).pooled)  # noqa: E731
+    backbone, images, logits = own_classifier(tmp_path)
+    assert backbone.kept[0].shape == (len(CLASSES), backbone.info.width)
+    with torch.no_grad():
+        assert torch.allclose(logits, truth(images), atol=1e-4)
+    assert not any("kept" in name for name in backbone.state_dict())
+    assert resolve(tmp_path, pretrained=True).kept is None
+
+
+def test_no_classifier_is_kept_where_there_is_none(tmp_path):
+    assert backbones.resolve("test_vit", BackboneRequest(CLASSES, pretrained=False, keep_classifier=True)).kept is None
+    ensure_torchvision()
+    import timm
+    import transformers as t
+    from timm.models import save_for_hf
+
+    bare = tiny("vit")
+    t.ViTModel(bare.config).save_pretrained(tmp_path / "trunk")  # of which a classifier would be drawn at random
+    assert own_classifier(tmp_path / "trunk")[0].kept is None
+    features = timm.create_model("test_vit", num_classes=0)
+    save_for_hf(features, tmp_path / "features", safe_serialization=True)
+    backbone, _, _ = own_classifier(tmp_path / "features")
+    assert backbone.kept is None
+    assert backbone.info.width == features.num_features

@@ -11,7 +11,7 @@ LAYERS = [
     {"batch", "losses", "modules"},
     {"tasks", "tuners", "backbones", "data"},
     {"strategy", "strategies"},
-    {"engine", "evaluate", "validators", "testtime"},
+    {"engine", "evaluate", "validators", "testtime", "transferability"},
     {
         "run",
         "prepare",
@@ -23,6 +23,7 @@ LAYERS = [
         "deliver",
         "reuse",
         "measure",
+        "ranking",
         "api",
         "python",
         "testing",

@@ -35,6 +35,9 @@ def command(line: str) -> str:
         "card --help",
         "list strategies",
         "list --json",
+        "rank --help",
+        "cache list",
+        "cache clear --yes",
     ],
 )
 def test_commands_that_only_tell_import_nothing_slow(line):

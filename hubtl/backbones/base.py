@@ -34,6 +34,7 @@ class BackboneRequest:
     classes: Sequence[str]  # label names, in the order of the logits
     pretrained: bool = True
     image_size: int | None = None  # None: the model's own
+    keep_classifier: bool = False  # build with the pretrained model's own classes where it has any: Backbone.kept
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,12 @@ class Backbone(nn.Module):
         info: what is known about it.
         blocks: names of its parts from input to output, for freezing the first n: pairs (name, module or parameters).
         lora_targets: names of the linear layers that LoRA adapts by default.
+        kept: weight [z, d] and bias [z] of the classifier that the pretrained weights came with, where the request
+            asked for it and there is one. No part of the module's state.
     """
 
     info: BackboneInfo
+    kept: tuple[Tensor, Tensor] | None = None
     native: ClassVar[bool] = True  # False: the export loads with hubtl only
 
     @abstractmethod

@@ -8,6 +8,7 @@ from typing import Any
 
 from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneRequest
+from hubtl.backbones.surgery import weights_of
 from hubtl.errors import HubtlError
 
 
@@ -28,7 +29,8 @@ def from_folder(
     built: Backbone
     if own.is_own(config):
         if request.pretrained:
-            built = own.rebuild(folder, config, request.image_size)[0]
+            built, head = own.rebuild(folder, config, request.image_size)
+            built.kept = weights_of(head) if request.keep_classifier else None
         else:
             built = own.from_scratch(config, request)
     elif "model_type" in config and config["model_type"] != "timm_wrapper":

@@ -59,6 +59,12 @@ def take_out(model: nn.Module, name: str, spec: ImageInput, run: Callable[[Tenso
     return layer
 
 
+def weights_of(layer: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Copies of a linear layer's weight [z, d] and bias [z], zeros where it has none, in float32."""
+    bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias.detach().float().clone()
+    return layer.weight.detach().float().clone(), bias
+
+
 def replace(model: nn.Module, name: str, module: nn.Module) -> None:
     """Put a module at a qualified name."""
     parent, _, leaf = name.rpartition(".")

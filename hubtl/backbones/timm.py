@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.reach import out_of_reach
-from hubtl.backbones.surgery import convolution_names, linear_names, take_out, with_classifier
+from hubtl.backbones.surgery import convolution_names, linear_names, take_out, weights_of, with_classifier
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError, nearest
 from hubtl.hub.network import mind_the_network
@@ -103,10 +103,13 @@ def create(source: str, shown: str, request: BackboneRequest, *, base: str | Non
         hint = f"{tags[0]}, or --no-pretrained" if tags else "--no-pretrained"
         raise HubtlError(f"timm has no pretrained weights {source!r}", hint=hint)
     options: dict[str, Any] = {"pretrained": request.pretrained, "num_classes": classes}
+    keeps = request.keep_classifier and request.pretrained
     if request.pretrained and not source.startswith("local-dir:"):
         mind_the_network()
     try:
-        model = _build(source, options, request.image_size)
+        model = _build(source, {"pretrained": True} if keeps else options, request.image_size)
+        if keeps and not model.num_classes:  # features alone were published
+            keeps, model = False, _build(source, options, request.image_size)
     except HubtlError:
         raise
     except Exception as error:
@@ -138,7 +141,9 @@ def create(source: str, shown: str, request: BackboneRequest, *, base: str | Non
         weights=f"{configuration.get('architecture')}.{tag}" if tag and request.pretrained else None,
         license=configuration.get("license") if request.pretrained else None,
     )
-    return TimmBackbone(model.float(), info, classifier)
+    built = TimmBackbone(model.float(), info, classifier)
+    built.kept = weights_of(layer) if keeps else None
+    return built
 
 
 def _build(source: str, options: dict[str, Any], size: int | None) -> Any:

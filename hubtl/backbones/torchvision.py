@@ -12,7 +12,14 @@ from hubtl._compat import ensure_torchvision
 from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.reach import out_of_reach
-from hubtl.backbones.surgery import convolution_names, last_linear, linear_names, take_out, with_classifier
+from hubtl.backbones.surgery import (
+    convolution_names,
+    last_linear,
+    linear_names,
+    take_out,
+    weights_of,
+    with_classifier,
+)
 from hubtl.batch import Features, Inputs
 from hubtl.errors import unknown
 
@@ -107,7 +114,9 @@ def load(name: str, request: BackboneRequest) -> TorchvisionBackbone:
         pretrained=request.pretrained,
         weights=str(weights) if weights else None,
     )
-    return TorchvisionBackbone(model.float(), info, classifier)
+    built = TorchvisionBackbone(model.float(), info, classifier)
+    built.kept = weights_of(layer) if weights and request.keep_classifier else None
+    return built
 
 
 def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

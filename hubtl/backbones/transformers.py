@@ -12,7 +12,14 @@ from torch import Tensor, nn
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.reach import out_of_reach
-from hubtl.backbones.surgery import convolution_names, last_linear, linear_names, take_out, with_classifier
+from hubtl.backbones.surgery import (
+    convolution_names,
+    last_linear,
+    linear_names,
+    take_out,
+    weights_of,
+    with_classifier,
+)
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError
 
@@ -81,11 +88,21 @@ def create(source: str, shown: str, request: BackboneRequest, *, revision: str |
     options: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     try:
         config = AutoConfig.from_pretrained(source, **options)
+        if request.keep_classifier and request.pretrained:
+            names = dict(config.id2label)
         config.id2label, config.label2id = names, {name: i for i, name in names.items()}
+        fresh: set[str] = set()
         if request.pretrained:
-            model = AutoModelForImageClassification.from_pretrained(
-                source, config=config, ignore_mismatched_sizes=True, dtype="float32", **options
+            model, loaded = AutoModelForImageClassification.from_pretrained(
+                source,
+                config=config,
+                ignore_mismatched_sizes=True,
+                dtype="float32",
+                output_loading_info=True,
+                **options,
             )
+            unlike = {key[0] if isinstance(key, tuple) else key for key in loaded["mismatched_keys"]}
+            fresh = {*loaded["missing_keys"], *unlike}
         else:
             if request.image_size is not None:
                 _set_size(config, request.image_size)
@@ -114,7 +131,10 @@ def create(source: str, shown: str, request: BackboneRequest, *, revision: str |
         input=spec,
         pretrained=request.pretrained,
     )
-    return TransformersBackbone(model.float(), info, classifier, _with_size(processor, spec, request.image_size))
+    built = TransformersBackbone(model.float(), info, classifier, _with_size(processor, spec, request.image_size))
+    if request.keep_classifier and request.pretrained and f"{classifier}.weight" not in fresh:
+        built.kept = weights_of(layer)
+    return built
 
 
 def _processor(source: str, config: Any, options: dict[str, Any]) -> Any:

@@ -39,17 +39,19 @@ def common(
 
 
 def _register() -> None:
-    from hubtl.cli import adapt, card, compare, doctor, evaluate, plugins, predict, pull, push
+    from hubtl.cli import adapt, cache, card, compare, doctor, evaluate, plugins, predict, pull, push, rank
 
     app.command("adapt")(adapt.adapt)
     app.command("compare")(compare.compare)
     app.command("evaluate")(evaluate.evaluate)
     app.command("predict")(predict.predict)
+    app.command("rank")(rank.rank)
     app.command("push")(push.push)
     app.command("pull")(pull.pull)
     app.command("card")(card.card)
     app.command("list")(plugins.list_)
     app.command("show")(plugins.show)
+    app.add_typer(cache.group, name="cache")
     app.command("doctor")(doctor.doctor)
 
 
@@ -71,6 +73,9 @@ def run() -> None:
         # Typer carries its own copy of click, whose usage errors have no public name
         if debug or not hasattr(error, "format_message"):
             raise
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text
+            typer.echo(error.format_message(), err=True)
+            sys.exit(2)
         fail(usage(error))
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)

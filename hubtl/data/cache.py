@@ -1,0 +1,176 @@
+"""The feature cache's folder: checked entries that appear whole or not at all, shared by runs at the same time.
+
+An entry is a folder, named by everything that determines its features, with ``features.npy`` (float32 [n, d]) and
+``facts.json``. Nothing here imports torch.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hubtl.settings import cache_dir, logger
+
+FORMAT = 1
+KEY = re.compile(r"[0-9a-f]{32}")
+PASSING = (".making-", ".gone-")  # what names of folders on their way in and out begin with
+LEFT_AFTER = 3600.0  # seconds; a folder on its way for longer was left by a run that was killed
+CHUNK = 2**20  # bytes
+
+
+@dataclass(frozen=True)
+class Cached:
+    """One entry of the cache. ``facts`` is empty where they cannot be read: the entry is damaged."""
+
+    key: str
+    facts: Mapping[str, Any]
+    bytes: int
+    used: float  # seconds since the epoch
+
+
+def folder() -> Path:
+    return cache_dir() / "features"
+
+
+def key_of(facts: Mapping[str, Any]) -> str:
+    """A name for everything that determines the features."""
+    text = json.dumps({**facts, "format": FORMAT}, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def get(key: str, rows: int) -> np.ndarray | None:
+    """The features of an entry, memory-mapped; None where there is none, or what is there is not what was written.
+
+    The whole file is read once for its checksum, a piece at a time. A damaged entry is removed, so that it can be made
+    again; whoever has it mapped keeps it.
+    """
+    place = folder() / key
+    try:
+        facts = json.loads((place / "facts.json").read_text(encoding="utf-8"))
+        features: Any = np.load(place / "features.npy", mmap_mode="r", allow_pickle=False)
+        good = features.dtype == np.float32 and features.ndim == 2 and len(features) == rows
+        if good and features.flags.c_contiguous and facts["crc"] == _checksum(place / "features.npy", features.offset):
+            with contextlib.suppress(OSError):  # a cache that may only be read
+                os.utime(place / "facts.json")
+            return np.asarray(features)
+    except (FileNotFoundError, PermissionError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
+        pass
+    logger.warning("the cached features %s are damaged: they are made again", key[:12])
+    _remove(place)
+    return None
+
+
+def put(key: str, features: np.ndarray, facts: Mapping[str, Any]) -> None:
+    """Keep features under a key. The entry appears whole or not at all; another run's, made meanwhile, stays.
+
+    A cache that cannot be written, on a full disk for example, costs time and nothing else.
+    """
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=PASSING[0], dir=folder()))
+        try:
+            whole = np.ascontiguousarray(features, dtype=np.float32)
+            np.save(made / "features.npy", whole)
+            text = json.dumps({**facts, "dtype": "float32", "crc": zlib.crc32(whole.data)}, indent=2)
+            (made / "facts.json").write_text(text, encoding="utf-8")
+            os.rename(made, folder() / key)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    except OSError as error:
+        if not (folder() / key).exists():
+            logger.warning("features are not kept: %s", error)
+
+
+def entries() -> list[Cached]:
+    """What the cache holds, damaged entries too, the last used first."""
+    found = []
+    for path in _places():
+        if not KEY.fullmatch(path.name):
+            continue
+        with contextlib.suppress(OSError):  # another process may be removing it
+            size, used, facts = _size(path), path.stat().st_mtime, _facts(path)
+            if facts:
+                used = (path / "facts.json").stat().st_mtime
+            found.append(Cached(path.name, facts, size, used))
+    return sorted(found, key=lambda entry: -entry.used)
+
+
+def clear(keys: Iterable[str] | None = None) -> int:
+    """Remove entries, and return the bytes that this freed. Without ``keys`` all of them, and what killed runs left.
+
+    Only what has an entry's name, in the cache's own folder, is removed; a link is left alone, and so is what it leads
+    to. A run that has an entry mapped goes on with it.
+    """
+    if keys is not None:
+        return sum(_remove(folder() / key) for key in keys if KEY.fullmatch(key))
+    freed = 0
+    for path in _places():
+        if KEY.fullmatch(path.name) or (path.name.startswith(PASSING) and _left(path)):
+            freed += _remove(path)
+    return freed
+
+
+def _places() -> list[Path]:
+    """What lies in the cache's folder, links left out."""
+    try:
+        return sorted(path for path in folder().iterdir() if not path.is_symlink())
+    except OSError:
+        return []
+
+
+def _facts(place: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads((place / "facts.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _size(path: Path) -> int:
+    inside = [path, *path.rglob("*")] if path.is_dir() else [path]
+    return sum(p.lstat().st_size for p in inside if not p.is_dir())
+
+
+def _left(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return time.time() - path.stat().st_mtime > LEFT_AFTER
+    return False
+
+
+def _remove(place: Path) -> int:
+    """Take an entry away in one instant, then delete it. Returns the bytes that are gone; 0 for a link."""
+    if place.is_symlink() or not place.exists():
+        return 0
+    size, gone = 0, None
+    try:
+        size = _size(place)
+        gone = Path(tempfile.mkdtemp(prefix=PASSING[1], dir=place.parent))
+        os.rename(place, gone / place.name)
+    except OSError:  # another process was faster, or this one may not write
+        size = 0
+    if gone is not None:
+        shutil.rmtree(gone, ignore_errors=True)
+    return size if gone is not None and not gone.exists() else 0
+
+
+def _checksum(path: Path, offset: int) -> int:
+    """Of everything in a file from ``offset`` on. Through a small buffer: a mapped page would count as memory."""
+    crc = 0
+    with path.open("rb") as file:
+        file.seek(offset)
+        while piece := file.read(CHUNK):
+            crc = zlib.crc32(piece, crc)
+    return crc
