@@ -18,7 +18,7 @@ from hubtl.engine.sweep import Outputs, outputs
 from hubtl.evaluate import evaluation
 from hubtl.modules import Classifier
 from hubtl.prepare import Prepared
-from hubtl.record import Candidate, Evaluation, RunRecord, Selection
+from hubtl.record import Candidate, Evaluation, LabelSets, RunRecord, Selection
 from hubtl.strategy import Strategy
 from hubtl.validators import Evidence, Validator, collapse
 from hubtl.validators.probes import mixture, partners
@@ -61,7 +61,7 @@ class Judge:
             return scores
         judged = self.rule.scores(evidence)
         guard = {"source-accuracy": scores["source-accuracy"]} if "source-accuracy" in scores else {}
-        collapsed = float(fallen(evidence, len(self.prepared.classes)) is not None)
+        collapsed = float(fallen(evidence, self.prepared) is not None)
         new = Candidate(step=step, scores=judged, guard=guard | {"collapsed": collapsed})
         # a run that goes on from a checkpoint may come by a candidate again
         self.selection.candidates = [*(c for c in self.selection.candidates if c.step != step), new]
@@ -150,11 +150,18 @@ def some(n: int) -> list[int]:
     return np.unique(np.linspace(0, n - 1, min(n, EVIDENCE_ROWS)).round().astype(int)).tolist()
 
 
-def fallen(evidence: Evidence, classes: int) -> str | None:
+def fallen(evidence: Evidence, prepared: Prepared) -> str | None:
     """Why the predictions on the target look collapsed, or None."""
     if evidence.target_logits is None:
         return None
-    return collapse(np.bincount(evidence.target_logits.argmax(dim=1).numpy(), minlength=classes), classes)
+    counts = np.bincount(evidence.target_logits.argmax(dim=1).numpy(), minlength=len(prepared.classes))
+    return _collapse(counts, prepared.relation, prepared.unknown)
+
+
+def _collapse(counts: np.ndarray, relation: LabelSets, unknown: int | None) -> str | None:
+    """Among the classes that the target can have: how many rows are unknown is not known, nor that all classes occur."""
+    known = counts if unknown is None else np.delete(counts, unknown)
+    return collapse(known, min(len(known), len(relation.shared) or len(known)))
 
 
 def label_free(evidence: Evidence) -> dict[str, float]:
@@ -171,7 +178,7 @@ def assess(prepared: Prepared, model: Classifier, judge: Judge, step: int) -> tu
     """The final figures of a model on the target's evaluation rows, and what it cost on the source's."""
     streams, acc = prepared.streams, judge.accelerator
     seen = outputs(model, streams.target_eval, acc)
-    figures = evaluation(seen.logits, streams.target_eval_labels, prepared.classes)
+    figures = evaluation(seen.logits, streams.target_eval_labels, prepared.classes, prepared.unknown)
     figures.scores = label_free(judge.evidence(model, step))
     if streams.source_eval is not None:
         source = outputs(model, streams.source_eval, acc)
@@ -185,11 +192,13 @@ def doubts(record: RunRecord) -> list[str]:
     if adapted is None:
         return []
     found = []
-    if reason := collapse(np.array(adapted.predicted_counts), len(record.classes)):
+    unknown = None if record.unknown is None else record.classes.index(record.unknown)
+    if reason := _collapse(np.array(adapted.predicted_counts), record.label_sets, unknown):
         found.append(f"collapse: {reason}")
     if base is None:
         return found
-    if base.scores.get("infomax", 0) >= adapted.scores.get("infomax", 0):
+    # a head with an output for the unknown and one without share no scale
+    if unknown is None and base.scores.get("infomax", 0) >= adapted.scores.get("infomax", 0):
         found.append(
             "no label-free evidence says that the adapted model is better than source-only "
             f"(infomax {adapted.scores['infomax']:.3f} against {base.scores['infomax']:.3f}): "
