@@ -43,6 +43,8 @@ class Result:
             if evaluation is None:
                 return None
             keep = {"n", "accuracy", "balanced_accuracy", "macro_f1", "ece", "source_accuracy", "scores"}
+            if record.unknown:
+                keep |= {"known_recall", "unknown_recall", "hos"}
             return evaluation.model_dump(include=keep)
 
         return {

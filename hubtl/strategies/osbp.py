@@ -26,10 +26,10 @@ class OSBP(Additive):
     ``p_u = softmax(h(R_λ(f(x_t))))_u`` is the probability of unknown. The head wants ``p_u = t``; through the reversal
     ``R_λ`` the features want it at 0 or at 1. ``λ`` grows as in DANN.
 
-    Both domains go through one forward: BatchNorm statistics are shared. Deviations: the paper forwards the domains
-    apart and reverses at full strength from the first update on; the head is one linear layer, so that it ships inside
-    a plain classifier of one class more. The checkpoint is the last one: rules that select without labels take a
-    probability of unknown near ``t`` for doubt.
+    Both domains go through one forward: BatchNorm statistics are shared. Deviations: the reversal has DANN's ramp, and
+    the head is one linear layer, so that it ships inside a plain classifier of one class more. The checkpoint is the
+    last one: rules that select without labels take a probability of unknown near ``t`` for doubt. Source-only beside it
+    has no output for unknown, and no threshold: its recall of unknown is 0.
     """
 
     Options = OSBPOptions
