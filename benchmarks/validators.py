@@ -71,7 +71,7 @@ def train(raw: dict[str, Any]) -> list[dict[str, Any]]:
             {
                 "step": step,
                 "scores": {k: round(v, 5) for k, v in label_free(evidence, rules()).items()},
-                "collapsed": fallen(evidence, len(prepared.classes)) is not None,
+                "collapsed": fallen(evidence, prepared) is not None,
                 "accuracy": round(100 * (figures.accuracy or 0.0), 2),
             }
         )

@@ -42,11 +42,17 @@ class AdaptedModel:
     """A loaded classifier: ``predict`` takes files, folders, PIL images, arrays or a dataset."""
 
     def __init__(
-        self, classifier: Classifier, info: BackboneInfo, classes: Sequence[str], device: str | None = None
+        self,
+        classifier: Classifier,
+        info: BackboneInfo,
+        classes: Sequence[str],
+        device: str | None = None,
+        unknown: str | None = None,
     ) -> None:
         self.classifier = classifier.eval()
         self.info = info
         self.classes = list(classes)
+        self.unknown = unknown  # the last of the classes, if it stands for what is none of the others
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.classifier.to(self.device)
 
@@ -200,18 +206,19 @@ def load(name: str | Path, *, revision: str | None = None, device: str | None = 
     backbone, head = _parts(folder, config, classes)
     if "input" in facts:
         backbone.info = dataclasses.replace(backbone.info, input=own.image_input(facts["input"]))
-    return AdaptedModel(Classifier(Encoder(backbone), head), backbone.info, classes, device)
+    return AdaptedModel(Classifier(Encoder(backbone), head), backbone.info, classes, device, facts.get("unknown"))
 
 
-def trained_classifier(name: str) -> tuple[Backbone, nn.Linear, list[str]]:
-    """The backbone, the linear classifier and the classes of a trained model, for adapting it without its source.
+def trained_classifier(name: str) -> tuple[Backbone, nn.Linear, list[str], str | None]:
+    """The backbone, the linear classifier, the classes and which of them stands for none of the others, if one does,
+    of a trained model, for adapting it without its source.
 
     Raises HubtlError where ``name`` is neither a folder nor a Hub id of a classifier with named classes.
     """
     model = load(name, device="cpu")
     classifier = model.classifier
     assert isinstance(classifier.head, nn.Linear)
-    return cast(Backbone, classifier.encoder.backbone), classifier.head, list(model.classes)
+    return cast(Backbone, classifier.encoder.backbone), classifier.head, list(model.classes), model.unknown
 
 
 def _parts(folder: Path, config: Mapping[str, Any], classes: Sequence[str]) -> tuple[Backbone, nn.Linear]:

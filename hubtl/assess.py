@@ -19,7 +19,7 @@ from hubtl.engine.sweep import outputs
 from hubtl.evaluate import evaluation
 from hubtl.modules import Classifier
 from hubtl.prepare import Prepared
-from hubtl.record import Candidate, Evaluation, RunRecord, Selection
+from hubtl.record import Candidate, Evaluation, LabelSets, RunRecord, Selection
 from hubtl.strategy import Strategy
 from hubtl.validators import Evidence, Validator, collapse
 from hubtl.validators.ensemble import Ensemble
@@ -64,7 +64,7 @@ class Judge:
             return scores
         judged = self.rule.scores(evidence)
         guard = {"source-accuracy": scores["source-accuracy"]} if "source-accuracy" in scores else {}
-        collapsed = float(fallen(evidence, len(self.prepared.classes)) is not None)
+        collapsed = float(fallen(evidence, self.prepared) is not None)
         new = Candidate(step=step, scores=judged, guard=guard | {"collapsed": collapsed})
         # a run that goes on from a checkpoint may come by a candidate again
         self.selection.candidates = [*(c for c in self.selection.candidates if c.step != step), new]
@@ -153,11 +153,18 @@ def some(n: int) -> list[int]:
     return np.unique(np.linspace(0, n - 1, min(n, EVIDENCE_ROWS)).round().astype(int)).tolist()
 
 
-def fallen(evidence: Evidence, classes: int) -> str | None:
+def fallen(evidence: Evidence, prepared: Prepared) -> str | None:
     """Why the predictions on the target look collapsed, or None."""
     if evidence.target_logits is None:
         return None
-    return collapse(np.bincount(evidence.target_logits.argmax(dim=1).numpy(), minlength=classes), classes)
+    counts = np.bincount(evidence.target_logits.argmax(dim=1).numpy(), minlength=len(prepared.classes))
+    return _collapse(counts, prepared.relation, prepared.unknown)
+
+
+def _collapse(counts: np.ndarray, relation: LabelSets, unknown: int | None) -> str | None:
+    """Among the classes that the target can have: how many rows are unknown is not known, nor that all classes occur."""
+    known = counts if unknown is None else np.delete(counts, unknown)
+    return collapse(known, min(len(known), len(relation.shared) or len(known)))
 
 
 def label_free(evidence: Evidence, names: Sequence[str] = SCORES) -> dict[str, float]:
@@ -175,10 +182,10 @@ def assess(prepared: Prepared, model: Classifier, acc: Accelerator, step: int) -
     of it without target labels."""
     streams = prepared.streams
     seen = outputs(model, streams.target_eval, acc)
-    figures = evaluation(seen.logits, streams.target_eval_labels, prepared.classes)
+    figures = evaluation(seen.logits, streams.target_eval_labels, prepared.classes, prepared.unknown)
     evidence = gather(prepared, acc, model, step, Ensemble.reads)
     figures.scores = label_free(evidence, [*SCORES, *VOTERS])
-    figures.collapse = fallen(evidence, len(prepared.classes))
+    figures.collapse = fallen(evidence, prepared)
     if streams.source_eval is not None:
         source = outputs(model, streams.source_eval, acc)
         figures.source_accuracy = evaluation(source.logits, streams.source_eval_labels, prepared.classes).accuracy

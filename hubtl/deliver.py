@@ -61,6 +61,7 @@ def write(
         "strategy": record.strategy,
         "base_model": record.model.base_model,
         "revision": record.model.revision,
+        **({"unknown": record.unknown} if record.unknown else {}),
     }
     api.save(folder, cast(Backbone, deployed.encoder.backbone), classifier, record.classes, meta)
     if prepared.recipe.run.plots:

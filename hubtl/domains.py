@@ -15,7 +15,6 @@ from hubtl.data.sources import Domain
 from hubtl.errors import HubtlError
 from hubtl.recipe import Recipe
 from hubtl.record import LabelSets
-from hubtl.settings import logger
 from hubtl.strategy import Strategy
 
 NO_TARGET_LABELS = ("adaptation", "source-free")
@@ -46,10 +45,7 @@ def match_classes(source: Domain | None, target: Domain) -> tuple[list[str], Lab
             f"the source {source.facts.dataset} has no labels, or one class alone",
             hint="--label-column NAME; an image folder needs a sub-folder for each of at least two classes",
         )
-    classes, relation = label_sets.match(source.class_names, target.class_names)
-    if relation.setting not in ("closed", "unknown"):
-        logger.info("%s", label_sets.describe(relation))
-    return classes, relation
+    return label_sets.match(source.class_names, target.class_names)
 
 
 def open_streams(
@@ -60,7 +56,9 @@ def open_streams(
     classes: list[str],
     backbone: Backbone,
     views: tuple[str, ...],
+    unknown: int | None = None,
 ) -> Streams:
+    """The streams of a run. Target rows of other classes are labelled −1, or ``unknown`` where that is one of them."""
     spec, augment = backbone.info.input, recipe.data.augment == "standard"
     bad = recipe.data.on_bad_sample
 
@@ -103,7 +101,8 @@ def open_streams(
         dataset = domain.train if split == "train" else domain.eval
         if domain.label_column is None or dataset is None:
             return None
-        return label_sets.indices(dataset, domain.label_column, domain.class_names, own)
+        other = unknown if unknown is not None and domain is target else -1
+        return label_sets.indices(dataset, domain.label_column, domain.class_names, own, other)
 
     few = _few(recipe, setting, None if recipe.target.labels_per_class is None else labels(target, "train"), classes)
     if setting in NO_TARGET_LABELS:
@@ -163,13 +162,27 @@ def domain_facts(domain: Domain | None, train: ImageSet | None, evaluated: Image
     return domain.facts.model_copy(update={"skipped": skipped})
 
 
-def label_warnings(relation: LabelSets, streams: Streams, cls: type[Strategy]) -> list[str]:
+def label_warnings(relation: LabelSets, streams: Streams, cls: type[Strategy], unknown: str | None) -> list[str]:
+    """Where a strategy does not suit the label sets: what that does to the run, and which ones would."""
     warnings = []
-    if relation.setting in ("open", "open-partial") and streams.target_eval_labels is not None:
+    if relation.target_only and unknown is None and streams.target_eval_labels is not None:
         n = int((streams.target_eval_labels < 0).sum())
-        listed = ", ".join(relation.target_only)
-        warnings.append(f"{n} evaluation rows belong to classes that the source lacks ({listed}): they are not scored")
-    if relation.setting in ("partial", "open-partial") and relation.setting not in cls.label_sets:
-        listed = ", ".join(relation.source_only)
-        warnings.append(f"the target lacks source classes ({listed}): methods that align whole domains may do harm")
+        warnings.append(
+            f"{n} evaluation rows belong to classes that the source lacks ({_listed(relation.target_only)}): "
+            "they are not scored; osbp has an output for them"
+        )
+    if cls.unknown and relation.setting in ("closed", "partial"):
+        warnings.append(
+            f"the target has no class that the source lacks: whatever is called {unknown} is so by mistake, "
+            "and methods for closed sets do better"
+        )
+    if relation.source_only and not {"partial", relation.setting} & set(cls.label_sets):
+        warnings.append(
+            f"the target lacks source classes ({_listed(relation.source_only)}): methods that align whole domains may "
+            "do harm; shot and pada are made for it"
+        )
     return warnings
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:20]) + (f", … ({len(names)} in all)" if len(names) > 20 else "")

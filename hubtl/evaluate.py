@@ -9,14 +9,18 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from hubtl.record import ClassScore, Evaluation
 
 
-def evaluation(logits: torch.Tensor, labels: np.ndarray | None, classes: Sequence[str]) -> Evaluation:
+def evaluation(
+    logits: torch.Tensor, labels: np.ndarray | None, classes: Sequence[str], unknown: int | None = None
+) -> Evaluation:
     """The figures of ``logits`` [n, c] against ``labels`` [n]; without labels only what was predicted is counted.
 
-    Rows labelled −1 belong to classes that the model does not know; they are left out of every figure.
+    Rows labelled −1 belong to classes that the model does not know; they are left out of every figure. In an open-set
+    run such rows are labelled ``unknown``, the index of a class like the others, and there are the figures of the field
+    besides. A model without that output, such as source-only, has one logit less and never predicts it.
     """
     if labels is not None:
-        known = labels >= 0
-        logits, labels = logits[torch.from_numpy(known)], labels[known]
+        scored = labels >= 0
+        logits, labels = logits[torch.from_numpy(scored)], labels[scored]
     predicted = logits.argmax(dim=1).numpy()
     counts = np.bincount(predicted, minlength=len(classes)).tolist()
     if labels is None or not len(labels):
@@ -24,6 +28,7 @@ def evaluation(logits: torch.Tensor, labels: np.ndarray | None, classes: Sequenc
     every = np.arange(len(classes))
     precision, recall, f1, n = precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
     met = n > 0
+    known = met & (every != unknown)
     return Evaluation(
         n=len(labels),
         accuracy=float((predicted == labels).mean()),
@@ -42,7 +47,21 @@ def evaluation(logits: torch.Tensor, labels: np.ndarray | None, classes: Sequenc
         ],
         confusion=confusion_matrix(labels, predicted, labels=every).tolist(),
         predicted_counts=counts,
+        **({} if unknown is None else open_set(recall[known], recall[unknown] if met[unknown] else None)),
     )
+
+
+def open_set(known: np.ndarray, unknown: float | None) -> dict[str, float | None]:
+    """The mean of the known classes' recalls (OS*), the recall of unknown (UNK) and their harmonic mean (HOS).
+
+    None where there are no rows.
+    """
+    mean = float(known.mean()) if len(known) else None
+    both = None
+    if mean is not None and unknown is not None:
+        both = 2 * mean * unknown / (mean + unknown) if mean + unknown > 0 else 0.0
+    rate = None if unknown is None else float(unknown)
+    return {"known_recall": mean, "unknown_recall": rate, "hos": None if both is None else float(both)}
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:

@@ -26,15 +26,19 @@ def measure(
 ) -> Evaluation:
     """The figures of a saved model (run directory, Hub id or folder) on the evaluation rows of a dataset.
 
-    Classes are matched by name. Raises HubtlError for a dataset without labels or without a class that the model knows.
+    Classes are matched by name; those that the model does not know are left out, or are ``unknown`` where it has such a
+    class. Raises HubtlError for a dataset without labels or without a class that the model knows.
     """
     loaded = api.load(model)
     section = DataSection(**(data or {}))
     opened = open_domain(DomainSection(dataset=dataset, eval_split=split, domain=domain), section, role="target")
     if opened.label_column is None or opened.class_names is None or opened.eval is None:
         raise HubtlError(f"{dataset} has no labels to evaluate against", hint="--label-column NAME, or hubtl predict")
-    classes, _ = labels.match(loaded.classes, opened.class_names)
-    truth = labels.indices(opened.eval, opened.label_column, opened.class_names, classes)
+    known = [name for name in loaded.classes if name != loaded.unknown]
+    labels.match(known, opened.class_names)
+    unknown = None if loaded.unknown is None else loaded.classes.index(loaded.unknown)
+    other = -1 if unknown is None else unknown
+    truth = labels.indices(opened.eval, opened.label_column, opened.class_names, loaded.classes, other)
     images = ImageSet(
         opened.eval,
         opened.image_column,
@@ -46,4 +50,4 @@ def measure(
     )
     accelerator = make_accelerator(RunSection(), None)
     seen = outputs(loaded.classifier, images, accelerator, batch_size=batch_size)
-    return evaluation(seen.logits, images.labels, classes)
+    return evaluation(seen.logits, images.labels, loaded.classes, unknown)

@@ -97,6 +97,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         target=prepared.target,
         classes=prepared.classes,
         label_sets=prepared.relation,
+        unknown=None if prepared.unknown is None else prepared.classes[prepared.unknown],
         training=Training(phases=plan_phases(prepared, name)),
         selection=Selection(rule=validator, oracle=rule.oracle),
         target_labels=labels,

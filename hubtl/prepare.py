@@ -13,6 +13,7 @@ from torch import nn
 from hubtl import backbones, plugins
 from hubtl.api import trained_classifier
 from hubtl.backbones.base import Backbone, BackboneRequest
+from hubtl.choice import pick
 from hubtl.data import labels as label_sets
 from hubtl.data.sources import Domain, open_domain
 from hubtl.data.streams import steps_per_epoch
@@ -21,17 +22,11 @@ from hubtl.errors import HubtlError
 from hubtl.modules import Bottleneck, Encoder
 from hubtl.recipe import Recipe, merge, option_problems, parse
 from hubtl.record import DomainFacts, LabelSets, ModelFacts
+from hubtl.settings import logger
 from hubtl.strategy import Strategy
 from hubtl.tasks import Task
 
-AUTO = {
-    "transfer": ("finetune", "the target is labelled and there is no source"),
-    "adaptation": (
-        "mcc",
-        "a labelled source and an unlabelled target; no critic, hence the stablest of the built-in methods",
-    ),
-    "source-free": ("shot", "a trained classifier, an unlabelled target and no source"),
-}
+CLOSED = ("closed", "unknown")  # relations that ask for nothing of their own
 OWN_LAYERS = 1_299_709  # added to the seed, or new layers would be drawn from the numbers that drew the backbone
 SMALLEST_AUGMENTED = 64  # pixels; below, a random crop of a tenth of the image shows nothing
 
@@ -55,6 +50,7 @@ class Prepared:
     streams: Streams
     rows_per_update: int
     classifier: nn.Linear | None = None  # of a source-free run: what the model came with
+    unknown: int | None = None  # index of the class for what is none of the others, the last one, if there is one
     warnings: list[str] = field(default_factory=list)
 
     def build(self, name: str) -> Strategy:
@@ -64,12 +60,16 @@ class Prepared:
         width = self.recipe.model.bottleneck or 0
         bottleneck: nn.Module | None = Bottleneck(backbone.info.width, width) if width else None
         encoder = Encoder(backbone, bottleneck)
-        head = self.task.head(encoder.width)
+        cls = plugins.load("strategies", name)
+        task = self.task
+        if self.unknown is not None and self.classifier is None and not cls.unknown:
+            task = copy.copy(task)  # the baseline of an open-set run has no output that it could not learn
+            task.classes, task.unknown = task.classes[: self.unknown], None
+        head = task.head(encoder.width)
         if self.classifier is not None:
             head.load_state_dict(self.classifier.state_dict())
-        cls = plugins.load("strategies", name)
         own = self.recipe.strategy.options if name == self.recipe.strategy.name else {}
-        strategy: Strategy = cls(encoder, head, self.task, cls.Options(**own))
+        strategy: Strategy = cls(encoder, head, task, cls.Options(**own))
         strategy.setting = self.setting
         return strategy
 
@@ -85,18 +85,26 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     """
     source = open_domain(recipe.source, recipe.data, role="source") if recipe.source else None
     target = open_domain(recipe.target, recipe.data, role="target")
-    recipe, setting, reason, strategy_class = _decide_strategy(recipe, target)
-    classifier = None
+    asked = recipe.run.validator
+    recipe, setting, reason, strategy_class = _decide_strategy(recipe, source, target)
+    classifier = unknown = None
     torch.manual_seed(recipe.run.seed)  # what has no pretrained weights is drawn here
     if setting == "source-free":
-        backbone, classifier, classes = trained_classifier(recipe.model.name)
-        classes, relation = label_sets.match(classes, target.class_names)
+        backbone, classifier, classes, unknown = trained_classifier(recipe.model.name)
+        _, relation = label_sets.match([name for name in classes if name != unknown], target.class_names)
     else:
         classes, relation = match_classes(None if setting == "sequential" else source, target)
+        if strategy_class.unknown:
+            unknown = label_sets.unknown_name(classes)
+            classes = [*classes, unknown]
         request = BackboneRequest(classes, pretrained=recipe.model.pretrained, image_size=recipe.model.image_size)
         backbone = backbones.resolve(recipe.model.name, request)
+    if relation.setting not in CLOSED:
+        logger.info("%s", label_sets.describe(relation))
+        recipe = _decide_for(relation, recipe, setting, strategy_class, asked)
+    other = None if unknown is None else classes.index(unknown)
     recipe = _decide_model(recipe, backbone, strategy_class)
-    streams = open_streams(recipe, setting, source, target, classes, backbone, strategy_class.views)
+    streams = open_streams(recipe, setting, source, target, classes, backbone, strategy_class.views, other)
     rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
     recipe = _decide_length(recipe, setting, steps_per_epoch(streams.train, rows))
     torch.manual_seed(recipe.run.seed)
@@ -107,6 +115,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     task_class = plugins.load("tasks", recipe.task.name)
     task = task_class(classes, task_class.Options(**recipe.task.options))
     task.source_domains = source.facts.domains if source is not None else []
+    task.unknown = other
     if setting == "sequential" and source is not None:
         task.source_classes = list(match_classes(None, source)[0])
     return Prepared(
@@ -125,7 +134,8 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         streams=streams,
         rows_per_update=rows,
         classifier=classifier,
-        warnings=label_warnings(relation, streams, strategy_class),
+        unknown=other,
+        warnings=label_warnings(relation, streams, strategy_class, unknown),
     )
 
 
@@ -135,12 +145,17 @@ def default_output_dir(recipe: Recipe) -> Path:
     return Path("runs") / "-".join(re.sub(r"[^\w.]+", "-", Path(part).name).strip("-") for part in parts)
 
 
-def _decide_strategy(recipe: Recipe, target: Domain) -> tuple[Recipe, str, str | None, type[Strategy]]:
+def _decide_strategy(
+    recipe: Recipe, source: Domain | None, target: Domain
+) -> tuple[Recipe, str, str | None, type[Strategy]]:
     reason, name = None, recipe.strategy.name
     possible = ("adaptation", "sequential") if recipe.source else ("transfer", "source-free")
     if name == "auto":
-        labelled = target.label_column is not None and target.facts.labelled
-        name, reason = AUTO["adaptation" if recipe.source else "transfer" if labelled else "source-free"]
+        if source is not None:
+            name, reason = pick("adaptation", match_classes(source, target)[1].setting)
+        else:
+            labelled = target.label_column is not None and target.facts.labelled
+            name, reason = pick("transfer" if labelled else "source-free", "unknown")
         if problems := option_problems("strategies", name, recipe.strategy.options):
             raise HubtlError(problems[0], hint=f"hubtl show {name}")
         keep = {} if "fallback" in recipe.run.model_fields_set else {"run.fallback": True}
@@ -165,6 +180,16 @@ def _decide_strategy(recipe: Recipe, target: Domain) -> tuple[Recipe, str, str |
         why = "and none is given" if not recipe.source else f"and {name} has no model of the source's classes to judge"
         raise HubtlError(f"validator {recipe.run.validator} reads a source, {why}", hint="--validator last")
     return recipe, setting, reason, cls
+
+
+def _decide_for(relation: LabelSets, recipe: Recipe, setting: str, cls: type[Strategy], asked: str | None) -> Recipe:
+    """What follows from label sets that are not closed, unless the user decided it."""
+    own = dict(cls.label_set_options.get(relation.setting, {}))
+    recipe = _changed(recipe, {"strategy.options": own | dict(recipe.strategy.options)})
+    if setting in NO_TARGET_LABELS and asked is None:
+        # rules that read no labels reward predictions that spread over all classes, each of them sure
+        recipe = _changed(recipe, {"run.validator": "last"})
+    return recipe
 
 
 def _decide_model(recipe: Recipe, backbone: Backbone, cls: type[Strategy]) -> Recipe:

@@ -80,6 +80,9 @@ class Evaluation(Facts):
     balanced_accuracy: float | None = None
     macro_f1: float | None = None
     ece: float | None = None  # expected calibration error, 15 bins
+    known_recall: float | None = None  # open-set runs: mean recall of the known classes (OS*)
+    unknown_recall: float | None = None  # (UNK)
+    hos: float | None = None  # harmonic mean of the two
     per_class: list[ClassScore] = Field(default_factory=list)
     confusion: list[list[int]] = Field(default_factory=list)  # rows: truth, columns: prediction
     predicted_counts: list[int] = Field(default_factory=list)
@@ -155,6 +158,7 @@ class RunRecord(Facts):
     target: DomainFacts
     classes: list[str] = Field(default_factory=list)
     label_sets: LabelSets = Field(default_factory=lambda: LabelSets(setting="unknown"))
+    unknown: str | None = None  # the last of the classes, for what is none of the others; None: there is none
     training: Training = Field(default_factory=Training)
     baseline_training: Training | None = None
     selection: Selection = Field(default_factory=Selection)

@@ -18,7 +18,7 @@ from hubtl.errors import HubtlError
 from hubtl.plan import describe, facts, keep_source_only
 from hubtl.prepare import Prepared, default_output_dir, prepare
 from hubtl.recipe import Recipe, parse
-from hubtl.record import Evaluation, RunRecord, Training
+from hubtl.record import Evaluation, RunRecord, Training, Verdict
 from hubtl.reuse import with_features
 from hubtl.settings import logger
 from hubtl.strategy import Strategy
@@ -44,6 +44,8 @@ class Result:
             if evaluation is None:
                 return None
             keep = {"n", "accuracy", "balanced_accuracy", "macro_f1", "ece", "source_accuracy", "scores"}
+            if record.unknown:
+                keep |= {"known_recall", "unknown_recall", "hos"}
             return evaluation.model_dump(include=keep)
 
         return {
@@ -135,8 +137,8 @@ def _train(
     record.training = training(trace, record.training)
     samples["after"] = deliver.look(prepared, model, accelerator)
     if record.source_only is not None and before is not None:
-        record.verdict = verdict(record.source_only, record.adapted, VOTERS, prepared.strategy_class.improves)
-        if recipe.run.fallback and not record.verdict.adapted:
+        record.verdict = _judged(prepared, record.source_only, record.adapted)
+        if recipe.run.fallback and not record.verdict.adapted and prepared.unknown is None:
             logger.info("kept       source-only: %s", record.verdict.reason)
             keep_source_only(record, prepared)
             model, samples["after"] = before.deployed(), samples.get("before")
@@ -151,6 +153,10 @@ def _train(
             url = hub.push(folder, recipe.hub.push_to, private=recipe.hub.private).url
     accelerator.wait_for_everyone()
     return Result(folder, record, url)
+
+
+def _judged(prepared: Prepared, before: Evaluation, after: Evaluation) -> Verdict:
+    return verdict(before, after, VOTERS, prepared.strategy_class.improves, comparable=prepared.unknown is None)
 
 
 def _fit(

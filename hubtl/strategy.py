@@ -104,6 +104,8 @@ class Strategy(nn.Module):
         views: random views of the target that a step asks for by ``target.view(name)``: ``weak``, ``strong``.
         improves: validators that its own loss makes better, whatever becomes of accuracy: they do not vote on it.
         label_sets: how the classes of the domains may relate for it to be chosen without a warning.
+        label_set_options: options that a relation changes from their defaults, by relation; what a user sets stays.
+        unknown: whether it learns one output more, for what is none of the source's classes: ``task.unknown``.
     """
 
     Options: ClassVar[type[StrategyOptions]] = StrategyOptions
@@ -114,6 +116,8 @@ class Strategy(nn.Module):
     views: ClassVar[tuple[str, ...]] = ()
     improves: ClassVar[tuple[str, ...]] = ()
     label_sets: ClassVar[tuple[str, ...]] = ("closed",)
+    label_set_options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    unknown: ClassVar[bool] = False
     defaults: ClassVar[Mapping[str, Any]] = {}  # recipe keys that this method decides unless the user does
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:

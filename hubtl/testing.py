@@ -65,11 +65,12 @@ class ToyBackbone(nn.Module):
         return [("linear", list(self.layers[0].parameters())), ("norm", list(self.layers[1].parameters()))]
 
 
-def toy_domain(degrees: float, seed: int, n: int = 192) -> ToyRows:
-    """Two classes in a plane of 8-d space, turned by some degrees."""
+def toy_domain(degrees: float, seed: int, n: int = 192, classes: int = 2) -> ToyRows:
+    """Two classes in a plane of 8-d space, a third between and above them if asked for, turned by some degrees."""
     generator = torch.Generator().manual_seed(seed)
-    y = torch.arange(n) % 2
-    plane = torch.stack([4.0 * (y * 2 - 1), torch.zeros(n)], 1) + torch.randn(n, 2, generator=generator)
+    y = torch.arange(n) % classes
+    centres = torch.tensor([[-4.0, 0.0], [4.0, 0.0], [0.0, 6.0]])
+    plane = centres[y] + torch.randn(n, 2, generator=generator)
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     noise = 0.1 * torch.randn(n, 6, generator=generator)
     return ToyRows(torch.cat([plane @ torch.tensor([[c, s], [-s, c]]), noise], 1), y.numpy())
@@ -78,6 +79,9 @@ def toy_domain(degrees: float, seed: int, n: int = 192) -> ToyRows:
 def toy_strategy(cls: type[Strategy], **options: Any) -> Strategy:
     torch.manual_seed(0)
     encoder, task = Encoder(ToyBackbone(), Bottleneck(16, 8)), Classification(["a", "b"])
+    if cls.unknown:
+        task = Classification(["a", "b", "unknown"])
+        task.unknown = 2
     return cls(encoder, task.head(encoder.width), task, cls.Options(**options))
 
 
@@ -100,7 +104,8 @@ class Conformance:
     def __init__(self, cls: type[Strategy], setting: str | None = None, **options: Any) -> None:
         self.cls, self.options = cls, options
         self.setting = setting or cls.settings[0]
-        self.source, self.target = toy_domain(0, 0), toy_domain(25, 1)
+        # a method for open sets gets a target with a class that the source lacks
+        self.source, self.target = toy_domain(0, 0), toy_domain(25, 1, classes=3 if cls.unknown else 2)
         labelled = self.setting in ("transfer", "sequential")
         target = self.target if labelled else ToyRows(self.target.x, None)
         self.streams: dict[str, Any] = {"source": self.source, "target": target}

@@ -8,12 +8,20 @@ FLOOR = 0.10  # accuracy on the source that adaptation may cost before it is dou
 SAME = 1e-6  # scores that differ by no more are equal
 
 
-def verdict(before: Evaluation, after: Evaluation, voters: Collection[str], abstain: Collection[str] = ()) -> Verdict:
+def verdict(
+    before: Evaluation,
+    after: Evaluation,
+    voters: Collection[str],
+    abstain: Collection[str] = (),
+    *,
+    comparable: bool = True,
+) -> Verdict:
     """Compare an adapted model with source-only, by scores that read no target label.
 
     Against the adapted model stands a guard rail, if one does: collapsed predictions, or more than ``FLOOR`` of the
     source's accuracy lost. Else the ``voters`` that scored both models decide, each with one vote; ``abstain`` are those
     that the method itself makes better, whatever it does to accuracy. Source-only wins a tie: who adapts has to show it.
+    Models that are not ``comparable``, one with an output for the unknown and one without, leave only the rails.
     """
     scores = {
         name: [before.scores[name], after.scores[name]]
@@ -25,6 +33,9 @@ def verdict(before: Evaluation, after: Evaluation, voters: Collection[str], abst
     worse = sorted(n for n, (b, a) in scores.items() if n not in abstain and a < b - SAME)
     if rail := _rail(before, after):
         return Verdict(adapted=False, reason=rail, rail=True, scores=scores, abstained=silent)
+    if not comparable:
+        reason = "only the adapted model can answer that a row is of no known class; their scores share no scale"
+        return Verdict(adapted=True, reason=reason)
     said = f"{', '.join(better) or 'none'} for the adapted model; {', '.join(worse) or 'none'} for source-only"
     return Verdict(adapted=len(better) > len(worse), reason=said, scores=scores, abstained=silent)
 

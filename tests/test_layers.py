@@ -15,6 +15,7 @@ LAYERS = [
     {
         "run",
         "prepare",
+        "choice",
         "domains",
         "verdict",
         "comparison",

@@ -78,7 +78,7 @@ def scripted(monkeypatch, adapted):
     """The voters say what the test wants them to; everything else is real."""
     from hubtl import run
 
-    def said(before, after, voters, abstain=()):
+    def said(before, after, voters, abstain=(), comparable=True):
         found = verdict(before, after, voters, abstain)
         return found.model_copy(update={"adapted": adapted, "reason": "the test says so"})
 

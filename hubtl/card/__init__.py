@@ -17,6 +17,11 @@ FIGURES = (
     ("macro F1", "macro_f1"),
     ("expected calibration error", "ece"),
 )
+OPEN_SET = (  # of a run whose model has a class for what is none of the others
+    ("H-score (HOS)", "hos"),
+    ("recall of the known classes (OS*)", "known_recall"),
+    ("recall of unknown", "unknown_recall"),
+)
 CAPTIONS = {
     "confusion": "Confusion matrix on the target's evaluation rows, in shares of each true class",
     "per_class": "Recall of each class, source-only and adapted",
@@ -76,7 +81,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "domains": [(role, d) for role, d in (("source", record.source), ("target", record.target)) if d],
         "classes": _classes(base, adapted),
         "folded": len(record.classes) > MANY_CLASSES,
-        "figures": FIGURES,
+        "figures": FIGURES + (OPEN_SET if record.unknown else ()),
         "captions": CAPTIONS,
         "labels": lambda role, domain: _labels(record, role, domain.labelled),
         "label_use": _label_use(record),
@@ -177,6 +182,8 @@ def _relation(record: RunRecord) -> str:
         text += f" Only in the source: {wording.listing(sets.source_only)}."
     if sets.target_only:
         text += f" Only in the target: {wording.listing(sets.target_only)}."
+    if record.unknown:
+        text += f" What is none of the source's classes is to be called {wording.md(record.unknown)}."
     return text
 
 

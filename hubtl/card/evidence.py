@@ -77,8 +77,15 @@ def limits(record: RunRecord) -> list[str]:
             )
     if record.label_sets.target_only:
         names = listing(record.label_sets.target_only)
-        found.append(f"The target has classes that this model cannot name: {names}.")
-    if record.classes:
+        does = f": it calls them {md(record.unknown)}, or takes them for others" if record.unknown else ""
+        found.append(f"The target has classes that this model cannot name{does}: {names}.")
+    if record.unknown:
+        found.append(
+            f"It knows {len(record.classes) - 1:,} classes and answers "
+            f"{md(record.unknown)} to what it takes for none of them. "
+            "It learnt that from this target: what is unknown elsewhere may look otherwise."
+        )
+    elif record.classes:
         found.append(
             f"It knows {len(record.classes):,} classes, and answers with one of them whatever the image shows."
         )

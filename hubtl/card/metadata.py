@@ -15,6 +15,9 @@ FIGURES = (
     ("balanced_accuracy", "balanced_accuracy", "Balanced accuracy"),
     ("macro_f1", "f1", "Macro F1"),
     ("ece", "expected_calibration_error", "Expected calibration error"),
+    ("hos", "h_score", "H-score"),
+    ("known_recall", "known_recall", "Recall of the known classes"),
+    ("unknown_recall", "unknown_recall", "Recall of unknown"),
 )
 SOURCE_ONLY = "source-only"  # the strategy that does not adapt: there is nothing to compare it with
 LONGEST_TAG = 100

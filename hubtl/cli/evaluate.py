@@ -49,6 +49,15 @@ def evaluate(
         ("balanced accuracy", figures.balanced_accuracy),
         ("macro F1", figures.macro_f1),
         ("calibration error", figures.ece),
+        *(
+            (label, value)
+            for label, value in (
+                ("H-score", figures.hos),
+                ("known recall", figures.known_recall),
+                ("unknown recall", figures.unknown_recall),
+            )
+            if value is not None
+        ),
     ):
         console.print(f"{label:<18} " + ("not measured" if value is None else f"{100 * value:5.1f} %"), highlight=False)
     console.print(f"{'rows':<18} {figures.n:>5}\n", highlight=False)

@@ -60,8 +60,14 @@ def show(
         for key, f in fields.items()
     ]
     paper = getattr(thing, "paper", None)
+    adapts = {"adaptation", "source-free"} & set(getattr(thing, "settings", ()))
+    label_sets = list(thing.label_sets) if adapts else []
+    by_relation = {k: dict(v) for k, v in thing.label_set_options.items()} if adapts else {}
     if json_:
-        emit({"kind": homes[0], "name": name, "package": entry.package, "doc": text, "paper": paper, "options": listed})
+        emit(
+            {"kind": homes[0], "name": name, "package": entry.package, "doc": text, "paper": paper, "options": listed}
+            | ({"label_sets": label_sets, "label_set_options": by_relation} if label_sets else {})
+        )
         return
     singular = plugins.SINGULAR[homes[0]]
     typer.echo(f"{name}: {singular} of {entry.package} {entry.version}\n")
@@ -74,3 +80,7 @@ def show(
         typer.echo(f"\noptions ({flag} {prefix}NAME=VALUE):")
         for option in listed:
             typer.echo(f"  {option['name']} = {option['default']}  {option['description']}")
+    if label_sets:
+        typer.echo(f"\nlabel sets: {', '.join(label_sets)}")
+    for relation, own in by_relation.items():
+        typer.echo(f"in a {relation} set: {', '.join(f'{key} = {value}' for key, value in own.items())}")

@@ -47,11 +47,13 @@ def result(outcome: Result, *, as_json: bool) -> None:
     shown = [(name, figures) for name, figures in columns if figures is not None]
     for name, _ in shown:
         table.add_column(name, justify="right")
+    open_set = (("H-score", "hos"), ("known recall", "known_recall"), ("unknown recall", "unknown_recall"))
     for label, key in (
         ("accuracy", "accuracy"),
         ("balanced accuracy", "balanced_accuracy"),
         ("macro F1", "macro_f1"),
         ("calibration error", "ece"),
+        *(open_set if record.unknown else ()),
     ):
         values = [getattr(figures, key) for _, figures in shown]
         table.add_row(label, *("not measured" if value is None else f"{100 * value:.1f} %" for value in values))

@@ -61,8 +61,21 @@ def describe(relation: LabelSets) -> str:
     return "\n".join(lines)
 
 
-def indices(dataset: Dataset, column: str, class_names: Sequence[str] | None, classes: Sequence[str]) -> np.ndarray:
-    """int64 [n]: the index in ``classes`` of each row's class, −1 for a class that is not among them.
+def unknown_name(classes: Sequence[str]) -> str:
+    """What to call the class of what is none of ``classes``: ``unknown``, or ``unknown 2`` where that is one of them."""
+    taken = {_key(name) for name in classes}
+    tries = ("unknown", *(f"unknown {n}" for n in range(2, len(classes) + 3)))
+    return next(name for name in tries if _key(name) not in taken)
+
+
+def indices(
+    dataset: Dataset,
+    column: str,
+    class_names: Sequence[str] | None,
+    classes: Sequence[str],
+    other: int = -1,
+) -> np.ndarray:
+    """int64 [n]: the index in ``classes`` of each row's class, ``other`` for a class that is not among them.
 
     Raises HubtlError, naming the row, for a value that is no class of the column.
     """
@@ -71,7 +84,7 @@ def indices(dataset: Dataset, column: str, class_names: Sequence[str] | None, cl
     feature = dataset.features[column]
     values = dataset.with_format(None)[column][:]
     if isinstance(feature, ClassLabel):
-        table = np.array([place.get(_key(name), -1) for name in names], dtype=np.int64)
+        table = np.array([place.get(_key(name), other) for name in names], dtype=np.int64)
         raw = np.array([-1 if v is None else v for v in values], dtype=np.int64)
         wrong = np.flatnonzero((raw < 0) | (raw >= len(names)))
         if len(wrong):
@@ -82,7 +95,7 @@ def indices(dataset: Dataset, column: str, class_names: Sequence[str] | None, cl
     for row, value in enumerate(values):
         if value is None or str(value) not in known:
             raise _out_of_range(dataset, column, row, value, names)
-        found[row] = place.get(_key(str(value)), -1)
+        found[row] = place.get(_key(str(value)), other)
     return found
 
 

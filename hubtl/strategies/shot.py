@@ -88,6 +88,9 @@ class SHOT(SourceFree):
     ``L = H(p) mean − H(mean p) + pseudo_weight · CE(p, ŷ)``. Before each pass ``ŷ`` is set anew for the whole target:
     the nearest of soft class centroids by cosine, twice (``hubtl.losses.selftraining.centroid_labels``).
 
+    Where the target is known to lack classes of the source (a partial set), the diversity is left out and rare classes
+    take no part in the labelling, as in the paper.
+
     One domain a phase: BatchNorm moves to the target's statistics. Deviations: the head is a plain linear layer
     without weight normalisation, and both phases are counted in updates and end with the last iterate.
     """
@@ -96,6 +99,8 @@ class SHOT(SourceFree):
     improves = ("infomax", "bnm", "snd")
     paper = "arXiv:2002.08546"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
+    label_sets = ("closed", "partial")
+    label_set_options = {"partial": {"diversity_weight": 0.0, "min_count": 10}}
     memories = ("pseudo",)
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:

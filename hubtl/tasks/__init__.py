@@ -20,6 +20,7 @@ class Task(ABC):
         self.classes = list(classes)
         self.source_domains: list[str] = []  # where there are several
         self.source_classes: list[str] | None = None  # of a sequential run, whose source has classes of its own
+        self.unknown: int | None = None  # index of the class for what is none of the others, in an open-set run
         self.options = options if options is not None else self.Options()
 
     @abstractmethod
@@ -27,5 +28,8 @@ class Task(ABC):
         """A fresh head on pooled features of ``width``."""
 
     @abstractmethod
-    def loss(self, logits: Tensor, labels: Tensor | None) -> Tensor:
-        """The supervised loss, a scalar. Raises HubtlError if the labels are sealed."""
+    def loss(self, logits: Tensor, labels: Tensor | None, weight: Tensor | None = None) -> Tensor:
+        """The supervised loss, a scalar: the mean over rows, each times its ``weight`` [b] if there is one.
+
+        Raises HubtlError if the labels are sealed.
+        """

@@ -22,11 +22,14 @@ class Classification(Task):
     def head(self, width: int) -> nn.Linear:
         return nn.Linear(width, len(self.classes))
 
-    def loss(self, logits: Tensor, labels: Tensor | None) -> Tensor:
+    def loss(self, logits: Tensor, labels: Tensor | None, weight: Tensor | None = None) -> Tensor:
         if labels is None:
             raise HubtlError(
                 "a supervised loss was asked for on a sealed stream: its labels are not there",
                 hint="compute it on the source stream, or use a strategy for a labelled target",
             )
         smoothing = cast(ClassificationOptions, self.options).label_smoothing
-        return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+        if weight is None:
+            return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+        each = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing, reduction="none")
+        return (weight * each).mean()

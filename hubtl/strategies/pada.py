@@ -1,0 +1,59 @@
+"""PADA: classes that the target seems to lack count less, for the classifier and for the critic."""
+
+from collections.abc import Iterator
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from hubtl.batch import Batch
+from hubtl.losses import domain_accuracy
+from hubtl.losses.conditional import weighted_domain_loss
+from hubtl.losses.openset import class_weights
+from hubtl.modules import Critic, Encoder, reverse_gradient
+from hubtl.strategies.dann import DANNOptions, ramp
+from hubtl.strategy import Loss, Progress, Strategy, StrategyOptions
+from hubtl.tasks import Task
+
+
+class PADAOptions(DANNOptions):
+    rate: float = Field(0.01, gt=0, le=1, description="share of the newest batch in the running mean of predictions")
+
+
+class PADA(Strategy):
+    """DANN for a target that lacks classes of the source: a source row counts as much as its class is predicted there.
+
+    ``L = mean γ_y · CE(h(f(x_s)), y_s) + weight · ½ [mean γ_y · BCE(critic(R_λ(f(x_s))), 1) + mean BCE(critic(R_λ(f(x_t))),
+    0)]`` with ``γ = p̄ / max p̄`` and ``p̄`` the mean softmax on the target; ``R_λ`` and its ramp as in DANN.
+
+    Both domains go through one forward: BatchNorm statistics are shared. Deviation: ``p̄`` is a running mean over
+    batches, from the uniform one on, where the paper sweeps the whole target every so many updates: no extra passes,
+    and weights that do not jump. With gradient accumulation it follows the first micro-batch of each update.
+    """
+
+    Options = PADAOptions
+    paper = "arXiv:1808.04205"
+    defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
+    label_sets = ("partial", "closed")
+
+    def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
+        super().__init__(encoder, head, task, options)
+        self.critic = Critic(encoder.width, self.options.critic_width, batchnorm=self.options.critic_batchnorm)
+        self.predicted: Tensor  # [c]
+        self.register_buffer("predicted", torch.full((len(task.classes),), 1 / len(task.classes)))
+
+    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+        fs, ft = self.encode_joint(source, target)
+        zs, zt = fs.pooled, ft.pooled
+        weights = class_weights(self.predicted)
+        of_rows = None if source.labels is None else weights[source.labels]
+        task = self.task.loss(self.head(zs), source.labels, of_rows)
+        verdict = self.critic(reverse_gradient(torch.cat([zs, zt]), ramp(at, self.options.ramp_steps)))
+        n = len(zs)
+        both = None if of_rows is None else torch.cat([of_rows, of_rows.new_ones(len(zt))])
+        domain = weighted_domain_loss(verdict, n, both)
+        with torch.no_grad():
+            now = self.head(zt).float().softmax(dim=1).mean(dim=0)
+        logs = {"task": task, "domain": domain, "critic_accuracy": domain_accuracy(verdict[:n], verdict[n:])}
+        yield Loss(task + self.options.weight * domain, logs=logs | {"lightest_class": weights.min()})
+        self.predicted.lerp_(now, self.options.rate)
