@@ -179,7 +179,7 @@ def label_warnings(relation: LabelSets, streams: Streams, cls: type[Strategy], u
     if relation.source_only and not {"partial", relation.setting} & set(cls.label_sets):
         warnings.append(
             f"the target lacks source classes ({_listed(relation.source_only)}): methods that align whole domains may "
-            "do harm; shot and pada are made for it"
+            "do harm; shot, pada and iwan are made for it"
         )
     return warnings
 

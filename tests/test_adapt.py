@@ -306,7 +306,7 @@ def test_classes_that_differ_are_told_with_both_lists(tmp_path, caplog):
         "batch_size": 4,
         "baseline": False,
     }
-    result = hubtl.adapt(**common, target_dataset=str(target), output_dir=str(tmp_path / "run"))
+    result = hubtl.adapt(**common, strategy="mcc", target_dataset=str(target), output_dir=str(tmp_path / "run"))
     relation = result.record.label_sets
     assert relation.setting == "open-partial"
     assert (relation.shared, relation.source_only, relation.target_only) == (["cat", "dog"], ["owl"], ["yak"])
