@@ -163,9 +163,14 @@ def describe(record: RunRecord) -> str:
     run = recipe["run"]
     for number, phase in enumerate(record.training.phases, 1):
         learns = ", ".join(f"{name} {n:,} (lr {phase.lr.get(name, 0):g})" for name, n in phase.learns.items() if n)
-        learns = learns or "nothing (statistics are estimated)"
-        rows = f"{run['batch_size']} × {run['gradient_accumulation_steps']} rows of {' + '.join(phase.sees)}"
-        lines.append(f"phase {number}    {phase.name}: {phase.steps:,} updates of {rows}; learns {learns}")
+        sees = " + ".join(phase.sees)
+        rows = f"of {run['batch_size']} × {run['gradient_accumulation_steps']} rows of {sees}"
+        if learns:
+            what = f"update{'s' * (phase.steps != 1)} {rows}; learns {learns}"
+        else:  # one step alone is one look at whole streams
+            what = f"steps {rows}" if phase.steps != 1 else f"step on all of {sees}"
+            what += "; nothing learns by gradient, what changes is computed from the rows"
+        lines.append(f"phase {number}    {phase.name}: {phase.steps:,} {what}")
     rule = f"{record.selection.rule}" + (" (ORACLE: reads target labels)" if record.selection.oracle else "")
     lines.append(f"optimiser  {recipe['optim']['name']}, {recipe['optim']['schedule']} schedule; selection: {rule}")
     return "\n".join(lines)

@@ -174,7 +174,14 @@ def _decide_strategy(
     general: dict[str, Any] = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
     general["model.bottleneck"] = 256 if setting == "adaptation" else 0
     general["run.validator"] = "ensemble" if setting in NO_TARGET_LABELS else "last"
+    if setting == "adaptation" and not cls.trains_backbone:  # nor does source-only then, which stands beside it
+        general["tuner.name"] = "head"
     recipe = _filled(recipe, general | dict(cls.defaults))
+    if "tuner.name" in general and recipe.tuner.name != "head":
+        raise HubtlError(
+            f"{name} never trains the backbone, and --tuner {recipe.tuner.name} says that it should learn",
+            hint="leave --tuner out, or another --strategy, such as mcc",
+        )
     rule = plugins.load("validators", recipe.run.validator or "last")
     if setting != "adaptation" and "source_labels" in rule.reads and not rule.lenient:
         why = "and none is given" if not recipe.source else f"and {name} has no model of the source's classes to judge"
@@ -242,9 +249,8 @@ def _filled(recipe: Recipe, defaults: Mapping[str, Any]) -> Recipe:
     for key, value in defaults.items():
         section, leaf = key.split(".")
         part = getattr(recipe, section)
-        if getattr(part, leaf) is None or (
-            leaf not in part.model_fields_set and type(part).model_fields[leaf].default is not None
-        ):
+        given = part.model_fields_set if section in recipe.model_fields_set else set()
+        if getattr(part, leaf) is None or (leaf not in given and type(part).model_fields[leaf].default is not None):
             open_keys[key] = value
     return _changed(recipe, open_keys)
 

@@ -26,7 +26,7 @@ def reads_features(prepared: Prepared) -> bool:
     strategy = prepared.build(prepared.recipe.strategy.name)
     own = {p for p in strategy.encoder.backbone.parameters() if p.requires_grad}
     for phase in strategy.phases():
-        if not phase.learns:  # it estimates statistics, those of the backbone among them
+        if not phase.learns and strategy.trains_backbone:  # it may estimate statistics of the backbone, as AdaBN's does
             return False
         if any(p in own for learner in phase.learns.values() for p in parameters_of(learner)):
             return False

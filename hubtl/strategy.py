@@ -100,7 +100,8 @@ class Strategy(nn.Module):
         settings: where it works: ``adaptation`` (a labelled source, an unlabelled target), ``transfer`` (a labelled
             target alone) or ``source-free`` (a classifier and an unlabelled target).
         setting: the one of this run, set before ``phases`` is called.
-        trains_backbone: False where no phase ever does: images are then seen without random views, and only once.
+        trains_backbone: False where no phase ever does, nor changes its statistics: images are then seen without random
+            views, and only once, and the baseline beside an adaptation leaves the backbone alone too.
         views: random views of the target that a step asks for by ``target.view(name)``: ``weak``, ``strong``.
         improves: validators that its own loss makes better, whatever becomes of accuracy: they do not vote on it.
         label_sets: how the classes of the domains may relate for it to be chosen without a warning.

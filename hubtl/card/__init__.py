@@ -233,7 +233,8 @@ def _phase(phase: PhaseFacts) -> str:
         if number
     )
     sees = " and ".join(wording.md(stream) for stream in phase.sees)
-    return f"{wording.md(phase.name)}: {phase.steps:,} updates; sees {sees}; learns {learns or 'nothing'}"
+    steps = wording.plural(phase.steps, "update" if learns else "step")
+    return f"{wording.md(phase.name)}: {steps}; sees {sees}; learns {learns or 'nothing by gradient'}"
 
 
 def _arxiv(paper: str | None) -> str | None:

@@ -1,0 +1,59 @@
+"""Affine maps between the features of two domains, in closed form. Everything is float64 on the CPU."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+SMALLEST = 1e-4  # of the mean variance: what varies less is noise, and would be blown up by dividing by it
+
+
+class Scale(NamedTuple):
+    """``(x − mean) / std``, feature by feature."""
+
+    mean: Tensor  # [d]
+    std: Tensor  # [d], positive
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
+
+
+def standardisation(x: Tensor) -> Scale:
+    """The scale that gives the rows ``x`` [n, d] zero mean and unit variance.
+
+    A variance below ``SMALLEST`` of the mean one counts as that much; where nothing varies, nothing is divided.
+    """
+    variance = x.var(dim=0, correction=0)
+    floor = SMALLEST * variance.mean()
+    std = variance.clamp_min(floor.item()).sqrt()
+    return Scale(x.mean(dim=0), torch.where(std > 0, std, torch.ones_like(std)))
+
+
+def covariance(x: Tensor) -> Tensor:
+    """The covariance [d, d] of the rows of ``x`` [n, d], divided by n."""
+    centred = x - x.mean(dim=0)
+    return centred.T @ centred / len(x)
+
+
+def recolouring(source: Tensor, target: Tensor, ridge: float) -> Tensor:
+    """The matrix ``(C_s + ridge·I)^(−1/2) (C_t + ridge·I)^(1/2)`` [d, d], to multiply source rows by from the right.
+
+    What it makes of ``C_s + ridge·I`` is exactly ``C_t + ridge·I``. A ridge of nought takes the pseudo-inverse.
+    """
+    identity = ridge * torch.eye(source.shape[1], dtype=source.dtype)
+    return _power(covariance(source) + identity, -0.5) @ _power(covariance(target) + identity, 0.5)
+
+
+def principal(x: Tensor, k: int) -> Tensor:
+    """The first ``k`` principal directions of ``x`` [n, d], the strongest first, as columns [d, k]."""
+    _, vectors = torch.linalg.eigh(covariance(x))
+    return vectors[:, -k:].flip(1)
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    """A power of a symmetric matrix without negative eigenvalues; nought stays nought, whatever the exponent."""
+    values, vectors = torch.linalg.eigh(matrix)
+    values = values.clamp_min(0)
+    alive = values > values.max() * len(values) * torch.finfo(values.dtype).eps
+    powers = torch.where(alive, values, torch.ones_like(values)) ** exponent * alive
+    return (vectors * powers) @ vectors.T
