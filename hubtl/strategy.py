@@ -94,6 +94,7 @@ class Strategy(nn.Module):
         setting: the one of this run, set before ``phases`` is called.
         trains_backbone: False where no phase ever does: images are then seen without random views, and only once.
         views: random views of the target that a step asks for by ``target.view(name)``: ``weak``, ``strong``.
+        critics: children that learn against the encoder; the conformance suite checks that they do, and that it does.
         label_sets: how the classes of the domains may relate for it to be chosen without a warning.
     """
 
@@ -103,6 +104,7 @@ class Strategy(nn.Module):
     setting: str
     trains_backbone: ClassVar[bool] = True
     views: ClassVar[tuple[str, ...]] = ()
+    critics: ClassVar[tuple[str, ...]] = ()
     label_sets: ClassVar[tuple[str, ...]] = ("closed",)
     defaults: ClassVar[Mapping[str, Any]] = {}  # recipe keys that this method decides unless the user does
 
@@ -129,9 +131,10 @@ class Strategy(nn.Module):
 
     def learners(self) -> dict[str, Learner]:
         """Every network by name: backbone, bottleneck, head, and the method's own."""
-        groups: dict[str, Learner] = {"backbone": self.encoder.backbone}
-        if self.encoder.bottleneck is not None:
-            groups["bottleneck"] = self.encoder.bottleneck
+        encoder: Any = getattr(self.encoder, "module", self.encoder)  # a step may ask, while the encoder is wrapped
+        groups: dict[str, Learner] = {"backbone": encoder.backbone}
+        if encoder.bottleneck is not None:
+            groups["bottleneck"] = encoder.bottleneck
         groups["head"] = self.head
         return groups | {n: child for n, child in self.named_children() if n not in ("encoder", "head")}
 

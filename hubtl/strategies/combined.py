@@ -74,6 +74,9 @@ def combine(name: str, parts: Sequence[type[Strategy]]) -> type[Combined]:
             "names": tuple(names),
             "classes": classes,
             "joint": joint,
+            "critics": tuple(
+                field_name(own, key) for own, cls in zip(names, classes, strict=True) for key in cls.critics
+            ),
             "paper": next((cls.paper for cls in classes if cls.paper), None),
             "defaults": {key: value for cls in reversed(classes) for key, value in cls.defaults.items()},
         },
