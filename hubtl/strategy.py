@@ -104,6 +104,7 @@ class Strategy(nn.Module):
             views, and only once, and the baseline beside an adaptation leaves the backbone alone too.
         views: random views of the target that a step asks for by ``target.view(name)``: ``weak``, ``strong``.
         improves: validators that its own loss makes better, whatever becomes of accuracy: they do not vote on it.
+        critics: children that learn against the encoder; the conformance suite checks that they do, and that it does.
         label_sets: how the classes of the domains may relate for it to be chosen without a warning.
         label_set_options: options that a relation changes from their defaults, by relation; what a user sets stays.
         unknown: whether it learns one output more, for what is none of the source's classes: ``task.unknown``.
@@ -116,6 +117,7 @@ class Strategy(nn.Module):
     trains_backbone: ClassVar[bool] = True
     views: ClassVar[tuple[str, ...]] = ()
     improves: ClassVar[tuple[str, ...]] = ()
+    critics: ClassVar[tuple[str, ...]] = ()
     label_sets: ClassVar[tuple[str, ...]] = ("closed",)
     label_set_options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     unknown: ClassVar[bool] = False
@@ -144,9 +146,10 @@ class Strategy(nn.Module):
 
     def learners(self) -> dict[str, Learner]:
         """Every network by name: backbone, bottleneck, head, and the method's own."""
-        groups: dict[str, Learner] = {"backbone": self.encoder.backbone}
-        if self.encoder.bottleneck is not None:
-            groups["bottleneck"] = self.encoder.bottleneck
+        encoder: Any = getattr(self.encoder, "module", self.encoder)  # a step may ask, while the encoder is wrapped
+        groups: dict[str, Learner] = {"backbone": encoder.backbone}
+        if encoder.bottleneck is not None:
+            groups["bottleneck"] = encoder.bottleneck
         groups["head"] = self.head
         return groups | {n: child for n, child in self.named_children() if n not in ("encoder", "head")}
 

@@ -9,6 +9,7 @@ import torch
 from hubtl.backbones.base import BackboneRequest
 from hubtl.backbones.lenet import load as lenet
 from hubtl.errors import HubtlError
+from hubtl.testing import check
 from hubtl.validators import Evidence
 from tests.tiny import accuracy, build, domains, sealed, train
 
@@ -46,6 +47,11 @@ def test_the_guides_strategies_train(guide):
     assert trace.steps == 50
     assert accuracy(strategy, source) > 0.9
     assert strategy.centre.abs().max() > 0
+
+
+def test_the_guides_strategies_stand_the_suite_as_it_says(guide):
+    guide["test_conformance"]()
+    check(guide["HeadFirst"])
 
 
 def test_the_guides_tuner_validator_and_loader_do_what_they_say(guide, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent.parent / "hubtl"
 LAYERS = [
     {"errors", "settings", "_compat"},
     {"recipe", "record", "plugins", "flags", "card", "hub"},
-    {"batch", "losses", "modules"},
+    {"batch", "losses", "modules", "ranks"},
     {"tasks", "tuners", "backbones", "data"},
     {"strategy", "strategies"},
     {"engine", "evaluate", "validators", "testtime", "transferability"},

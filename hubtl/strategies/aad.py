@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hubtl.batch import Batch
 from hubtl.losses.selftraining import attraction, dispersion, neighbours
 from hubtl.modules import Encoder
+from hubtl.ranks import all_rows
 from hubtl.strategies.shot import SourceFree, SourceFreeOptions
 from hubtl.strategy import Loss, Progress, StrategyOptions, Sweep
 from hubtl.tasks import Task
@@ -26,11 +27,11 @@ class AAD(SourceFree):
 
     ``L = mean_i(−Σ_{j ∈ kNN(i)} p_i · s_j + λ · Σ_{m ≠ i} p_i · p_m)``, ``λ = (1 + 10 · fraction)^(−decay)``. Memory
     banks hold the normalised feature and the softmax ``s`` of every target row; they are filled before each pass by a
-    sweep, and the batch's rows are set in the step before neighbours are looked for.
+    sweep, and the rows of the batch, of all processes', are set in the step before neighbours are looked for.
 
     With a source, a phase of cross-entropy with label smoothing comes first. One domain a phase: BatchNorm moves to
-    the target's statistics. Head and encoder learn in both, as in the authors' code. Deviations: the banks are also
-    filled anew before each pass; with several processes each sets its own rows.
+    the target's statistics. Head and encoder learn in both, as in the authors' code. Deviation: the banks are also
+    filled anew before each pass.
     """
 
     Options = AADOptions
@@ -64,7 +65,8 @@ class AAD(SourceFree):
         z = self.encode(target).pooled
         p = self.head(z).float().softmax(dim=1)
         unit = F.normalize(z.detach().float(), dim=1)
-        self.features[rows], self.scores[rows] = unit, p.detach()
+        seen = all_rows(rows)
+        self.features[seen], self.scores[seen] = all_rows(unit), all_rows(p.detach())
         near = neighbours(unit, self.features, rows, self.options.neighbours)
         attract, disperse = attraction(p, near, self.scores), dispersion(p)
         yield Loss(attract + self.strength(at) * disperse, logs={"attraction": attract, "dispersion": disperse})

@@ -77,6 +77,9 @@ def combine(name: str, parts: Sequence[type[Strategy]]) -> type[Combined]:
             "improves": tuple(sorted({rule for cls in classes for rule in cls.improves})),
             "unknown": any(cls.unknown for cls in classes),
             "label_sets": tuple(s for s in classes[0].label_sets if all(s in cls.label_sets for cls in classes)),
+            "critics": tuple(
+                field_name(own, key) for own, cls in zip(names, classes, strict=True) for key in cls.critics
+            ),
             "paper": next((cls.paper for cls in classes if cls.paper), None),
             "defaults": {key: value for cls in reversed(classes) for key, value in cls.defaults.items()},
         },

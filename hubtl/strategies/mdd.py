@@ -34,6 +34,7 @@ class MDD(Additive):
 
     Options = MDDOptions
     paper = "arXiv:1904.05801"
+    critics = ("adversary",)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:

@@ -11,6 +11,7 @@ import hubtl
 from hubtl import Batch, Features, Progress
 from hubtl.modules import Bottleneck, Encoder
 from hubtl.tasks.classification import Classification
+from hubtl.testing import check
 
 START = Progress(phase=0, epoch=0, step=0, fraction=0.0)
 
@@ -35,6 +36,10 @@ def step(strategy, source, target):
     labels = torch.arange(len(source)) % 2
     (loss,) = strategy.step(source=Batch({"image": source}, labels), target=Batch({"image": target}), at=START)
     return loss
+
+
+def test_conformance():
+    check(LinearMMD)
 
 
 def test_the_gap_by_hand():

@@ -1,0 +1,134 @@
+"""The suite for one strategy in one setting."""
+
+import math
+import tempfile
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hubtl.engine.loop import Trace
+from hubtl.modules import fold
+from hubtl.strategy import Strategy
+from hubtl.testing.adversary import check_critics, critics
+from hubtl.testing.ranks import check_ranks
+from hubtl.testing.toy import ToyRows, ToyWorld, source_model, toy_train
+from hubtl.testing.watch import Watch
+
+SHORT = 12  # updates of the runs that are compared bit by bit
+FLOOR = 0.05  # accuracy on the target that a method may lose against source-only
+
+
+class _Stop(Exception):
+    """Ends a run in the middle of a phase."""
+
+
+class Conformance:
+    """Each method raises AssertionError with what is amiss, or what the engine refuses the strategy with."""
+
+    def __init__(self, cls: type[Strategy], setting: str | None = None, **options: Any) -> None:
+        self.cls, self.world = cls, ToyWorld(cls, setting, **options)
+
+    @cached_property
+    def _run(self) -> tuple[Strategy, Watch, Trace]:
+        strategy = self.world.strategy()
+        with Watch(strategy) as watch:
+            return strategy, watch, toy_train(strategy, self.world.streams())
+
+    def documents(self) -> None:
+        """The docstring claims something, and every option says what it does."""
+        assert (self.cls.__doc__ or "").strip(), f"{self.cls.__name__} has no docstring"
+        bare = [n for n, f in self.cls.Options.model_fields.items() if not f.description]
+        assert not bare, f"options without a description: {bare}"
+
+    def learns(self) -> None:
+        """Gradients reach every named group and nothing else, and the losses fall; what was learnt folds and works."""
+        world, (strategy, watch, trace) = self.world, self._run
+        watch.judge()
+        assert all(math.isfinite(point.get("loss", 0.0)) for point in trace.curves)
+        self._falls(trace, any(w.groups for w in watch.phases), bool(critics(strategy)))
+        x = {"image": world.target.x}
+        deployed, baseline = strategy.deployed().eval(), source_model().deployed().eval()
+        with torch.no_grad():
+            logits = deployed(x)
+            folded = fold(deployed.encoder.bottleneck, deployed.head)(deployed.encoder.backbone(x).pooled)
+            before = baseline(x)
+        assert torch.allclose(logits, folded, atol=1e-4), "the folded model says something else"
+        assert world.target.hidden is not None
+        truth = torch.from_numpy(world.target.hidden)
+        accuracy, floor = ((y.argmax(1) == truth).float().mean().item() for y in (logits, before))
+        assert accuracy >= floor - FLOOR, f"target accuracy {accuracy:.3f}, source-only {floor:.3f}"
+
+    def _falls(self, trace: Trace, learns: bool, adversarial: bool) -> None:
+        """The supervised loss where the method logs one as ``task``, else the total, unless a critic plays in it."""
+        name = "task" if any("task" in point for point in trace.curves) else "loss"
+        course = [point[name] for point in trace.curves if name in point]
+        if not learns or (name == "loss" and adversarial):
+            return
+        few = max(1, len(course) // 8)
+        first, last = sum(course[:few]) / few, sum(course[-few:]) / few
+        assert last < first, f"the {name} loss does not fall: {first:.4f} at the start, {last:.4f} at the end"
+
+    def adversaries(self) -> None:
+        """Critics tell apart what can be told, and the encoder learns against them; a logged accuracy has a critic."""
+        strategy, _, trace = self._run
+        logged = {key for point in trace.curves for key in point}
+        if any(key.split("/")[-1] == "critic_accuracy" for key in logged):
+            assert critics(strategy), 'critic_accuracy is logged, and no critic is named: critics = ("critic",)'
+        check_critics(self.world)
+
+    @cached_property
+    def _whole(self) -> dict[str, Tensor]:
+        return self._trained(self.world.streams())
+
+    def _trained(self, streams: dict[str, Any]) -> dict[str, Tensor]:
+        strategy = self.world.strategy()
+        toy_train(strategy, streams, steps=SHORT)
+        return strategy.state_dict()
+
+    def blind(self) -> None:
+        """Where the target is sealed, other labels behind the seal change no bit."""
+        target = self.world.target
+        if target.labels is not None or target.hidden is None:
+            return
+        other = ToyRows(target.x, 1 - target.hidden, sealed=True)
+        changed = _differing(self._trained(self.world.streams(other)), self._whole)
+        assert not changed, f"sealed labels of the target change: {changed}"
+
+    def resumes(self) -> None:
+        """Stopped in the middle of a phase and resumed by a fresh strategy, it ends bit-equal."""
+
+        def stop(strategy: Strategy, step: int) -> dict[str, float]:
+            raise _Stop
+
+        streams = self.world.streams()
+        with tempfile.TemporaryDirectory() as folder:
+            with suppress(_Stop):
+                own = {"folder": Path(folder), "judge": stop, "every": 7}
+                toy_train(self.world.strategy(), streams, steps=SHORT, **own)
+            again = self.world.strategy()
+            toy_train(again, streams, steps=SHORT, folder=Path(folder), resume=True)
+        lost = _differing(again.state_dict(), self._whole)
+        assert not lost, f"other weights after resuming: {lost}"
+
+
+def check(cls: type[Strategy], *, setting: str | None = None, processes: int = 1, **options: Any) -> None:
+    """Run the suite. Raises AssertionError with what is amiss, HubtlError where the engine refuses the strategy.
+
+    ``processes=2`` also trains it in two real processes (see ``check_ranks``), which takes some seconds to start them.
+    """
+    suite = Conformance(cls, setting, **options)
+    suite.documents()
+    suite.learns()
+    suite.adversaries()
+    suite.blind()
+    suite.resumes()
+    if processes > 1:
+        check_ranks([suite.world], processes=processes)
+
+
+def _differing(a: dict[str, Tensor], b: dict[str, Tensor]) -> list[str]:
+    return [name for name in b if not torch.equal(a[name], b[name])]
