@@ -7,8 +7,8 @@ PICKS = {
         "mcc",
         "a labelled source and an unlabelled target; no critic, hence the stablest of the built-in methods",
     ),
-    # of the methods here the one with the best published figures on partial sets: 79.3 on Office-Home in its paper
-    # (arXiv:2002.08546), with diversity_weight 0 and min_count 10, beside 62.1 of pada and 63.6 of iwan
+    # its paper (arXiv:2002.08546) reports it well ahead of pada and iwan on partial sets, with the options that
+    # SHOT.label_set_options sets; and where class weights go wrong, they feed on themselves
     ("adaptation", "partial"): (
         "shot",
         "the target lacks classes of the source; it aligns no domains as wholes, and the source plays no part once "
