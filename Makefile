@@ -47,6 +47,7 @@ bench:  ## say how to run the benchmarks: make bench DATA=folder
 	@echo "DATA is a folder with mnist/ and usps/, each with parquet files of a train and a test split."
 	@echo "  $(BIN)/python benchmarks/digits.py $(or $(DATA),DATA) --strategies source-only coral dann mcc --seeds 0 1 2"
 	@echo "  $(BIN)/python benchmarks/throughput.py"
+	@echo "  $(BIN)/python benchmarks/probe.py PACS   # a folder with photo/*.parquet"
 	@echo "  $(BIN)/python benchmarks/tables.py      # docs/benchmarks.md from benchmarks/results/"
 
 cards: $(STAMP)  ## render every card in model_cards/ again from its record

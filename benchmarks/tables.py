@@ -47,6 +47,21 @@ def throughput() -> str:
     return "\n".join(rows)
 
 
+def probe() -> str:
+    """Seconds of the latest run of each case, on the wall and of the process's own work."""
+    rows = [
+        "| what | seconds | plain loop | hubtl, first time | ratio | hubtl, from the cache | ratio |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for line in {(str(x["model"]), str(x["size"]), str(x["epochs"])): x for x in lines("probe.jsonl")}.values():
+        for clock, shown in (("wall", "wall"), ("cpu", "process")):
+            plain, first, cached = (line[clock][part] for part in ("plain", "first", "cached"))  # type: ignore[index]
+            ratios = [line[ratio][clock] for ratio in ("ratio_first", "ratio_cached")]  # type: ignore[index]
+            what = f"{line['model']}, {line['size']} px, {line['rows']} images, {line['epochs']} epochs"
+            rows.append(f"| {what} | {shown} | {plain} | {first} | {ratios[0]} | {cached} | {ratios[1]} |")
+    return "\n".join(rows)
+
+
 def _cell(values: list[float]) -> str:
     if not values:
         return "not measured"
@@ -56,7 +71,7 @@ def _cell(values: list[float]) -> str:
 
 
 def filled(text: str) -> str:
-    for name, table in (("digits", digits()), ("throughput", throughput())):
+    for name, table in (("digits", digits()), ("throughput", throughput()), ("probe", probe())):
         start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
         before, rest = text.split(start)
         text = f"{before}{start}\n{table}\n{end}{rest.split(end)[1]}"
