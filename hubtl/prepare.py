@@ -16,7 +16,7 @@ from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.data import labels as label_sets
 from hubtl.data.sources import Domain, open_domain
 from hubtl.data.streams import steps_per_epoch
-from hubtl.domains import NO_TARGET_LABELS, Streams, domain_facts, label_warnings, match_classes, open_streams
+from hubtl.domains import NO_TARGET_LABELS, Streams, domain_facts, hold_out, label_warnings, match_classes, open_streams
 from hubtl.errors import HubtlError
 from hubtl.modules import Bottleneck, Encoder
 from hubtl.recipe import Recipe, merge, option_problems, parse
@@ -33,6 +33,7 @@ AUTO = {
     "source-free": ("shot", "a trained classifier, an unlabelled target and no source"),
 }
 OWN_LAYERS = 1_299_709  # added to the seed, or new layers would be drawn from the numbers that drew the backbone
+LOOKS = 20  # evaluations of a run that adjusts itself
 SMALLEST_AUGMENTED = 64  # pixels; below, a random crop of a tenth of the image shows nothing
 
 
@@ -96,7 +97,8 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         request = BackboneRequest(classes, pretrained=recipe.model.pretrained, image_size=recipe.model.image_size)
         backbone = backbones.resolve(recipe.model.name, request)
     recipe = _decide_model(recipe, backbone, strategy_class)
-    streams = open_streams(recipe, setting, source, target, classes, backbone, strategy_class.views)
+    target, held_out = hold_out(target, recipe.data.hold_out, setting)
+    streams = open_streams(recipe, setting, source, target, classes, backbone, strategy_class.views, held_out)
     rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
     recipe = _decide_length(recipe, setting, steps_per_epoch(streams.train, rows))
     torch.manual_seed(recipe.run.seed)
@@ -157,6 +159,8 @@ def _decide_strategy(recipe: Recipe, target: Domain) -> tuple[Recipe, str, str |
     general: dict[str, Any] = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
     general["model.bottleneck"] = 256 if setting == "adaptation" else 0
     general["run.validator"] = "ensemble" if setting in NO_TARGET_LABELS else "last"
+    if recipe.run.adjust and setting not in NO_TARGET_LABELS:
+        general["data.hold_out"] = 0.1
     recipe = _filled(recipe, general | dict(cls.defaults))
     rule = plugins.load("validators", recipe.run.validator or "last")
     if setting != "adaptation" and "source_labels" in rule.reads and not rule.lenient:
@@ -185,7 +189,7 @@ def _decide_length(recipe: Recipe, setting: str, per_epoch: int) -> Recipe:
         epochs = 10.0
     steps = run.steps if run.steps is not None else max(1, round(epochs * per_epoch)) if epochs else 2000
     recipe = _changed(recipe, {"run.steps": steps, "run.epochs": None})
-    return _filled(recipe, {"run.evaluate_every": max(1, steps // 5)})
+    return _filled(recipe, {"run.evaluate_every": max(1, steps // (LOOKS if run.adjust else 5))})
 
 
 def _model_facts(recipe: Recipe, backbone: Backbone, streams: Streams) -> ModelFacts:

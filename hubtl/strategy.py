@@ -44,6 +44,8 @@ class Progress:
     epoch: int
     step: int  # updates done in this phase
     fraction: float  # of the phase, 0..1
+    reversal: float = 1.0  # factor on the strength of reversed gradients, where a run adjusts itself
+    added: float = 1.0  # factor on what is learnt from the target without labels
 
 
 @dataclass(frozen=True)
@@ -180,4 +182,4 @@ class Additive(Strategy):
         pair = self.pair(source, target)
         task = self.task.loss(pair.ys, source.labels)
         added, logs = self.added(pair, at=at)
-        yield Loss(task + added, logs={"task": task, **logs})
+        yield Loss(task + at.added * added, logs={"task": task, **logs})

@@ -12,7 +12,7 @@ LAYERS = [
     {"tasks", "tuners", "backbones", "data"},
     {"strategy", "strategies"},
     {"engine", "evaluate", "validators", "testtime"},
-    {"run", "prepare", "domains", "plan", "assess", "deliver", "reuse", "measure", "api", "python", "testing"},
+    {"run", "prepare", "domains", "plan", "assess", "deliver", "reuse", "measure", "watch", "api", "python", "testing"},
     {"cli", "__main__"},
 ]
 LAYER = {unit: number for number, units in enumerate(LAYERS) for unit in units}

@@ -66,4 +66,5 @@ class AAD(SourceFree):
         self.features[rows], self.scores[rows] = unit, p.detach()
         near = neighbours(unit, self.features, rows, self.options.neighbours)
         attract, disperse = attraction(p, near, self.scores), dispersion(p)
-        yield Loss(attract + self.strength(at) * disperse, logs={"attraction": attract, "dispersion": disperse})
+        total = attract + self.strength(at) * disperse
+        yield Loss(at.added * total, logs={"attraction": attract, "dispersion": disperse})
