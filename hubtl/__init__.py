@@ -25,6 +25,7 @@ _HOMES = {
     "load": "hubtl.api",
     "pull": "hubtl.hub",
     "push": "hubtl.hub",
+    "tune": "hubtl.tuning",
 }
 __all__ = [
     *sorted(_HOMES),
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from hubtl.strategy import StrategyOptions as StrategyOptions
     from hubtl.tasks import Task as Task
     from hubtl.tuners import Tuner as Tuner
+    from hubtl.tuning import tune as tune
     from hubtl.validators import Validator as Validator
 
 

@@ -7,12 +7,26 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent / "hubtl"
 LAYERS = [
     {"errors", "settings", "_compat"},
-    {"recipe", "record", "plugins", "flags", "card", "hub"},
+    {"recipe", "record", "plugins", "flags", "space", "card", "hub"},
     {"batch", "losses", "modules"},
     {"tasks", "tuners", "backbones", "data"},
     {"strategy", "strategies"},
     {"engine", "evaluate", "validators", "testtime"},
-    {"run", "prepare", "domains", "plan", "assess", "deliver", "reuse", "measure", "watch", "api", "python", "testing"},
+    {
+        "run",
+        "prepare",
+        "domains",
+        "plan",
+        "assess",
+        "deliver",
+        "reuse",
+        "measure",
+        "watch",
+        "tuning",
+        "api",
+        "python",
+        "testing",
+    },
     {"cli", "__main__"},
 ]
 LAYER = {unit: number for number, units in enumerate(LAYERS) for unit in units}
@@ -23,6 +37,7 @@ HOMES = {
     "peft": {"tuners.py"},
     "accelerate": {"engine/"},
     "typer": {"cli/"},
+    "optuna": {"tuning.py"},
 }
 
 

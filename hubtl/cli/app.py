@@ -39,9 +39,10 @@ def common(
 
 
 def _register() -> None:
-    from hubtl.cli import adapt, card, doctor, evaluate, plugins, predict, pull, push
+    from hubtl.cli import adapt, card, doctor, evaluate, plugins, predict, pull, push, tune
 
     app.command("adapt")(adapt.adapt)
+    app.command("tune")(tune.tune)
     app.command("evaluate")(evaluate.evaluate)
     app.command("predict")(predict.predict)
     app.command("push")(push.push)
