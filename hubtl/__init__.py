@@ -27,6 +27,7 @@ _HOMES = {
     "pull": "hubtl.hub",
     "push": "hubtl.hub",
     "rank": "hubtl.ranking",
+    "tune": "hubtl.tuning",
 }
 __all__ = [
     *sorted(_HOMES),
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from hubtl.strategy import StrategyOptions as StrategyOptions
     from hubtl.tasks import Task as Task
     from hubtl.tuners import Tuner as Tuner
+    from hubtl.tuning import tune as tune
     from hubtl.validators import Validator as Validator
 
 

@@ -1,7 +1,7 @@
 """The data of a run: classes matched, and streams of which training may open only what it may read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +11,7 @@ from hubtl.batch import OF_TARGET
 from hubtl.data import labels as label_sets
 from hubtl.data.images import ImageSet
 from hubtl.data.joint import JointSet
-from hubtl.data.sources import Domain
+from hubtl.data.sources import Domain, cut
 from hubtl.errors import HubtlError
 from hubtl.recipe import Recipe
 from hubtl.record import LabelSets
@@ -30,6 +30,26 @@ class Streams:
     source_eval_labels: np.ndarray | None
     target_eval_labels: np.ndarray | None
     target_plain: ImageSet  # the target's training rows in the evaluation view, for scores that read no labels
+    held_out: ImageSet | None = None  # labelled rows that were taken out of the target's training rows, to validate on
+
+
+def hold_out(target: Domain, share: float | None, setting: str) -> tuple[Domain, Domain | None]:
+    """A labelled target without some of its training rows, and those rows as a domain; the same ones in every run.
+
+    Raises HubtlError where the target's labels are not learnt from: there is nothing to validate then.
+    """
+    if not share:
+        return target, None
+    if setting in NO_TARGET_LABELS:
+        raise HubtlError(
+            "data.hold_out takes labelled rows out of the target's, and this run reads no label of its target",
+            hint="leave data.hold_out out: the source's evaluation rows are validated on",
+        )
+    rows, held = cut(target.train, target.label_column, share)
+    if not len(held):
+        raise HubtlError(f"of {len(rows)} training rows none can be held out", hint="--no-adjust, or more rows")
+    facts = target.facts.model_copy(update={"rows": len(rows), "split": f"{target.facts.split} less {share:.0%}"})
+    return replace(target, train=rows, facts=facts), replace(target, train=held)
 
 
 def match_classes(source: Domain | None, target: Domain) -> tuple[list[str], LabelSets]:
@@ -57,6 +77,7 @@ def open_streams(
     backbone: Backbone,
     views: tuple[str, ...],
     unknown: int | None = None,
+    held_out: Domain | None = None,
 ) -> Streams:
     """The streams of a run. Target rows of other classes are labelled −1, or ``unknown`` where that is one of them."""
     spec, augment = backbone.info.input, recipe.data.augment == "standard"
@@ -123,7 +144,10 @@ def open_streams(
             source_eval_labels = _kept(source_eval, source_eval_labels)
     target_eval_labels = labels(target, "eval")
     target_eval = images(target, "eval", target_eval_labels, False)
-    return Streams(train, source_eval, target_eval, source_eval_labels, _kept(target_eval, target_eval_labels), plain)
+    kept = None if held_out is None else images(held_out, "train", labels(held_out, "train"), False)
+    return Streams(
+        train, source_eval, target_eval, source_eval_labels, _kept(target_eval, target_eval_labels), plain, kept
+    )
 
 
 def _few(recipe: Recipe, setting: str, labels: np.ndarray | None, classes: Sequence[str]) -> np.ndarray | None:

@@ -34,6 +34,7 @@ KEYS = {
     "device": "run.device",
     "seed": "run.seed",
     "baseline": "run.baseline",
+    "adjust": "run.adjust",
     "checkpoint_every": "run.checkpoint_every",
     "report_to": "run.report_to",
     "output_dir": "run.output_dir",

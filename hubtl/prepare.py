@@ -17,7 +17,7 @@ from hubtl.choice import pick
 from hubtl.data import labels as label_sets
 from hubtl.data.sources import Domain, open_domain
 from hubtl.data.streams import steps_per_epoch
-from hubtl.domains import NO_TARGET_LABELS, Streams, domain_facts, label_warnings, match_classes, open_streams
+from hubtl.domains import NO_TARGET_LABELS, Streams, domain_facts, hold_out, label_warnings, match_classes, open_streams
 from hubtl.errors import HubtlError
 from hubtl.modules import Bottleneck, Encoder
 from hubtl.recipe import Recipe, merge, option_problems, parse
@@ -28,6 +28,7 @@ from hubtl.tasks import Task
 
 CLOSED = ("closed", "unknown")  # relations that ask for nothing of their own
 OWN_LAYERS = 1_299_709  # added to the seed, or new layers would be drawn from the numbers that drew the backbone
+LOOKS = 20  # evaluations of a run that adjusts itself
 SMALLEST_AUGMENTED = 64  # pixels; below, a random crop of a tenth of the image shows nothing
 
 
@@ -104,7 +105,9 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         recipe = _decide_for(relation, recipe, setting, strategy_class, asked)
     other = None if unknown is None else classes.index(unknown)
     recipe = _decide_model(recipe, backbone, strategy_class)
-    streams = open_streams(recipe, setting, source, target, classes, backbone, strategy_class.views, other)
+    target, held_out = hold_out(target, recipe.data.hold_out, setting)
+    views = strategy_class.views
+    streams = open_streams(recipe, setting, source, target, classes, backbone, views, other, held_out)
     rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
     recipe = _decide_length(recipe, setting, steps_per_epoch(streams.train, rows))
     torch.manual_seed(recipe.run.seed)
@@ -176,6 +179,8 @@ def _decide_strategy(
     general["run.validator"] = "ensemble" if setting in NO_TARGET_LABELS else "last"
     if setting == "adaptation" and not cls.trains_backbone:  # nor does source-only then, which stands beside it
         general["tuner.name"] = "head"
+    if recipe.run.adjust and setting not in NO_TARGET_LABELS:
+        general["data.hold_out"] = 0.1
     recipe = _filled(recipe, general | dict(cls.defaults))
     if "tuner.name" in general and recipe.tuner.name != "head":
         raise HubtlError(
@@ -219,7 +224,7 @@ def _decide_length(recipe: Recipe, setting: str, per_epoch: int) -> Recipe:
         epochs = 10.0
     steps = run.steps if run.steps is not None else max(1, round(epochs * per_epoch)) if epochs else 2000
     recipe = _changed(recipe, {"run.steps": steps, "run.epochs": None})
-    return _filled(recipe, {"run.evaluate_every": max(1, steps // 5)})
+    return _filled(recipe, {"run.evaluate_every": max(1, steps // (LOOKS if run.adjust else 5))})
 
 
 def _model_facts(recipe: Recipe, backbone: Backbone, streams: Streams) -> ModelFacts:

@@ -70,6 +70,13 @@ class DataSection(Section):
     augment: Literal["auto", "none", "standard"] = Field(
         "auto", description="training view: standard is random resized crop and flip; auto: standard from 64 px on"
     )
+    hold_out: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="share of a labelled target's training rows that is kept from training, to validate on; default: 0.1 "
+        "with run.adjust, else 0",
+    )
     on_bad_sample: Literal["error", "skip"] = Field("error", description="what to do with an unreadable image")
     num_workers: int | None = Field(
         None, ge=0, description="loader processes; default: 0 when images are kept in memory"
@@ -112,6 +119,9 @@ class RunSection(Section):
     checkpoint_every: int = Field(500, ge=1, description="steps between two checkpoints for --resume")
     evaluate_every: int | None = Field(
         None, ge=1, description="steps between two evaluations; default: a fifth of the run"
+    )
+    adjust: bool = Field(
+        False, description="adjust rates, batch, regularisation and adaptation by what is measured while training"
     )
     baseline: bool = Field(True, description="train source-only beside the adaptation")
     fallback: bool = Field(

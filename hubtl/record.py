@@ -128,12 +128,21 @@ class PhaseFacts(Facts):
     lr: dict[str, float] = Field(default_factory=dict)
 
 
+class Adjustment(Facts):
+    """What a run that adjusts itself saw at an evaluation, and did about it."""
+
+    step: int  # updates done
+    seen: str
+    done: str
+
+
 class Training(Facts):
     phases: list[PhaseFacts] = Field(default_factory=list)
     steps: int = 0
     seconds: float = 0.0
     curves: list[dict[str, float]] = Field(default_factory=list)  # each: step, and losses or scores by name
     resumed: int = 0  # how often
+    adjustments: list[Adjustment] = Field(default_factory=list)
 
 
 class RunRecord(Facts):

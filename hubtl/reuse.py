@@ -52,6 +52,7 @@ def with_features(prepared: Prepared, accelerator: Accelerator) -> Prepared:
         source_eval=None if streams.source_eval is None else swapped(streams.source_eval),
         target_eval=swapped(streams.target_eval),
         target_plain=swapped(streams.target_plain),
+        held_out=None if streams.held_out is None else swapped(streams.held_out),
     )
     return dataclasses.replace(prepared, streams=changed)
 

@@ -11,6 +11,7 @@ import yaml
 
 from hubtl import deliver, hub
 from hubtl.assess import VOTERS, Judge, assess, doubts
+from hubtl.engine.adjust import Controller
 from hubtl.engine.device import Accelerator, check_trackers, make_accelerator, start_trackers
 from hubtl.engine.loop import Engine, Trace
 from hubtl.engine.stop import Interrupted
@@ -18,11 +19,12 @@ from hubtl.errors import HubtlError
 from hubtl.plan import describe, facts, keep_source_only
 from hubtl.prepare import Prepared, default_output_dir, prepare
 from hubtl.recipe import Recipe, parse
-from hubtl.record import Evaluation, RunRecord, Training, Verdict
+from hubtl.record import Adjustment, Evaluation, RunRecord, Training, Verdict
 from hubtl.reuse import with_features
 from hubtl.settings import logger
 from hubtl.strategy import Strategy
 from hubtl.verdict import verdict
+from hubtl.watch import Watch
 
 TRAINING = 15_485_863  # added to the seed: dropout has random numbers of its own
 FREE_TO_CHANGE = {"run.checkpoint_every", "run.report_to", "run.output_dir", "run.plots", "data.num_workers"}
@@ -185,6 +187,8 @@ def _fit(
         if accelerator.log_with:
             accelerator.log({f"{prefix}{key}": value for key, value in measured.items()}, step=step)
 
+    decays = recipe.optim.weight_decay > 0
+    controller = Controller(Watch(prepared, accelerator), decays=decays) if recipe.run.adjust else None
     engine = Engine(
         accelerator,
         recipe.optim,
@@ -195,6 +199,7 @@ def _fit(
         judge=judge,
         log=log,
         num_workers=recipe.data.num_workers,
+        controller=controller,
     )
     torch.manual_seed(recipe.run.seed + TRAINING + accelerator.process_index)  # dropout differs between ranks
     trace = engine.train(strategy, prepared.streams.train, resume=resume)
@@ -208,6 +213,7 @@ def training(trace: Trace, known: Training | None = None) -> Training:
         seconds=trace.seconds,
         curves=trace.curves,
         resumed=trace.resumed,
+        adjustments=[Adjustment(**told) for told in trace.adjustments],
     )
 
 

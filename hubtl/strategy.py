@@ -45,6 +45,8 @@ class Progress:
     epoch: int
     step: int  # updates done in this phase
     fraction: float  # of the phase, 0..1
+    reversal: float = 1.0  # factor on the strength of reversed gradients, where a run adjusts itself
+    added: float = 1.0  # factor on what is learnt from the target without labels
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ class Additive(Strategy):
         parts = [self.added(part, at=at) for part in self.pairs(pair)]
         added = torch.stack([loss for loss, _ in parts]).mean()
         logs = {name: torch.stack([said[name] for _, said in parts]).mean() for name in parts[0][1]}
-        yield Loss(task + added, logs={"task": task, **logs})
+        yield Loss(task + at.added * added, logs={"task": task, **logs})
 
     def pairs(self, pair: Pair) -> list[Pair]:
         """Each source domain against the target."""

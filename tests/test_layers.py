@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent / "hubtl"
 LAYERS = [
     {"errors", "settings", "_compat"},
-    {"recipe", "record", "plugins", "flags", "card", "hub"},
+    {"recipe", "record", "plugins", "flags", "space", "card", "hub"},
     {"batch", "losses", "modules", "ranks"},
     {"tasks", "tuners", "backbones", "data"},
     {"strategy", "strategies"},
@@ -25,6 +25,8 @@ LAYERS = [
         "reuse",
         "measure",
         "ranking",
+        "watch",
+        "tuning",
         "api",
         "python",
         "testing",
@@ -39,6 +41,7 @@ HOMES = {
     "peft": {"tuners.py"},
     "accelerate": {"engine/"},
     "typer": {"cli/"},
+    "optuna": {"tuning.py"},
 }
 
 

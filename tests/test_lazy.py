@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-SLOW = ("torch", "transformers", "timm", "datasets", "sklearn", "accelerate", "peft", "torchvision", "pandas")
+SLOW = ("torch", "transformers", "timm", "datasets", "sklearn", "accelerate", "peft", "torchvision", "pandas", "optuna")
 
 
 def slow_imports(code: str) -> set[str]:
@@ -31,6 +31,7 @@ def command(line: str) -> str:
         "--version",
         "adapt --help",
         "push --help",
+        "tune --help",
         "pull --help",
         "card --help",
         "list strategies",

@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 
 from hubtl.card import document, evidence, metadata, names, snippet, wording
-from hubtl.record import ClassScore, Evaluation, PhaseFacts, RunRecord
+from hubtl.record import Adjustment, ClassScore, Evaluation, PhaseFacts, RunRecord
 
 SOURCE_ONLY = metadata.SOURCE_ONLY
 MANY_CLASSES = 20  # from here on the table of classes is folded
@@ -91,6 +91,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "difference": _difference,
         "scores": _scores(base, adapted),
         "plots": _plots(record.plots),
+        "adjustments": _adjustments(record),
         "phases": [_phase(phase) for phase in record.training.phases],
         "arxiv": _arxiv(record.paper),
         "input": _input(record.model.input),
@@ -235,6 +236,12 @@ def _phase(phase: PhaseFacts) -> str:
     sees = " and ".join(wording.md(stream) for stream in phase.sees)
     steps = wording.plural(phase.steps, "update" if learns else "step")
     return f"{wording.md(phase.name)}: {steps}; sees {sees}; learns {learns or 'nothing by gradient'}"
+
+
+def _adjustments(record: RunRecord) -> list[tuple[str, Adjustment]]:
+    """What the run changed in itself, the baseline's first."""
+    baseline = record.baseline_training.adjustments if record.baseline_training else []
+    return [("source-only, ", found) for found in baseline] + [("", found) for found in record.training.adjustments]
 
 
 def _arxiv(paper: str | None) -> str | None:

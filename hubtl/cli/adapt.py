@@ -61,6 +61,10 @@ def adapt(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.", rich_help_panel=TRAIN)] = None,
     mixed_precision: Annotated[Literal["no", "fp16", "bf16"] | None, typer.Option(rich_help_panel=TRAIN)] = None,
     gradient_accumulation_steps: Annotated[int | None, typer.Option(rich_help_panel=TRAIN)] = None,
+    adjust: Annotated[
+        bool | None,
+        typer.Option("--adjust/--no-adjust", help="Adjust by what is measured while training.", rich_help_panel=TRAIN),
+    ] = None,
     baseline: Annotated[
         bool | None, typer.Option("--baseline/--no-baseline", help="Train source-only too.", rich_help_panel=TRAIN)
     ] = None,

@@ -39,10 +39,11 @@ def common(
 
 
 def _register() -> None:
-    from hubtl.cli import adapt, cache, card, compare, doctor, evaluate, plugins, predict, pull, push, rank
+    from hubtl.cli import adapt, cache, card, compare, doctor, evaluate, plugins, predict, pull, push, rank, tune
 
     app.command("adapt")(adapt.adapt)
     app.command("compare")(compare.compare)
+    app.command("tune")(tune.tune)
     app.command("evaluate")(evaluate.evaluate)
     app.command("predict")(predict.predict)
     app.command("rank")(rank.rank)

@@ -109,7 +109,7 @@ def _cells(dataset: Dataset, column: str) -> list[str]:
     ]
 
 
-def cut(dataset: Dataset, label: str | None) -> tuple[Dataset, Dataset]:
+def cut(dataset: Dataset, label: str | None, share: float = EVAL_SHARE) -> tuple[Dataset, Dataset]:
     """Cut rows to evaluate on off the training rows; each class alike where there are labels.
 
     The same rows in every run.
@@ -119,7 +119,7 @@ def cut(dataset: Dataset, label: str | None) -> tuple[Dataset, Dataset]:
     held: list[int] = []
     for value in np.unique(values):
         rows = rng.permutation(np.flatnonzero(values == value))
-        held += rows[: max(1, round(EVAL_SHARE * len(rows)))].tolist() if len(rows) > 1 else []
+        held += rows[: max(1, round(share * len(rows)))].tolist() if len(rows) > 1 else []
     keep = np.setdiff1d(np.arange(len(dataset)), held)
     return dataset.select(keep), dataset.select(sorted(held))
 

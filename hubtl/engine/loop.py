@@ -11,13 +11,16 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from hubtl.batch import Batch
 from hubtl.data.images import ImageSet
 from hubtl.data.streams import StepBatches, load, steps_per_epoch
 from hubtl.engine import checkpoint
+from hubtl.engine.adjust import Controller
 from hubtl.engine.lockstep import Lockstep
 from hubtl.engine.modes import average_buffers, freeze_all_but, learning_groups, set_modes
 from hubtl.engine.optimise import lr_factor, make_optimizer, set_lr
 from hubtl.engine.progress import Bar, show
+from hubtl.engine.steer import Steering, Window, drop_before
 from hubtl.engine.stop import Interrupted, StopRequest
 from hubtl.engine.sweep import outputs
 from hubtl.engine.wrap import Wrapping
@@ -38,6 +41,7 @@ class Trace:
     seconds: float = 0.0
     curves: list[dict[str, float]] = field(default_factory=list)
     resumed: int = 0
+    adjustments: list[dict[str, Any]] = field(default_factory=list)  # step, seen, done
 
 
 @dataclass
@@ -48,7 +52,8 @@ class Engine:
     is called
     with the bare strategy and the update every ``run.evaluate_every`` updates and after the last one, and returns
     scores for
-    the curves. ``log`` gets what was measured, for trackers.
+    the curves. ``log`` gets what was measured, for trackers. ``controller`` looks as often, and what it decides is done
+    before the next update.
     """
 
     accelerator: Accelerator
@@ -60,6 +65,7 @@ class Engine:
     judge: Judge | None = None
     log: Log | None = None
     num_workers: int | None = None
+    controller: Controller | None = None
 
     def train(self, strategy: Strategy, streams: Mapping[str, ImageSet], *, resume: bool = False) -> Trace:
         """Run all phases of a strategy.
@@ -69,12 +75,16 @@ class Engine:
         when SIGINT or SIGTERM arrives, and HubtlError when a loss is not finite.
         """
         tunable = {p for p in strategy.parameters() if p.requires_grad}
-        trace, at_phase, at_step, optimizer = Trace(), 0, 0, None
+        trace, at_phase, at_step, optimizer, steered = Trace(), 0, 0, None, None
         state = checkpoint.load(self.folder, self.accelerator) if resume and self.folder else None
         if state is not None:
             strategy.load_state_dict(state["strategy"])
             trace = Trace(state["steps"], state["seconds"], state["curves"], state["resumed"] + 1)
             at_phase, at_step, optimizer = state["phase"], state["step"], state["optimizer"]
+            steered = state.get("steered")
+            if self.controller is not None and steered is not None:
+                trace.adjustments = steered["adjustments"]
+                self.controller.load(steered["controller"])
         strategy.to(self.accelerator.device)
         began = time.monotonic() - trace.seconds
         stop = StopRequest()
@@ -84,7 +94,7 @@ class Engine:
                     continue
                 first = at_step if number == at_phase else 0
                 running = _PhaseRun(self, strategy, phase, number, streams, tunable, trace, began, stop)
-                running.run(first, optimizer if number == at_phase else None)
+                running.run(first, optimizer if number == at_phase else None, steered if first else None)
         for p in strategy.parameters():
             p.requires_grad_(p in tunable)
         trace.seconds = time.monotonic() - began
@@ -125,44 +135,71 @@ class _PhaseRun:
         self.wrapping = Wrapping(strategy, self.learning, accelerator)
         self.sums: dict[str, torch.Tensor] = {}
         self.counted = 0
+        decay, told = engine.optim.weight_decay, trace.adjustments
+        self.steering = Steering(engine.controller, strategy, phase, self.optimizer, accelerator, decay, told)
+        self.levels = self.steering.levels
+        self.drawn = 0  # micro-batches of this phase
 
-    def run(self, first: int, optimizer_state: dict[str, Any] | None) -> None:
+    def run(self, first: int, optimizer_state: dict[str, Any] | None, steered: dict[str, Any] | None) -> None:
         engine, accelerator, total = self.engine, self.accelerator, self.total
         if optimizer_state is not None and self.optimizer is not None:
             self.optimizer.load_state_dict(optimizer_state)
-        batches = StepBatches(
+        self.drawn = first * self.micro
+        if steered is not None:
+            self.drawn, self.steering.window = steered["drawn"], Window(steered["window"])
+        self.batches = StepBatches(
             self.streams,
             batch_size=engine.run.batch_size,
             seed=engine.run.seed + 1_000_003 * self.number,
             rank=accelerator.process_index,
             world=accelerator.num_processes,
         )
-        loader = load(batches, first * self.micro, total * self.micro, num_workers=engine.num_workers)
+        self.open_loader(first)
         read_every = 1 if accelerator.device.type == "cpu" else 20  # reading a loss makes an accelerator wait
+        point = max(1, total // CURVE_POINTS)
+        dropping = drop_before(self.strategy.head, self.levels) if self.steering.controller is not None else None
         self.learn()
         try:
             with Bar(engine.title, total, start=first, shown=engine.shown) as bar:
                 for step in range(first, total):
-                    at = Progress(self.number, step // self.epoch_steps, step, step / total)
+                    factors = {"reversal": self.levels.reversal, "added": self.levels.added}
+                    at = Progress(self.number, step // self.epoch_steps, step, step / total, **factors)
                     if self.phase.refresh is not None and step % self.epoch_steps == 0:
                         self.rest()
                         self.phase.refresh(self.sweep, at)
                         self.learn()
+                    if self.steering.controller is not None and step == 0:  # a first refresh belongs to what is good
+                        self.rest()
+                        self.steering.begin(self.trace.steps)
+                        self.learn()
                     if self.optimizer is not None:
-                        set_lr(self.optimizer, lr_factor(step, total, engine.optim))
-                    micro = [{k: b.to(accelerator.device) for k, b in next(loader).items()} for _ in range(self.micro)]
+                        set_lr(self.optimizer, self.levels.lr * lr_factor(step, total, engine.optim))
+                    micro = [self.draw() for _ in range(self.micro * int(self.levels.batch))]
                     self.count(self.lockstep.run([self.phase.step(**streams, at=at) for streams in micro]))
                     self.trace.steps += 1
                     done = step + 1
-                    means = self.means() if done % read_every == 0 or done == total else None
+                    due = done % point == 0 or done == total
+                    reading = due or done % read_every == 0 or self.looks(done)
+                    means = self.read() if reading else None
                     bar.advance(done, means)
-                    if done % max(1, total // CURVE_POINTS) == 0 or done == total:
-                        self.note(means or self.means())
+                    if due and means is not None:
+                        self.note(means)
                         self.sums, self.counted = {}, 0
                     self.pause(done)
         finally:
+            if dropping is not None:
+                dropping.remove()
             self.wrapping.off()
             accelerator.free_memory()
+
+    def open_loader(self, done: int) -> None:
+        """From the next micro-batch to as many as the updates that are left will draw."""
+        left = (self.total - done) * self.micro * int(self.levels.batch)
+        self.loader = load(self.batches, self.drawn, self.drawn + left, num_workers=self.engine.num_workers)
+
+    def draw(self) -> dict[str, Batch]:
+        self.drawn += 1
+        return {name: batch.to(self.accelerator.device) for name, batch in next(self.loader).items()}
 
     def update(self) -> None:
         if self.prepared is None:
@@ -183,12 +220,18 @@ class _PhaseRun:
     def pause(self, done: int) -> None:
         """Judge, checkpoint or stop between two updates, where it is time to."""
         engine, over = self.engine, done == self.total
-        judging = engine.judge is not None and (over or done % (engine.run.evaluate_every or self.total) == 0)
-        stopping = self.any_rank_stops() and not over
+        judging = engine.judge is not None and self.evaluates(done)
+        stopping = self.any_rank(bool(self.stop)) and not over
         saving = engine.folder is not None and (over or stopping or done % engine.run.checkpoint_every == 0)
-        if not (judging or stopping or saving):
+        if not (judging or stopping or saving or self.looks(done)):
             return
         self.rest()
+        if self.looks(done):
+            batch = self.levels.batch
+            if measured := self.steering.look(self.trace.steps, done / self.total):
+                self.note(measured)
+            if self.levels.batch != batch:
+                self.open_loader(done)
         if judging and engine.judge is not None:
             self.note(engine.judge(self.strategy, self.trace.steps))
         if saving and engine.folder is not None:
@@ -201,6 +244,32 @@ class _PhaseRun:
         if not over:
             self.learn()
 
+    def evaluates(self, done: int) -> bool:
+        return done == self.total or done % (self.engine.run.evaluate_every or self.total) == 0
+
+    def looks(self, done: int) -> bool:
+        return self.steering.controller is not None and self.evaluates(done)
+
+    def read(self) -> dict[str, float] | None:
+        """The means of what was logged; None where they were not finite and the last good weights are back.
+
+        Raises HubtlError where nobody can take the run back.
+        """
+        means = self.means()
+        lost = not all(math.isfinite(value) for value in means.values())
+        if not (lost if self.steering.controller is None else self.any_rank(lost)):
+            return means
+        if self.steering.controller is not None:
+            self.rest()
+        if not self.steering.retreat(self.trace.steps):
+            raise HubtlError(
+                f"a loss is not finite at update {self.trace.steps} of phase {self.phase.name!r}: {show(means)}",
+                hint="a lower --lr, --set optim.clip_norm=1, or --mixed-precision bf16 instead of fp16",
+            )
+        self.learn()
+        self.sums, self.counted = {}, 0
+        return None
+
     def save(self, folder: Path, place: dict[str, Any]) -> None:
         state = {
             **place,
@@ -210,12 +279,16 @@ class _PhaseRun:
             "curves": self.trace.curves,
             "resumed": self.trace.resumed,
         }
+        if self.engine.controller is not None:
+            adjusted = {"adjustments": self.trace.adjustments, "controller": self.engine.controller.state()}
+            state["steered"] = {**adjusted, "window": self.steering.window.state(), "drawn": self.drawn}
         checkpoint.save(folder, state, self.accelerator)
 
-    def any_rank_stops(self) -> bool:
+    def any_rank(self, here: bool) -> bool:
+        """Whether something is so on one of the ranks."""
         if self.accelerator.num_processes == 1:
-            return bool(self.stop)
-        flag = torch.tensor(float(bool(self.stop)), device=self.accelerator.device)
+            return here
+        flag = torch.tensor(float(here), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, reduction="sum") > 0)
 
     def sweep(self, stream: str) -> Swept:
@@ -231,16 +304,12 @@ class _PhaseRun:
         for name, value in said.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
         self.counted += 1
+        if self.steering.controller is not None:
+            self.steering.window.count(said)
 
     def means(self) -> dict[str, float]:
-        """The logged scalars since the last point of the curve. Raises HubtlError if one is not finite."""
-        means = {name: float(value) / self.counted for name, value in self.sums.items()}
-        if not all(math.isfinite(value) for value in means.values()):
-            raise HubtlError(
-                f"a loss is not finite at update {self.trace.steps} of phase {self.phase.name!r}: {show(means)}",
-                hint="a lower --lr, --set optim.clip_norm=1, or --mixed-precision bf16 instead of fp16",
-            )
-        return means
+        """The logged scalars since the last point of the curve."""
+        return {name: float(value) / self.counted for name, value in self.sums.items()}
 
     def note(self, measured: Mapping[str, float]) -> None:
         self.trace.curves.append({"step": float(self.trace.steps), **measured})

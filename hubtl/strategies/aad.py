@@ -69,4 +69,5 @@ class AAD(SourceFree):
         self.features[seen], self.scores[seen] = all_rows(unit), all_rows(p.detach())
         near = neighbours(unit, self.features, rows, self.options.neighbours)
         attract, disperse = attraction(p, near, self.scores), dispersion(p)
-        yield Loss(attract + self.strength(at) * disperse, logs={"attraction": attract, "dispersion": disperse})
+        total = attract + self.strength(at) * disperse
+        yield Loss(at.added * total, logs={"attraction": attract, "dispersion": disperse})

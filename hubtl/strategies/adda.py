@@ -67,7 +67,7 @@ class ADDA(Strategy):
     def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
         with torch.no_grad():
             zs = self.source_encoder(source.inputs, source.present or None).pooled
-        strength = self.options.weight * ramp(at, self.options.ramp_steps)
+        strength = at.reversal * at.added * self.options.weight * ramp(at, self.options.ramp_steps)
         zt = reverse_gradient(self.encode(target).pooled, strength)
         verdict = self.critic(torch.cat([zs, zt]))
         vs, vt = verdict[: len(zs)], verdict[len(zs) :]

@@ -46,7 +46,7 @@ class CDAN(Additive):
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         n = len(pair.zs)
-        strength = 2 / (1 + math.exp(-at.step / self.options.ramp_steps)) - 1
+        strength = at.reversal * (2 / (1 + math.exp(-at.step / self.options.ramp_steps)) - 1)
         logits = torch.cat([pair.ys, pair.yt])
         features = reverse_gradient(torch.cat([pair.zs, pair.zt]), strength)
         verdict = self.critic(outer(features, logits.float().softmax(dim=1).detach()), pair.number)

@@ -55,7 +55,7 @@ class DANN(Additive):
 
     def strength(self, at: Progress) -> float:
         """λ, the factor of the reversed gradient."""
-        return ramp(at, self.options.ramp_steps)
+        return at.reversal * ramp(at, self.options.ramp_steps)
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         reversed_ = reverse_gradient(torch.cat([pair.zs, pair.zt]), self.strength(at))

@@ -103,4 +103,4 @@ class DSBN(Strategy):
         task = self.task.loss(self.head(self.seen_as("source", source).pooled), source.labels)
         logits = self.head(self.seen_as("target", target).pooled)
         confusion = class_confusion(logits, self.options.temperature)
-        yield Loss(task + self.options.weight * confusion, logs={"task": task, "confusion": confusion})
+        yield Loss(task + at.added * self.options.weight * confusion, logs={"task": task, "confusion": confusion})

@@ -40,5 +40,6 @@ class FixMatch(Strategy):
         strong = self.head(self.encode(target.view("strong")).pooled)
         pseudo = masked_cross_entropy(strong, labels, sure)
         yield Loss(
-            task + self.options.weight * pseudo, logs={"task": task, "pseudo": pseudo, "sure": sure.float().mean()}
+            task + at.added * self.options.weight * pseudo,
+            logs={"task": task, "pseudo": pseudo, "sure": sure.float().mean()},
         )

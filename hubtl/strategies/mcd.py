@@ -55,9 +55,11 @@ class MCD(Strategy):
         task, first, second, gap = self.both(source, target)
         even = diversity(first) + diversity(second)
         yield Loss(
-            task - options.weight * gap - options.balance * even, by=("head", "second"), logs={"discrepancy": gap}
+            task - at.added * options.weight * gap - options.balance * even,
+            by=("head", "second"),
+            logs={"discrepancy": gap},
         )
         features = tuple(name for name in self.learners() if name not in ("head", "second"))
         for _ in range(options.feature_steps):
             gap = self.both(source, target)[3]
-            yield Loss(options.weight * gap, by=features)
+            yield Loss(at.added * options.weight * gap, by=features)

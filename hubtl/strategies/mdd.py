@@ -46,7 +46,7 @@ class MDD(Additive):
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         options = self.options
-        strength = options.reversal * ramp(at, options.ramp_steps)
+        strength = at.reversal * options.reversal * ramp(at, options.ramp_steps)
         other = self.adversary(reverse_gradient(torch.cat([pair.zs, pair.zt]), strength))
         said_s, said_t = pair.ys.argmax(dim=1), pair.yt.argmax(dim=1)
         other_s, other_t = other[: len(pair.zs)], other[len(pair.zs) :]

@@ -66,7 +66,7 @@ class MeanTeacher(Strategy):
         agreement = consistency(strong, taught, sure)
         balance = class_balance(strong)
         yield Loss(
-            task + self.options.weight * agreement + self.options.balance * balance,
+            task + at.added * (self.options.weight * agreement + self.options.balance * balance),
             logs={"task": task, "consistency": agreement, "balance": balance, "sure": sure.float().mean()},
         )
         self.follow(min(self.options.decay, (at.step + 1) / (at.step + 10)))

@@ -129,7 +129,7 @@ class SHOT(SourceFree):
         if self.options.pseudo_weight > 0:
             logs["pseudo"] = F.cross_entropy(logits, self.pseudo[self.rows(target)])
             total = total + self.options.pseudo_weight * logs["pseudo"]
-        yield Loss(total, logs=logs)
+        yield Loss(at.added * total, logs=logs)
 
 
 class SHOTIMOptions(SHOTOptions):

@@ -1,0 +1,78 @@
+"""``hubtl tune``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def tune(
+    recipe: Annotated[Path, typer.Argument(help="A recipe in YAML; a tune: mapping in it is as --search.")],
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all; run again, the rest of them is done.")] = 20,
+    search: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=LOW:HIGH[:log]", help="What to search; repeatable. Default: rates and options."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any recipe key or strategy option; repeatable."),
+    ] = None,
+    validator: Annotated[str | None, typer.Option(help="The score: hubtl list validators. Default: infomax.")] = None,
+    oracle: Annotated[bool, typer.Option("--oracle", help="Allow a score that reads target labels.")] = False,
+    output_dir: Annotated[Path | None, typer.Option(help="Default: runs/MODEL-STRATEGY-TARGET-tune.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Warnings only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Tracebacks and details.")] = False,
+) -> None:
+    """Search for the rates and options under which a recipe scores best, without target labels."""
+    from hubtl.cli.app import emit
+    from hubtl.cli.messages import begin
+
+    begin(quiet=quiet or json_, debug=debug)
+    from hubtl.engine.stop import Interrupted
+    from hubtl.recipe import merge, parse_set, read
+    from hubtl.tuning import tune as run_search
+
+    raw = merge(read(recipe), parse_set(set_ or []))
+    try:
+        found = run_search(
+            raw,
+            trials=trials,
+            search=search or [],
+            validator=validator,
+            oracle=oracle,
+            output_dir=output_dir,
+            shown=not (quiet or json_),
+        )
+    except Interrupted:
+        typer.echo("stopped; the same command goes on with the search", err=True)
+        raise typer.Exit(130) from None
+    if json_:
+        emit(found.summary())
+        return
+    _table(found, trials)
+
+
+def _table(found: Any, trials: int) -> None:
+    """All trials, ranked."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    keys = list(found.trials[0]["parameters"])
+    table = Table(box=None, pad_edge=False)
+    for column in ("rank", "trial", found.objective + (" (oracle)" if found.oracle else ""), "source", *keys, ""):
+        table.add_column(column, justify="right", overflow="fold")
+    for rank, trial in enumerate(found.trials, 1):
+        score = "–" if trial["score"] is None else f"{trial['score']:.4f}"
+        kept = trial["guard"].get("source-accuracy")
+        values = [f"{trial['parameters'].get(key, float('nan')):.3g}" for key in keys]
+        source = "–" if kept is None else f"{100 * kept:.1f} %"
+        table.add_row(str(rank), str(trial["order"]), score, source, *values, trial["refused"] or "")
+    console.print(table)
+    if found.oracle:
+        console.print("[bold]oracle: target labels were read[/bold]; such a figure is not to be had without them")
+    if found.best is None:
+        console.print("no trial passed the guard rails: no recipe is written")
+        return
+    console.print(f"best recipe: hubtl adapt {found.output_dir}/recipe.yaml", highlight=False, soft_wrap=True)

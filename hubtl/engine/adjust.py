@@ -1,0 +1,254 @@
+"""Adjusting by performance: what is measured while a run trains decides how the rest of it trains.
+
+Rules are functions of the history of a phase: each says what it has seen, or None. The controller turns that into
+factors, within BOUNDS, and the engine applies them between two updates. No rule reads a label of the target, except
+of training rows where the target is what is learnt from.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from hubtl.strategy import Phase, Strategy
+
+Seen = Mapping[str, float]  # one evaluation: step, fraction, and what was measured
+History = Sequence[Seen]  # of one phase, from its start
+Watch = Callable[[Strategy, Phase], dict[str, float]]
+
+RISE, SLACK = 1.10, 0.02  # a loss has risen when it is a tenth, and 0.02 nats, above the best of the phase
+WRECK = 1.25  # of the loss before training or of guessing, whichever is more: nothing good is left
+FALLING = 0.95  # of the loss before: what comes down by itself is left alone
+GAP, LEAST_GAP = 1.5, 0.10  # held-out rows may lose half as much again as training rows, and 0.1 nats
+NOISE, LEAST_LOSS = 0.5, 0.05  # standard deviation of a loss over its mean; a loss near nought is always noisy
+STALLED = 0.98  # of the loss before: noise does no harm while a loss falls
+DOMINATES = 0.95  # accuracy of a critic
+RAMP = 1 / 3  # of a phase, in which the reversal grows from nought and a critic is meant to win
+
+
+class Bound(NamedTuple):
+    """How far an adjustment goes, and how many evaluations it then waits to see what came of it."""
+
+    factor: float
+    limit: float
+    wait: int
+
+
+BOUNDS = {
+    "lr": Bound(0.5, 1 / 16, 1),
+    "weight_decay": Bound(2.0, 16.0, 2),
+    "dropout": Bound(0.1, 0.4, 2),  # is added, before the head
+    "batch": Bound(2.0, 8.0, 2),
+    "reversal": Bound(0.5, 1 / 16, 1),
+    "added": Bound(0.5, 1 / 16, 0),
+}
+
+
+@dataclass
+class Levels:
+    """What is in force, as factors on what the recipe says."""
+
+    lr: float = 1.0
+    weight_decay: float = 1.0
+    dropout: float = 0.0  # a probability, not a factor
+    batch: float = 1.0  # micro-batches of an update
+    reversal: float = 1.0
+    added: float = 1.0
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """What was seen after an update, what was done, and whether the last good weights come back."""
+
+    step: int
+    seen: str
+    done: str
+    restores: bool = False
+
+
+def rising(history: History) -> str | None:
+    """The validation loss is above its best, and does not come down by itself."""
+    *before, now = [seen["validation_loss"] for seen in history if "validation_loss" in seen] or [0.0]
+    if not before or now <= RISE * min(before) + SLACK or now < FALLING * before[-1]:
+        return None
+    return f"the validation loss has risen ({min(before):.3f} → {now:.3f})"
+
+
+def wrecked(history: History) -> str | None:
+    """The validation loss is worse than before the phase, and worse than guessing."""
+    now = history[-1]
+    if "validation_loss" not in now or "validation_loss" not in history[0]:
+        return None
+    if now["validation_loss"] <= WRECK * max(history[0]["validation_loss"], now["chance_loss"]):
+        return None
+    return f"the validation loss is {now['validation_loss']:.3f}, and {now['chance_loss']:.3f} for guessing"
+
+
+def overfitting(history: History) -> str | None:
+    """Held-out rows lose more than training rows do, and ever more so."""
+    pairs = [(s["training_loss"], s["validation_loss"]) for s in history if "training_loss" in s]
+    if len(pairs) < 2:
+        return None
+    (known_before, new_before), (known, new) = pairs[-2:]
+    if new <= GAP * known + LEAST_GAP or new - known <= new_before - known_before:
+        return None
+    return f"the loss on held-out rows is {new:.3f}, on training rows {known:.3f}"
+
+
+def noisy(history: History) -> str | None:
+    """The loss of an update says little of the mean, which no longer falls."""
+    windows = [(seen["loss"], seen["noise"]) for seen in history if "noise" in seen]
+    if len(windows) < 2:
+        return None
+    (before, _), (now, noise) = windows[-2:]
+    if noise <= NOISE * abs(now) or abs(now) < LEAST_LOSS or now < before - (1 - STALLED) * abs(before):
+        return None
+    return f"the loss is noisy ({now:.3f} ± {noise:.3f} an update) and does not fall"
+
+
+def dominated(history: History) -> str | None:
+    """The critic tells the domains apart, was able to before, and does not come down by itself."""
+    judged = [seen["critic_accuracy"] for seen in history if "critic_accuracy" in seen]
+    if len(judged) < 2 or history[-1]["fraction"] < RAMP:
+        return None
+    before, now = judged[-2:]
+    if min(before, now) < DOMINATES or now < before - 0.01:
+        return None
+    return f"the critic tells the domains apart ({now:.0%})"
+
+
+def collapsed(history: History) -> str | None:
+    """Few classes are predicted on the target, though more were before, or more are on the source, twice in a row.
+
+    Where neither is so nothing has been learnt yet.
+    """
+    now, last = history[-1], history[-2:]
+    if not now.get("collapsed"):
+        return None
+    apart = len(last) == 2 and all(s.get("collapsed") and not s.get("source_collapsed", 1.0) for s in last)
+    if not has_been_good(history) and not apart:
+        return None
+    return (
+        f"{now['predicted_classes']:.0f} of {now['classes']:.0f} classes are predicted on the target, "
+        f"{now['largest_share']:.0%} of its rows as one"
+    )
+
+
+def has_been_good(history: History) -> bool:
+    """Whether the predictions of the target were not collapsed at some time of the phase."""
+    return any(not seen.get("collapsed", 1.0) for seen in history)
+
+
+class Controller:
+    """Keeps the history of a phase, the weights that were good last, and the levels in force.
+
+    ``watch`` measures a strategy in a phase: ``validation_loss``, ``training_loss`` and ``chance_loss`` (of guessing)
+    where it learns from labels,
+    and where the target has none ``collapsed`` and ``source_collapsed`` (0 or 1), ``predicted_classes``,
+    ``largest_share`` and ``classes``. ``decays`` says whether there is a weight decay to multiply.
+    """
+
+    def __init__(self, watch: Watch, *, decays: bool = True) -> None:
+        self.watch, self.decays = watch, decays
+        self.levels = Levels()
+        self.history: list[dict[str, float]] = []
+        self.good: dict[str, Tensor] = {}
+        self.good_step = 0
+        self._moved: dict[str, int] = {}  # level -> length of the history when it was moved last
+
+    def begin(self, strategy: Strategy, phase: Phase, step: int) -> None:
+        """A phase starts: it has a history of its own, and goes on with the levels of the one before."""
+        self.history, self._moved = [], {}
+        self._keep(strategy, step)
+        self.history.append({"step": float(step), "fraction": 0.0, **self.watch(strategy, phase)})
+
+    def look(
+        self, strategy: Strategy, phase: Phase, window: Seen, *, step: int, fraction: float
+    ) -> tuple[dict[str, float], list[Adjustment]]:
+        """Measure a strategy between two updates: what was measured, and what follows. ``window``: means since."""
+        measured = self.watch(strategy, phase)
+        if not window.get("supervised"):  # what learns from no label is not to be judged by its loss on some
+            measured = {name: value for name, value in measured.items() if not name.endswith("_loss")}
+        self.history.append({"step": float(step), "fraction": fraction, **window, **measured})
+        if seen := wrecked(self.history):
+            return measured, [self._restored(step, seen, "lr", "learning rate")]
+        if seen := collapsed(self.history):
+            if has_been_good(self.history):
+                return measured, [self._restored(step, seen, "added", "adaptation terms")]
+            # nothing better is known to go back to, but what is learnt from labels can get the upper hand
+            softer = [Adjustment(step, seen, self._move("added", "adaptation terms"))] if self._may("added") else []
+            return measured, softer
+        if not measured.get("collapsed") and not rising(self.history):
+            self._keep(strategy, step)
+        return measured, [] if fraction >= 1 else self._moves(step)
+
+    def _moves(self, step: int) -> list[Adjustment]:
+        found = []
+        for rule, level, name in (
+            (dominated, "reversal", "reversal"),
+            (rising, "lr", "learning rate"),
+            (noisy, "batch", "batch"),
+        ):
+            if (seen := rule(self.history)) and self._may(level):
+                found.append(Adjustment(step, seen, self._move(level, name)))
+        if seen := overfitting(self.history):
+            named = {"dropout": "dropout before the head", **({"weight_decay": "weight decay"} if self.decays else {})}
+            done = [self._move(level, name) for level, name in named.items() if self._may(level)]
+            found += [Adjustment(step, seen, ", ".join(done))] if done else []
+        return found
+
+    def diverged(self, step: int, seen: str) -> Adjustment | None:
+        """A loss is not finite: back to the last good weights at a lower rate; None where the rate is at its bound."""
+        if self._after("lr") is None:
+            return None
+        return self._restored(step, seen, "lr", "learning rate")
+
+    def _restored(self, step: int, seen: str, level: str, name: str) -> Adjustment:
+        """At the bound of its level the weights alone come back."""
+        done = f"back to the weights of update {self.good_step}"
+        if self._after(level) is not None:
+            done = f"{done}, {self._move(level, name)}"
+        return Adjustment(step, seen, done, restores=True)
+
+    def _after(self, level: str) -> float | None:
+        """Where a level would go; None where that is out of bounds."""
+        bound, now = BOUNDS[level], float(getattr(self.levels, level))
+        after = now + bound.factor if level == "dropout" else now * bound.factor
+        down = after < now
+        return after if (after >= bound.limit if down else after <= bound.limit + 1e-9) else None
+
+    def _may(self, level: str) -> bool:
+        wait = BOUNDS[level].wait
+        rested = len(self.history) - self._moved.get(level, -wait - 1) > wait
+        return rested and self._after(level) is not None
+
+    def _move(self, level: str, name: str) -> str:
+        """Move a level, and say so; from the second time on with what it has come to."""
+        now, after = getattr(self.levels, level), self._after(level)
+        assert after is not None
+        setattr(self.levels, level, after)
+        self._moved[level] = len(self.history)
+        if level == "dropout":
+            return f"{name} {after:.1f}"
+        return f"{name} × {BOUNDS[level].factor:g}" + ("" if now == 1 else f" ({after:g} in all)")
+
+    def _keep(self, strategy: Strategy, step: int) -> None:
+        self.good = {name: value.detach().cpu().clone() for name, value in strategy.state_dict().items()}
+        self.good_step = step
+
+    def state(self) -> dict[str, Any]:
+        """Plain values and tensors, for a checkpoint."""
+        return {
+            "levels": asdict(self.levels),
+            "history": self.history,
+            "good": self.good,
+            "good_step": self.good_step,
+            "moved": self._moved,
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state`` returned."""
+        self.levels = Levels(**state["levels"])
+        self.history, self._moved = list(state["history"]), dict(state["moved"])
+        self.good, self.good_step = state["good"], state["good_step"]
