@@ -67,7 +67,9 @@ class Phase:
     share: float = 1.0
     epochs: float | None = None  # passes over the largest stream
     lr: Mapping[str, float] = field(default_factory=dict)  # group -> factor on its learning rate; missing: 1
+    momentum: Mapping[str, float] = field(default_factory=dict)  # group -> its own; missing: the run's
     refresh: Callable[[Sweep, Progress], None] | None = None  # before each epoch
+    refreshes: int | None = None  # at least so many in the phase, evenly, where it has fewer epochs
 
 
 @dataclass(frozen=True)
