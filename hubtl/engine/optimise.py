@@ -27,7 +27,9 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """One optimiser of timm's factory with a parameter group for each name, at the rates of ``group_lrs``.
 
-    A group in ``momenta`` has that momentum in place of the run's, where the optimiser is one with momentum. Biases and norms decay like everything else, as in the reference recipes. Raises HubtlError for a name that
+    A group in ``momenta`` has that momentum in place of the run's, where the optimiser is one with momentum.
+
+    Biases and norms decay like everything else, as in the reference recipes. Raises HubtlError for a name that
     the factory does not have.
     """
     ensure_torchvision()
