@@ -56,7 +56,7 @@ def open_streams(
     target: Domain,
     classes: list[str],
     backbone: Backbone,
-    views: tuple[str, ...],
+    cls: type[Strategy],
 ) -> Streams:
     spec, augment = backbone.info.input, recipe.data.augment == "standard"
     bad = recipe.data.on_bad_sample
@@ -91,11 +91,11 @@ def open_streams(
             return None
         return label_sets.indices(dataset, domain.label_column, domain.class_names, own)
 
-    train = {"target": with_plain(target, None if setting in NO_TARGET_LABELS else labels(target, "train"), views)}
+    train = {"target": with_plain(target, None if setting in NO_TARGET_LABELS else labels(target, "train"), cls.views)}
     plain = train["target"].plain
     source_eval = source_eval_labels = None
     if source is not None:
-        train = {"source": with_plain(source, labels(source, "train")), **train}
+        train = {"source": with_plain(source, labels(source, "train"), cls.source_views), **train}
         if source.eval is not None and setting != "sequential":  # the deployed head knows the target's classes
             source_eval_labels = labels(source, "eval")
             source_eval = images(source, "eval", source_eval_labels, False)

@@ -96,7 +96,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         request = BackboneRequest(classes, pretrained=recipe.model.pretrained, image_size=recipe.model.image_size)
         backbone = backbones.resolve(recipe.model.name, request)
     recipe = _decide_model(recipe, backbone, strategy_class)
-    streams = open_streams(recipe, setting, source, target, classes, backbone, strategy_class.views)
+    streams = open_streams(recipe, setting, source, target, classes, backbone, strategy_class)
     rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
     recipe = _decide_length(recipe, setting, steps_per_epoch(streams.train, rows))
     torch.manual_seed(recipe.run.seed)

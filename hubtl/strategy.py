@@ -96,6 +96,7 @@ class Strategy(nn.Module):
         setting: the one of this run, set before ``phases`` is called.
         trains_backbone: False where no phase ever does: images are then seen without random views, and only once.
         views: random views of the target that a step asks for by ``target.view(name)``: ``weak``, ``strong``.
+        source_views: the same of the source.
         label_sets: how the classes of the domains may relate for it to be chosen without a warning.
     """
 
@@ -105,6 +106,7 @@ class Strategy(nn.Module):
     setting: str
     trains_backbone: ClassVar[bool] = True
     views: ClassVar[tuple[str, ...]] = ()
+    source_views: ClassVar[tuple[str, ...]] = ()
     label_sets: ClassVar[tuple[str, ...]] = ("closed",)
     defaults: ClassVar[Mapping[str, Any]] = {}  # recipe keys that this method decides unless the user does
 
@@ -161,7 +163,8 @@ class Strategy(nn.Module):
 class Additive(Strategy):
     """A method that classifies the source and only adds a loss: hence it can be combined by name, ``cdan+mcc``.
 
-    A subclass writes ``added``. Networks of its own are direct children, made in ``__init__``.
+    A subclass writes ``added``. Networks of its own are direct children, made in ``__init__``. Where streams have weak
+    views, because it or what it is combined with declares them, the pair is of those.
     """
 
     joint: ClassVar[bool] = True  # both domains through one forward, BatchNorm statistics shared
@@ -173,9 +176,9 @@ class Additive(Strategy):
     def pair(self, source: Batch, target: Batch) -> Pair:
         """Features and logits of both domains."""
         if self.joint:
-            fs, ft = self.encode_joint(source, target)
+            fs, ft = self.encode_joint(source.weak(), target.weak())
         else:
-            fs, ft = self.encode(source), self.encode(target)
+            fs, ft = self.encode(source.weak()), self.encode(target.weak())
         return Pair(source, target, fs.pooled, ft.pooled, self.head(fs.pooled), self.head(ft.pooled))
 
     def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
