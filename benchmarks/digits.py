@@ -20,6 +20,10 @@ LR = {("mnist", "usps"): 0.01, ("usps", "mnist"): 0.1}
 # What the published digits recipes set besides: SHOT's own repository, and the Transfer Learning Library.
 RECIPE: dict[str, dict[str, float]] = {
     "shot": {"pseudo_weight": 0.1},
+    "mcd": {"weight": 0.3, "balance": 0.03},
+    "afn": {"entropy_weight": 0.03},
+    "afn mnist-usps": {"enlargement": 0.3},
+    "afn usps-mnist": {"enlargement": 0.1},
 }
 
 
