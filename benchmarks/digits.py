@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import hubtl
+from hubtl.recipe import parse_set
 
 LR = {("mnist", "usps"): 0.01, ("usps", "mnist"): 0.1}
 # What the published digits recipes set besides: SHOT's own repository, and the Transfer Learning Library.
@@ -27,8 +28,10 @@ RECIPE: dict[str, dict[str, float]] = {
 }
 
 
-def run(data: Path, source: str, target: str, strategy: str, seed: int, steps: int, batch: int) -> dict[str, object]:
-    own = RECIPE.get(strategy, {}) | RECIPE.get(f"{strategy} {source}-{target}", {})
+def run(
+    data: Path, source: str, target: str, strategy: str, seed: int, steps: int, batch: int, tried: dict[str, object]
+) -> dict[str, object]:
+    own = RECIPE.get(strategy, {}) | RECIPE.get(f"{strategy} {source}-{target}", {}) | tried
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         result = hubtl.adapt(
@@ -80,12 +83,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "digits.jsonl")
+    parser.add_argument("--set", nargs="+", default=[], help="options to try, key=value; give another --output with it")
     args = parser.parse_args()
     for direction in args.directions:
         source, target = direction.split("-")
         for strategy in args.strategies:
             for seed in args.seeds:
-                line = json.dumps(run(args.data, source, target, strategy, seed, args.steps, args.batch_size))
+                line = json.dumps(
+                    run(args.data, source, target, strategy, seed, args.steps, args.batch_size, parse_set(args.set))
+                )
                 print(line, flush=True)
                 with args.output.open("a") as file:
                     file.write(line + "\n")

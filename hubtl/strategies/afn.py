@@ -17,6 +17,7 @@ class AFNOptions(StrategyOptions):
     enlargement: float = Field(1.0, ge=0, description="how much larger each norm shall be than it is: Δr")
     entropy_weight: float = Field(0.0, ge=0, description="weight of the entropy of target predictions; Office-31: 0.1")
     dropout: float = Field(0.5, ge=0, lt=1, description="share of the features that are dropped while training")
+    backbone_momentum: float = Field(0.0, ge=0, lt=1, description="the backbone's own; from scratch it may need some")
 
 
 class AFN(Additive):
@@ -45,7 +46,8 @@ class AFN(Additive):
     joint = False
 
     def phases(self) -> Sequence[Phase]:
-        return [Phase("adapt", self.step, ("source", "target"), self.learners(), momentum={"backbone": 0.0})]
+        own = {"backbone": self.options.backbone_momentum}
+        return [Phase("adapt", self.step, ("source", "target"), self.learners(), momentum=own)]
 
     def pair(self, source: Batch, target: Batch) -> Pair:
         made = super().pair(source, target)

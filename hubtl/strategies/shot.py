@@ -26,11 +26,13 @@ class SourceFreeOptions(StrategyOptions):
 class SourceFree(Strategy):
     """The frame of methods that learn the source first, if there is one, and then from the target alone.
 
-    A subclass writes ``step`` for the target. Buffers whose size depends on the target's are named in ``memories``.
+    A subclass writes ``step`` for the target. Buffers whose size depends on the target's are named in ``memories``. The
+    source is learnt under weak views: the authors of these methods crop, flip or turn it.
     """
 
     Options = SourceFreeOptions
     settings = ("adaptation", "source-free")
+    source_views = ("weak",)
     memories: tuple[str, ...] = ()
 
     def phases(self) -> Sequence[Phase]:
@@ -60,7 +62,7 @@ class SourceFree(Strategy):
         return None
 
     def source_step(self, source: Batch, *, at: Progress) -> Iterator[Loss]:
-        logits = self.head(self.encode(source).pooled)
+        logits = self.head(self.encode(source.weak()).pooled)
         task = self.task.loss(logits, source.labels)
         s = self.options.smoothing
         yield Loss((1 - s) * task + s * spread(logits), logs={"task": task})
@@ -93,7 +95,7 @@ class SHOTOptions(SourceFreeOptions):
 class SHOT(SourceFree):
     """Keep the source's head and teach the target's features to be sure, diverse and near their class's centroid.
 
-    Phase ``source``: cross-entropy with label smoothing. Phase ``adapt``, head frozen, target alone:
+    Phase ``source``: cross-entropy with label smoothing, under weak views. Phase ``adapt``, head frozen, target alone:
     ``L = H(p) mean − H(mean p) + pseudo_weight · CE(p, ŷ)``. ``ŷ`` is set anew for the whole target before each pass,
     and at least ``refreshes`` times, evenly, where the phase is shorter than the fifteen passes of the authors: the
     nearest of soft class centroids by cosine, twice (``hubtl.losses.selftraining.centroid_labels``).
