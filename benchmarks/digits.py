@@ -50,7 +50,7 @@ def run(
             baseline=False,
             validator="last",
             output_dir=str(Path(folder) / "run"),
-            options={"run.plots": False, "run.evaluate_every": steps, **own},
+            options={"run.plots": False, "run.evaluate_every": steps, "optim.gamma": 1e-3, **own},
         )
         adapted = result.record.adapted
         assert adapted is not None
