@@ -31,6 +31,10 @@ class Batch:
             raise KeyError(f"this stream has no view {name!r}; it has: {', '.join(self.views) or 'none'}")
         return replace(self, inputs=self.views[name])
 
+    def weak(self) -> "Batch":
+        """The same rows under the mild augmentation where the stream has one, else as they are."""
+        return self.view("weak") if "weak" in self.views else self
+
     def sealed(self) -> "Batch":
         """The same rows without their labels."""
         return replace(self, labels=None)

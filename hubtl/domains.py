@@ -75,7 +75,7 @@ def open_streams(
     target: Domain,
     classes: list[str],
     backbone: Backbone,
-    views: tuple[str, ...],
+    cls: type[Strategy],
     unknown: int | None = None,
     held_out: Domain | None = None,
 ) -> Streams:
@@ -127,15 +127,15 @@ def open_streams(
 
     few = _few(recipe, setting, None if recipe.target.labels_per_class is None else labels(target, "train"), classes)
     if setting in NO_TARGET_LABELS:
-        train = {"target": with_plain(target, None, views)}
+        train = {"target": with_plain(target, None, cls.views)}
     else:
-        train = {"target": with_plain(target, labels(target, "train"), views, few)}
+        train = {"target": with_plain(target, labels(target, "train"), cls.views, few)}
     plain = train["target"].plain
     source_eval = source_eval_labels = None
     if source is not None:
-        own = with_plain(source, labels(source, "train"))
+        own = with_plain(source, labels(source, "train"), cls.source_views)
         if few is not None and setting == "adaptation":
-            known = with_plain(target, labels(target, "train"), rows=few)
+            known = with_plain(target, labels(target, "train"), cls.source_views, few)
             own = cast(ImageSet, JointSet([own, known], [0, OF_TARGET]))
         train = {"source": own, **train}
         if source.eval is not None and setting != "sequential":  # the deployed head knows the target's classes

@@ -1,10 +1,12 @@
 """Small networks that adaptation adds to a backbone, and the algebra that takes the affine ones out again."""
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
@@ -93,6 +95,11 @@ def reverse_gradient(features: Tensor, scale: float) -> Tensor:
     """The identity forward; backward, the gradient times ``-scale`` (arXiv:1505.07818). It counts nothing."""
     reversed_: Tensor = _ReverseGradient.apply(features, scale)
     return reversed_
+
+
+def norm_preserving_dropout(features: Float[Tensor, "b d"], p: float, training: bool) -> Float[Tensor, "b d"]:
+    """Dropout that keeps the expected squared norm of a row, and not its expectation: ``z · mask / √(1 − p)``."""
+    return F.dropout(features, p, training) * (math.sqrt(1 - p) if training else 1.0)
 
 
 @torch.no_grad()

@@ -106,8 +106,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     other = None if unknown is None else classes.index(unknown)
     recipe = _decide_model(recipe, backbone, strategy_class)
     target, held_out = hold_out(target, recipe.data.hold_out, setting)
-    views = strategy_class.views
-    streams = open_streams(recipe, setting, source, target, classes, backbone, views, other, held_out)
+    streams = open_streams(recipe, setting, source, target, classes, backbone, strategy_class, other, held_out)
     rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
     recipe = _decide_length(recipe, setting, steps_per_epoch(streams.train, rows))
     torch.manual_seed(recipe.run.seed)

@@ -70,7 +70,9 @@ class Phase:
     share: float = 1.0
     epochs: float | None = None  # passes over the largest stream
     lr: Mapping[str, float] = field(default_factory=dict)  # group -> factor on its learning rate; missing: 1
+    momentum: Mapping[str, float] = field(default_factory=dict)  # group -> its own; missing: the run's
     refresh: Callable[[Sweep, Progress], None] | None = None  # before each epoch
+    refreshes: int | None = None  # at least so many in the phase, evenly, where it has fewer epochs
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class Strategy(nn.Module):
         views: random views of the target that a step asks for by ``target.view(name)``: ``weak``, ``strong``.
         improves: validators that its own loss makes better, whatever becomes of accuracy: they do not vote on it.
         critics: children that learn against the encoder; the conformance suite checks that they do, and that it does.
+        source_views: the same of the source.
         label_sets: how the classes of the domains may relate for it to be chosen without a warning.
         label_set_options: options that a relation changes from their defaults, by relation; what a user sets stays.
         unknown: whether it learns one output more, for what is none of the source's classes: ``task.unknown``.
@@ -120,6 +123,7 @@ class Strategy(nn.Module):
     views: ClassVar[tuple[str, ...]] = ()
     improves: ClassVar[tuple[str, ...]] = ()
     critics: ClassVar[tuple[str, ...]] = ()
+    source_views: ClassVar[tuple[str, ...]] = ()
     label_sets: ClassVar[tuple[str, ...]] = ("closed",)
     label_set_options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     unknown: ClassVar[bool] = False
@@ -181,7 +185,8 @@ class Additive(Strategy):
 
     A subclass writes ``added``. Networks of its own are direct children, made in ``__init__``. Of several sources each is
     held against the target by itself, and the added losses are averaged; target rows with labels are classified with
-    the source's, and added to nothing.
+    the source's, and added to nothing. Where streams have weak views, because it or what it is combined with declares
+    them, the pair is of those.
     """
 
     joint: ClassVar[bool] = True  # both domains through one forward, BatchNorm statistics shared
@@ -193,9 +198,9 @@ class Additive(Strategy):
     def pair(self, source: Batch, target: Batch) -> Pair:
         """Features and logits of both domains."""
         if self.joint:
-            fs, ft = self.encode_joint(source, target)
+            fs, ft = self.encode_joint(source.weak(), target.weak())
         else:
-            fs, ft = self.encode(source), self.encode(target)
+            fs, ft = self.encode(source.weak()), self.encode(target.weak())
         return Pair(source, target, fs.pooled, ft.pooled, self.head(fs.pooled), self.head(ft.pooled))
 
     def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]

@@ -1,5 +1,8 @@
 """Methods that only add a loss: each moves what it is about, and two of them add up."""
 
+import dataclasses
+import math
+
 import pytest
 import torch
 
@@ -8,14 +11,15 @@ from hubtl.errors import HubtlError
 from hubtl.losses import class_confusion, domain_accuracy
 from hubtl.losses.discrepancy import joint_mmd, mk_mmd
 from hubtl.losses.structure import mean_singular_value, mutual_information
+from hubtl.strategies.afn import AFN
 from hubtl.strategies.bnm import BNM
 from hubtl.strategies.cdan import CDAN, CDANE
 from hubtl.strategies.dan import DAN
 from hubtl.strategies.infomax import InfoMax
 from hubtl.strategies.jan import JAN
 from hubtl.strategies.source_only import SourceOnly
-from hubtl.strategy import Progress
-from tests.tiny import build, domains, sealed, train
+from hubtl.strategy import Pair, Progress
+from tests.tiny import Rows, accuracy, build, domains, sealed, train
 
 
 @torch.no_grad()
@@ -119,3 +123,71 @@ def test_what_cannot_be_combined_is_refused():
     with pytest.raises(HubtlError, match="dan2") as refused:
         plugins.load("strategies", "mcc+dan2")
     assert refused.value.hint
+
+
+def test_afn_enlarges_the_norms_of_both_domains():
+    """Beside the same training without its steps; the backbone learns without momentum in both."""
+    source, target = domains(degrees=40.0)
+    norms = []
+    for weight in (0.0, 0.5):
+        strategy = build(AFN, bottleneck=16, weight=weight)
+        train(strategy, {"source": source, "target": sealed(target)}, steps=200)
+        norms.append([z.norm(dim=1).mean().item() for z in seen(strategy)[:2]])
+        assert (seen(strategy)[2].argmax(1).numpy() == source.labels).mean() > 0.9
+    (source_before, target_before), (source_after, target_after) = norms
+    assert source_after > 1.5 * source_before
+    assert target_after > 1.5 * target_before
+    assert strategy.phases()[0].momentum == {"backbone": 0.0}
+
+
+def test_afn_makes_the_target_better():
+    """Without dropout, of which sixteen features bear little."""
+    source, target = domains(degrees=55.0)
+    plain, strategy = build(SourceOnly, bottleneck=16), build(AFN, bottleneck=16, entropy_weight=0.1, dropout=0.0)
+    for each in (plain, strategy):
+        train(each, {"source": source, "target": sealed(target)}, steps=300)
+    assert accuracy(strategy, target) > accuracy(plain, target) + 0.02
+
+
+def test_afns_loss_by_hand():
+    strategy = build(AFN, weight=2.0, enlargement=3.0, entropy_weight=0.5)
+    source, target = domains(8)
+    rows = torch.randn(4, 32)
+    even = torch.zeros(4, 2)
+    batch = source.fetch(range(4)), target.fetch(range(4))
+    loss, logs = strategy.added(Pair(*batch, rows, 2 * rows, even, even), at=Progress(0, 0, 0, 0.0))
+    assert loss.item() == pytest.approx(2 * (9 + 9) + 0.5 * math.log(2), rel=1e-5)
+    assert logs["target_norm"].item() == pytest.approx(2 * logs["source_norm"].item(), rel=1e-5)
+
+
+class Viewed(Rows):
+    """Rows with noise as views."""
+
+    def fetch(self, rows, *, seed=None):
+        batch = super().fetch(rows, seed=seed)
+        x = batch.inputs["image"]
+        return dataclasses.replace(batch, views={"weak": {"image": x + 1.0}, "strong": {"image": x - 1.0}})
+
+
+def test_what_is_combined_with_fixmatch_is_of_the_weak_views():
+    cls = plugins.load("strategies", "mcc+fixmatch")
+    assert (cls.views, cls.source_views, cls.joint) == (("weak", "strong"), ("weak",), True)
+    source, target = (Viewed(rows.x, rows.labels) for rows in domains(64))
+    strategy = build(cls, mcc_weight=2.0, fixmatch_weight=0.5, fixmatch_threshold=0.5)
+    batches = source.fetch(range(32)), target.fetch(range(32))
+    (loss,) = strategy.step(*batches, at=Progress(0, 0, 0, 0.0))
+    ys, yt, strong = (
+        strategy.head(strategy.encoder({"image": x}).pooled)
+        for x in (batches[0].inputs["image"] + 1, batches[1].inputs["image"] + 1, batches[1].inputs["image"] - 1)
+    )
+    task = torch.nn.functional.cross_entropy(ys, batches[0].labels)
+    pseudo = torch.nn.functional.cross_entropy(strong, yt.argmax(dim=1))  # of two classes one has at least a half
+    assert torch.allclose(loss.total, task + 2.0 * class_confusion(yt) + 0.5 * pseudo, atol=1e-5)
+
+
+def test_a_baseline_sees_the_source_as_the_method_beside_it_does():
+    source, _ = domains(64)
+    strategy = build(SourceOnly)
+    (loss,) = strategy.step(Viewed(source.x, source.labels).fetch(range(32)), at=Progress(0, 0, 0, 0.0))
+    (expected,) = strategy.step(Rows(source.x + 1.0, source.labels).fetch(range(32)), at=Progress(0, 0, 0, 0.0))
+    assert torch.equal(loss.total, expected.total)

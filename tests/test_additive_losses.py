@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hubtl.losses.conditional import certainty, outer, weighted_domain_loss
-from hubtl.losses.discrepancy import joint_mmd, leading_singular_value, mk_mmd, quadratic_mmd
+from hubtl.losses.discrepancy import joint_mmd, leading_singular_value, mk_mmd, norm_step, quadratic_mmd
 from hubtl.losses.structure import diversity, mean_singular_value, mutual_information
 
 SURE = torch.tensor([[50.0, 0.0], [0.0, 50.0]])
@@ -93,3 +93,18 @@ def test_no_tensor_of_batch_squared_times_width(name):
         loss.backward()
     assert zs.grad.abs().sum() > 0
     assert seen.elements <= (2 * b) ** 2
+
+
+def test_a_norms_step_costs_its_square_and_pulls_outwards():
+    """Rows (3, 4) and (0, 2): −2 Δr / n along (0.6, 0.8) and (0, 1)."""
+    features = torch.tensor([[3.0, 4.0], [0.0, 2.0]], requires_grad=True)
+    loss = norm_step(features, 0.5)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.25)
+    assert torch.allclose(features.grad, -0.5 * torch.tensor([[0.6, 0.8], [0.0, 1.0]]))
+
+
+def test_a_norms_step_of_nothing_is_finite():
+    features = torch.zeros(2, 3, requires_grad=True)
+    norm_step(features, 1.0).backward()
+    assert torch.isfinite(features.grad).all()

@@ -161,3 +161,31 @@ def test_every_row_is_seen_once_in_each_pass():
     assert [sorted(rows[i : i + 10]) for i in (0, 10, 20)] == [list(range(10))] * 3
     assert rows[:10] != rows[10:20]
     assert order.rows(7, 23) == rows[7:23]
+
+
+def refreshed(per_epoch, steps, refreshes=None):
+    """At which steps a phase is refreshed, with epochs of so many steps."""
+    met = []
+
+    class Refreshing(SourceOnly):
+        def phases(self):
+            note = lambda sweep, at: met.append((at.step, at.epoch))  # noqa: E731
+            return [
+                Phase("one", self.step, ("source",), self.learners(), refresh=note, refreshes=refreshes),
+            ]
+
+    source, _ = domains(32 * per_epoch)
+    train(build(Refreshing), {"source": source}, steps=steps)
+    return met
+
+
+def test_a_phase_is_refreshed_at_every_epoch():
+    assert refreshed(4, 10) == [(0, 0), (4, 1), (8, 2)]
+    assert refreshed(4, 12, refreshes=3) == [(0, 0), (4, 1), (8, 2)]
+    assert refreshed(4, 12, refreshes=1) == [(0, 0), (4, 1), (8, 2)]
+
+
+def test_a_phase_with_too_few_epochs_is_refreshed_evenly_as_often_as_it_asks():
+    assert refreshed(8, 10, refreshes=5) == [(0, 0), (2, 0), (4, 0), (6, 0), (8, 1)]
+    assert refreshed(8, 7, refreshes=3) == [(0, 0), (3, 0), (5, 0)]
+    assert refreshed(8, 3, refreshes=9) == [(0, 0), (1, 0), (2, 0)]

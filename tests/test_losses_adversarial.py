@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from hubtl.losses.adversarial import disagreement, margin_disparity
+from hubtl.losses.adversarial import disagreement, margin_disparity, unevenness
 from hubtl.losses.transport import joint_cost, transport_plan
 
 
@@ -19,8 +19,15 @@ def test_margin_disparity_is_finite_where_the_adversary_is_certain():
     logits = torch.tensor([[200.0, 0.0]], requires_grad=True)
     loss = margin_disparity(logits, torch.tensor([0]))
     loss.backward()
-    assert loss.item() == pytest.approx(200.0)
+    assert loss.item() == pytest.approx(6 * math.log(10))  # −log(0 + 1e-6)
     assert torch.isfinite(logits.grad).all()
+    assert logits.grad.abs().max() < 1e-12  # what agrees for certain pulls no more
+
+
+def test_unevenness_by_hand():
+    even, one = torch.log(torch.tensor([[0.9, 0.1], [0.1, 0.9]])), torch.log(torch.tensor([[0.75, 0.25]]))
+    assert unevenness(even) == pytest.approx(math.log(2), rel=1e-5)  # both means are a half
+    assert unevenness(one) == pytest.approx(-(math.log(0.75) + math.log(0.25)) / 2, rel=1e-5)
 
 
 def test_disagreement_by_hand():

@@ -8,7 +8,7 @@ from jaxtyping import TypeCheckError
 from torch import nn
 
 from hubtl.batch import Features
-from hubtl.modules import Bottleneck, Classifier, Critic, Encoder, fold, reverse_gradient
+from hubtl.modules import Bottleneck, Classifier, Critic, Encoder, fold, norm_preserving_dropout, reverse_gradient
 
 
 def trained_bottleneck(width_in: int = 12, width: int = 6) -> Bottleneck:
@@ -103,3 +103,12 @@ def test_a_critic_learns_to_tell_domains_apart_by_its_logits(batchnorm):
 def test_shapes_are_checked_in_tests():
     with pytest.raises(TypeCheckError):
         Critic(4, 8)(torch.randn(2, 3, 4))
+
+
+def test_a_dropout_keeps_the_expected_squared_norm():
+    torch.manual_seed(0)
+    z = torch.randn(64, 4000)
+    dropped = norm_preserving_dropout(z, 0.5, training=True)
+    assert (dropped == 0).float().mean() == pytest.approx(0.5, abs=0.01)
+    assert (dropped.norm(dim=1) / z.norm(dim=1)).mean() == pytest.approx(1.0, abs=0.01)
+    assert torch.equal(norm_preserving_dropout(z, 0.5, training=False), z)

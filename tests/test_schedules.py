@@ -104,3 +104,21 @@ def test_an_unknown_optimiser_hints_at_the_nearest():
 def test_a_phase_in_which_nothing_learns_is_refused():
     with pytest.raises(HubtlError, match="nothing learns"):
         make_optimizer({"head": []}, settings())
+
+
+def test_a_group_may_have_a_momentum_of_its_own():
+    slow, fast = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
+    optim = OptimSection(lr=1.0, backbone_lr_scale=1.0, weight_decay=0.0)
+    groups = {"backbone": [slow.weight], "head": [fast.weight]}
+    optimizer = make_optimizer(groups, optim, momenta={"backbone": 0.0})
+    assert [(g["name"], g["momentum"], g["nesterov"]) for g in optimizer.param_groups] == [
+        ("backbone", 0.0, False),
+        ("head", 0.9, True),
+    ]
+    start = slow.weight.detach().clone()
+    for _ in range(3):
+        slow.weight.grad = torch.ones_like(slow.weight)
+        optimizer.step()
+    assert torch.allclose(slow.weight, start - 3)  # three times the gradient, and nothing remembered
+    adam = make_optimizer(groups, OptimSection(name="adam", lr=1.0, backbone_lr_scale=1.0), momenta={"backbone": 0.0})
+    assert "momentum" not in adam.param_groups[0]

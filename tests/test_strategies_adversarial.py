@@ -1,5 +1,7 @@
 """ADDA, MCD, MDD and DeepJDOT: the target gets better, and each plays its own game."""
 
+import math
+
 import pytest
 import torch
 
@@ -16,13 +18,13 @@ from tests.tiny import accuracy, build, domains, sealed, train
     ("cls", "options"),
     [
         (ADDA, {"adapt_lr": 1.0, "ramp_steps": 20.0}),
-        (MCD, {}),
-        (MDD, {"ramp_steps": 20.0, "adversary_width": 32}),
+        (MCD, {"classifier_width": 32}),
+        (MDD, {"ramp_steps": 20.0, "adversary_width": 32, "reversal": 0.5}),
         (DeepJDOT, {}),
     ],
 )
 def test_better_than_source_only(cls, options):
-    source, target = domains(degrees=60.0)
+    source, target = domains(degrees=60.0, seed=10)
     streams = {"source": source, "target": sealed(target)}
     plain, strategy = build(SourceOnly, bottleneck=16), build(cls, bottleneck=16, **options)
     train(plain, streams, steps=300)
@@ -46,7 +48,37 @@ def test_mcd_players_pull_in_opposite_directions():
     at = Progress(0, 0, 0, 0.0)
     step = strategy.step(source.fetch(range(32)), sealed(target).fetch(range(32)), at=at)
     losses = list(step)
-    assert [loss.by for loss in losses] == [None, ("head", "second"), *[("backbone", "bottleneck")] * 4]
+    assert [loss.by for loss in losses] == [None, ("first", "second"), *[("backbone", "bottleneck")] * 4]
+    assert strategy.phases()[0].momentum == {"backbone": 0.0, "bottleneck": 0.0}
+
+
+def test_mcds_losses_by_hand():
+    """Classifiers that say (3/4, 1/4) and (1/2, 1/2) of every row, and a head that says (1/2, 1/2)."""
+    strategy = build(MCD, weight=2.0, balance=1.0).eval()
+    with torch.no_grad():
+        for network, odds in ((strategy.first[-1], 3.0), (strategy.second[-1], 1.0), (strategy.head, 1.0)):
+            network.weight.zero_()
+            network.bias.copy_(torch.tensor([math.log(odds), 0.0]))
+    source, target = domains(64)
+    losses = list(strategy.step(source.fetch([0, 1]), sealed(target).fetch(range(8)), at=Progress(0, 0, 0, 0.0)))
+    log = math.log
+    classify = (log(4 / 3) + log(4)) / 2 + log(2)  # one row of each class
+    uneven = (log(4 / 3) + log(4)) / 2 + log(2)
+    assert losses[0].total.item() == pytest.approx(classify + uneven + 2 * log(2), rel=1e-5)  # head: task, and copy
+    assert losses[1].total.item() == pytest.approx(classify + uneven - 2 * 0.25, rel=1e-5)
+    assert losses[2].total.item() == pytest.approx(2 * 0.25, rel=1e-5)
+
+
+def test_mcd_deploys_a_linear_classifier_that_says_what_the_players_say():
+    source, target = domains(degrees=60.0)
+    strategy = build(MCD, classifier_width=32)
+    train(strategy, {"source": source, "target": sealed(target)}, steps=300)
+    with torch.no_grad():
+        z = strategy.eval().encoder({"image": target.x}).pooled
+        deployed, first, second = (net(z).argmax(dim=1) for net in (strategy.head, strategy.first, strategy.second))
+    assert isinstance(strategy.deployed().head, torch.nn.Linear)
+    assert (first == second).float().mean() > 0.95
+    assert (deployed == first).float().mean() > 0.95
 
 
 def test_mdd_reverses_the_gradient_of_the_features_alone():

@@ -1,5 +1,7 @@
 """Methods that adapt without the source: they learn, the head stays, the source is never opened, memories survive."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -107,3 +109,14 @@ def test_aads_dispersion_fades():
     strategy = build(AAD, decay=2.0)
     assert strategy.strength(Progress(0, 0, 0, 0.0)) == 1
     assert strategy.strength(Progress(0, 0, 0, 0.1)) == pytest.approx(1 / 4)  # (1 + 1) ** −2
+
+
+def test_the_source_is_learnt_under_weak_views():
+    source, _ = domains(64)
+    strategy = build(SHOT)
+    batch = source.fetch(range(32))
+    viewed = dataclasses.replace(batch, views={"weak": {"image": batch.inputs["image"] + 1.0}})
+    moved = dataclasses.replace(batch, inputs={"image": batch.inputs["image"] + 1.0})
+    (loss,), (expected,) = (list(strategy.source_step(b, at=Progress(0, 0, 0, 0.0))) for b in (viewed, moved))
+    assert SHOT.source_views == ("weak",)
+    assert torch.equal(loss.total, expected.total)

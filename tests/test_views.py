@@ -62,20 +62,23 @@ def test_cached_and_decoded_small_views_are_equal():
         assert torch.equal(a, b)
 
 
-def test_a_small_weak_view_is_a_shift_of_at_most_two_pixels_and_never_a_flip():
-    image = picture(0, GREY)
-    pixels, met = np.asarray(image), set()
+def test_a_small_weak_view_moves_a_dot_as_its_matrix_says_and_is_never_a_flip():
+    """Dots at the middle and 8 pixels right of it, on grey: where they go tells the shift and the matrix."""
+    pixels = np.full((28, 28), 40, dtype=np.uint8)
+    pixels[13:15, 13:15], pixels[13:15, 21:23] = 255, 255
+    image, middles, rights = Image.fromarray(pixels), [], []
     for seed in range(200):
-        view = np.asarray(weak_view(image, GREY, np.random.default_rng(seed)))
-        found = [
-            (dy, dx)
-            for dy in range(-2, 3)
-            for dx in range(-2, 3)
-            if np.array_equal(view[2:-2, 2:-2], pixels[2 + dy : 26 + dy, 2 + dx : 26 + dx])
-        ]
-        assert len(found) == 1
-        met.update(found)
-    assert len(met) == 25
+        view = np.asarray(weak_view(image, GREY, np.random.default_rng(seed)), dtype=float)
+        assert view.min() == 40  # what comes in has the background's colour
+        left, right = (np.where(np.arange(28) < 18, view - 40, 0), np.where(np.arange(28) >= 18, view - 40, 0))
+        for part, found in ((left, middles), (right, rights)):
+            found.append([(part.sum(axis) * (np.arange(28) + 0.5)).sum() / part.sum() for axis in (0, 1)])
+    middles, arms = np.array(middles) - 14, np.array(rights) - np.array(middles)
+    assert np.abs(middles).max() < 3.2  # 2 pixels, and what the matrix makes of them
+    assert np.abs(middles).max() > 1.5
+    assert (arms[:, 0] > 0).all()
+    assert arms[:, 0].mean() == pytest.approx(8.0, abs=0.4)
+    assert arms.std(axis=0) == pytest.approx([0.8, 0.8], abs=0.3)  # noise of 0.1 on 8 pixels
 
 
 def test_strong_views_change_more_than_weak_ones():

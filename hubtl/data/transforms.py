@@ -84,20 +84,35 @@ def training_view(
 
 
 SMALL = 64  # pixels; below, a flip makes another sign of it and a crop takes a stroke away
+SMALL_SHIFT = 2.0  # pixels, at most
+SMALL_AFFINE = 0.1  # standard deviation of each entry of the 2 × 2 matrix
 
 
 def weak_view(image: Image.Image, spec: ImageInput, rng: np.random.Generator) -> Image.Image:
     """A mild change: a crop of half to all of the area, and a flip.
 
-    A small image is given in its evaluation view, and shifted by at most 2 pixels.
+    A small image is given in its evaluation view. It is shifted by at most 2 pixels, and scaled, turned and sheared by
+    a matrix whose entries are those of the identity plus normal noise of 0.1: the augmentation of digits and signs of
+    self-ensembling (arXiv:1706.05208). What comes in from outside has the colour of the corners.
     """
     if spec.size >= SMALL:
         return training_view(image, spec, rng, smallest=0.5)
-    dx, dy = rng.integers(-2, 3, size=2)
-    pixels = np.asarray(image)
-    at = np.arange(spec.size)
-    inside = pixels[(at + dy).clip(0, spec.size - 1)][:, (at + dx).clip(0, spec.size - 1)]
-    return Image.fromarray(np.ascontiguousarray(inside))
+    shift = rng.uniform(-SMALL_SHIFT, SMALL_SHIFT, size=2)
+    (a, b), (c, d) = np.eye(2) + SMALL_AFFINE * rng.standard_normal((2, 2))
+    middle = spec.size / 2
+    matrix = (a, b, middle * (1 - a - b) + shift[0], c, d, middle * (1 - c - d) + shift[1])
+    return image.transform(
+        image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=_corners(image)
+    )
+
+
+def _corners(image: Image.Image) -> int | tuple[int, ...]:
+    """The middle value of the four corners, in each channel."""
+    last = image.size[0] - 1, image.size[1] - 1
+    found = [image.getpixel((x, y)) for x in (0, last[0]) for y in (0, last[1])]
+    if isinstance(found[0], tuple):
+        return tuple(sorted(channel)[1] for channel in zip(*found, strict=True))
+    return int(sorted(found)[1])
 
 
 def strong_view(image: Image.Image, spec: ImageInput, rng: np.random.Generator) -> Image.Image:

@@ -129,7 +129,7 @@ class _PhaseRun:
         self.learning = {p for ps in groups.values() for p in ps}
         freeze_all_but(strategy, self.learning)
         # a phase in which nothing learns, such as one that estimates statistics, has no optimiser
-        self.optimizer = make_optimizer(groups, engine.optim, phase.lr) if phase.learns else None
+        self.optimizer = make_optimizer(groups, engine.optim, phase.lr, phase.momentum) if phase.learns else None
         self.prepared = accelerator.prepare_optimizer(self.optimizer) if self.optimizer is not None else None
         self.lockstep = Lockstep(phase, groups, accelerator.backward, self.update)
         self.wrapping = Wrapping(strategy, self.learning, accelerator)
@@ -164,7 +164,7 @@ class _PhaseRun:
                 for step in range(first, total):
                     factors = {"reversal": self.levels.reversal, "added": self.levels.added}
                     at = Progress(self.number, step // self.epoch_steps, step, step / total, **factors)
-                    if self.phase.refresh is not None and step % self.epoch_steps == 0:
+                    if self.phase.refresh is not None and refresh_due(step, total, self.epoch_steps, self.phase):
                         self.rest()
                         self.phase.refresh(self.sweep, at)
                         self.learn()
@@ -325,6 +325,14 @@ def phase_steps(phase: Phase, run: RunSection, per_epoch: int) -> int:
     if phase.epochs is not None:
         return max(1, round(phase.epochs * per_epoch))
     return max(1, round(run.steps * phase.share))
+
+
+def refresh_due(step: int, total: int, per_epoch: int, phase: Phase) -> bool:
+    """Whether a phase refreshes before a step: where an epoch begins, or evenly where it has too few epochs."""
+    wanted = phase.refreshes or 0
+    if wanted * per_epoch <= total:
+        return step % per_epoch == 0
+    return step == 0 or step * wanted // total > (step - 1) * wanted // total
 
 
 def open_stream(streams: Mapping[str, ImageSet], name: str, phase: Phase) -> ImageSet:

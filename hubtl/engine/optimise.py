@@ -20,9 +20,14 @@ def group_lrs(groups: Iterable[str], optim: OptimSection, factors: Mapping[str, 
 
 
 def make_optimizer(
-    groups: Mapping[str, list[nn.Parameter]], optim: OptimSection, factors: Mapping[str, float] | None = None
+    groups: Mapping[str, list[nn.Parameter]],
+    optim: OptimSection,
+    factors: Mapping[str, float] | None = None,
+    momenta: Mapping[str, float] | None = None,
 ) -> torch.optim.Optimizer:
     """One optimiser of timm's factory with a parameter group for each name, at the rates of ``group_lrs``.
+
+    A group in ``momenta`` has that momentum in place of the run's, where the optimiser is one with momentum.
 
     Biases and norms decay like everything else, as in the reference recipes. Raises HubtlError for a name that
     the factory does not have.
@@ -48,6 +53,10 @@ def make_optimizer(
         raise HubtlError(f"optimiser {optim.name} does not start: {error}", hint="--optimizer sgd") from error
     for group in optimizer.param_groups:
         group["base_lr"] = group["lr"]
+        own = (momenta or {}).get(group["name"])
+        if own is not None and "momentum" in group:
+            group["momentum"] = own
+            group["nesterov"] = own > 0 and group.get("nesterov", False)
     return optimizer
 
 

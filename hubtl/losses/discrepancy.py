@@ -64,3 +64,10 @@ def leading_singular_value(features: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
     with torch.autocast(features.device.type, enabled=False):
         largest: Tensor = torch.linalg.matrix_norm(features.float(), ord=2)
         return largest.square()
+
+
+def norm_step(features: Float[Tensor, "b d"], enlargement: float) -> Float[Tensor, ""]:
+    """``mean (‖z_i‖ − (sg(‖z_i‖) + Δr))²``: its value is ``Δr²``, its gradient pulls every norm outwards by as much
+    (stepwise adaptive feature norm, arXiv:1811.07456)."""
+    norms = torch.linalg.vector_norm(features.float(), dim=1)
+    return (norms - (norms.detach() + enlargement)).square().mean()

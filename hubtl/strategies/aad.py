@@ -26,12 +26,13 @@ class AAD(SourceFree):
     """Draw the predictions of target rows to those of their neighbours, and apart from the rest of the batch.
 
     ``L = mean_i(−Σ_{j ∈ kNN(i)} p_i · s_j + λ · Σ_{m ≠ i} p_i · p_m)``, ``λ = (1 + 10 · fraction)^(−decay)``. Memory
-    banks hold the normalised feature and the softmax ``s`` of every target row; they are filled before each pass by a
-    sweep, and the rows of the batch, of all processes', are set in the step before neighbours are looked for.
+    banks hold the normalised feature and the softmax ``s`` of every target row; they are filled before each pass, and at
+    least ``refreshes`` times, by a sweep, and the rows of the batch, of all processes', are set in the step before
+    neighbours are looked for.
 
     With a source, a phase of cross-entropy with label smoothing comes first. One domain a phase: BatchNorm moves to
     the target's statistics. Head and encoder learn in both, as in the authors' code. Deviation: the banks are also
-    filled anew before each pass.
+    filled anew while training goes on.
     """
 
     Options = AADOptions

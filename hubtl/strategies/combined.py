@@ -35,7 +35,9 @@ class Combined(Additive):
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         total, logs = torch.zeros((), device=pair.zs.device), dict[str, Tensor]()
         for name, part, networks in self.__dict__["_parts"]:
-            for key in networks:  # the engine wraps the children of this module
+            # the engine wraps the children of this module; some parts encode views of their own
+            part.encoder, part.head = self.encoder, self.head
+            for key in networks:
                 setattr(part, key, getattr(self, field_name(name, key)))
             loss, shown = part.added(pair, at=at)
             total = total + loss
@@ -80,6 +82,8 @@ def combine(name: str, parts: Sequence[type[Strategy]]) -> type[Combined]:
             "critics": tuple(
                 field_name(own, key) for own, cls in zip(names, classes, strict=True) for key in cls.critics
             ),
+            "views": tuple(dict.fromkeys(view for cls in classes for view in cls.views)),
+            "source_views": tuple(dict.fromkeys(view for cls in classes for view in cls.source_views)),
             "paper": next((cls.paper for cls in classes if cls.paper), None),
             "defaults": {key: value for cls in reversed(classes) for key, value in cls.defaults.items()},
         },

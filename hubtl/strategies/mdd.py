@@ -28,8 +28,9 @@ class MDD(Additive):
     ``L = CE(h(z_s), y_s) + weight · [γ · CE(h'(R z_s), ŷ_s) − log(1 − σ_ŷ(h'(R z_t)))]`` with ``ŷ = argmax h(z)`` of
     each row, and ``R`` the identity whose gradient is reversed: ``h'`` makes the discrepancy large, the features small.
 
-    Both domains go through one forward. Deviation: the classifier is one linear layer, so that it ships inside a plain
-    model; the adversary alone has a hidden layer.
+    Both domains go through one forward. ``1 − σ`` has the authors' offset of 1e-6, and the adversary their small
+    initial weights: it begins by saying nothing. Deviation: the classifier is one linear layer, so that it ships inside
+    a plain model, and the bottleneck is the run's; the adversary alone has a hidden layer.
     """
 
     Options = MDDOptions
@@ -43,6 +44,10 @@ class MDD(Additive):
         self.adversary = nn.Sequential(
             nn.Linear(encoder.width, width), nn.ReLU(), nn.Dropout(0.5), nn.Linear(width, len(task.classes))
         )
+        for layer in self.adversary:
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.01)
+                nn.init.zeros_(layer.bias)
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         options = self.options

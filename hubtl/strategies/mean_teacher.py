@@ -39,6 +39,7 @@ class MeanTeacher(Strategy):
     improves = ("infomax", "bnm", "snd")
     paper = "arXiv:1706.05208"
     views = ("weak", "strong")
+    source_views = ("weak",)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
@@ -54,7 +55,7 @@ class MeanTeacher(Strategy):
         return self.teacher
 
     def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
-        task = self.task.loss(self.head(self.encode(source).pooled), source.labels)
+        task = self.task.loss(self.head(self.encode(source.weak()).pooled), source.labels)
         strong = self.head(self.encode(target.view("strong")).pooled)
         weak = target.view("weak")
         for module in self.teacher.modules():
