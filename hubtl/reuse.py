@@ -98,7 +98,11 @@ class FeatureReader:
             logger.info("features   %s: %d rows from the cache", images.name, len(images))
             return found
         logger.info("features   %s: one pass over %d images", images.name, len(images))
-        made = outputs(self.model, images, accelerator).features.numpy()
+        before, images.cached = images.cached, False  # each is read once: its pixels are worth no memory
+        try:
+            made = outputs(self.model, images, accelerator).features.numpy()
+        finally:
+            images.cached = before
         if accelerator.is_main_process:
             shown = {"model": self.name, "name": images.name, "rows": len(made), "width": made.shape[1]}
             cache.put(key, made, {**facts, **shown})

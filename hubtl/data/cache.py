@@ -5,6 +5,7 @@ An entry is a folder, named by everything that determines its features, with ``f
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -27,6 +28,7 @@ KEY = re.compile(r"[0-9a-f]{32}")
 PASSING = (".making-", ".gone-")  # what names of folders on their way in and out begin with
 LEFT_AFTER = 3600.0  # seconds; a folder on its way for longer was left by a run that was killed
 CHUNK = 2**20  # bytes
+THERE = (errno.ENOTEMPTY, errno.EEXIST)  # how a rename says that another run's entry has the name
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,11 @@ def put(key: str, features: np.ndarray, facts: Mapping[str, Any]) -> None:
             np.save(made / "features.npy", whole)
             text = json.dumps({**facts, "dtype": "float32", "crc": zlib.crc32(whole.data)}, indent=2)
             (made / "facts.json").write_text(text, encoding="utf-8")
-            os.rename(made, folder() / key)
+            _take_name(made, folder() / key)
         finally:
             shutil.rmtree(made, ignore_errors=True)
     except OSError as error:
-        if not (folder() / key).exists():
-            logger.warning("features are not kept: %s", error)
+        logger.warning("features are not kept: %s", error)
 
 
 def entries() -> list[Cached]:
@@ -121,6 +122,15 @@ def clear(keys: Iterable[str] | None = None) -> int:
         if KEY.fullmatch(path.name) or (path.name.startswith(PASSING) and _left(path)):
             freed += _remove(path)
     return freed
+
+
+def _take_name(made: Path, place: Path) -> None:
+    """Put a whole entry in its place, unless another run's is there already."""
+    try:
+        os.rename(made, place)
+    except OSError as error:
+        if error.errno not in THERE:
+            raise
 
 
 def _places() -> list[Path]:
