@@ -9,6 +9,7 @@ import statistics
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
@@ -16,7 +17,7 @@ DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
 REFERENCE = {"source-only": 76.4, "dann": 89.7, "cdan": 90.5, "mcc": 92.3, "dan": 82.8}
 
 
-def lines(name: str) -> list[dict[str, object]]:
+def lines(name: str) -> list[dict[str, Any]]:
     path = HERE / "results" / name
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -63,11 +64,78 @@ def probe() -> str:
     ]
     for line in {(str(x["model"]), str(x["size"]), str(x["epochs"])): x for x in lines("probe.jsonl")}.values():
         for clock, shown in (("wall", "wall"), ("cpu", "process")):
-            plain, first, cached = (line[clock][part] for part in ("plain", "first", "cached"))  # type: ignore[index]
-            ratios = [line[ratio][clock] for ratio in ("ratio_first", "ratio_cached")]  # type: ignore[index]
+            plain, first, cached = (line[clock][part] for part in ("plain", "first", "cached"))
+            ratios = [line[ratio][clock] for ratio in ("ratio_first", "ratio_cached")]
             what = f"{line['model']}, {line['size']} px, {line['rows']} images, {line['epochs']} epochs"
             rows.append(f"| {what} | {shown} | {plain} | {first} | {ratios[0]} | {cached} | {ratios[1]} |")
     return "\n".join(rows)
+
+
+def pacs() -> str:
+    """Accuracy of each strategy for each pair; ``auto`` names what it shipped."""
+    runs = {(x["source"], x["target"], x["strategy"], x["seed"]): x for x in lines("pacs.jsonl")}.values()
+    names = list(dict.fromkeys(str(x["strategy"]) for x in runs))
+    pairs = list(dict.fromkeys((str(x["source"]), str(x["target"])) for x in runs))
+    rows = ["| pair | source-only | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    columns: dict[str, list[float]] = defaultdict(list)
+    for source, target in pairs:
+        own = [x for x in runs if (x["source"], x["target"]) == (source, target)]
+        shown = [_cell([float(str(x["source_only"])) for x in own if x["strategy"] == own[0]["strategy"]])]
+        for name in names:
+            values = [float(str(x["accuracy"])) for x in own if x["strategy"] == name]
+            kept = [str(x["kept"]) for x in own if x["strategy"] == name and name == "auto"]
+            shown.append(_cell(values) + (f" ({', '.join(dict.fromkeys(kept))})" if kept else ""))
+            columns[name] += [statistics.mean(values)] if values else []
+        columns[""].append(statistics.mean(float(str(x["source_only"])) for x in own))
+        rows.append(f"| {source} → {target} | " + " | ".join(shown) + " |")
+    means = [f"{statistics.mean(columns[n]):.1f}" if len(columns[n]) == len(pairs) else "–" for n in ["", *names]]
+    return "\n".join([*rows, "| mean | " + " | ".join(means) + " |"])
+
+
+def validators() -> str:
+    """What each rule's choice of a checkpoint loses against the best one, and how often it is worse than source-only."""
+    runs = lines("validators.jsonl")
+    rows = ["| rule | accuracy lost | worst | worse than source-only |", "|---|---|---|---|"]
+    measured = []
+    for rule in sorted({name for x in runs for name in x["chosen"]} - {"oracle"}):
+        own = [x for x in runs if rule in x["chosen"]]
+        lost = [x["chosen"]["oracle"] - x["chosen"][rule] for x in own]
+        worse = sum(x["chosen"][rule] < x["source_only"]["accuracy"] for x in own)
+        measured.append((statistics.mean(lost), rule, max(lost), f"{worse} of {len(own)}"))
+    rows += [f"| {rule} | {mean:.1f} | {most:.1f} | {worse} |" for mean, rule, most, worse in sorted(measured)]
+    return "\n".join(rows)
+
+
+def verdicts() -> str:
+    """What became of the verdict between source-only and the checkpoint that the ensemble chose."""
+    runs = lines("validators.jsonl")
+    rows = ["| verdict | runs | right | mean change by adapting | worst change |", "|---|---|---|---|---|"]
+    for adapted, said in ((True, "adapted"), (False, "source-only")):
+        own = [x for x in runs if x["verdict"]["adapted"] is adapted]
+        gains = [x["chosen"]["ensemble"] - x["source_only"]["accuracy"] for x in own]
+        if gains:
+            right = sum((gain > 0) is adapted for gain in gains)
+            rows.append(f"| {said} | {len(own)} | {right} | {statistics.mean(gains):+.1f} | {min(gains):+.1f} |")
+    return "\n".join(rows)
+
+
+def comparison() -> str:
+    rows = ["| what | compare, s | again, from the cache, s | one fine-tuning, s | ratio |", "|---|---|---|---|---|"]
+    for x in {str(x["what"]): x for x in lines("compare.jsonl")}.values():
+        seconds = f"{x['compare_seconds']} | {x['cached_seconds']} | {x['finetune_seconds']}"
+        rows.append(f"| {x['what']} | {seconds} | {x['ratio']} |")
+    return "\n".join(rows)
+
+
+TABLES = {
+    "digits": digits,
+    "pacs": pacs,
+    "validators": validators,
+    "verdicts": verdicts,
+    "throughput": throughput,
+    "probe": probe,
+    "compare": comparison,
+}
 
 
 def _cell(values: list[float]) -> str:
@@ -79,10 +147,10 @@ def _cell(values: list[float]) -> str:
 
 
 def filled(text: str) -> str:
-    for name, table in (("digits", digits()), ("throughput", throughput()), ("probe", probe())):
+    for name, table in TABLES.items():
         start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
         before, rest = text.split(start)
-        text = f"{before}{start}\n{table}\n{end}{rest.split(end)[1]}"
+        text = f"{before}{start}\n{table()}\n{end}{rest.split(end)[1]}"
     return text
 
 

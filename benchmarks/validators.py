@@ -17,16 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from hubtl import plugins
-from hubtl.assess import fallen, gather, label_free
+from hubtl.assess import VOTERS, fallen, gather, label_free
 from hubtl.engine.device import make_accelerator
 from hubtl.engine.loop import Engine
 from hubtl.engine.sweep import outputs
 from hubtl.evaluate import evaluation
 from hubtl.prepare import prepare
 from hubtl.recipe import parse
+from hubtl.record import Evaluation
 from hubtl.reuse import with_features
 from hubtl.strategy import Strategy
 from hubtl.validators.ensemble import Ensemble
+from hubtl.verdict import FLOOR, verdict
 
 DIGITS_LR = {"mnist-usps": 0.01, "usps-mnist": 0.1}
 CHECKPOINTS = 10
@@ -81,6 +83,28 @@ def train(raw: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+def choices(candidates: list[dict[str, Any]]) -> dict[str, int]:
+    """The place of the checkpoint that each rule takes; ``oracle`` reads what no other may."""
+    places = range(len(candidates))
+    found = {"last": len(candidates) - 1, "oracle": max(places, key=lambda i: float(candidates[i]["accuracy"]))}
+    for name in candidates[0]["scores"]:
+        found[name] = max(places, key=lambda i, name=name: float(candidates[i]["scores"][name]))  # type: ignore[misc]
+    rule = Ensemble()
+    known = [{name: c["scores"][name] for name in rule.members if name in c["scores"]} for c in candidates]
+    merits = rule.merits(known)
+    best = max(c["scores"].get("source-accuracy", 0.0) for c in candidates)
+    lost = [c["scores"].get("source-accuracy", best) < best - FLOOR for c in candidates]
+    found["ensemble"] = max(places, key=lambda i: (not (candidates[i]["collapsed"] or lost[i]), merits[i]))
+    return found
+
+
+def figures(candidate: dict[str, Any]) -> Evaluation:
+    """What the verdict reads of a checkpoint."""
+    collapse = "collapsed" if candidate["collapsed"] else None
+    accuracy = candidate["scores"].get("source-accuracy")
+    return Evaluation(n=0, scores=candidate["scores"], source_accuracy=accuracy, collapse=collapse)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -96,6 +120,9 @@ def main() -> None:
         for strategy in args.strategies:
             began = time.monotonic()
             candidates = train(recipe_of(args, strategy, seed))
+            chosen = choices(candidates)
+            improves = plugins.load("strategies", strategy).improves
+            said = verdict(figures(base), figures(candidates[chosen["ensemble"]]), VOTERS, improves)
             line = {
                 "benchmark": "validators",
                 "case": args.case,
@@ -103,6 +130,8 @@ def main() -> None:
                 "seed": seed,
                 "steps": args.steps,
                 "source_only": base,
+                "chosen": {rule: candidates[place]["accuracy"] for rule, place in chosen.items()},
+                "verdict": {"adapted": said.adapted, "reason": said.reason},
                 "candidates": candidates,
                 "seconds": round(time.monotonic() - began, 1),
             }
