@@ -19,7 +19,7 @@ from hubtl.modules import Bottleneck, Classifier, Encoder, fold
 from hubtl.strategies.featurespace import maps
 from hubtl.strategies.featurespace.coral import CoralTransform
 from hubtl.strategies.featurespace.knn import KNN
-from hubtl.strategies.featurespace.ot import OTPropagation, entropic_plan, shares
+from hubtl.strategies.featurespace.ot import OTPropagation, entropic_plan, shares, spread
 from hubtl.strategies.featurespace.regression import regress
 from hubtl.strategies.featurespace.standardise import Standardise
 from hubtl.strategies.featurespace.subspace import SubspaceAlignment
@@ -154,6 +154,22 @@ def test_the_entropic_plan_has_its_marginals_and_its_closed_form():
     plan = entropic_plan(torch.tensor([[0.0, 1.0], [1.0, 0.0]]).double(), 0.5)
     assert torch.allclose(plan.sum(0), torch.tensor([0.5, 0.5]).double())
     assert plan[0, 0] / plan[0, 1] == pytest.approx(math.exp(1 / 0.5), rel=1e-4)
+
+
+def test_the_unit_of_a_cost_is_what_its_rows_and_columns_do_not_share():
+    cost = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).double()
+    assert spread(cost) == pytest.approx(0.5)
+    assert spread(cost + torch.tensor([[100.0], [7.0]]) + torch.tensor([[3.0, -50.0]])) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("width", [2, 500])
+def test_labels_that_travel_are_sure_whatever_the_number_of_features(width):
+    centre = torch.zeros(2, width)
+    centre[:, 0] = torch.tensor([-3.0, 3.0]) * max(1, width / 10) ** 0.5
+    y = torch.arange(200) % 2
+    source, target = (centre[y] + draw(200, width, seed=s) for s in (0, 1))
+    _, found = build(OTPropagation, width).propagate(source.double(), y, target.double())
+    assert found[torch.arange(200), y].mean() > 0.9
 
 
 def test_costs_of_any_size_do_not_underflow():

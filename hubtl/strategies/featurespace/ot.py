@@ -9,21 +9,25 @@ from torch import Tensor
 from hubtl.losses.transport import transport_plan
 from hubtl.strategies.featurespace.frame import Propagation, PropagationOptions
 
+ITERATIONS = 200
+TOLERANCE = 1e-2  # relative, of the plan's marginals: shares are divided by them
+
 
 class OTOptions(PropagationOptions):
     regularisation: float = Field(
-        0.05,
+        0.1,
         ge=0,
-        description="weight of the plan's entropy, in mean costs; 0: the exact plan, slow from 5,000 rows on",
+        description="weight of the plan's entropy, in spreads of the cost; 0: the exact plan, slow for thousands of rows",
     )
-    rows: int = Field(5000, ge=2, description="rows of each domain that are transported; of more, as many are drawn")
+    rows: int = Field(2000, ge=2, description="rows of each domain that are transported; of more, as many are drawn")
 
 
 class OTPropagation(Propagation):
     """Transport the source's rows onto the target's at the least cost, their labels with them, and fit a classifier.
 
     ``γ = argmin Σ_ij γ_ij c_ij − ε · H(γ)`` between uniform weights, ``c_ij = ‖z_s,i − z_t,j‖²`` and ``ε =
-    regularisation · mean c``. The share of class ``k`` in target row ``j`` is ``Σ_{i: y_i = k} γ_ij / Σ_i γ_ij``;
+    regularisation · σ(c)``: the standard deviation of the costs less the means of their rows and columns, which decide
+    nothing. The share of class ``k`` in target row ``j`` is ``Σ_{i: y_i = k} γ_ij / Σ_i γ_ij``;
     ``L = CE(W z_t + b, shares) + λ/2 · ‖W‖²`` is solved to its optimum.
 
     The encoder is never trained, target labels are never read. The plan gives the target the source's class
@@ -48,9 +52,19 @@ class OTPropagation(Propagation):
 
     def _plan(self, source: Tensor, target: Tensor) -> Tensor:
         cost = torch.cdist(source, target).square()
-        cost = cost / cost.mean().clamp_min(torch.finfo(cost.dtype).tiny)
+        unit = spread(cost)
         weight = self.options.regularisation
-        return entropic_plan(cost, weight) if weight > 0 else transport_plan(cost)
+        return entropic_plan(cost / unit, weight) if weight > 0 and unit > 0 else transport_plan(cost)
+
+
+def spread(cost: Tensor) -> float:
+    """The standard deviation of the costs, less the means of their rows and columns.
+
+    Their mean is no unit: with many features all distances come to be much the same, and a plan with a share of it as
+    the weight of its entropy is as good as uniform.
+    """
+    own = cost - cost.mean(dim=1, keepdim=True) - cost.mean(dim=0, keepdim=True) + cost.mean()
+    return float(own.std(correction=0))
 
 
 def entropic_plan(cost: Tensor, weight: float) -> Tensor:
@@ -61,9 +75,9 @@ def entropic_plan(cost: Tensor, weight: float) -> Tensor:
     cost = cost - cost.min(dim=1, keepdim=True).values
     cost = cost - cost.min(dim=0, keepdim=True).values
     n, m = cost.shape
-    plan = sinkhorn(
-        unif(n), unif(m), cost.numpy(), weight, method="sinkhorn_stabilized", numItermax=1000, stopThr=1e-6, warn=False
-    )
+    slack = TOLERANCE / m**0.5  # of the norm of the marginal, 1 / √m
+    options = {"method": "sinkhorn_stabilized", "numItermax": ITERATIONS, "stopThr": slack, "warn": False}
+    plan = sinkhorn(unif(n), unif(m), cost.numpy(), weight, **options)
     return torch.from_numpy(plan)
 
 
