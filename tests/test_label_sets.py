@@ -341,3 +341,16 @@ def test_no_shared_class_is_refused_before_a_strategy_is_picked(data, tmp_path):
     alien = digits("uci", [8, 9], tmp_path / "alien")
     with pytest.raises(HubtlError, match="share no class"):
         prepare(recipe(data.low, alien))
+
+
+def test_a_target_without_names_may_have_unknowns_and_nothing_is_warned_of(data, tmp_path):
+    splits = opened(data.some).splits
+    (tmp_path / "blind").mkdir()
+    for split, rows in splits.items():
+        rows.remove_columns("label").to_parquet(str(tmp_path / "blind" / f"{split}-00000-of-00001.parquet"))
+    blind = str(tmp_path / "blind")
+    assert prepare(recipe(data.low, blind)).recipe.strategy.name == "mcc"
+    prepared = prepare(recipe(data.low, blind, "osbp"))
+    assert (prepared.relation.setting, prepared.warnings) == ("unknown", [])
+    assert prepared.classes[-1] == "unknown"
+    assert prepared.streams.target_eval_labels is None
