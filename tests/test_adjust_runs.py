@@ -3,6 +3,8 @@
 import json
 import logging
 import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -289,3 +291,26 @@ def test_rows_are_held_out_only_where_labels_are_learnt_from(tmp_path):
             options={"data.hold_out": 0.2},
             output_dir=str(tmp_path / "run"),
         )
+
+
+def test_two_processes_adjust_as_one_does(tmp_path):
+    """Gloo, two ranks of 8 rows against one process of 16: what is decided, and when, is the same."""
+    common = [
+        "adapt", "--no-pretrained", "--source-dataset", "builtin:digits/mnist", "--target-dataset", "builtin:digits/uci",
+        "--device", "cpu", "--model", "test_vit", "--image-size", "32", "--augment", "none", "--strategy", "dann",
+        "--steps", "8", "--no-baseline", "--lr", "0.3", "--adjust", "--validator", "last",
+        "--set", "critic_batchnorm=false", "--set", "model.bottleneck=0", "--set", "run.evaluate_every=4",
+        "--set", "run.plots=false",
+    ]  # fmt: skip
+    ranks = ["--nproc-per-node", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
+    launcher = ["-m", "torch.distributed.run", *ranks]
+    records = []
+    for name, start, rows in (("one", [], "16"), ("two", launcher, "8")):
+        command = [sys.executable, *start, "-m", "hubtl", *common, "--batch-size", rows]
+        command += ["--output-dir", str(tmp_path / name)]
+        done_ = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        assert done_.returncode == 0, done_.stderr
+        assert done_.stderr.count("adjust     update 4:") == 1, "every rank told it, or none"
+        records.append(RunRecord.load(tmp_path / name).training.adjustments)
+    assert records[0]
+    assert records[0] == records[1]

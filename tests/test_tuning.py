@@ -123,7 +123,7 @@ def score(prepared, accelerator, objective, **rest):
     if calls == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
     rate = prepared.recipe.optim.lr
-    if rate > 0.05:
+    if rate > 0.01:
         raise tuning.HubtlError("a loss is not finite")
     return -abs(math.log10(rate) + 2.5), {"collapsed": 0.0, "source-accuracy": 0.9 if rate < 1e-3 else 0.5}
 
