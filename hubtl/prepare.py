@@ -3,7 +3,7 @@
 import copy
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +86,10 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     source = open_domain(recipe.source, recipe.data, role="source") if recipe.source else None
     target = open_domain(recipe.target, recipe.data, role="target")
     recipe, setting, reason, strategy_class = _decide_strategy(recipe, target)
-    classifier = None
+    classifier, unnamed = None, list[str]()
     torch.manual_seed(recipe.run.seed)  # what has no pretrained weights is drawn here
     if setting == "source-free":
-        backbone, classifier, classes = trained_classifier(recipe.model.name)
-        classes, relation = label_sets.match(classes, target.class_names)
+        backbone, classifier, classes, relation, target, unnamed = _trained(recipe, target)
     else:
         classes, relation = match_classes(None if setting == "sequential" else source, target)
         request = BackboneRequest(classes, pretrained=recipe.model.pretrained, image_size=recipe.model.image_size)
@@ -124,8 +123,30 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         streams=streams,
         rows_per_update=rows,
         classifier=classifier,
-        warnings=label_warnings(relation, streams, strategy_class),
+        warnings=[*unnamed, *label_warnings(relation, streams, strategy_class)],
     )
+
+
+def _trained(recipe: Recipe, target: Domain) -> tuple[Backbone, nn.Linear, list[str], LabelSets, Domain, list[str]]:
+    """A trained model whose source nobody opens, its classes matched with the target's by name, and what to mind.
+
+    A model that gives its classes no names has nothing to match: the target then counts as unlabelled.
+    """
+    name = recipe.model.name
+    if not recipe.model.pretrained:
+        raise HubtlError(
+            f"{recipe.strategy.name} adapts a trained classifier without its source: there is none in random weights",
+            hint="leave --no-pretrained out, or --source-dataset for a labelled source",
+        )
+    backbone, classifier, classes, named = trained_classifier(name, image_size=recipe.model.image_size)
+    warnings = []
+    if not named and target.label_column is not None:
+        warnings.append(
+            f"{name} gives its classes no names: they are not matched with the target's, nothing is measured"
+        )
+        target = replace(target, label_column=None, class_names=None)
+    classes, relation = label_sets.match(classes, target.class_names, called=f"the model {name}")
+    return backbone, classifier, classes, relation, target, warnings
 
 
 def default_output_dir(recipe: Recipe) -> Path:
