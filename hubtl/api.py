@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -197,36 +197,100 @@ def load(name: str | Path, *, revision: str | None = None, device: str | None = 
         from hubtl.hub import pull
 
         folder = pull(f"{name}@{revision}" if revision else str(name))
+    trained = _open(folder)
+    classifier = Classifier(Encoder(trained.backbone), trained.head)
+    return AdaptedModel(classifier, trained.backbone.info, trained.classes, device, trained.unknown)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained classifier in its parts."""
+
+    backbone: Backbone
+    head: nn.Linear
+    classes: list[str]
+    named: bool = True  # False: its classes are numbers, LABEL_0 and so on
+    unknown: str | None = None  # the class for what is none of the others, if it has one
+
+
+def trained_classifier(name: str, *, image_size: int | None = None) -> Trained:
+    """A trained model in its parts, for adapting it without its source.
+
+    ``name`` is a folder (of hubtl, transformers or timm), also as ``local-dir:FOLDER``, a Hub id, also as
+    ``hf-hub:ID``, or a timm name, whose classifier is that of its pretrained weights. Raises HubtlError for anything
+    else, and for weights out of reach.
+    """
+    scheme, colon, rest = name.partition(":")
+    where = rest if colon and scheme in ("local", "local-dir", "hub", "hf-hub") and not Path(name).exists() else name
+    folder = Path(where).expanduser()
+    if folder.is_dir():
+        trained = _open(folder, image_size)
+        known: dict[str, Any] = {"name": folder.resolve().name}
+    elif where in plugins.entries("backbones") or ":" in where:
+        raise HubtlError(
+            f"{name} is an architecture without a classifier of its own, and there is no source to train one on",
+            hint="a folder, a Hub id or a timm name with pretrained weights; or --source-dataset",
+        )
+    elif is_timm(where):
+        from hubtl.backbones import timm
+
+        backbone, head, names = timm.trained(where.removeprefix("timm/"), image_size)
+        return Trained(backbone, head, names or _numbered(head.out_features), names is not None)
+    elif where.startswith((".", "/", "~")):
+        raise HubtlError(f"there is no folder {where}", hint="RUN_DIR, user/repo, or a timm name")
+    else:
+        from hubtl.backbones.hub import license_of
+        from hubtl.hub import pull
+
+        snapshot = pull(where)
+        trained = _open(snapshot, image_size)
+        repo, commit = where.partition("@")[0], snapshot.name
+        known = {"name": where, "base_model": repo, "revision": commit, "license": license_of(repo, commit)}
+    trained.backbone.info = dataclasses.replace(trained.backbone.info, **known)
+    return trained
+
+
+def is_timm(name: str) -> bool:
+    """Whether a name is of timm's registry, or none that anything else would know: timm's error then says so."""
+    plain = name.removeprefix("timm/")
+    return "/" not in plain and not name.startswith((".", "~"))
+
+
+def _numbered(count: int) -> list[str]:
+    """As transformers calls classes without names."""
+    return [f"LABEL_{i}" for i in range(count)]
+
+
+def _count(config: Mapping[str, Any]) -> int:
+    """How many classes a configuration without names has. transformers leaves its default out: two."""
+    classifies = any("ForImageClassification" in str(kind) for kind in config.get("architectures") or ())
+    return int(config.get("num_classes") or (2 if classifies else 0))
+
+
+def _open(folder: Path, image_size: int | None = None) -> Trained:
+    """The classifier of a folder."""
     config = read_config(folder)
     facts = read_facts(folder)
-    classes = facts.get("classes") or class_names(config)
-    classes = classes or [f"LABEL_{i}" for i in range(int(config.get("num_classes") or 0))]
+    classes = facts.get("classes") or class_names(config) or _numbered(_count(config))
     if not classes:
         raise HubtlError(f"{folder} does not say what its classes are", hint="a classifier with label names")
-    backbone, head = _parts(folder, config, classes)
+    backbone, head = _parts(folder, config, classes, image_size)
     if "input" in facts:
-        backbone.info = dataclasses.replace(backbone.info, input=own.image_input(facts["input"]))
-    return AdaptedModel(Classifier(Encoder(backbone), head), backbone.info, classes, device, facts.get("unknown"))
+        spec = own.image_input(facts["input"])
+        spec = dataclasses.replace(spec, size=image_size or spec.size)
+        backbone.info = dataclasses.replace(backbone.info, input=spec)
+    named = list(classes) != _numbered(len(classes))
+    return Trained(backbone, head, list(classes), named, facts.get("unknown"))
 
 
-def trained_classifier(name: str) -> tuple[Backbone, nn.Linear, list[str], str | None]:
-    """The backbone, the linear classifier, the classes and which of them stands for none of the others, if one does,
-    of a trained model, for adapting it without its source.
-
-    Raises HubtlError where ``name`` is neither a folder nor a Hub id of a classifier with named classes.
-    """
-    model = load(name, device="cpu")
-    classifier = model.classifier
-    assert isinstance(classifier.head, nn.Linear)
-    return cast(Backbone, classifier.encoder.backbone), classifier.head, list(model.classes), model.unknown
-
-
-def _parts(folder: Path, config: Mapping[str, Any], classes: Sequence[str]) -> tuple[Backbone, nn.Linear]:
+def _parts(
+    folder: Path, config: Mapping[str, Any], classes: Sequence[str], image_size: int | None
+) -> tuple[Backbone, nn.Linear]:
     """Backbone and classifier of a folder. Raises HubtlError where the names and the classifier's outputs differ."""
     if own.is_own(config):
-        backbone, head = own.rebuild(folder, config)
+        backbone, head = own.rebuild(folder, config, image_size)
     else:
-        backbone = backbones.resolve(f"local:{folder}", BackboneRequest(classes))
+        backbone = backbones.resolve(f"local:{folder}", BackboneRequest(classes, image_size=image_size))
         head = own.linear_of(own.read_tensors(folder), str(backbone._classifier), folder)
     if head.out_features != len(classes):
         raise HubtlError(

@@ -1,7 +1,11 @@
-"""Measuring a saved model on a labelled dataset."""
+"""Measuring a saved model on a labelled dataset: as it is, or while it adapts to the rows as to a stream."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
+import torch
 
 from hubtl import api
 from hubtl.data import labels
@@ -13,6 +17,34 @@ from hubtl.errors import HubtlError
 from hubtl.evaluate import evaluation
 from hubtl.recipe import DataSection, DomainSection, RunSection
 from hubtl.record import Evaluation
+from hubtl.testtime import Stats
+
+
+@dataclass(frozen=True)
+class Online:
+    """A model that adapted while it was measured, beside the same model frozen, on the same rows in the same order."""
+
+    method: str
+    online: Evaluation  # each batch scored before the model learnt from it
+    frozen: Evaluation
+    stats: Stats
+    reset_every: int
+    batch_size: int
+    seed: int | None  # of the order; None: the dataset's own
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, the figures of the online protocol first."""
+        return {
+            "method": self.method,
+            "online_accuracy": self.online.accuracy,
+            "frozen_accuracy": self.frozen.accuracy,
+            "stats": asdict(self.stats),
+            "reset_every": self.reset_every,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "online": self.online.model_dump(mode="json"),
+            "frozen": self.frozen.model_dump(mode="json"),
+        }
 
 
 def measure(
@@ -30,12 +62,68 @@ def measure(
     class. Raises HubtlError for a dataset without labels or without a class that the model knows.
     """
     loaded = api.load(model)
+    images, unknown = _labelled(loaded, dataset, split, domain, data)
+    seen = outputs(loaded.classifier, images, make_accelerator(RunSection(), None), batch_size=batch_size)
+    return evaluation(seen.logits, images.labels, loaded.classes, unknown)
+
+
+def measure_online(
+    model: str,
+    dataset: str,
+    method: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    split: str | None = None,
+    domain: str | None = None,
+    data: Mapping[str, Any] | None = None,
+    batch_size: int = 64,
+    seed: int | None = 0,
+) -> Online:
+    """The figures of a saved model that adapts to the rows while it predicts them, and those of the frozen model.
+
+    The rows come in an order drawn from ``seed``, as datasets are often sorted by class; None keeps the dataset's own.
+    Every batch is scored before the model learns from it, the labels only score. A single row that would remain joins
+    the last batch. Raises HubtlError as ``measure`` does, and for a method or an option that there is not.
+    """
+    loaded = api.load(model)
+    adapting = loaded.test_time(method, options)
+    images, unknown = _labelled(loaded, dataset, split, domain, data)
+    rows = np.arange(len(images)) if seed is None else np.random.default_rng(seed).permutation(len(images))
+    logits, still = [], []
+    for part in _batches(rows, batch_size):
+        inputs = {name: x.to(loaded.device) for name, x in images.fetch(part.tolist()).inputs.items()}
+        with torch.inference_mode():
+            still.append(loaded.classifier(inputs).float().cpu())
+        logits.append(adapting.predict(inputs).float().cpu())
+    truth = None if images.labels is None else images.labels[rows]
+    return Online(
+        method=method,
+        online=evaluation(torch.cat(logits), truth, loaded.classes, unknown),
+        frozen=evaluation(torch.cat(still), truth, loaded.classes, unknown),
+        stats=adapting.stats,
+        reset_every=adapting.options.reset_every,
+        batch_size=batch_size,
+        seed=seed,
+    )
+
+
+def _batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [np.concatenate(parts[-2:])]
+    return parts
+
+
+def _labelled(
+    loaded: api.AdaptedModel, dataset: str, split: str | None, domain: str | None, data: Mapping[str, Any] | None
+) -> tuple[ImageSet, int | None]:
+    """The evaluation rows of a dataset with their labels by the model's classes, and which of these is the unknown."""
     section = DataSection(**(data or {}))
     opened = open_domain(DomainSection(dataset=dataset, eval_split=split, domain=domain), section, role="target")
     if opened.label_column is None or opened.class_names is None or opened.eval is None:
         raise HubtlError(f"{dataset} has no labels to evaluate against", hint="--label-column NAME, or hubtl predict")
     known = [name for name in loaded.classes if name != loaded.unknown]
-    labels.match(known, opened.class_names)
+    labels.match(known, opened.class_names, called="the model")
     unknown = None if loaded.unknown is None else loaded.classes.index(loaded.unknown)
     other = -1 if unknown is None else unknown
     truth = labels.indices(opened.eval, opened.label_column, opened.class_names, loaded.classes, other)
@@ -48,6 +136,4 @@ def measure(
         name=dataset,
         on_bad_sample=section.on_bad_sample,
     )
-    accelerator = make_accelerator(RunSection(), None)
-    seen = outputs(loaded.classifier, images, accelerator, batch_size=batch_size)
-    return evaluation(seen.logits, images.labels, loaded.classes, unknown)
+    return images, unknown

@@ -3,7 +3,7 @@
 import copy
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from hubtl import backbones, plugins
-from hubtl.api import trained_classifier
+from hubtl.api import Trained, trained_classifier
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.choice import pick
 from hubtl.data import labels as label_sets
@@ -88,11 +88,11 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     target = open_domain(recipe.target, recipe.data, role="target")
     asked = recipe.run.validator
     recipe, setting, reason, strategy_class = _decide_strategy(recipe, source, target)
-    classifier = unknown = None
+    classifier, unknown, unnamed = None, None, list[str]()
     torch.manual_seed(recipe.run.seed)  # what has no pretrained weights is drawn here
     if setting == "source-free":
-        backbone, classifier, classes, unknown = trained_classifier(recipe.model.name)
-        _, relation = label_sets.match([name for name in classes if name != unknown], target.class_names)
+        trained, relation, target, unnamed = _trained(recipe, target)
+        backbone, classifier, classes, unknown = trained.backbone, trained.head, trained.classes, trained.unknown
     else:
         classes, relation = match_classes(None if setting == "sequential" else source, target)
         if strategy_class.unknown:
@@ -137,8 +137,31 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         rows_per_update=rows,
         classifier=classifier,
         unknown=other,
-        warnings=label_warnings(relation, streams, strategy_class, unknown),
+        warnings=[*unnamed, *label_warnings(relation, streams, strategy_class, unknown)],
     )
+
+
+def _trained(recipe: Recipe, target: Domain) -> tuple[Trained, LabelSets, Domain, list[str]]:
+    """A trained model whose source nobody opens, its classes matched with the target's by name, and what to mind.
+
+    A model that gives its classes no names has nothing to match: the target then counts as unlabelled.
+    """
+    name = recipe.model.name
+    if not recipe.model.pretrained:
+        raise HubtlError(
+            f"{recipe.strategy.name} adapts a trained classifier without its source: there is none in random weights",
+            hint="leave --no-pretrained out, or --source-dataset for a labelled source",
+        )
+    trained = trained_classifier(name, image_size=recipe.model.image_size)
+    warnings = []
+    if not trained.named and target.label_column is not None:
+        warnings.append(
+            f"{name} gives its classes no names: they are not matched with the target's, nothing is measured"
+        )
+        target = replace(target, label_column=None, class_names=None)
+    known = [other for other in trained.classes if other != trained.unknown]
+    _, relation = label_sets.match(known, target.class_names, called=f"the model {name}")
+    return trained, relation, target, warnings
 
 
 def default_output_dir(recipe: Recipe) -> Path:

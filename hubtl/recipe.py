@@ -234,17 +234,17 @@ def merge(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def parse_set(pairs: Iterable[str]) -> dict[str, Any]:
+def parse_set(pairs: Iterable[str], *, flag: str = "--set", example: str = "optim.lr=3e-3") -> dict[str, Any]:
     """``["optim.lr=3e-3"]`` to ``{"optim.lr": 0.003}``; values are read as YAML. Raises HubtlError without a ``=``."""
     changes = {}
     for pair in pairs:
         key, separator, text = pair.partition("=")
         if not separator or not key.strip():
-            raise HubtlError(f"--set takes key=value, got {pair!r}", hint="for example --set optim.lr=3e-3")
+            raise HubtlError(f"{flag} takes key=value, got {pair!r}", hint=f"for example {flag} {example}")
         try:
             changes[key.strip()] = float(text) if _is_float(text) else yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise HubtlError(f"--set {key}: {text!r} is not a YAML value", hint="quote it") from error
+            raise HubtlError(f"{flag} {key}: {text!r} is not a YAML value", hint="quote it") from error
     return changes
 
 

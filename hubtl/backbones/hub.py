@@ -26,7 +26,7 @@ def load(name: str, request: BackboneRequest) -> Backbone:
             f"{repo} needs its own code to run, and hubtl runs none from the Hub", hint="choose another model"
         )
     commit = path.parent.name
-    known: dict[str, Any] = {"base_model": repo, "revision": commit, "license": _license(repo, commit)}
+    known: dict[str, Any] = {"base_model": repo, "revision": commit, "license": license_of(repo, commit)}
     if "model_type" in config and config["model_type"] != "timm_wrapper":
         from hubtl.backbones import transformers
 
@@ -56,7 +56,7 @@ def _snapshot(repo: str, commit: str) -> Path:
         raise out_of_reach(repo, error) from error
 
 
-def _license(repo: str, commit: str) -> str | None:
+def license_of(repo: str, commit: str) -> str | None:
     """As the repository's own card says; None where it says nothing or cannot be asked."""
     from huggingface_hub import ModelCard, hf_hub_download
     from huggingface_hub.utils import httpx

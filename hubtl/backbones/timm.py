@@ -95,14 +95,44 @@ def load(name: str, request: BackboneRequest) -> TimmBackbone:
     return create(name, name, request)
 
 
+def trained(name: str, image_size: int | None = None) -> tuple[TimmBackbone, nn.Linear, list[str] | None]:
+    """A pretrained timm model with the classifier that it came with, and the names of its classes, where they are known.
+
+    Raises HubtlError for an unknown name and for weights out of reach.
+    """
+    if not timm.is_model(name):
+        guess = nearest(name.split(".")[0], model_names())
+        raise HubtlError(f"unknown model {name!r}: not a timm name, a folder or a Hub id", hint=guess or "hubtl doctor")
+    backbone, layer = _parts(name, name, BackboneRequest([], image_size=image_size), None)
+    return backbone, layer, _imagenet_names(backbone.model)
+
+
+def _imagenet_names(model: nn.Module) -> list[str] | None:
+    """What timm calls the classes of ImageNet and its subsets: the first synonym, or all where two begin alike."""
+    from timm.data import ImageNetInfo, infer_imagenet_subset
+
+    if not (subset := infer_imagenet_subset(model)):
+        return None
+    info = ImageNetInfo(subset)
+    full = [info.index_to_description(i) for i in range(info.num_classes())]
+    short = [text.split(",")[0] for text in full]
+    return [first if short.count(first) == 1 else text for first, text in zip(short, full, strict=True)]
+
+
 def create(source: str, shown: str, request: BackboneRequest, *, base: str | None = None) -> TimmBackbone:
     """Build from a timm name, ``hf-hub:user/repo[@revision]`` or ``local-dir:folder``."""
-    classes = len(request.classes)
+    return _parts(source, shown, request, base)[0]
+
+
+def _parts(source: str, shown: str, request: BackboneRequest, base: str | None) -> tuple[TimmBackbone, nn.Linear]:
+    """The model without its classifier, and the classifier; without classes in the request it is the model's own."""
     if request.pretrained and ":" not in source and not timm.is_model_pretrained(source):
         tags = timm.list_pretrained(f"{source.split('.')[0]}.*")
         hint = f"{tags[0]}, or --no-pretrained" if tags else "--no-pretrained"
         raise HubtlError(f"timm has no pretrained weights {source!r}", hint=hint)
-    options: dict[str, Any] = {"pretrained": request.pretrained, "num_classes": classes}
+    options: dict[str, Any] = {"pretrained": request.pretrained}
+    if request.classes:
+        options["num_classes"] = len(request.classes)
     keeps = request.keep_classifier and request.pretrained
     if request.pretrained and not source.startswith("local-dir:"):
         mind_the_network()
@@ -143,7 +173,7 @@ def create(source: str, shown: str, request: BackboneRequest, *, base: str | Non
     )
     built = TimmBackbone(model.float(), info, classifier)
     built.kept = weights_of(layer) if keeps else None
-    return built
+    return built, layer.float()
 
 
 def _build(source: str, options: dict[str, Any], size: int | None) -> Any:

@@ -1,9 +1,13 @@
 """``hubtl evaluate``."""
 
+import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from hubtl.measure import Online
 
 
 def evaluate(
@@ -15,26 +19,50 @@ def evaluate(
     image_column: Annotated[str | None, typer.Option()] = None,
     label_column: Annotated[str | None, typer.Option()] = None,
     on_bad_sample: Annotated[Literal["error", "skip"], typer.Option()] = "error",
-    batch_size: Annotated[int, typer.Option()] = 64,
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    tta: Annotated[
+        str | None,
+        typer.Option(metavar="METHOD", help="Adapt to the rows on the way, each batch scored first: tent, …"),
+    ] = None,
+    tta_set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of --tta; repeatable.")] = None,
+    tta_reset_every: Annotated[
+        int | None, typer.Option(min=0, help="Batches after which --tta starts anew; 0: never.")
+    ] = None,
+    tta_seed: Annotated[int, typer.Option(help="Of the order of the rows; -1: as they lie in the dataset.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file too.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
-    """Measure a model on labelled images: accuracy, balanced accuracy, macro F1, calibration, per class."""
+    """Measure a model on labelled images: accuracy, balanced accuracy, macro F1, calibration, per class.
+
+    With --tta, beside the frozen model the same model that adapts to the rows as to a stream.
+    """
     from hubtl.cli.app import emit
     from hubtl.cli.messages import begin
 
     begin(quiet=quiet or json_, debug=debug)
-    from hubtl.measure import measure
+    from hubtl.cli.testtime import options_of
+    from hubtl.measure import measure, measure_online
 
+    options = options_of(tta, tta_set, tta_reset_every)
     data: dict[str, Any] = {
         "domain_column": domain_column,
         "image_column": image_column,
         "label_column": label_column,
         "on_bad_sample": on_bad_sample,
     }
-    figures = measure(model, dataset, split=split, domain=domain, data=data, batch_size=batch_size)
+    where: dict[str, Any] = {"split": split, "domain": domain, "data": data, "batch_size": batch_size}
+    if tta is not None:
+        found = measure_online(model, dataset, tta, options, seed=None if tta_seed < 0 else tta_seed, **where)
+        if output is not None:
+            output.write_text(json.dumps(found.as_dict(), indent=2) + "\n", encoding="utf-8")
+        if json_:
+            emit(found.as_dict())
+        else:
+            _show_online(found)
+        return
+    figures = measure(model, dataset, **where)
     if output is not None:
         output.write_text(figures.model_dump_json(indent=2) + "\n", encoding="utf-8")
     if json_:
@@ -69,3 +97,27 @@ def evaluate(
         table.add_row(score.name, str(score.n), *("–" if c is None else f"{100 * c:.1f}" for c in cells))
     if figures.per_class:
         console.print(table)
+
+
+def _show_online(found: "Online") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "frozen", f"{found.method}, online"):
+        table.add_column(column, justify="right" if column else "left")
+    for label, name in (
+        ("accuracy", "accuracy"),
+        ("balanced accuracy", "balanced_accuracy"),
+        ("macro F1", "macro_f1"),
+        ("calibration error", "ece"),
+    ):
+        values = (getattr(found.frozen, name), getattr(found.online, name))
+        table.add_row(label, *("not measured" if v is None else f"{100 * v:.1f} %" for v in values))
+    console, stats = Console(), found.stats
+    console.print(table)
+    console.print(
+        f"\n{stats.rows} rows in {stats.batches} batches, each scored before the model learnt from it; "
+        f"learnt from {stats.learnt} rows; resets: {stats.resets}, of them on collapse: {stats.collapses}",
+        highlight=False,
+    )

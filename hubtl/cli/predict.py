@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -29,7 +30,9 @@ def predict(
     on_bad_sample: Annotated[Literal["error", "skip"], typer.Option()] = "error",
     tta: Annotated[str | None, typer.Option(metavar="METHOD", help="Adapt to the inputs on the way: tent, …")] = None,
     tta_set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of --tta; repeatable.")] = None,
-    tta_reset_every: Annotated[int, typer.Option(min=0, help="Batches after which --tta starts anew; 0: never.")] = 0,
+    tta_reset_every: Annotated[
+        int | None, typer.Option(min=0, help="Batches after which --tta starts anew; 0: never.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     debug: Annotated[bool, typer.Option("--debug")] = False,
@@ -44,15 +47,11 @@ def predict(
     if kind == "parquet" and output is None:
         raise HubtlError("parquet is not text and needs a file", hint="--output predictions.parquet")
     from hubtl import api
+    from hubtl.cli.testtime import options_of
 
+    options = options_of(tta, tta_set, tta_reset_every)
     loaded = api.load(model)
-    adapting = None
-    if tta is not None:
-        from hubtl.recipe import parse_set
-
-        adapting = loaded.test_time(tta, {"reset_every": tta_reset_every, **parse_set(tta_set or [])})
-    elif tta_set or tta_reset_every:
-        raise HubtlError("--tta-set and --tta-reset-every are options of a method", hint="--tta tent")
+    adapting = None if tta is None else loaded.test_time(tta, options)
     sources = [
         text if Path(text).expanduser().suffix.lower() in api.SUFFIXES else _source(text, split, image_column)
         for text in inputs
@@ -62,7 +61,8 @@ def predict(
         found += loaded.predict(source, batch_size=batch_size, on_bad_sample=on_bad_sample, tta=adapting)
     rows = [_row(p, top_k) for p in found]
     if json_:
-        emit({"model": model, "predictions": rows})
+        found_out = {} if adapting is None else {"tta": {"method": tta, "stats": asdict(adapting.stats)}}
+        emit({"model": model, "predictions": rows, **found_out})
         return
     if kind == "parquet" and output is not None:
         _replace(output, _parquet(rows))

@@ -9,8 +9,11 @@ from hubtl.errors import HubtlError
 from hubtl.record import LabelSets
 
 
-def match(source: Sequence[str] | None, target: Sequence[str] | None) -> tuple[list[str], LabelSets]:
-    """The classes of a model for both domains, in the source's order, and how the two sets relate.
+def match(
+    source: Sequence[str] | None, target: Sequence[str] | None, *, called: str = "source"
+) -> tuple[list[str], LabelSets]:
+    """The classes of a model for both domains, in the source's order, and how the two sets relate; ``called`` is
+    what errors call the source.
 
     Names are the same if they differ only in case, spaces, hyphens and underscores. Without target names the relation
     is
@@ -29,7 +32,7 @@ def match(source: Sequence[str] | None, target: Sequence[str] | None) -> tuple[l
     target_only = [name for name in target if _key(name) not in ours]
     if not shared:
         raise HubtlError(
-            f"source and target share no class; source: {_listed(classes)}; target: {_listed(target)}",
+            f"{called} and target share no class; {called}: {_listed(classes)}; target: {_listed(target)}",
             hint="rename the classes of one to those of the other, or --label-column",
         )
     setting = {

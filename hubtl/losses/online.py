@@ -39,7 +39,7 @@ def certainty_diversity(
 
 
 def smoothed_prior(logits: Float[Tensor, "b c"]) -> Float[Tensor, "c"]:
-    """The batch's mean prediction, smoothed towards uniform the more, the smaller the batch (ROID, eq. 8)."""
+    """The batch's mean prediction, smoothed towards uniform the more, the smaller the batch (ROID)."""
     prior = logits.detach().float().softmax(dim=1).mean(dim=0)
     rows, classes = logits.shape
     smooth = max(1 / rows, 1 / classes) / prior.max()

@@ -46,7 +46,7 @@ def consistency(
 
 
 def class_balance(logits: Float[Tensor, "b c"]) -> Float[Tensor, ""]:
-    """Binary cross-entropy of the batch's mean prediction against the uniform one (self-ensembling, eq. of 1706.05208)."""
+    """Binary cross-entropy of the batch's mean prediction against the uniform one (self-ensembling, arXiv:1706.05208)."""
     c = logits.shape[1]
     mean = logits.float().softmax(dim=1).mean(dim=0).clamp(1e-7, 1 - 1e-7)
     return -(mean.log() / c + (1 - 1 / c) * (1 - mean).log()).mean()

@@ -19,7 +19,9 @@ from hubtl.tasks import Task
 
 class AADOptions(SourceFreeOptions):
     neighbours: int = Field(5, ge=1, description="nearest rows that each row is drawn to")
-    decay: float = Field(5.0, ge=0, description="how fast the dispersion fades: (1 + 10 · fraction) ** -decay")
+    decay: float = Field(
+        5.0, ge=0, description="how fast the dispersion fades: (1 + 10 · fraction) ** -decay; 0: never"
+    )
 
 
 class AAD(SourceFree):
@@ -29,6 +31,9 @@ class AAD(SourceFree):
     banks hold the normalised feature and the softmax ``s`` of every target row; they are filled before each pass, and at
     least ``refreshes`` times, by a sweep, and the rows of the batch, of all processes', are set in the step before
     neighbours are looked for.
+
+    The defaults are the authors' for VisDA; for Office-31 they take 3 neighbours and decay 1, for Office-Home 3 and 0.
+    The fewer rows of a class a batch holds, the less the dispersion should fade: else predictions collapse to few classes.
 
     With a source, a phase of cross-entropy with label smoothing comes first. One domain a phase: BatchNorm moves to
     the target's statistics. Head and encoder learn in both, as in the authors' code. Deviation: the banks are also

@@ -15,7 +15,9 @@ from hubtl.testtime.base import Learning, LearningOptions
 
 class EATAOptions(LearningOptions):
     entropy_margin: float = Field(0.4, gt=0, description="rows over this share of ln c are not learnt from")
-    redundancy: float = Field(0.05, ge=-1, le=1, description="cosine with the usual prediction over which rows drop")
+    redundancy: float | None = Field(
+        None, ge=0, description="cosine with the usual prediction over which rows drop; default: 0.05 · √(1000 / c)"
+    )
     fisher_rows: int = Field(2000, ge=0, description="rows of the stream that the Fisher information is taken from")
     fisher_weight: float = Field(2000.0, ge=0, description="weight of the Fisher penalty")
 
@@ -24,7 +26,10 @@ class EATA(Learning):
     """Minimise entropy on rows that are certain and unlike those before, and keep weights that matter near the source.
 
     ``L = Σ_{i kept} exp(E0 − H_i) · H_i / |kept| + weight · Σ_j F_j (θ_j − θ_source,j)²``, ``E0 = 0.4 ln c``; kept:
-    ``H_i < E0`` and ``cos(p_i, usual) < d``.
+    ``H_i < E0`` and ``cos(p_i, usual) < d``, where ``usual`` is a moving average of the predictions that were learnt from.
+
+    A sure row of a balanced stream has a cosine of ``1/√c``. The paper's ``d = 0.05`` is for its thousand classes, and
+    would drop every row where there are ten: the default keeps its ratio to ``1/√c``.
 
     BatchNorm uses the statistics of the batch. Deviation: ``F`` comes from the stream's first rows, with predicted
     labels and one gradient a batch, as there is no source; until they have passed there is no penalty.
@@ -43,7 +48,9 @@ class EATA(Learning):
         """Which rows are learnt from."""
         kept = entropy(logits.detach()) < self.options.entropy_margin * math.log(logits.shape[1])
         if self.mean is not None:
-            kept &= 1 - unlike(logits, self.mean) < self.options.redundancy
+            own = self.options.redundancy
+            limit = 0.05 * math.sqrt(1000 / logits.shape[1]) if own is None else own
+            kept &= 1 - unlike(logits, self.mean) < limit
         return kept
 
     def penalty(self) -> Tensor:

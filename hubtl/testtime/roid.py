@@ -24,7 +24,8 @@ class ROID(Learning):
     (``hubtl.losses.online``); then ``θ = keep · θ + (1 − keep) · θ_source``. Scored: ``y + log prior``, the prior
     smoothed.
 
-    BatchNorm uses the statistics of the batch. Deviation: without the consistency loss on an augmented view.
+    BatchNorm uses the statistics of the batch. Deviations: without the consistency loss on an augmented view; the prior
+    multiplies probabilities, as its derivation has it, where the authors' code multiplies logits.
     """
 
     Options = ROIDOptions
