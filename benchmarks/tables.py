@@ -74,6 +74,8 @@ def probe() -> str:
 def pacs() -> str:
     """Accuracy of each strategy for each pair; ``auto`` names what it shipped."""
     runs = {(x["source"], x["target"], x["strategy"], x["seed"]): x for x in lines("pacs.jsonl")}.values()
+    if not runs:
+        return "Not measured."
     names = list(dict.fromkeys(str(x["strategy"]) for x in runs))
     pairs = list(dict.fromkeys((str(x["source"]), str(x["target"])) for x in runs))
     rows = ["| pair | source-only | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
