@@ -106,7 +106,9 @@ def tune(
             _trial(study, len(found), axes, prepared, accelerator, objective, shown=shown)
             found = _trials(study)
             _write(folder, found, objective, prepared.recipe, axes)
-            logger.info("trial %-4d %s", len(found), describe(next(t for t in found if t["order"] == len(found) - 1)))
+            logger.info(
+                "trial %-4d %s", len(found) - 1, describe(next(t for t in found if t["order"] == len(found) - 1))
+            )
         _write(folder, found, objective, prepared.recipe, axes)
     return Tuning(folder, objective.name, objective.oracle, found)
 

@@ -1,5 +1,6 @@
 """``hubtl tune``."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,7 +43,7 @@ def tune(
             validator=validator,
             oracle=oracle,
             output_dir=output_dir,
-            shown=not (quiet or json_),
+            shown=not (quiet or json_) and sys.stderr.isatty(),  # elsewhere a line a trial is enough
         )
     except Interrupted:
         typer.echo("stopped; the same command goes on with the search", err=True)
@@ -59,14 +60,16 @@ def _table(found: Any, trials: int) -> None:
     from rich.table import Table
 
     console = Console()
+    if not console.is_terminal:
+        console.width = 240  # a pipe has no edge to wrap at
     keys = list(found.trials[0]["parameters"])
     table = Table(box=None, pad_edge=False)
     for column in ("rank", "trial", found.objective + (" (oracle)" if found.oracle else ""), "source", *keys, ""):
-        table.add_column(column, justify="right", overflow="fold")
+        table.add_column(column, justify="right", no_wrap=True)
     for rank, trial in enumerate(found.trials, 1):
         score = "–" if trial["score"] is None else f"{trial['score']:.4f}"
         kept = trial["guard"].get("source-accuracy")
-        values = [f"{trial['parameters'].get(key, float('nan')):.3g}" for key in keys]
+        values = [f"{trial['parameters'].get(key, float('nan')):.4g}" for key in keys]
         source = "–" if kept is None else f"{100 * kept:.1f} %"
         table.add_row(str(rank), str(trial["order"]), score, source, *values, trial["refused"] or "")
     console.print(table)
