@@ -29,7 +29,7 @@ class ADDA(Strategy):
     Phase ``source``: ``CE(h(f_s(x_s)), y_s)``. Phase ``adapt``: ``f_t`` starts as ``f_s``, which is frozen, as is
     ``h``; ``L = BCE(critic(f_s(x_s)) against critic(R_λ f_t(x_t)))``. ``h(f_t(x))`` is deployed.
 
-    Each domain has its own encoder, hence BatchNorm statistics of its own. Deviations, all as in the reference
+    Each domain has its own encoder, hence BatchNorm statistics of its own; both have dropout. Deviations, all as in the reference
     implementation: one update with a reversed gradient, which grows to twice its size, in place of two with inverted
     labels; the critic has BatchNorm. There the source is learnt for 3,000 updates and the target for 20,000.
     """
@@ -61,11 +61,17 @@ class ADDA(Strategy):
         if at.step == 0:
             self.source_encoder.load_state_dict(self.encoder.state_dict())
 
+    def stir(self) -> None:
+        """Dropout in the frozen encoder too, its BatchNorms still: the critic would else tell the domains by noise."""
+        for module in self.source_encoder.modules():
+            module.training = not isinstance(module, nn.modules.batchnorm._BatchNorm)
+
     def source_step(self, source: Batch, *, at: Progress) -> Iterator[Loss]:
         task = self.task.loss(self.head(self.encode(source).pooled), source.labels)
         yield Loss(task, logs={"task": task})
 
     def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+        self.stir()
         with torch.no_grad():
             zs = self.source_encoder(source.inputs, source.present or None).pooled
         strength = self.options.weight * ramp(at, self.options.ramp_steps)
