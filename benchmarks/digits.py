@@ -22,7 +22,8 @@ LR = {("mnist", "usps"): 0.01, ("usps", "mnist"): 0.1}
 RECIPE: dict[str, dict[str, float]] = {
     "shot": {"pseudo_weight": 0.1},
     "mcd": {"weight": 0.3, "balance": 0.03},
-    "afn": {"entropy_weight": 0.03},
+    "mdd usps-mnist": {"optim.lr": 0.01},
+    "afn": {"entropy_weight": 0.03, "backbone_momentum": 0.9},  # the momentum is the protocol's
     "afn mnist-usps": {"enlargement": 0.3},
     "afn usps-mnist": {"enlargement": 0.1},
 }
@@ -42,7 +43,7 @@ def run(
             target_dataset=str(args.data / target),
             target_eval_split="test",
             strategy=strategy,
-            lr=LR[source, target],
+            lr=own.get("optim.lr", LR[source, target]),
             schedule="inverse-decay",
             weight_decay=1e-3,
             steps=args.steps,

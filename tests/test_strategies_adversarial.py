@@ -99,3 +99,19 @@ def test_mdd_reverses_the_gradient_of_the_features_alone():
     assert features.abs().sum() > 0
     assert torch.allclose(features, -opposite)
     assert all(torch.equal(a, b) for a, b in zip(adversary, again, strict=True))
+
+
+def test_addas_frozen_encoder_has_the_dropout_that_the_other_has_and_statistics_that_stay():
+    strategy = build(ADDA, bottleneck=16)
+    strategy.source_encoder.backbone.layers.append(torch.nn.Dropout(0.5))
+    strategy.source_encoder.eval()  # as the engine leaves what does not learn
+    norm = strategy.source_encoder.bottleneck[1]
+    before = norm.running_mean.clone()
+    source, target = domains(64)
+    seen = []
+    strategy.source_encoder.backbone.register_forward_hook(lambda module, given, made: seen.append(made.pooled))
+    list(strategy.step(source.fetch(range(32)), sealed(target).fetch(range(32)), at=Progress(0, 0, 0, 0.0)))
+    plain = strategy.source_encoder.backbone.layers[:-1](source.x[:32])
+    dropped = (seen[0] == 0) & (plain > 0)
+    assert 0.3 < dropped.sum() / (plain > 0).sum() < 0.7
+    assert torch.equal(norm.running_mean, before)
