@@ -133,9 +133,11 @@ def open_streams(
     plain = train["target"].plain
     source_eval = source_eval_labels = None
     if source is not None:
-        own = with_plain(source, labels(source, "train"), cls.source_views)
+        # a frozen backbone learns nothing from random views; without them its features come from the cache
+        source_views = () if recipe.tuner.name == "head" and not cls.views else cls.source_views
+        own = with_plain(source, labels(source, "train"), source_views)
         if few is not None and setting == "adaptation":
-            known = with_plain(target, labels(target, "train"), cls.source_views, few)
+            known = with_plain(target, labels(target, "train"), source_views, few)
             own = cast(ImageSet, JointSet([own, known], [0, OF_TARGET]))
         train = {"source": own, **train}
         if source.eval is not None and setting != "sequential":  # the deployed head knows the target's classes

@@ -29,9 +29,19 @@ os.environ.update(
     OMP_NUM_THREADS="1",
 )
 
+import pytest  # noqa: E402
 import torch  # noqa: E402
 
 from hubtl._compat import ensure_torchvision  # noqa: E402
+from hubtl.settings import logger  # noqa: E402
 
 torch.set_num_threads(1)
 ensure_torchvision()
+
+
+@pytest.fixture(autouse=True)
+def _log():
+    """A command that is run in the test's own process sets the log up; the next test finds it as it was."""
+    before = (logger.handlers[:], logger.level, logger.propagate)
+    yield
+    logger.handlers[:], logger.level, logger.propagate = before

@@ -417,3 +417,16 @@ def test_facts_say_what_the_features_are_of(tmp_path):
     facts = json.loads((cache.folder() / cache.entries()[0].key / "facts.json").read_text())
     assert facts["model"] == "lenet"
     assert {"weights", "input", "precision", "data", "dtype", "crc", "rows", "width"} <= facts.keys()
+
+
+def test_weak_views_of_a_source_give_way_to_the_features_of_a_frozen_backbone(tmp_path, caplog):
+    """SHOT learns its source under weak views where the backbone learns too."""
+    common = {"model": "lenet", "pretrained": False, "source_dataset": "builtin:digits/mnist", "steps": 4}
+    common |= {"target_dataset": "builtin:digits/uci", "strategy": "shot", "options": {"run.plots": False}}
+    with caplog.at_level("INFO"):
+        hubtl.adapt(**common, tuner="head", output_dir=str(tmp_path / "frozen"))
+    assert "features   " in caplog.text
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        hubtl.adapt(**common, output_dir=str(tmp_path / "tuned"))
+    assert "features   " not in caplog.text

@@ -31,7 +31,8 @@ DIGITS = [str(i) for i in range(10)]
 UCI = "builtin:digits/uci"
 NO_PLOTS = {"run.plots": False}
 QUICK = {
-    "target_dataset": UCI, "steps": 3, "batch_size": 16, "device": "cpu", "image_size": 32, "options": NO_PLOTS,
+    "target_dataset": UCI, "steps": 3, "batch_size": 16, "device": "cpu", "image_size": 32,
+    "options": {**NO_PLOTS, "run.fallback": False},
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import hubtl
-from hubtl.data import features
+from hubtl.data import cache
 from hubtl.errors import HubtlError
 from hubtl.losses import entropy
 from hubtl.modules import Bottleneck, Classifier, Encoder, fold
@@ -407,7 +407,7 @@ def test_all_of_them_and_their_baselines_run_on_one_encoder_pass(tmp_path, home,
             runs.append(digits(tmp_path, name, name))
         passes.append(caplog.text.count("one pass over"))
     assert passes == [4, 0, 0, 0, 0]  # training and evaluation rows of both domains
-    assert len(features.entries()) == 4
+    assert len(cache.entries()) == 4
     for name, run in zip(names, runs, strict=True):
         record = run.record
         assert record.model.tuner == "head"

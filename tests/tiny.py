@@ -126,11 +126,9 @@ def pooled(strategy: Strategy, rows: Rows) -> torch.Tensor:
 
 
 def hubtl_command(arguments: Sequence[str], capsys: Any) -> tuple[int, str, str]:
-    """Type a command: its exit code, stdout and stderr. The log is left as it was."""
+    """Type a command: its exit code, stdout and stderr."""
     from hubtl.cli import app
-    from hubtl.settings import logger
 
-    before = (logger.handlers[:], logger.level, logger.propagate)
     argv, sys.argv = sys.argv, ["hubtl", *arguments]
     capsys.readouterr()
     try:
@@ -140,5 +138,4 @@ def hubtl_command(arguments: Sequence[str], capsys: Any) -> tuple[int, str, str]
         code = int(end.code or 0)
     finally:
         sys.argv = argv
-        logger.handlers[:], logger.level, logger.propagate = before
     return code, *capsys.readouterr()

@@ -35,6 +35,7 @@ class IWAN(Additive):
     paper = "arXiv:1803.09210"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
     label_sets = ("partial", "closed")
+    critics = ("critic",)  # the weigher plays against nobody
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__(encoder, head, task, options)

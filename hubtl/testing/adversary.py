@@ -27,9 +27,8 @@ TOLD = 0.75  # of the rows of separable domains; 0.5 is chance
 
 
 def critics(strategy: Strategy) -> list[str]:
-    """The children that play against the encoder: those that the class names, and every ``hubtl.modules.Critic``."""
-    found = [name for name, child in strategy.named_children() if isinstance(child, Critic)]
-    return list(dict.fromkeys([*strategy.critics, *found]))
+    """The children that play against the encoder: those that the class names, or else every ``hubtl.modules.Critic``."""
+    return list(strategy.critics) or [n for n, child in strategy.named_children() if isinstance(child, Critic)]
 
 
 @dataclass
@@ -115,8 +114,9 @@ def _discerns(world: ToyWorld, number: int, name: str) -> None:
             total.backward()
         optimizer.step()
         totals.append(float(total.detach()))
-        said = [v for loss in losses for key, v in loss.logs.items() if key.split("/")[-1] == "critic_accuracy"]
-        accuracies.append([float(value) for value in said])
+        logged = {key.replace("/", "_").replace("-", "_"): v for loss in losses for key, v in loss.logs.items()}
+        own_name = "critic" if len(critics(play.strategy)) == 1 else name  # of several, each by its name
+        accuracies.append([float(v) for key, v in logged.items() if key.endswith(f"{own_name}_accuracy")])
     where = f"of {name!r} in phase {play.phase.name!r}, on frozen features of domains that lie far apart,"
     first, last = totals[0], sum(totals[-5:]) / 5
     assert last < first - 0.01 * abs(first), f"the loss {where} does not fall: {first:.4f}, then {last:.4f}"

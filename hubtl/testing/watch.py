@@ -62,7 +62,8 @@ class Watch:
 
     def _look(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         if not self.phases or "base_lr" not in optimizer.param_groups[0]:
-            self.foreign += 1
+            # one on tensors that are not the strategy's own, as in a closed fit, is no business of the engine's
+            self.foreign += any(p in self.names for group in optimizer.param_groups for p in group["params"])
             return
         now = self.phases[-1]
         learning = [name for name in now.groups if now.by is None or name in now.by]
