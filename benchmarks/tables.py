@@ -35,7 +35,7 @@ def digits() -> str:
                 said = ", ".join(f"{key} {value:g}" for key, value in sorted(options.items()))
                 published[f"{line['strategy']}, {direction}"] = said
     directions = sorted({direction for _, direction in cells})
-    names = sorted({name for name, _ in cells}, key=lambda n: (n != "source-only", n))
+    names = sorted({name for name, _ in cells}, key=lambda n: (not n.startswith("source-only"), n))
     rows = [
         "| strategy | " + " | ".join(directions) + " | reference, mnist → usps |",
         "|---" * (len(directions) + 2) + "|",
@@ -44,7 +44,11 @@ def digits() -> str:
         shown = [_cell(list(cells.get((name, d), {}).values())) for d in directions]
         rows.append(f"| {name} | " + " | ".join(shown) + f" | {REFERENCE.get(name, '–')} |")
     if published:
-        rows += ["", "Options that are not the defaults are those of the published digits recipes:", ""]
+        rows += [
+            "",
+            "Options that are not the defaults are those of the published digits recipes, and the momentum is this protocol's:",
+            "",
+        ]
         rows += [f"- {where}: {said}" for where, said in sorted(published.items())]
     return "\n".join(rows)
 
