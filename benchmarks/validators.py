@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hubtl import plugins
-from hubtl.assess import VOTERS, fallen, gather, label_free
+from hubtl.assess import fallen, gather, label_free, voters_on
 from hubtl.engine.device import make_accelerator
 from hubtl.engine.loop import Engine
 from hubtl.engine.sweep import outputs
@@ -83,17 +83,17 @@ def train(raw: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def choices(candidates: list[dict[str, Any]]) -> dict[str, int]:
+def choices(candidates: list[dict[str, Any]], cls: type[Strategy]) -> dict[str, int]:
     """The place of the checkpoint that each rule takes; ``oracle`` reads what no other may."""
     places = range(len(candidates))
     found = {"last": len(candidates) - 1, "oracle": max(places, key=lambda i: float(candidates[i]["accuracy"]))}
     for name in candidates[0]["scores"]:
         found[name] = max(places, key=lambda i, name=name: float(candidates[i]["scores"][name]))  # type: ignore[misc]
     rule = Ensemble()
-    known = [{name: c["scores"][name] for name in rule.members if name in c["scores"]} for c in candidates]
+    known = [{name: c["scores"][name] for name in voters_on(cls) if name in c["scores"]} for c in candidates]
     merits = rule.merits(known)
     best = max(c["scores"].get("source-accuracy", 0.0) for c in candidates)
-    lost = [c["scores"].get("source-accuracy", best) < best - FLOOR for c in candidates]
+    lost = [not cls.forgets_source and c["scores"].get("source-accuracy", best) < best - FLOOR for c in candidates]
     found["ensemble"] = max(places, key=lambda i: (not (candidates[i]["collapsed"] or lost[i]), merits[i]))
     return found
 
@@ -120,9 +120,12 @@ def main() -> None:
         for strategy in args.strategies:
             began = time.monotonic()
             candidates = train(recipe_of(args, strategy, seed))
-            chosen = choices(candidates)
-            improves = plugins.load("strategies", strategy).improves
-            said = verdict(figures(base), figures(candidates[chosen["ensemble"]]), VOTERS, improves)
+            cls = plugins.load("strategies", strategy)
+            chosen = choices(candidates, cls)
+            floor = None if cls.forgets_source else FLOOR
+            said = verdict(
+                figures(base), figures(candidates[chosen["ensemble"]]), voters_on(cls), cls.improves, floor=floor
+            )
             line = {
                 "benchmark": "validators",
                 "case": args.case,

@@ -62,8 +62,11 @@ class Judge:
         if self.name == "last":
             self.selection.step = step
             return scores
+        if forgets := self.prepared.strategy_class.forgets_source and self.rule.lenient:
+            evidence = without_source(evidence)
         judged = self.rule.scores(evidence)
-        guard = {"source-accuracy": scores["source-accuracy"]} if "source-accuracy" in scores else {}
+        known = "source-accuracy" in scores and not forgets
+        guard = {"source-accuracy": scores["source-accuracy"]} if known else {}
         collapsed = float(fallen(evidence, self.prepared) is not None)
         new = Candidate(step=step, scores=judged, guard=guard | {"collapsed": collapsed})
         # a run that goes on from a checkpoint may come by a candidate again
@@ -132,6 +135,17 @@ def gather(prepared: Prepared, acc: Accelerator, model: Classifier, step: int, r
         target_labels=streams.target_eval_labels if oracle else None,
         target_eval_logits=outputs(model, streams.target_eval, acc).logits if oracle else None,
     )
+
+
+def without_source(evidence: Evidence) -> Evidence:
+    """What is left for judging a method that leaves its source behind."""
+    return dataclasses.replace(evidence, source_logits=None, source_features=None, source_labels=None)
+
+
+def voters_on(cls: type[Strategy]) -> list[str]:
+    """The validators whose verdict on a method counts, those aside that it makes better by itself or reads no more."""
+    read = {name: plugins.load("validators", name).reads for name in VOTERS}
+    return [name for name in VOTERS if not (cls.forgets_source and "source_labels" in read[name])]
 
 
 class Mixtures:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from hubtl import plugins, run
-from hubtl.assess import VOTERS
+from hubtl.assess import voters_on
 from hubtl.errors import HubtlError
 from hubtl.recipe import Recipe, merge, parse
 from hubtl.record import Evaluation, RunRecord
 from hubtl.settings import is_main_process, logger
 from hubtl.validators.ensemble import Ensemble
-from hubtl.verdict import verdict
+from hubtl.verdict import FLOOR, verdict
 
 FIRST = "source-only"
 DEFAULT = ("coral", "dan", "dann", "cdan", "mcc", "bnm", "shot", "aad")
@@ -132,15 +132,18 @@ def compare(
 def rank(found: Sequence[tuple[Entrant, RunRecord | None]]) -> tuple[list[Entrant], list[str]]:
     """The entrants, best first, and the validators that voted.
 
-    A validator that one of the methods makes better by its own loss has no vote, unless no other could vote. What a
+    A validator that one of the methods makes better by its own loss, or that reads a source which one of them leaves
+    behind, has no vote, unless no other could vote. What a
     guard rail stands against comes after what none does, and a failed run last.
     """
     first = found[0][1]
     assert first is not None
     assert first.adapted is not None
     ran = [(e, r.adapted) for e, r in found if r is not None and r.adapted is not None]
-    known = [name for name in VOTERS if all(name in e.scores for e, _ in ran)]
-    partial = {rule for e, _ in ran for rule in plugins.load("strategies", e.strategy).improves}
+    classes = [plugins.load("strategies", e.strategy) for e, _ in ran]
+    counting = [name for name in voters_on(classes[0]) if all(name in voters_on(cls) for cls in classes)]
+    known = [name for name in counting if all(name in e.scores for e, _ in ran)]
+    partial = {rule for cls in classes for rule in cls.improves}
     voters = [name for name in known if name not in partial] or known
     merits = (
         Ensemble().merits([{name: e.scores[name] for name in voters} for e, _ in ran]) if voters else [0.0] * len(ran)
@@ -157,7 +160,8 @@ def rank(found: Sequence[tuple[Entrant, RunRecord | None]]) -> tuple[list[Entran
 
 
 def _vote(entrant: Entrant, before: Evaluation, after: Evaluation) -> None:
-    said = verdict(before, after, VOTERS, plugins.load("strategies", entrant.strategy).improves)
+    cls = plugins.load("strategies", entrant.strategy)
+    said = verdict(before, after, voters_on(cls), cls.improves, floor=None if cls.forgets_source else FLOOR)
     entrant.adapted, entrant.reason = said.adapted, said.reason
     entrant.refused = not said.adapted and said.rail
 

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from hubtl import deliver, hub
-from hubtl.assess import VOTERS, Judge, assess, doubts
+from hubtl.assess import Judge, assess, doubts, voters_on
 from hubtl.engine.adjust import Controller
 from hubtl.engine.device import Accelerator, check_trackers, make_accelerator, start_trackers
 from hubtl.engine.loop import Engine, Trace
@@ -23,7 +23,7 @@ from hubtl.record import Adjustment, Evaluation, RunRecord, Training, Verdict
 from hubtl.reuse import with_features
 from hubtl.settings import logger
 from hubtl.strategy import Strategy
-from hubtl.verdict import verdict
+from hubtl.verdict import FLOOR, verdict
 from hubtl.watch import Watch
 
 TRAINING = 15_485_863  # added to the seed: dropout has random numbers of its own
@@ -158,7 +158,9 @@ def _train(
 
 
 def _judged(prepared: Prepared, before: Evaluation, after: Evaluation) -> Verdict:
-    return verdict(before, after, VOTERS, prepared.strategy_class.improves, comparable=prepared.unknown is None)
+    cls = prepared.strategy_class
+    floor = None if cls.forgets_source else FLOOR
+    return verdict(before, after, voters_on(cls), cls.improves, comparable=prepared.unknown is None, floor=floor)
 
 
 def _fit(

@@ -108,6 +108,7 @@ class Strategy(nn.Module):
             views, and only once, and the baseline beside an adaptation leaves the backbone alone too.
         views: random views of the target that a step asks for by ``target.view(name)``: ``weak``, ``strong``.
         improves: validators that its own loss makes better, whatever becomes of accuracy: they do not vote on it.
+        forgets_source: the last phase learns from the target alone, so that accuracy on the source is no sign of anything.
         critics: children that learn against the encoder; the conformance suite checks that they do, and that it does.
         source_views: the same of the source.
         label_sets: how the classes of the domains may relate for it to be chosen without a warning.
@@ -122,6 +123,7 @@ class Strategy(nn.Module):
     trains_backbone: ClassVar[bool] = True
     views: ClassVar[tuple[str, ...]] = ()
     improves: ClassVar[tuple[str, ...]] = ()
+    forgets_source: ClassVar[bool] = False
     critics: ClassVar[tuple[str, ...]] = ()
     source_views: ClassVar[tuple[str, ...]] = ()
     label_sets: ClassVar[tuple[str, ...]] = ("closed",)

@@ -15,13 +15,15 @@ def verdict(
     abstain: Collection[str] = (),
     *,
     comparable: bool = True,
+    floor: float | None = FLOOR,
 ) -> Verdict:
     """Compare an adapted model with source-only, by scores that read no target label.
 
-    Against the adapted model stands a guard rail, if one does: collapsed predictions, or more than ``FLOOR`` of the
-    source's accuracy lost. Else the ``voters`` that scored both models decide, each with one vote; ``abstain`` are those
-    that the method itself makes better, whatever it does to accuracy. Source-only wins a tie: who adapts has to show it.
-    Models that are not ``comparable``, one with an output for the unknown and one without, leave only the rails.
+    Against the adapted model stands a guard rail, if one does: collapsed predictions, or more than ``floor`` of the
+    source's accuracy lost (None: it does not matter). Else the ``voters`` that scored both models decide, each with one
+    vote; ``abstain`` are those that the method itself makes better, whatever it does to accuracy. Source-only wins a
+    tie: who adapts has to show it. Models that are not ``comparable``, one with an output for the unknown and one
+    without, leave only the rails.
     """
     scores = {
         name: [before.scores[name], after.scores[name]]
@@ -31,7 +33,7 @@ def verdict(
     silent = sorted(name for name in scores if name in abstain)
     better = sorted(n for n, (b, a) in scores.items() if n not in abstain and a > b + SAME)
     worse = sorted(n for n, (b, a) in scores.items() if n not in abstain and a < b - SAME)
-    if rail := _rail(before, after):
+    if rail := _rail(before, after, floor):
         return Verdict(adapted=False, reason=rail, rail=True, scores=scores, abstained=silent)
     if not comparable:
         reason = "only the adapted model can answer that a row is of no known class; their scores share no scale"
@@ -40,10 +42,10 @@ def verdict(
     return Verdict(adapted=len(better) > len(worse), reason=said, scores=scores, abstained=silent)
 
 
-def _rail(before: Evaluation, after: Evaluation) -> str | None:
+def _rail(before: Evaluation, after: Evaluation, floor: float | None) -> str | None:
     if after.collapse:
         return f"collapse: {after.collapse}"
     lost = (before.source_accuracy or 0.0) - (after.source_accuracy or 0.0)
-    if lost > FLOOR:
+    if floor is not None and lost > floor:
         return f"adapting cost {100 * lost:.1f} points of accuracy on the source"
     return None

@@ -46,8 +46,17 @@ def test_agreement_ranks_and_target_accuracy_does_not():
 def test_what_a_method_improves_by_itself_does_not_rank_the_others():
     found = [outcome("source-only"), outcome("mcc", infomax=9.0, bnm=9.0, snd=9.0, dev=0.0), outcome("dann", dev=2.0)]
     ranked, voters = rank(found)
-    assert voters == ["ami", "mixval", "dev", "reverse"]
-    assert [e.strategy for e in ranked] == ["dann", "source-only", "mcc"]
+    assert voters == ["snd", "ami", "mixval", "dev", "reverse"]
+    assert ranked[0].strategy == "dann"
+
+
+def test_scores_that_read_a_source_do_not_rank_methods_that_leave_it():
+    found = [outcome("source-only"), outcome("shot", source=0.4, ami=9.0, dev=-9.0, reverse=-9.0)]
+    ranked, voters = rank(found)
+    assert voters == ["snd", "ami", "mixval"]
+    assert [e.strategy for e in ranked] == ["shot", "source-only"]
+    assert ranked[0].adapted
+    assert not ranked[0].refused
 
 
 def test_guard_rails_come_before_agreement_and_failures_last():

@@ -6,6 +6,7 @@ import torch
 
 from hubtl import plugins
 from hubtl.errors import HubtlError
+from hubtl.strategies.source_only import SourceOnly
 from hubtl.validators import Evidence
 from hubtl.validators.ensemble import Ensemble
 from hubtl.validators.probes import MIX, mixture, partners
@@ -97,7 +98,7 @@ class Scripted:
         monkeypatch.setattr(assess, "label_free", lambda said: {"source-accuracy": said[1]})
         monkeypatch.setattr(assess, "fallen", lambda said, classes: "collapsed" if said[2] else None)
         monkeypatch.setattr(plugins.load("validators", "infomax"), "score", lambda rule, said: said[0])
-        prepared = type("P", (), {"classes": ["a", "b"]})()
+        prepared = type("P", (), {"classes": ["a", "b"], "strategy_class": SourceOnly})()
         accelerator = type("A", (), {"is_main_process": True})()
         self.judge = assess.Judge(prepared, accelerator, "infomax", folder, source_accuracy=reference)
 

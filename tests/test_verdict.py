@@ -7,10 +7,11 @@ import pytest
 import hubtl
 from hubtl import plugins
 from hubtl.api import load
-from hubtl.assess import VOTERS
+from hubtl.assess import VOTERS, voters_on
 from hubtl.card import metadata
 from hubtl.record import Evaluation
 from hubtl.strategies.mcc import MCC
+from hubtl.strategies.shot import SHOT
 from hubtl.validators import Validator
 from hubtl.verdict import verdict
 
@@ -61,6 +62,15 @@ def test_rails_stand_before_every_vote(after, why):
     assert why in found.reason
 
 
+def test_a_method_that_leaves_its_source_has_no_floor_there():
+    before, after = figures(a=1.0), figures(source=0.2, a=2.0)
+    assert not verdict(before, after, "a").adapted
+    assert verdict(before, after, "a", floor=None).adapted
+    assert SHOT.forgets_source
+    assert not {"dev", "reverse"} & set(voters_on(SHOT))
+    assert set(voters_on(MCC)) == set(VOTERS)
+
+
 def test_accuracy_on_the_target_is_not_looked_at():
     good, bad = (figures(a=2.0).model_copy(update={"accuracy": value}) for value in (1.0, 0.0))
     assert verdict(figures(a=1.0), good, "a") == verdict(figures(a=1.0), bad, "a")
@@ -78,7 +88,7 @@ def scripted(monkeypatch, adapted):
     """The voters say what the test wants them to; everything else is real."""
     from hubtl import run
 
-    def said(before, after, voters, abstain=(), comparable=True):
+    def said(before, after, voters, abstain=(), comparable=True, floor=None):
         found = verdict(before, after, voters, abstain)
         return found.model_copy(update={"adapted": adapted, "reason": "the test says so"})
 

@@ -41,7 +41,7 @@ class AAD(SourceFree):
     """
 
     Options = AADOptions
-    improves = ("infomax", "bnm", "snd")
+    improves = ("infomax", "bnm")
     paper = "arXiv:2205.04183"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
     memories = ("features", "scores")

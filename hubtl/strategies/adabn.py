@@ -25,6 +25,7 @@ class AdaBN(Strategy):
 
     paper = "arXiv:1603.04779"
     settings = ("adaptation", "source-free")
+    forgets_source = True
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def norms(self) -> list[nn.modules.batchnorm._BatchNorm]:

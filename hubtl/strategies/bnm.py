@@ -23,7 +23,7 @@ class BNM(Additive):
     """
 
     Options = BNMOptions
-    improves = ("infomax", "bnm", "snd")
+    improves = ("infomax", "bnm")
     paper = "arXiv:2003.12237"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 

@@ -68,7 +68,7 @@ class DSBN(Strategy):
     """
 
     Options = DSBNOptions
-    improves = ("infomax", "bnm", "snd")
+    improves = ("infomax", "bnm")
     paper = "arXiv:1906.03950"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 

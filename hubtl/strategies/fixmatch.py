@@ -26,7 +26,7 @@ class FixMatch(Additive):
     """
 
     Options = FixMatchOptions
-    improves = ("infomax", "bnm", "snd")
+    improves = ("infomax", "bnm")
     paper = "arXiv:2001.07685"
     views = ("weak", "strong")
     source_views = ("weak",)

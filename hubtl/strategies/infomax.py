@@ -23,7 +23,7 @@ class InfoMax(Additive):
     """
 
     Options = InfoMaxOptions
-    improves = ("infomax", "bnm", "snd")
+    improves = ("infomax", "bnm")
     paper = "arXiv:2002.08546"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 

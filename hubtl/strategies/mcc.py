@@ -26,7 +26,7 @@ class MCC(Additive):
     """
 
     Options = MCCOptions
-    improves = ("infomax", "bnm", "snd")
+    improves = ("infomax", "bnm")
     paper = "arXiv:1912.03699"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 

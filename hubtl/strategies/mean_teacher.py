@@ -36,7 +36,7 @@ class MeanTeacher(Strategy):
     """
 
     Options = MeanTeacherOptions
-    improves = ("infomax", "bnm", "snd")
+    improves = ("infomax", "bnm")
     paper = "arXiv:1706.05208"
     views = ("weak", "strong")
     source_views = ("weak",)

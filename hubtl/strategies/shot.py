@@ -32,6 +32,7 @@ class SourceFree(Strategy):
 
     Options = SourceFreeOptions
     settings = ("adaptation", "source-free")
+    forgets_source = True
     source_views = ("weak",)
     memories: tuple[str, ...] = ()
 
@@ -109,7 +110,7 @@ class SHOT(SourceFree):
     """
 
     Options = SHOTOptions
-    improves = ("infomax", "bnm", "snd")
+    improves = ("infomax", "bnm")
     paper = "arXiv:2002.08546"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
     label_sets = ("closed", "partial")
