@@ -108,7 +108,8 @@ class Strategy(nn.Module):
             views, and only once, and the baseline beside an adaptation leaves the backbone alone too.
         views: random views of the target that a step asks for by ``target.view(name)``: ``weak``, ``strong``.
         improves: validators that its own loss makes better, whatever becomes of accuracy: they do not vote on it.
-        forgets_source: the last phase learns from the target alone, so that accuracy on the source is no sign of anything.
+        forgets_source: what is deployed is the target's alone, by its last phase, its statistics or its map: accuracy on
+            the source is then no sign of anything.
         critics: children that learn against the encoder; the conformance suite checks that they do, and that it does.
         source_views: the same of the source.
         label_sets: how the classes of the domains may relate for it to be chosen without a warning.

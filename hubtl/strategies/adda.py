@@ -37,6 +37,7 @@ class ADDA(Strategy):
 
     Options = ADDAOptions
     paper = "arXiv:1702.05464"
+    forgets_source = True
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:

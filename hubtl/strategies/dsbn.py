@@ -70,6 +70,7 @@ class DSBN(Strategy):
     Options = DSBNOptions
     improves = ("infomax", "bnm")
     paper = "arXiv:1906.03950"
+    forgets_source = True
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:

@@ -41,6 +41,7 @@ class FeatureSpace(Strategy):
 
     Options = FeatureSpaceOptions
     trains_backbone = False
+    forgets_source = True
     defaults = {
         "model.bottleneck": 0,
         "run.validator": "last",  # there is one candidate
