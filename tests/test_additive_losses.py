@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from hubtl.losses.conditional import certainty, outer, weighted_domain_loss
 from hubtl.losses.discrepancy import joint_mmd, leading_singular_value, mk_mmd, norm_step, quadratic_mmd
 from hubtl.losses.structure import diversity, mean_singular_value, mutual_information
+from hubtl.losses.transport import joint_cost
 
 SURE = torch.tensor([[50.0, 0.0], [0.0, 50.0]])
 
@@ -83,13 +84,18 @@ class Largest(TorchDispatchMode):
         return made
 
 
-@pytest.mark.parametrize("name", ["mk_mmd", "joint_mmd"])
+@pytest.mark.parametrize("name", ["mk_mmd", "joint_mmd", "joint_cost"])
 def test_no_tensor_of_batch_squared_times_width(name):
     b, d = 128, 256
     zs, zt = (torch.randn(b, d, requires_grad=True) for _ in range(2))
     p = torch.full((b, 10), 0.1)
     with Largest() as seen:
-        loss = mk_mmd(zs, zt) if name == "mk_mmd" else joint_mmd((zs, zt), (p, p))
+        if name == "mk_mmd":
+            loss = mk_mmd(zs, zt)
+        elif name == "joint_mmd":
+            loss = joint_mmd((zs, zt), (p, p))
+        else:
+            loss = joint_cost(zs, zt, torch.zeros(b, dtype=torch.long), p, 1.0, 0.1).mean()
         loss.backward()
     assert zs.grad.abs().sum() > 0
     assert seen.elements <= (2 * b) ** 2
