@@ -228,7 +228,7 @@ def doubts(record: RunRecord) -> list[str]:
         return found
     if record.verdict is not None and not record.verdict.adapted and not found:
         found.append(
-            f"no label-free evidence says that the adapted model is better than source-only ({record.verdict.reason}): "
+            f"the vote of label-free scores is not for the adapted model ({record.verdict.reason}): "
             "consider --strategy source-only"
         )
     if base.accuracy is not None and adapted.accuracy is not None and adapted.accuracy < base.accuracy:

@@ -123,7 +123,7 @@ def test_a_method_asked_for_by_name_is_shipped_with_the_doubt(monkeypatch, tmp_p
     record = hubtl.adapt(**DIGITS, strategy="mcc", output_dir=str(tmp_path / "run")).record
     assert record.strategy == "mcc"
     assert record.verdict.tried is None
-    assert any("no label-free evidence" in warning for warning in record.warnings)
+    assert any("the vote of label-free scores" in warning for warning in record.warnings)
 
 
 def test_auto_ships_the_adapted_model_where_the_vote_is_for_it(monkeypatch, tmp_path):
@@ -131,7 +131,7 @@ def test_auto_ships_the_adapted_model_where_the_vote_is_for_it(monkeypatch, tmp_
     record = hubtl.adapt(**DIGITS, output_dir=str(tmp_path / "run")).record
     assert record.strategy == "mcc"
     assert record.strategy_reason
-    assert not any("no label-free evidence" in warning for warning in record.warnings)
+    assert not any("the vote of label-free scores" in warning for warning in record.warnings)
 
 
 def test_a_resumed_auto_run_ends_the_same(monkeypatch, tmp_path):
