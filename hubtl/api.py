@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from datasets import Dataset
 from PIL import Image
 from torch import Tensor, nn
 
@@ -18,8 +17,8 @@ from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest
 from hubtl.backbones.local import read_config
 from hubtl.backbones.saved import class_names, read_facts
-from hubtl.data.columns import SUFFIXES
 from hubtl.data.images import UNREADABLE, decode
+from hubtl.data.inputs import each_image, each_row
 from hubtl.data.transforms import evaluation_view, to_bytes, to_channels
 from hubtl.errors import HubtlError
 from hubtl.modules import Classifier, Encoder
@@ -51,18 +50,21 @@ class AdaptedModel:
     ) -> None:
         self.classifier = classifier.eval()
         self.info = info
+        self.backbone = cast(Backbone, classifier.encoder.backbone)
         self.classes = list(classes)
         self.unknown = unknown  # the last of the classes, if it stands for what is none of the others
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.classifier.to(self.device)
 
     @torch.inference_mode()
-    def logits(self, images: Sequence[Image.Image]) -> Tensor:
-        """Logits [b, c] of PIL images, on the CPU."""
+    def logits(self, images: Sequence[Any]) -> Tensor:
+        """Logits [b, c] of PIL images, or of rows of several modalities, on the CPU."""
         logits: Tensor = self.classifier(self._inputs(images))
         return logits.float().cpu()
 
-    def _inputs(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
+    def _inputs(self, images: Sequence[Any]) -> dict[str, Tensor]:
+        if self.backbone.collate is not None:
+            return {name: x.to(self.device) for name, x in self.backbone.collate(images).items()}
         spec = self.info.input
         views = [to_bytes(evaluation_view(to_channels(image, spec.channels), spec)) for image in images]
         pixels = torch.from_numpy(np.stack(views)).float() / 255
@@ -82,11 +84,13 @@ class AdaptedModel:
         tta: TestTime | str | None = None,
         tta_options: Mapping[str, Any] | None = None,
     ) -> list[Prediction]:
-        """One prediction for each image, in order.
+        """One prediction for each image or row, in order.
 
         ``inputs`` is an image, a uint8 array ([h, w], [h, w, c] or [n, h, w, c]), a path of a file or of a folder
-        (searched for images, sorted), a ``datasets.Dataset`` with an image column, or a sequence of these. Raises
-        HubtlError for an unreadable image, unless ``on_bad_sample="skip"``.
+        (searched for images, sorted), a ``datasets.Dataset`` with an image column, or a sequence of these. Of a model of
+        several modalities it is a row, ``{"image": …, "text": …}`` with any of them, a sequence of rows, or a
+        ``datasets.Dataset`` with their columns. Raises HubtlError for an unreadable image, unless
+        ``on_bad_sample="skip"``.
 
         With ``tta``, the name of a test-time method or what ``test_time`` gave, a copy of the model adapts to the
         inputs as to one stream, batch by batch; a single row that would remain joins the last batch.
@@ -94,7 +98,7 @@ class AdaptedModel:
         adapting = self.test_time(tta, tta_options) if isinstance(tta, str) else tta
         found: list[Prediction] = []
         names: list[str] = []
-        images: list[Image.Image] = []
+        images: list[Any] = []
 
         def flush(count: int) -> None:
             if now := images[:count]:
@@ -105,10 +109,13 @@ class AdaptedModel:
                     found.append(Prediction(name, self.classes[best], best, float(row[best]), probabilities))
             del names[:count], images[:count]
 
-        for name, value in each_image(inputs):
+        several = self.backbone.collate is not None
+        for name, value in each_row(inputs, self.info.modalities) if several else each_image(inputs):
             try:
-                image = value if isinstance(value, Image.Image) else decode(value)
-            except UNREADABLE as error:
+                image = value if several or isinstance(value, Image.Image) else decode(value)
+                if several and on_bad_sample == "skip":
+                    self._inputs([value])
+            except (*UNREADABLE, HubtlError) as error:
                 if on_bad_sample == "skip":
                     continue
                 raise HubtlError(f"cannot read {name}: {error}", hint="mend it, or --on-bad-sample skip") from error
@@ -118,51 +125,6 @@ class AdaptedModel:
                 flush(batch_size)
         flush(batch_size if adapting is None else batch_size + 1)
         return found
-
-
-def each_image(inputs: Any) -> Iterable[tuple[str, Any]]:
-    """Names and images (or what ``decode`` reads) of whatever ``predict`` takes."""
-    if isinstance(inputs, Image.Image):
-        yield "image", inputs
-    elif isinstance(inputs, np.ndarray):
-        if inputs.ndim == 4:
-            yield from ((f"array {i}", _from_array(array)) for i, array in enumerate(inputs))
-        else:
-            yield "array", _from_array(inputs)
-    elif isinstance(inputs, Dataset):
-        from datasets import Image as ImageFeature
-
-        from hubtl.data.columns import image_column
-
-        column = image_column(inputs, None, "the dataset")
-        encoded = inputs.select_columns([column]).cast_column(column, ImageFeature(decode=False))
-        for i, row in enumerate(encoded):
-            yield f"row {i}", row[column]
-    elif isinstance(inputs, str | Path):
-        path = Path(inputs).expanduser()
-        if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            if not files:
-                raise HubtlError(f"{path} holds no images", hint="give a folder with images")
-            yield from ((str(p), str(p)) for p in files)
-        elif path.is_file():
-            yield str(path), str(path)
-        else:
-            raise HubtlError(f"there is no file or folder {path}", hint="mind the path")
-    else:
-        for position, item in enumerate(inputs):
-            for name, image in each_image(item):
-                yield (f"{name} {position}" if name in ("image", "array") else name), image
-
-
-def _from_array(array: np.ndarray) -> Image.Image:
-    plain = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
-    if plain.dtype != np.uint8 or not (plain.ndim == 2 or (plain.ndim == 3 and plain.shape[-1] in (3, 4))):
-        raise HubtlError(
-            f"an array of {array.dtype} {list(array.shape)} is no image",
-            hint="uint8 arrays of [h, w], [h, w, 1], [h, w, 3] or [h, w, 4]",
-        )
-    return Image.fromarray(plain)
 
 
 def save(
@@ -177,6 +139,7 @@ def save(
         "architecture": info.architecture,
         "classes": list(classes),
         "input": info.input.as_dict(),
+        "modalities": list(info.modalities),
         **meta,
         "native": type(backbone).native,
     }
@@ -275,7 +238,7 @@ def _open(folder: Path, image_size: int | None = None) -> Trained:
     if not classes:
         raise HubtlError(f"{folder} does not say what its classes are", hint="a classifier with label names")
     backbone, head = _parts(folder, config, classes, image_size)
-    if "input" in facts:
+    if "input" in facts and backbone.rows is None:
         spec = own.image_input(facts["input"])
         spec = dataclasses.replace(spec, size=image_size or spec.size)
         backbone.info = dataclasses.replace(backbone.info, input=spec)
@@ -287,7 +250,9 @@ def _parts(
     folder: Path, config: Mapping[str, Any], classes: Sequence[str], image_size: int | None
 ) -> tuple[Backbone, nn.Linear]:
     """Backbone and classifier of a folder. Raises HubtlError where the names and the classifier's outputs differ."""
-    if own.is_own(config):
+    if config.get("architecture") == "multimodal":
+        backbone, head = backbones.multimodal().rebuild(folder, classes)
+    elif own.is_own(config):
         backbone, head = own.rebuild(folder, config, image_size)
     else:
         backbone = backbones.resolve(f"local:{folder}", BackboneRequest(classes, image_size=image_size))

@@ -21,6 +21,7 @@ from hubtl.modules import Classifier
 from hubtl.prepare import Prepared
 from hubtl.record import Candidate, Evaluation, LabelSets, RunRecord, Selection
 from hubtl.strategy import Strategy
+from hubtl.subsets import subsets
 from hubtl.validators import Evidence, Validator, collapse
 from hubtl.validators.ensemble import Ensemble
 from hubtl.validators.probes import mixture, partners
@@ -197,6 +198,8 @@ def assess(prepared: Prepared, model: Classifier, acc: Accelerator, step: int) -
     streams = prepared.streams
     seen = outputs(model, streams.target_eval, acc)
     figures = evaluation(seen.logits, streams.target_eval_labels, prepared.classes, prepared.unknown)
+    labels = streams.target_eval_labels
+    figures.subsets = subsets(model, streams.target_eval, labels, prepared.classes, acc, prepared.unknown)
     evidence = gather(prepared, acc, model, step, Ensemble.reads)
     figures.scores = label_free(evidence, [*SCORES, *VOTERS])
     figures.collapse = fallen(evidence, prepared)

@@ -52,7 +52,9 @@ def write(
 ) -> None:
     """Save the deployed model, its tuner merged and its bottleneck folded, and draw the plots."""
     deployed = copy.deepcopy(model).cpu().eval()
-    prepared.tuner.merge(deployed.encoder.backbone)
+    backbone = cast(Backbone, deployed.encoder.backbone)
+    prepared.tuner.merge(backbone)
+    backbone.merge()
     for p in deployed.parameters():
         p.requires_grad_(True)
     classifier = fold(deployed.encoder.bottleneck, deployed.head)
@@ -63,7 +65,7 @@ def write(
         "revision": record.model.revision,
         **({"unknown": record.unknown} if record.unknown else {}),
     }
-    api.save(folder, cast(Backbone, deployed.encoder.backbone), classifier, record.classes, meta)
+    api.save(folder, backbone, classifier, record.classes, meta)
     if prepared.recipe.run.plots:
         draw(folder / "plots", record, samples)
 

@@ -11,6 +11,7 @@ from hubtl.batch import OF_TARGET
 from hubtl.data import labels as label_sets
 from hubtl.data.images import ImageSet
 from hubtl.data.joint import JointSet
+from hubtl.data.rows import open_rows
 from hubtl.data.sources import Domain, cut
 from hubtl.errors import HubtlError
 from hubtl.recipe import Recipe
@@ -80,7 +81,7 @@ def open_streams(
     held_out: Domain | None = None,
 ) -> Streams:
     """The streams of a run. Target rows of other classes are labelled −1, or ``unknown`` where that is one of them."""
-    spec, augment = backbone.info.input, recipe.data.augment == "standard"
+    augment = recipe.data.augment == "standard"
     bad = recipe.data.on_bad_sample
 
     def images(
@@ -96,11 +97,11 @@ def open_streams(
         name = f"{domain.facts.dataset}/{split}"
         if rows is not None and labels is not None:
             dataset, labels, name = dataset.select(rows), labels[rows], f"{name} ({len(rows)} labelled)"
-        return ImageSet(
+        return open_rows(
+            backbone,
             dataset,
-            domain.image_column,
+            domain.columns,
             labels=labels,
-            spec=spec,
             augment=augmented,
             views=views,
             domains=domains,

@@ -13,6 +13,8 @@ KEYS = {
     "target_domain": "target.domain",
     "target_labels_per_class": "target.labels_per_class",
     "image_column": "data.image_column",
+    "text_column": "data.text_column",
+    "audio_column": "data.audio_column",
     "label_column": "data.label_column",
     "domain_column": "data.domain_column",
     "augment": "data.augment",

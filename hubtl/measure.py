@@ -10,6 +10,7 @@ import torch
 from hubtl import api
 from hubtl.data import labels
 from hubtl.data.images import ImageSet
+from hubtl.data.rows import open_rows
 from hubtl.data.sources import open_domain
 from hubtl.engine.device import make_accelerator
 from hubtl.engine.sweep import outputs
@@ -17,6 +18,7 @@ from hubtl.errors import HubtlError
 from hubtl.evaluate import evaluation
 from hubtl.recipe import DataSection, DomainSection, RunSection
 from hubtl.record import Evaluation
+from hubtl.subsets import subsets
 from hubtl.testtime import Stats
 
 
@@ -63,8 +65,11 @@ def measure(
     """
     loaded = api.load(model)
     images, unknown = _labelled(loaded, dataset, split, domain, data)
-    seen = outputs(loaded.classifier, images, make_accelerator(RunSection(), None), batch_size=batch_size)
-    return evaluation(seen.logits, images.labels, loaded.classes, unknown)
+    accelerator = make_accelerator(RunSection(), None)
+    seen = outputs(loaded.classifier, images, accelerator, batch_size=batch_size)
+    figures = evaluation(seen.logits, images.labels, loaded.classes, unknown)
+    figures.subsets = subsets(loaded.classifier, images, images.labels, loaded.classes, accelerator, unknown)
+    return figures
 
 
 def measure_online(
@@ -119,7 +124,8 @@ def _labelled(
 ) -> tuple[ImageSet, int | None]:
     """The evaluation rows of a dataset with their labels by the model's classes, and which of these is the unknown."""
     section = DataSection(**(data or {}))
-    opened = open_domain(DomainSection(dataset=dataset, eval_split=split, domain=domain), section, role="target")
+    where = DomainSection(dataset=dataset, eval_split=split, domain=domain)
+    opened = open_domain(where, section, role="target", modalities=loaded.info.modalities)
     if opened.label_column is None or opened.class_names is None or opened.eval is None:
         raise HubtlError(f"{dataset} has no labels to evaluate against", hint="--label-column NAME, or hubtl predict")
     known = [name for name in loaded.classes if name != loaded.unknown]
@@ -127,13 +133,6 @@ def _labelled(
     unknown = None if loaded.unknown is None else loaded.classes.index(loaded.unknown)
     other = -1 if unknown is None else unknown
     truth = labels.indices(opened.eval, opened.label_column, opened.class_names, loaded.classes, other)
-    images = ImageSet(
-        opened.eval,
-        opened.image_column,
-        labels=truth,
-        spec=loaded.info.input,
-        augment=False,
-        name=dataset,
-        on_bad_sample=section.on_bad_sample,
-    )
-    return images, unknown
+    bad = section.on_bad_sample
+    rows = open_rows(loaded.backbone, opened.eval, opened.columns, labels=truth, name=dataset, on_bad_sample=bad)
+    return rows, unknown

@@ -42,7 +42,7 @@ def plan_phases(prepared: Prepared, name: str) -> list[PhaseFacts]:
     for phase in strategy.phases():
         groups = learning_groups(phase.learns, tunable)
         if phase.learns:  # or an optimiser that does not start would be met after the first files are written
-            make_optimizer(groups, optim, phase.lr)
+            make_optimizer(groups, optim, phase.lr, rates=prepared.backbone.rates())
         lrs = group_lrs(groups, optim, phase.lr)
         found.append(
             PhaseFacts(

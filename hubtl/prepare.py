@@ -84,8 +84,9 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
 
     Raises HubtlError for whatever does not fit together.
     """
-    source = open_domain(recipe.source, recipe.data, role="source") if recipe.source else None
-    target = open_domain(recipe.target, recipe.data, role="target")
+    takes = backbones.modalities(recipe.model.name)
+    source = open_domain(recipe.source, recipe.data, role="source", modalities=takes) if recipe.source else None
+    target = open_domain(recipe.target, recipe.data, role="target", modalities=takes)
     asked = recipe.run.validator
     recipe, setting, reason, strategy_class = _decide_strategy(recipe, source, target)
     classifier, unknown, unnamed = None, None, list[str]()
@@ -98,7 +99,8 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         if strategy_class.unknown:
             unknown = label_sets.unknown_name(classes)
             classes = [*classes, unknown]
-        request = BackboneRequest(classes, pretrained=recipe.model.pretrained, image_size=recipe.model.image_size)
+        own = recipe.model
+        request = BackboneRequest(classes, own.pretrained, image_size=own.image_size, options=own.options)
         backbone = backbones.resolve(recipe.model.name, request)
     if relation.setting not in CLOSED:
         logger.info("%s", label_sets.describe(relation))
@@ -113,6 +115,8 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     tuner_class = plugins.load("tuners", recipe.tuner.name)
     tuner = tuner_class(tuner_class.Options(**recipe.tuner.options))
     tuner.apply(backbone)
+    for parameter in backbone.frozen():
+        parameter.requires_grad_(False)
     model = _model_facts(recipe, backbone, streams)
     task_class = plugins.load("tasks", recipe.task.name)
     task = task_class(classes, task_class.Options(**recipe.task.options))
@@ -227,13 +231,14 @@ def _decide_for(relation: LabelSets, recipe: Recipe, setting: str, cls: type[Str
 
 
 def _decide_model(recipe: Recipe, backbone: Backbone, cls: type[Strategy]) -> Recipe:
-    size = backbone.info.input.size
+    size: int | None = getattr(backbone.info.input, "size", None)  # of an image, where a model takes images alone
     augment = recipe.data.augment
     frozen = recipe.tuner.name == "head" or not cls.trains_backbone  # its features are then worth keeping
     if augment == "auto":
-        augment = "standard" if size >= SMALLEST_AUGMENTED and not frozen else "none"
+        augment = "standard" if size is not None and size >= SMALLEST_AUGMENTED and not frozen else "none"
     scale = 0.1 if backbone.info.pretrained else 1.0
-    recipe = _filled(recipe, {"model.image_size": size, "optim.backbone_lr_scale": scale})
+    decided: dict[str, Any] = {"optim.backbone_lr_scale": scale}
+    recipe = _filled(recipe, decided if size is None else {"model.image_size": size} | decided)
     return _changed(recipe, {"data.augment": augment})
 
 
@@ -266,6 +271,7 @@ def _model_facts(recipe: Recipe, backbone: Backbone, streams: Streams) -> ModelF
         input=info.input.as_dict(),
         tuner=recipe.tuner.name,
         trained_parameters=sum(p.numel() for p in backbone.parameters() if p.requires_grad),
+        parts=info.parts,
         notes=notes,
     )
 

@@ -15,7 +15,7 @@ from hubtl import backbones
 from hubtl import transferability as formulas
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.data import labels as label_sets
-from hubtl.data.images import ImageSet
+from hubtl.data.rows import open_rows
 from hubtl.data.sources import Domain, open_domain
 from hubtl.engine.device import Accelerator, make_accelerator
 from hubtl.errors import HubtlError, nearest, unknown
@@ -246,15 +246,8 @@ def _read(
     reader: FeatureReader, backbone: Backbone, domain: Domain, labels: np.ndarray | None, on_bad_sample: str
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """The features [n, d] of the rows that are scored, and their labels. Every training row's are kept, for training."""
-    images = ImageSet(
-        domain.train,
-        domain.image_column,
-        labels=labels,
-        spec=backbone.info.input,
-        augment=False,
-        name=f"{domain.facts.dataset}/train",
-        on_bad_sample=on_bad_sample,
-    )
+    name = f"{domain.facts.dataset}/train"
+    images = open_rows(backbone, domain.train, domain.columns, labels=labels, name=name, on_bad_sample=on_bad_sample)
     kept = reader.read(images)
     batch = kept.fetch(_spread(len(kept)))
     return batch.inputs["features"].numpy(), None if batch.labels is None else batch.labels.numpy()

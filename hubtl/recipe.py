@@ -20,7 +20,10 @@ class Section(BaseModel):
 
 
 class ModelSection(Section):
-    name: str = Field(description="timm name, Hub id (user/repo[@revision]), torchvision:NAME, folder, or lenet")
+    name: str = Field(
+        description="timm name, Hub id (user/repo[@revision]), torchvision:NAME, folder, or lenet; or one for each modality, "
+        "image=NAME,text=NAME,audio=NAME"
+    )
     pretrained: bool = Field(True, description="load pretrained weights; false starts from random ones")
     image_size: int | None = Field(
         None, ge=8, description="side of the square input in pixels; default: the model's own"
@@ -28,6 +31,7 @@ class ModelSection(Section):
     bottleneck: int | None = Field(
         None, ge=0, description="width of the affine bottleneck (0: none); default: 256 when adapting, 0 in transfer"
     )
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the model's loader, where it has any")
 
 
 class DomainSection(Section):
@@ -65,6 +69,8 @@ class TargetSection(DomainSection):
 
 class DataSection(Section):
     image_column: str | None = Field(None, description="column with the images; default: found by its type")
+    text_column: str | None = Field(None, description="column with the texts; default: the longest strings")
+    audio_column: str | None = Field(None, description="column with the recordings; default: found by its type")
     label_column: str | None = Field(None, description="column with the classes; default: found by its type")
     domain_column: str | None = Field(None, description="column that names the domain, for one dataset with several")
     augment: Literal["auto", "none", "standard"] = Field(
@@ -260,7 +266,9 @@ def _is_float(text: str) -> bool:
 def _normal(key: str) -> list[str]:
     """The path of a dotted key; ``strategy.weight`` is short for ``strategy.options.weight``."""
     parts = key.split(".")
-    if len(parts) == 2 and parts[0] in ("strategy", "tuner", "task") and parts[1] not in NamedSection.model_fields:
+    named: dict[str, type[Section]] = dict.fromkeys(("strategy", "tuner", "task"), NamedSection)
+    named["model"] = ModelSection
+    if len(parts) == 2 and parts[0] in named and parts[1] not in named[parts[0]].model_fields:
         parts.insert(1, "options")
     return parts
 
@@ -313,7 +321,11 @@ def _name_problems(raw: Mapping[str, Any]) -> list[str]:
 
 def option_problems(kind: str, name: str, options: Mapping[str, Any]) -> list[str]:
     """What is wrong with the options of a registered strategy or tuner, in plain words."""
-    model: type[BaseModel] = plugins.load(kind, name).Options
+    return problems_of(plugins.load(kind, name).Options, name, options)
+
+
+def problems_of(model: type[BaseModel], name: str, options: Mapping[str, Any]) -> list[str]:
+    """What is wrong with options that a model describes, in plain words."""
     try:
         model.model_validate(options)
     except ValidationError as error:

@@ -32,6 +32,7 @@ class ModelFacts(Facts):
     input: dict[str, Any] = Field(default_factory=dict)  # image_size, channels, mean, std, interpolation, crop_pct
     tuner: str = "full"
     trained_parameters: int = 0
+    parts: dict[str, dict[str, Any]] = Field(default_factory=dict)  # modality -> encoder, where there are several
     notes: list[str] = Field(default_factory=list)  # "one-channel images are repeated to three channels"
 
 
@@ -72,6 +73,15 @@ class ClassScore(Facts):
     f1: float | None
 
 
+class SubsetScore(Facts):
+    """What a model of several modalities did on rows that lack one, or have one spoiled."""
+
+    name: str  # "without image", "image only", "image corrupted, severity 3"
+    n: int
+    accuracy: float | None = None
+    balanced_accuracy: float | None = None
+
+
 class Evaluation(Facts):
     """What one model did on one labelled stream; figures are None ("not measured") without labels."""
 
@@ -86,6 +96,7 @@ class Evaluation(Facts):
     per_class: list[ClassScore] = Field(default_factory=list)
     confusion: list[list[int]] = Field(default_factory=list)  # rows: truth, columns: prediction
     predicted_counts: list[int] = Field(default_factory=list)
+    subsets: list[SubsetScore] = Field(default_factory=list)  # of several modalities; the figures above have all
     scores: dict[str, float] = Field(default_factory=dict)  # label-free validators, higher is better
     collapse: str | None = None  # why the predictions on the target look collapsed
     source_accuracy: float | None = None  # on the source's evaluation rows

@@ -79,7 +79,7 @@ def test_parquet_csv_jsonl_and_saved_folders_hold_the_same(tmp_path):
         domain = opened(tmp_path / "tables" / file)
         assert len(domain.train) + len(domain.eval) == 20
         assert domain.class_names == ["cat", "dog"]
-        assert domain.train[0][domain.image_column].size == (10, 12)
+        assert domain.train[0][domain.columns["image"]].size == (10, 12)
         indices = labels.indices(domain.train, domain.label_column, domain.class_names, ["dog", "cat"])
         assert set(indices) == {0, 1}
 
@@ -133,7 +133,7 @@ def test_several_image_columns_ask_for_a_choice(tmp_path):
     with pytest.raises(HubtlError, match="several image columns: left, right") as caught:
         opened(tmp_path / "two.parquet")
     assert caught.value.hint == "--image-column left"
-    assert opened(tmp_path / "two.parquet", data={"image_column": "right"}).image_column == "right"
+    assert opened(tmp_path / "two.parquet", data={"image_column": "right"}).columns["image"] == "right"
 
 
 def test_encoded_bytes_are_images(tmp_path):
@@ -142,7 +142,7 @@ def test_encoded_bytes_are_images(tmp_path):
     cells = [{"bytes": buffer.getvalue(), "path": None}] * 10
     datasets.Dataset.from_dict({"img": cells, "label": ["a", "b"] * 5}).to_parquet(tmp_path / "raw.parquet")
     domain = opened(tmp_path / "raw.parquet")
-    assert domain.image_column == "img"
+    assert domain.columns["image"] == "img"
     assert domain.class_names == ["a", "b"]
 
 

@@ -24,6 +24,7 @@ LAYERS = [
         "deliver",
         "reuse",
         "measure",
+        "subsets",
         "ranking",
         "watch",
         "tuning",

@@ -1,27 +1,89 @@
 """``--model``: from a name to a backbone, through the registered loaders."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
 
 from hubtl import plugins
 from hubtl.backbones.base import Backbone, BackboneRequest
-from hubtl.errors import HubtlError
+from hubtl.backbones.saved import read_facts
+from hubtl.errors import HubtlError, nearest, unknown
+from hubtl.recipe import ModelSection, problems_of
 
+MODALITIES = ("image", "text", "audio")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 def resolve(name: str, request: BackboneRequest) -> Backbone:
     """Load a backbone by the name that a user gives.
 
-    In this order: ``SCHEME:NAME`` with a registered loader (``torchvision:alexnet``), a loader's own name
-    (``lenet``), a folder, ``timm/NAME``, a Hub id ``user/repo[@revision]``, a timm name.
+    In this order: ``image=NAME,text=NAME,audio=NAME``, one or more of them, with the loader called multimodal;
+    ``SCHEME:NAME`` with a registered loader (``torchvision:alexnet``), a loader's own name (``lenet``), a folder,
+    ``timm/NAME``, a Hub id ``user/repo[@revision]``, a timm name.
 
-    Raises HubtlError for a name that nobody knows, with the nearest one, and for weights that are out of reach.
+    Raises HubtlError for a name that nobody knows, with the nearest one, for an option that the loader does not have,
+    and for weights that are out of reach.
     """
     if len(request.classes) < 2:
         raise HubtlError(
             f"a classifier needs at least two classes, and there are {len(request.classes)}", hint="choose other data"
         )
+    loader, rest = _loader(name)
+    load = plugins.load("backbones", loader)
+    if request.options:
+        _check_options(loader, getattr(load, "Options", None), request.options)
+    backbone: Backbone = load(rest, request)
+    return backbone
+
+
+def modalities(name: str) -> tuple[str, ...]:
+    """What a model takes, as far as its name, or what it was saved with, says: ``("image",)`` unless it says more."""
+    if parts := parts_of(name):
+        return tuple(parts)
+    folder = Path(name.removeprefix("local-dir:").removeprefix("local:")).expanduser()
+    if folder.is_dir():
+        return tuple(read_facts(folder).get("modalities") or ("image",))
+    return ("image",)
+
+
+def parts_of(name: str) -> dict[str, str]:
+    """``image=NAME,text=NAME`` as a mapping; empty for a name of another form.
+
+    Raises HubtlError for a modality that is unknown, or given twice.
+    """
+    if not re.match(r"\w+=", name) or Path(name).exists():
+        return {}
+    parts: dict[str, str] = {}
+    for part in name.split(","):
+        modality, equals, model = (text.strip() for text in part.partition("="))
+        if not equals or not model:
+            raise HubtlError(f"--model {name}: {part!r} is not MODALITY=NAME", hint="image=NAME,text=NAME,audio=NAME")
+        if modality not in MODALITIES:
+            raise unknown("modality", modality, MODALITIES)
+        if modality in parts:
+            raise HubtlError(f"--model {name}: {modality} is given twice", hint="one model for each modality")
+        parts[modality] = model
+    return parts
+
+
+def multimodal() -> Any:
+    """The loader of models of several modalities. Raises HubtlError where no package brings one."""
+    if "multimodal" not in plugins.entries("backbones"):
+        raise HubtlError(
+            "models of several modalities come with hubtl-multimodal, which is not installed",
+            hint="pip install hubtl-multimodal",
+        )
+    return plugins.load("backbones", "multimodal")
+
+
+def _loader(name: str) -> tuple[str, str]:
+    """The registered loader that a name is for, and what is left of the name."""
+    if parts_of(name):
+        multimodal()
+        return "multimodal", name
     loaders = plugins.entries("backbones")
     scheme, colon, rest = name.partition(":")
     scheme = {"hf-hub": "hub", "local-dir": "local"}.get(scheme, scheme)
@@ -39,5 +101,12 @@ def resolve(name: str, request: BackboneRequest) -> Backbone:
         loader, rest = "hub", name
     else:
         loader, rest = "timm", name
-    backbone: Backbone = plugins.load("backbones", loader)(rest, request)
-    return backbone
+    return loader, rest
+
+
+def _check_options(loader: str, known: type[BaseModel] | None, options: Mapping[str, Any]) -> None:
+    if known is None:
+        guess = nearest(f"model.{next(iter(options))}", [f"model.{key}" for key in ModelSection.model_fields])
+        raise HubtlError(f"{loader} models have no option {next(iter(options))!r}", hint=guess or "leave it out")
+    if problems := problems_of(known, loader, options):
+        raise HubtlError("; ".join(problems), hint=f"its options: {', '.join(known.model_fields)}")

@@ -1,7 +1,7 @@
 """The backbone: a pretrained network whose last linear layer was taken out, and how it goes back for export."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -34,6 +34,7 @@ class BackboneRequest:
     classes: Sequence[str]  # label names, in the order of the logits
     pretrained: bool = True
     image_size: int | None = None  # None: the model's own
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the loader's own
     keep_classifier: bool = False  # build with the pretrained model's own classes where it has any: Backbone.kept
 
 
@@ -45,13 +46,16 @@ class BackboneInfo:
     library: Literal["timm", "transformers", "torchvision", "hubtl"]
     architecture: str
     width: int  # of Features.pooled
-    input: ImageInput
+    input: Any  # ImageInput; of several modalities, whatever says by ``as_dict()`` how the model wants its rows
     pretrained: bool
     base_model: str | None = None  # Hub id
     revision: str | None = None
     weights: str | None = None  # tag
     license: str | None = None
     modalities: tuple[str, ...] = ("image",)
+    parts: dict[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # modality -> facts, where there are encoders of several
     notes: tuple[str, ...] = field(default=())
 
 
@@ -64,10 +68,15 @@ class Backbone(nn.Module):
         lora_targets: names of the linear layers that LoRA adapts by default.
         kept: weight [z, d] and bias [z] of the classifier that the pretrained weights came with, where the request
             asked for it and there is one. No part of the module's state.
+        rows: makes a set of rows from ``(dataset, columns, *, labels, name, augment, views, domains, on_bad_sample)``, with
+            the interface of ``hubtl.data.images.ImageSet``, where the backbone takes more than images; None: images.
+        collate: makes ``inputs`` of a list of rows (modality -> what ``rows`` finds in a cell), for predictions.
     """
 
     info: BackboneInfo
     kept: tuple[Tensor, Tensor] | None = None
+    rows: Callable[..., Any] | None = None
+    collate: Callable[[Sequence[Mapping[str, Any]]], Inputs] | None = None
     native: ClassVar[bool] = True  # False: the export loads with hubtl only
 
     @abstractmethod
@@ -80,6 +89,17 @@ class Backbone(nn.Module):
     @abstractmethod
     def lora_targets(self) -> list[str]:
         """Qualified names (within this module) of the linear layers that LoRA adapts by default."""
+
+    def frozen(self) -> list[nn.Parameter]:
+        """The parameters that stay as they are whatever the tuner says, because the model was asked for so."""
+        return []
+
+    def rates(self) -> dict[nn.Parameter, float]:
+        """Learning rates over the run's, of parameters that have one of their own; others have ``backbone_lr_scale``."""
+        return {}
+
+    def merge(self) -> None:
+        """Undo in place what loading added, such as adapters, with the same outputs, before the model is saved."""
 
     @abstractmethod
     def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:

@@ -49,7 +49,7 @@ def _config(repo: str, revision: str | None) -> Path:
 def _snapshot(repo: str, commit: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    allowed = ["config.json", "hubtl.json", "*.safetensors", "pytorch_model.bin"]
+    allowed = ["config.json", "hubtl.json", "*.safetensors", "pytorch_model.bin", "encoders/*"]
     try:
         return Path(snapshot_download(repo, revision=commit, allow_patterns=allowed))
     except Exception as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hubtl.backbones import own
+from hubtl.backbones import multimodal, own
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.backbones.surgery import weights_of
 from hubtl.errors import HubtlError
@@ -27,6 +27,8 @@ def from_folder(
     ``known`` are facts about its weights, which say nothing of random ones.
     """
     built: Backbone
+    if config.get("architecture") == "multimodal":
+        return multimodal().from_folder(folder, shown, request)
     if own.is_own(config):
         if request.pretrained:
             built, head = own.rebuild(folder, config, request.image_size)

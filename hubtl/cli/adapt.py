@@ -40,6 +40,8 @@ def adapt(
         str | None, typer.Option(help="Column that names the domain of a row.", rich_help_panel=DATA)
     ] = None,
     image_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    text_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    audio_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     label_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     augment: Annotated[Literal["auto", "none", "standard"] | None, typer.Option(rich_help_panel=DATA)] = None,
     on_bad_sample: Annotated[Literal["error", "skip"] | None, typer.Option(rich_help_panel=DATA)] = None,

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from hubtl.measure import Online
+    from hubtl.record import SubsetScore
 
 
 def evaluate(
@@ -17,6 +20,8 @@ def evaluate(
     domain_column: Annotated[str | None, typer.Option(help="Column that names the domain of a row.")] = None,
     domain: Annotated[str | None, typer.Option(help="Its value for the rows to evaluate.")] = None,
     image_column: Annotated[str | None, typer.Option()] = None,
+    text_column: Annotated[str | None, typer.Option()] = None,
+    audio_column: Annotated[str | None, typer.Option()] = None,
     label_column: Annotated[str | None, typer.Option()] = None,
     on_bad_sample: Annotated[Literal["error", "skip"], typer.Option()] = "error",
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
@@ -49,6 +54,8 @@ def evaluate(
     data: dict[str, Any] = {
         "domain_column": domain_column,
         "image_column": image_column,
+        "text_column": text_column,
+        "audio_column": audio_column,
         "label_column": label_column,
         "on_bad_sample": on_bad_sample,
     }
@@ -97,6 +104,20 @@ def evaluate(
         table.add_row(score.name, str(score.n), *("–" if c is None else f"{100 * c:.1f}" for c in cells))
     if figures.per_class:
         console.print(table)
+    if figures.subsets:
+        _show_subsets(console, figures.subsets)
+
+
+def _show_subsets(console: "Console", subsets: "list[SubsetScore]") -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("rows with")
+    table.add_column("accuracy", justify="right")
+    for subset in subsets:
+        table.add_row(subset.name, "not measured" if subset.accuracy is None else f"{100 * subset.accuracy:.1f} %")
+    console.print()
+    console.print(table)
 
 
 def _show_online(found: "Online") -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hubtl.api import Prediction
 
 SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
@@ -20,11 +22,18 @@ Format = Literal["table", "jsonl", "csv", "parquet"]
 
 def predict(
     model: Annotated[str, typer.Argument(help="Run directory, Hub id (user/repo[@revision]) or model folder.")],
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images, folders or datasets.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...", help="Images, folders or datasets; for several modalities datasets, or image=… text=…"
+        ),
+    ],
     format_: Annotated[Format | None, typer.Option("--format", help="Default: table, or by --output's suffix.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of a dataset; default: test, else train.")] = None,
     image_column: Annotated[str | None, typer.Option()] = None,
+    text_column: Annotated[str | None, typer.Option()] = None,
+    audio_column: Annotated[str | None, typer.Option()] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     on_bad_sample: Annotated[Literal["error", "skip"], typer.Option()] = "error",
@@ -48,14 +57,19 @@ def predict(
         raise HubtlError("parquet is not text and needs a file", hint="--output predictions.parquet")
     from hubtl import api
     from hubtl.cli.testtime import options_of
+    from hubtl.data.columns import SUFFIXES as IMAGES
 
     options = options_of(tta, tta_set, tta_reset_every)
     loaded = api.load(model)
     adapting = None if tta is None else loaded.test_time(tta, options)
-    sources = [
-        text if Path(text).expanduser().suffix.lower() in api.SUFFIXES else _source(text, split, image_column)
-        for text in inputs
-    ]
+    columns = {"image": image_column, "text": text_column, "audio": audio_column}
+    if loaded.backbone.collate is not None:
+        sources: list[Any] = rows_of(inputs, loaded.info.modalities, split, columns)
+    else:
+        sources = [
+            text if Path(text).expanduser().suffix.lower() in IMAGES else _source(text, split, image_column)
+            for text in inputs
+        ]
     found: list[Prediction] = []
     for source in [sources] if adapting is not None else sources:
         found += loaded.predict(source, batch_size=batch_size, on_bad_sample=on_bad_sample, tta=adapting)
@@ -78,20 +92,62 @@ def predict(
         typer.echo(f"{len(rows)} predictions: {output}", err=True)
 
 
+def rows_of(
+    inputs: list[str], modalities: tuple[str, ...], split: str | None, columns: "Mapping[str, str | None]"
+) -> list[Any]:
+    """Datasets, and one row of what comes as ``image=FILE``, ``audio=FILE`` or ``text=WORDS``."""
+    row: dict[str, str] = {}
+    found: list[Any] = []
+    for text in inputs:
+        modality, equals, value = text.partition("=")
+        if equals and modality in modalities:
+            row[modality] = value
+            if modality != "text" and not Path(value).expanduser().is_file():
+                from hubtl.errors import HubtlError
+
+                raise HubtlError(f"there is no file {value}", hint=f"{modality}=FILE")
+        else:
+            found.append(_rows(text, modalities, split, columns))
+    return [row, *found] if row else found
+
+
+def _rows(text: str, modalities: tuple[str, ...], split: str | None, asked: "Mapping[str, str | None]") -> Any:
+    """A dataset with a column for each modality that it has, named as the modality is."""
+    from hubtl.data.columns import FINDERS
+    from hubtl.errors import HubtlError
+
+    dataset = _split(text, split)
+    found = {}
+    for modality in modalities:
+        try:
+            found[FINDERS[modality](dataset, asked[modality], text)] = modality
+        except HubtlError:
+            if asked[modality] is not None:
+                raise
+    if not found:
+        raise HubtlError(f"{text} has no column for {' or '.join(modalities)}", hint=f"--{modalities[0]}-column NAME")
+    return dataset.select_columns(list(found)).rename_columns(found)
+
+
 def _source(text: str, split: str | None, image_column: str | None) -> Any:
     """A folder of images as it is, unless one of its splits is asked for; anything else as a dataset."""
     from hubtl.data.columns import image_column as find
-    from hubtl.data.opening import opened
-    from hubtl.errors import unknown
 
     if split is None and Path(text).is_dir() and not _holds_tables(Path(text)):
         return text
+    dataset = _split(text, split)
+    return dataset.select_columns([find(dataset, image_column, text)])
+
+
+def _split(text: str, split: str | None) -> Any:
+    from hubtl.data.opening import opened
+    from hubtl.errors import unknown
+
     splits = opened(text).splits
     name = split or next((s for s in ("test", "validation", "train") if s in splits), next(iter(splits)))
     if name not in splits:
         raise unknown(f"split of {text}", name, splits)
-    dataset = splits[name]
-    return dataset.select_columns([find(dataset, image_column, text)])
+    return splits[name]
 
 
 def _holds_tables(folder: Path) -> bool:

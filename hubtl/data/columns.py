@@ -1,15 +1,18 @@
-"""Which column holds the images and which the classes: found by feature type, or as the user says."""
+"""Which column holds the images, texts and recordings, and which the classes: by feature type, or as the user says."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import ClassLabel, Dataset, Image, Value
+from datasets import Audio, ClassLabel, Dataset, Image, Value
 
 from hubtl.errors import HubtlError, nearest, unknown
 
 LABEL_NAMES = ("label", "labels", "class", "category", "target", "fine_label", "class_name")
 IMAGE_NAMES = ("image", "img", "images", "file_name", "filename", "path", "image_path", "file")
+AUDIO_NAMES = ("audio", "sound", "recording", "wav", "speech")
+TEXT_NAMES = ("text", "sentence", "review", "content", "caption", "title", "description")
+SOUNDS = {".wav", ".flac", ".ogg", ".oga", ".mp3", ".aiff", ".aif", ".au"}
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
 
 
@@ -30,6 +33,41 @@ def image_column(dataset: Dataset, asked: str | None, where: str) -> str:
     raise HubtlError(
         f"{where} has no image column; its columns: {_described(dataset)}", hint="--image-column NAME, or other data"
     )
+
+
+def audio_column(dataset: Dataset, asked: str | None, where: str) -> str:
+    """The column with recordings. Raises HubtlError where there is none, or more than one."""
+    if asked is not None:
+        return _existing(dataset, asked, "audio", where)
+    found = [name for name, feature in dataset.features.items() if isinstance(feature, Audio)]
+    if not found:
+        named = [name for name in dataset.features if name.lower() in AUDIO_NAMES]
+        found = [name for name in named if _holds_sounds(dataset, name)]
+    return _only(found, AUDIO_NAMES, "audio", dataset, where)
+
+
+def text_column(dataset: Dataset, asked: str | None, where: str) -> str:
+    """The column with texts: the one of a usual name, else the only one with more than a few words to a cell.
+
+    Raises HubtlError where there is none, or more than one.
+    """
+    if asked is not None:
+        return _existing(dataset, asked, "text", where)
+    strings = [name for name, feature in dataset.features.items() if _is_string(feature)]
+    found = [name for name in TEXT_NAMES if name in strings]
+    if found:
+        return found[0]
+    found = [
+        name for name in strings if name not in (*LABEL_NAMES, "id", "file_name", "path") and _prose(dataset, name)
+    ]
+    return _only(found, TEXT_NAMES, "text", dataset, where)
+
+
+FINDERS: dict[str, Callable[[Dataset, str | None, str], str]] = {
+    "image": image_column,
+    "text": text_column,
+    "audio": audio_column,
+}
 
 
 def label_column(dataset: Dataset, asked: str | None, where: str) -> str | None:
@@ -85,8 +123,46 @@ def _holds_images(dataset: Dataset, name: str, feature: Any) -> bool:
         return True
     if feature.dtype not in ("string", "large_string"):
         return False
-    first = dataset[0][name]
+    first = dataset.select_columns([name])[0][name]
     return isinstance(first, str) and Path(first).suffix.lower() in SUFFIXES
+
+
+def _only(found: Sequence[str], usual: Sequence[str], what: str, dataset: Dataset, where: str) -> str:
+    if len(found) > 1:
+        found = [name for name in usual if name in found][:1] or found
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise HubtlError(f"{where} has several {what} columns: {', '.join(found)}", hint=f"--{what}-column {found[0]}")
+    raise HubtlError(
+        f"{where} has no {what} column; its columns: {_described(dataset)}", hint=f"--{what}-column NAME, or other data"
+    )
+
+
+def _is_string(feature: Any) -> bool:
+    return isinstance(feature, Value) and feature.dtype in ("string", "large_string")
+
+
+def _holds_sounds(dataset: Dataset, name: str) -> bool:
+    """Cells with encoded recordings, or with names of sound files."""
+    feature = dataset.features[name]
+    if isinstance(feature, dict):
+        return "bytes" in feature
+    if isinstance(feature, Value) and feature.dtype in ("binary", "large_binary"):
+        return True
+    return _is_string(feature) and any(Path(cell).suffix.lower() in SOUNDS for cell in _first(dataset, name))
+
+
+def _prose(dataset: Dataset, name: str) -> bool:
+    """More than three words to a cell, by the median of the first ones."""
+    words = sorted(len(cell.split()) for cell in _first(dataset, name))
+    return bool(words) and words[len(words) // 2] > 3
+
+
+def _first(dataset: Dataset, name: str) -> list[str]:
+    """The first cells of a column with something in them; no other column is decoded."""
+    cells = dataset.select_columns([name]).select(range(min(20, len(dataset))))[name]
+    return [cell for cell in cells if isinstance(cell, str) and cell.strip()]
 
 
 def _described(dataset: Dataset) -> str:

@@ -64,5 +64,6 @@ class JointSet:
             for name, view in fetched[0].views.items()
             if all(name in batch.views for batch in fetched)
         }
+        present = {key: torch.cat([batch.present[key] for batch in fetched])[order] for key in fetched[0].present}
         labels = None if self.labels is None else torch.from_numpy(self.labels[index])
-        return Batch(inputs, labels, torch.from_numpy(index), views=views, domain=torch.from_numpy(self.domains[index]))
+        return Batch(inputs, labels, torch.from_numpy(index), present, views, torch.from_numpy(self.domains[index]))

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-from datasets import Dataset, DatasetDict, Image, Value
+from datasets import Audio, Dataset, DatasetDict, Image, Value
 from huggingface_hub import is_offline_mode
 
 from hubtl.data import builtin
-from hubtl.data.columns import IMAGE_NAMES, SUFFIXES
+from hubtl.data.columns import AUDIO_NAMES, IMAGE_NAMES, SOUNDS, SUFFIXES
 from hubtl.errors import HubtlError, nearest
 from hubtl.hub.network import mind_the_network
 
@@ -149,21 +149,23 @@ def _tables(files: dict[str, list[Path]], suffix: str, root: Path) -> DatasetDic
         raise HubtlError(
             f"{first} does not load: {' '.join(str(cause).split())[:200]}", hint="mend the file"
         ) from error
-    return DatasetDict({name: _with_images(part, root) for name, part in loaded.items()})
+    return DatasetDict({name: _with_files(part, root) for name, part in loaded.items()})
 
 
-def _with_images(dataset: Dataset, root: Path) -> Dataset:
-    """Cells with image file names, relative to the table, become images."""
+def _with_files(dataset: Dataset, root: Path) -> Dataset:
+    """Cells with names of image and sound files, relative to the table, become images and recordings."""
     for name, feature in dataset.features.items():
-        text = isinstance(feature, Value) and feature.dtype in ("string", "large_string")
-        if text and len(dataset) and name.lower() in IMAGE_NAMES:
-            first = dataset[0][name]
-            if isinstance(first, str) and Path(first).suffix.lower() in SUFFIXES:
-                paths = [str(root / cell) if cell else None for cell in dataset[name]]
-                replaced = dataset.remove_columns(name).add_column(
-                    name, paths, new_fingerprint=f"{dataset._fingerprint}-p"
-                )
-                return replaced.cast_column(name, Image())
+        sound = name.lower() in AUDIO_NAMES or name.lower().startswith("audio_")
+        kind = Audio(decode=False) if sound else Image()
         if isinstance(feature, dict) and set(feature) == {"bytes", "path"}:
-            return dataset.cast_column(name, Image())
+            dataset = dataset.cast_column(name, kind)
+        if not (isinstance(feature, Value) and feature.dtype in ("string", "large_string")):
+            continue
+        cells = dataset.select_columns([name])[name][:]
+        first = next((cell for cell in cells if cell), "")
+        known = SOUNDS if sound else SUFFIXES if name.lower() in IMAGE_NAMES or "image" in name.lower() else set()
+        if Path(first).suffix.lower() in known:
+            paths = [str(root / cell) if cell else None for cell in cells]
+            mark = f"{dataset._fingerprint}-{name}"
+            dataset = dataset.remove_columns(name).add_column(name, paths, new_fingerprint=mark).cast_column(name, kind)
     return dataset

@@ -1,6 +1,7 @@
 """``--source-dataset`` and ``--target-dataset``: from what a user typed to two splits with known columns."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ class Domain:
 
     train: Dataset
     eval: Dataset
-    image_column: str
+    columns: dict[str, str]  # modality -> column
     label_column: str | None
     class_names: list[str] | None
     facts: DomainFacts
@@ -30,7 +31,9 @@ class Domain:
     eval_domains: np.ndarray | None = None
 
 
-def open_domain(section: DomainSection | SourceSection, data: DataSection, *, role: str) -> Domain:
+def open_domain(
+    section: DomainSection | SourceSection, data: DataSection, *, role: str, modalities: Sequence[str] = ("image",)
+) -> Domain:
     """Open a domain, or several of one dataset as one that knows which row is of which.
 
     Training rows default to the split ``train`` (or the only one), evaluation rows to ``test``, else ``validation``,
@@ -48,7 +51,9 @@ def open_domain(section: DomainSection | SourceSection, data: DataSection, *, ro
     train = _of_domain(train, data.domain_column, section.domain, where, role)
     if evaluated is not None:
         evaluated = _of_domain(evaluated, data.domain_column, section.domain, where, role)
-    image = columns.image_column(train, data.image_column, where)
+    found = {m: columns.FINDERS[m](train, getattr(data, f"{m}_column"), where) for m in modalities}
+    if evaluated is not None and (lacking := [c for c in found.values() if c not in evaluated.features]):
+        raise HubtlError(f"{where}: split {eval_name} has no column {lacking[0]}", hint=f"--{role}-eval-split")
     label = _label_column(train, evaluated, data.label_column, where)
     names = (
         columns.class_names([p for p in (train, evaluated) if p is not None and label in p.features], label)
@@ -90,9 +95,9 @@ def open_domain(section: DomainSection | SourceSection, data: DataSection, *, ro
         labelled=label is not None,
         eval_labelled=label is not None and eval_label,
         class_counts=counts,
-        columns={"image": image, **({"label": label} if label else {})},
+        columns=found | ({"label": label} if label else {}),
     )
-    return Domain(train, evaluated, image, label if eval_label else None, names, facts, domains, eval_domains)
+    return Domain(train, evaluated, found, label if eval_label else None, names, facts, domains, eval_domains)
 
 
 def _numbers(dataset: Dataset, column: str | None, names: list[str]) -> np.ndarray | None:

@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from hubtl.backbones.base import Backbone
 from hubtl.batch import Batch
 from hubtl.data.images import ImageSet
 from hubtl.data.streams import StepBatches, load, steps_per_epoch
@@ -129,7 +130,8 @@ class _PhaseRun:
         self.learning = {p for ps in groups.values() for p in ps}
         freeze_all_but(strategy, self.learning)
         # a phase in which nothing learns, such as one that estimates statistics, has no optimiser
-        self.optimizer = make_optimizer(groups, engine.optim, phase.lr, phase.momentum) if phase.learns else None
+        own = strategy.encoder.backbone.rates() if isinstance(strategy.encoder.backbone, Backbone) else {}
+        self.optimizer = make_optimizer(groups, engine.optim, phase.lr, phase.momentum, own) if phase.learns else None
         self.prepared = accelerator.prepare_optimizer(self.optimizer) if self.optimizer is not None else None
         self.lockstep = Lockstep(phase, groups, accelerator.backward, self.update)
         self.wrapping = Wrapping(strategy, self.learning, accelerator)

@@ -24,10 +24,12 @@ def make_optimizer(
     optim: OptimSection,
     factors: Mapping[str, float] | None = None,
     momenta: Mapping[str, float] | None = None,
+    rates: Mapping[nn.Parameter, float] | None = None,
 ) -> torch.optim.Optimizer:
     """One optimiser of timm's factory with a parameter group for each name, at the rates of ``group_lrs``.
 
-    A group in ``momenta`` has that momentum in place of the run's, where the optimiser is one with momentum.
+    A group in ``momenta`` has that momentum in place of the run's, where the optimiser is one with momentum. A parameter
+    in ``rates`` learns at that multiple of the run's rate, whatever its group's.
 
     Biases and norms decay like everything else, as in the reference recipes. Raises HubtlError for a name that
     the factory does not have.
@@ -39,7 +41,11 @@ def make_optimizer(
     if optim.name not in list_optimizers():
         raise unknown("optimiser", optim.name, list_optimizers())
     lrs = group_lrs(groups, optim, factors or {})
-    parameters = [{"params": ps, "lr": lrs[name], "name": name} for name, ps in groups.items() if ps]
+    parameters = [
+        {"params": same, "lr": lr, "name": name}
+        for name, ps in groups.items()
+        for lr, same in _by_rate(ps, lrs[name], optim.lr * (factors or {}).get(name, 1.0), rates or {}).items()
+    ]
     if not parameters:
         raise HubtlError("nothing learns in this phase", hint="choose another --tuner")
     name = (
@@ -58,6 +64,16 @@ def make_optimizer(
             group["momentum"] = own
             group["nesterov"] = own > 0 and group.get("nesterov", False)
     return optimizer
+
+
+def _by_rate(
+    parameters: list[nn.Parameter], lr: float, base: float, rates: Mapping[nn.Parameter, float]
+) -> dict[float, list[nn.Parameter]]:
+    """A group's parameters by their learning rate."""
+    parts: dict[float, list[nn.Parameter]] = {}
+    for p in parameters:
+        parts.setdefault(base * rates[p] if p in rates else lr, []).append(p)
+    return parts
 
 
 def lr_factor(step: int, total: int, optim: OptimSection) -> float:

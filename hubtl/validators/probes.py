@@ -62,5 +62,5 @@ def partners(rows: int) -> np.ndarray:
 
 
 def mixture(of: torch.Tensor, partner: torch.Tensor) -> torch.Tensor:
-    """``MIX · of + (1 − MIX) · partner``, of equal shapes."""
-    return torch.lerp(partner, of, MIX)
+    """``MIX · of + (1 − MIX) · partner``, of equal shapes. Tokens and masks do not mix: they stay those of the larger part."""
+    return torch.lerp(partner, of, MIX) if of.is_floating_point() else of

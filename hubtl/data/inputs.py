@@ -1,0 +1,91 @@
+"""Whatever ``predict`` takes, as one named input after another."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from datasets import Image as ImageFeature
+from PIL import Image
+
+from hubtl.data.columns import FINDERS, SUFFIXES, image_column
+from hubtl.errors import HubtlError, unknown
+
+
+def each_image(inputs: Any) -> Iterable[tuple[str, Any]]:
+    """Names and images (or what ``decode`` reads) of whatever ``predict`` takes."""
+    if isinstance(inputs, Image.Image):
+        yield "image", inputs
+    elif isinstance(inputs, np.ndarray):
+        if inputs.ndim == 4:
+            yield from ((f"array {i}", _from_array(array)) for i, array in enumerate(inputs))
+        else:
+            yield "array", _from_array(inputs)
+    elif isinstance(inputs, Dataset):
+        column = image_column(inputs, None, "the dataset")
+        encoded = inputs.select_columns([column]).cast_column(column, ImageFeature(decode=False))
+        for i, row in enumerate(encoded):
+            yield f"row {i}", row[column]
+    elif isinstance(inputs, str | Path):
+        path = Path(inputs).expanduser()
+        if path.is_dir():
+            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not files:
+                raise HubtlError(f"{path} holds no images", hint="give a folder with images")
+            yield from ((str(p), str(p)) for p in files)
+        elif path.is_file():
+            yield str(path), str(path)
+        else:
+            raise HubtlError(f"there is no file or folder {path}", hint="mind the path")
+    else:
+        for position, item in enumerate(inputs):
+            for name, image in each_image(item):
+                yield (f"{name} {position}" if name in ("image", "array") else name), image
+
+
+def each_row(inputs: Any, modalities: Sequence[str]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """Names and rows (modality -> cell) of whatever ``predict`` takes where a model has several modalities."""
+    if isinstance(inputs, Mapping):
+        if strange := set(inputs) - set(modalities):
+            raise unknown("modality of this model", min(strange), modalities)
+        yield "row", inputs
+    elif isinstance(inputs, Dataset):
+        found = {m: column for m in modalities if (column := _column(inputs, m)) is not None}
+        if not found:
+            raise HubtlError(f"the dataset has no column for {' or '.join(modalities)}", hint="--image-column NAME")
+        undecoded = inputs.select_columns(list(found.values()))
+        for column in found.values():
+            if type(undecoded.features[column]).__name__ in ("Image", "Audio"):
+                undecoded = undecoded.cast_column(column, type(undecoded.features[column])(decode=False))
+        for i, row in enumerate(undecoded):
+            yield f"row {i}", {m: row[column] for m, column in found.items()}
+    elif isinstance(inputs, Sequence) and not isinstance(inputs, str):
+        for position, item in enumerate(inputs):
+            for name, row in each_row(item, modalities):
+                yield (f"{name} {position}" if name == "row" else name), row
+    else:
+        raise HubtlError(
+            f"a model of {', '.join(modalities)} takes rows, not {type(inputs).__name__}",
+            hint='{"image": "photo.jpg", "text": "What it says."}, or image=photo.jpg text=… on the command line',
+        )
+
+
+def _column(dataset: Dataset, modality: str) -> str | None:
+    """The column of a modality; None where there is none: its rows then lack it."""
+    if modality in dataset.features:
+        return modality
+    try:
+        return FINDERS[modality](dataset, None, "the dataset")
+    except HubtlError:
+        return None
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    plain = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
+    if plain.dtype != np.uint8 or not (plain.ndim == 2 or (plain.ndim == 3 and plain.shape[-1] in (3, 4))):
+        raise HubtlError(
+            f"an array of {array.dtype} {list(array.shape)} is no image",
+            hint="uint8 arrays of [h, w], [h, w, 1], [h, w, 3] or [h, w, 4]",
+        )
+    return Image.fromarray(plain)

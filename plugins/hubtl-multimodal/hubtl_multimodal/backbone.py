@@ -1,0 +1,206 @@
+"""``--model image=…,text=…,audio=…``: encoders of one or more modalities and their fusion as one hubtl backbone."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor, nn
+
+from hubtl import Backbone, Features, HubtlError
+from hubtl.backbones import parts_of
+from hubtl.backbones.base import BackboneInfo, BackboneRequest
+from hubtl.batch import Inputs
+from hubtl_multimodal import encoders, saving, tuning
+from hubtl_multimodal.encoders.base import ModalityEncoder, Tokens
+from hubtl_multimodal.fusion import Fusion
+from hubtl_multimodal.options import ModelOptions
+from hubtl_multimodal.rows import MultimodalSet, read_row, stacked
+
+
+@dataclass(frozen=True)
+class MultimodalInput:
+    """How the model wants its rows: what each encoder says, and the options that it was made with."""
+
+    encoders: dict[str, dict[str, Any]]  # modality -> EncoderInfo
+    options: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"encoders": self.encoders, "options": self.options}
+
+
+class MultimodalBackbone(Backbone):
+    """Encoders, one for each modality, and a fusion of their tokens.
+
+    ``pooled`` is ``[f ; r_m z_m ; r_m]``: the fused feature, and for each modality its own feature and whether it is
+    there. One linear head on it is the sum of a head on ``f`` and of one on each modality that is present, hence every
+    strategy's head ships as it is. ``parts`` has ``fused``, each modality's ``z_m``, and for each modality ``.tokens``,
+    ``.mask``, ``.local``, ``.weights`` and ``.present`` (see ``hubtl_multimodal.fusion.Fused``).
+    """
+
+    native = False
+
+    def __init__(self, towers: Mapping[str, ModalityEncoder], options: ModelOptions, name: str) -> None:
+        super().__init__()
+        self.modalities = tuple(towers)
+        self.options = options
+        self.encoders = nn.ModuleDict(towers)
+        self.readers = {modality: tower.reader() for modality, tower in towers.items()}
+        self.fusion = Fusion(
+            {modality: tower.info.width for modality, tower in towers.items()},
+            kind=options.fusion,
+            width=options.width,
+            layers=options.layers,
+            heads=options.heads,
+            bottlenecks=options.bottlenecks,
+            latents=options.latents,
+            dropout=options.dropout,
+            modality_dropout=options.modality_dropout,
+        )
+        infos = {modality: tower.info for modality, tower in towers.items()}
+        self.info = BackboneInfo(
+            name=name,
+            library="hubtl",
+            architecture="multimodal",
+            width=self.fusion.joint_width,
+            input=MultimodalInput(
+                {modality: dataclasses.asdict(info) for modality, info in infos.items()},
+                options.model_dump(mode="json"),
+            ),
+            pretrained=any(info.pretrained for info in infos.values()),
+            modalities=self.modalities,
+            parts={
+                modality: {
+                    "name": info.name,
+                    "library": info.library,
+                    "architecture": info.architecture,
+                    "pretrained": info.pretrained,
+                    "base_model": info.base_model,
+                    "revision": info.revision,
+                    "license": info.license,
+                    "tune": options.tune(modality),
+                }
+                for modality, info in infos.items()
+            },
+            notes=tuple(f"{modality}: {note}" for modality, info in infos.items() for note in info.notes),
+        )
+        for modality, tower in towers.items():
+            tuning.apply(tower, options.tune(modality))
+
+    def tower(self, modality: str) -> ModalityEncoder:
+        """The encoder of a modality."""
+        found = self.encoders[modality]
+        assert isinstance(found, ModalityEncoder)
+        return found
+
+    def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
+        """Features of rows; ``present`` (modality -> [b] bool) goes before what the inputs say, ``MODALITY.present``."""
+        tokens = {modality: self._tokens(modality, inputs) for modality in self.modalities}
+        rows = len(next(iter(tokens.values())).mask)
+        there = {}
+        for modality in self.modalities:
+            said = (present or {}).get(modality, inputs.get(f"{modality}.present"))
+            there[modality] = tokens[modality].mask.new_ones(rows) if said is None else said.bool()
+        out = self.fusion(tokens, there)
+        parts = dict(out.parts)
+        if out.fused is not None:
+            parts["fused"] = out.fused
+        for modality in self.modalities:
+            parts |= {
+                f"{modality}.tokens": out.tokens[modality],
+                f"{modality}.mask": out.masks[modality],
+                f"{modality}.local": out.local[modality],
+                f"{modality}.weights": out.weights[modality],
+                f"{modality}.present": out.present[modality],
+            }
+        return Features(self.fusion.joint(out), tokens=torch.cat(list(out.tokens.values()), dim=1), parts=parts)
+
+    def _tokens(self, modality: str, inputs: Inputs) -> Tokens:
+        if f"{modality}.tokens" in inputs:  # of a frozen encoder, made once
+            return Tokens(inputs[f"{modality}.tokens"].float(), inputs[f"{modality}.mask"])
+        return self.tower(modality)(inputs)
+
+    def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
+        found = [(f"{m}.{name}", own) for m in self.modalities for name, own in self.tower(m).blocks()]
+        return [*found, ("fusion", list(self.fusion.parameters()))]
+
+    def lora_targets(self) -> list[str]:
+        return [f"encoders.{m}.{name}" for m in self.modalities for name in self.tower(m).lora_targets()]
+
+    def frozen(self) -> list[nn.Parameter]:
+        return [p for m in self.modalities for p in tuning.frozen(self.tower(m), self.options.tune(m))]
+
+    def rates(self) -> dict[nn.Parameter, float]:
+        found = dict.fromkeys(self.fusion.parameters(), 1.0)
+        for modality in self.modalities:
+            tower = self.tower(modality)
+            rate = self.options.rate(modality, pretrained=tower.info.pretrained)
+            found |= dict.fromkeys(tower.parameters(), rate)
+        return found
+
+    def rows(self, dataset: Dataset, columns: Mapping[str, str], **how: Any) -> MultimodalSet:  # type: ignore[override]
+        """The rows of a split, as ``hubtl.data.images.ImageSet`` is for images."""
+        still = {m: self.tower(m) for m in self.modalities if self.options.tune(m) == "freeze"}
+        return MultimodalSet(dataset, {m: columns[m] for m in self.modalities}, self.readers, frozen=still, **how)
+
+    def collate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:  # type: ignore[override]
+        """Inputs of rows (modality -> cell; a missing key is a missing modality), without any random view."""
+        read = [read_row(self.readers, row, f"row {number}") for number, row in enumerate(rows)]
+        inputs = stacked(self.readers, [arrays for arrays, _ in read])
+        for modality in self.modalities:
+            inputs[f"{modality}.present"] = torch.from_numpy(np.array([there[modality] for _, there in read]))
+        return inputs
+
+    def merge(self) -> None:
+        for modality in self.modalities:
+            tuning.merge(self.tower(modality), self.options.tune(modality))
+
+    def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
+        saving.write(folder, self, classifier, classes, meta)
+
+    def snippet(self, where: str) -> str:
+        return saving.snippet(where, self)
+
+
+class Loader:
+    """What ``hubtl.backbones`` registers under ``multimodal``."""
+
+    Options = ModelOptions
+
+    def __call__(self, name: str, request: BackboneRequest) -> MultimodalBackbone:
+        """Load the encoders that a name lists, and put a fresh fusion on them."""
+        options = ModelOptions(**request.options)
+        parts = parts_of(name)
+        if not parts:
+            raise HubtlError(f"{name} names no encoder", hint="image=NAME,text=NAME,audio=NAME")
+        if options.width % options.heads:
+            raise HubtlError(
+                f"{options.heads} heads do not divide a width of {options.width}", hint="--set model.heads=4"
+            )
+        towers = {
+            modality: encoders.create(
+                modality,
+                model,
+                pretrained=request.pretrained,
+                image_size=request.image_size if modality == "image" else None,
+                options=options.of_encoder(modality),
+            )
+            for modality, model in parts.items()
+        }
+        return MultimodalBackbone(towers, options, name)
+
+    def rebuild(self, folder: Path, classes: Sequence[str]) -> tuple[MultimodalBackbone, nn.Linear]:
+        """The model of a folder that ``save`` wrote, and its classifier."""
+        return saving.read(folder, classes, MultimodalBackbone)
+
+    def from_folder(self, folder: Path, shown: str, request: BackboneRequest) -> MultimodalBackbone:
+        """The backbone of a folder, to adapt it further: its options are what it was saved with, and those of the request."""
+        return saving.continued(folder, shown, request, MultimodalBackbone)
+
+
+load = Loader()

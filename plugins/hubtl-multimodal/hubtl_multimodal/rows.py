@@ -1,0 +1,269 @@
+"""A domain's split as rows of several modalities: read once, labelled or sealed, with masks for what is missing."""
+
+import copy
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Audio, Dataset, Image
+from torch import Tensor
+
+from hubtl import Batch, HubtlError
+from hubtl_multimodal.encoders.base import ModalityEncoder
+from hubtl_multimodal.inputs.base import Reader
+
+Arrays = dict[str, np.ndarray]
+UNREADABLE = (OSError, ValueError, RuntimeError, SyntaxError)
+LOST_TOKENS = {"weak": 0.0, "strong": 0.2}  # share of a frozen encoder's tokens that a view hides
+
+
+class MultimodalSet:
+    """Rows of one split under one view, with the interface of ``hubtl.data.images.ImageSet``.
+
+    A cell that is None, empty, or the name of a file that is not there is a missing modality: its inputs are blank, and
+    ``present`` says so. A sealed set (``labels=None``) holds the columns of the modalities alone.
+
+    Args:
+        dataset: rows of a ``datasets.Dataset``.
+        columns: modality -> its column.
+        readers: modality -> what makes arrays of a cell.
+        labels: [n] classes, −1 for a class that the model does not know; None seals the set.
+        name: for messages.
+        augment: rows come under their weak view.
+        views: random views to make of each row besides, ``weak`` or ``strong``.
+        domains: [n] which of several sources a row is of; None where there is one.
+        on_bad_sample: ``error`` stops at a cell that cannot be read, or a row with nothing in it; ``skip`` looks for
+            them now and leaves their rows out.
+        frozen: encoders that do not learn: their tokens are made once, in half precision, and stand for the inputs.
+        cache_bytes: arrays are kept in memory up to this size.
+    """
+
+    note: str | None = None
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        columns: Mapping[str, str],
+        readers: Mapping[str, Reader],
+        *,
+        labels: np.ndarray | None,
+        name: str,
+        augment: bool = False,
+        views: tuple[str, ...] = (),
+        domains: np.ndarray | None = None,
+        on_bad_sample: str = "error",
+        frozen: Mapping[str, ModalityEncoder] | None = None,
+        cache_bytes: int = 2**30,
+    ) -> None:
+        self._columns, self._readers, self._frozen = dict(columns), dict(readers), dict(frozen or {})
+        self._encoded = _undecoded(dataset.select_columns(list(dict.fromkeys(columns.values()))))
+        self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
+        self.domains, self.name, self.augment, self.views = domains, name, augment, views
+        self.bad: list[str] = []
+        self.plain = self
+        self._rows = np.arange(len(dataset))
+        self._absent: tuple[str, ...] = ()
+        self._spoiled: dict[str, int] = {}
+        self._kept: dict[str, Arrays] | None = None
+        self._there: dict[str, np.ndarray] = {}
+        self._tokens: dict[str, tuple[Tensor, Tensor]] = {}
+        if on_bad_sample == "skip":
+            self._skip_unreadable()
+        if len(self) == 0:
+            raise HubtlError(f"{name} holds no readable row", hint="look at the files, or choose another split")
+        arrays, _ = self._read(0)
+        size = sum(array.nbytes for own in arrays.values() for array in own.values())
+        self.cached = size * len(self) <= cache_bytes
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells these rows of these data, as these readers see them, from any others."""
+        how = json.dumps([self._columns, self._absent, self._spoiled, self.augment], sort_keys=True)
+        rows = hashlib.blake2b(self._rows.tobytes() + how.encode(), digest_size=8).hexdigest()
+        return f"{self._encoded._fingerprint}-{rows}-{len(self)}"
+
+    def without(self, modalities: Iterable[str]) -> "MultimodalSet":
+        """The same rows as if they lacked some modalities."""
+        other = copy.copy(self)
+        other._absent = tuple(modalities)
+        other.plain = other
+        return other
+
+    def corrupted(self, modality: str, severity: int) -> "MultimodalSet":
+        """The same rows with one modality spoiled: noise on pixels and sound, words dropped. The same spoiling each time."""
+        other = copy.copy(self)
+        other._spoiled = {modality: severity}
+        other._kept, other._tokens, other._there = None, {}, {}
+        other.plain = other
+        return other
+
+    def fetch(self, rows: Sequence[int], *, seed: int | None = None) -> Batch:
+        """The rows as a batch, its inputs those of the readers and ``MODALITY.present`` [b] bool.
+
+        Random views depend on ``seed``, the row and its place in ``rows`` alone; without a seed ``views`` stay empty.
+        Raises HubtlError for a cell that cannot be read, and for a row with nothing in it.
+        """
+        index = np.asarray(rows, dtype=np.int64)
+        arrays, there = self._several(index)
+        present = {m: torch.from_numpy(there[m]) for m in self._columns}
+        said = {f"{m}.present": mask for m, mask in present.items()}
+        own = {}
+        if seed is not None:
+            own = {name: self._view(arrays, index, name, seed) | said for name in self.views}
+        shown = self._view(arrays, index, "weak", seed or 0) if self.augment else self._tensors(arrays, index)
+        labels = None if self.labels is None else torch.from_numpy(self.labels[index])
+        domain = None if self.domains is None else torch.from_numpy(self.domains[index])
+        return Batch(shown | said, labels, torch.from_numpy(index), present, own, domain)
+
+    def _tensors(self, arrays: Mapping[str, Arrays], index: np.ndarray) -> dict[str, Tensor]:
+        made: dict[str, Tensor] = {}
+        for modality in self._columns:
+            if modality in self._frozen:
+                values, mask = self._encodings(modality)
+                at = torch.from_numpy(index)
+                made |= {f"{modality}.tokens": values[at], f"{modality}.mask": mask[at]}
+            else:
+                made |= self._readers[modality].tensors(arrays[modality])
+        return made
+
+    def _view(self, arrays: Mapping[str, Arrays], index: np.ndarray, name: str, seed: int) -> dict[str, Tensor]:
+        """A random view of each row; of a frozen encoder's tokens some are hidden."""
+        made: dict[str, Tensor] = {}
+        for modality in self._columns:
+            key = zlib.crc32(f"{name}/{modality}".encode())
+            draws = [np.random.default_rng([seed, place, int(row), key]) for place, row in enumerate(index)]
+            if modality in self._frozen:
+                plain = self._tensors(arrays, index)
+                mask = plain[f"{modality}.mask"].clone()
+                for row, rng in enumerate(draws):
+                    hidden = torch.from_numpy(rng.random(mask.shape[1]) < LOST_TOKENS[name])
+                    hidden[0] = False  # what stands for the whole text or sound in many encoders
+                    mask[row] &= ~hidden
+                made |= {f"{modality}.tokens": plain[f"{modality}.tokens"], f"{modality}.mask": mask}
+                continue
+            reader, own = self._readers[modality], arrays[modality]
+            seen = [
+                reader.view({key: array[row] for key, array in own.items()}, name, rng) for row, rng in enumerate(draws)
+            ]
+            made |= reader.tensors({key: np.stack([row[key] for row in seen]) for key in own})
+        return made
+
+    def _encodings(self, modality: str) -> tuple[Tensor, Tensor]:
+        """A frozen encoder's tokens [n, t, d] of every row, in half precision, and their mask [n, t]."""
+        if modality not in self._tokens:
+            encoder, reader = self._frozen[modality], self._readers[modality]
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            worker = copy.deepcopy(encoder).to(device).eval()
+            values, masks = [], []
+            with torch.no_grad():
+                for start in range(0, len(self), 64):
+                    rows = np.arange(start, min(start + 64, len(self)))
+                    arrays, _ = self._several(rows)
+                    out = worker({k: v.to(device) for k, v in reader.tensors(arrays[modality]).items()})
+                    values.append(out.values.half().cpu())
+                    masks.append(out.mask.cpu())
+            self._tokens[modality] = _padded(values), _padded(masks)
+        return self._tokens[modality]
+
+    def _several(self, index: np.ndarray) -> tuple[dict[str, Arrays], dict[str, np.ndarray]]:
+        """Arrays of rows by modality and key, and which rows have which modality."""
+        if self.cached:
+            if self._kept is None:
+                self._kept, self._there = _stack([self._read(row) for row in range(len(self))])
+            arrays = {m: {key: array[index] for key, array in own.items()} for m, own in self._kept.items()}
+            there = {m: mask[index] for m, mask in self._there.items()}
+        else:
+            arrays, there = _stack([self._read(int(row)) for row in index])
+        for modality in self._absent:
+            there[modality] = np.zeros_like(there[modality])
+        return arrays, there
+
+    def _read(self, row: int) -> tuple[dict[str, Arrays], dict[str, bool]]:
+        position = int(self._rows[row])
+        cells = self._encoded[position]
+        where = f"{self.name}: row {position}"
+        own = {m: cells[column] for m, column in self._columns.items()}
+        arrays, there = read_row(self._readers, own, where)
+        for modality, severity in self._spoiled.items():
+            rng = np.random.default_rng([severity, position, zlib.crc32(modality.encode())])
+            arrays[modality] = self._readers[modality].corrupt(arrays[modality], severity, rng)
+        return arrays, there
+
+    def _skip_unreadable(self) -> None:
+        good = []
+        for row in range(len(self._rows)):
+            try:
+                self._read(row)
+                good.append(row)
+            except HubtlError as error:
+                self.bad.append(f"row {row}: {error.message}")
+        self._rows = np.asarray(good, dtype=np.int64)
+        self.labels = None if self.labels is None else self.labels[self._rows]
+        self.domains = None if self.domains is None else self.domains[self._rows]
+
+
+def read_row(
+    readers: Mapping[str, Reader], cells: Mapping[str, Any], where: str
+) -> tuple[dict[str, Arrays], dict[str, bool]]:
+    """The arrays of one row by modality, and which modalities it has.
+
+    Raises HubtlError for a cell that cannot be read, and where nothing is there.
+    """
+    there = {m: not reader.missing(cells.get(m)) for m, reader in readers.items()}
+    if not any(there.values()):
+        raise HubtlError(
+            f"{where} has nothing in it: {', '.join(readers)} are missing",
+            hint="leave the row out, or --on-bad-sample skip",
+        )
+    arrays = {}
+    for modality, reader in readers.items():
+        try:
+            arrays[modality] = reader.read(cells.get(modality)) if there[modality] else reader.empty()
+        except UNREADABLE as error:
+            raise HubtlError(
+                f"{where}: cannot read its {modality}: {error}", hint="mend or empty the cell, or --on-bad-sample skip"
+            ) from error
+    return arrays, there
+
+
+def stacked(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Arrays]]) -> dict[str, Tensor]:
+    """The model's tensors of rows that ``read_row`` has read."""
+    made: dict[str, Tensor] = {}
+    for modality, reader in readers.items():
+        own = [row[modality] for row in rows]
+        made |= reader.tensors({key: np.stack([arrays[key] for arrays in own]) for key in own[0]})
+    return made
+
+
+def _stack(
+    rows: Sequence[tuple[dict[str, Arrays], dict[str, bool]]],
+) -> tuple[dict[str, Arrays], dict[str, np.ndarray]]:
+    first = rows[0][0]
+    arrays = {m: {key: np.stack([row[m][key] for row, _ in rows]) for key in own} for m, own in first.items()}
+    return arrays, {m: np.array([there[m] for _, there in rows]) for m in first}
+
+
+def _padded(parts: Sequence[Tensor]) -> Tensor:
+    """Batches [b, t, ...] of different t as one tensor, zeros behind the shorter ones."""
+    longest = max(part.shape[1] for part in parts)
+    whole = parts[0].new_zeros(sum(len(p) for p in parts), longest, *parts[0].shape[2:])
+    start = 0
+    for part in parts:
+        whole[start : start + len(part), : part.shape[1]] = part
+        start += len(part)
+    return whole
+
+
+def _undecoded(dataset: Dataset) -> Dataset:
+    """Images and recordings as they lie in the file: a recording is then read without torchcodec."""
+    for name, feature in dataset.features.items():
+        if isinstance(feature, Image | Audio):
+            dataset = dataset.cast_column(name, type(feature)(decode=False))
+    return dataset

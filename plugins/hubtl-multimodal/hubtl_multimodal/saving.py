@@ -1,0 +1,113 @@
+"""A saved model: encoders in folders that their own library opens, fusion and classifier beside them."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from hubtl import HubtlError
+from hubtl.backbones.base import BackboneRequest
+from hubtl.backbones.local import read_config
+from hubtl_multimodal import encoders
+from hubtl_multimodal.options import ModelOptions
+
+if TYPE_CHECKING:
+    from hubtl_multimodal.backbone import MultimodalBackbone
+
+WEIGHTS, ENCODERS = "model.safetensors", "encoders"
+
+
+def write(
+    folder: Path, backbone: "MultimodalBackbone", classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]
+) -> None:
+    """Write ``config.json``, fusion and classifier, and each encoder in its own library's format."""
+    infos = {m: dataclasses.asdict(backbone.tower(m).info) for m in backbone.modalities}
+    config = {
+        "architecture": "multimodal",
+        "library_name": "hubtl",
+        "plugin": "hubtl-multimodal",
+        "modalities": list(backbone.modalities),
+        "num_classes": len(classes),
+        "label_names": list(classes),
+        "options": backbone.options.model_dump(mode="json"),
+        "encoders": infos,
+        "hubtl": dict(meta),
+    }
+    for modality in backbone.modalities:
+        own = folder / ENCODERS / modality
+        own.mkdir(parents=True, exist_ok=True)
+        backbone.tower(modality).save(own)
+    tensors = {f"fusion.{k}": v.detach().cpu().contiguous() for k, v in backbone.fusion.state_dict().items()}
+    tensors |= {f"classifier.{k}": v.detach().cpu().contiguous() for k, v in classifier.state_dict().items()}
+    save_file(tensors, folder / WEIGHTS)
+    (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read(
+    folder: Path, classes: Sequence[str], cls: "type[MultimodalBackbone]"
+) -> "tuple[MultimodalBackbone, nn.Linear]":
+    """The model and its classifier. Raises HubtlError for a folder with parts missing or damaged."""
+    backbone = _backbone(folder, folder.name, cls, {})
+    tensors = _tensors(folder)
+    _load(backbone.fusion, tensors, "fusion.", folder)
+    head = nn.Linear(backbone.info.width, len(classes))
+    _load(head, tensors, "classifier.", folder)
+    return backbone, head
+
+
+def continued(
+    folder: Path, shown: str, request: BackboneRequest, cls: "type[MultimodalBackbone]"
+) -> "MultimodalBackbone":
+    """The backbone, to go on with. What the request sets of its options is changed, where the weights allow it."""
+    backbone = _backbone(folder, shown, cls, request.options)
+    if request.pretrained:
+        _load(backbone.fusion, _tensors(folder), "fusion.", folder)
+    return backbone
+
+
+def snippet(where: str, backbone: "MultimodalBackbone") -> str:
+    """Code that loads the model and predicts, with any of its modalities, and opens its encoders without hubtl."""
+    source = json.dumps(where)
+    example = {"image": '"photo.jpg"', "text": '"What it says."', "audio": '"sound.wav"'}
+    row = ", ".join(f'"{m}": {example[m]}' for m in backbone.modalities)
+    return (
+        "import hubtl  # pip install hubtl hubtl-multimodal\n\n"
+        f"model = hubtl.load({source})\n"
+        f"row = {{{row}}}  # leave out what a row lacks\n"
+        "label = model.predict(row)[0].label\n"
+    )
+
+
+def _backbone(
+    folder: Path, shown: str, cls: "type[MultimodalBackbone]", changes: Mapping[str, Any]
+) -> "MultimodalBackbone":
+    config = read_config(folder)
+    try:
+        options = ModelOptions(**{**config["options"], **changes})
+        infos = config["encoders"]
+        towers = {m: encoders.rebuild(m, folder / ENCODERS / m, infos[m]) for m in config["modalities"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise HubtlError(
+            f"{folder} is not a whole model of several modalities: {error}", hint="pull it again"
+        ) from error
+    return cls(towers, options, shown)
+
+
+def _tensors(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(load_file(folder / WEIGHTS))
+    except Exception as error:
+        raise HubtlError(f"{folder / WEIGHTS} cannot be read: {error}", hint="pull or save the model again") from error
+
+
+def _load(module: nn.Module, tensors: Mapping[str, Any], prefix: str, folder: Path) -> None:
+    own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    try:
+        module.load_state_dict(own)
+    except RuntimeError as error:
+        first = " ".join(str(error).split())[:160]
+        raise HubtlError(f"the weights in {folder} do not fit: {first}", hint="leave --set model.* out") from error
