@@ -106,7 +106,8 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         native=type(prepared.backbone).native,
         not_native_because=None
         if type(prepared.backbone).native
-        else f"neither timm nor transformers has the architecture {prepared.model.architecture}",
+        else type(prepared.backbone).not_native_because
+        or f"neither timm nor transformers has the architecture {prepared.model.architecture}",
         versions=installed_versions(),
         hardware=hardware(),
     )

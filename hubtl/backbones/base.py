@@ -78,6 +78,7 @@ class Backbone(nn.Module):
     rows: Callable[..., Any] | None = None
     collate: Callable[[Sequence[Mapping[str, Any]]], Inputs] | None = None
     native: ClassVar[bool] = True  # False: the export loads with hubtl only
+    not_native_because: ClassVar[str | None] = None  # None: no other library has the architecture
 
     @abstractmethod
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features: ...

@@ -81,6 +81,8 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "domains": [(role, d) for role, d in (("source", record.source), ("target", record.target)) if d],
         "classes": _classes(base, adapted),
         "folded": len(record.classes) > MANY_CLASSES,
+        "subsets": _subsets(base, adapted),
+        "fusion": _input(record.model.input.get("options", {})) if record.model.parts else "",
         "figures": FIGURES + (OPEN_SET if record.unknown else ()),
         "captions": CAPTIONS,
         "labels": lambda role, domain: _labels(record, role, domain.labelled),
@@ -215,6 +217,12 @@ def _change(before: ClassScore | None, after: ClassScore) -> float:
 def _scores(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
     before, after = (e.scores if e else {} for e in (base, adapted))
     return [(name, before.get(name), after.get(name)) for name in sorted({*before, *after})]
+
+
+def _subsets(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
+    """Accuracy on rows that lack a modality or have one corrupted, by what they are called."""
+    before = {subset.name: subset.accuracy for subset in base.subsets} if base else {}
+    return [(s.name, before.get(s.name), s.accuracy) for s in (adapted.subsets if adapted else [])]
 
 
 def _plots(files: list[str]) -> dict[str, str]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hubtl.card import licenses
-from hubtl.card.names import domain_name, is_hub_id, slug
+from hubtl.card.names import base_ids, domain_name, is_hub_id, model_name, slug
 from hubtl.card.snippet import loader
-from hubtl.record import DomainFacts, Evaluation, RunRecord
+from hubtl.record import DomainFacts, Evaluation, ModelFacts, RunRecord
 
 FIGURES = (
     ("accuracy", "accuracy", "Accuracy"),
@@ -21,6 +21,7 @@ FIGURES = (
 )
 SOURCE_ONLY = "source-only"  # the strategy that does not adapt: there is nothing to compare it with
 LONGEST_TAG = 100
+PIPELINES = ("image-classification", "text-classification", "audio-classification")  # that the Hub knows
 # The Hub's rule: "name" or "owner/name", and no double dash or dot.
 _ID = re.compile(r"(?!.*(--|\.\.))(?!.*\.git$)([\w-][\w.-]*/)?[\w-][\w.-]{0,95}", re.ASCII)
 _PATH = re.compile(r"(/|~|\.{1,2}([/\\]|$)|[A-Za-z]:[/\\]|\\\\|file:)")
@@ -37,20 +38,22 @@ def of(record: RunRecord, repo: str | None = None) -> dict[str, Any]:
         library != "hubtl"
     ):  # a library name that the Hub does not know costs the page its snippet and its download count
         found["library_name"] = library
-    found["pipeline_tag"] = "image-classification"
+    kind = _kind(model)
+    if kind in PIPELINES:  # the Hub has no widget for several modalities
+        found["pipeline_tag"] = kind
     found.update(_license(model.license))
-    if model.base_model and is_hub_id(model.base_model):
-        found["base_model"] = model.base_model
+    if bases := base_ids(model):
+        found["base_model"] = bases[0] if len(bases) == 1 else bases
         found["base_model_relation"] = "finetune"
     domains = [record.target] if record.source is None else [record.source, record.target]
     if ids := _unique([d.hub_id for d in domains if d.hub_id and is_hub_id(d.hub_id)]):
         found["datasets"] = ids
     setting = "domain-adaptation" if record.setting in ("adaptation", "source-free") else "transfer-learning"
-    found["tags"] = _unique(["hubtl", setting, slug(record.strategy), model.library, "image-classification"])
+    found["tags"] = _unique(["hubtl", setting, slug(record.strategy), model.library, *model.parts, kind])
     results = _results(record)
     if results:
         found["metrics"] = ["accuracy", "f1"]
-        name = repo or slug(f"{model.architecture}-{record.strategy}-{domain_name(record.target)}")
+        name = repo or slug(f"{model_name(model)}-{record.strategy}-{domain_name(record.target)}")
         found["model-index"] = [{"name": name, "results": results}]
     return found
 
@@ -91,6 +94,12 @@ def _license(name: str | None) -> dict[str, str]:
     return {"license": "other", "license_name": slug(known)}
 
 
+def _kind(model: ModelFacts) -> str:
+    """``image-classification`` and the like; ``multimodal-classification`` of more than one modality."""
+    modalities = list(model.parts) or ["image"]
+    return f"{modalities[0]}-classification" if len(modalities) == 1 else "multimodal-classification"
+
+
 def _results(record: RunRecord) -> list[dict[str, Any]]:
     oracle = ", oracle selection" if record.selection.oracle else ""
     if record.setting == "adaptation" and record.strategy == SOURCE_ONLY:
@@ -102,7 +111,8 @@ def _results(record: RunRecord) -> list[dict[str, Any]]:
     metrics = [metric for evaluation, label in rows for metric in _metrics(evaluation, label)]
     if not metrics:
         return []
-    task = {"type": "image-classification", "name": "Image Classification"}
+    kind = _kind(record.model)
+    task = {"type": kind, "name": kind.replace("-", " ").title()}
     return [{"task": task, "dataset": _dataset(record.target), "metrics": metrics}]
 
 

@@ -1,6 +1,7 @@
 """What models and datasets are called in a card: Hub ids as they are, local things by their last name only."""
 
 import re
+from typing import Any
 
 from hubtl.card.wording import code, md
 from hubtl.record import DomainFacts, ModelFacts
@@ -25,6 +26,17 @@ def base_name(model: ModelFacts) -> str:
     return model.weights or _last(model.name)
 
 
+def model_name(model: ModelFacts) -> str:
+    """What a card calls the model: its architecture, or of encoders of several modalities what they take."""
+    return " + ".join(model.parts) + " model" if model.parts else model.architecture
+
+
+def base_ids(model: ModelFacts) -> list[str]:
+    """The Hub ids of the base model, or of each encoder's."""
+    known = [part.get("base_model") for part in model.parts.values()] if model.parts else [model.base_model]
+    return list(dict.fromkeys(name for name in known if name and is_hub_id(name)))
+
+
 def domain_name(domain: DomainFacts) -> str:
     """The dataset; of a local one its last name only."""
     if domain.hub_id and is_hub_id(domain.hub_id):
@@ -34,6 +46,8 @@ def domain_name(domain: DomainFacts) -> str:
 
 def base_link(model: ModelFacts) -> str:
     """The base model in Markdown, with a link to the exact revision where there is one."""
+    if model.parts:
+        return ", ".join(f"{part_name(part)} ({md(modality)})" for modality, part in model.parts.items())
     if model.base_model and is_hub_id(model.base_model):
         where = f"https://huggingface.co/{model.base_model}"
         revision = model.revision and re.fullmatch(r"[\w.-]+", model.revision)
@@ -50,6 +64,15 @@ def domain_link(domain: DomainFacts) -> str:
     else:
         name = f"{code(domain_name(domain))} (not on the Hub)"
     return f"{name}, domain {code(domain.domain)}" if domain.domain else name
+
+
+def part_name(part: dict[str, Any]) -> str:
+    """An encoder in Markdown, with a link to the exact revision where there is one."""
+    name = part.get("base_model")
+    if name and is_hub_id(name):
+        revision = f"/tree/{part['revision']}" if re.fullmatch(r"[\w.-]+", part.get("revision") or "") else ""
+        return f"[{md(name)}](https://huggingface.co/{name}{revision})"
+    return code(_last(str(part["name"])))
 
 
 def _last(path: str) -> str:

@@ -41,6 +41,15 @@ logits = model.logits([image])
 print(model.classes[logits.argmax(dim=1).item()])
 """
 
+ROWS = """\
+import hubtl  # pip install hubtl hubtl-multimodal
+
+model = hubtl.load("{where}")
+row = {{{row}}}  # leave out what a row lacks
+print(model.predict(row)[0].label)
+"""
+EXAMPLES = {"image": "image.jpg", "text": "What it says.", "audio": "sound.wav"}
+
 FRAME = """\
 from PIL import Image
 
@@ -59,6 +68,9 @@ def loader(record: RunRecord) -> str:
 
 def default(record: RunRecord, repo: str | None) -> str:
     """Complete code for the library of the record. Without a repository it loads the folder that the card lies in."""
+    if record.model.parts:
+        row = ", ".join(f'"{m}": "{EXAMPLES.get(m, m)}"' for m in record.model.parts)
+        return ROWS.format(where=repo or ".", row=row)
     library = loader(record)
     if library == "timm":
         return TIMM.format(where=f"hf-hub:{repo}" if repo else "local-dir:.", mode=_mode(record))

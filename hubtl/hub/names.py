@@ -10,8 +10,7 @@ from hubtl.errors import HubtlError
 REPO = re.compile(r"(?!.*(?:--|\.\.|\.git$))[A-Za-z0-9_](?:[\w.-]*\w)?/[A-Za-z0-9_](?:[\w.-]*\w)?", re.ASCII)
 LONGEST = 96
 REVISION = re.compile(r"(?!.*\.\.)[\w.][\w./+-]*")
-FILES = (
-    "README.md",
+MODEL = (  # a library's own format
     "config.json",
     "model.safetensors",
     "model-*.safetensors",
@@ -24,6 +23,11 @@ FILES = (
     "vocab.txt",
     "merges.txt",
     "generation_config.json",
+)
+FILES = (
+    "README.md",
+    *MODEL,
+    *(f"encoders/*/{name}" for name in MODEL),  # of several modalities: one folder each
     "hubtl.json",
     "record.json",
     "recipe.yaml",

@@ -117,7 +117,8 @@ def load_snippet(folder: Path, repo: str, revision: str | None = None) -> str:
             "from transformers import AutoModelForImageClassification\n"
             f'model = AutoModelForImageClassification.from_pretrained("{repo}"{wanted})'
         )
-    return f'import hubtl\nmodel = hubtl.load("{repo}{at}")'
+    needs = "  # pip install hubtl hubtl-multimodal" if len(facts.get("modalities", ())) > 1 else ""
+    return f'import hubtl{needs}\nmodel = hubtl.load("{repo}{at}")'
 
 
 def _finished(folder: Path) -> list[str]:

@@ -44,6 +44,7 @@ class MultimodalBackbone(Backbone):
     """
 
     native = False
+    not_native_because = "its modalities meet in a fusion that no other library has"
 
     def __init__(self, towers: Mapping[str, ModalityEncoder], options: ModelOptions, name: str) -> None:
         super().__init__()
@@ -73,6 +74,7 @@ class MultimodalBackbone(Backbone):
                 options.model_dump(mode="json"),
             ),
             pretrained=any(info.pretrained for info in infos.values()),
+            license=next(iter(licences)) if len(licences := {info.license for info in infos.values()}) == 1 else None,
             modalities=self.modalities,
             parts={
                 modality: {

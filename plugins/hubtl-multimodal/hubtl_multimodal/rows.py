@@ -91,6 +91,8 @@ class MultimodalSet:
 
     def without(self, modalities: Iterable[str]) -> "MultimodalSet":
         """The same rows as if they lacked some modalities."""
+        if self.cached:
+            self._several(np.array([0]))  # once, for all that are made of this one
         other = copy.copy(self)
         other._absent = tuple(modalities)
         other.plain = other
