@@ -71,6 +71,20 @@ class AdaptedModel:
         mean, std = torch.tensor(spec.mean).view(-1, 1, 1), torch.tensor(spec.std).view(-1, 1, 1)
         return {"image": ((pixels - mean) / std).to(self.device)}
 
+    def explain(self, row: Any, *, label: str | None = None, **options: Any) -> Any:
+        """What each modality and each token of a row did for its prediction; see ``hubtl_multimodal.explain.explain``.
+
+        Raises HubtlError for a model that cannot be explained, and for a label that it does not have.
+        """
+        if self.backbone.explain is None:
+            raise HubtlError(
+                f"{self.info.name} has no tokens to explain a prediction by",
+                hint="adapt with --model image=NAME, of hubtl-multimodal, which takes one modality too",
+            )
+        if label is not None and label not in self.classes:
+            raise unknown("class", label, self.classes)
+        return self.backbone.explain(self.classifier, self.classes, row, label=label, **options)
+
     def test_time(self, method: str, options: Mapping[str, Any] | None = None) -> TestTime:
         """A copy of the model that adapts while it predicts, by the name of a method: ``tent``."""
         return make(plugins.load("testtime", method), self.classifier, options)

@@ -70,12 +70,14 @@ class Backbone(nn.Module):
             asked for it and there is one. No part of the module's state.
         rows: makes a set of rows from ``(dataset, columns, *, labels, name, augment, views, domains, on_bad_sample)``, with
             the interface of ``hubtl.data.images.ImageSet``, where the backbone takes more than images; None: images.
+        explain: explains a prediction for one row, ``explain(classifier, classes, row, **options)``, where it can be.
         collate: makes ``inputs`` of a list of rows (modality -> what ``rows`` finds in a cell), for predictions.
     """
 
     info: BackboneInfo
     kept: tuple[Tensor, Tensor] | None = None
     rows: Callable[..., Any] | None = None
+    explain: Callable[..., Any] | None = None
     collate: Callable[[Sequence[Mapping[str, Any]]], Inputs] | None = None
     native: ClassVar[bool] = True  # False: the export loads with hubtl only
     not_native_because: ClassVar[str | None] = None  # None: no other library has the architecture

@@ -39,13 +39,28 @@ def common(
 
 
 def _register() -> None:
-    from hubtl.cli import adapt, cache, card, compare, doctor, evaluate, plugins, predict, pull, push, rank, tune
+    from hubtl.cli import (
+        adapt,
+        cache,
+        card,
+        compare,
+        doctor,
+        evaluate,
+        explain,
+        plugins,
+        predict,
+        pull,
+        push,
+        rank,
+        tune,
+    )
 
     app.command("adapt")(adapt.adapt)
     app.command("compare")(compare.compare)
     app.command("tune")(tune.tune)
     app.command("evaluate")(evaluate.evaluate)
     app.command("predict")(predict.predict)
+    app.command("explain")(explain.explain)
     app.command("rank")(rank.rank)
     app.command("push")(push.push)
     app.command("pull")(pull.pull)

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hubtl.api import Prediction
 
 SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
@@ -56,6 +54,7 @@ def predict(
     if kind == "parquet" and output is None:
         raise HubtlError("parquet is not text and needs a file", hint="--output predictions.parquet")
     from hubtl import api
+    from hubtl.cli.rows import rows_of
     from hubtl.cli.testtime import options_of
     from hubtl.data.columns import SUFFIXES as IMAGES
 
@@ -92,62 +91,15 @@ def predict(
         typer.echo(f"{len(rows)} predictions: {output}", err=True)
 
 
-def rows_of(
-    inputs: list[str], modalities: tuple[str, ...], split: str | None, columns: "Mapping[str, str | None]"
-) -> list[Any]:
-    """Datasets, and one row of what comes as ``image=FILE``, ``audio=FILE`` or ``text=WORDS``."""
-    row: dict[str, str] = {}
-    found: list[Any] = []
-    for text in inputs:
-        modality, equals, value = text.partition("=")
-        if equals and modality in modalities:
-            row[modality] = value
-            if modality != "text" and not Path(value).expanduser().is_file():
-                from hubtl.errors import HubtlError
-
-                raise HubtlError(f"there is no file {value}", hint=f"{modality}=FILE")
-        else:
-            found.append(_rows(text, modalities, split, columns))
-    return [row, *found] if row else found
-
-
-def _rows(text: str, modalities: tuple[str, ...], split: str | None, asked: "Mapping[str, str | None]") -> Any:
-    """A dataset with a column for each modality that it has, named as the modality is."""
-    from hubtl.data.columns import FINDERS
-    from hubtl.errors import HubtlError
-
-    dataset = _split(text, split)
-    found = {}
-    for modality in modalities:
-        try:
-            found[FINDERS[modality](dataset, asked[modality], text)] = modality
-        except HubtlError:
-            if asked[modality] is not None:
-                raise
-    if not found:
-        raise HubtlError(f"{text} has no column for {' or '.join(modalities)}", hint=f"--{modalities[0]}-column NAME")
-    return dataset.select_columns(list(found)).rename_columns(found)
-
-
 def _source(text: str, split: str | None, image_column: str | None) -> Any:
     """A folder of images as it is, unless one of its splits is asked for; anything else as a dataset."""
+    from hubtl.cli.rows import split_of
     from hubtl.data.columns import image_column as find
 
     if split is None and Path(text).is_dir() and not _holds_tables(Path(text)):
         return text
-    dataset = _split(text, split)
+    dataset = split_of(text, split)
     return dataset.select_columns([find(dataset, image_column, text)])
-
-
-def _split(text: str, split: str | None) -> Any:
-    from hubtl.data.opening import opened
-    from hubtl.errors import unknown
-
-    splits = opened(text).splits
-    name = split or next((s for s in ("test", "validation", "train") if s in splits), next(iter(splits)))
-    if name not in splits:
-        raise unknown(f"split of {text}", name, splits)
-    return splits[name]
 
 
 def _holds_tables(folder: Path) -> bool:

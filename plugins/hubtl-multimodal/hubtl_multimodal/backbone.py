@@ -15,8 +15,10 @@ from hubtl import Backbone, Features, HubtlError
 from hubtl.backbones import parts_of
 from hubtl.backbones.base import BackboneInfo, BackboneRequest
 from hubtl.batch import Inputs
+from hubtl.modules import Classifier
 from hubtl_multimodal import encoders, saving, tuning
 from hubtl_multimodal.encoders.base import ModalityEncoder, Tokens
+from hubtl_multimodal.explain import Explanation, explain
 from hubtl_multimodal.fusion import Fusion
 from hubtl_multimodal.options import ModelOptions
 from hubtl_multimodal.rows import MultimodalSet, read_row, stacked
@@ -157,6 +159,10 @@ class MultimodalBackbone(Backbone):
         for modality in self.modalities:
             inputs[f"{modality}.present"] = torch.from_numpy(np.array([there[modality] for _, there in read]))
         return inputs
+
+    def explain(self, classifier: Classifier, classes: Sequence[str], row: Any, **options: Any) -> Explanation:  # type: ignore[override]
+        """What each modality and token did for a prediction (see ``hubtl_multimodal.explain.explain``)."""
+        return explain(classifier, classes, row, **options)
 
     def merge(self) -> None:
         for modality in self.modalities:

@@ -1,0 +1,104 @@
+"""``hubtl explain``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def explain(
+    model: Annotated[str, typer.Argument(help="Run directory, Hub id (user/repo[@revision]) or model folder.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT...", help="image=FILE audio=FILE text=WORDS, or a dataset and --row."),
+    ],
+    row: Annotated[int, typer.Option(min=0, help="Which row of a dataset.")] = 0,
+    split: Annotated[str | None, typer.Option(help="Split of a dataset; default: test, else train.")] = None,
+    image_column: Annotated[str | None, typer.Option()] = None,
+    text_column: Annotated[str | None, typer.Option()] = None,
+    audio_column: Annotated[str | None, typer.Option()] = None,
+    class_: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="Explain this class, not the predicted one.")
+    ] = None,
+    source_dataset: Annotated[
+        str | None, typer.Option(help="Show the nearest rows of this dataset: what it was trained on.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=2, help="Random subsets of tokens to measure relevance with.")] = 1024,
+    seed: Annotated[int, typer.Option()] = 0,
+    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="For explanation.png and .json.")] = Path(
+        "explanation"
+    ),
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
+    debug: Annotated[bool, typer.Option("--debug")] = False,
+) -> None:
+    """Show what each modality and each of its parts did for a prediction, and test that it is so."""
+    from dataclasses import asdict
+
+    from hubtl.cli.app import emit
+    from hubtl.cli.messages import begin
+    from hubtl.cli.rows import rows_of
+    from hubtl.errors import HubtlError
+
+    begin(quiet=quiet or json_, debug=debug)
+    from hubtl import api
+
+    loaded = api.load(model)
+    columns = {"image": image_column, "text": text_column, "audio": audio_column}
+    given = rows_of(inputs, loaded.info.modalities, split, columns)
+    if len(given) > 1:
+        raise HubtlError("one row is explained at a time", hint="a dataset and --row, or image=FILE text=WORDS")
+    cells = given[0] if isinstance(given[0], dict) else _row(given[0], row, inputs[0])
+    source = [] if source_dataset is None else _labelled(source_dataset, loaded.info.modalities, columns)
+    found = loaded.explain(cells, label=class_, samples=samples, seed=seed, source=source, folder=output_dir)
+    if json_:
+        emit(asdict(found))
+        return
+    _show(found)
+    typer.echo(f"\n{output_dir / 'explanation.png'}\n{output_dir / 'explanation.json'}", err=True)
+
+
+def _row(dataset: Any, number: int, text: str) -> "Mapping[str, Any]":
+    from hubtl.data.inputs import each_row
+    from hubtl.errors import HubtlError
+
+    if number >= len(dataset):
+        raise HubtlError(f"{text} has {len(dataset)} rows, and no row {number}", hint=f"--row {len(dataset) - 1}")
+    return next(iter(each_row(dataset.select([number]), dataset.column_names)))[1]
+
+
+def _labelled(text: str, modalities: tuple[str, ...], asked: "Mapping[str, str | None]") -> list[Any]:
+    """The training rows of a dataset with the names of their labels, where it has any."""
+    from hubtl.data.inputs import each_row
+    from hubtl.data.sources import open_domain
+    from hubtl.recipe import DataSection, DomainSection
+
+    data = DataSection(**{f"{m}_column": column for m, column in asked.items()})
+    domain = open_domain(DomainSection(dataset=text), data, role="source", modalities=modalities)
+    found = {column: m for m, column in domain.columns.items()}
+    rows = [r for _, r in each_row(domain.train.select_columns(list(found)).rename_columns(found), modalities)]
+    if domain.label_column is None:
+        return [(r, None) for r in rows]
+    feature = domain.train.features[domain.label_column]
+    cells = domain.train.select_columns([domain.label_column])[domain.label_column][:]
+    names = getattr(feature, "names", None)
+    return [(r, names[c] if names and c is not None else str(c)) for r, c in zip(rows, cells, strict=True)]
+
+
+def _show(found: Any) -> None:
+    typer.echo(f"{found.label}  {100 * found.probability:.1f} %  ({100 * found.nothing:.1f} % without any modality)")
+    for modality, value in found.modalities.items():
+        typer.echo(f"  {modality:<8} {100 * value:+6.1f} points")
+    test = found.deletion
+    verdict = "the map holds" if test["faithful"] else "the map does NOT hold: do not trust it"
+    typer.echo(
+        f"deletion test: area {test['top_area']:.3f} most relevant first, {test['random_area']:.3f} "
+        f"± {test['random_sd']:.3f} in random order: {verdict}"
+    )
+    for near in found.neighbours:
+        typer.echo(
+            f"  near: row {near.row}" + (f", {near.label}" if near.label else "") + f", cosine {near.cosine:.3f}"
+        )

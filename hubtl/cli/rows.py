@@ -1,0 +1,53 @@
+"""What is typed after ``hubtl predict`` and ``hubtl explain`` for a model of several modalities."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def rows_of(
+    inputs: list[str], modalities: tuple[str, ...], split: str | None, columns: Mapping[str, str | None]
+) -> list[Any]:
+    """Datasets, and one row of what comes as ``image=FILE``, ``audio=FILE`` or ``text=WORDS``."""
+    row: dict[str, str] = {}
+    found: list[Any] = []
+    for text in inputs:
+        modality, equals, value = text.partition("=")
+        if equals and modality in modalities:
+            row[modality] = value
+            if modality != "text" and not Path(value).expanduser().is_file():
+                from hubtl.errors import HubtlError
+
+                raise HubtlError(f"there is no file {value}", hint=f"{modality}=FILE")
+        else:
+            found.append(_rows(text, modalities, split, columns))
+    return [row, *found] if row else found
+
+
+def _rows(text: str, modalities: tuple[str, ...], split: str | None, asked: Mapping[str, str | None]) -> Any:
+    """A dataset with a column for each modality that it has, named as the modality is."""
+    from hubtl.data.columns import FINDERS
+    from hubtl.errors import HubtlError
+
+    dataset = split_of(text, split)
+    found = {}
+    for modality in modalities:
+        try:
+            found[FINDERS[modality](dataset, asked[modality], text)] = modality
+        except HubtlError:
+            if asked[modality] is not None:
+                raise
+    if not found:
+        raise HubtlError(f"{text} has no column for {' or '.join(modalities)}", hint=f"--{modalities[0]}-column NAME")
+    return dataset.select_columns(list(found)).rename_columns(found)
+
+
+def split_of(text: str, split: str | None) -> Any:
+    from hubtl.data.opening import opened
+    from hubtl.errors import unknown
+
+    splits = opened(text).splits
+    name = split or next((s for s in ("test", "validation", "train") if s in splits), next(iter(splits)))
+    if name not in splits:
+        raise unknown(f"split of {text}", name, splits)
+    return splits[name]
