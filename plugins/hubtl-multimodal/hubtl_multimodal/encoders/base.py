@@ -1,0 +1,133 @@
+"""The contract of an encoder: the inputs of one modality in, tokens out."""
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hubtl_multimodal.inputs.base import Reader
+
+
+class Tokens(NamedTuple):
+    """What every encoder returns."""
+
+    values: Tensor  # [b, t, d]
+    mask: Tensor  # [b, t] bool, True where a token is real; the first one always is
+
+
+@dataclass(frozen=True)
+class EncoderInfo:
+    """What is known about an encoder. JSON-able: with the folder that ``save`` wrote, it makes the encoder again."""
+
+    modality: str  # image, text, audio
+    name: str  # as the user gave it
+    library: Literal["timm", "transformers"]
+    architecture: str
+    width: int  # d of the tokens
+    pretrained: bool
+    base_model: str | None = None  # Hub id
+    revision: str | None = None
+    license: str | None = None
+    input: dict[str, Any] = field(default_factory=dict)  # what the reader needs, but for a tokenizer's vocabulary
+    notes: tuple[str, ...] = ()
+
+
+class ModalityEncoder(nn.Module):
+    """A pretrained model of one modality, without the parts that its tokens do not need.
+
+    All of its parameters take part in every forward pass. What the library's own format has besides is kept as
+    buffers: it is saved with the rest, and no optimizer and no gradient synchronisation looks for it.
+    """
+
+    info: EncoderInfo
+    model: Any  # the library's module
+
+    @abstractmethod
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
+        """Tokens of a batch; a row's depend on that row alone (in eval mode). Padding is zero."""
+
+    @abstractmethod
+    def reader(self) -> Reader:
+        """What makes this encoder's inputs of cells."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the model in its library's own format, with all that it takes to make its inputs."""
+
+    @abstractmethod
+    def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
+        """The parameters, grouped into named blocks from the input to the output."""
+
+    def lora_targets(self) -> list[str]:
+        """Names of the linear layers that LoRA adapts: queries and values, else all; of a CNN its convolutions."""
+        linear = [n for n, m in self.named_modules() if isinstance(m, nn.Linear) and any(True for _ in m.parameters())]
+        if chosen := [name for name in linear if ATTENTION.search(f".{name}")]:
+            return chosen
+        return linear or [
+            n
+            for n, m in self.named_modules()
+            if isinstance(m, nn.Conv2d) and m.groups == 1 and any(True for _ in m.parameters())
+        ]
+
+
+ATTENTION = re.compile(r"\.(qkv|q_proj|v_proj|query|value|q_lin|v_lin|query_proj|value_proj|q|v|kv|in_proj)$")
+
+
+def with_first(mask: Tensor) -> Tensor:
+    """The mask [b, t] with the first place True: an empty row would make attention divide by zero."""
+    return torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], dim=1)
+
+
+def tokens_of(values: Tensor, mask: Tensor | None = None) -> Tokens:
+    """Tokens [b, t, d] under a mask [b, t], padding set to zero. None: all are real."""
+    if mask is None:
+        return Tokens(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
+    mask = with_first(mask)
+    return Tokens(values.masked_fill(~mask.unsqueeze(-1), 0.0), mask)
+
+
+def only_what_learns(encoder: ModalityEncoder, inputs: Mapping[str, Tensor] | None) -> None:
+    """Turn parameters that the tokens of ``inputs`` do not depend on, and fixed ones, into buffers.
+
+    Poolers, heads and later stages would be parameters without a gradient: distributed training fails on them. With
+    ``inputs=None`` every parameter that may learn is taken for needed, and no pass is made.
+    """
+    named = {name: p for name, p in encoder.named_parameters() if p.requires_grad}
+    needed = set(named)
+    if inputs is not None:
+        training = encoder.training
+        encoder.eval()
+        with torch.enable_grad():
+            values = encoder(inputs).values
+            gradients = torch.autograd.grad(values.sum(), list(named.values()), allow_unused=True)
+        encoder.train(training)
+        needed = {name for name, gradient in zip(named, gradients, strict=True) if gradient is not None}
+    for name, parameter in list(encoder.named_parameters()):
+        if name not in needed:
+            owner, _, leaf = name.rpartition(".")
+            module = encoder.get_submodule(owner)
+            del module._parameters[leaf]
+            module.register_buffer(leaf, parameter.detach())
+
+
+EARLY = re.compile(r"embed|conv_stem|feature_extractor|feature_projection|batch_norm|(^|\.)pre_?l")
+
+
+def blocks_around(model: nn.Module, layers: Iterable[nn.Module]) -> list[tuple[str, list[nn.Parameter]]]:
+    """``embeddings``, ``layer0`` …, ``rest``: what comes before a model's repeated layers, they, and what comes after."""
+    listed = [(f"layer{i}", list(layer.parameters())) for i, layer in enumerate(layers)]
+    inside = {p for _, parameters in listed for p in parameters}
+    before: list[nn.Parameter] = []
+    after: list[nn.Parameter] = []
+    met = False
+    for name, parameter in model.named_parameters():
+        if parameter in inside:
+            met = True
+        else:
+            (before if not met or EARLY.search(name) else after).append(parameter)
+    return [(n, p) for n, p in [("embeddings", before), *listed, ("rest", after)] if p]

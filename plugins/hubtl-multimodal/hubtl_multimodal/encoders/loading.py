@@ -1,0 +1,105 @@
+"""transformers' models and processors, loaded with every warning that says nothing kept out: the one place to import it."""
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hubtl.backbones.reach import out_of_reach
+
+# hubtl makes torchvision importable beside a torch of another build before transformers meets it
+from hubtl.backbones.timm import timm  # noqa: F401
+from hubtl.errors import HubtlError
+from hubtl_multimodal.encoders.names import Source
+
+
+def auto_names(mapping: str) -> Mapping[str, Any]:
+    """One of transformers' lists from model types to classes."""
+    from transformers.models.auto import modeling_auto
+
+    return getattr(modeling_auto, mapping)  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def told(shown: str) -> Iterator[None]:
+    """Says why a model could not be had; transformers' bars, and reports on what was left out on purpose, are kept back."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    except HubtlError:
+        raise
+    except Exception as error:
+        if "trust_remote_code" in str(error):
+            raise HubtlError(
+                f"{shown} needs its own code to run, and none from the Hub is run", hint="choose another model"
+            ) from error
+        raise out_of_reach(shown, error) from error
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def config_of(source: Source) -> Any:
+    from transformers import AutoConfig
+
+    with told(source.shown):
+        return AutoConfig.from_pretrained(source.where, **_options(source))
+
+
+def model_of(source: Source, cls: Any, config: Any, pretrained: bool, **arguments: Any) -> Any:
+    """A model of a class (or of an Auto class), float32; parts of the checkpoint that it lacks are left out.
+
+    Raises HubtlError where the weights are out of reach and where parts of the model are not among them.
+    """
+    with told(source.shown):
+        if not pretrained:
+            build = cls.from_config if hasattr(cls, "from_config") else cls._from_config
+            return build(config, **arguments).float()
+        model, report = cls.from_pretrained(
+            source.where, config=config, dtype="float32", output_loading_info=True, **_options(source), **arguments
+        )
+    if missing := sorted(key for key in report["missing_keys"] if "pooler" not in key):
+        raise HubtlError(
+            f"the weights of {source.shown} lack {len(missing)} of {type(model).__name__}'s, {missing[0]} for one",
+            hint="choose another model",
+        )
+    return model
+
+
+def without_pooler(config: Any) -> dict[str, bool]:
+    """What tells AutoModel to leave out the pooler, for the models that take the hint."""
+    from transformers import AutoModel
+
+    cls = AutoModel._model_mapping.get(type(config), None)
+    takes = cls is not None and "add_pooling_layer" in inspect.signature(cls.__init__).parameters
+    return {"add_pooling_layer": False} if takes else {}
+
+
+def processor_of(source: Source, load: Callable[..., Any], **arguments: Any) -> Any | None:
+    """A tokenizer, image processor or feature extractor; None where the model came without one."""
+    try:
+        with told(source.shown):
+            return load(source.where, **_options(source), **arguments)
+    except HubtlError as error:
+        if isinstance(error.__cause__, OSError | ValueError | TypeError | KeyError):
+            return None
+        raise
+
+
+def _options(source: Source) -> dict[str, Any]:
+    return {"revision": source.revision, "trust_remote_code": False}
+
+
+def write(model: Any, folder: Path, *companions: Any) -> None:
+    """The model's own format: config.json and safetensors, and the processors beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with told(folder.name):
+        model.save_pretrained(folder)
+        for companion in companions:
+            companion.save_pretrained(folder)

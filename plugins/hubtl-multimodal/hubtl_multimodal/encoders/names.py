@@ -1,0 +1,131 @@
+"""A model's name to where it is: timm's registry, a folder, or the Hub."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from hubtl.backbones.hub import license_of
+from hubtl.backbones.local import read_config
+from hubtl.backbones.reach import out_of_reach
+from hubtl.errors import HubtlError, nearest
+from hubtl.hub.network import mind_the_network
+
+SECOND = {"clip": {"image"}, "siglip": {"image"}, "siglip2": {"image"}, "clap": {"audio"}}  # models of two towers
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model's weights and configuration come from."""
+
+    shown: str  # as the user gave it
+    library: Literal["timm", "transformers"]
+    where: str  # for the library's own loader
+    config: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)  # base_model, revision, license
+    revision: str | None = None
+
+
+def locate(modality: str, name: str, pretrained: bool) -> Source:
+    """Find a model. Raises HubtlError for a name that is nothing, and for one of another modality."""
+    if name.startswith("local-dir:") or Path(name).expanduser().is_dir():
+        return folder(modality, Path(name.removeprefix("local-dir:")).expanduser(), name)
+    bare = name.removeprefix("timm:").removeprefix("timm/")
+    if "/" not in bare and "@" not in bare and (modality != "text" or bare != name):
+        return _of_timm(modality, bare, name)
+    if modality == "text" and "/" not in name and _is_timm(name):
+        raise mistaken(name, "image", "text")
+    return _of_hub(modality, name, pretrained)
+
+
+def folder(modality: str, path: Path, shown: str) -> Source:
+    """A model in a folder, of timm's or of transformers' format."""
+    config = read_config(path)
+    facts = _facts_of(config)
+    if "model_type" in config and config["model_type"] != "timm_wrapper":
+        check_modality(modality, config, shown)
+        return Source(shown, "transformers", str(path), config, facts)
+    if config.get("architecture"):
+        if modality == "text":
+            raise mistaken(shown, "image", "text")
+        return Source(shown, "timm", f"local-dir:{path}", config, facts)
+    raise HubtlError(
+        f"{shown}: config.json names neither an architecture nor a model type", hint="a timm or transformers folder"
+    )
+
+
+def _of_timm(modality: str, bare: str, shown: str) -> Source:
+    if modality == "text":
+        raise mistaken(shown, "image", "text")
+    if not _is_timm(bare):
+        from hubtl.backbones.timm import model_names
+
+        guess = nearest(bare.split(".")[0], model_names())
+        raise HubtlError(f"unknown model {shown!r}: not a timm name, a folder or a Hub id", hint=guess or "user/repo")
+    return Source(shown, "timm", bare)
+
+
+def _is_timm(name: str) -> bool:
+    from hubtl.backbones.timm import timm
+
+    return bool(timm.is_model(name))
+
+
+def _of_hub(modality: str, name: str, pretrained: bool) -> Source:
+    from huggingface_hub import hf_hub_download
+
+    repo, _, revision = name.partition("@")
+    mind_the_network()
+    try:
+        path = Path(hf_hub_download(repo, "config.json", revision=revision or None))
+    except Exception as error:
+        raise out_of_reach(name, error) from error
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if "auto_map" in config and "model_type" not in config:
+        raise HubtlError(f"{repo} needs its own code to run, and none from the Hub is run", hint="choose another model")
+    commit = path.parent.name
+    facts = {"base_model": repo, "revision": commit, "license": license_of(repo, commit)} if pretrained else {}
+    if "model_type" in config and config["model_type"] != "timm_wrapper":
+        check_modality(modality, config, name)
+        return Source(name, "transformers", repo, config, facts, commit)
+    if modality == "text":
+        raise mistaken(name, "image", "text")
+    return Source(name, "timm", f"hf-hub:{repo}@{commit}", config, facts)
+
+
+def _facts_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    meta = config.get("hubtl")
+    found = {key: meta.get(key) for key in ("base_model", "revision")} if isinstance(meta, dict) else {}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def check_modality(modality: str, config: Mapping[str, Any], shown: str) -> None:
+    """Raises HubtlError for a configuration of another modality; passes where nothing is known of its type."""
+    known = modalities_of(str(config["model_type"]))
+    if known and modality not in known:
+        raise mistaken(shown, " and ".join(sorted(known)), modality)
+
+
+def modalities_of(kind: str) -> set[str]:
+    """What a transformers model type is for; empty where the library's own lists do not tell."""
+    from hubtl_multimodal.encoders.loading import auto_names
+
+    if kind in SECOND:
+        return SECOND[kind]
+    lists = {
+        "image": ("MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES",),
+        "audio": ("MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES", "MODEL_FOR_CTC_MAPPING_NAMES"),
+        "text": ("MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES", "MODEL_FOR_MASKED_LM_MAPPING_NAMES"),
+    }
+    found = {modality for modality, names in lists.items() if any(kind in auto_names(n) for n in names)}
+    extra = {"clip_vision_model": "image", "siglip_vision_model": "image", "clap_audio_model": "audio"}
+    return found | ({extra[kind]} if kind in extra else set())
+
+
+def mistaken(shown: str, is_a: str, not_a: str) -> HubtlError:
+    article = {True: "an", False: "a"}
+    return HubtlError(
+        f"{shown} is {article[is_a[0] in 'aeiou']} {is_a} model, not {article[not_a[0] in 'aeiou']} {not_a} model",
+        hint=f"a {not_a} model, or this one under {is_a.split()[0]}" if not_a != "image" else "a picture model",
+    )

@@ -1,0 +1,82 @@
+"""From a modality and a name to an encoder, and back from what an encoder wrote."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hubtl.errors import unknown
+from hubtl_multimodal.encoders.base import ModalityEncoder
+from hubtl_multimodal.encoders.names import Source, folder, locate
+
+OPTIONS = {
+    "image": ("stage", "channels"),
+    "text": ("max_length",),
+    "audio": ("seconds", "mels", "stage"),
+}
+MODALITIES = tuple(OPTIONS)
+
+
+def create(
+    modality: str,
+    name: str,
+    *,
+    pretrained: bool = True,
+    image_size: int | None = None,
+    options: Mapping[str, Any] = {},
+) -> ModalityEncoder:
+    """An encoder for ``image``, ``text`` or ``audio``.
+
+    ``name`` is a Hub id ``user/repo[@revision]``, a folder of timm's or transformers' format, or a timm name
+    (``timm/NAME`` and ``timm:NAME`` say that it is one); for audio, a timm model looks at a log-mel spectrogram. With
+    ``pretrained=False`` its weights are random. No code from the Hub is run.
+
+    Options: ``stage`` (timm: which of the stages' maps becomes the tokens; negative ones count from the last),
+    ``channels`` (images: 1 or 3), ``max_length`` (text, tokens), ``seconds`` (audio: what is longer is cut, what is
+    shorter padded), ``mels`` (timm on audio: bands).
+
+    Raises HubtlError for an unknown name or option, a model of another modality, and weights out of reach.
+    """
+    if modality not in OPTIONS:
+        raise unknown("modality", modality, OPTIONS)
+    for key in options:
+        if key not in OPTIONS[modality]:
+            raise unknown(f"option of {modality}", key, OPTIONS[modality])
+    chosen = {key: value for key, value in options.items() if value is not None}
+    return _build(modality, locate(modality, name, pretrained), pretrained, image_size, chosen)
+
+
+def rebuild(modality: str, folder_: Path, info: Mapping[str, Any]) -> ModalityEncoder:
+    """The encoder that ``save`` wrote to a folder; ``info`` is its ``EncoderInfo`` as a dictionary. No network."""
+    if modality not in OPTIONS:
+        raise unknown("modality", modality, OPTIONS)
+    source = folder(modality, Path(folder_), str(info["name"]))
+    built = _build(modality, source, True, None, dict(info["input"]), saved=True)
+    facts = {key: info.get(key) for key in ("name", "pretrained", "base_model", "revision", "license", "architecture")}
+    facts["notes"] = tuple(info.get("notes") or ())
+    built.info = type(built.info)(**{**vars(built.info), **facts})
+    return built
+
+
+def _build(
+    modality: str, source: Source, pretrained: bool, size: int | None, options: dict[str, Any], *, saved: bool = False
+) -> ModalityEncoder:
+    """``options`` are the user's, or all of ``EncoderInfo.input`` where the encoder was saved."""
+    if modality == "image" and source.library == "timm":
+        from hubtl_multimodal.encoders import timm_image
+
+        return timm_image.build(source, pretrained, size, options, saved)
+    if modality == "image":
+        from hubtl_multimodal.encoders import transformers_image
+
+        return transformers_image.build(source, pretrained, size, options, saved)
+    if modality == "text":
+        from hubtl_multimodal.encoders import text
+
+        return text.build(source, pretrained, options)
+    if source.library == "timm":
+        from hubtl_multimodal.encoders import timm_audio
+
+        return timm_audio.build(source, pretrained, options, saved)
+    from hubtl_multimodal.encoders import transformers_audio
+
+    return transformers_audio.build(source, pretrained, options)

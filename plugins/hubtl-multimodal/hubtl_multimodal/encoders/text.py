@@ -1,0 +1,93 @@
+"""transformers' text encoders: BERT, MiniLM, DistilBERT, RoBERTa, DeBERTa and others that AutoModel opens."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hubtl.errors import HubtlError
+from hubtl_multimodal.encoders.base import EncoderInfo, Tokens, only_what_learns, tokens_of, with_first
+from hubtl_multimodal.encoders.loading import config_of, model_of, processor_of, without_pooler, write
+from hubtl_multimodal.encoders.names import Source
+from hubtl_multimodal.encoders.repeated import TransformersEncoder
+from hubtl_multimodal.inputs.base import Reader
+from hubtl_multimodal.inputs.text import TextReader
+
+MAX_LENGTH = 128
+
+
+class Text(TransformersEncoder):
+    """The last hidden state, a token for each token.
+
+    A batch is cut to its longest row before the network, and its tokens are padded again: the same output, sooner.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, length: int) -> None:
+        super().__init__()
+        self.model = model
+        self._tokenizer, self._length = tokenizer, length
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
+        ids, mask = inputs["text"], with_first(inputs["text.mask"])
+        whole = ids.shape[1]
+        used = whole if torch.compiler.is_compiling() or torch.jit.is_tracing() else int(mask.sum(dim=1).max())
+        ids, seen = ids[:, :used], mask[:, :used]
+        made = self.model(input_ids=ids, attention_mask=seen.long()).last_hidden_state
+        return tokens_of(F.pad(made, (0, 0, 0, whole - used)), mask)
+
+    def reader(self) -> Reader:
+        return TextReader(self._tokenizer, self._length)
+
+    def save(self, folder: Path) -> None:
+        write(self.model, folder, self._tokenizer)
+
+
+def build(source: Source, pretrained: bool, options: dict[str, Any]) -> Text:
+    """Raises HubtlError for weights out of reach, a model without its tokenizer, and one with a decoder."""
+    from transformers import AutoModel, AutoTokenizer
+
+    config = config_of(source)
+    if getattr(config, "is_encoder_decoder", False):
+        raise HubtlError(
+            f"{source.shown} is an encoder with a decoder; its tokens are not taken", hint="an encoder such as BERT"
+        )
+    tokenizer = processor_of(source, AutoTokenizer.from_pretrained)
+    if tokenizer is None or len(tokenizer) == 0:
+        raise HubtlError(
+            f"{source.shown} came without a tokenizer that loads", hint="a model with its tokenizer files beside it"
+        )
+    tokenizer.padding_side = "right"
+    model = model_of(source, AutoModel, config, pretrained, **without_pooler(config))
+    length = _length(int(options.get("max_length") or MAX_LENGTH), tokenizer, model)
+    encoder = Text(model, tokenizer, length)
+    few = min(4, length)
+    trial = {"text": torch.arange(few).unsqueeze(0), "text.mask": torch.ones(1, few, dtype=torch.bool)}
+    with torch.no_grad():
+        width = encoder(trial).values.shape[-1]
+    encoder.info = EncoderInfo(
+        modality="text",
+        name=source.shown,
+        library="transformers",
+        architecture=str(config.model_type),
+        width=width,
+        pretrained=pretrained,
+        input={"max_length": length},
+        **(source.facts if pretrained else {}),
+    )
+    only_what_learns(encoder, trial)
+    return encoder
+
+
+def _length(asked: int, tokenizer: Any, model: Any) -> int:
+    """Tokens of a row: no more than the tokenizer cuts to and the model has positions for."""
+    if asked < 2:
+        raise HubtlError(f"max_length is {asked}: no room for a word", hint="max_length: 128")
+    limits = [asked, int(min(tokenizer.model_max_length, 2**30))]
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions and positions > 0:
+        offset = getattr(getattr(model, "embeddings", None), "padding_idx", None)  # RoBERTa counts from behind it
+        limits.append(int(positions) - (0 if offset is None else int(offset) + 1))
+    return min(limits)

@@ -1,0 +1,176 @@
+"""transformers' image encoders: ViT, DINOv2, the image towers of CLIP and SigLIP, and others that AutoModel opens."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hubtl.backbones.base import ImageInput
+from hubtl.errors import HubtlError
+from hubtl_multimodal.encoders.base import EncoderInfo, Tokens, only_what_learns, tokens_of
+from hubtl_multimodal.encoders.loading import config_of, model_of, processor_of, without_pooler, write
+from hubtl_multimodal.encoders.names import Source
+from hubtl_multimodal.encoders.positions import resampled
+from hubtl_multimodal.encoders.repeated import TransformersEncoder
+from hubtl_multimodal.encoders.timm_image import spec_from
+from hubtl_multimodal.inputs.base import Reader
+from hubtl_multimodal.inputs.image import ImageReader
+
+FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}  # PIL's numbers
+TOWERS = {"clip": "CLIPVisionModel", "siglip": "SiglipVisionModel", "siglip2": "Siglip2VisionModel"}
+
+
+class TransformersImage(TransformersEncoder):
+    """The last hidden state, a token for each patch or place of the map, class tokens included.
+
+    CLIP's own model normalises its class token alone; here the same layer normalises all of them.
+    """
+
+    def __init__(self, model: Any, processor: Any, spec: ImageInput) -> None:
+        super().__init__()
+        self.model = model
+        self.spec = spec
+        self._processor = processor
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
+        made = self.model(pixel_values=inputs["image"]).last_hidden_state
+        if made.ndim == 4:
+            made = made.flatten(2).transpose(1, 2)
+        if self.model.config.model_type == "clip_vision_model":
+            made = self.model.post_layernorm(made)
+        return tokens_of(made)
+
+    def reader(self) -> Reader:
+        return ImageReader(self.spec)
+
+    def save(self, folder: Path) -> None:
+        write(self.model, folder, self._processor)
+
+
+def build(
+    source: Source, pretrained: bool, size: int | None, options: dict[str, Any], saved: bool
+) -> TransformersImage:
+    """Raises HubtlError for weights out of reach and pictures that the model does not take."""
+    import transformers
+
+    if not saved and options:
+        raise HubtlError(
+            f"{source.shown} is a transformers model: {', '.join(sorted(options))} is for timm's", hint="a timm model"
+        )
+    config = config_of(source)
+    cls: Any = transformers.AutoModel
+    arguments = without_pooler(config)
+    if config.model_type in TOWERS:
+        cls, config = getattr(transformers, TOWERS[config.model_type]), config.vision_config
+    if hasattr(config, "vision_use_head"):
+        config.vision_use_head = False  # SigLIP's attention pooling
+    own = _side(config)
+    if size is not None and own is not None and not pretrained:
+        config.image_size = size
+    model = model_of(source, cls, config, pretrained, **arguments)
+    if size is not None and own is not None and pretrained and size != own:
+        model = _at_size(model, own, size)
+    processor = _processor(source, config, size)
+    spec = spec_from(options) if saved else _spec(processor, config, size)
+    encoder = TransformersImage(model, processor, spec)
+    pictures = torch.randn(1, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
+    try:
+        with torch.no_grad():
+            width = encoder({"image": pictures}).values.shape[-1]
+    except (RuntimeError, ValueError) as error:
+        first = " ".join(str(error).split())[:160]
+        raise HubtlError(
+            f"{type(model).__name__} does not take pictures of {spec.size} pixels: {first}",
+            hint="another image size, or leave it out",
+        ) from error
+    encoder.info = EncoderInfo(
+        modality="image",
+        name=source.shown,
+        library="transformers",
+        architecture=str(config.model_type),
+        width=width,
+        pretrained=pretrained,
+        input=spec.as_dict(),
+        **(source.facts if pretrained else {}),
+    )
+    only_what_learns(encoder, {"image": pictures})
+    return encoder
+
+
+def _side(config: Any) -> int | None:
+    side = getattr(config, "image_size", None)
+    return int(side[0]) if isinstance(side, list | tuple) else side
+
+
+def _at_size(model: Any, old: int, size: int) -> Any:
+    """The same weights in a model for pictures of another size; its learned positions are resampled.
+
+    A model that has none takes other sizes as it is.
+    """
+    config = copy.deepcopy(model.config)
+    config.image_size = size
+    arguments = {"add_pooling_layer": False} if getattr(model, "pooler", ...) is None else {}
+    other = type(model)(config, **arguments)
+    tensors = dict(model.state_dict())
+    patch = getattr(config, "patch_size", None)
+    for name, wanted in other.state_dict().items():
+        if tensors[name].shape == wanted.shape:
+            continue
+        if not isinstance(patch, int) or "position" not in name:
+            return model
+        table = tensors[name].reshape(-1, wanted.shape[-1])
+        before, after = (old // patch,) * 2, (size // patch,) * 2
+        tensors[name] = resampled(table, before, after).reshape(wanted.shape)
+    other.load_state_dict(tensors)
+    return other
+
+
+def _processor(source: Source, config: Any, size: int | None) -> Any:
+    from transformers import AutoImageProcessor, ViTImageProcessor
+
+    found = processor_of(source, AutoImageProcessor.from_pretrained, backend="pil")
+    if found is None:
+        side = size or _side(config) or 224
+        return ViTImageProcessor(size={"height": side, "width": side})
+    if size is None:
+        return found
+    found = copy.deepcopy(found)
+    if _get(found.size, "shortest_edge"):
+        found.size = {"shortest_edge": size}
+        if getattr(found, "do_center_crop", False):
+            found.crop_size = {"height": size, "width": size}
+        if getattr(found, "crop_pct", None) is not None:
+            found.crop_pct = 1.0
+    else:
+        found.size = {"height": size, "width": size}
+    return found
+
+
+def _spec(processor: Any, config: Any, size: int | None) -> ImageInput:
+    """What the processor does: squash to a square, or shorter side and centre crop."""
+    edge = _get(processor.size, "shortest_edge")
+    crop = getattr(processor, "crop_size", None) if getattr(processor, "do_center_crop", False) else None
+    side = _get(crop, "height") or _get(processor.size, "height") or edge or _side(config) or 224
+    share = getattr(processor, "crop_pct", None)
+    if share is None:
+        share = side / edge if edge and crop else 1.0
+    channels = int(getattr(config, "num_channels", 3))
+    normalised = getattr(processor, "do_normalize", True)
+    return ImageInput(
+        size=size or int(side),
+        channels=channels,
+        mean=tuple(processor.image_mean[:channels]) if normalised else (0.0,) * channels,
+        std=tuple(processor.image_std[:channels]) if normalised else (1.0,) * channels,
+        interpolation=FILTERS.get(int(processor.resample), "bilinear"),
+        crop_pct=1.0 if size else float(share),
+        crop_mode="center" if edge else "squash",
+    )
+
+
+def _get(size: Any, key: str) -> Any:
+    if size is None:
+        return None
+    return size.get(key) if isinstance(size, dict) else getattr(size, key, None)

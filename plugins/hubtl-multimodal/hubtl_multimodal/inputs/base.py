@@ -1,0 +1,77 @@
+"""The contract of a reader: one cell of a table in, arrays of fixed shapes out."""
+
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+Arrays = dict[str, np.ndarray]
+
+
+class Reader(ABC):
+    """How cells of one modality become the tensors of its encoder.
+
+    ``read`` decodes once and gives compact arrays, which a dataset may keep in memory; ``view`` and ``corrupt`` change
+    such arrays at random; ``tensors`` makes of a stack of them what the encoder takes. Readers hold no open files and
+    can be pickled.
+    """
+
+    modality: ClassVar[str]
+    files: ClassVar[bool] = True  # a cell that is a string is a path
+
+    @abstractmethod
+    def read(self, cell: Any) -> Arrays:
+        """The cell as arrays, every cell of the same shapes. Raises ValueError or OSError for an unreadable one."""
+
+    @abstractmethod
+    def empty(self) -> Arrays:
+        """What stands for a missing cell: zeros of the shapes of ``read``, masks all False."""
+
+    @abstractmethod
+    def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
+        """A random variant of what ``read`` gave, ``weak`` or ``strong``; the same for the same state of ``rng``."""
+
+    @abstractmethod
+    def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
+        """What ``read`` gave, harmed a little (1) to badly (5)."""
+
+    @abstractmethod
+    def tensors(self, stacked: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        """Stacks [b, …] of what ``read`` gave as the encoder's inputs: normalised, float32, int64 or bool."""
+
+    def missing(self, cell: Any) -> bool:
+        """Whether there is nothing in a cell: None, NaN, blank text, no bytes and no path, a path to no file."""
+        if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
+            return True
+        if isinstance(cell, float | np.floating):
+            return math.isnan(float(cell))
+        if isinstance(cell, str):
+            return not cell.strip() or (self.files and not Path(cell).expanduser().exists())
+        if isinstance(cell, os.PathLike):
+            return self.files and not Path(cell).exists()
+        if isinstance(cell, bytes | bytearray | memoryview):
+            return len(cell) == 0
+        if isinstance(cell, Mapping):
+            if cell.get("array") is not None:
+                return np.size(cell["array"]) == 0
+            return self.missing(cell.get("bytes")) and self.missing(cell.get("path"))
+        return False
+
+
+def known_view(name: str) -> bool:
+    """Whether a view is the strong one. Raises KeyError for a name that is none."""
+    if name not in ("weak", "strong"):
+        raise KeyError(f"there is no view {name!r}; there are: weak, strong")
+    return name == "strong"
+
+
+def known_severity(severity: int) -> int:
+    """The position of a severity in a table of five. Raises ValueError outside 1 to 5."""
+    if not 1 <= severity <= 5:
+        raise ValueError(f"a severity is 1 to 5, not {severity}")
+    return severity - 1

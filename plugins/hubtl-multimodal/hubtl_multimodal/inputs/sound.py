@@ -1,0 +1,85 @@
+"""Sound: a file, bytes or an array to one channel of samples at the rate that is asked for."""
+
+import io
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def samples(cell: Any, rate: int) -> np.ndarray:
+    """The cell as float32 [n], mono, in −1 to 1, at ``rate`` samples a second.
+
+    Files of soundfile's formats (WAV, FLAC, OGG, MP3, …), their bytes, ``{"bytes", "path"}``,
+    ``{"array", "sampling_rate"}`` and ``(array, rate)``. Raises ValueError for what cannot be decoded, for an array
+    without its rate and for one without samples; OSError for a file that cannot be opened.
+    """
+    array, own = _decoded(cell)
+    mono = _mono(array)
+    if not np.isfinite(mono).all():
+        raise ValueError("the sound holds values that are not finite")
+    if mono.size == 0:
+        raise ValueError("the sound has no samples")
+    return resampled(mono, own, rate)
+
+
+def resampled(mono: np.ndarray, own: int, rate: int) -> np.ndarray:
+    """Samples [n] at another rate, through a polyphase filter."""
+    if own == rate:
+        return mono.astype(np.float32)
+    from scipy.signal import resample_poly
+
+    common = math.gcd(own, rate)
+    return np.asarray(resample_poly(mono.astype(np.float64), rate // common, own // common), dtype=np.float32)
+
+
+def _decoded(cell: Any) -> tuple[np.ndarray, int]:
+    if isinstance(cell, Mapping):
+        if cell.get("array") is not None:
+            return np.asarray(cell["array"]), _rate(cell.get("sampling_rate"))
+        if cell.get("bytes") is None and not cell.get("path"):
+            raise ValueError("the cell is empty")
+        return _file(cell["path"] if cell.get("bytes") is None else bytes(cell["bytes"]))
+    if isinstance(cell, tuple) and len(cell) == 2:
+        return np.asarray(cell[0]), _rate(cell[1])
+    if isinstance(cell, str | os.PathLike | bytes | bytearray | memoryview):
+        return _file(cell if isinstance(cell, str | os.PathLike) else bytes(cell))
+    if isinstance(cell, np.ndarray | list):
+        raise ValueError("an array without its sampling rate: give (array, rate)")
+    raise ValueError(f"a {type(cell).__name__} is no sound")
+
+
+def _file(source: Any) -> tuple[np.ndarray, int]:
+    import soundfile
+
+    if not isinstance(source, bytes) and not (path := Path(source).expanduser()).is_file():
+        raise FileNotFoundError(f"no file {path.name}")
+    try:
+        return soundfile.read(io.BytesIO(source) if isinstance(source, bytes) else str(path), dtype="float32")
+    except soundfile.SoundFileError as error:
+        raise ValueError(f"not a sound that soundfile reads: {error}") from error
+
+
+def _rate(value: Any) -> int:
+    if value is None or isinstance(value, bool) or not float(value).is_integer() or value <= 0:
+        raise ValueError(f"a sampling rate of {value}: give samples a second")
+    return int(value)
+
+
+def _mono(array: np.ndarray) -> np.ndarray:
+    """[n], [n, channels] or [channels, n] as [n]; whole numbers are scaled to −1 to 1."""
+    if array.dtype.kind == "u":
+        half = (np.iinfo(array.dtype).max + 1) / 2
+        array = (array.astype(np.float64) - half) / half
+    elif array.dtype.kind == "i":
+        array = array / -float(np.iinfo(array.dtype).min)
+    elif array.dtype.kind != "f":
+        raise ValueError(f"an array of {array.dtype} is no sound")
+    if array.ndim == 2:
+        array = array.mean(axis=int(np.argmin(array.shape)))
+    if array.ndim != 1:
+        raise ValueError(f"an array of shape {array.shape} is no sound")
+    return array

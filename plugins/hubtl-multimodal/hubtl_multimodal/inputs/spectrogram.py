@@ -1,0 +1,175 @@
+"""Spectrograms: frames of energies in mel bands, and how they are shifted, masked and drowned in noise."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hubtl_multimodal.inputs.base import Arrays, Reader, known_severity, known_view
+from hubtl_multimodal.inputs.sound import samples
+
+SHIFT = {"weak": 0.1, "strong": 0.2}  # of the sound's own length
+GAIN = {"weak": 3.0, "strong": 6.0}  # decibels, at most
+QUIET_NOISE = (15.0, 30.0)  # decibels of signal to noise, in a strong view
+SIGNAL_TO_NOISE = (20.0, 15.0, 10.0, 5.0, 0.0)  # decibels, severities 1 to 5
+BANDS_MASKED, TIME_MASKED = 1 / 8, 1 / 5  # SpecAugment (arXiv:1904.08779): widest of two masks each
+
+
+class SpectrogramReader(Reader):
+    """``audio``: float32 [frames, mels], ``audio.mask``: bool [frames], True where the sound is.
+
+    Noise is added to the energies, not to their logarithms: as much to each band as white noise has in it.
+
+    Attributes:
+        rate: samples a second that the features are made from; every cell is resampled to it.
+        frames: rows of the spectrogram.
+        floor: the value of a frame without sound.
+    """
+
+    modality = "audio"
+    rate: int
+    frames: int
+    floor: float
+
+    @abstractmethod
+    def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:
+        """Samples [n] at ``rate`` as features [at most frames, mels], and the number of frames that hold sound."""
+
+    @abstractmethod
+    def energies(self, features: np.ndarray) -> np.ndarray:
+        """Features [t, mels] as energies, 0 and more."""
+
+    @abstractmethod
+    def logarithms(self, energies: np.ndarray) -> np.ndarray:
+        """The way back."""
+
+    def read(self, cell: Any) -> Arrays:
+        return self._padded(*self.spectrum(samples(cell, self.rate)))
+
+    def _padded(self, features: np.ndarray, length: int) -> Arrays:
+        """Frames from ``length`` on are at the floor, so that nothing of a row's padding tells where it came from."""
+        length = max(1, min(length, self.frames))
+        row = np.full((self.frames, features.shape[1]), self.floor, np.float32)
+        row[: min(length, len(features))] = features[:length]
+        return {"audio": row, "audio.mask": np.arange(self.frames) < length}
+
+    def empty(self) -> Arrays:
+        shape = self.frames, len(self._white)
+        return {"audio": np.zeros(shape, np.float32), "audio.mask": np.zeros(self.frames, bool)}
+
+    def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
+        """A shift in time and another loudness; a strong view adds quiet noise and SpecAugment's masks besides."""
+        strong = known_view(name)
+        features, length = arrays["audio"], int(arrays["audio.mask"].sum())
+        if length == 0:
+            return dict(arrays)
+        most = int(SHIFT[name] * length)
+        shift = min(int(rng.integers(-most, most + 1)), self.frames - length)
+        sound = features[:length][max(0, -shift) :]
+        energies = self.energies(sound) * 10 ** (rng.uniform(-GAIN[name], GAIN[name]) / 10)
+        if strong:
+            energies = energies + self._noise(energies, float(rng.uniform(*QUIET_NOISE)), rng)
+        sound = self.logarithms(energies)
+        if strong:
+            sound = _masked(sound, rng)
+        silence = np.full((max(0, shift), sound.shape[1]), self.floor, np.float32)
+        moved = np.concatenate([silence, sound])
+        return self._padded(moved, len(moved))
+
+    def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
+        """White noise at 20, 15, 10, 5 or 0 decibels below the sound."""
+        level = SIGNAL_TO_NOISE[known_severity(severity)]
+        length = int(arrays["audio.mask"].sum())
+        if length == 0:
+            return dict(arrays)
+        energies = self.energies(arrays["audio"][:length])
+        return self._padded(self.logarithms(energies + self._noise(energies, level, rng)), length)
+
+    def _noise(self, energies: np.ndarray, decibels: float, rng: np.random.Generator) -> np.ndarray:
+        """Energies [t, mels] of white noise that far below the mean energy of the sound."""
+        scale = energies.sum(axis=1).mean() / self._white.sum() * 10 ** (-decibels / 10)
+        return scale * self._white * rng.gamma(4.0, 1 / 4.0, size=energies.shape)  # a band sums a few bins
+
+    @cached_property
+    def _white(self) -> np.ndarray:
+        """[mels]: mean energies of white noise, as these features see it."""
+        noise = np.random.default_rng(0).standard_normal(self.rate // 2).astype(np.float32) / 4
+        features, length = self.spectrum(noise)
+        return self.energies(features[:length]).mean(axis=0)
+
+    def tensors(self, stacked: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        return {
+            "audio": torch.from_numpy(np.asarray(stacked["audio"], dtype=np.float32)),
+            "audio.mask": torch.from_numpy(np.asarray(stacked["audio.mask"], dtype=bool)),
+        }
+
+
+def _masked(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Two bands of frequencies and two of time are set to the mean."""
+    sound, (length, mels) = sound.copy(), sound.shape
+    mean = sound.mean()
+    for _ in range(2):
+        wide = int(rng.integers(int(BANDS_MASKED * mels) + 1))
+        start = int(rng.integers(mels - wide + 1))
+        sound[:, start : start + wide] = mean
+        long = int(rng.integers(int(TIME_MASKED * length) + 1))
+        start = int(rng.integers(length - long + 1))
+        sound[start : start + long] = mean
+    return sound
+
+
+WINDOW, HOP, BINS = 0.025, 0.010, 512  # seconds, seconds, points of the Fourier transform
+LOWEST, HIGHEST = 125.0, 7500.0  # Hz
+OFFSET = 0.001
+
+
+class LogMelReader(SpectrogramReader):
+    """The log-mel spectrogram of YAMNet: what a small picture model hears best of a second of speech.
+
+    16 kHz, 25 ms periodic Hann windows every 10 ms, magnitudes of a Fourier transform of 512 points in 64 HTK mel bands
+    from 125 to 7500 Hz, log(mel + 0.001). A sound of n samples fills ceil(n / 160) frames.
+
+    Args:
+        frames: rows of the spectrogram.
+        mels: bands.
+        mean: subtracted in ``tensors``.
+        std: then divided by.
+    """
+
+    rate = 16000
+
+    def __init__(self, frames: int, mels: int = 64, *, mean: float = 0.0, std: float = 1.0) -> None:
+        from transformers.audio_utils import mel_filter_bank, window_function
+
+        self.frames, self.mels, self.mean, self.std = frames, mels, mean, std
+        self.floor = float(np.log(OFFSET))
+        self._size, self._hop = round(WINDOW * self.rate), round(HOP * self.rate)
+        self._filters = mel_filter_bank(BINS // 2 + 1, mels, LOWEST, HIGHEST, self.rate, mel_scale="htk")
+        self._window = window_function(self._size, "hann", periodic=True)
+
+    def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:
+        filled = min(self.frames, -(-len(sound) // self._hop))
+        wanted = (filled - 1) * self._hop + self._size
+        padded = np.pad(sound[:wanted], (0, max(0, wanted - len(sound))))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, self._size)[:: self._hop]
+        magnitudes = np.abs(np.fft.rfft(windows * self._window, n=BINS, axis=1))
+        return np.log(magnitudes @ self._filters + OFFSET).astype(np.float32), filled
+
+    def energies(self, features: np.ndarray) -> np.ndarray:
+        return np.maximum(np.exp(features.astype(np.float64)) - OFFSET, 0.0) ** 2
+
+    def logarithms(self, energies: np.ndarray) -> np.ndarray:
+        return np.log(np.sqrt(energies) + OFFSET).astype(np.float32)
+
+    def tensors(self, stacked: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        made = super().tensors(stacked)
+        return {**made, "audio": (made["audio"] - self.mean) / self.std}
+
+
+def frames_in(seconds: float) -> int:
+    """Whole windows in so much sound."""
+    return max(1, 1 + int(round((seconds - WINDOW) / HOP, 6)))
