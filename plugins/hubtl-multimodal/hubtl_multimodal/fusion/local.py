@@ -19,8 +19,8 @@ class LocalCritic(nn.Module):
 
     def __init__(self, width: int, hidden: int = 64) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1))
-        last = self.layers[-1]
+        last = nn.Linear(hidden, 1)
+        self.layers = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), last)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 

@@ -1,7 +1,5 @@
 """Batch normalisation of tokens, of which some are no more than padding."""
 
-from typing import cast
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,6 +25,6 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             torch.compiler.is_compiling() or torch.jit.is_tracing()
         ):  # an exported graph's shapes are fixed
             return self(values.flatten(0, 1)).reshape(values.shape).masked_fill(~mask[..., None], 0.0)
-        normal = self(values[mask])
+        normal: Tensor = self(values[mask])
         empty = values.new_zeros(values.shape, dtype=normal.dtype)
-        return cast(Tensor, empty.masked_scatter(mask[..., None], normal))
+        return empty.masked_scatter(mask[..., None], normal)
