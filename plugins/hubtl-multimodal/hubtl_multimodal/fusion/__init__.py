@@ -1,0 +1,6 @@
+"""Tokens of several modalities to the features that one linear head reads."""
+
+from hubtl_multimodal.fusion.network import KINDS, Fused, Fusion
+from hubtl_multimodal.fusion.norm import MaskedBatchNorm
+
+__all__ = ["KINDS", "Fused", "Fusion", "MaskedBatchNorm"]
