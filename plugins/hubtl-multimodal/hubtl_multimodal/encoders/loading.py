@@ -52,10 +52,12 @@ def config_of(source: Source) -> Any:
         return AutoConfig.from_pretrained(source.where, **_options(source))
 
 
-def model_of(source: Source, cls: Any, config: Any, pretrained: bool, **arguments: Any) -> Any:
-    """A model of a class (or of an Auto class), float32; parts of the checkpoint that it lacks are left out.
+def model_of(
+    source: Source, cls: Any, config: Any, pretrained: bool, *, may_lack: str = "pooler", **arguments: Any
+) -> Any:
+    """A model of a class (or of an Auto class), float32; parts of the checkpoint that it has no use for are left out.
 
-    Raises HubtlError where the weights are out of reach and where parts of the model are not among them.
+    Parameters with ``may_lack`` in their names may be missing in the checkpoint: they are not used. Raises HubtlError where the weights are out of reach and where parts of the model are not among them.
     """
     with told(source.shown):
         if not pretrained:
@@ -64,7 +66,7 @@ def model_of(source: Source, cls: Any, config: Any, pretrained: bool, **argument
         model, report = cls.from_pretrained(
             source.where, config=config, dtype="float32", output_loading_info=True, **_options(source), **arguments
         )
-    if missing := sorted(key for key in report["missing_keys"] if "pooler" not in key):
+    if missing := sorted(key for key in report["missing_keys"] if may_lack not in key):
         raise HubtlError(
             f"the weights of {source.shown} lack {len(missing)} of {type(model).__name__}'s, {missing[0]} for one",
             hint="choose another model",

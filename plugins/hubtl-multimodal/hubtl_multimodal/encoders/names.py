@@ -124,8 +124,12 @@ def modalities_of(kind: str) -> set[str]:
 
 
 def mistaken(shown: str, is_a: str, not_a: str) -> HubtlError:
-    article = {True: "an", False: "a"}
+    """The error for a model of another modality."""
     return HubtlError(
-        f"{shown} is {article[is_a[0] in 'aeiou']} {is_a} model, not {article[not_a[0] in 'aeiou']} {not_a} model",
-        hint=f"a {not_a} model, or this one under {is_a.split()[0]}" if not_a != "image" else "a picture model",
+        f"{shown} is {_article(is_a)} model, not {_article(not_a)} model",
+        hint=f"name {_article(not_a)} model, or use this one for {is_a}",
     )
+
+
+def _article(word: str) -> str:
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"

@@ -27,13 +27,15 @@ class SpectrogramReader(Reader):
     Attributes:
         rate: samples a second that the features are made from; every cell is resampled to it.
         frames: rows of the spectrogram.
-        floor: the value of a frame without sound.
     """
 
     modality = "audio"
     rate: int
     frames: int
-    floor: float
+
+    @abstractmethod
+    def silence(self, features: np.ndarray) -> float:
+        """The value of a frame without sound beside these features."""
 
     @abstractmethod
     def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:
@@ -53,7 +55,7 @@ class SpectrogramReader(Reader):
     def _padded(self, features: np.ndarray, length: int) -> Arrays:
         """Frames from ``length`` on are at the floor, so that nothing of a row's padding tells where it came from."""
         length = max(1, min(length, self.frames))
-        row = np.full((self.frames, features.shape[1]), self.floor, np.float32)
+        row = np.full((self.frames, features.shape[1]), self.silence(features[:length]), np.float32)
         row[: min(length, len(features))] = features[:length]
         return {"audio": row, "audio.mask": np.arange(self.frames) < length}
 
@@ -76,8 +78,8 @@ class SpectrogramReader(Reader):
         sound = self.logarithms(energies)
         if strong:
             sound = _masked(sound, rng)
-        silence = np.full((max(0, shift), sound.shape[1]), self.floor, np.float32)
-        moved = np.concatenate([silence, sound])
+        before = np.full((max(0, shift), sound.shape[1]), self.silence(sound), np.float32)
+        moved = np.concatenate([before, sound])
         return self._padded(moved, len(moved))
 
     def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
@@ -150,6 +152,9 @@ class LogMelReader(SpectrogramReader):
         self._size, self._hop = round(WINDOW * self.rate), round(HOP * self.rate)
         self._filters = mel_filter_bank(BINS // 2 + 1, mels, LOWEST, HIGHEST, self.rate, mel_scale="htk")
         self._window = window_function(self._size, "hann", periodic=True)
+
+    def silence(self, features: np.ndarray) -> float:
+        return self.floor
 
     def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:
         filled = min(self.frames, -(-len(sound) // self._hop))

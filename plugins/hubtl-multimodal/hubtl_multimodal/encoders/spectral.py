@@ -1,0 +1,189 @@
+"""Encoders that look at their own kind of spectrogram: AST, Whisper's encoder, CLAP's audio tower."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hubtl.errors import HubtlError
+from hubtl_multimodal.encoders.base import EncoderInfo, Tokens, only_what_learns, tokens_of, with_first
+from hubtl_multimodal.encoders.loading import model_of, write
+from hubtl_multimodal.encoders.names import Source
+from hubtl_multimodal.encoders.positions import resampled
+from hubtl_multimodal.encoders.repeated import TransformersEncoder
+from hubtl_multimodal.inputs.base import Reader
+from hubtl_multimodal.inputs.extracted import ASTReader, ClapReader, WhisperReader
+from hubtl_multimodal.inputs.spectrogram import SpectrogramReader, frames_in
+
+SECONDS = 10.0
+
+
+class Spectral(TransformersEncoder):
+    """What the three share: a reader around the model's own feature extractor, saved beside the model."""
+
+    def __init__(self, model: Any, listens: SpectrogramReader) -> None:
+        super().__init__()
+        self.model = model
+        self._reader: Any = listens
+
+    def reader(self) -> Reader:
+        return self._reader  # type: ignore[no-any-return]
+
+    def save(self, folder: Path) -> None:
+        write(self.model, folder, self._reader.extractor)
+
+
+class AST(Spectral):
+    """Two class tokens, then the patches from low to high bands and, in each, in time order.
+
+    Patches without sound are masked in the attention, which AST's own code does not do: there a second of sound among
+    ten of padding is heard badly.
+    """
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
+        config, mask = self.model.config, with_first(inputs["audio.mask"])
+        heard = torch.where(mask.unsqueeze(-1), inputs["audio"], self._reader.silence(None))
+        high, _ = _grid(config, config.max_length)
+        times = mask.float().unfold(1, _side(config, 1), config.time_stride).amax(dim=-1) > 0
+        places = torch.cat([times.new_ones(len(times), 2), times.repeat(1, high)], dim=1)
+        made = self.model(heard, attention_mask=places.long()).last_hidden_state
+        return tokens_of(made, places)
+
+
+def build_ast(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> AST:
+    """``seconds`` fix the frames, one patch at least; without them they are the model's own.
+
+    Positions of a shorter spectrogram are the first ones in time, of a longer one they are resampled.
+    """
+    from transformers import AutoModel
+
+    own = int(config.max_length)
+    frames = own if seconds is None else max(_side(config, 1), frames_in(seconds))
+    if not pretrained:
+        config.max_length = frames
+    model = model_of(source, AutoModel, config, pretrained)
+    if int(model.config.max_length) != frames:
+        model = _with_frames(model, frames)
+    encoder = AST(model, ASTReader(extractor, frames))
+    return _described(encoder, source, pretrained, int(config.hidden_size), {"kind": "ast", "frames": frames})
+
+
+def _with_frames(model: Any, frames: int) -> Any:
+    config = copy.deepcopy(model.config)
+    config.max_length = frames
+    other = type(model)(config)
+    tensors = dict(model.state_dict())
+    name = "embeddings.position_embeddings"
+    old, new = _grid(config, model.config.max_length), _grid(config, frames)
+    table = tensors[name][0]
+    if new[1] <= old[1]:
+        grid = table[2:].reshape(*old, -1)[:, : new[1]]
+        tensors[name] = torch.cat([table[:2], grid.flatten(0, 1)]).unsqueeze(0)
+    else:
+        tensors[name] = resampled(table, old, new).unsqueeze(0)
+    other.load_state_dict(tensors)
+    return other
+
+
+def _grid(config: Any, frames: int) -> tuple[int, int]:
+    """Patches (bands, times) of a spectrogram."""
+    high = (config.num_mel_bins - _side(config, 0)) // config.frequency_stride + 1
+    return high, (frames - _side(config, 1)) // config.time_stride + 1
+
+
+def _side(config: Any, axis: int) -> int:
+    size = config.patch_size
+    return int(size[axis] if isinstance(size, list | tuple) else size)
+
+
+class Whisper(Spectral):
+    """The encoder's last hidden state, a token for each two frames; those of what pads to 30 seconds are left out.
+
+    Whisper attends to the silence after the sound, as in its training. It is the same for every row.
+    """
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
+        mask = with_first(inputs["audio.mask"])
+        loudest = inputs["audio"].masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=(1, 2), keepdim=True)
+        silence = (loudest - 2).clamp(min=-1.5)
+        heard = torch.where(mask.unsqueeze(-1), inputs["audio"], silence)
+        rest = 2 * self.model.config.max_source_positions - heard.shape[1]
+        heard = torch.cat([heard, silence.expand(-1, rest, heard.shape[2])], dim=1)
+        made = self.model(heard.transpose(1, 2)).last_hidden_state
+        steps = F.pad(mask, (0, mask.shape[1] % 2)).unflatten(1, (-1, 2)).any(dim=-1)
+        return tokens_of(made[:, : steps.shape[1]], steps)
+
+    def save(self, folder: Path) -> None:
+        """A WhisperModel with a decoder of no layers, which AutoModel opens: its ``encoder`` is this one."""
+        from transformers import WhisperModel
+
+        config = copy.deepcopy(self.model.config)
+        config.decoder_layers, config.vocab_size, config.max_target_positions = 0, 2, 1
+        config.pad_token_id = config.bos_token_id = config.eos_token_id = config.decoder_start_token_id = 0
+        config.suppress_tokens = config.begin_suppress_tokens = None
+        whole = WhisperModel(config)
+        whole.encoder = self.model
+        write(whole, folder, self._reader.extractor)
+
+
+def build_whisper(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> Whisper:
+    from transformers import WhisperModel
+
+    config.encoder_layerdrop = 0.0  # a layer left out would be one without a gradient
+    limit = 2 * config.max_source_positions * extractor.hop_length / extractor.sampling_rate
+    seconds = min(SECONDS, limit) if seconds is None else seconds
+    if seconds > limit:
+        raise HubtlError(f"{source.shown} hears {limit:g} seconds, not {seconds:g}", hint=f"seconds: {limit:g}")
+    model = model_of(source, WhisperModel, config, pretrained, may_lack="decoder.").encoder
+    model.embed_positions.requires_grad_(False)  # sines
+    encoder = Whisper(model, WhisperReader(extractor, seconds))
+    return _described(encoder, source, pretrained, int(config.d_model), {"kind": "whisper", "seconds": seconds})
+
+
+class Clap(Spectral):
+    """The map of the audio tower before its pooling, in time order, the bands of one time side by side."""
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
+        mask = with_first(inputs["audio.mask"])
+        heard = torch.where(mask.unsqueeze(-1), inputs["audio"], self._reader.silence(None))
+        made = self.model(input_features=heard.unsqueeze(1)).last_hidden_state
+        times = F.adaptive_max_pool1d(mask.float().unsqueeze(1), made.shape[3]).squeeze(1) > 0
+        return tokens_of(made.permute(0, 3, 2, 1).flatten(1, 2), times.repeat_interleave(made.shape[2], dim=1))
+
+
+def build_clap(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> Clap:
+    """The fusion of several crops of a long sound is left out: a sound is cut to the window instead."""
+    from transformers import ClapAudioModel, ClapModel
+
+    limit = float(extractor.nb_max_samples / extractor.sampling_rate)
+    seconds = min(SECONDS, limit) if seconds is None else seconds
+    if seconds > limit:
+        raise HubtlError(f"{source.shown} hears {limit:g} seconds, not {seconds:g}", hint=f"seconds: {limit:g}")
+    tower = getattr(config, "audio_config", config)
+    tower.enable_fusion = False
+    if tower is config:
+        model = model_of(source, ClapAudioModel, config, pretrained)
+    else:
+        model = model_of(source, ClapModel, config, pretrained).audio_model
+    encoder = Clap(model, ClapReader(extractor, seconds))
+    width = int(tower.patch_embeds_hidden_size * 2 ** (len(tower.depths) - 1))
+    return _described(encoder, source, pretrained, width, {"kind": "clap", "seconds": seconds})
+
+
+def _described(encoder: Any, source: Source, pretrained: bool, width: int, made_with: dict[str, Any]) -> Any:
+    encoder.info = EncoderInfo(
+        modality="audio",
+        name=source.shown,
+        library="transformers",
+        architecture=str(encoder.model.config.model_type),
+        width=width,
+        pretrained=pretrained,
+        input={**made_with, "rate": encoder.reader().rate},
+        **(source.facts if pretrained else {}),
+    )
+    only_what_learns(encoder, None)
+    return encoder

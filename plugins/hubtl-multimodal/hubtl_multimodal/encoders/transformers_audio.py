@@ -1,0 +1,46 @@
+"""transformers' audio encoders: AST, Wav2Vec2, HuBERT, Whisper's encoder and CLAP's audio tower."""
+
+from typing import Any
+
+from hubtl.errors import HubtlError
+from hubtl_multimodal.encoders import spectral, waves
+from hubtl_multimodal.encoders.base import ModalityEncoder
+from hubtl_multimodal.encoders.loading import config_of, processor_of
+from hubtl_multimodal.encoders.names import Source
+
+BUILDERS = {
+    "audio-spectrogram-transformer": spectral.build_ast,
+    "whisper": spectral.build_whisper,
+    "clap": spectral.build_clap,
+    "clap_audio_model": spectral.build_clap,
+    "wav2vec2": waves.build,
+    "hubert": waves.build,
+}
+
+
+def build(source: Source, pretrained: bool, options: dict[str, Any]) -> ModalityEncoder:
+    """``options``: ``seconds``, or all of a saved encoder's input.
+
+    Raises HubtlError for weights out of reach, a model of another kind, and one without its feature extractor.
+    """
+    from transformers import AutoFeatureExtractor
+
+    for key in ("stage", "mels"):
+        if key in options:
+            raise HubtlError(f"{source.shown} is a transformers model: {key} is for timm's", hint="a timm model")
+    config = config_of(source)
+    if config.model_type not in BUILDERS:
+        raise HubtlError(
+            f"audio models of the type {config.model_type} are not taken; known: {', '.join(sorted(BUILDERS))}",
+            hint="AST, Wav2Vec2, HuBERT, Whisper or CLAP",
+        )
+    extractor = processor_of(source, AutoFeatureExtractor.from_pretrained)
+    if extractor is None:
+        raise HubtlError(
+            f"{source.shown} came without a feature extractor that loads",
+            hint="a model with its preprocessor_config.json beside it",
+        )
+    seconds = options.get("seconds")
+    return BUILDERS[config.model_type](
+        source, config, extractor, pretrained, None if seconds is None else float(seconds)
+    )

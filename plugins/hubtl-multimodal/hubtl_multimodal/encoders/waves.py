@@ -1,0 +1,79 @@
+"""Encoders that listen to the waveform: Wav2Vec2 and HuBERT."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hubtl.errors import HubtlError
+from hubtl_multimodal.encoders.base import EncoderInfo, Tokens, only_what_learns, tokens_of, with_first
+from hubtl_multimodal.encoders.loading import model_of, write
+from hubtl_multimodal.encoders.names import Source
+from hubtl_multimodal.encoders.repeated import TransformersEncoder
+from hubtl_multimodal.inputs.base import Reader
+from hubtl_multimodal.inputs.waveform import WaveformReader
+
+SECONDS = 10.0
+
+
+class Waves(TransformersEncoder):
+    """The last hidden state, a token for each step of the convolutions (20 ms in the published models).
+
+    A mask goes to the network where the extractor says that the model was trained with one. The kind with group
+    normalisation was not: it gets zeros, as in its training, and its tokens depend on how many, which is the same for
+    every row.
+    """
+
+    def __init__(self, model: Any, extractor: Any, count: int) -> None:
+        super().__init__()
+        self.model = model
+        self._extractor, self._count = extractor, count
+        self.masked = bool(extractor.return_attention_mask)
+        self._needed = 1  # samples that the first token takes
+        for kernel, stride in reversed(list(zip(model.config.conv_kernel, model.config.conv_stride, strict=True))):
+            self._needed = (self._needed - 1) * stride + kernel
+        if count < self._needed:
+            raise HubtlError(f"{type(model).__name__} needs {self._needed} samples", hint="more seconds")
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
+        sound, mask = inputs["audio"], with_first(inputs["audio.mask"])
+        length = mask.sum(dim=1).clamp(min=self._needed)
+        heard = torch.arange(sound.shape[1], device=sound.device) < length.unsqueeze(1)
+        sound = sound.masked_fill(~heard, 0.0)
+        made = self.model(sound, attention_mask=heard.long() if self.masked else None).last_hidden_state
+        steps = self.model._get_feat_extract_output_lengths(length).long().clamp(min=1)
+        return tokens_of(made, torch.arange(made.shape[1], device=made.device) < steps.unsqueeze(1))
+
+    def reader(self) -> Reader:
+        normalise = bool(self._extractor.do_normalize)
+        return WaveformReader(int(self._extractor.sampling_rate), self._count, normalise=normalise)
+
+    def save(self, folder: Path) -> None:
+        write(self.model, folder, self._extractor)
+
+
+def build(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> Waves:
+    """Raises HubtlError for weights out of reach and for too short a row."""
+    from transformers import AutoModel
+
+    config.mask_time_prob = config.mask_feature_prob = 0.0  # the readers mask; this would leave a parameter unused
+    config.layerdrop = 0.0  # as would a layer left out
+    rate = int(extractor.sampling_rate)
+    seconds = SECONDS if seconds is None else seconds
+    encoder = Waves(model_of(source, AutoModel, config, pretrained), extractor, round(seconds * rate))
+    encoder.info = EncoderInfo(
+        modality="audio",
+        name=source.shown,
+        library="transformers",
+        architecture=str(config.model_type),
+        width=int(getattr(config, "output_hidden_size", None) or config.hidden_size),
+        pretrained=pretrained,
+        input={"kind": "waveform", "rate": rate, "seconds": seconds},
+        notes=() if encoder.masked else ("rows are padded with zeros and no mask, as in this model's training",),
+        **(source.facts if pretrained else {}),
+    )
+    trial = torch.randn(1, min(encoder._count, 4 * encoder._needed), generator=torch.Generator().manual_seed(0))
+    only_what_learns(encoder, {"audio": trial, "audio.mask": torch.ones_like(trial, dtype=torch.bool)})
+    return encoder
