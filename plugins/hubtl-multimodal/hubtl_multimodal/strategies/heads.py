@@ -1,0 +1,106 @@
+"""One linear head, taken apart: what the fused feature says, and what each modality says by itself."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hubtl.batch import Features
+from hubtl.errors import HubtlError
+from hubtl.modules import Encoder
+from hubtl_multimodal.fusion import Fusion
+
+
+class Said(NamedTuple):
+    """What a model says of ``b`` rows."""
+
+    features: Features
+    present: dict[str, Tensor]  # modality -> [b] bool
+    joint: Tensor  # [b, c] logits of all together: what ships
+    fused: Tensor  # [b, c] logits of the fused feature alone; the joint ones for late fusion
+    own: dict[str, Tensor]  # modality -> [b, c], as if it were there and nothing else
+    fusion: Fusion
+
+    @property
+    def parts(self) -> dict[str, Tensor]:
+        """modality -> z_m [b, d], and what else the backbone says of them."""
+        assert self.features.parts is not None
+        return self.features.parts
+
+    def fused_feature(self) -> Tensor:
+        """[b, d], or all modalities' together [b, joint] for late fusion."""
+        return self.parts.get("fused", self.features.pooled)
+
+
+def backbone_of(encoder: nn.Module) -> Any:
+    """The bare backbone of an encoder, be it wrapped.
+
+    Raises HubtlError for one without fusion, and for an encoder with a bottleneck: the head then reads no blocks.
+    """
+    bare: Any = getattr(encoder, "module", encoder)
+    if not isinstance(getattr(bare.backbone, "fusion", None), Fusion):
+        raise HubtlError(
+            f"a {type(bare.backbone).__name__} has no fusion block, and this method needs one",
+            hint="--model multimodal:…",
+        )
+    if isinstance(bare, Encoder) and bare.bottleneck is not None:
+        raise HubtlError("a bottleneck would mix what each modality says", hint="--bottleneck 0")
+    return bare.backbone
+
+
+def apart(pooled: Tensor, fusion: Fusion) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Each modality's own block of joint features [n, joint], unscaled, and where it is present [n].
+
+    The block ends in a one, as where the modality is there; that of an absent one is zero but for it.
+    """
+    blocks, present = {}, {}
+    for name, place in fusion.blocks_of().items():
+        if name == "fused":
+            continue
+        block = pooled[:, place]
+        r = block[:, -1:]
+        present[name] = r[:, 0] > 0
+        z = torch.where(r > 0, block[:, :-1] / r.clamp(min=1e-6), torch.zeros_like(block[:, :-1]))
+        blocks[name] = torch.cat([z, torch.ones_like(r)], dim=1)
+    return blocks, present
+
+
+def taken_apart(pooled: Tensor, blocks: dict[str, Tensor], fusion: Fusion) -> Tensor:
+    """Joint features, the fused block alone, and each modality's alone: [(2 + m) · n, joint], for one call of the head."""
+    places = fusion.blocks_of()
+    rows = [pooled]
+    if "fused" in places:
+        blocks = {"fused": pooled[:, places["fused"]]} | blocks
+    for name, block in blocks.items():
+        alone = torch.zeros_like(pooled)
+        alone[:, places[name]] = block.to(pooled.dtype)
+        rows.append(alone)
+    return torch.cat(rows)
+
+
+def split(logits: Tensor, fusion: Fusion) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """The head's logits of what ``taken_apart`` made: joint, fused, and of each modality."""
+    places = fusion.blocks_of()
+    names = [name for name in places if name != "fused"]
+    joint, *rest = logits.chunk(1 + len(places))
+    fused = rest.pop(0) if "fused" in places else joint
+    return joint, fused, dict(zip(names, rest, strict=True))
+
+
+def say(features: Features, head: nn.Module, fusion: Fusion) -> Said:
+    """Every head's logits of a batch, from one call of the linear head."""
+    assert features.parts is not None
+    parts = features.parts
+    ones = torch.ones_like(features.pooled[:, :1])
+    blocks = {n: torch.cat([parts[n].to(ones.dtype), ones], dim=1) for n in fusion.modalities}
+    joint, fused, own = split(head(taken_apart(features.pooled, blocks, fusion)), fusion)
+    return Said(features, {n: parts[f"{n}.present"] for n in fusion.modalities}, joint, fused, own, fusion)
+
+
+def say_of_pooled(
+    pooled: Tensor, head: nn.Module, fusion: Fusion
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """From joint features [n, joint] alone: joint logits, those of each modality, and where each is present."""
+    blocks, present = apart(pooled, fusion)
+    joint, _, own = split(head(taken_apart(pooled, blocks, fusion)), fusion)
+    return joint, own, present
