@@ -17,7 +17,7 @@ from hubtl.engine.optimise import group_lrs, make_optimizer
 from hubtl.errors import HubtlError
 from hubtl.modules import fold
 from hubtl.prepare import Prepared
-from hubtl.record import PhaseFacts, RunRecord, Selection, Training
+from hubtl.record import ModelFacts, PhaseFacts, RunRecord, Selection, Training
 from hubtl.strategy import Strategy
 
 PACKAGES = (
@@ -136,13 +136,10 @@ def keep_source_only(record: RunRecord, prepared: Prepared) -> None:
 def describe(record: RunRecord) -> str:
     """The plan in lines for a person."""
     model, recipe = record.model, record.recipe
-    weights = "pretrained" if model.pretrained else "random"
-    size = model.input["size"]
     lines = [
         f"setting    {record.setting}" + (f", {record.label_sets.setting} set" if record.source else ""),
         f"strategy   {record.strategy}" + (f" (auto: {record.strategy_reason})" if record.strategy_reason else ""),
-        f"model      {model.name} [{model.library}], {weights} weights, {model.parameters:,} parameters, "
-        f"{size}×{size} px, {model.input['channels']} channel(s)",
+        *_described(model),
         *(f"           {note}" for note in model.notes),
         f"tuner      {model.tuner}: {model.trained_parameters:,} of the backbone's parameters learn",
     ]
@@ -175,6 +172,23 @@ def describe(record: RunRecord) -> str:
     rule = f"{record.selection.rule}" + (" (ORACLE: reads target labels)" if record.selection.oracle else "")
     lines.append(f"optimiser  {recipe['optim']['name']}, {recipe['optim']['schedule']} schedule; selection: {rule}")
     return "\n".join(lines)
+
+
+def _described(model: ModelFacts) -> list[str]:
+    """The model, and of several modalities each encoder, in lines."""
+    weights = "pretrained" if model.pretrained else "random"
+    if not model.parts:
+        size = model.input["size"]
+        seen = f"{size}×{size} px, {model.input['channels']} channel(s)"
+        return [
+            f"model      {model.name} [{model.library}], {weights} weights, {model.parameters:,} parameters, {seen}"
+        ]
+    options = model.input["options"]
+    lines = [f"model      {' + '.join(model.parts)}, {options['fusion']} fusion, {model.parameters:,} parameters"]
+    for modality, part in model.parts.items():
+        own = "pretrained" if part["pretrained"] else "random"
+        lines.append(f"  {modality:<9}{part['name']} [{part['library']}], {own} weights, learns: {part['tune']}")
+    return lines
 
 
 def installed_versions() -> dict[str, str]:

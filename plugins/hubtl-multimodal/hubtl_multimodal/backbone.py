@@ -150,7 +150,7 @@ class MultimodalBackbone(Backbone):
     def rows(self, dataset: Dataset, columns: Mapping[str, str], **how: Any) -> MultimodalSet:  # type: ignore[override]
         """The rows of a split, as ``hubtl.data.images.ImageSet`` is for images."""
         still = {m: self.tower(m) for m in self.modalities if self.options.tune(m) == "freeze"}
-        return MultimodalSet(dataset, {m: columns[m] for m in self.modalities}, self.readers, frozen=still, **how)
+        return MultimodalSet(dataset, {m: columns[m] for m in self.modalities}, self.readers, still=still, **how)
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:  # type: ignore[override]
         """Inputs of rows (modality -> cell; a missing key is a missing modality), without any random view."""
@@ -194,7 +194,7 @@ class Loader:
             modality: encoders.create(
                 modality,
                 model,
-                pretrained=request.pretrained,
+                pretrained=options.pretrained(modality, request.pretrained),
                 image_size=request.image_size if modality == "image" else None,
                 options=options.of_encoder(modality),
             )

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 TUNE = "freeze, full, lora, or top-k for the last k blocks"
+WEIGHTS = "pretrained weights of this encoder; default: as --pretrained or --no-pretrained says of all"
 RATE = "learning rate of this encoder over the run's; default: 0.1 pretrained, 1 from scratch"
 
 
@@ -24,6 +25,9 @@ class ModelOptions(BaseModel):
     latents: int = Field(16, ge=1, description="tokens to which a modality with more than 64 is resampled")
     dropout: float = Field(0.1, ge=0, lt=1)
     modality_dropout: float = Field(0.2, ge=0, lt=1, description="chance that a row trains without a modality it has")
+    image_pretrained: bool | None = Field(None, description=WEIGHTS)
+    text_pretrained: bool | None = Field(None, description=WEIGHTS)
+    audio_pretrained: bool | None = Field(None, description=WEIGHTS)
     image_tune: str = Field("full", description=f"what of the image encoder learns: {TUNE}")
     text_tune: str = Field("full", description=f"what of the text encoder learns: {TUNE}")
     audio_tune: str = Field("full", description=f"what of the audio encoder learns: {TUNE}")
@@ -66,6 +70,11 @@ class ModelOptions(BaseModel):
             "audio": {"seconds": self.seconds, "mels": self.mels, "stage": self.audio_stage},
         }[modality]
         return {key: value for key, value in own.items() if value is not None}
+
+    def pretrained(self, modality: str, asked: bool) -> bool:
+        """Whether an encoder gets pretrained weights."""
+        given: bool | None = getattr(self, f"{modality}_pretrained")
+        return asked if given is None else given
 
     def tune(self, modality: str) -> str:
         """What of an encoder learns."""

@@ -13,6 +13,7 @@ from datasets import Audio, Dataset, Image
 from torch import Tensor
 
 from hubtl import Batch, HubtlError
+from hubtl_multimodal import frozen
 from hubtl_multimodal.encoders.base import ModalityEncoder
 from hubtl_multimodal.inputs.base import Reader
 
@@ -38,7 +39,7 @@ class MultimodalSet:
         domains: [n] which of several sources a row is of; None where there is one.
         on_bad_sample: ``error`` stops at a cell that cannot be read, or a row with nothing in it; ``skip`` looks for
             them now and leaves their rows out.
-        frozen: encoders that do not learn: their tokens are made once, in half precision, and stand for the inputs.
+        still: encoders that do not learn: their tokens are made once, in half precision, and stand for the inputs.
         cache_bytes: arrays are kept in memory up to this size.
     """
 
@@ -56,10 +57,10 @@ class MultimodalSet:
         views: tuple[str, ...] = (),
         domains: np.ndarray | None = None,
         on_bad_sample: str = "error",
-        frozen: Mapping[str, ModalityEncoder] | None = None,
+        still: Mapping[str, ModalityEncoder] | None = None,
         cache_bytes: int = 2**30,
     ) -> None:
-        self._columns, self._readers, self._frozen = dict(columns), dict(readers), dict(frozen or {})
+        self._columns, self._readers, self._frozen = dict(columns), dict(readers), dict(still or {})
         self._encoded = _undecoded(dataset.select_columns(list(dict.fromkeys(columns.values()))))
         self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
         self.domains, self.name, self.augment, self.views = domains, name, augment, views
@@ -160,19 +161,13 @@ class MultimodalSet:
     def _encodings(self, modality: str) -> tuple[Tensor, Tensor]:
         """A frozen encoder's tokens [n, t, d] of every row, in half precision, and their mask [n, t]."""
         if modality not in self._tokens:
-            encoder, reader = self._frozen[modality], self._readers[modality]
-            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            worker = copy.deepcopy(encoder).to(device).eval()
-            values, masks = [], []
-            with torch.no_grad():
-                for start in range(0, len(self), 64):
-                    rows = np.arange(start, min(start + 64, len(self)))
-                    arrays, _ = self._several(rows)
-                    out = worker({k: v.to(device) for k, v in reader.tensors(arrays[modality]).items()})
-                    values.append(out.values.half().cpu())
-                    masks.append(out.mask.cpu())
-            self._tokens[modality] = _padded(values), _padded(masks)
+            data = f"{self.fingerprint}-{modality}"
+            self._tokens[modality] = frozen.tokens(self._frozen[modality], len(self), data, self.name, self._inputs)
         return self._tokens[modality]
+
+    def _inputs(self, modality: str, rows: np.ndarray) -> dict[str, Tensor]:
+        arrays, _ = self._several(rows)
+        return self._readers[modality].tensors(arrays[modality])
 
     def _several(self, index: np.ndarray) -> tuple[dict[str, Arrays], dict[str, np.ndarray]]:
         """Arrays of rows by modality and key, and which rows have which modality."""
@@ -250,17 +245,6 @@ def _stack(
     first = rows[0][0]
     arrays = {m: {key: np.stack([row[m][key] for row, _ in rows]) for key in own} for m, own in first.items()}
     return arrays, {m: np.array([there[m] for _, there in rows]) for m in first}
-
-
-def _padded(parts: Sequence[Tensor]) -> Tensor:
-    """Batches [b, t, ...] of different t as one tensor, zeros behind the shorter ones."""
-    longest = max(part.shape[1] for part in parts)
-    whole = parts[0].new_zeros(sum(len(p) for p in parts), longest, *parts[0].shape[2:])
-    start = 0
-    for part in parts:
-        whole[start : start + len(part), : part.shape[1]] = part
-        start += len(part)
-    return whole
 
 
 def _undecoded(dataset: Dataset) -> Dataset:

@@ -37,6 +37,15 @@ class EncoderInfo:
     notes: tuple[str, ...] = ()
 
 
+class Grid(NamedTuple):
+    """How an encoder's tokens lie: some that stand for the whole first, then a map row by row."""
+
+    prefix: int
+    rows: int
+    columns: int
+    axes: tuple[str, str]  # what rows and columns are: ("y", "x"), ("time", "frequency")
+
+
 class ModalityEncoder(nn.Module):
     """A pretrained model of one modality, without the parts that its tokens do not need.
 
@@ -62,6 +71,10 @@ class ModalityEncoder(nn.Module):
     @abstractmethod
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
         """The parameters, grouped into named blocks from the input to the output."""
+
+    def grid(self, inputs: Mapping[str, Tensor]) -> Grid | None:
+        """How the tokens of such inputs lie, for drawing them; None: one after another."""
+        return None
 
     def lora_targets(self) -> list[str]:
         """Names of the linear layers that LoRA adapts: queries and values, else all; of a CNN its convolutions."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hubtl.errors import HubtlError
-from hubtl_multimodal.encoders.base import EncoderInfo, Tokens, only_what_learns, tokens_of
+from hubtl_multimodal.encoders.base import EncoderInfo, Grid, Tokens, only_what_learns, tokens_of
 from hubtl_multimodal.encoders.names import Source
 from hubtl_multimodal.encoders.timm_maps import TimmEncoder, facts, load
 from hubtl_multimodal.inputs.base import Reader
@@ -41,6 +41,9 @@ class TimmAudio(TimmEncoder):
         places = times.repeat_interleave(grid[1], dim=1)
         prefix = places.new_ones(len(places), self.prefix)
         return tokens_of(made, torch.cat([prefix, places], dim=1))
+
+    def grid(self, inputs: Mapping[str, Tensor]) -> Grid | None:
+        return self.lies(inputs["audio"].unsqueeze(1), ("time", "frequency"))
 
     def reader(self) -> Reader:
         return self._reader

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hubtl.backbones.base import ImageInput
 from hubtl.errors import HubtlError
-from hubtl_multimodal.encoders.base import EncoderInfo, Tokens, only_what_learns, tokens_of
+from hubtl_multimodal.encoders.base import EncoderInfo, Grid, Tokens, only_what_learns, tokens_of
 from hubtl_multimodal.encoders.names import Source
 from hubtl_multimodal.encoders.timm_maps import TimmEncoder, facts, load
 from hubtl_multimodal.inputs.base import Reader
@@ -26,6 +26,9 @@ class TimmImage(TimmEncoder):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
         return tokens_of(self.look(inputs["image"])[0])
+
+    def grid(self, inputs: Mapping[str, Tensor]) -> Grid | None:
+        return self.lies(inputs["image"], ("y", "x"))
 
     def reader(self) -> Reader:
         return ImageReader(self.spec)

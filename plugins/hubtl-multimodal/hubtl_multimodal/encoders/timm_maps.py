@@ -12,7 +12,7 @@ from hubtl.backbones.reach import out_of_reach
 from hubtl.backbones.timm import timm
 from hubtl.errors import HubtlError
 from hubtl.hub.network import mind_the_network
-from hubtl_multimodal.encoders.base import ModalityEncoder
+from hubtl_multimodal.encoders.base import Grid, ModalityEncoder
 from hubtl_multimodal.encoders.names import Source
 
 
@@ -86,6 +86,12 @@ class TimmEncoder(ModalityEncoder):
     def _grid(self, tokens: int) -> tuple[int, int] | None:
         grid = getattr(getattr(self.model, "patch_embed", None), "grid_size", None)
         return tuple(grid) if grid is not None and grid[0] * grid[1] == tokens else None
+
+    @torch.no_grad()
+    def lies(self, pictures: Tensor, axes: tuple[str, str]) -> Grid | None:
+        """How the tokens of such pictures lie."""
+        shape = self.look(pictures[:1])[1]
+        return None if shape is None else Grid(self.prefix, *shape, axes)
 
     @torch.no_grad()
     def try_on(self, pictures: Tensor) -> tuple[int, tuple[int, int] | None]:

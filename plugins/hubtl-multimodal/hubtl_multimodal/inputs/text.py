@@ -1,6 +1,6 @@
 """Text: a string to token ids of a fixed length."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,10 @@ class TextReader(Reader):
         self.length = length
         self.pad = int(next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0))
         self._tables: tuple[np.ndarray, np.ndarray] | None = None
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The tokens of ids as the tokenizer writes them."""
+        return [str(token) for token in self.tokenizer.convert_ids_to_tokens(list(ids))]
 
     def read(self, cell: Any) -> Arrays:
         if not isinstance(cell, str):
