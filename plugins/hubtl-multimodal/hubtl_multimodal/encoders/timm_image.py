@@ -91,4 +91,5 @@ def _spec(model: Any, channels: int | None, size: int | None) -> ImageInput:
 def spec_from(saved: Mapping[str, Any]) -> ImageInput:
     """The ImageInput in an ``EncoderInfo.input``."""
     names = {f.name for f in dataclasses.fields(ImageInput)}
-    return ImageInput(**{k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k in names})
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k in names}
+    return ImageInput(**given)

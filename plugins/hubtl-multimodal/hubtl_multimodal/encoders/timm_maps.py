@@ -72,7 +72,7 @@ class TimmEncoder(ModalityEncoder):
 
     def _intermediate(self, pictures: Tensor) -> Tensor:
         try:
-            return self.model.forward_intermediates(  # type: ignore[no-any-return]
+            return self.model.forward_intermediates(
                 pictures, indices=[self.stage], stop_early=True, output_fmt="NCHW", intermediates_only=True
             )[0]
         except AssertionError as error:

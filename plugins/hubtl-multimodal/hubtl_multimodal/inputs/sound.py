@@ -53,7 +53,7 @@ def _decoded(cell: Any) -> tuple[np.ndarray, int]:
 
 
 def _file(source: Any) -> tuple[np.ndarray, int]:
-    import soundfile
+    import soundfile  # type: ignore[import-untyped]
 
     if not isinstance(source, bytes) and not (path := Path(source).expanduser()).is_file():
         raise FileNotFoundError(f"no file {path.name}")

@@ -34,8 +34,8 @@ class SpectrogramReader(Reader):
     frames: int
 
     @abstractmethod
-    def silence(self, features: np.ndarray) -> float:
-        """The value of a frame without sound beside these features."""
+    def padding(self, features: np.ndarray) -> float:
+        """What the frames after these features are filled with."""
 
     @abstractmethod
     def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:
@@ -55,7 +55,7 @@ class SpectrogramReader(Reader):
     def _padded(self, features: np.ndarray, length: int) -> Arrays:
         """Frames from ``length`` on are at the floor, so that nothing of a row's padding tells where it came from."""
         length = max(1, min(length, self.frames))
-        row = np.full((self.frames, features.shape[1]), self.silence(features[:length]), np.float32)
+        row = np.full((self.frames, features.shape[1]), self.padding(features[:length]), np.float32)
         row[: min(length, len(features))] = features[:length]
         return {"audio": row, "audio.mask": np.arange(self.frames) < length}
 
@@ -71,16 +71,13 @@ class SpectrogramReader(Reader):
             return dict(arrays)
         most = int(SHIFT[name] * length)
         shift = min(int(rng.integers(-most, most + 1)), self.frames - length)
-        sound = features[:length][max(0, -shift) :]
-        energies = self.energies(sound) * 10 ** (rng.uniform(-GAIN[name], GAIN[name]) / 10)
+        energies = self.energies(features[:length])[max(0, -shift) :] * 10 ** (
+            rng.uniform(-GAIN[name], GAIN[name]) / 10
+        )
         if strong:
             energies = energies + self._noise(energies, float(rng.uniform(*QUIET_NOISE)), rng)
-        sound = self.logarithms(energies)
-        if strong:
-            sound = _masked(sound, rng)
-        before = np.full((max(0, shift), sound.shape[1]), self.silence(sound), np.float32)
-        moved = np.concatenate([before, sound])
-        return self._padded(moved, len(moved))
+        sound = self.logarithms(np.concatenate([np.zeros((max(0, shift), energies.shape[1])), energies]))
+        return self._padded(_masked(sound, rng) if strong else sound, len(sound))
 
     def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
         """White noise at 20, 15, 10, 5 or 0 decibels below the sound."""
@@ -92,8 +89,14 @@ class SpectrogramReader(Reader):
         return self._padded(self.logarithms(energies + self._noise(energies, level, rng)), length)
 
     def _noise(self, energies: np.ndarray, decibels: float, rng: np.random.Generator) -> np.ndarray:
-        """Energies [t, mels] of white noise that far below the mean energy of the sound."""
-        scale = energies.sum(axis=1).mean() / self._white.sum() * 10 ** (-decibels / 10)
+        """Energies [t, mels] of white noise that far below the mean power of the sound.
+
+        A band's energies against those of white noise tell the sound's power for each hertz, whatever the filters,
+        a pre-emphasis or magnitudes instead of powers have done to them; bands are about as wide as on the mel scale.
+        """
+        edges = np.expm1(np.linspace(0.0, np.log1p(self.rate / 1400), len(self._white) + 1))
+        power = np.average((energies / self._white).mean(axis=0), weights=np.diff(edges))
+        scale = power * 10 ** (-decibels / 10)
         return scale * self._white * rng.gamma(4.0, 1 / 4.0, size=energies.shape)  # a band sums a few bins
 
     @cached_property
@@ -153,7 +156,7 @@ class LogMelReader(SpectrogramReader):
         self._filters = mel_filter_bank(BINS // 2 + 1, mels, LOWEST, HIGHEST, self.rate, mel_scale="htk")
         self._window = window_function(self._size, "hann", periodic=True)
 
-    def silence(self, features: np.ndarray) -> float:
+    def padding(self, features: np.ndarray) -> float:
         return self.floor
 
     def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:
