@@ -1,5 +1,6 @@
 """What every encoder owes, family by family: tokens, masks, gradients, blocks, and a folder that its library opens."""
 
+import copy
 import json
 import re
 from dataclasses import asdict
@@ -157,6 +158,19 @@ def test_the_folder_makes_the_same_encoder_again(encoder: ModalityEncoder, tmp_p
     assert json.loads(json.dumps(asdict(again.info))) == info
     assert [n for n, _ in again.named_parameters()] == [n for n, _ in encoder.named_parameters()]
     assert again.lora_targets() == encoder.lora_targets()
+
+
+def test_a_copy_is_on_its_own(encoder: ModalityEncoder) -> None:
+    """As a teacher is made: the same tokens, and weights of its own."""
+    twin = copy.deepcopy(encoder)
+    inputs = inputs_of(encoder, CELLS[encoder.info.modality])
+    with torch.no_grad():
+        before = encoder(inputs).values
+        torch.testing.assert_close(twin(inputs).values, before)
+        for parameter in twin.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        torch.testing.assert_close(encoder(inputs).values, before)
+        assert not torch.allclose(twin(inputs).values, before)
 
 
 def test_the_library_opens_the_folder_without_hubtl(encoder: ModalityEncoder, tmp_path: Path) -> None:

@@ -119,6 +119,8 @@ def test_missing_cells(reader: Reader, tmp_path: Path) -> None:
         return
     assert reader.missing(gone)
     assert reader.missing(str(gone))
+    assert reader.missing("x" * 5000)
+    assert not reader.missing("https://example.org/a.wav")
     assert reader.missing({"bytes": None, "path": str(gone)})
     assert not reader.missing({"bytes": b"x", "path": str(gone)})
     gone.write_bytes(b"x")

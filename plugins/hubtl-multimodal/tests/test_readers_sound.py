@@ -10,7 +10,16 @@ from hubtl_multimodal.inputs.extracted import ASTReader
 from hubtl_multimodal.inputs.sound import samples
 from hubtl_multimodal.inputs.spectrogram import LogMelReader, SpectrogramReader, frames_in
 from hubtl_multimodal.inputs.waveform import WaveformReader
-from tiny_encoders import audio_model, tone
+from tiny_encoders import audio_model, tone, wav
+
+
+@pytest.fixture(params=["log-mel", "ast", "whisper", "clap", "clap-fusion"])
+def reader(request: pytest.FixtureRequest, tmp_path: Path) -> SpectrogramReader:
+    if request.param == "log-mel":
+        return LogMelReader(98, 64)
+    made = create("audio", str(audio_model(request.param, tmp_path)), options={"seconds": 0.6}).reader()
+    assert isinstance(made, SpectrogramReader)
+    return made
 
 
 def test_the_log_mel_spectrogram_is_yamnets() -> None:
@@ -63,6 +72,22 @@ def test_whole_numbers_are_scaled_and_channels_mixed() -> None:
     np.testing.assert_allclose(samples((left, 16000), 16000), sound / 2, atol=1e-6)
 
 
+def test_no_more_of_a_long_file_is_read_than_the_row_takes(tmp_path: Path, reader: SpectrogramReader) -> None:
+    import soundfile
+
+    path = tmp_path / "long.wav"
+    path.write_bytes(wav(tone(3.0, rate=8000), 8000))
+    whole = reader.read({"array": samples(path, 16000), "sampling_rate": 16000})
+    read: list[int] = []
+    own = soundfile.SoundFile.read
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(soundfile.SoundFile, "read", lambda f, n, **o: read.append(n) or own(f, n, **o))
+        cut = reader.read(path)
+    assert 0 < read[0] < 10000
+    assert cut["audio.mask"].sum() == whole["audio.mask"].sum()
+    np.testing.assert_allclose(cut["audio"], whole["audio"], atol=0.02)
+
+
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
@@ -80,15 +105,6 @@ def test_whole_numbers_are_scaled_and_channels_mixed() -> None:
 def test_what_is_no_sound_says_why(cell: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         samples(cell, 16000)
-
-
-@pytest.fixture(params=["log-mel", "ast", "whisper", "clap", "clap-fusion"])
-def reader(request: pytest.FixtureRequest, tmp_path: Path) -> SpectrogramReader:
-    if request.param == "log-mel":
-        return LogMelReader(98, 64)
-    made = create("audio", str(audio_model(request.param, tmp_path)), options={"seconds": 0.6}).reader()
-    assert isinstance(made, SpectrogramReader)
-    return made
 
 
 def test_energies_and_logarithms_undo_each_other(reader: SpectrogramReader) -> None:

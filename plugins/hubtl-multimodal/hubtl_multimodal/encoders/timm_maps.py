@@ -138,4 +138,17 @@ def facts(source: Source, model: Any, pretrained: bool) -> dict[str, Any]:
     hub, tag = configuration.get("hf_hub_id"), configuration.get("tag")
     if hub and hub.endswith("/"):
         hub = f"{hub}{architecture}" + (f".{tag}" if tag else "")
-    return {**known, "base_model": hub or None, "license": configuration.get("license"), **source.facts}
+    known |= {"base_model": hub or None, "license": configuration.get("license")}
+    if hub and ":" not in source.where:
+        known["revision"] = _commit(hub, configuration.get("hf_hub_filename"))
+    return {**known, **source.facts}
+
+
+def _commit(repo: str, file: str | None) -> str | None:
+    """The commit of the weights that timm took from the Hub, as the cache tells."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in (file, "model.safetensors", "pytorch_model.bin"):
+        if name and isinstance(path := try_to_load_from_cache(repo, name), str):
+            return Path(path).parent.name
+    return None

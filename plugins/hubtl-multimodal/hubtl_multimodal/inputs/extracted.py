@@ -21,6 +21,7 @@ class ASTReader(SpectrogramReader):
         self.extractor = copy.deepcopy(extractor)
         self.extractor.max_length = self.frames = frames
         self.rate = int(extractor.sampling_rate)
+        self.longest = (240 + 160 * frames) / self.rate
         self._mean = float(extractor.mean) if extractor.do_normalize else 0.0
         self._scale = 2 * float(extractor.std) if extractor.do_normalize else 1.0
 
@@ -50,6 +51,7 @@ class WhisperReader(SpectrogramReader):
     def __init__(self, extractor: Any, seconds: float) -> None:
         self.extractor = extractor
         self.rate = int(extractor.sampling_rate)
+        self.longest = seconds
         self._most = round(seconds * self.rate)
         self.frames = min(int(extractor.nb_max_frames), self._touched(self._most))
 
@@ -84,6 +86,7 @@ class ClapReader(SpectrogramReader):
     def __init__(self, extractor: Any, seconds: float) -> None:
         self.extractor = extractor
         self.rate = int(extractor.sampling_rate)
+        self.longest = seconds
         self._most = min(round(seconds * self.rate), int(extractor.nb_max_samples))
         self.frames = int(extractor.nb_max_samples) // int(extractor.hop_length) + 1
 

@@ -27,11 +27,13 @@ class SpectrogramReader(Reader):
     Attributes:
         rate: samples a second that the features are made from; every cell is resampled to it.
         frames: rows of the spectrogram.
+        longest: seconds of sound that they take.
     """
 
     modality = "audio"
     rate: int
     frames: int
+    longest: float
 
     @abstractmethod
     def padding(self, features: np.ndarray) -> float:
@@ -50,7 +52,7 @@ class SpectrogramReader(Reader):
         """The way back."""
 
     def read(self, cell: Any) -> Arrays:
-        return self._padded(*self.spectrum(samples(cell, self.rate)))
+        return self._padded(*self.spectrum(samples(cell, self.rate, longest=self.longest)))
 
     def _padded(self, features: np.ndarray, length: int) -> Arrays:
         """Frames from ``length`` on are at the floor, so that nothing of a row's padding tells where it came from."""
@@ -152,6 +154,7 @@ class LogMelReader(SpectrogramReader):
 
         self.frames, self.mels, self.mean, self.std = frames, mels, mean, std
         self.floor = float(np.log(OFFSET))
+        self.longest = WINDOW + frames * HOP
         self._size, self._hop = round(WINDOW * self.rate), round(HOP * self.rate)
         self._filters = mel_filter_bank(BINS // 2 + 1, mels, LOWEST, HIGHEST, self.rate, mel_scale="htk")
         self._window = window_function(self._size, "hann", periodic=True)

@@ -26,7 +26,7 @@ class WaveformReader(Reader):
         self.rate, self.count, self.normalise = rate, count, normalise
 
     def read(self, cell: object) -> Arrays:
-        return self._padded(samples(cell, self.rate))
+        return self._padded(samples(cell, self.rate, longest=self.count / self.rate))
 
     def _padded(self, sound: np.ndarray) -> Arrays:
         row, sound = np.zeros(self.count, np.float32), sound[: self.count]
