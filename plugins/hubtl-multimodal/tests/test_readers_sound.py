@@ -129,6 +129,13 @@ def test_noise_on_a_spectrogram_is_noise_on_its_sound(reader: SpectrogramReader)
     assert 0.4 < mean[2] / mean[1] < 2.5
 
 
+def test_a_band_without_a_bin_does_not_hurt() -> None:
+    with pytest.warns(UserWarning, match="mel filter has all zero values"):
+        reader = LogMelReader(30, 256)
+    read = reader.read((tone(0.2), 16000))
+    assert np.isfinite(reader.corrupt(read, 5, np.random.default_rng(0))["audio"]).all()
+
+
 def test_a_view_shifts_the_sound_within_its_row(reader: SpectrogramReader) -> None:
     read = reader.read((tone(0.3), 16000))
     lengths = {int(reader.view(read, "weak", np.random.default_rng(s))["audio.mask"].sum()) for s in range(30)}

@@ -1,4 +1,4 @@
-"""transformers' models and processors, loaded with every warning that says nothing kept out: the one place to import it."""
+"""transformers' models and processors: how they are loaded and written, without reports that say nothing."""
 
 import contextlib
 import inspect

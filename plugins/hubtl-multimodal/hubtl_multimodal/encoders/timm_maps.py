@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# hubtl makes torchvision importable beside a torch of another build before timm meets it
 from hubtl.backbones.reach import out_of_reach
+
+# hubtl makes torchvision importable beside a torch of another build before timm meets it
 from hubtl.backbones.timm import timm
 from hubtl.errors import HubtlError
 from hubtl.hub.network import mind_the_network

@@ -12,11 +12,11 @@ from torch import Tensor
 from hubtl_multimodal.inputs.base import Arrays, Reader, known_severity, known_view
 from hubtl_multimodal.inputs.sound import samples
 
-SHIFT = {"weak": 0.1, "strong": 0.2}  # of the sound's own length
+SHIFT = 0.1  # of the sound's own length, at most
 GAIN = {"weak": 3.0, "strong": 6.0}  # decibels, at most
-QUIET_NOISE = (15.0, 30.0)  # decibels of signal to noise, in a strong view
+QUIET_NOISE = (20.0, 35.0)  # decibels of signal to noise, in a strong view
 SIGNAL_TO_NOISE = (20.0, 15.0, 10.0, 5.0, 0.0)  # decibels, severities 1 to 5
-BANDS_MASKED, TIME_MASKED = 1 / 8, 1 / 5  # SpecAugment (arXiv:1904.08779): widest of two masks each
+BANDS_MASKED, TIME_MASKED = 1 / 10, 1 / 8  # SpecAugment (arXiv:1904.08779): widest of two masks each; a word is short
 
 
 class SpectrogramReader(Reader):
@@ -71,7 +71,7 @@ class SpectrogramReader(Reader):
         features, length = arrays["audio"], int(arrays["audio.mask"].sum())
         if length == 0:
             return dict(arrays)
-        most = int(SHIFT[name] * length)
+        most = int(SHIFT * length)
         shift = min(int(rng.integers(-most, most + 1)), self.frames - length)
         energies = self.energies(features[:length])[max(0, -shift) :] * 10 ** (
             rng.uniform(-GAIN[name], GAIN[name]) / 10
@@ -97,7 +97,8 @@ class SpectrogramReader(Reader):
         a pre-emphasis or magnitudes instead of powers have done to them; bands are about as wide as on the mel scale.
         """
         edges = np.expm1(np.linspace(0.0, np.log1p(self.rate / 1400), len(self._white) + 1))
-        power = np.average((energies / self._white).mean(axis=0), weights=np.diff(edges))
+        hears = self._white > 1e-6 * self._white.max()  # a narrow band at the bottom may hold no bin at all
+        power = np.average((energies[:, hears] / self._white[hears]).mean(axis=0), weights=np.diff(edges)[hears])
         scale = power * 10 ** (-decibels / 10)
         return scale * self._white * rng.gamma(4.0, 1 / 4.0, size=energies.shape)  # a band sums a few bins
 
