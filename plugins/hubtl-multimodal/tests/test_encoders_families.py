@@ -132,6 +132,15 @@ def test_blocks_go_from_the_input_to_the_output(encoder: ModalityEncoder) -> Non
     assert any(re.search("embed|stem|conv1|feature_extractor", name) for name in first), first
 
 
+def test_a_timm_model_that_does_not_group_its_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = create("image", "test_convnext", pretrained=False, image_size=64)
+    monkeypatch.delattr(type(encoder.model), "group_matcher")
+    listed = [p for _, parameters in encoder.blocks() for p in parameters]
+    assert set(listed) == set(encoder.parameters())
+    assert len(listed) == len(set(listed))
+    assert [name for name, _ in encoder.blocks()] == [f"block{i}" for i in range(6)]  # a stem of two, four stages
+
+
 def test_lora_targets_are_layers_with_parameters(encoder: ModalityEncoder) -> None:
     targets = encoder.lora_targets()
     assert targets

@@ -55,7 +55,7 @@ def build(source: Source, pretrained: bool, size: int | None, options: dict[str,
         spec = _spec(model, channels, size)
     encoder = TimmImage(model, options.get("stage"), spec)
     pictures = torch.randn(1, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
-    width, _ = encoder.try_on(pictures)
+    width, _ = encoder.try_on(pictures, "another --image-size, or leave it out")
     encoder.info = EncoderInfo(
         modality="image",
         name=source.shown,

@@ -89,7 +89,7 @@ class TimmEncoder(ModalityEncoder):
         return tuple(grid) if grid is not None and grid[0] * grid[1] == tokens else None
 
     @torch.no_grad()
-    def try_on(self, pictures: Tensor) -> tuple[int, tuple[int, int] | None]:
+    def try_on(self, pictures: Tensor, hint: str) -> tuple[int, tuple[int, int] | None]:
         """The width of the tokens that the model makes of such pictures, and the map's shape.
 
         Raises HubtlError where it takes no pictures of that size.
@@ -100,7 +100,7 @@ class TimmEncoder(ModalityEncoder):
             made, grid = self.look(pictures)
         except (RuntimeError, ValueError, AssertionError, IndexError) as error:
             first, shape = " ".join(str(error).split())[:160], "×".join(map(str, pictures.shape[1:]))
-            raise HubtlError(f"{type(self.model).__name__} does not take {shape} inputs: {first}") from error
+            raise HubtlError(f"{type(self.model).__name__} does not take {shape} inputs: {first}", hint=hint) from error
         finally:
             self.train(training)
         if made.ndim != 3:
@@ -108,12 +108,18 @@ class TimmEncoder(ModalityEncoder):
         return made.shape[2], grid
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
-        from timm.models import group_parameters
+        named = dict(self.model.named_parameters())
+        if hasattr(self.model, "group_matcher"):
+            from timm.models import group_parameters
 
-        names = group_parameters(self.model, self.model.group_matcher(coarse=True), reverse=True)
+            places = group_parameters(self.model, self.model.group_matcher(coarse=True), reverse=True)
+        else:
+            of = {name: ".".join(name.split(".")[: 2 if f"{name}.".split(".")[1].isdigit() else 1]) for name in named}
+            parts = list(dict.fromkeys(of.values()))  # in the order of their making
+            places = {name: parts.index(part) for name, part in of.items()}
         ordered: dict[int, list[nn.Parameter]] = {}
-        for name, parameter in self.model.named_parameters():
-            ordered.setdefault(names[name], []).append(parameter)
+        for name, parameter in named.items():
+            ordered.setdefault(places[name], []).append(parameter)
         return [(f"block{i}", ordered[key]) for i, key in enumerate(sorted(ordered))]
 
     def write(self, folder: Path, data: dict[str, Any]) -> None:
