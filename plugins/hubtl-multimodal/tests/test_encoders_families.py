@@ -1,6 +1,8 @@
 """What every encoder owes, family by family: tokens, masks, gradients, blocks, and a folder that its library opens."""
 
+import copy
 import json
+import re
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -118,14 +120,25 @@ def test_every_parameter_gets_a_gradient_and_is_in_one_block(encoder: ModalityEn
 
 
 def test_blocks_go_from_the_input_to_the_output(encoder: ModalityEncoder) -> None:
-    """What is closest to the input has the widest effect: without the first block no later parameter keeps its gradient."""
     blocks = dict(encoder.blocks())
     names = list(blocks)
     layers = [name for name in names if name.startswith("layer")]
     assert layers == sorted(layers, key=lambda name: int(name.removeprefix("layer")))
-    if layers:
-        assert names[0] == "embeddings"
-        assert names[1 : 1 + len(layers)] == layers
+    if encoder.info.library == "timm":
+        assert names == [f"block{i}" for i in range(len(names))]
+    else:
+        assert names[: 1 + len(layers)] == ["embeddings", *layers]
+    first = {name for name, p in encoder.named_parameters() if any(p is q for q in blocks[names[0]])}
+    assert any(re.search("embed|stem|conv1|feature_extractor", name) for name in first), first
+
+
+def test_a_timm_model_that_does_not_group_its_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = create("image", "test_convnext", pretrained=False, image_size=64)
+    monkeypatch.delattr(type(encoder.model), "group_matcher")
+    listed = [p for _, parameters in encoder.blocks() for p in parameters]
+    assert set(listed) == set(encoder.parameters())
+    assert len(listed) == len(set(listed))
+    assert [name for name, _ in encoder.blocks()] == [f"block{i}" for i in range(6)]  # a stem of two, four stages
 
 
 def test_lora_targets_are_layers_with_parameters(encoder: ModalityEncoder) -> None:
@@ -154,6 +167,19 @@ def test_the_folder_makes_the_same_encoder_again(encoder: ModalityEncoder, tmp_p
     assert json.loads(json.dumps(asdict(again.info))) == info
     assert [n for n, _ in again.named_parameters()] == [n for n, _ in encoder.named_parameters()]
     assert again.lora_targets() == encoder.lora_targets()
+
+
+def test_a_copy_is_on_its_own(encoder: ModalityEncoder) -> None:
+    """As a teacher is made: the same tokens, and weights of its own."""
+    twin = copy.deepcopy(encoder)
+    inputs = inputs_of(encoder, CELLS[encoder.info.modality])
+    with torch.no_grad():
+        before = encoder(inputs).values
+        torch.testing.assert_close(twin(inputs).values, before)
+        for parameter in twin.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        torch.testing.assert_close(encoder(inputs).values, before)
+        assert not torch.allclose(twin(inputs).values, before)
 
 
 def test_the_library_opens_the_folder_without_hubtl(encoder: ModalityEncoder, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""transformers' models and processors, loaded with every warning that says nothing kept out: the one place to import it."""
+"""transformers' models and processors: how they are loaded and written, without reports that say nothing."""
 
 import contextlib
 import inspect
@@ -18,7 +18,7 @@ def auto_names(mapping: str) -> Mapping[str, Any]:
     """One of transformers' lists from model types to classes."""
     from transformers.models.auto import modeling_auto
 
-    return getattr(modeling_auto, mapping)  # type: ignore[no-any-return]
+    return getattr(modeling_auto, mapping)
 
 
 @contextlib.contextmanager
@@ -57,7 +57,8 @@ def model_of(
 ) -> Any:
     """A model of a class (or of an Auto class), float32; parts of the checkpoint that it has no use for are left out.
 
-    Parameters with ``may_lack`` in their names may be missing in the checkpoint: they are not used. Raises HubtlError where the weights are out of reach and where parts of the model are not among them.
+    Parameters with ``may_lack`` in their names may be missing in the checkpoint: they are not used. Raises HubtlError
+    where the weights are out of reach and where others are missing.
     """
     with told(source.shown):
         if not pretrained:
@@ -74,7 +75,7 @@ def model_of(
     return model
 
 
-def without_pooler(config: Any) -> dict[str, bool]:
+def without_pooler(config: Any) -> dict[str, Any]:
     """What tells AutoModel to leave out the pooler, for the models that take the hint."""
     from transformers import AutoModel
 

@@ -12,7 +12,7 @@ from hubtl.backbones.reach import out_of_reach
 from hubtl.errors import HubtlError, nearest
 from hubtl.hub.network import mind_the_network
 
-SECOND = {"clip": {"image"}, "siglip": {"image"}, "siglip2": {"image"}, "clap": {"audio"}}  # models of two towers
+SECOND = {"clip": {"image"}, "siglip": {"image"}, "clap": {"audio"}}  # models of two towers
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Source:
 def locate(modality: str, name: str, pretrained: bool) -> Source:
     """Find a model. Raises HubtlError for a name that is nothing, and for one of another modality."""
     if name.startswith("local-dir:") or Path(name).expanduser().is_dir():
-        return folder(modality, Path(name.removeprefix("local-dir:")).expanduser(), name)
+        return of_folder(modality, Path(name.removeprefix("local-dir:")).expanduser(), name)
     bare = name.removeprefix("timm:").removeprefix("timm/")
     if "/" not in bare and "@" not in bare and (modality != "text" or bare != name):
         return _of_timm(modality, bare, name)
@@ -39,7 +39,7 @@ def locate(modality: str, name: str, pretrained: bool) -> Source:
     return _of_hub(modality, name, pretrained)
 
 
-def folder(modality: str, path: Path, shown: str) -> Source:
+def of_folder(modality: str, path: Path, shown: str) -> Source:
     """A model in a folder, of timm's or of transformers' format."""
     config = read_config(path)
     facts = _facts_of(config)

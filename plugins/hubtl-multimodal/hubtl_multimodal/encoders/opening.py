@@ -1,12 +1,13 @@
 """From a modality and a name to an encoder, and back from what an encoder wrote."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hubtl.errors import unknown
 from hubtl_multimodal.encoders.base import ModalityEncoder
-from hubtl_multimodal.encoders.names import Source, folder, locate
+from hubtl_multimodal.encoders.names import Source, locate, of_folder
 
 OPTIONS = {
     "image": ("stage", "channels"),
@@ -45,15 +46,16 @@ def create(
     return _build(modality, locate(modality, name, pretrained), pretrained, image_size, chosen)
 
 
-def rebuild(modality: str, folder_: Path, info: Mapping[str, Any]) -> ModalityEncoder:
+def rebuild(modality: str, folder: Path, info: Mapping[str, Any]) -> ModalityEncoder:
     """The encoder that ``save`` wrote to a folder; ``info`` is its ``EncoderInfo`` as a dictionary. No network."""
     if modality not in OPTIONS:
         raise unknown("modality", modality, OPTIONS)
-    source = folder(modality, Path(folder_), str(info["name"]))
+    source = of_folder(modality, Path(folder), str(info["name"]))
     built = _build(modality, source, True, None, dict(info["input"]), saved=True)
-    facts = {key: info.get(key) for key in ("name", "pretrained", "base_model", "revision", "license", "architecture")}
+    kept = ("name", "pretrained", "base_model", "revision", "license", "architecture")
+    facts: dict[str, Any] = {key: info.get(key) for key in kept}
     facts["notes"] = tuple(info.get("notes") or ())
-    built.info = type(built.info)(**{**vars(built.info), **facts})
+    built.info = replace(built.info, **facts)
     return built
 
 

@@ -31,7 +31,7 @@ class Spectral(TransformersEncoder):
         self._reader: Any = listens
 
     def reader(self) -> Reader:
-        return self._reader  # type: ignore[no-any-return]
+        return self._reader
 
     def save(self, folder: Path) -> None:
         write(self.model, folder, self._reader.extractor)
@@ -46,7 +46,7 @@ class AST(Spectral):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
         config, mask = self.model.config, with_first(inputs["audio.mask"])
-        heard = torch.where(mask.unsqueeze(-1), inputs["audio"], self._reader.silence(None))
+        heard = torch.where(mask.unsqueeze(-1), inputs["audio"], self._reader.padding(None))
         high, _ = _grid(config, config.max_length)
         times = mask.float().unfold(1, _side(config, 1), config.time_stride).amax(dim=-1) > 0
         places = torch.cat([times.new_ones(len(times), 2), times.repeat(1, high)], dim=1)
@@ -149,7 +149,7 @@ class Clap(Spectral):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
         mask = with_first(inputs["audio.mask"])
-        heard = torch.where(mask.unsqueeze(-1), inputs["audio"], self._reader.silence(None))
+        heard = torch.where(mask.unsqueeze(-1), inputs["audio"], self._reader.padding(None))
         made = self.model(input_features=heard.unsqueeze(1)).last_hidden_state
         times = F.adaptive_max_pool1d(mask.float().unsqueeze(1), made.shape[3]).squeeze(1) > 0
         return tokens_of(made.permute(0, 3, 2, 1).flatten(1, 2), times.repeat_interleave(made.shape[2], dim=1))

@@ -55,7 +55,7 @@ def build(source: Source, pretrained: bool, options: dict[str, Any]) -> Text:
             f"{source.shown} is an encoder with a decoder; its tokens are not taken", hint="an encoder such as BERT"
         )
     tokenizer = processor_of(source, AutoTokenizer.from_pretrained)
-    if tokenizer is None or len(tokenizer) == 0:
+    if tokenizer is None or len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # built of nothing
         raise HubtlError(
             f"{source.shown} came without a tokenizer that loads", hint="a model with its tokenizer files beside it"
         )

@@ -75,7 +75,7 @@ def build(source: Source, pretrained: bool, options: dict[str, Any], saved: bool
         mean, std = (own["mean"][0], own["std"][0]) if own else (MEAN, STD)
         listens = LogMelReader(frames, mels, mean=float(mean), std=float(std))
     encoder = TimmAudio(model, options.get("stage"), listens)
-    width, grid = encoder.try_on(torch.zeros(1, 1, listens.frames, listens.mels))
+    width, grid = encoder.try_on(torch.zeros(1, 1, listens.frames, listens.mels), "other seconds or mels, or a CNN")
     if grid is None:
         raise HubtlError(f"{source.shown} makes no map of time", hint="another model, or a stage of it")
     encoder.info = EncoderInfo(

@@ -58,7 +58,7 @@ def build(source: Source, pretrained: bool, size: int | None, options: dict[str,
         spec = _spec(model, channels, size)
     encoder = TimmImage(model, options.get("stage"), spec)
     pictures = torch.randn(1, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
-    width, _ = encoder.try_on(pictures)
+    width, _ = encoder.try_on(pictures, "another --image-size, or leave it out")
     encoder.info = EncoderInfo(
         modality="image",
         name=source.shown,
@@ -94,4 +94,5 @@ def _spec(model: Any, channels: int | None, size: int | None) -> ImageInput:
 def spec_from(saved: Mapping[str, Any]) -> ImageInput:
     """The ImageInput in an ``EncoderInfo.input``."""
     names = {f.name for f in dataclasses.fields(ImageInput)}
-    return ImageInput(**{k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k in names})
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k in names}
+    return ImageInput(**given)

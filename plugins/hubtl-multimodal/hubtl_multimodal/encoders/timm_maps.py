@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# hubtl makes torchvision importable beside a torch of another build before timm meets it
 from hubtl.backbones.reach import out_of_reach
+
+# hubtl makes torchvision importable beside a torch of another build before timm meets it
 from hubtl.backbones.timm import timm
 from hubtl.errors import HubtlError
 from hubtl.hub.network import mind_the_network
@@ -72,7 +73,7 @@ class TimmEncoder(ModalityEncoder):
 
     def _intermediate(self, pictures: Tensor) -> Tensor:
         try:
-            return self.model.forward_intermediates(  # type: ignore[no-any-return]
+            return self.model.forward_intermediates(
                 pictures, indices=[self.stage], stop_early=True, output_fmt="NCHW", intermediates_only=True
             )[0]
         except AssertionError as error:
@@ -94,7 +95,7 @@ class TimmEncoder(ModalityEncoder):
         return None if shape is None else Grid(self.prefix, *shape, axes)
 
     @torch.no_grad()
-    def try_on(self, pictures: Tensor) -> tuple[int, tuple[int, int] | None]:
+    def try_on(self, pictures: Tensor, hint: str) -> tuple[int, tuple[int, int] | None]:
         """The width of the tokens that the model makes of such pictures, and the map's shape.
 
         Raises HubtlError where it takes no pictures of that size.
@@ -105,7 +106,7 @@ class TimmEncoder(ModalityEncoder):
             made, grid = self.look(pictures)
         except (RuntimeError, ValueError, AssertionError, IndexError) as error:
             first, shape = " ".join(str(error).split())[:160], "×".join(map(str, pictures.shape[1:]))
-            raise HubtlError(f"{type(self.model).__name__} does not take {shape} inputs: {first}") from error
+            raise HubtlError(f"{type(self.model).__name__} does not take {shape} inputs: {first}", hint=hint) from error
         finally:
             self.train(training)
         if made.ndim != 3:
@@ -113,12 +114,18 @@ class TimmEncoder(ModalityEncoder):
         return made.shape[2], grid
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
-        from timm.models import group_parameters
+        named = dict(self.model.named_parameters())
+        if hasattr(self.model, "group_matcher"):
+            from timm.models import group_parameters
 
-        names = group_parameters(self.model, self.model.group_matcher(coarse=True), reverse=True)
+            places = group_parameters(self.model, self.model.group_matcher(coarse=True), reverse=True)
+        else:
+            of = {name: ".".join(name.split(".")[: 2 if f"{name}.".split(".")[1].isdigit() else 1]) for name in named}
+            parts = list(dict.fromkeys(of.values()))  # in the order of their making
+            places = {name: parts.index(part) for name, part in of.items()}
         ordered: dict[int, list[nn.Parameter]] = {}
-        for name, parameter in self.model.named_parameters():
-            ordered.setdefault(names[name], []).append(parameter)
+        for name, parameter in named.items():
+            ordered.setdefault(places[name], []).append(parameter)
         return [(f"block{i}", ordered[key]) for i, key in enumerate(sorted(ordered))]
 
     def write(self, folder: Path, data: dict[str, Any]) -> None:
@@ -144,4 +151,17 @@ def facts(source: Source, model: Any, pretrained: bool) -> dict[str, Any]:
     hub, tag = configuration.get("hf_hub_id"), configuration.get("tag")
     if hub and hub.endswith("/"):
         hub = f"{hub}{architecture}" + (f".{tag}" if tag else "")
-    return {**known, "base_model": hub or None, "license": configuration.get("license"), **source.facts}
+    known |= {"base_model": hub or None, "license": configuration.get("license")}
+    if hub and ":" not in source.where:
+        known["revision"] = _commit(hub, configuration.get("hf_hub_filename"))
+    return {**known, **source.facts}
+
+
+def _commit(repo: str, file: str | None) -> str | None:
+    """The commit of the weights that timm took from the Hub, as the cache tells."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in (file, "model.safetensors", "pytorch_model.bin"):
+        if name and isinstance(path := try_to_load_from_cache(repo, name), str):
+            return Path(path).parent.name
+    return None

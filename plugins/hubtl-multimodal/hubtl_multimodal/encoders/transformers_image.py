@@ -20,7 +20,7 @@ from hubtl_multimodal.inputs.base import Reader
 from hubtl_multimodal.inputs.image import ImageReader
 
 FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}  # PIL's numbers
-TOWERS = {"clip": "CLIPVisionModel", "siglip": "SiglipVisionModel", "siglip2": "Siglip2VisionModel"}
+TOWERS = {"clip": "CLIPVisionModel", "siglip": "SiglipVisionModel"}
 
 
 class TransformersImage(TransformersEncoder):
@@ -80,7 +80,7 @@ def build(
     try:
         with torch.no_grad():
             width = encoder({"image": pictures}).values.shape[-1]
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError) as error:
         first = " ".join(str(error).split())[:160]
         raise HubtlError(
             f"{type(model).__name__} does not take pictures of {spec.size} pixels: {first}",

@@ -4,7 +4,6 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -51,9 +50,10 @@ class Reader(ABC):
         if isinstance(cell, float | np.floating):
             return math.isnan(float(cell))
         if isinstance(cell, str):
-            return not cell.strip() or (self.files and not Path(cell).expanduser().exists())
+            # an address is no file: it is not missing, and reading it says that it is not read
+            return not cell.strip() or (self.files and "://" not in cell and not _exists(cell))
         if isinstance(cell, os.PathLike):
-            return self.files and not Path(cell).exists()
+            return self.files and not _exists(cell)
         if isinstance(cell, bytes | bytearray | memoryview):
             return len(cell) == 0
         if isinstance(cell, Mapping):
@@ -61,6 +61,10 @@ class Reader(ABC):
                 return np.size(cell["array"]) == 0
             return self.missing(cell.get("bytes")) and self.missing(cell.get("path"))
         return False
+
+
+def _exists(path: str | os.PathLike[str]) -> bool:
+    return os.path.exists(os.path.expanduser(path))  # False, and no error, for what cannot be a path
 
 
 def known_view(name: str) -> bool:

@@ -21,10 +21,11 @@ class ASTReader(SpectrogramReader):
         self.extractor = copy.deepcopy(extractor)
         self.extractor.max_length = self.frames = frames
         self.rate = int(extractor.sampling_rate)
-        normal = bool(extractor.do_normalize)
-        self._mean, self._scale = (extractor.mean, 2 * extractor.std) if normal else (0.0, 1.0)
+        self.longest = (240 + 160 * frames) / self.rate
+        self._mean = float(extractor.mean) if extractor.do_normalize else 0.0
+        self._scale = 2 * float(extractor.std) if extractor.do_normalize else 1.0
 
-    def silence(self, features: np.ndarray) -> float:
+    def padding(self, features: np.ndarray) -> float:
         return float(-self._mean / self._scale)
 
     def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:
@@ -50,13 +51,14 @@ class WhisperReader(SpectrogramReader):
     def __init__(self, extractor: Any, seconds: float) -> None:
         self.extractor = extractor
         self.rate = int(extractor.sampling_rate)
+        self.longest = seconds
         self._most = round(seconds * self.rate)
         self.frames = min(int(extractor.nb_max_frames), self._touched(self._most))
 
     def _touched(self, count: int) -> int:
         return math.ceil((count + self.extractor.n_fft // 2) / self.extractor.hop_length)
 
-    def silence(self, features: np.ndarray) -> float:
+    def padding(self, features: np.ndarray) -> float:
         return max((math.log10(SMALLEST) + 4) / 4, float(features.max()) - 2)
 
     def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:
@@ -84,10 +86,11 @@ class ClapReader(SpectrogramReader):
     def __init__(self, extractor: Any, seconds: float) -> None:
         self.extractor = extractor
         self.rate = int(extractor.sampling_rate)
+        self.longest = seconds
         self._most = min(round(seconds * self.rate), int(extractor.nb_max_samples))
         self.frames = int(extractor.nb_max_samples) // int(extractor.hop_length) + 1
 
-    def silence(self, features: np.ndarray) -> float:
+    def padding(self, features: np.ndarray) -> float:
         return 10 * math.log10(SMALLEST)
 
     def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:

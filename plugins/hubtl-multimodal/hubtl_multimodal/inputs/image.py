@@ -1,5 +1,6 @@
 """Pictures: a file, bytes, a PIL image or an array to the bytes that the model expects."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ class ImageReader(Reader):
         try:
             image = to_channels(_opened(cell), self.spec.channels)
             return {"image": to_bytes(evaluation_view(image, self.spec))}
+        except FileNotFoundError:
+            raise
         except UNREADABLE as error:
             raise ValueError(f"not an image: {error}") from error
 
@@ -72,6 +75,8 @@ def _opened(cell: Any) -> Image.Image:
         return decode({"bytes": bytes(cell), "path": None})
     if isinstance(cell, np.ndarray):
         return _from_array(cell)
+    if not isinstance(cell, str | os.PathLike | dict):
+        raise ValueError(f"a {type(cell).__name__} is no picture")
     return decode(cell)
 
 

@@ -9,16 +9,22 @@ from typing import Any
 
 import numpy as np
 
+MARGIN = 0.1  # seconds, that what is cut off does not ring in what is kept when it is resampled
 
-def samples(cell: Any, rate: int) -> np.ndarray:
+
+def samples(cell: Any, rate: int, *, longest: float | None = None) -> np.ndarray:
     """The cell as float32 [n], mono, in −1 to 1, at ``rate`` samples a second.
+
+    Of a sound of more than ``longest`` seconds these and a little more are read.
 
     Files of soundfile's formats (WAV, FLAC, OGG, MP3, …), their bytes, ``{"bytes", "path"}``,
     ``{"array", "sampling_rate"}`` and ``(array, rate)``. Raises ValueError for what cannot be decoded, for an array
     without its rate and for one without samples; OSError for a file that cannot be opened.
     """
-    array, own = _decoded(cell)
+    array, own = _decoded(cell, None if longest is None else longest + MARGIN)
     mono = _mono(array)
+    if longest is not None:
+        mono = mono[: math.ceil((longest + MARGIN) * own)]
     if not np.isfinite(mono).all():
         raise ValueError("the sound holds values that are not finite")
     if mono.size == 0:
@@ -36,29 +42,31 @@ def resampled(mono: np.ndarray, own: int, rate: int) -> np.ndarray:
     return np.asarray(resample_poly(mono.astype(np.float64), rate // common, own // common), dtype=np.float32)
 
 
-def _decoded(cell: Any) -> tuple[np.ndarray, int]:
+def _decoded(cell: Any, longest: float | None) -> tuple[np.ndarray, int]:
     if isinstance(cell, Mapping):
         if cell.get("array") is not None:
             return np.asarray(cell["array"]), _rate(cell.get("sampling_rate"))
         if cell.get("bytes") is None and not cell.get("path"):
             raise ValueError("the cell is empty")
-        return _file(cell["path"] if cell.get("bytes") is None else bytes(cell["bytes"]))
+        return _file(cell["path"] if cell.get("bytes") is None else bytes(cell["bytes"]), longest)
     if isinstance(cell, tuple) and len(cell) == 2:
         return np.asarray(cell[0]), _rate(cell[1])
     if isinstance(cell, str | os.PathLike | bytes | bytearray | memoryview):
-        return _file(cell if isinstance(cell, str | os.PathLike) else bytes(cell))
+        return _file(cell if isinstance(cell, str | os.PathLike) else bytes(cell), longest)
     if isinstance(cell, np.ndarray | list):
         raise ValueError("an array without its sampling rate: give (array, rate)")
     raise ValueError(f"a {type(cell).__name__} is no sound")
 
 
-def _file(source: Any) -> tuple[np.ndarray, int]:
-    import soundfile
+def _file(source: Any, longest: float | None) -> tuple[np.ndarray, int]:
+    import soundfile  # type: ignore[import-untyped]
 
     if not isinstance(source, bytes) and not (path := Path(source).expanduser()).is_file():
         raise FileNotFoundError(f"no file {path.name}")
     try:
-        return soundfile.read(io.BytesIO(source) if isinstance(source, bytes) else str(path), dtype="float32")
+        with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else str(path)) as file:
+            count = -1 if longest is None else math.ceil(longest * file.samplerate)
+            return file.read(count, dtype="float32"), int(file.samplerate)
     except soundfile.SoundFileError as error:
         raise ValueError(f"not a sound that soundfile reads: {error}") from error
 

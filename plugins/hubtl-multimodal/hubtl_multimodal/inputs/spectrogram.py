@@ -12,11 +12,11 @@ from torch import Tensor
 from hubtl_multimodal.inputs.base import Arrays, Reader, known_severity, known_view
 from hubtl_multimodal.inputs.sound import samples
 
-SHIFT = {"weak": 0.1, "strong": 0.2}  # of the sound's own length
+SHIFT = 0.1  # of the sound's own length, at most
 GAIN = {"weak": 3.0, "strong": 6.0}  # decibels, at most
-QUIET_NOISE = (15.0, 30.0)  # decibels of signal to noise, in a strong view
+QUIET_NOISE = (20.0, 35.0)  # decibels of signal to noise, in a strong view
 SIGNAL_TO_NOISE = (20.0, 15.0, 10.0, 5.0, 0.0)  # decibels, severities 1 to 5
-BANDS_MASKED, TIME_MASKED = 1 / 8, 1 / 5  # SpecAugment (arXiv:1904.08779): widest of two masks each
+BANDS_MASKED, TIME_MASKED = 1 / 10, 1 / 8  # SpecAugment (arXiv:1904.08779): widest of two masks each; a word is short
 
 
 class SpectrogramReader(Reader):
@@ -27,15 +27,17 @@ class SpectrogramReader(Reader):
     Attributes:
         rate: samples a second that the features are made from; every cell is resampled to it.
         frames: rows of the spectrogram.
+        longest: seconds of sound that they take.
     """
 
     modality = "audio"
     rate: int
     frames: int
+    longest: float
 
     @abstractmethod
-    def silence(self, features: np.ndarray) -> float:
-        """The value of a frame without sound beside these features."""
+    def padding(self, features: np.ndarray) -> float:
+        """What the frames after these features are filled with."""
 
     @abstractmethod
     def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:
@@ -50,12 +52,12 @@ class SpectrogramReader(Reader):
         """The way back."""
 
     def read(self, cell: Any) -> Arrays:
-        return self._padded(*self.spectrum(samples(cell, self.rate)))
+        return self._padded(*self.spectrum(samples(cell, self.rate, longest=self.longest)))
 
     def _padded(self, features: np.ndarray, length: int) -> Arrays:
         """Frames from ``length`` on are at the floor, so that nothing of a row's padding tells where it came from."""
         length = max(1, min(length, self.frames))
-        row = np.full((self.frames, features.shape[1]), self.silence(features[:length]), np.float32)
+        row = np.full((self.frames, features.shape[1]), self.padding(features[:length]), np.float32)
         row[: min(length, len(features))] = features[:length]
         return {"audio": row, "audio.mask": np.arange(self.frames) < length}
 
@@ -69,18 +71,15 @@ class SpectrogramReader(Reader):
         features, length = arrays["audio"], int(arrays["audio.mask"].sum())
         if length == 0:
             return dict(arrays)
-        most = int(SHIFT[name] * length)
+        most = int(SHIFT * length)
         shift = min(int(rng.integers(-most, most + 1)), self.frames - length)
-        sound = features[:length][max(0, -shift) :]
-        energies = self.energies(sound) * 10 ** (rng.uniform(-GAIN[name], GAIN[name]) / 10)
+        energies = self.energies(features[:length])[max(0, -shift) :] * 10 ** (
+            rng.uniform(-GAIN[name], GAIN[name]) / 10
+        )
         if strong:
             energies = energies + self._noise(energies, float(rng.uniform(*QUIET_NOISE)), rng)
-        sound = self.logarithms(energies)
-        if strong:
-            sound = _masked(sound, rng)
-        before = np.full((max(0, shift), sound.shape[1]), self.silence(sound), np.float32)
-        moved = np.concatenate([before, sound])
-        return self._padded(moved, len(moved))
+        sound = self.logarithms(np.concatenate([np.zeros((max(0, shift), energies.shape[1])), energies]))
+        return self._padded(_masked(sound, rng) if strong else sound, len(sound))
 
     def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
         """White noise at 20, 15, 10, 5 or 0 decibels below the sound."""
@@ -92,8 +91,15 @@ class SpectrogramReader(Reader):
         return self._padded(self.logarithms(energies + self._noise(energies, level, rng)), length)
 
     def _noise(self, energies: np.ndarray, decibels: float, rng: np.random.Generator) -> np.ndarray:
-        """Energies [t, mels] of white noise that far below the mean energy of the sound."""
-        scale = energies.sum(axis=1).mean() / self._white.sum() * 10 ** (-decibels / 10)
+        """Energies [t, mels] of white noise that far below the mean power of the sound.
+
+        A band's energies against those of white noise tell the sound's power for each hertz, whatever the filters,
+        a pre-emphasis or magnitudes instead of powers have done to them; bands are about as wide as on the mel scale.
+        """
+        edges = np.expm1(np.linspace(0.0, np.log1p(self.rate / 1400), len(self._white) + 1))
+        hears = self._white > 1e-6 * self._white.max()  # a narrow band at the bottom may hold no bin at all
+        power = np.average((energies[:, hears] / self._white[hears]).mean(axis=0), weights=np.diff(edges)[hears])
+        scale = power * 10 ** (-decibels / 10)
         return scale * self._white * rng.gamma(4.0, 1 / 4.0, size=energies.shape)  # a band sums a few bins
 
     @cached_property
@@ -149,11 +155,12 @@ class LogMelReader(SpectrogramReader):
 
         self.frames, self.mels, self.mean, self.std = frames, mels, mean, std
         self.floor = float(np.log(OFFSET))
+        self.longest = WINDOW + frames * HOP
         self._size, self._hop = round(WINDOW * self.rate), round(HOP * self.rate)
         self._filters = mel_filter_bank(BINS // 2 + 1, mels, LOWEST, HIGHEST, self.rate, mel_scale="htk")
         self._window = window_function(self._size, "hann", periodic=True)
 
-    def silence(self, features: np.ndarray) -> float:
+    def padding(self, features: np.ndarray) -> float:
         return self.floor
 
     def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:

@@ -78,7 +78,8 @@ class TextReader(Reader):
         for word, other in zip(harmed, replaced, strict=True):
             places = words[int(word)]
             if other:
-                ids[places] = rng.choice(ordinary, size=len(places))
+                own = np.searchsorted(ordinary, ids[places])
+                ids[places] = ordinary[(own + rng.integers(1, len(ordinary), size=len(places))) % len(ordinary)]
             else:
                 keep[places] = False
         return self._padded(ids[keep])

@@ -26,7 +26,7 @@ class WaveformReader(Reader):
         self.rate, self.count, self.normalise = rate, count, normalise
 
     def read(self, cell: object) -> Arrays:
-        return self._padded(samples(cell, self.rate))
+        return self._padded(samples(cell, self.rate, longest=self.count / self.rate))
 
     def _padded(self, sound: np.ndarray) -> Arrays:
         row, sound = np.zeros(self.count, np.float32), sound[: self.count]
@@ -42,7 +42,7 @@ class WaveformReader(Reader):
         sound = arrays["audio"][arrays["audio.mask"]]
         if len(sound) == 0:
             return dict(arrays)
-        most = int(SHIFT[name] * len(sound))
+        most = int(SHIFT * len(sound))
         shift = min(int(rng.integers(-most, most + 1)), self.count - len(sound))
         sound = sound[max(0, -shift) :] * 10 ** (rng.uniform(-GAIN[name], GAIN[name]) / 20)
         if strong:
