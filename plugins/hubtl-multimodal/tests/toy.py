@@ -107,7 +107,7 @@ class ToyMultimodal(nn.Module):
         self.modalities = tuple(modalities)
         self.encoders = nn.ModuleDict({n: nn.Sequential(nn.Linear(WIDTH, 16), nn.ReLU()) for n in self.modalities})
         shape = {"width": 16, "layers": 1, "heads": 2, "bottlenecks": 2, "latents": 4, "dropout": 0.0} | options
-        self.fusion = Fusion({n: 16 for n in self.modalities}, kind=kind, **shape)
+        self.fusion = Fusion(dict.fromkeys(self.modalities, 16), kind=kind, **shape)
         self.info = SimpleNamespace(width=self.fusion.joint_width, pretrained=False, modalities=self.modalities)
 
     def forward(self, inputs, present=None):
