@@ -1,5 +1,6 @@
 """One linear head, taken apart: what the fused feature says, and what each modality says by itself."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -8,7 +9,9 @@ from torch import Tensor, nn
 from hubtl.batch import Features
 from hubtl.errors import HubtlError
 from hubtl.modules import Encoder
+from hubtl.strategy import Learner
 from hubtl_multimodal.fusion import Fusion
+from hubtl_multimodal.losses import mean_of, token_adversary
 
 
 class Said(NamedTuple):
@@ -46,6 +49,20 @@ def backbone_of(encoder: nn.Module) -> Any:
     if isinstance(bare, Encoder) and bare.bottleneck is not None:
         raise HubtlError("a bottleneck would mix what each modality says", hint="--bottleneck 0")
     return bare.backbone
+
+
+def groups_of(groups: Mapping[str, Learner], encoder: nn.Module) -> dict[str, Learner]:
+    """A strategy's groups of learners, with the fusion in a group of its own.
+
+    It is new, and learns at the rate of new layers, whatever the encoders' is.
+    """
+    backbone = backbone_of(encoder)
+    new = set(backbone.fusion.parameters())
+    own: dict[str, Learner] = {
+        "backbone": [p for p in backbone.parameters() if p not in new],
+        "fusion": backbone.fusion,
+    }
+    return own | {name: learner for name, learner in groups.items() if name != "backbone"}
 
 
 def apart(pooled: Tensor, fusion: Fusion) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -104,3 +121,16 @@ def say_of_pooled(
     blocks, present = apart(pooled, fusion)
     joint, _, own = split(head(taken_apart(pooled, blocks, fusion)), fusion)
     return joint, own, present
+
+
+def local_adversary(s: Said, t: Said) -> Tensor:
+    """The loss of the critics of single tokens, a mean over modalities; their gradient is reversed on its way back."""
+    terms = [
+        token_adversary(
+            (s.parts[f"{n}.local"], t.parts[f"{n}.local"]),
+            (s.parts[f"{n}.mask"], t.parts[f"{n}.mask"]),
+            (s.present[n], t.present[n]),
+        )
+        for n in s.own
+    ]
+    return mean_of(terms, s.joint)

@@ -16,7 +16,7 @@ from hubtl.strategy import Learner, Loss, Phase, Progress, Strategy, StrategyOpt
 from hubtl.tasks import Task
 from hubtl_multimodal import losses
 from hubtl_multimodal.pseudo import pseudo_labels
-from hubtl_multimodal.strategies.heads import Said, backbone_of, say, say_of_pooled
+from hubtl_multimodal.strategies.heads import Said, backbone_of, groups_of, local_adversary, say, say_of_pooled
 from hubtl_multimodal.strategies.mm_options import MultimodalDAOptions
 from hubtl_multimodal.strategies.networks import Matcher, Mimics, ModalityCritics, small_critic
 from hubtl_multimodal.strategies.upkeep import follow, ramp, unseen
@@ -124,13 +124,9 @@ class MultimodalDA(Strategy):
         ]
 
     def learners(self) -> dict[str, Learner]:
-        """The fusion is a group of its own: it is new, and learns at the rate of new layers, whatever the encoders do."""
         groups = super().learners()
         del groups["teacher"]
-        backbone = backbone_of(self.encoder)
-        new = set(backbone.fusion.parameters())
-        groups["backbone"] = [p for p in backbone.parameters() if p not in new]
-        return {"backbone": groups.pop("backbone"), "fusion": backbone.fusion, **groups}
+        return groups_of(groups, self.encoder)
 
     def deployed(self) -> Classifier:
         return self.teacher
@@ -282,15 +278,7 @@ class MultimodalDA(Strategy):
             logs["adversary/critic_accuracy"] = torch.stack(told).mean()
             total = total + own.adversary * losses.mean_of(terms, s.joint)
         if own.local:
-            terms = [
-                losses.token_adversary(
-                    (s.parts[f"{m}.local"], t.parts[f"{m}.local"]),
-                    (s.parts[f"{m}.mask"], t.parts[f"{m}.mask"]),
-                    (s.present[m], t.present[m]),
-                )
-                for m in names
-            ]
-            logs["local"] = losses.mean_of(terms, s.joint)
+            logs["local"] = local_adversary(s, t)
             total = total + own.local * logs["local"]
         if own.conditional:
             features = reverse_gradient(torch.cat([s.fused_feature(), t.fused_feature()]), 1.0)

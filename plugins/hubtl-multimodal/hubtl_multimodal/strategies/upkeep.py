@@ -27,11 +27,11 @@ def follow(slow: nn.Module, fast: nn.Module, decay: float) -> None:
     """Move weights and running statistics to ``decay · slow + (1 − decay) · fast``; counters are copied."""
     for mine, theirs in zip(slow.parameters(), fast.parameters(), strict=True):
         mine.lerp_(theirs, 1 - decay)
-    for mine, theirs in zip(slow.buffers(), fast.buffers(), strict=True):
-        if mine.is_floating_point():
-            mine.lerp_(theirs, 1 - decay)
+    for old, new in zip(slow.buffers(), fast.buffers(), strict=True):
+        if old.is_floating_point():
+            old.lerp_(new, 1 - decay)
         else:
-            mine.copy_(theirs)
+            old.copy_(new)
 
 
 def ramp(t: float) -> float:

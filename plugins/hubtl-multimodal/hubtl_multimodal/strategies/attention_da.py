@@ -1,0 +1,127 @@
+"""attention-da: attention that listens to what both domains share, for one modality or several."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from hubtl.batch import Batch
+from hubtl.losses import domain_accuracy, domain_loss
+from hubtl.modules import Critic, Encoder, reverse_gradient
+from hubtl.strategy import Learner, Loss, Progress, Strategy, StrategyOptions
+from hubtl.tasks import Task
+from hubtl_multimodal import losses
+from hubtl_multimodal.strategies.heads import Said, backbone_of, groups_of, local_adversary, say
+from hubtl_multimodal.strategies.mixing import mixed
+from hubtl_multimodal.strategies.upkeep import ramp, unseen
+
+
+class AttentionDAOptions(StrategyOptions):
+    smoothing: float = Field(0.1, ge=0, lt=1, description="label smoothing on the source")
+    weight: float = Field(1.0, ge=0, description="weight of the domain critic of the whole feature")
+    critic: Literal["cdan-e", "dann"] = Field(
+        "cdan-e", description="what that critic sees: feature and prediction, or feature"
+    )
+    critic_width: int = Field(256, ge=1, description="hidden width of that critic's two layers")
+    local: float = Field(
+        0.05, ge=0, description="weight of the critics of single tokens; large pretrained models: 0.01"
+    )
+    infomax: float = Field(0.1, ge=0, description="weight of the target's being predicted surely and diversely")
+    consistency: float = Field(
+        0.2, ge=0, description="weight of equal predictions for a target row and one that is mixed"
+    )
+    mix: float = Field(0.3, ge=0, le=1, description="share of another target row in a mixed one")
+    sure: float = Field(0.4, ge=0, le=1, description="probability from which a prediction teaches the other")
+
+
+class AttentionDA(Strategy):
+    """Weigh tokens by how little they betray their domain, and align what attention makes of them.
+
+    ``L = CE(l, y) + k(t) · (weight · BCE(D(R(f) ⊗ p), domain) + local · mean BCE(d(R(z_t)), domain))
+    + infomax · (mean H(p) − H(mean p)) + consistency · KL(p ‖ p')``.
+
+    The local critics ``d`` are part of the model's fusion: the binary entropy of their verdict, ``w``, scales tokens, and
+    ``log w`` is added to the logits of pooling and of the reading query (TADA and TVT in one). ``R`` reverses the gradient,
+    ``k = 2 / (1 + exp(−10 t)) − 1`` over the run. The last term is of the target: ``p'`` is the prediction for a row whose
+    inputs hold a share of another's; one of the two, drawn for each batch, teaches the other where it is sure (SSRT).
+
+    Source and target go through one forward, and BatchNorm statistics are shared; the mixed rows go through one of their
+    own, which leaves no trace in running statistics. Deviations: the mixing is of the inputs, where SSRT perturbs a random
+    block, and there is no safe mode; weights enter attention before it is normalised, where TVT scales it after, so that
+    sure critics would shrink all of it.
+    """
+
+    Options = AttentionDAOptions
+    paper = "arXiv:2108.05988"
+    views = ("weak",)
+    source_views = ("weak",)
+    improves = ("infomax", "bnm")
+    critics = ("critic",)
+    defaults = {
+        "model.bottleneck": 0,
+        "optim.name": "adamw",
+        "optim.lr": 1e-3,
+        "optim.weight_decay": 0.05,
+        "optim.schedule": "cosine",
+        "optim.clip_norm": 1.0,
+    }
+
+    def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
+        super().__init__(encoder, head, task, options)
+        fusion = backbone_of(encoder).fusion
+        width = fusion.joint_width if fusion.kind == "late" else fusion.width
+        if self.options.weight:
+            seen = width * len(task.classes) if self.options.critic == "cdan-e" else width
+            self.critic = Critic(seen, self.options.critic_width)
+
+    def learners(self) -> dict[str, Learner]:
+        return groups_of(super().learners(), self.encoder)
+
+    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+        own, fusion = self.options, backbone_of(self.encoder).fusion
+        source, target = source.weak(), target.weak()
+        s, t = (say(features, self.head, fusion) for features in self.encode_joint(source, target))
+        task = self.task.loss(s.joint, source.labels)
+        assert source.labels is not None
+        logs = {"task": task}
+        total = F.cross_entropy(s.joint.float(), source.labels, label_smoothing=own.smoothing)
+        total = total + ramp(at.fraction) * at.reversal * self.adversarial(s, t, logs)
+        if own.infomax:
+            total = total + at.added * own.infomax * losses.uncertainty(t.joint)
+        if own.consistency:
+            logs["consistency"] = self.consistent(t, target)
+            total = total + at.added * own.consistency * logs["consistency"]
+        yield Loss(total, logs=logs)
+
+    def adversarial(self, s: Said, t: Said, logs: dict[str, Tensor]) -> Tensor:
+        """The critic of the whole feature, and those of tokens."""
+        own, n = self.options, len(s.joint)
+        total = 0.0 * s.joint.sum()
+        if own.weight:
+            features = reverse_gradient(torch.cat([s.fused_feature(), t.fused_feature()]), 1.0)
+            logits = torch.cat([s.joint, t.joint])
+            conditioned = own.critic == "cdan-e"
+            verdict = self.critic(losses.conditioned(features, logits) if conditioned else features)
+            domain = (
+                losses.conditional_adversary(verdict, logits, n)
+                if conditioned
+                else domain_loss(verdict[:n], verdict[n:])
+            )
+            logs |= {"domain": domain, "critic_accuracy": domain_accuracy(verdict[:n], verdict[n:])}
+            total = total + own.weight * domain
+        if own.local:
+            logs["local"] = local_adversary(s, t)
+            total = total + own.local * logs["local"]
+        return total
+
+    def consistent(self, t: Said, target: Batch) -> Tensor:
+        """The divergence of the predictions for target rows and for mixed ones, from the teacher's of the two."""
+        other = mixed(target, losses.mismatch(len(target), t.joint.device), self.options.mix)
+        with unseen(self.encoder):
+            changed = self.head(self.encode(other).pooled)
+        teacher, student = (t.joint, changed) if torch.rand(()) < 0.5 else (changed, t.joint)
+        everywhere = torch.ones(len(changed), dtype=torch.bool, device=changed.device)
+        return losses.mimicry(teacher, student, everywhere, self.options.sure)
