@@ -1,5 +1,9 @@
 """What ``--strategy auto`` takes: by what a run is given, and by how the classes of its domains relate."""
 
+from collections.abc import Sequence
+
+from hubtl import plugins
+
 PICKS = {
     ("transfer", None): ("finetune", "the target is labelled and there is no source"),
     ("source-free", None): ("shot", "a trained classifier, an unlabelled target and no source"),
@@ -26,9 +30,16 @@ PICKS = {
 }
 
 
-def pick(setting: str, relation: str) -> tuple[str, str]:
+SEVERAL = ("mm-da", "a model of several modalities, which can label the target for each other")
+
+
+def pick(setting: str, relation: str, modalities: Sequence[str] = ("image",)) -> tuple[str, str]:
     """The name of a strategy and why, for a setting and a relation of the label sets (``record.LabelSets.setting``).
 
-    A relation that asks for nothing of its own, such as ``unknown``, gets what a closed set gets.
+    A relation that asks for nothing of its own, such as ``unknown``, gets what a closed set gets. Of several modalities
+    it is the method made for them, where a package brings it.
     """
+    if setting == "adaptation" and (setting, relation) not in PICKS and len(modalities) > 1:
+        if SEVERAL[0] in plugins.entries("strategies"):
+            return SEVERAL
     return PICKS.get((setting, relation)) or PICKS[setting, None]

@@ -181,7 +181,8 @@ def _decide_strategy(
     possible = ("adaptation", "sequential") if recipe.source else ("transfer", "source-free")
     if name == "auto":
         if source is not None:
-            name, reason = pick("adaptation", match_classes(source, target)[1].setting)
+            takes = backbones.modalities(recipe.model.name)
+            name, reason = pick("adaptation", match_classes(source, target)[1].setting, takes)
         else:
             labelled = target.label_column is not None and target.facts.labelled
             name, reason = pick("transfer" if labelled else "source-free", "unknown")
