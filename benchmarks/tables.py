@@ -11,6 +11,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import trirate_table
+
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
 # Published reference implementation's own code at the short budget, MNIST → USPS, last iterate, seed 0.
@@ -133,6 +135,10 @@ def comparison() -> str:
     return "\n".join(rows)
 
 
+def trirate() -> trirate_table.Runs:
+    return trirate_table.runs_of(lines("trirate.jsonl"))
+
+
 TABLES = {
     "digits": digits,
     "pacs": pacs,
@@ -141,6 +147,10 @@ TABLES = {
     "throughput": throughput,
     "probe": probe,
     "compare": comparison,
+    "trirate": lambda: trirate_table.rows(trirate()),
+    "trirate-gates": lambda: trirate_table.gates(trirate()),
+    "trirate-corrupted": lambda: trirate_table.corrupted(trirate()),
+    "trirate-heart": lambda: trirate_table.learnt_by_heart(trirate()),
 }
 
 

@@ -39,7 +39,7 @@ def pick(setting: str, relation: str, modalities: Sequence[str] = ("image",)) ->
     A relation that asks for nothing of its own, such as ``unknown``, gets what a closed set gets. Of several modalities
     it is the method made for them, where a package brings it.
     """
-    if setting == "adaptation" and (setting, relation) not in PICKS and len(modalities) > 1:
-        if SEVERAL[0] in plugins.entries("strategies"):
-            return SEVERAL
+    closed = setting == "adaptation" and (setting, relation) not in PICKS
+    if closed and len(modalities) > 1 and SEVERAL[0] in plugins.entries("strategies"):
+        return SEVERAL
     return PICKS.get((setting, relation)) or PICKS[setting, None]

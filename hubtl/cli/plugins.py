@@ -73,9 +73,10 @@ def show(
     typer.echo(f"{name}: {singular} of {entry.package} {entry.version}\n")
     typer.echo("\n".join(line.removeprefix("    ") for line in text.splitlines()))
     if paper:
-        typer.echo(f"\npaper: https://arxiv.org/abs/{paper.removeprefix('arXiv:')}")
+        where = paper if paper.startswith("http") else f"https://arxiv.org/abs/{paper.removeprefix('arXiv:')}"
+        typer.echo(f"\npaper: {where}")
     if listed:
-        prefix = "" if homes[0] == "strategies" else f"{singular}."
+        prefix = {"strategies": "", "backbones": "model."}.get(homes[0], f"{singular}.")
         flag, prefix = ("--tta-set", "") if homes[0] == "testtime" else ("--set", prefix)
         typer.echo(f"\noptions ({flag} {prefix}NAME=VALUE):")
         for option in listed:
