@@ -105,10 +105,14 @@ def test_aad_remembers_what_the_step_saw():
     assert torch.allclose(strategy.features[[3, 7, 9]].norm(dim=1), torch.ones(3))
 
 
-def test_aads_dispersion_fades():
-    strategy = build(AAD, decay=2.0)
-    assert strategy.strength(Progress(0, 0, 0, 0.0)) == 1
-    assert strategy.strength(Progress(0, 0, 0, 0.1)) == pytest.approx(1 / 4)  # (1 + 1) ** −2
+def test_aads_dispersion_counts_one_row_of_a_class_and_fades_if_asked_to():
+    start, later = Progress(0, 0, 0, 0.0), Progress(0, 0, 0, 0.1)
+    strategy = build(AAD)  # two classes
+    assert strategy.strength(start, 64) == strategy.strength(later, 64) == pytest.approx(2 / 64)
+    assert strategy.strength(start, 1) == 1
+    faded = build(AAD, decay=2.0, dispersion=1.0)
+    assert faded.strength(start, 64) == 1
+    assert faded.strength(later, 64) == pytest.approx(1 / 4)  # (1 + 1) ** −2
 
 
 def test_the_source_is_learnt_under_weak_views():
