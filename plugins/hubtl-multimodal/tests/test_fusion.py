@@ -246,3 +246,20 @@ def test_refusals():
         Fusion({})
     with pytest.raises(HubtlError, match="heads"):
         Fusion(WIDTHS, width=10, heads=4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision(kind):
+    """Under autocast the result is what it is in full, but for rounding."""
+    fusion, values = make(kind).train(), tokens()
+    fusion.modality_dropout = 0.0
+    for module in fusion.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    present = everything()
+    present["text"][2] = False
+    full = joint(fusion, values, present)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = joint(fusion, values, present)
+    assert torch.allclose(full, half.float(), atol=0.25)
+    assert (full - half.float()).abs().mean() < 0.03

@@ -16,11 +16,11 @@ from hubtl.strategies.source_only import SourceOnly
 from hubtl.tasks.classification import Classification
 from hubtl.testing import ToyBackbone
 
-SHORT = {"decay": 0.95}  # a teacher for runs of a few hundred updates
+SHORT = {"decay": 0.9}  # a teacher for runs of a few hundred updates
 UNTAUGHT = {"pseudo": 0.0, "prototype": 0.0}
 
 
-def fit(cls, target, *, steps=160, **options):
+def fit(cls, target, *, steps=120, **options):
     strategy = make(cls, **options)
     streams = {"source": domain(seed=10)} | ({} if cls is SourceOnly else {"target": target})
     trace = train(strategy, streams, steps=steps)
@@ -73,7 +73,6 @@ def test_what_modalities_teach_each_other_comes_from_their_correspondence(adapte
     mixed = target.shuffled()
     after = accuracy(fit(MultimodalDA, mixed, **SHORT)[0], held_out)
     before = accuracy(fit(MultimodalDA, mixed, **UNTAUGHT, **SHORT)[0], held_out)
-    print("gain", gain, "mixed", before, after)
     assert gain > 0.02
     assert after - before < gain / 2
 
@@ -168,6 +167,22 @@ def test_the_teacher_follows_weights_and_statistics():
     fast.num_batches_tracked.fill_(7)
     follow(slow, fast, 0.75)
     assert (slow.weight.item(), slow.running_mean.item(), slow.num_batches_tracked.item()) == (1.5, 2.5, 7)
+
+
+def test_the_means_of_the_sources_classes():
+    strategy = make(MultimodalDA)
+    rows = domain(n=16)
+    batch = rows.fetch(range(16))
+    said = strategy.say(batch)
+    features, labels = said.fused_feature(), batch.labels
+    strategy.remember(said, batch, 0.9)
+    first = torch.stack([features[labels == c].mean(0) for c in range(4)])
+    assert torch.allclose(strategy.means, first, atol=1e-5)
+    one = batch.select(labels == 2)
+    changed = strategy.say(one)
+    strategy.remember(changed, one, 0.9)
+    assert torch.allclose(strategy.means[2], 0.9 * first[2] + 0.1 * changed.fused_feature().mean(0), atol=1e-5)
+    assert torch.allclose(strategy.means[[0, 1, 3]], first[[0, 1, 3]], atol=1e-5)
 
 
 def test_modality_dropout_grows_and_the_teacher_has_none():

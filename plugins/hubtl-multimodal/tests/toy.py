@@ -4,6 +4,7 @@ Four classes. ``image`` and ``audio`` tell the class by a direction in a plane t
 scales its channels there. ``text`` says nothing. Given the class the modalities are independent of each other.
 """
 
+import gc
 import math
 from types import SimpleNamespace
 
@@ -19,6 +20,8 @@ from hubtl.engine.sweep import outputs
 from hubtl.modules import Encoder
 from hubtl.recipe import OptimSection, RunSection
 from hubtl.tasks.classification import Classification
+
+gc.freeze()  # the engine collects after each phase, and there is much that will not go
 
 CLASSES = ["1", "2", "4", "5"]
 MODALITIES = ("image", "text", "audio")
