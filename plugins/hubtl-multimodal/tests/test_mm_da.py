@@ -16,7 +16,7 @@ from hubtl.strategies.source_only import SourceOnly
 from hubtl.tasks.classification import Classification
 from hubtl.testing import ToyBackbone
 
-SHORT = {"decay": 0.9}  # a teacher for runs of a few hundred updates
+SHORT = {"decay": 0.9, "refreshes": 8}  # a teacher for runs of a few hundred updates
 UNTAUGHT = {"pseudo": 0.0, "prototype": 0.0}
 
 
@@ -186,13 +186,13 @@ def test_the_means_of_the_sources_classes():
 
 
 def test_modality_dropout_grows_and_the_teacher_has_none():
-    strategy, seen = make(MultimodalDA, modality_dropout=0.4), []
+    strategy, seen = make(MultimodalDA, modality_dropout=0.4, refreshes=1), []
     step, fusion = strategy.prepare, strategy.encoder.backbone.fusion
     strategy.prepare = lambda done: (step(done), seen.append((done, fusion.modality_dropout)))
-    train(strategy, {"source": domain(n=64), "target": domain(True, n=64)}, steps=40)
+    train(strategy, {"source": domain(n=64), "target": domain(True, n=64)}, steps=20)
     assert seen[0] == (0, 0)
     assert all(dropped == pytest.approx(0.4 * min(1, done / 0.2)) for done, dropped in seen)
-    assert [done for done, _ in seen] == pytest.approx([i / 40 for i in range(40)])
+    assert [done for done, _ in seen] == pytest.approx([i / 20 for i in range(20)])
     assert not strategy.teacher.training
 
 
@@ -220,8 +220,8 @@ TERMS = (
     ids=str,
 )
 def test_each_term_is_an_option(options):
-    strategy = make(MultimodalDA, **options)
-    trace = train(strategy, {"source": domain(n=64), "target": domain(True, n=64)}, steps=10)
+    strategy = make(MultimodalDA, refreshes=1, **options)
+    trace = train(strategy, {"source": domain(n=64), "target": domain(True, n=64)}, steps=8)
     assert trace.curves[-1]["loss"] == trace.curves[-1]["loss"]
     assert trace.curves[-1]["task"] < trace.curves[0]["task"]
     if not options.get("adversary", 1):
@@ -237,7 +237,7 @@ def test_each_term_is_an_option(options):
     ],
 )
 def test_a_modality_that_a_whole_domain_lacks(kind, source, target):
-    strategy = make(MultimodalDA, kind, contrast=True, balance="ogm")
+    strategy = make(MultimodalDA, kind, contrast=True, balance="ogm", refreshes=1)
     streams = {"source": domain(n=64).without(*source), "target": domain(True, n=64).without(*target)}
     train(strategy, streams, steps=8)  # the engine refuses a loss that is not finite
     assert all(p.isfinite().all() for p in strategy.parameters())
@@ -246,17 +246,17 @@ def test_a_modality_that_a_whole_domain_lacks(kind, source, target):
 
 def test_one_modality_alone_adapts(source_only, held_out, target):
     strategy = make(MultimodalDA, modalities=("image",), **SHORT)
-    train(strategy, {"source": domain(seed=10), "target": target}, steps=100)
+    train(strategy, {"source": domain(seed=10), "target": target}, steps=80)
     baseline = make(SourceOnly, modalities=("image",))
-    train(baseline, {"source": domain(seed=10)}, steps=100)
+    train(baseline, {"source": domain(seed=10)}, steps=80)
     assert accuracy(strategy, held_out) > accuracy(baseline, held_out) + 0.05
 
 
 def test_the_random_projection_stands_in_for_a_wide_product():
-    strategy = make(MultimodalDA, "late", fusion={"width": 400})
+    strategy = make(MultimodalDA, "late", fusion={"width": 400}, refreshes=1)
     assert strategy.projected
     assert strategy.left.shape == (3 * 401, 1024)
-    train(strategy, {"source": domain(n=64), "target": domain(True, n=64)}, steps=8)
+    train(strategy, {"source": domain(n=64), "target": domain(True, n=64)}, steps=4)
 
 
 def test_refusals():

@@ -21,8 +21,6 @@ from hubtl.modules import Encoder
 from hubtl.recipe import OptimSection, RunSection
 from hubtl.tasks.classification import Classification
 
-gc.freeze()  # the engine collects after each phase, and there is much that will not go
-
 CLASSES = ["1", "2", "4", "5"]
 MODALITIES = ("image", "text", "audio")
 TOKENS, WIDTH = 4, 6
@@ -149,6 +147,7 @@ def train(strategy, streams, *, steps=200, lr=5e-3, batch_size=32, seed=0, **eng
     )
     resume = engine.pop("resume", False)
     torch.manual_seed(seed + 1)
+    gc.freeze()  # the engine collects after each phase, and there is much that will not go
     return Engine(make_accelerator(run, None), optim, run, **engine).train(strategy, streams, resume=resume)
 
 
