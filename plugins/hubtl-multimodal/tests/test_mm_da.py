@@ -244,6 +244,26 @@ def test_a_modality_that_a_whole_domain_lacks(kind, source, target):
     assert all(b.isfinite().all() for b in strategy.buffers())
 
 
+def test_the_modality_that_learns_first_waits():
+    """The gradient that reaches its own feature is scaled, and no other."""
+    gradients = {}
+    for balance in ("none", "ogm"):
+        strategy = make(MultimodalDA, "late", balance=balance, mimicry=0.0, mimicry_target=0.0)
+        batch = domain(n=32).fetch(range(32))
+        said = strategy.say(batch)
+        for name in MODALITIES:
+            said.parts[name].retain_grad()
+        sure = 20.0 * torch.nn.functional.one_hot(batch.labels, 4)
+        known = said._replace(own=said.own | {"image": said.own["image"] + sure})
+        strategy.supervised(known, batch)[0].backward()
+        gradients[balance] = {name: said.parts[name].grad for name in MODALITIES}
+    plain, scaled = gradients["none"], gradients["ogm"]
+    factor = (scaled["image"].norm() / plain["image"].norm()).item()
+    assert 0 < factor < 0.5
+    assert torch.allclose(scaled["image"], factor * plain["image"], atol=1e-6)
+    assert torch.equal(scaled["audio"], plain["audio"])
+
+
 def test_one_modality_alone_adapts(source_only, held_out, target):
     strategy = make(MultimodalDA, modalities=("image",), **SHORT)
     train(strategy, {"source": domain(seed=10), "target": target}, steps=80)

@@ -189,7 +189,7 @@ class Fusion(nn.Module):
                 x = block(x, mask, "all")
             read: Tensor = self.reader(x, mask, logits)
             return read
-        shared = self.bottlenecks.expand(len(mask), -1, -1)
+        shared = self.bottlenecks.expand(mask.shape[0], -1, -1)
         always = mask.new_ones(shared.shape[:2])
         for block in self.blocks:
             own = []

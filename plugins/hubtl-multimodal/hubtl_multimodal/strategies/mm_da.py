@@ -68,6 +68,7 @@ class MultimodalDA(Strategy):
         "optim.lr": 1e-3,
         "optim.weight_decay": 0.05,
         "optim.schedule": "cosine",
+        "optim.warmup_steps": 20,  # of each phase
         "optim.clip_norm": 1.0,
     }
 
@@ -108,7 +109,8 @@ class MultimodalDA(Strategy):
                 hint="--set warm=0.25 --set selftrain=0.5",
             )
         learners = self.learners()
-        first = {name: learner for name, learner in learners.items() if name not in self.critics}
+        later = self.critics if own.mimicry else (*self.critics, "mimic")
+        first = {name: learner for name, learner in learners.items() if name not in later}
         return [
             Phase("warm", self.warm, both, first, share=own.warm),
             Phase("align", self.align, both, learners, share=align),
