@@ -246,3 +246,45 @@ def test_refusals():
         Fusion({})
     with pytest.raises(HubtlError, match="heads"):
         Fusion(WIDTHS, width=10, heads=4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision(kind):
+    """Under autocast the result is what it is in full, but for rounding."""
+    fusion, values = make(kind).train(), tokens()
+    fusion.modality_dropout = 0.0
+    for module in fusion.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    present = everything()
+    present["text"][2] = False
+    full = joint(fusion, values, present)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = joint(fusion, values, present)
+    assert torch.allclose(full, half.float(), atol=0.25)
+    assert (full - half.float()).abs().mean() < 0.03
+
+
+class Positional(nn.Module):
+    """Fusion whose inputs are tensors in a row, as an exported graph wants them."""
+
+    def __init__(self, fusion):
+        super().__init__()
+        self.fusion = fusion
+
+    def forward(self, *flat):
+        names, triples = list(WIDTHS), [flat[i : i + 3] for i in range(0, len(flat), 3)]
+        values = {n: (v, m) for n, (v, m, _) in zip(names, triples, strict=True)}
+        return self.fusion.joint(self.fusion(values, {n: r for n, (_, _, r) in zip(names, triples, strict=True)}))
+
+
+def test_an_exported_graph_takes_any_batch_and_any_absence():
+    network, values, present = Positional(trained_critics(make())).eval(), tokens(), everything()
+    present["text"][2] = False
+    flat = tuple(x for n, (v, m) in values.items() for x in (v, m, present[n]))
+    rows = torch.export.Dim("rows", min=1, max=64)
+    exported = torch.export.export(network, flat, dynamic_shapes=(tuple({0: rows} for _ in flat),)).module()
+    assert torch.allclose(exported(*flat), network(*flat), atol=1e-5)
+    other = [x[:4] for x in flat]
+    other[8] = torch.tensor([True, False, False, True])  # other recordings are missing
+    assert torch.allclose(exported(*other), network(*other), atol=1e-5)

@@ -4,6 +4,7 @@ Four classes. ``image`` and ``audio`` tell the class by a direction in a plane t
 scales its channels there. ``text`` says nothing. Given the class the modalities are independent of each other.
 """
 
+import gc
 import math
 from types import SimpleNamespace
 
@@ -146,6 +147,7 @@ def train(strategy, streams, *, steps=200, lr=5e-3, batch_size=32, seed=0, **eng
     )
     resume = engine.pop("resume", False)
     torch.manual_seed(seed + 1)
+    gc.freeze()  # the engine collects after each phase, and there is much that will not go
     return Engine(make_accelerator(run, None), optim, run, **engine).train(strategy, streams, resume=resume)
 
 

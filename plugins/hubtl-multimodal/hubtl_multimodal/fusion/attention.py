@@ -70,7 +70,7 @@ class Reader(nn.Module):
 
     def forward(self, content: Tensor, mask: Tensor, bias: Tensor) -> Tensor:
         """Content [b, k, d] to a feature [b, d]; ``bias`` [b, k] adds to the logits of the attention."""
-        query = self.query.expand(len(content), 1, -1)
+        query = self.query.expand(content.shape[0], 1, -1)
         feature: Tensor = self.after(query + self.attention(query, self.before(content), mask, bias))
         return feature[:, 0]
 
@@ -86,7 +86,7 @@ class Resampler(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Tokens [b, t, d] to [b, latents, d]."""
-        latents = self.latents.expand(len(tokens), -1, -1)
+        latents = self.latents.expand(tokens.shape[0], -1, -1)
         x = latents + self.attention(self.asking(latents), self.asked(tokens), mask)
         changed: Tensor = x + self.mlp(self.between(x))
         return changed

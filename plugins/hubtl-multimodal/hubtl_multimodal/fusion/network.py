@@ -156,6 +156,8 @@ class Fusion(nn.Module):
         if z.shape[1] > LONG:
             z = self.resamplers[name](z, mask)
             mask = real.any(dim=1, keepdim=True).expand(z.shape[:2])
+        else:  # the resampler stays in the graph of a forward that has no use for it
+            z = z + 0.0 * torch.stack([p.sum() for p in self.resamplers[name].parameters()]).sum().to(z.dtype)
         null = torch.cat([self.nulls[name][None], z.new_zeros(z.shape[1] - 1, z.shape[2])])
         first = torch.arange(z.shape[1], device=z.device) == 0
         mask = torch.where(kept[:, None], mask, first)
@@ -164,9 +166,7 @@ class Fusion(nn.Module):
 
     def _part(self, name: str, tokens: Tensor, mask: Tensor, bias: Tensor, local: Tensor) -> Tensor:
         z: Tensor = self.pools[name](tokens, mask, bias)
-        idle = 0.0 * local.sum()  # what this forward, or a loss, may have no use for stays in the graph
-        resampler = 0.0 * torch.stack([p.sum() for p in self.resamplers[name].parameters()]).sum()
-        return z + (idle + resampler).to(z.dtype)
+        return z + (0.0 * local.sum()).to(z.dtype)  # stays in the graph of losses that have no use for the critics
 
     def _fuse(
         self,
@@ -189,7 +189,7 @@ class Fusion(nn.Module):
                 x = block(x, mask, "all")
             read: Tensor = self.reader(x, mask, logits)
             return read
-        shared = self.bottlenecks.expand(len(mask), -1, -1)
+        shared = self.bottlenecks.expand(mask.shape[0], -1, -1)
         always = mask.new_ones(shared.shape[:2])
         for block in self.blocks:
             own = []

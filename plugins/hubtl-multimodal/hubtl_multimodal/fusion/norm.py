@@ -15,7 +15,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens [n, d]; n may be 0."""
-        if self.training and len(x) < 2:
+        if self.training and x.shape[0] < 2:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
         return super().forward(x)
 

@@ -66,6 +66,7 @@ class AttentionDA(Strategy):
         "optim.lr": 1e-3,
         "optim.weight_decay": 0.05,
         "optim.schedule": "cosine",
+        "optim.warmup_steps": 20,
         "optim.clip_norm": 1.0,
     }
 

@@ -68,6 +68,7 @@ class MultimodalDA(Strategy):
         "optim.lr": 1e-3,
         "optim.weight_decay": 0.05,
         "optim.schedule": "cosine",
+        "optim.warmup_steps": 20,  # of each phase
         "optim.clip_norm": 1.0,
     }
 
@@ -108,7 +109,8 @@ class MultimodalDA(Strategy):
                 hint="--set warm=0.25 --set selftrain=0.5",
             )
         learners = self.learners()
-        first = {name: learner for name, learner in learners.items() if name not in self.critics}
+        later = self.critics if own.mimicry else (*self.critics, "mimic")
+        first = {name: learner for name, learner in learners.items() if name not in later}
         return [
             Phase("warm", self.warm, both, first, share=own.warm),
             Phase("align", self.align, both, learners, share=align),
@@ -216,10 +218,10 @@ class MultimodalDA(Strategy):
 
     def supervised(self, s: Said, source: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The losses that need the source's labels alone."""
-        own, everywhere = self.options, torch.ones_like(source.labels, dtype=torch.bool)  # type: ignore[arg-type]
-        task = self.task.loss(s.joint, source.labels)  # refuses where there are no labels
-        labels = source.labels
+        own, labels = self.options, source.labels
+        task = self.task.loss(s.joint, labels)  # refuses where there are none
         assert labels is not None
+        everywhere = torch.ones_like(labels, dtype=torch.bool)
         joint = losses.cross_entropy(s.joint, labels, everywhere, own.smoothing)
         alone = [losses.cross_entropy(s.own[n], labels, s.present[n], own.smoothing) for n in s.own]
         if "fused" in s.parts:
@@ -322,6 +324,9 @@ class MultimodalDA(Strategy):
         if self.options.prototype:
             assert source.labels is not None
             features, labels = all_rows(s.fused_feature().detach().float()), all_rows(source.labels)
-            for c in labels.unique().tolist():
-                mean = features[labels == c].mean(dim=0)
-                self.means[c] = torch.lerp(self.means[c], mean, PACE) if self.means[c].any() else mean
+            of_class = nn.functional.one_hot(labels, len(self.means)).float()
+            count = of_class.sum(dim=0)[:, None]
+            now = of_class.T @ features / count.clamp(min=1)
+            known = self.means.any(dim=1, keepdim=True)
+            moved = torch.where(known, torch.lerp(self.means, now, PACE), now)
+            self.means.copy_(torch.where(count > 0, moved, self.means))
