@@ -20,7 +20,7 @@ from hubtl.backbones.saved import class_names, read_facts
 from hubtl.data.images import UNREADABLE, decode
 from hubtl.data.inputs import each_image, each_row
 from hubtl.data.transforms import evaluation_view, to_bytes, to_channels
-from hubtl.errors import HubtlError
+from hubtl.errors import HubtlError, unknown
 from hubtl.modules import Classifier, Encoder
 from hubtl.record import FORMAT_VERSION
 from hubtl.testtime import TestTime, make

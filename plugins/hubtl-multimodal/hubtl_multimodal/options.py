@@ -43,7 +43,9 @@ class ModelOptions(BaseModel):
     seconds: float | None = Field(
         None, gt=0, description="that a recording is cut or padded to; default: the encoder's"
     )
-    mels: int = Field(64, ge=8, description="mel bands of the spectrogram that a timm network hears")
+    mels: int | None = Field(
+        None, ge=8, description="mel bands of the spectrogram that a timm network hears; default: its own, else 64"
+    )
     corruption: tuple[int, ...] = Field(
         (3,), description="severities, 1 to 5, at which each modality is corrupted when the model is evaluated"
     )
