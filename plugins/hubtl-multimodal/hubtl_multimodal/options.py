@@ -66,12 +66,12 @@ class ModelOptions(BaseModel):
 
     def of_encoder(self, modality: str) -> dict[str, object]:
         """The options that an encoder of a modality is made with."""
-        own = {
+        options: dict[str, dict[str, object]] = {
             "image": {"stage": self.image_stage, "channels": self.channels},
             "text": {"max_length": self.max_length},
             "audio": {"seconds": self.seconds, "mels": self.mels, "stage": self.audio_stage},
-        }[modality]
-        return {key: value for key, value in own.items() if value is not None}
+        }
+        return {key: value for key, value in options[modality].items() if value is not None}
 
     def pretrained(self, modality: str, asked: bool) -> bool:
         """Whether an encoder gets pretrained weights."""

@@ -200,7 +200,7 @@ class MultimodalSet:
                 self._read(row)
                 good.append(row)
             except HubtlError as error:
-                self.bad.append(f"row {row}: {error.message}")
+                self.bad.append(str(error).removeprefix(f"{self.name}: "))
         self._rows = np.asarray(good, dtype=np.int64)
         self.labels = None if self.labels is None else self.labels[self._rows]
         self.domains = None if self.domains is None else self.domains[self._rows]

@@ -8,9 +8,10 @@ import pytest
 ROOT = Path(__file__).parents[3]
 sys.path.append(str(ROOT))  # for the helpers of hubtl's tests, which are in no package
 
+from trimodal import Models, models_in, write  # noqa: E402
+
 from tests.conftest import _log  # noqa: E402, F401  (its import sets the environment, before hubtl is imported)
 from tests.tiny import hubtl_command  # noqa: E402
-from trimodal import Models, models_in, write  # noqa: E402
 
 
 @pytest.fixture(scope="session")

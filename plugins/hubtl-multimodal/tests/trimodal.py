@@ -39,7 +39,9 @@ class Models(NamedTuple):
 
 def models_in(root: Path) -> Models:
     return Models(
-        image_model("vit", root / "tiny-vit"), text_model("bert", root / "tiny-bert"), audio_model("ast", root / "tiny-ast")
+        image_model("vit", root / "tiny-vit"),
+        text_model("bert", root / "tiny-bert"),
+        audio_model("ast", root / "tiny-ast"),
     )
 
 
@@ -98,7 +100,9 @@ def write(folder: Path, *, turned: bool = False) -> None:
     table(30, 11 + turned, turned=turned).to_parquet(folder / "test.parquet")
 
 
-def adapting(models: Models, data: Path, out: Path, *modalities: str, strategy: str = "dann", steps: int = 6) -> list[str]:
+def adapting(
+    models: Models, data: Path, out: Path, *modalities: str, strategy: str = "dann", steps: int = 6
+) -> list[str]:
     """The words of ``hubtl adapt`` on the dataset."""
     words = ["adapt", "--model", models.named(*modalities), "--no-pretrained", "--strategy", strategy]
     words += ["--source-dataset", str(data / "source"), "--target-dataset", str(data / "target")]
