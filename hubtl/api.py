@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from hubtl import backbones, plugins
 from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest
-from hubtl.backbones.local import read_config
-from hubtl.backbones.saved import class_names, read_facts
+from hubtl.backbones.saved import class_names, read_config, read_facts
 from hubtl.data.images import UNREADABLE, decode
 from hubtl.data.inputs import each_image, each_row
 from hubtl.data.transforms import evaluation_view, to_bytes, to_channels
-from hubtl.errors import HubtlError
+from hubtl.errors import HubtlError, unknown
 from hubtl.modules import Classifier, Encoder
 from hubtl.record import FORMAT_VERSION
 from hubtl.testtime import TestTime, make
@@ -59,17 +58,21 @@ class AdaptedModel:
     @torch.inference_mode()
     def logits(self, images: Sequence[Any]) -> Tensor:
         """Logits [b, c] of PIL images, or of rows of several modalities, on the CPU."""
-        logits: Tensor = self.classifier(self._inputs(images))
+        return self._logits(self._inputs(images))
+
+    @torch.inference_mode()
+    def _logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        logits: Tensor = self.classifier({name: x.to(self.device) for name, x in inputs.items()})
         return logits.float().cpu()
 
     def _inputs(self, images: Sequence[Any]) -> dict[str, Tensor]:
         if self.backbone.collate is not None:
-            return {name: x.to(self.device) for name, x in self.backbone.collate(images).items()}
+            return dict(self.backbone.collate(images))
         spec = self.info.input
         views = [to_bytes(evaluation_view(to_channels(image, spec.channels), spec)) for image in images]
         pixels = torch.from_numpy(np.stack(views)).float() / 255
         mean, std = torch.tensor(spec.mean).view(-1, 1, 1), torch.tensor(spec.std).view(-1, 1, 1)
-        return {"image": ((pixels - mean) / std).to(self.device)}
+        return {"image": (pixels - mean) / std}
 
     def explain(self, row: Any, *, label: str | None = None, **options: Any) -> Any:
         """What each modality and each token of a row did for its prediction; see ``hubtl_multimodal.explain.explain``.
@@ -116,7 +119,11 @@ class AdaptedModel:
 
         def flush(count: int) -> None:
             if now := images[:count]:
-                logits = self.logits(now) if adapting is None else adapting.predict(self._inputs(now)).float().cpu()
+                inputs = joined(now) if several else self._inputs(now)
+                if adapting is None:
+                    logits = self._logits(inputs)
+                else:
+                    logits = adapting.predict({k: x.to(self.device) for k, x in inputs.items()}).float().cpu()
                 for name, row in zip(names[:count], logits.softmax(dim=1), strict=True):
                     best = int(row.argmax())
                     probabilities = dict(zip(self.classes, row.tolist(), strict=True))
@@ -126,9 +133,10 @@ class AdaptedModel:
         several = self.backbone.collate is not None
         for name, value in each_row(inputs, self.info.modalities) if several else each_image(inputs):
             try:
-                image = value if several or isinstance(value, Image.Image) else decode(value)
-                if several and on_bad_sample == "skip":
-                    self._inputs([value])
+                if several:
+                    image = self._inputs([value])
+                else:
+                    image = value if isinstance(value, Image.Image) else decode(value)
             except (*UNREADABLE, HubtlError) as error:
                 if on_bad_sample == "skip":
                     continue
@@ -139,6 +147,11 @@ class AdaptedModel:
                 flush(batch_size)
         flush(batch_size if adapting is None else batch_size + 1)
         return found
+
+
+def joined(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The inputs of single rows as those of a batch."""
+    return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
 
 def save(
@@ -190,18 +203,21 @@ class Trained:
     unknown: str | None = None  # the class for what is none of the others, if it has one
 
 
-def trained_classifier(name: str, *, image_size: int | None = None) -> Trained:
+def trained_classifier(
+    name: str, *, image_size: int | None = None, options: Mapping[str, Any] | None = None
+) -> Trained:
     """A trained model in its parts, for adapting it without its source.
 
     ``name`` is a folder (of hubtl, transformers or timm), also as ``local-dir:FOLDER``, a Hub id, also as
-    ``hf-hub:ID``, or a timm name, whose classifier is that of its pretrained weights. Raises HubtlError for anything
-    else, and for weights out of reach.
+    ``hf-hub:ID``, or a timm name, whose classifier is that of its pretrained weights. ``options`` are those of the
+    loader called multimodal. Raises HubtlError for anything else, and for weights out of reach.
     """
+    backbones.check_options(name, options or {})
     scheme, colon, rest = name.partition(":")
     where = rest if colon and scheme in ("local", "local-dir", "hub", "hf-hub") and not Path(name).exists() else name
     folder = Path(where).expanduser()
     if folder.is_dir():
-        trained = _open(folder, image_size)
+        trained = _open(folder, image_size, options or {})
         known: dict[str, Any] = {"name": folder.resolve().name}
     elif where in plugins.entries("backbones") or ":" in where:
         raise HubtlError(
@@ -220,7 +236,7 @@ def trained_classifier(name: str, *, image_size: int | None = None) -> Trained:
         from hubtl.hub import pull
 
         snapshot = pull(where)
-        trained = _open(snapshot, image_size)
+        trained = _open(snapshot, image_size, options or {})
         repo, commit = where.partition("@")[0], snapshot.name
         known = {"name": where, "base_model": repo, "revision": commit, "license": license_of(repo, commit)}
     trained.backbone.info = dataclasses.replace(trained.backbone.info, **known)
@@ -244,14 +260,14 @@ def _count(config: Mapping[str, Any]) -> int:
     return int(config.get("num_classes") or (2 if classifies else 0))
 
 
-def _open(folder: Path, image_size: int | None = None) -> Trained:
-    """The classifier of a folder."""
+def _open(folder: Path, image_size: int | None = None, options: Mapping[str, Any] | None = None) -> Trained:
+    """The classifier of a folder; with ``options``, one that is to be adapted further."""
     config = read_config(folder)
     facts = read_facts(folder)
     classes = facts.get("classes") or class_names(config) or _numbered(_count(config))
     if not classes:
         raise HubtlError(f"{folder} does not say what its classes are", hint="a classifier with label names")
-    backbone, head = _parts(folder, config, classes, image_size)
+    backbone, head = _parts(folder, config, classes, image_size, options)
     if "input" in facts and backbone.rows is None:
         spec = own.image_input(facts["input"])
         spec = dataclasses.replace(spec, size=image_size or spec.size)
@@ -261,11 +277,15 @@ def _open(folder: Path, image_size: int | None = None) -> Trained:
 
 
 def _parts(
-    folder: Path, config: Mapping[str, Any], classes: Sequence[str], image_size: int | None
+    folder: Path,
+    config: Mapping[str, Any],
+    classes: Sequence[str],
+    image_size: int | None,
+    options: Mapping[str, Any] | None,
 ) -> tuple[Backbone, nn.Linear]:
     """Backbone and classifier of a folder. Raises HubtlError where the names and the classifier's outputs differ."""
     if config.get("architecture") == "multimodal":
-        backbone, head = backbones.multimodal().rebuild(folder, classes)
+        backbone, head = backbones.multimodal().rebuild(folder, classes, options)
     elif own.is_own(config):
         backbone, head = own.rebuild(folder, config, image_size)
     else:

@@ -16,6 +16,7 @@ from hubtl.data.sources import Domain, cut
 from hubtl.errors import HubtlError
 from hubtl.recipe import Recipe
 from hubtl.record import LabelSets
+from hubtl.settings import logger
 from hubtl.strategy import Strategy
 
 NO_TARGET_LABELS = ("adaptation", "source-free")

@@ -4,12 +4,15 @@ import copy
 import datetime
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
+from torch import nn
 
 from hubtl import plugins
+from hubtl.backbones.base import Backbone
 from hubtl.domains import NO_TARGET_LABELS
 from hubtl.engine.loop import phase_steps
 from hubtl.engine.modes import learning_groups
@@ -39,21 +42,44 @@ def plan_phases(prepared: Prepared, name: str) -> list[PhaseFacts]:
     _check_deployable(strategy)
     tunable = {p for p in strategy.parameters() if p.requires_grad}
     optim, found = prepared.recipe.optim, []
+    rates = strategy.encoder.backbone.rates() if isinstance(strategy.encoder.backbone, Backbone) else {}
     for phase in strategy.phases():
         groups = learning_groups(phase.learns, tunable)
         if phase.learns:  # or an optimiser that does not start would be met after the first files are written
-            make_optimizer(groups, optim, phase.lr, rates=prepared.backbone.rates())
-        lrs = group_lrs(groups, optim, phase.lr)
+            make_optimizer(groups, optim, phase.lr, rates=rates)
+        learns, lrs = _rates(groups, group_lrs(groups, optim, phase.lr), optim.lr or 0.0, phase.lr, rates)
         found.append(
             PhaseFacts(
                 name=phase.name,
                 sees=list(phase.sees),
-                learns={name: sum(p.numel() for p in ps) for name, ps in groups.items()},
+                learns=learns,
                 steps=phase_steps(phase, prepared.recipe.run, prepared.epoch_steps(phase.sees)),
-                lr={name: lrs[name] for name, ps in groups.items() if ps},
+                lr=lrs,
             )
         )
     return found
+
+
+def _rates(
+    groups: Mapping[str, list[nn.Parameter]],
+    lrs: Mapping[str, float],
+    base: float,
+    factors: Mapping[str, float],
+    own: Mapping[nn.Parameter, float],
+) -> tuple[dict[str, int], dict[str, float]]:
+    """How many parameters of each group learn, and at which rate; a group with several rates is named by their factors."""
+    learns: dict[str, int] = {}
+    found: dict[str, float] = {}
+    for name, ps in groups.items():
+        parts: dict[float | None, int] = {}
+        for p in ps:
+            parts[own.get(p)] = parts.get(own.get(p), 0) + p.numel()
+        for rate, number in (parts or {None: 0}).items():
+            label = name if len(parts) < 2 or rate is None else f"{name} ×{rate:g}"
+            learns[label] = number
+            if ps:
+                found[label] = lrs[name] if rate is None else base * factors.get(name, 1.0) * rate
+    return learns, found
 
 
 def _check_deployable(strategy: Strategy) -> None:

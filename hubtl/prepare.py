@@ -156,7 +156,7 @@ def _trained(recipe: Recipe, target: Domain) -> tuple[Trained, LabelSets, Domain
             f"{recipe.strategy.name} adapts a trained classifier without its source: there is none in random weights",
             hint="leave --no-pretrained out, or --source-dataset for a labelled source",
         )
-    trained = trained_classifier(name, image_size=recipe.model.image_size)
+    trained = trained_classifier(name, image_size=recipe.model.image_size, options=recipe.model.options)
     warnings = []
     if not trained.named and target.label_column is not None:
         warnings.append(
@@ -170,7 +170,8 @@ def _trained(recipe: Recipe, target: Domain) -> tuple[Trained, LabelSets, Domain
 
 def default_output_dir(recipe: Recipe) -> Path:
     """``runs/MODEL-STRATEGY-TARGET``, in characters that every file system takes."""
-    parts = [recipe.model.name, recipe.strategy.name, recipe.target.domain or recipe.target.dataset]
+    named = backbones.parts_of(recipe.model.name).values() or [recipe.model.name]
+    parts = [*named, recipe.strategy.name, recipe.target.domain or recipe.target.dataset]
     return Path("runs") / "-".join(re.sub(r"[^\w.]+", "-", Path(part).name).strip("-") for part in parts)
 
 

@@ -1,5 +1,6 @@
 """``--model``: from a name to a backbone, through the registered loaders."""
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from pydantic import BaseModel
 
 from hubtl import plugins
 from hubtl.backbones.base import Backbone, BackboneRequest
-from hubtl.backbones.saved import read_facts
+from hubtl.backbones.saved import read_config
 from hubtl.errors import HubtlError, nearest, unknown
 from hubtl.recipe import ModelSection, problems_of
 
@@ -33,20 +34,32 @@ def resolve(name: str, request: BackboneRequest) -> Backbone:
         )
     loader, rest = _loader(name)
     load = plugins.load("backbones", loader)
-    if request.options:
-        _check_options(loader, getattr(load, "Options", None), request.options)
+    check_options(name, request.options)
     backbone: Backbone = load(rest, request)
     return backbone
 
 
 def modalities(name: str) -> tuple[str, ...]:
     """What a model takes, as far as its name, or what it was saved with, says: ``("image",)`` unless it says more."""
-    if parts := parts_of(name):
-        return tuple(parts)
+    return tuple(parts_of(name)) or takes(name) or ("image",)
+
+
+def takes(name: str) -> tuple[str, ...]:
+    """The modalities of a model that the loader called multimodal saved, in a folder or on the Hub; else none.
+
+    A repository that cannot be asked says nothing here: loading it says why.
+    """
     folder = Path(name.removeprefix("local-dir:").removeprefix("local:")).expanduser()
+    repo = name.removeprefix("hf-hub:").removeprefix("hub:")
+    config: dict[str, Any] = {}
     if folder.is_dir():
-        return tuple(read_facts(folder).get("modalities") or ("image",))
-    return ("image",)
+        with contextlib.suppress(HubtlError):
+            config = read_config(folder)
+    elif HUB_ID.fullmatch(repo) and not name.startswith(("timm/", ".")):
+        from hubtl.backbones.hub import peek
+
+        config = peek(repo)
+    return tuple(config["modalities"]) if config.get("architecture") == "multimodal" else ()
 
 
 def parts_of(name: str) -> dict[str, str]:
@@ -104,7 +117,12 @@ def _loader(name: str) -> tuple[str, str]:
     return loader, rest
 
 
-def _check_options(loader: str, known: type[BaseModel] | None, options: Mapping[str, Any]) -> None:
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raises HubtlError for an option that the loader of a name does not have, with the nearest one."""
+    if not options:
+        return
+    loader = "multimodal" if takes(name) else _loader(name)[0]
+    known: type[BaseModel] | None = getattr(plugins.load("backbones", loader), "Options", None)
     if known is None:
         guess = nearest(f"model.{next(iter(options))}", [f"model.{key}" for key in ModelSection.model_fields])
         raise HubtlError(f"{loader} models have no option {next(iter(options))!r}", hint=guess or "leave it out")

@@ -37,6 +37,17 @@ def load(name: str, request: BackboneRequest) -> Backbone:
     return local.from_folder(folder, name, config, request, known)
 
 
+def peek(name: str) -> dict[str, Any]:
+    """The configuration of ``user/repo[@revision]``; nothing where it cannot be had."""
+    repo, _, revision = name.partition("@")
+    mind_the_network()
+    try:
+        found = json.loads(_config(repo, revision or None).read_text(encoding="utf-8"))
+    except (HubtlError, OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _config(repo: str, revision: str | None) -> Path:
     from huggingface_hub import hf_hub_download
 

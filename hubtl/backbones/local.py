@@ -1,13 +1,13 @@
 """A model in a local folder: of timm's format, of transformers', or made by hubtl."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hubtl.backbones import multimodal, own
 from hubtl.backbones.base import Backbone, BackboneRequest
+from hubtl.backbones.saved import read_config
 from hubtl.backbones.surgery import weights_of
 from hubtl.errors import HubtlError
 
@@ -50,20 +50,6 @@ def from_folder(
     facts = {k: v for k, v in known.items() if v is not None} if request.pretrained else {}
     built.info = dataclasses.replace(built.info, name=shown, **facts)
     return built
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HubtlError(
-            f"{folder} holds no config.json: not a model's folder", hint="a timm, transformers or hubtl folder"
-        ) from error
-    except ValueError as error:
-        raise HubtlError(f"{folder}/config.json is not JSON", hint="save the model again") from error
-    if not isinstance(config, dict):
-        raise HubtlError(f"{folder}/config.json is not a configuration", hint="save the model again")
-    return config
 
 
 def _origin(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,21 @@ from hubtl.errors import HubtlError
 from hubtl.record import FORMAT_VERSION
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """``config.json``. Raises HubtlError where there is none that can be read."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HubtlError(
+            f"{folder} holds no config.json: not a model's folder", hint="a timm, transformers or hubtl folder"
+        ) from error
+    except ValueError as error:
+        raise HubtlError(f"{folder}/config.json is not JSON", hint="save the model again") from error
+    if not isinstance(config, dict):
+        raise HubtlError(f"{folder}/config.json is not a configuration", hint="save the model again")
+    return config
+
+
 def read_facts(folder: Path) -> dict[str, Any]:
     """``hubtl.json``, or nothing. Raises HubtlError for a format from the future."""
     path = folder / "hubtl.json"

@@ -25,4 +25,6 @@ def pull(
         return
     typer.echo(str(folder))
     if not quiet:
-        typer.echo(f"next: hubtl predict {folder} IMAGE")
+        from hubtl.cli.show import predicting
+
+        typer.echo(f"next: {predicting(folder)}")

@@ -1,5 +1,6 @@
 """What is typed after ``hubtl predict`` and ``hubtl explain`` for a model of several modalities."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,18 +10,22 @@ def rows_of(
     inputs: list[str], modalities: tuple[str, ...], split: str | None, columns: Mapping[str, str | None]
 ) -> list[Any]:
     """Datasets, and one row of what comes as ``image=FILE``, ``audio=FILE`` or ``text=WORDS``."""
+    from hubtl.errors import HubtlError, unknown
+
     row: dict[str, str] = {}
     found: list[Any] = []
     for text in inputs:
         modality, equals, value = text.partition("=")
-        if equals and modality in modalities:
-            row[modality] = value
-            if modality != "text" and not Path(value).expanduser().is_file():
-                from hubtl.errors import HubtlError
-
-                raise HubtlError(f"there is no file {value}", hint=f"{modality}=FILE")
-        else:
+        if not equals or not re.fullmatch(r"\w+", modality) or Path(text).expanduser().exists():
             found.append(_rows(text, modalities, split, columns))
+            continue
+        if modality not in modalities:
+            raise unknown("modality of this model", modality, modalities)
+        if modality in row:
+            raise HubtlError(f"{modality} is given twice: a row has one", hint="one row at a time, or a dataset")
+        if modality != "text" and not Path(value).expanduser().is_file():
+            raise HubtlError(f"there is no file {value}", hint=f"{modality}=FILE")
+        row[modality] = value
     return [row, *found] if row else found
 
 

@@ -69,10 +69,19 @@ def result(outcome: Result, *, as_json: bool) -> None:
         console.print(f"pushed: {outcome.url}", highlight=False, soft_wrap=True)
     else:
         console.print(
-            f"next: hubtl predict {outcome.output_dir} IMAGE, or hubtl push {outcome.output_dir} user/repo",
+            f"next: {predicting(outcome.output_dir)}, or hubtl push {outcome.output_dir} user/repo",
             highlight=False,
             soft_wrap=True,
         )
+
+
+def predicting(folder: Path) -> str:
+    """How to predict with a saved model."""
+    from hubtl.backbones import takes
+
+    said = {"image": "image=FILE", "text": "text=WORDS", "audio": "audio=FILE"}
+    several = takes(str(folder))
+    return f"hubtl predict {folder} " + (" ".join(said[m] for m in several) if several else "IMAGE")
 
 
 def stopped(folder: Path | None) -> None:

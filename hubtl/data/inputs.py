@@ -53,7 +53,9 @@ def each_row(inputs: Any, modalities: Sequence[str]) -> Iterable[tuple[str, Mapp
     elif isinstance(inputs, Dataset):
         found = {m: column for m in modalities if (column := _column(inputs, m)) is not None}
         if not found:
-            raise HubtlError(f"the dataset has no column for {' or '.join(modalities)}", hint="--image-column NAME")
+            raise HubtlError(
+                f"the dataset has no column for {' or '.join(modalities)}", hint="a column that is called so"
+            )
         undecoded = inputs.select_columns(list(found.values()))
         for column in found.values():
             if type(undecoded.features[column]).__name__ in ("Image", "Audio"):

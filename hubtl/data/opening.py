@@ -103,6 +103,7 @@ def _local(path: Path) -> DatasetDict:
     files = sorted(p for p in path.rglob("*") if p.suffix in READERS and not p.name.startswith("."))
     tables = [p for p in files if p.suffix == ".parquet"] or [p for p in files if p.stem != "metadata"]
     images = any(p.suffix.lower() in SUFFIXES for p in path.rglob("*"))
+    tables = tables if tables or images else files  # of recordings, which their metadata name
     if tables and not images:
         suffix = tables[0].suffix
         by_split: dict[str, list[Path]] = {}
@@ -120,7 +121,22 @@ def _local(path: Path) -> DatasetDict:
             f"{path.name} is not an image folder: {' '.join(str(error).split())[:200]}",
             hint="FOLDER/CLASS/IMAGE, or FOLDER/train/CLASS/IMAGE",
         ) from error
-    return DatasetDict(found)
+    return DatasetDict({name: _with_sounds(part) for name, part in found.items()})
+
+
+def _with_sounds(dataset: Dataset) -> Dataset:
+    """Recordings that an image folder's metadata name: beside the images, and called images there at best."""
+    for name, feature in dataset.features.items():
+        if isinstance(feature, Image) and Path(_first_path(dataset, name)).suffix.lower() in SOUNDS:
+            dataset = dataset.cast_column(name, Audio(decode=False))
+        elif isinstance(feature, Value) and "image" in dataset.features:
+            dataset = _as_files(dataset, name, [Path(_first_path(dataset, "image")).parent])
+    return dataset
+
+
+def _first_path(dataset: Dataset, column: str) -> str:
+    cells = dataset.select_columns([column]).cast_column(column, Image(decode=False))
+    return next((cell["path"] for cell in cells[column] if cell and cell["path"]), "")
 
 
 def _split_name(file: Path, root: Path) -> str:
@@ -134,6 +150,7 @@ def _split_name(file: Path, root: Path) -> str:
         "val": "validation",
         "valid": "validation",
         "dev": "validation",
+        "metadata": "train",
     }
     return next((known[part] for part in parts if part in known), parts[-1] if len(parts[-1]) > 1 else "train")
 
@@ -149,23 +166,41 @@ def _tables(files: dict[str, list[Path]], suffix: str, root: Path) -> DatasetDic
         raise HubtlError(
             f"{first} does not load: {' '.join(str(cause).split())[:200]}", hint="mend the file"
         ) from error
-    return DatasetDict({name: _with_files(part, root) for name, part in loaded.items()})
+    return DatasetDict({name: _with_files(part, [files[name][0].parent, root]) for name, part in loaded.items()})
 
 
-def _with_files(dataset: Dataset, root: Path) -> Dataset:
+def _with_files(dataset: Dataset, roots: list[Path]) -> Dataset:
     """Cells with names of image and sound files, relative to the table, become images and recordings."""
     for name, feature in dataset.features.items():
-        sound = name.lower() in AUDIO_NAMES or name.lower().startswith("audio_")
-        kind = Audio(decode=False) if sound else Image()
         if isinstance(feature, dict) and set(feature) == {"bytes", "path"}:
-            dataset = dataset.cast_column(name, kind)
-        if not (isinstance(feature, Value) and feature.dtype in ("string", "large_string")):
-            continue
-        cells = dataset.select_columns([name])[name][:]
-        first = next((cell for cell in cells if cell), "")
-        known = SOUNDS if sound else SUFFIXES if name.lower() in IMAGE_NAMES or "image" in name.lower() else set()
-        if Path(first).suffix.lower() in known:
-            paths = [str(root / cell) if cell else None for cell in cells]
-            mark = f"{dataset._fingerprint}-{name}"
-            dataset = dataset.remove_columns(name).add_column(name, paths, new_fingerprint=mark).cast_column(name, kind)
+            dataset = dataset.cast_column(name, Audio(decode=False) if _sounds(name) else Image())
+        else:
+            dataset = _as_files(dataset, name, roots)
     return dataset
+
+
+def _as_files(dataset: Dataset, name: str, roots: list[Path]) -> Dataset:
+    """A column of file names, told by its name and by how the first of them ends, as images or recordings.
+
+    They are relative to the first of the folders in which there is such a file.
+    """
+    feature = dataset.features[name]
+    pictures = name.lower() in IMAGE_NAMES or "image" in name.lower()
+    if not (isinstance(feature, Value) and feature.dtype in ("string", "large_string")):
+        return dataset
+    if not (pictures or _sounds(name)):
+        return dataset
+    cells = dataset.select_columns([name])[name][:]
+    first = next((cell for cell in cells if cell), "")
+    suffix = Path(first).suffix.lower()
+    kind = Audio(decode=False) if suffix in SOUNDS else Image() if suffix in SUFFIXES and pictures else None
+    if kind is None:
+        return dataset
+    root = next((root for root in roots if (root / first).is_file()), roots[-1])
+    paths = [str(root / cell) if cell else None for cell in cells]
+    mark = f"{dataset._fingerprint}-{name}"
+    return dataset.remove_columns(name).add_column(name, paths, new_fingerprint=mark).cast_column(name, kind)
+
+
+def _sounds(name: str) -> bool:
+    return name.lower() in AUDIO_NAMES or name.lower().startswith("audio_")

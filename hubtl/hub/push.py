@@ -117,7 +117,7 @@ def load_snippet(folder: Path, repo: str, revision: str | None = None) -> str:
             "from transformers import AutoModelForImageClassification\n"
             f'model = AutoModelForImageClassification.from_pretrained("{repo}"{wanted})'
         )
-    needs = "  # pip install hubtl hubtl-multimodal" if len(facts.get("modalities", ())) > 1 else ""
+    needs = "  # pip install hubtl hubtl-multimodal" if facts.get("architecture") == "multimodal" else ""
     return f'import hubtl{needs}\nmodel = hubtl.load("{repo}{at}")'
 
 

@@ -48,7 +48,14 @@ class MultimodalBackbone(Backbone):
     native = False
     not_native_because = "its modalities meet in a fusion that no other library has"
 
-    def __init__(self, towers: Mapping[str, ModalityEncoder], options: ModelOptions, name: str) -> None:
+    def __init__(
+        self,
+        towers: Mapping[str, ModalityEncoder],
+        options: ModelOptions,
+        name: str | None = None,
+        *,
+        learns: bool = True,
+    ) -> None:
         super().__init__()
         self.modalities = tuple(towers)
         self.options = options
@@ -67,7 +74,7 @@ class MultimodalBackbone(Backbone):
         )
         infos = {modality: tower.info for modality, tower in towers.items()}
         self.info = BackboneInfo(
-            name=name,
+            name=name or ",".join(f"{modality}={info.name}" for modality, info in infos.items()),
             library="hubtl",
             architecture="multimodal",
             width=self.fusion.joint_width,
@@ -93,8 +100,9 @@ class MultimodalBackbone(Backbone):
             },
             notes=tuple(f"{modality}: {note}" for modality, info in infos.items() for note in info.notes),
         )
-        for modality, tower in towers.items():
-            tuning.apply(tower, options.tune(modality))
+        if learns:
+            for modality, tower in towers.items():
+                tuning.apply(tower, options.tune(modality))
 
     def tower(self, modality: str) -> ModalityEncoder:
         """The encoder of a modality."""
@@ -147,20 +155,21 @@ class MultimodalBackbone(Backbone):
             found |= dict.fromkeys(tower.parameters(), rate)
         return found
 
-    def rows(self, dataset: Dataset, columns: Mapping[str, str], **how: Any) -> MultimodalSet:  # type: ignore[override]
+    def rows(self, dataset: Dataset, columns: Mapping[str, str], **how: Any) -> MultimodalSet:
         """The rows of a split, as ``hubtl.data.images.ImageSet`` is for images."""
         still = {m: self.tower(m) for m in self.modalities if self.options.tune(m) == "freeze"}
         return MultimodalSet(dataset, {m: columns[m] for m in self.modalities}, self.readers, still=still, **how)
 
-    def collate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:  # type: ignore[override]
+    def collate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """Inputs of rows (modality -> cell; a missing key is a missing modality), without any random view."""
-        read = [read_row(self.readers, row, f"row {number}") for number, row in enumerate(rows)]
+        names = ["the row"] if len(rows) == 1 else [f"row {number}" for number in range(len(rows))]
+        read = [read_row(self.readers, row, name) for row, name in zip(rows, names, strict=True)]
         inputs = stacked(self.readers, [arrays for arrays, _ in read])
         for modality in self.modalities:
             inputs[f"{modality}.present"] = torch.from_numpy(np.array([there[modality] for _, there in read]))
         return inputs
 
-    def explain(self, classifier: Classifier, classes: Sequence[str], row: Any, **options: Any) -> Explanation:  # type: ignore[override]
+    def explain(self, classifier: Classifier, classes: Sequence[str], row: Any, **options: Any) -> Explanation:
         """What each modality and token did for a prediction (see ``hubtl_multimodal.explain.explain``)."""
         return explain(classifier, classes, row, **options)
 
@@ -200,11 +209,13 @@ class Loader:
             )
             for modality, model in parts.items()
         }
-        return MultimodalBackbone(towers, options, name)
+        return MultimodalBackbone(towers, options)
 
-    def rebuild(self, folder: Path, classes: Sequence[str]) -> tuple[MultimodalBackbone, nn.Linear]:
-        """The model of a folder that ``save`` wrote, and its classifier."""
-        return saving.read(folder, classes, MultimodalBackbone)
+    def rebuild(
+        self, folder: Path, classes: Sequence[str], options: Mapping[str, Any] | None = None
+    ) -> tuple[MultimodalBackbone, nn.Linear]:
+        """The model of a folder that ``save`` wrote, and its classifier; with ``options``, to adapt it further."""
+        return saving.read(folder, classes, MultimodalBackbone, options)
 
     def from_folder(self, folder: Path, shown: str, request: BackboneRequest) -> MultimodalBackbone:
         """The backbone of a folder, to adapt it further: its options are what it was saved with, and those of the request."""

@@ -43,7 +43,9 @@ class ModelOptions(BaseModel):
     seconds: float | None = Field(
         None, gt=0, description="that a recording is cut or padded to; default: the encoder's"
     )
-    mels: int = Field(64, ge=8, description="mel bands of the spectrogram that a timm network hears")
+    mels: int | None = Field(
+        None, ge=8, description="mel bands of the spectrogram that a timm network hears; default: its own, else 64"
+    )
     corruption: tuple[int, ...] = Field(
         (3,), description="severities, 1 to 5, at which each modality is corrupted when the model is evaluated"
     )
@@ -64,12 +66,12 @@ class ModelOptions(BaseModel):
 
     def of_encoder(self, modality: str) -> dict[str, object]:
         """The options that an encoder of a modality is made with."""
-        own = {
+        options: dict[str, dict[str, object]] = {
             "image": {"stage": self.image_stage, "channels": self.channels},
             "text": {"max_length": self.max_length},
             "audio": {"seconds": self.seconds, "mels": self.mels, "stage": self.audio_stage},
-        }[modality]
-        return {key: value for key, value in own.items() if value is not None}
+        }
+        return {key: value for key, value in options[modality].items() if value is not None}
 
     def pretrained(self, modality: str, asked: bool) -> bool:
         """Whether an encoder gets pretrained weights."""

@@ -86,8 +86,12 @@ class MultimodalSet:
     @property
     def fingerprint(self) -> str:
         """Tells these rows of these data, as these readers see them, from any others."""
-        how = json.dumps([self._columns, self._absent, self._spoiled, self.augment], sort_keys=True)
-        rows = hashlib.blake2b(self._rows.tobytes() + how.encode(), digest_size=8).hexdigest()
+        return self._mark([self._columns, self._absent, self._spoiled, self.augment])
+
+    def _mark(self, how: list[Any]) -> str:
+        """Tells these rows of these data, treated in some way, from any others."""
+        text = json.dumps(how, sort_keys=True)
+        rows = hashlib.blake2b(self._rows.tobytes() + text.encode(), digest_size=8).hexdigest()
         return f"{self._encoded._fingerprint}-{rows}-{len(self)}"
 
     def without(self, modalities: Iterable[str]) -> "MultimodalSet":
@@ -161,7 +165,7 @@ class MultimodalSet:
     def _encodings(self, modality: str) -> tuple[Tensor, Tensor]:
         """A frozen encoder's tokens [n, t, d] of every row, in half precision, and their mask [n, t]."""
         if modality not in self._tokens:
-            data = f"{self.fingerprint}-{modality}"
+            data = self._mark([self._columns[modality], self._spoiled.get(modality)])
             self._tokens[modality] = frozen.tokens(self._frozen[modality], len(self), data, self.name, self._inputs)
         return self._tokens[modality]
 
@@ -200,7 +204,7 @@ class MultimodalSet:
                 self._read(row)
                 good.append(row)
             except HubtlError as error:
-                self.bad.append(f"row {row}: {error.message}")
+                self.bad.append(str(error).removeprefix(f"{self.name}: "))
         self._rows = np.asarray(good, dtype=np.int64)
         self.labels = None if self.labels is None else self.labels[self._rows]
         self.domains = None if self.domains is None else self.domains[self._rows]

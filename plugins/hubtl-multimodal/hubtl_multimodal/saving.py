@@ -11,7 +11,7 @@ from torch import nn
 
 from hubtl import HubtlError
 from hubtl.backbones.base import BackboneRequest
-from hubtl.backbones.local import read_config
+from hubtl.backbones.saved import read_config
 from hubtl_multimodal import encoders
 from hubtl_multimodal.options import ModelOptions
 
@@ -48,10 +48,16 @@ def write(
 
 
 def read(
-    folder: Path, classes: Sequence[str], cls: "type[MultimodalBackbone]"
+    folder: Path,
+    classes: Sequence[str],
+    cls: "type[MultimodalBackbone]",
+    changes: Mapping[str, Any] | None = None,
 ) -> "tuple[MultimodalBackbone, nn.Linear]":
-    """The model and its classifier. Raises HubtlError for a folder with parts missing or damaged."""
-    backbone = _backbone(folder, folder.name, cls, {})
+    """The model and its classifier. With ``changes`` to its options, if only none, it is made ready to learn.
+
+    Raises HubtlError for a folder with parts missing or damaged.
+    """
+    backbone = _backbone(folder, folder.name, cls, changes or {}, learns=changes is not None)
     tensors = _tensors(folder)
     _load(backbone.fusion, tensors, "fusion.", folder)
     head = nn.Linear(backbone.info.width, len(classes))
@@ -83,7 +89,7 @@ def snippet(where: str, backbone: "MultimodalBackbone") -> str:
 
 
 def _backbone(
-    folder: Path, shown: str, cls: "type[MultimodalBackbone]", changes: Mapping[str, Any]
+    folder: Path, shown: str, cls: "type[MultimodalBackbone]", changes: Mapping[str, Any], *, learns: bool = True
 ) -> "MultimodalBackbone":
     config = read_config(folder)
     try:
@@ -94,7 +100,7 @@ def _backbone(
         raise HubtlError(
             f"{folder} is not a whole model of several modalities: {error}", hint="pull it again"
         ) from error
-    return cls(towers, options, shown)
+    return cls(towers, options, shown, learns=learns)
 
 
 def _tensors(folder: Path) -> dict[str, Any]:

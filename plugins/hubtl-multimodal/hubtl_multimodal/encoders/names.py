@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hubtl.backbones.hub import license_of
-from hubtl.backbones.local import read_config
 from hubtl.backbones.reach import out_of_reach
+from hubtl.backbones.saved import read_config
 from hubtl.errors import HubtlError, nearest
 from hubtl.hub.network import mind_the_network
 
@@ -30,7 +30,8 @@ class Source:
 def locate(modality: str, name: str, pretrained: bool) -> Source:
     """Find a model. Raises HubtlError for a name that is nothing, and for one of another modality."""
     if name.startswith("local-dir:") or Path(name).expanduser().is_dir():
-        return of_folder(modality, Path(name.removeprefix("local-dir:")).expanduser(), name)
+        path = Path(name.removeprefix("local-dir:")).expanduser()
+        return of_folder(modality, path, path.resolve().name)  # where a folder lies is nobody's business
     bare = name.removeprefix("timm:").removeprefix("timm/")
     if "/" not in bare and "@" not in bare and (modality != "text" or bare != name):
         return _of_timm(modality, bare, name)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hubtl.errors import HubtlError
-from hubtl_multimodal.encoders.base import EncoderInfo, Tokens, only_what_learns, tokens_of, with_first
+from hubtl_multimodal.encoders.base import EncoderInfo, Grid, Tokens, only_what_learns, tokens_of, with_first
 from hubtl_multimodal.encoders.loading import model_of, write
 from hubtl_multimodal.encoders.names import Source
 from hubtl_multimodal.encoders.positions import resampled
@@ -52,6 +52,9 @@ class AST(Spectral):
         places = torch.cat([times.new_ones(len(times), 2), times.repeat(1, high)], dim=1)
         made = self.model(heard, attention_mask=places.long()).last_hidden_state
         return tokens_of(made, places)
+
+    def grid(self, inputs: Mapping[str, Tensor]) -> Grid:
+        return Grid(2, *_grid(self.model.config, self.model.config.max_length), ("frequency", "time"))
 
 
 def build_ast(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> AST:
@@ -117,6 +120,9 @@ class Whisper(Spectral):
         steps = F.pad(mask, (0, mask.shape[1] % 2)).unflatten(1, (-1, 2)).any(dim=-1)
         return tokens_of(made[:, : steps.shape[1]], steps)
 
+    def grid(self, inputs: Mapping[str, Tensor]) -> Grid:
+        return Grid(0, -(-inputs["audio"].shape[1] // 2), 1, ("time", "frequency"))
+
     def save(self, folder: Path) -> None:
         """A WhisperModel with a decoder of no layers, which AutoModel opens: its ``encoder`` is this one."""
         from transformers import WhisperModel
@@ -153,6 +159,11 @@ class Clap(Spectral):
         made = self.model(input_features=heard.unsqueeze(1)).last_hidden_state
         times = F.adaptive_max_pool1d(mask.float().unsqueeze(1), made.shape[3]).squeeze(1) > 0
         return tokens_of(made.permute(0, 3, 2, 1).flatten(1, 2), times.repeat_interleave(made.shape[2], dim=1))
+
+    @torch.no_grad()
+    def grid(self, inputs: Mapping[str, Tensor]) -> Grid:
+        made = self.model(input_features=inputs["audio"][:1].unsqueeze(1)).last_hidden_state
+        return Grid(0, made.shape[3], made.shape[2], ("time", "frequency"))
 
 
 def build_clap(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> Clap:

@@ -1,6 +1,7 @@
 """transformers' image encoders: ViT, DINOv2, the image towers of CLIP and SigLIP, and others that AutoModel opens."""
 
 import copy
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from hubtl.backbones.base import ImageInput
 from hubtl.errors import HubtlError
-from hubtl_multimodal.encoders.base import EncoderInfo, Tokens, only_what_learns, tokens_of
+from hubtl_multimodal.encoders.base import EncoderInfo, Grid, Tokens, only_what_learns, tokens_of
 from hubtl_multimodal.encoders.loading import config_of, model_of, processor_of, without_pooler, write
 from hubtl_multimodal.encoders.names import Source
 from hubtl_multimodal.encoders.positions import resampled
@@ -20,6 +21,7 @@ from hubtl_multimodal.inputs.base import Reader
 from hubtl_multimodal.inputs.image import ImageReader
 
 FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}  # PIL's numbers
+MOST_PREFIX = 8  # a class token, one for distillation, registers
 TOWERS = {"clip": "CLIPVisionModel", "siglip": "SiglipVisionModel"}
 
 
@@ -42,6 +44,18 @@ class TransformersImage(TransformersEncoder):
         if self.model.config.model_type == "clip_vision_model":
             made = self.model.post_layernorm(made)
         return tokens_of(made)
+
+    @torch.no_grad()
+    def grid(self, inputs: Mapping[str, Tensor]) -> Grid | None:
+        made = self.model(pixel_values=inputs["image"][:1]).last_hidden_state
+        if made.ndim == 4:
+            return Grid(0, made.shape[2], made.shape[3], ("y", "x"))
+        patch = getattr(self.model.config, "patch_size", None)
+        sides = [self.spec.size // patch] if isinstance(patch, int) else []
+        for side in (*sides, math.isqrt(made.shape[1])):  # the latter of a network that merges patches
+            if 0 <= (prefix := made.shape[1] - side**2) <= MOST_PREFIX:
+                return Grid(prefix, side, side, ("y", "x"))
+        return None
 
     def reader(self) -> Reader:
         return ImageReader(self.spec)

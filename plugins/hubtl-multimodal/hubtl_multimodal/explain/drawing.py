@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 FOR, AGAINST, PLAIN = "#b2182b", "#2166ac", "#555555"
 LONGEST_TEXT = 60  # words that are drawn
+LONGEST_NAME = 24  # characters of a class
+LETTER, BETWEEN = 0.0078, 0.016  # widths of a letter and of what is between words, of the whole line
+LINE = 0.27  # inches
 
 
 def draw(
@@ -31,8 +34,9 @@ def draw(
     from matplotlib import pyplot as plt
 
     present = list(found.relevance)
-    figure = plt.figure(figsize=(11, 3.4 + 3.0 * len(present)), layout="constrained")
-    grid = figure.add_gridspec(1 + len(present), 3)
+    heights = [3.4, *(_height(found, modality) for modality in present)]
+    figure = plt.figure(figsize=(11, 0.4 + sum(heights)), layout="constrained")
+    grid = figure.add_gridspec(1 + len(present), 3, height_ratios=heights)
     _modalities(figure.add_subplot(grid[0, 0]), found)
     _deletion(figure.add_subplot(grid[0, 1]), found)
     _classes(figure.add_subplot(grid[0, 2]), found)
@@ -41,14 +45,38 @@ def draw(
             _words(figure.add_subplot(grid[place, :]), found, modality)
         elif found.layout[modality]["kind"] == "grid":
             picture = _picture(modality, inputs)
-            across = found.layout[modality]["axes"][0] == "time"
             axes = [figure.add_subplot(grid[place, column]) for column in range(3)]
-            _maps(axes, found, modality, picture, across=across)
+            _maps(axes, found, modality, picture)
         else:
             _instants(figure.add_subplot(grid[place, :]), found, modality, inputs)
     figure.suptitle(f"{found.label}: {100 * found.probability:.1f} %", fontsize=14)
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def _height(found: "Explanation", modality: str) -> float:
+    """Inches of a modality's row."""
+    if found.layout[modality]["kind"] != "words":
+        return 3.0
+    shown = words(found.layout[modality]["tokens"], found.relevance[modality])
+    return 0.5 + LINE * (1 + max((line for line, *_ in _wrapped(shown)), default=0) + (len(shown) > LONGEST_TEXT))
+
+
+def _wrapped(shown: list[tuple[str, float]]) -> list[tuple[int, float, str, float]]:
+    """Line, place in it from 0 to 1, word and value of the words that are drawn."""
+    found: list[tuple[int, float, str, float]] = []
+    line, left = 0, 0.0
+    for word, value in shown[:LONGEST_TEXT]:
+        wide = LETTER * len(word) + BETWEEN
+        if found and left + wide > 1.0:
+            line, left = line + 1, 0.0
+        found.append((line, left, word, value))
+        left += wide
+    return found
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def _modalities(axis: Any, found: "Explanation") -> None:
@@ -71,28 +99,30 @@ def _deletion(axis: Any, found: "Explanation") -> None:
     axis.set_title("deletion test\n" + ("the map holds" if test["faithful"] else "the map does NOT hold"), fontsize=10)
     axis.set_xlabel("tokens taken away, %")
     axis.set_ylabel("probability, %")
-    axis.set_ylim(0, 102)
-    axis.legend(fontsize=8, loc="upper right")
+    axis.set_ylim(0, 140)  # room for the legend
+    axis.set_yticks(range(0, 101, 20))
+    axis.legend(fontsize=8, loc="upper center")
 
 
 def _classes(axis: Any, found: "Explanation") -> None:
     best = sorted(found.probabilities.items(), key=lambda item: -item[1])[:6][::-1]
     colours = [FOR if name == found.label else PLAIN for name, _ in best]
-    axis.barh([name for name, _ in best], [100 * p for _, p in best], color=colours)
+    axis.barh(range(len(best)), [100 * p for _, p in best], color=colours)
+    axis.set_yticks(range(len(best)), [_short(name) for name, _ in best])
     axis.set_xlim(0, 100)
-    lines = [f"{n.label or 'row'} (row {n.row}): {n.cosine:.2f}" for n in found.neighbours]
-    axis.set_title(
-        "probabilities" + ("\nnearest: " + ", ".join(lines) if lines else ""), fontsize=10 if not lines else 8
-    )
-    axis.set_xlabel("%")
+    near = [f"row {n.row}{', ' + _short(n.label) if n.label else ''}: {n.cosine:.2f}" for n in found.neighbours]
+    axis.set_title("probabilities", fontsize=10)
+    axis.set_xlabel("%" + ("\nnearest source rows, by cosine:\n" + "\n".join(near) if near else ""), fontsize=8)
 
 
-def _maps(axes: list[Any], found: "Explanation", modality: str, picture: np.ndarray, *, across: bool) -> None:
-    """Input, relevance and transferability; ``across``: the first axis of the map is time, and is drawn from left to right."""
+def _maps(axes: list[Any], found: "Explanation", modality: str, picture: np.ndarray) -> None:
+    """Input, relevance and transferability; time is drawn from left to right."""
     relevance = on_grid(found.relevance[modality], found.layout[modality]).numpy()
     weights = on_grid(found.transferability[modality], found.layout[modality]).numpy()
-    if across:
-        relevance, weights, picture = relevance.T, weights.T, picture.T
+    if modality == "audio":
+        picture = picture.T
+    if found.layout[modality]["axes"][0] == "time":
+        relevance, weights = relevance.T, weights.T
     origin: Any = "lower" if modality == "audio" else "upper"
     extent = (
         (0, picture.shape[1], 0, picture.shape[0])
@@ -100,9 +130,13 @@ def _maps(axes: list[Any], found: "Explanation", modality: str, picture: np.ndar
         else (0, picture.shape[1], picture.shape[0], 0)
     )
     strongest = float(np.abs(relevance).max()) or 1.0
-    colours: dict[str, Any] = {"cmap": "gray"} if picture.ndim == 2 else {}
+    first = found.layout[modality]["prefix"]
+    grey = picture if picture.ndim == 2 else picture @ np.array([0.299, 0.587, 0.114])
+    grey = 0.4 + 0.6 * grey  # light and without colour: the colours are those of the map
     for axis in axes:
-        axis.imshow(picture, origin=origin, extent=extent, aspect="auto" if modality == "audio" else "equal", **colours)
+        shown = picture if axis is axes[0] else grey
+        colours: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} if shown.ndim == 2 else {}
+        axis.imshow(shown, origin=origin, extent=extent, aspect="auto" if modality == "audio" else "equal", **colours)
         axis.set_xticks([])
         axis.set_yticks([])
     over: dict[str, Any] = {"origin": origin, "extent": extent, "alpha": 0.55, "interpolation": "nearest"}
@@ -110,10 +144,14 @@ def _maps(axes: list[Any], found: "Explanation", modality: str, picture: np.ndar
     drawn = axes[1].imshow(relevance, cmap="RdBu_r", vmin=-strongest, vmax=strongest, **over)
     axes[1].figure.colorbar(drawn, ax=axes[1], shrink=0.8, label="log-odds")
     drawn = axes[2].imshow(weights, cmap="viridis", vmin=0, vmax=1, **over)
-    axes[2].figure.colorbar(drawn, ax=axes[2], shrink=0.8, label="0 betrays its domain, 1 does not")
+    axes[2].figure.colorbar(drawn, ax=axes[2], shrink=0.8)
     axes[0].set_title(modality, fontsize=10)
-    axes[1].set_title("relevance: red speaks for, blue against", fontsize=10)
-    axes[2].set_title("transferability", fontsize=10)
+    whole = sum(
+        v for v, at in zip(found.relevance[modality], found.layout[modality]["places"], strict=True) if at < first
+    )
+    beside = f"\nand {whole:+.2f} of what stands for the whole" if first else ""
+    axes[1].set_title(f"relevance: red speaks for, blue against{beside}", fontsize=9)
+    axes[2].set_title("transferability:\n0 betrays its domain, 1 does not", fontsize=9)
     if modality == "audio":
         for axis in axes:
             axis.set_xlabel("time")
@@ -128,41 +166,41 @@ def _words(axis: Any, found: "Explanation", modality: str) -> None:
     axis.set_title(f"{modality}: relevance of its words, red speaks for, blue against", fontsize=10, loc="left")
     shown = words(found.layout[modality]["tokens"], found.relevance[modality])
     strongest = max((abs(v) for _, v in shown), default=0.0) or 1.0
-    left, top = 0.0, 0.92
-    for word, value in shown[:LONGEST_TEXT]:
-        wide = 0.011 * (len(word) + 1.2)
-        if left + wide > 1.0:
-            left, top = 0.0, top - 0.13
+    axis.set_xlim(0, 1)
+    lines = _wrapped(shown)
+    last = max((line for line, *_ in lines), default=0) + (len(shown) > LONGEST_TEXT)
+    axis.set_ylim(-last - 0.6, 0.6)
+    for line, left, word, value in lines:
         ground = colormaps["RdBu_r"](0.5 + 0.5 * value / strongest)
         light = 0.299 * ground[0] + 0.587 * ground[1] + 0.114 * ground[2]
         axis.text(
             left,
-            top,
+            -line,
             word.replace("$", r"\$"),
             fontsize=9,
             family="monospace",
             color="black" if light > 0.5 else "white",
-            transform=axis.transAxes,
+            va="center",
             bbox={"boxstyle": "square,pad=0.15", "facecolor": ground, "edgecolor": "none"},
         )
-        left += wide
     if len(shown) > LONGEST_TEXT:
-        axis.text(
-            0.0, top - 0.13, f"… and {len(shown) - LONGEST_TEXT} words more", fontsize=8, transform=axis.transAxes
-        )
+        axis.text(0.0, -last, f"… and {len(shown) - LONGEST_TEXT} words more", fontsize=8, va="center")
 
 
 def _instants(axis: Any, found: "Explanation", modality: str, inputs: Mapping[str, Tensor]) -> None:
-    wave = inputs[modality][0].cpu().numpy()
+    """The tokens one after another; of a waveform over the sound itself."""
+    seen = inputs[modality][0].cpu().numpy()
     values = found.relevance[modality]
-    axis.plot(np.linspace(0, 1, len(wave)), wave / (np.abs(wave).max() or 1.0), color=PLAIN, linewidth=0.5)
+    if seen.ndim == 1:
+        wave = seen[inputs[f"{modality}.mask"][0].cpu().numpy()]
+        axis.plot(np.linspace(0, 1, len(wave)), wave / (np.abs(wave).max() or 1.0), color=PLAIN, linewidth=0.5)
     places = np.linspace(0, 1, len(values))
     strongest = max((abs(v) for v in values), default=0.0) or 1.0
     colours = [FOR if v > 0 else AGAINST for v in values]
     axis.bar(places, np.array(values) / strongest, width=1 / max(1, len(values)), color=colours, alpha=0.5)
-    axis.set_title(f"{modality}: relevance over time, red speaks for, blue against", fontsize=10)
+    axis.set_title(f"{modality}: relevance of its tokens in their order, red speaks for, blue against", fontsize=10)
     axis.set_xticks([])
-    axis.set_xlabel("time")
+    axis.set_xlabel("time" if modality == "audio" else "tokens")
 
 
 def _picture(modality: str, inputs: Mapping[str, Tensor]) -> np.ndarray:

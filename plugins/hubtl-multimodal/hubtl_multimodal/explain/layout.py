@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from hubtl_multimodal.inputs.text import TextReader
+
 if TYPE_CHECKING:
     from hubtl_multimodal.backbone import MultimodalBackbone
 
@@ -19,8 +21,9 @@ def of(backbone: "MultimodalBackbone", modality: str, inputs: Mapping[str, Tenso
     """
     found: dict[str, Any] = {"places": places.tolist()}
     if modality == "text":
-        ids = inputs["text"][0][places].tolist()
-        return found | {"kind": "words", "tokens": backbone.readers["text"].pieces(ids)}
+        ids, reader = inputs["text"][0][places].tolist(), backbone.readers["text"]
+        assert isinstance(reader, TextReader)
+        return found | {"kind": "words", "tokens": reader.pieces(ids)}
     grid = backbone.tower(modality).grid(inputs)
     if grid is None:
         return found | {"kind": "instants"}

@@ -58,14 +58,15 @@ def transferability(game: Game) -> dict[str, Tensor]:
 
     Where a modality was resampled, a token gets the weights of the latents that attended to it, by their attention.
     """
-    backbone, maps = game.backbone, {}
+    backbone = game.backbone
+    maps: dict[str, Tensor] = {}
     hooks = [
         backbone.fusion.resamplers[m].attention.map.register_forward_hook(  # type: ignore[union-attr]
             lambda module, given, out, m=m: maps.__setitem__(m, out)
         )
         for m in game.present
     ]
-    inputs = {}
+    inputs: dict[str, Tensor] = {}
     for m, (values, mask) in game.made.items():
         there = mask & torch.tensor(m in game.present, device=mask.device)
         inputs |= {f"{m}.tokens": values, f"{m}.mask": there, f"{m}.present": there.any(dim=1)}
