@@ -156,6 +156,15 @@ class Training(Facts):
     adjustments: list[Adjustment] = Field(default_factory=list)
 
 
+class Calibration(Facts):
+    """Temperatures that the head's logits were divided by."""
+
+    rows: int  # labelled ones that they were fitted on
+    temperatures: dict[str, float]  # of the head, or of the parts that it adds up
+    loss_before: float  # cross-entropy of those rows
+    loss_after: float
+
+
 class RunRecord(Facts):
     """Every fact of a run."""
 
@@ -184,6 +193,7 @@ class RunRecord(Facts):
     selection: Selection = Field(default_factory=Selection)
     source_only: Evaluation | None = None  # the baseline on the target's evaluation rows; None: not trained
     adapted: Evaluation | None = None
+    calibration: Calibration | None = None  # of the model that is shipped; None: its logits are as they were trained
     verdict: Verdict | None = None  # None: there is no source-only model to compare with
     target_labels: Literal["none", "training", "few", "selection"] = "none"  # what for, evaluation apart
     target_labels_per_class: int | None = None  # rows whose labels were learnt from, where they were few

@@ -11,6 +11,7 @@ import yaml
 
 from hubtl import deliver, hub
 from hubtl.assess import Judge, assess, doubts, voters_on
+from hubtl.calibration import calibrate, labelled_rows
 from hubtl.engine.adjust import Controller
 from hubtl.engine.device import Accelerator, check_trackers, make_accelerator, start_trackers
 from hubtl.engine.loop import Engine, Trace
@@ -19,7 +20,7 @@ from hubtl.errors import HubtlError
 from hubtl.plan import describe, facts, keep_source_only
 from hubtl.prepare import Prepared, default_output_dir, prepare
 from hubtl.recipe import Recipe, parse
-from hubtl.record import Adjustment, Evaluation, RunRecord, Training, Verdict
+from hubtl.record import Adjustment, Calibration, Evaluation, RunRecord, Training, Verdict
 from hubtl.reuse import with_features
 from hubtl.settings import logger
 from hubtl.strategy import Strategy
@@ -81,6 +82,8 @@ def adapt(
         _check_folder(early, resume)
     accelerator = make_accelerator(recipe.run, early / "training" if early else None)
     prepared = prepare(recipe, processes=accelerator.num_processes)
+    if recipe.run.calibrate:
+        labelled_rows(prepared)  # or it would be missed after hours of training
     folder = early or default_output_dir(prepared.recipe)
     finished = _check_folder(folder, resume)
     if finished is not None:
@@ -118,11 +121,13 @@ def _train(
     recipe, main = prepared.recipe, accelerator.is_main_process
     samples: dict[str, deliver.Look] = {}
     before: Strategy | None = None
+    before_calibration: Calibration | None = None
     if prepared.setting == "source-free" and recipe.run.baseline:
         before = prepared.build(record.strategy)
         record.source_only = assess(prepared, before.deployed(), accelerator, 0)
     if prepared.setting == "adaptation" and recipe.run.baseline and record.strategy != "source-only":
         before, trace, _ = _fit("source-only", prepared, accelerator, folder, resume=resume, shown=shown)
+        before_calibration = calibrate(prepared, before.deployed(), accelerator) if recipe.run.calibrate else None
         record.source_only = assess(prepared, before.deployed(), accelerator, trace.steps)
         record.baseline_training = training(trace)
         samples["before"] = deliver.look(prepared, before.deployed(), accelerator)
@@ -134,6 +139,8 @@ def _train(
     )
     judge.restore(strategy)
     model = strategy.deployed()
+    if recipe.run.calibrate:
+        record.calibration = calibrate(prepared, model, accelerator)
     record.selection = judge.selection
     record.adapted = assess(prepared, model, accelerator, trace.steps)
     record.training = training(trace, record.training)
@@ -144,6 +151,7 @@ def _train(
             logger.info("kept       source-only: %s", record.verdict.reason)
             keep_source_only(record, prepared)
             model, samples["after"] = before.deployed(), samples.get("before")
+            record.calibration = before_calibration
     record.warnings = [*prepared.warnings, *doubts(record)]
     url = None
     if main:

@@ -25,6 +25,7 @@ LAYERS = [
         "reuse",
         "measure",
         "subsets",
+        "calibration",
         "ranking",
         "watch",
         "tuning",

@@ -101,6 +101,10 @@ class Backbone(nn.Module):
         """Learning rates over the run's, of parameters that have one of their own; others have ``backbone_lr_scale``."""
         return {}
 
+    def head_blocks(self) -> dict[str, slice]:
+        """Parts of ``pooled`` that have a head each, side by side in the one linear layer; empty: it is one."""
+        return {}
+
     def merge(self) -> None:
         """Undo in place what loading added, such as adapters, with the same outputs, before the model is saved."""
 

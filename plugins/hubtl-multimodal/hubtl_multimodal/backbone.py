@@ -173,6 +173,9 @@ class MultimodalBackbone(Backbone):
         """What each modality and token did for a prediction (see ``hubtl_multimodal.explain.explain``)."""
         return explain(classifier, classes, row, **options)
 
+    def head_blocks(self) -> dict[str, slice]:
+        return self.fusion.blocks_of()
+
     def merge(self) -> None:
         for modality in self.modalities:
             tuning.merge(self.tower(modality), self.options.tune(modality))

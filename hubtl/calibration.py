@@ -1,0 +1,96 @@
+"""Temperatures: how sure the head is, made to agree with how often it is right on labelled rows that it did not learn from."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hubtl.data.images import ImageSet
+from hubtl.engine.device import Accelerator
+from hubtl.engine.sweep import outputs
+from hubtl.errors import HubtlError
+from hubtl.modules import Classifier
+from hubtl.prepare import Prepared
+from hubtl.record import Calibration
+
+STEPS = 100  # of L-BFGS, at most
+
+
+def calibrate(prepared: Prepared, model: Classifier, accelerator: Accelerator) -> Calibration:
+    """Divide the logits by a temperature that makes the labelled evaluation rows likeliest, in the head's own weights.
+
+    The rows are the source's evaluation rows, or those that ``data.hold_out`` keeps of a labelled target. One linear head
+    has one temperature, which changes no prediction (Guo et al., ICML 2017). Where a backbone's pooled feature consists
+    of several, each with a head of its own in that layer, each has one, and their sum may change its mind. Nothing of
+    the target's labels is read unless they were learnt from. Under a domain shift it may be as sure as before: the
+    temperature is that of the rows it was fitted on.
+
+    Raises HubtlError where there are no such rows, and for a head that is not linear.
+    """
+    rows, labels = labelled_rows(prepared)
+    if not isinstance(model.head, nn.Linear):
+        raise HubtlError(f"a {type(model.head).__name__} head has no temperature", hint="leave run.calibrate out")
+    features = outputs(model, rows, accelerator).features
+    known = torch.from_numpy(labels >= 0)
+    blocks = prepared.backbone.head_blocks() if model.encoder.bottleneck is None else {}
+    whole = {"head": slice(0, model.head.in_features)}
+    factors, before, after = fit(model.head, features[known], torch.from_numpy(labels)[known], blocks or whole)
+    return Calibration(
+        rows=int(known.sum()),
+        temperatures={name: 1 / factor for name, factor in factors.items()},
+        loss_before=before,
+        loss_after=after,
+    )
+
+
+def fit(
+    head: nn.Linear, features: Tensor, labels: Tensor, blocks: Mapping[str, slice]
+) -> tuple[dict[str, float], float, float]:
+    """Scale each block of a head's weight [c, d] so that ``labels`` [n] are likeliest given ``features`` [n, d].
+
+    The bias goes with the first block. Returns the factors, and the cross-entropy before and after, of the same rows.
+    """
+    weight, bias = head.weight.detach().cpu().double(), None if head.bias is None else head.bias.detach().cpu().double()
+    x = features.double()
+    parts = torch.stack([x[:, place] @ weight[:, place].T for place in blocks.values()])  # [blocks, n, c]
+    if bias is not None:
+        parts[0] += bias
+    logs = torch.zeros(len(parts), 1, 1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([logs], max_iter=STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        return F.cross_entropy((logs.exp() * parts).sum(dim=0), labels)
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()
+        return float(value.detach())
+
+    before = float(loss().detach())
+    optimizer.step(closure)
+    factors = logs.detach().exp().flatten()
+    after = float(loss().detach())
+    if not bool(torch.isfinite(factors).all()) or after > before:  # rows that a head tells apart without an error
+        return dict.fromkeys(blocks, 1.0), before, before
+    with torch.no_grad():
+        for place, factor in zip(blocks.values(), factors.tolist(), strict=True):
+            head.weight[:, place].mul_(factor)
+        if head.bias is not None:
+            head.bias.mul_(float(factors[0]))
+    return dict(zip(blocks, factors.tolist(), strict=True)), before, after
+
+
+def labelled_rows(prepared: Prepared) -> tuple[ImageSet, np.ndarray]:
+    """The rows that temperatures are fitted on. Raises HubtlError where there are none."""
+    streams = prepared.streams
+    if streams.source_eval is not None and streams.source_eval_labels is not None:
+        return streams.source_eval, streams.source_eval_labels
+    if streams.held_out is not None and streams.held_out.labels is not None:
+        return streams.held_out, streams.held_out.labels
+    raise HubtlError(
+        "there are no labelled rows to calibrate on that training does not learn from",
+        hint="data.hold_out=0.1 for a labelled target, or leave run.calibrate out",
+    )
