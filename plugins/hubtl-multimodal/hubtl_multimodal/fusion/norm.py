@@ -16,6 +16,8 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     def forward(self, x: Tensor) -> Tensor:
         """Tokens [n, d]; n may be 0."""
         if self.training and x.shape[0] < 2:
+            if self.num_batches_tracked is not None and self.track_running_stats:
+                self.num_batches_tracked.add_(1)  # as every process does, whatever its rows lack
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
         return super().forward(x)
 
