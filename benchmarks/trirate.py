@@ -115,6 +115,7 @@ def run(args: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     }
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
+        kept = args.keep / f"{name} {seed}".replace(" ", "-") if args.keep else None
         arranged(args.data / str(seed), place, shuffled=name == SHUFFLED, seed=seed)
         began = time.monotonic()
         result = hubtl.adapt(
@@ -131,7 +132,7 @@ def run(args: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
             seed=seed,
             baseline=False,
             validator="last",
-            output_dir=str(place / "run"),
+            output_dir=str(kept or place / "run"),
             options=options | own,
         )
         seconds = time.monotonic() - began
@@ -173,6 +174,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--keep", type=Path, help="folder to keep the models in")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "trirate.jsonl")
     args = parser.parse_args()
     datasets.disable_progress_bars()
