@@ -1,4 +1,4 @@
-"""docs/strategies.md, docs/recipes.md and the example in docs/plugins.md, from the code that they show.
+"""docs/strategies.md, docs/recipes.md, the example in docs/plugins.md, the options of hubtl-multimodal: from the code.
 
 python docs/generate.py            # write them
 python docs/generate.py --check    # exit 1, with the difference, if they are not what they should be
@@ -190,7 +190,37 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines] + [""]
 
 
-PAGES = {"strategies.md": strategies, "recipes.md": recipes, "plugins.md": guide}
+def multimodal() -> str:
+    """The README of hubtl-multimodal with its options between its marks; the package need not be installed."""
+    folder = DOCS.parent / "plugins" / "hubtl-multimodal"
+    sys.path.insert(0, str(folder))
+    from hubtl_multimodal.options import ModelOptions
+    from hubtl_multimodal.strategies.attention_da import AttentionDA
+    from hubtl_multimodal.strategies.mm_da import MultimodalDA
+    from hubtl_multimodal.testtime.read import READ
+
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    lines = ["", "## Options of the model", "", "`--set model.NAME=VALUE`, or under `model.options` in a recipe.", ""]
+    lines += options(ModelOptions)
+    things: tuple[tuple[str, Any], ...] = (("mm-da", MultimodalDA), ("attention-da", AttentionDA), ("read", READ))
+    for name, cls in things:
+        flag = "--tta-set NAME=VALUE" if name == "read" else "--set NAME=VALUE"
+        where = (
+            cls.paper if cls.paper.startswith("http") else f"https://arxiv.org/abs/{cls.paper.removeprefix('arXiv:')}"
+        )
+        lines += [f"## {name}", "", *prose(cls), f"Paper: [{where.removeprefix('https://')}]({where}). `{flag}`:", ""]
+        lines += options(cls.Options)
+    before, _, rest = text.partition("<!-- options:start -->\n")
+    _, _, after = rest.partition("<!-- options:end -->")
+    return before + "<!-- options:start -->" + "\n".join(lines).rstrip() + "\n\n<!-- options:end -->" + after
+
+
+PAGES = {
+    "strategies.md": strategies,
+    "recipes.md": recipes,
+    "plugins.md": guide,
+    "../plugins/hubtl-multimodal/README.md": multimodal,
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -204,7 +234,10 @@ def main(arguments: list[str]) -> int:
         if old != text:
             drifted = True
             sys.stderr.writelines(difflib.unified_diff(old.splitlines(True), text.splitlines(True), name, "the code"))
-            print(f"error: docs/{name} is not what the code says\ntry:   make docs", file=sys.stderr)
+            print(
+                f"error: {path.resolve().relative_to(DOCS.parent)} is not what the code says\ntry:   make docs",
+                file=sys.stderr,
+            )
     return int(drifted)
 
 
