@@ -156,7 +156,11 @@ def title(cls: type) -> str:
 
 def prose(cls: type) -> Iterator[str]:
     for paragraph in (inspect.getdoc(cls) or "").split("\n\n"):
-        yield from (markdown(paragraph), "")
+        if paragraph.startswith("- "):  # a list
+            yield from (f"- {markdown(item)}" for item in paragraph.removeprefix("- ").split("\n- "))
+            yield ""
+        else:
+            yield from (markdown(paragraph), "")
 
 
 def markdown(text: str) -> str:
