@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 STAMP := .venv/.installed
-EXAMPLE := plugins/hubtl-example
+PLUGINS := plugins/hubtl-example plugins/hubtl-multimodal
 
 # Threads that spin while they wait make training twenty times slower where other programs want the cores too.
 export OMP_WAIT_POLICY ?= passive
@@ -29,13 +29,16 @@ demo: $(STAMP)  ## adapt a model to a second domain, into demo-run/
 test: check  ## checks and tests, as CI runs them
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 	rm -rf .venv/plugins
-	$(BIN)/pip install -qq --no-deps --no-build-isolation --target .venv/plugins ./$(EXAMPLE)
-	OMP_NUM_THREADS=1 PYTHONPATH=.venv/plugins $(BIN)/python -m pytest $(EXAMPLE)
+	$(BIN)/pip install -qq --no-deps --no-build-isolation --target .venv/plugins $(PLUGINS:%=./%)
+	for plugin in $(PLUGINS); do \
+		OMP_NUM_THREADS=1 PYTHONPATH=.venv/plugins $(BIN)/python -m pytest -n 2 --dist worksteal $$plugin || exit; done
 
 check: $(STAMP)  ## lint, format, types, layers, generated pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	MYPYPATH=plugins/hubtl-multimodal:. $(BIN)/python -m mypy --config-file pyproject.toml \
+		--explicit-package-bases plugins/hubtl-multimodal/hubtl_multimodal
 	$(BIN)/python -m pytest tests/test_layers.py
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python benchmarks/tables.py --check

@@ -15,6 +15,7 @@ from hubtl.record import (
     PhaseFacts,
     RunRecord,
     Selection,
+    SubsetScore,
     Training,
 )
 
@@ -284,6 +285,36 @@ def open_set() -> RunRecord:
     return record
 
 
+def several() -> RunRecord:
+    """Adaptation of a model of three modalities, with figures of rows that lack one or have one spoiled."""
+    parts = {
+        "image": {"name": "me/eyes", "library": "timm", "base_model": "me/eyes", "license": "mit", "tune": "top-2"},
+        "text": {"name": "me/words@main", "library": "transformers", "base_model": "me/words", "revision": SHA},
+        "audio": {"name": "ears", "library": "transformers", "pretrained": False, "tune": "freeze"},
+    }
+    usual = {"architecture": "any", "pretrained": True, "base_model": None, "revision": None, "license": None}
+    record = gain(native=False, not_native_because="its modalities meet in a fusion that no other library has")
+    record.model = ModelFacts(
+        name="image=me/eyes,text=me/words@main,audio=ears",
+        library="hubtl",
+        architecture="multimodal",
+        pretrained=True,
+        parameters=1_000_000,
+        width=515,
+        input={"options": {"fusion": "bottleneck", "width": 128, "seconds": None}, "encoders": {}},
+        trained_parameters=900_000,
+        parts={m: usual | {"tune": "full"} | part for m, part in parts.items()},
+    )
+    names = ["without image", "text only", "audio corrupted, severity 3"]
+    for evaluated, shift in ((record.source_only, 0.0), (record.adapted, 0.2)):
+        assert evaluated is not None
+        evaluated.subsets = [
+            SubsetScore(name=name, n=200, accuracy=0.3 + shift + i / 10, balanced_accuracy=0.3)
+            for i, name in enumerate(names)
+        ]
+    return record
+
+
 def source_only() -> RunRecord:
     """A run that does not adapt: its model is the baseline."""
     return gain(strategy="source-only", paper=None, source_only=None, baseline_training=None)
@@ -305,6 +336,7 @@ ALL: dict[str, Callable[[], RunRecord]] = {
     "oracle": oracle,
     "foreign": foreign,
     "open_set": open_set,
+    "several": several,
     "source_only": source_only,
     "unfinished": unfinished,
 }

@@ -608,3 +608,52 @@ def test_every_card_is_markdown_with_the_tables_and_headings_that_were_meant() -
     ]
     assert page.count("<h1>") == 1
     assert page.count("<img ") == 4
+
+
+# several modalities
+
+
+def test_a_card_lists_the_encoders_and_what_each_subset_of_the_modalities_is_worth():
+    text = render(records.several(), repo="me/three")
+    assert "# image + text + audio model adapted to" in text
+    rows = tables(text)
+    assert any(
+        "me/eyes" in row and "| timm |" in row and "| mit | top-2 | `encoders/image` |" in row for row in flat(rows)
+    )
+    assert any(f"tree/{records.SHA}" in row and "`encoders/text`" in row for row in flat(rows))
+    assert any("`ears`, random initialisation" in row and "| unknown | freeze |" in row for row in flat(rows))
+    assert "Their fusion: fusion bottleneck, width 128" in text
+    assert "seconds" not in text.split("Their fusion:")[1].split("\n")[0]
+    assert "### With a modality missing or corrupted" in text
+    assert "| without image | 30.0% | 50.0% | +20.0 |" in text
+    assert "| audio corrupted, severity 3 | 50.0% | 70.0% | +20.0 |" in text
+    assert "| as they are |" in text
+    assert "pip install hubtl hubtl-multimodal" in text
+    program = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert program is not None
+    assert 'hubtl.load("me/three")' in program.group(1)
+    assert '{"image": "image.jpg", "text": "What it says.", "audio": "sound.wav"}' in program.group(1)
+
+
+def test_the_metadata_of_several_encoders_names_each_base_model_once():
+    found = metadata.of(records.several(), repo="me/three")
+    assert found["base_model"] == ["me/eyes", "me/words"]
+    assert "library_name" not in found
+    assert "pipeline_tag" not in found
+    assert {"image", "text", "audio", "multimodal-classification"} <= set(found["tags"])
+    assert found["model-index"][0]["results"][0]["task"]["type"] == "multimodal-classification"
+    record = records.several()
+    record.model.parts = {"text": record.model.parts["text"]}
+    one = metadata.of(record)
+    assert (one["pipeline_tag"], one["base_model"]) == ("text-classification", "me/words")
+    record.model.base_model = "me/three"  # it went on from a saved one
+    assert metadata.of(record)["base_model"] == "me/three"
+    assert "me/three" in render(record).split("## Use it")[0]
+
+
+def test_a_card_without_subsets_has_no_section_for_them():
+    assert "missing or corrupted" not in render(records.gain())
+
+
+def flat(found: list[list[str]]) -> list[str]:
+    return [line for table in found for line in table]

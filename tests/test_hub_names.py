@@ -22,6 +22,10 @@ from hubtl.hub.readme import combine
         "tokenizer.json",
         "model-00001-of-00002.safetensors",
         "vocab.txt",
+        "encoders/image/config.json",
+        "encoders/text/model.safetensors",
+        "encoders/text/tokenizer.json",
+        "encoders/audio/preprocessor_config.json",
     ],
 )
 def test_a_model_file_belongs(name):
@@ -32,6 +36,8 @@ def test_a_model_file_belongs(name):
     "name",
     ["model.pkl", "vocab.pkl", "pytorch_model.bin", "modeling.py", "training/model.safetensors", "plots/a/b.png",
      "../config.json", "plots/../../x.png", "/config.json", ".hidden.json", "plots/.x.png", "config.json.partial",
+     "encoders/text/pytorch_model.bin", "encoders/config.json", "encoders/text/more/config.json",
+     "encoders/.text/config.json", "encoders/../config.json", "encoders/image/README.md", "encoders/text/modeling.py",
      "plots\\x.png", "tokenizer/../x.json"],
 )  # fmt: skip
 def test_anything_else_does_not_belong(name):
@@ -74,13 +80,16 @@ def test_tokens_are_never_repeated(monkeypatch):
         ('{"library": "transformers"}', 'AutoModelForImageClassification.from_pretrained("user/repo")'),
         ('{"library": "timm", "native": false}', 'hubtl.load("user/repo")'),
         ('{"library": "torchvision"}', 'hubtl.load("user/repo")'),
+        ('{"library": "hubtl", "native": false, "architecture": "multimodal"}', 'hubtl.load("user/repo")'),
     ],
 )
 def test_the_snippet_is_that_of_the_library_that_can_load_the_model(tmp_path, facts, line):
     (tmp_path / "hubtl.json").write_text(facts)
     first, second = load_snippet(tmp_path, "user/repo").splitlines()
     assert second == f"model = {line}"
-    assert first in ("import timm", "from transformers import AutoModelForImageClassification", "import hubtl")
+    plain = first.removesuffix("  # pip install hubtl hubtl-multimodal")
+    assert (plain != first) == ("multimodal" in facts)
+    assert plain in ("import timm", "from transformers import AutoModelForImageClassification", "import hubtl")
 
 
 def test_of_a_metadata_key_changed_on_both_sides_the_local_value_counts():

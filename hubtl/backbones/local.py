@@ -28,8 +28,8 @@ def from_folder(
     """
     built: Backbone
     if config.get("architecture") == "multimodal":
-        return multimodal().from_folder(folder, shown, request)
-    if own.is_own(config):
+        built = multimodal().from_folder(folder, shown, request)
+    elif own.is_own(config):
         if request.pretrained:
             built, head = own.rebuild(folder, config, request.image_size)
             built.kept = weights_of(head) if request.keep_classifier else None

@@ -32,8 +32,9 @@ def model_name(model: ModelFacts) -> str:
 
 
 def base_ids(model: ModelFacts) -> list[str]:
-    """The Hub ids of the base model, or of each encoder's."""
-    known = [part.get("base_model") for part in model.parts.values()] if model.parts else [model.base_model]
+    """The Hub id of the base model, or of each encoder's where several were put together."""
+    parts = [part.get("base_model") for part in model.parts.values()]
+    known = parts if model.parts and not model.base_model else [model.base_model]
     return list(dict.fromkeys(name for name in known if name and is_hub_id(name)))
 
 
@@ -46,7 +47,7 @@ def domain_name(domain: DomainFacts) -> str:
 
 def base_link(model: ModelFacts) -> str:
     """The base model in Markdown, with a link to the exact revision where there is one."""
-    if model.parts:
+    if model.parts and not model.base_model:
         return ", ".join(f"{part_name(part)} ({md(modality)})" for modality, part in model.parts.items())
     if model.base_model and is_hub_id(model.base_model):
         where = f"https://huggingface.co/{model.base_model}"

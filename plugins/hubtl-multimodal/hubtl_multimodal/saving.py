@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from hubtl_multimodal.backbone import MultimodalBackbone
 
 WEIGHTS, ENCODERS = "model.safetensors", "encoders"
+SETTLED = (  # options that were made use of when the encoders were
+    "channels",
+    "max_length",
+    "seconds",
+    "mels",
+    "image_stage",
+    "audio_stage",
+    *(f"{modality}_pretrained" for modality in ("image", "text", "audio")),
+)
 
 
 def write(
@@ -69,9 +78,18 @@ def continued(
     folder: Path, shown: str, request: BackboneRequest, cls: "type[MultimodalBackbone]"
 ) -> "MultimodalBackbone":
     """The backbone, to go on with. What the request sets of its options is changed, where the weights allow it."""
+    if not request.pretrained:
+        raise HubtlError(
+            f"{shown} is a trained model of several modalities: it goes on from its weights",
+            hint="leave --no-pretrained out, or name its encoders: image=NAME,text=NAME,audio=NAME",
+        )
     backbone = _backbone(folder, shown, cls, request.options)
-    if request.pretrained:
-        _load(backbone.fusion, _tensors(folder), "fusion.", folder)
+    own = backbone.tower("image").info.input["size"] if "image" in backbone.modalities else None
+    if request.image_size not in (None, own):
+        raise HubtlError(
+            f"{shown} does not take pictures of {request.image_size} pixels", hint="leave --image-size out"
+        )
+    _load(backbone.fusion, _tensors(folder), "fusion.", folder)
     return backbone
 
 
@@ -100,6 +118,13 @@ def _backbone(
         raise HubtlError(
             f"{folder} is not a whole model of several modalities: {error}", hint="pull it again"
         ) from error
+    if fixed := [key for key in SETTLED if key in changes and changes[key] != config["options"].get(key)]:
+        raise HubtlError(
+            f"model.{fixed[0]} was settled when {shown} was made", hint=f"leave --set model.{fixed[0]} out"
+        )
+    if learns:  # what follows starts from trained weights, whatever these began with
+        for tower in towers.values():
+            tower.info = dataclasses.replace(tower.info, pretrained=True)
     return cls(towers, options, shown, learns=learns)
 
 

@@ -254,11 +254,12 @@ def test_other_weights_other_rows_and_another_corruption_have_entries_of_their_o
 
 
 def test_hiding_a_modality_makes_no_frozen_tokens_again(models, passes):
-    plain = rows_of(backbone(models, text_tune="freeze"), table(9, 5))
+    dataset = table(9, 5)
+    plain = rows_of(backbone(models, text_tune="freeze"), dataset)
     plain.without(["audio"]).fetch([0])
     plain.fetch([0])
     plain.without(["text"]).fetch([0])
-    rows_of(backbone(models, text_tune="freeze"), table(9, 5), augment=True).without(["image"]).fetch([0], seed=1)
+    rows_of(backbone(models, text_tune="freeze"), dataset, augment=True).without(["image"]).fetch([0], seed=1)
     assert passes == ["text"]
 
 

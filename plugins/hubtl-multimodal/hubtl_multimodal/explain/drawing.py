@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hubtl_multimodal.backbone import MultimodalBackbone
     from hubtl_multimodal.explain import Explanation
 
-FOR, AGAINST, PLAIN = "#b2182b", "#2166ac", "#555555"
+FOR, AGAINST, PLAIN, FAINT = "#b2182b", "#2166ac", "#555555", "#bbbbbb"
 LONGEST_TEXT = 60  # words that are drawn
 LONGEST_NAME = 24  # characters of a class
 LETTER, BETWEEN = 0.0078, 0.016  # widths of a letter and of what is between words, of the whole line
@@ -193,11 +193,11 @@ def _instants(axis: Any, found: "Explanation", modality: str, inputs: Mapping[st
     values = found.relevance[modality]
     if seen.ndim == 1:
         wave = seen[inputs[f"{modality}.mask"][0].cpu().numpy()]
-        axis.plot(np.linspace(0, 1, len(wave)), wave / (np.abs(wave).max() or 1.0), color=PLAIN, linewidth=0.5)
+        axis.plot(np.linspace(0, 1, len(wave)), wave / (np.abs(wave).max() or 1.0), color=FAINT, linewidth=0.4)
     places = np.linspace(0, 1, len(values))
     strongest = max((abs(v) for v in values), default=0.0) or 1.0
     colours = [FOR if v > 0 else AGAINST for v in values]
-    axis.bar(places, np.array(values) / strongest, width=1 / max(1, len(values)), color=colours, alpha=0.5)
+    axis.bar(places, np.array(values) / strongest, width=1 / max(1, len(values)), color=colours, alpha=0.7, zorder=3)
     axis.set_title(f"{modality}: relevance of its tokens in their order, red speaks for, blue against", fontsize=10)
     axis.set_xticks([])
     axis.set_xlabel("time" if modality == "audio" else "tokens")
