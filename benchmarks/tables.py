@@ -135,6 +135,17 @@ def comparison() -> str:
     return "\n".join(rows)
 
 
+def explanations() -> str:
+    rows = [
+        "| model | rows | area, most relevant first | area, random | difference | rows with a smaller area |",
+        "|---|---|---|---|---|---|",
+    ]
+    for x in {str(x["model"]): x for x in lines("explain.jsonl")}.values():
+        areas = f"{x['top_area']:.3f} | {x['random_area']:.3f} | {x['gap']:.3f} ± {x['gap_error']:.3f}"
+        rows.append(f"| {x['model']} on {x['dataset']} | {x['rows']} | {areas} | {x['ahead']} of {x['rows']} |")
+    return "\n".join(rows)
+
+
 def trirate() -> trirate_table.Runs:
     return trirate_table.runs_of(lines("trirate.jsonl"))
 
@@ -150,6 +161,7 @@ TABLES = {
     "trirate": lambda: trirate_table.rows(trirate()),
     "trirate-gates": lambda: trirate_table.gates(trirate()),
     "trirate-corrupted": lambda: trirate_table.corrupted(trirate()),
+    "explain": explanations,
     "trirate-heart": lambda: trirate_table.learnt_by_heart(trirate()),
 }
 
