@@ -109,6 +109,7 @@ def test_an_order_that_is_known_to_matter_falls_faster_than_a_random_one_and_its
     good = deletion.run(playing, 1, known, 10, generator)
     bad = deletion.run(playing, 1, {m: -v for m, v in known.items()}, 10, generator)
     assert good.top_area < good.random_area - good.random_sd
+    assert good.beaten == 10
     assert good.faithful
     assert bad.top_area > bad.random_area
     assert not bad.faithful
@@ -236,7 +237,7 @@ def test_the_files_hold_the_explanation_and_a_picture_that_is_not_blank(model, t
     written = json.loads((tmp_path / "why" / "explanation.json").read_text(encoding="utf-8"))
     assert written["modalities"] == found.modalities
     test = written["deletion"]
-    assert test["faithful"] == (test["top_area"] < test["random_area"] - 2 * test["random_sd"])
+    assert test["faithful"] == (test["beaten"] >= 0.95 * test["orders"])
     picture = Image.open(tmp_path / "why" / "explanation.png")
     pixels = np.asarray(picture.convert("RGB")).astype(int)
     assert min(picture.size) > 600
