@@ -20,6 +20,7 @@ from hubtl.evaluate import evaluation
 from hubtl.modules import Classifier
 from hubtl.prepare import Prepared
 from hubtl.record import Candidate, Evaluation, LabelSets, RunRecord, Selection
+from hubtl.shift import shift
 from hubtl.strategy import Strategy
 from hubtl.subsets import subsets
 from hubtl.validators import Evidence, Validator, collapse
@@ -203,6 +204,7 @@ def assess(prepared: Prepared, model: Classifier, acc: Accelerator, step: int) -
     evidence = gather(prepared, acc, model, step, Ensemble.reads)
     figures.scores = label_free(evidence, [*SCORES, *VOTERS])
     figures.collapse = fallen(evidence, prepared)
+    figures.shift = shift(evidence)
     if streams.source_eval is not None:
         source = outputs(model, streams.source_eval, acc)
         figures.source_accuracy = evaluation(source.logits, streams.source_eval_labels, prepared.classes).accuracy

@@ -84,6 +84,9 @@ def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | 
     if adapted is not None and base is not None and adapted.per_class and base.per_class:
         plots.per_class(base, adapted, folder / "per_class.png")
         drawn.append("per_class.png")
+    if adapted is not None and adapted.reliability:
+        plots.reliability(base, adapted, folder / "reliability.png")
+        drawn.append("reliability.png")
     before, after = samples.get("before"), samples.get("after")
     if before is not None and after is not None:
         plots.features(before, after, record.classes, folder / "features.png")

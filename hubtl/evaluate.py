@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from hubtl.record import ClassScore, Evaluation
+from hubtl.record import ClassScore, Difference, Evaluation, ReliabilityBin
 
 
 def evaluation(
@@ -29,12 +29,14 @@ def evaluation(
     precision, recall, f1, n = precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
     met = n > 0
     known = met & (every != unknown)
-    return Evaluation(
+    probabilities = logits.softmax(dim=1).numpy()
+    figures = Evaluation(
         n=len(labels),
         accuracy=float((predicted == labels).mean()),
         balanced_accuracy=float(recall[met].mean()),
         macro_f1=float(f1[met].mean()),
-        ece=calibration_error(logits.softmax(dim=1).numpy(), labels),
+        ece=calibration_error(probabilities, labels),
+        reliability=reliability(probabilities, labels),
         per_class=[
             ClassScore(
                 name=name,
@@ -49,6 +51,24 @@ def evaluation(
         predicted_counts=counts,
         **({} if unknown is None else open_set(recall[known], recall[unknown] if met[unknown] else None)),
     )
+    figures._right = (predicted == labels).tolist()
+    return figures
+
+
+def difference(before: Evaluation | None, after: Evaluation | None, resamples: int = 2000) -> Difference | None:
+    """The 95 % interval of the difference of two accuracies on the same rows, by the paired bootstrap.
+
+    Resampling rows is drawing how many of them only the one model, only the other, and both or neither get right. None
+    where one was not measured.
+    """
+    if before is None or after is None or not before._right or len(before._right) != len(after._right):
+        return None
+    old, new = np.array(before._right), np.array(after._right)
+    n = len(old)
+    won, lost = int((new & ~old).sum()), int((old & ~new).sum())
+    drawn = np.random.default_rng(0).multinomial(n, [won / n, lost / n, (n - won - lost) / n], size=resamples)
+    low, high = np.percentile((drawn[:, 0] - drawn[:, 1]) / n, [2.5, 97.5])
+    return Difference(low=float(low), high=float(high), resamples=resamples)
 
 
 def open_set(known: np.ndarray, unknown: float | None) -> dict[str, float | None]:
@@ -66,12 +86,21 @@ def open_set(known: np.ndarray, unknown: float | None) -> dict[str, float | None
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
     """Expected calibration error: mean gap between confidence and accuracy over bins of equal width, by their rows."""
+    found = reliability(probabilities, labels, bins)
+    return float(sum(b.n * abs(b.confidence - b.accuracy) for b in found) / len(labels))
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> list[ReliabilityBin]:
+    """Confidence and accuracy of the rows of each bin of confidence, of equal width; bins without rows are left out."""
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        (place == b).mean() * abs(confidence[place == b].mean() - right[place == b].mean())
+    return [
+        ReliabilityBin(
+            confidence=float(confidence[place == b].mean()),
+            accuracy=float(right[place == b].mean()),
+            n=int((place == b).sum()),
+        )
         for b in range(bins)
         if (place == b).any()
     ]
-    return float(sum(gaps))

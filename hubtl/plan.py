@@ -157,6 +157,7 @@ def keep_source_only(record: RunRecord, prepared: Prepared) -> None:
     known = record.baseline_training or Training()
     record.training = known.model_copy(update={"phases": plan_phases(prepared, "source-only")})
     record.baseline_training = None
+    record.difference = None
 
 
 def describe(record: RunRecord) -> str:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from hubtl.errors import HubtlError
 
@@ -82,6 +82,31 @@ class SubsetScore(Facts):
     balanced_accuracy: float | None = None
 
 
+class Shift(Facts):
+    """How far source and target lie apart under one model, as far as that is seen without target labels."""
+
+    a_distance: float | None = None  # of the features, proxy: 0 (alike) to 2 (always told apart)
+    mmd: float | None = None  # of the features, squared, multi-kernel, unbiased: may be a little below 0
+    class_prior: float | None = None  # total variation, 0..1: the source's labels against the target's predictions
+    rows: list[int] = Field(default_factory=list)  # of source and target that it was measured on
+
+
+class ReliabilityBin(Facts):
+    """Rows of which the model was about as sure."""
+
+    confidence: float  # mean, 0..1
+    accuracy: float
+    n: int
+
+
+class Difference(Facts):
+    """The 95 % interval of adapted less source-only accuracy, from resampling the rows that both were measured on."""
+
+    low: float
+    high: float
+    resamples: int
+
+
 class Evaluation(Facts):
     """What one model did on one labelled stream; figures are None ("not measured") without labels."""
 
@@ -96,11 +121,14 @@ class Evaluation(Facts):
     per_class: list[ClassScore] = Field(default_factory=list)
     confusion: list[list[int]] = Field(default_factory=list)  # rows: truth, columns: prediction
     predicted_counts: list[int] = Field(default_factory=list)
+    reliability: list[ReliabilityBin] = Field(default_factory=list)  # bins of equal width that have rows
+    shift: Shift | None = None
     subsets: list[SubsetScore] = Field(default_factory=list)  # of several modalities; the figures above have all
     scores: dict[str, float] = Field(default_factory=dict)  # label-free validators, higher is better
     collapse: str | None = None  # why the predictions on the target look collapsed
     source_accuracy: float | None = None  # on the source's evaluation rows
     source_accuracies: dict[str, float] = Field(default_factory=dict)  # of each of several sources
+    _right: list[bool] = PrivateAttr(default_factory=list)  # of each row, to compare two evaluations of the same rows
 
 
 class Candidate(Facts):
@@ -193,6 +221,7 @@ class RunRecord(Facts):
     selection: Selection = Field(default_factory=Selection)
     source_only: Evaluation | None = None  # the baseline on the target's evaluation rows; None: not trained
     adapted: Evaluation | None = None
+    difference: Difference | None = None  # of the two accuracies
     calibration: Calibration | None = None  # of the model that is shipped; None: its logits are as they were trained
     verdict: Verdict | None = None  # None: there is no source-only model to compare with
     target_labels: Literal["none", "training", "few", "selection"] = "none"  # what for, evaluation apart

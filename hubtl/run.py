@@ -17,6 +17,7 @@ from hubtl.engine.device import Accelerator, check_trackers, make_accelerator, s
 from hubtl.engine.loop import Engine, Trace
 from hubtl.engine.stop import Interrupted
 from hubtl.errors import HubtlError
+from hubtl.evaluate import difference
 from hubtl.plan import describe, facts, keep_source_only
 from hubtl.prepare import Prepared, default_output_dir, prepare
 from hubtl.recipe import Recipe, parse
@@ -143,6 +144,7 @@ def _train(
         record.calibration = calibrate(prepared, model, accelerator)
     record.selection = judge.selection
     record.adapted = assess(prepared, model, accelerator, trace.steps)
+    record.difference = difference(record.source_only, record.adapted)
     record.training = training(trace, record.training)
     samples["after"] = deliver.look(prepared, model, accelerator)
     if record.source_only is not None and before is not None:

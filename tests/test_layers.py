@@ -25,6 +25,7 @@ LAYERS = [
         "reuse",
         "measure",
         "subsets",
+        "shift",
         "calibration",
         "ranking",
         "watch",

@@ -26,6 +26,7 @@ CAPTIONS = {
     "confusion": "Confusion matrix on the target's evaluation rows, in shares of each true class",
     "per_class": "Recall of each class, source-only and adapted",
     "curves": "Losses and label-free scores while training",
+    "reliability": "How often the model is right, by how sure it is; on the line it is as sure as it is right",
     "features": "Features of both domains before and after; the target's colours are predictions, not labels",
 }
 
@@ -82,6 +83,9 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "classes": _classes(base, adapted),
         "folded": len(record.classes) > MANY_CLASSES,
         "subsets": _subsets(base, adapted),
+        "gain": _gain(record),
+        "shifts": _shifts(base, adapted),
+        "shift_rows": _shift_rows(adapted),
         "fusion": _input(record.model.input.get("options", {})) if record.model.parts else "",
         "figures": FIGURES + (OPEN_SET if record.unknown else ()),
         "captions": CAPTIONS,
@@ -217,6 +221,35 @@ def _change(before: ClassScore | None, after: ClassScore) -> float:
 def _scores(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
     before, after = (e.scores if e else {} for e in (base, adapted))
     return [(name, before.get(name), after.get(name)) for name in sorted({*before, *after})]
+
+
+def _gain(record: RunRecord) -> str:
+    """The interval of the difference; empty where there is none."""
+    found = record.difference
+    if found is None:
+        return ""
+    return f"{wording.signed(100 * found.low)} to {wording.signed(100 * found.high)} points"
+
+
+SHIFTS = (
+    ("proxy A-distance of the features (0: alike, 2: always told apart)", "a_distance"),
+    ("squared MMD of the features", "mmd"),
+    ("classes: total variation of source labels and target predictions (0 to 1)", "class_prior"),
+)
+
+
+def _shifts(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
+    before, after = (e.shift if e else None for e in (base, adapted))
+    if after is None:
+        return []
+    return [(title, getattr(before, field, None), getattr(after, field)) for title, field in SHIFTS]
+
+
+def _shift_rows(adapted: Evaluation | None) -> str:
+    if adapted is None or adapted.shift is None or len(adapted.shift.rows) != 2:
+        return ""
+    source, target = (wording.plural(n, "row") for n in adapted.shift.rows)
+    return f"On {source} of the source and {target} of the target."
 
 
 def _subsets(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
