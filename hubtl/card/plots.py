@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hubtl import plugins
 from hubtl.card.wording import plain
 from hubtl.record import ClassScore, Evaluation
 
@@ -16,7 +17,6 @@ INK, MUTED, GRID = "#1f2933", "#66727f", "#e3e8ee"
 BEFORE, AFTER, WORSE = "#8a94a3", "#1f6feb", "#d1453b"
 NUMBERED = 20  # classes: up to here a confusion matrix has its numbers written in
 LONGEST_NAME = 22
-SCORES = ("source-accuracy", "infomax", "entropy", "target-accuracy")
 NOT_CURVES = ("step", "phase", "epoch", "seconds", "lr")
 
 
@@ -69,7 +69,7 @@ def confusion(evaluation: Evaluation, classes: Sequence[str], path: Path, title:
 def curves(points: Sequence[Mapping[str, float]], path: Path) -> None:
     """Losses by name over the updates on the left; accuracies and label-free scores, if any, on the right."""
     names = list(dict.fromkeys(key for point in points for key in point if key not in NOT_CURVES))
-    scores = [name for name in names if name in SCORES or "accuracy" in name]
+    scores = [name for name in names if name in plugins.entries("validators") or "accuracy" in name]
     panels = [("losses", [name for name in names if name not in scores]), ("accuracies and label-free scores", scores)]
     panels = [(title, shown) for title, shown in panels if shown]
     figure = _figure(4.4 * max(1, len(panels)), 3.2)
@@ -162,13 +162,14 @@ def reliability(before: Evaluation | None, after: Evaluation, path: Path) -> Non
         y = [100 * b.accuracy for b in found.reliability]
         size = [16 + 260 * b.n / found.n for b in found.reliability]
         error = "" if found.ece is None else f", calibration error {100 * found.ece:.1f}%"
-        axes.plot(x, y, color=colour, lw=1.4, alpha=0.6, zorder=2)
+        axes.plot(x, y, color=colour, lw=1, alpha=0.25, zorder=2)
         axes.scatter(x, y, s=size, color=colour, alpha=0.75, linewidths=0, zorder=3)
         axes.plot([], [], color=colour, marker="o", ms=5, lw=1.4, label=f"{name}{error}")
     axes.set_xlim(-2, 102)
     axes.set_ylim(-2, 102)
     axes.set_xlabel("how sure, %")
     axes.set_ylabel("how often right, %")
+    axes.tick_params(axis="y", labelsize=8)
     _grid(axes)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=1, frameon=False, fontsize=8.5)
     _save(figure, path)
