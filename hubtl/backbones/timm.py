@@ -54,14 +54,7 @@ class TimmBackbone(Backbone):
         whole = with_classifier(self.model, self._classifier, classifier)
         whole.num_classes = len(classes)  # type: ignore[assignment]
         spec = self.info.input
-        data = {
-            "input_size": (spec.channels, spec.size, spec.size),
-            "interpolation": spec.interpolation,
-            "mean": spec.mean,
-            "std": spec.std,
-            "crop_pct": spec.crop_pct,
-            "crop_mode": spec.crop_mode,
-        }
+        data = data_config(spec)
         arguments = {"img_size": spec.size} if _takes_size(whole) else {}
         config = {
             "label_names": list(classes),
@@ -85,6 +78,18 @@ class TimmBackbone(Backbone):
             'logits = model(transform(image.convert("RGB")).unsqueeze(0))\n'
             'label = model.pretrained_cfg["label_names"][logits.argmax().item()]\n'
         )
+
+
+def data_config(spec: ImageInput) -> dict[str, Any]:
+    """How a model wants its images, in timm's words."""
+    return {
+        "input_size": (spec.channels, spec.size, spec.size),
+        "interpolation": spec.interpolation,
+        "mean": spec.mean,
+        "std": spec.std,
+        "crop_pct": spec.crop_pct,
+        "crop_mode": spec.crop_mode,
+    }
 
 
 def load(name: str, request: BackboneRequest) -> TimmBackbone:

@@ -118,7 +118,7 @@ def create(source: str, shown: str, request: BackboneRequest, *, revision: str |
                 f"{shown} needs its own code to run, and hubtl runs none from the Hub", hint="choose another model"
             ) from error
         raise out_of_reach(shown, error) from error
-    spec = _input(processor, config, request.image_size)
+    spec = input_of(processor, config, request.image_size)
     if request.pretrained and request.image_size is not None and not _takes(model, spec):
         model = _at_size(model, request.image_size)
     classifier = last_linear(model, len(names))
@@ -131,7 +131,7 @@ def create(source: str, shown: str, request: BackboneRequest, *, revision: str |
         input=spec,
         pretrained=request.pretrained,
     )
-    built = TransformersBackbone(model.float(), info, classifier, _with_size(processor, spec, request.image_size))
+    built = TransformersBackbone(model.float(), info, classifier, processor_at(processor, request.image_size))
     if request.keep_classifier and request.pretrained and f"{classifier}.weight" not in fresh:
         built.kept = weights_of(layer)
     return built
@@ -147,7 +147,7 @@ def _processor(source: str, config: Any, options: dict[str, Any]) -> Any:
         return ViTImageProcessor(size={"height": size, "width": size})
 
 
-def _input(processor: Any, config: Any, size: int | None) -> ImageInput:
+def input_of(processor: Any, config: Any, size: int | None) -> ImageInput:
     """What the processor does, in our words: squash to a square, or shorter side and centre crop."""
     shape = processor.size
     crop = getattr(processor, "crop_size", None) if getattr(processor, "do_center_crop", False) else None
@@ -169,7 +169,8 @@ def _input(processor: Any, config: Any, size: int | None) -> ImageInput:
     )
 
 
-def _with_size(processor: Any, spec: ImageInput, asked: int | None) -> Any:
+def processor_at(processor: Any, asked: int | None) -> Any:
+    """The processor for images of another size; None: as it is."""
     if asked is None:
         return processor
     changed = copy.deepcopy(processor)

@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 
-from hubtl.card import document, evidence, metadata, names, snippet, wording
+from hubtl.card import comparison, document, evidence, metadata, names, snippet, wording
 from hubtl.record import Adjustment, ClassScore, Evaluation, PhaseFacts, RunRecord
 
 SOURCE_ONLY = metadata.SOURCE_ONLY
@@ -82,10 +82,10 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "domains": [(role, d) for role, d in (("source", record.source), ("target", record.target)) if d],
         "classes": _classes(base, adapted),
         "folded": len(record.classes) > MANY_CLASSES,
-        "subsets": _subsets(base, adapted),
-        "gain": _gain(record),
-        "shifts": _shifts(base, adapted),
-        "shift_rows": _shift_rows(adapted),
+        "subsets": comparison.subsets(base, adapted),
+        "gain": comparison.gain(record),
+        "shifts": comparison.shifts(base, adapted),
+        "shift_rows": comparison.shift_rows(adapted),
         "fusion": _input(record.model.input.get("options", {})) if record.model.parts else "",
         "figures": FIGURES + (OPEN_SET if record.unknown else ()),
         "captions": CAPTIONS,
@@ -221,41 +221,6 @@ def _change(before: ClassScore | None, after: ClassScore) -> float:
 def _scores(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
     before, after = (e.scores if e else {} for e in (base, adapted))
     return [(name, before.get(name), after.get(name)) for name in sorted({*before, *after})]
-
-
-def _gain(record: RunRecord) -> str:
-    """The interval of the difference; empty where there is none."""
-    found = record.difference
-    if found is None:
-        return ""
-    return f"{wording.signed(100 * found.low)} to {wording.signed(100 * found.high)} points"
-
-
-SHIFTS = (
-    ("proxy A-distance of the features (0: alike, 2: always told apart)", "a_distance"),
-    ("squared MMD of the features", "mmd"),
-    ("classes: total variation of source labels and target predictions (0 to 1)", "class_prior"),
-)
-
-
-def _shifts(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
-    before, after = (e.shift if e else None for e in (base, adapted))
-    if after is None:
-        return []
-    return [(title, getattr(before, field, None), getattr(after, field)) for title, field in SHIFTS]
-
-
-def _shift_rows(adapted: Evaluation | None) -> str:
-    if adapted is None or adapted.shift is None or len(adapted.shift.rows) != 2:
-        return ""
-    source, target = (wording.plural(n, "row") for n in adapted.shift.rows)
-    return f"On {source} of the source and {target} of the target."
-
-
-def _subsets(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
-    """Accuracy on rows that lack a modality or have one corrupted, by what they are called."""
-    before = {subset.name: subset.accuracy for subset in base.subsets} if base else {}
-    return [(s.name, before.get(s.name), s.accuracy) for s in (adapted.subsets if adapted else [])]
 
 
 def _plots(files: list[str]) -> dict[str, str]:

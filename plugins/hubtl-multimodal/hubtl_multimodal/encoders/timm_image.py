@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hubtl.backbones.base import ImageInput
+from hubtl.backbones.timm import data_config
 from hubtl.errors import HubtlError
 from hubtl_multimodal.encoders.base import EncoderInfo, Grid, Tokens, only_what_learns, tokens_of
 from hubtl_multimodal.encoders.names import Source
@@ -34,16 +35,7 @@ class TimmImage(TimmEncoder):
         return ImageReader(self.spec)
 
     def save(self, folder: Path) -> None:
-        spec = self.spec
-        data = {
-            "input_size": (spec.channels, spec.size, spec.size),
-            "interpolation": spec.interpolation,
-            "mean": spec.mean,
-            "std": spec.std,
-            "crop_pct": spec.crop_pct,
-            "crop_mode": spec.crop_mode,
-        }
-        self.write(folder, data)
+        self.write(folder, data_config(self.spec))
 
 
 def build(source: Source, pretrained: bool, size: int | None, options: dict[str, Any], saved: bool) -> TimmImage:

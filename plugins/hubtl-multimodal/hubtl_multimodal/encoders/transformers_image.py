@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hubtl.backbones.base import ImageInput
+from hubtl.backbones.transformers import input_of, processor_at
 from hubtl.errors import HubtlError
 from hubtl_multimodal.encoders.base import EncoderInfo, Grid, Tokens, only_what_learns, tokens_of
 from hubtl_multimodal.encoders.loading import config_of, model_of, processor_of, without_pooler, write
@@ -20,7 +21,6 @@ from hubtl_multimodal.encoders.timm_image import spec_from
 from hubtl_multimodal.inputs.base import Reader
 from hubtl_multimodal.inputs.image import ImageReader
 
-FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}  # PIL's numbers
 MOST_PREFIX = 8  # a class token, one for distillation, registers
 TOWERS = {"clip": "CLIPVisionModel", "siglip": "SiglipVisionModel"}
 
@@ -88,7 +88,7 @@ def build(
     if size is not None and own is not None and pretrained and size != own:
         model = _at_size(model, own, size)
     processor = _processor(source, config, size)
-    spec = spec_from(options) if saved else _spec(processor, config, size)
+    spec = spec_from(options) if saved else input_of(processor, config, size)
     encoder = TransformersImage(model, processor, spec)
     pictures = torch.randn(1, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
     try:
@@ -149,42 +149,4 @@ def _processor(source: Source, config: Any, size: int | None) -> Any:
     if found is None:
         side = size or _side(config) or 224
         return ViTImageProcessor(size={"height": side, "width": side})
-    if size is None:
-        return found
-    found = copy.deepcopy(found)
-    if _get(found.size, "shortest_edge"):
-        found.size = {"shortest_edge": size}
-        if getattr(found, "do_center_crop", False):
-            found.crop_size = {"height": size, "width": size}
-        if getattr(found, "crop_pct", None) is not None:
-            found.crop_pct = 1.0
-    else:
-        found.size = {"height": size, "width": size}
-    return found
-
-
-def _spec(processor: Any, config: Any, size: int | None) -> ImageInput:
-    """What the processor does: squash to a square, or shorter side and centre crop."""
-    edge = _get(processor.size, "shortest_edge")
-    crop = getattr(processor, "crop_size", None) if getattr(processor, "do_center_crop", False) else None
-    side = _get(crop, "height") or _get(processor.size, "height") or edge or _side(config) or 224
-    share = getattr(processor, "crop_pct", None)
-    if share is None:
-        share = side / edge if edge and crop else 1.0
-    channels = int(getattr(config, "num_channels", 3))
-    normalised = getattr(processor, "do_normalize", True)
-    return ImageInput(
-        size=size or int(side),
-        channels=channels,
-        mean=tuple(processor.image_mean[:channels]) if normalised else (0.0,) * channels,
-        std=tuple(processor.image_std[:channels]) if normalised else (1.0,) * channels,
-        interpolation=FILTERS.get(int(processor.resample), "bilinear"),
-        crop_pct=1.0 if size else float(share),
-        crop_mode="center" if edge else "squash",
-    )
-
-
-def _get(size: Any, key: str) -> Any:
-    if size is None:
-        return None
-    return size.get(key) if isinstance(size, dict) else getattr(size, key, None)
+    return processor_at(found, size)
