@@ -15,9 +15,9 @@ from hubtl.data.sources import open_domain
 from hubtl.engine.device import make_accelerator
 from hubtl.engine.sweep import outputs
 from hubtl.errors import HubtlError
-from hubtl.evaluate import evaluation
+from hubtl.evaluate import difference, evaluation
 from hubtl.recipe import DataSection, DomainSection, RunSection
-from hubtl.record import Evaluation
+from hubtl.record import Difference, Evaluation
 from hubtl.subsets import subsets
 from hubtl.testtime import Stats
 
@@ -70,6 +70,19 @@ def measure(
     figures = evaluation(seen.logits, images.labels, loaded.classes, unknown)
     figures.subsets = subsets(loaded.classifier, images, images.labels, loaded.classes, accelerator, unknown)
     return figures
+
+
+def measure_two(
+    first: str, second: str, dataset: str, **where: Any
+) -> tuple[Evaluation, Evaluation, Difference | None]:
+    """The figures of two saved models on the same rows, and the interval of the second's accuracy less the first's.
+
+    Keywords are those of ``measure``. The difference is None where the models do not know the same classes of the
+    dataset: their figures are then of other rows.
+    """
+    one, other = (measure(model, dataset, **where) for model in (first, second))
+    known = [{score.name for score in figures.per_class if score.n} for figures in (one, other)]
+    return one, other, difference(one, other) if known[0] == known[1] else None
 
 
 def measure_online(

@@ -44,6 +44,7 @@ def _register() -> None:
         cache,
         card,
         compare,
+        diff,
         doctor,
         evaluate,
         explain,
@@ -59,6 +60,7 @@ def _register() -> None:
     app.command("compare")(compare.compare)
     app.command("tune")(tune.tune)
     app.command("evaluate")(evaluate.evaluate)
+    app.command("diff")(diff.diff)
     app.command("predict")(predict.predict)
     app.command("explain")(explain.explain)
     app.command("rank")(rank.rank)
