@@ -8,7 +8,7 @@ import hubtl
 from hubtl.measure import measure_two
 from tests.tiny import hubtl_command
 
-DIGITS = "builtin:digits/uci"
+DIGITS = "builtin:digits/mnist"
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def runs(tmp_path_factory):
     """Source-only after a few updates and after many."""
     root = tmp_path_factory.mktemp("runs")
     common = {"model": "lenet", "pretrained": False, "source_dataset": "builtin:digits/mnist", "lr": 0.1}
-    common |= {"target_dataset": DIGITS, "strategy": "source-only", "options": {"run.plots": False}}
+    common |= {"target_dataset": "builtin:digits/uci", "strategy": "source-only", "options": {"run.plots": False}}
     for name, steps in (("few", 5), ("many", 60)):
         hubtl.adapt(output_dir=str(root / name), steps=steps, **common)
     return [str(root / name) for name in ("few", "many")]

@@ -71,10 +71,8 @@ def _show(first: str, second: str, one: "Evaluation", other: "Evaluation", apart
         table.add_row(title, rows, *cells, points(before, after))
     console.print(table)
     if apart is None:
-        console.print("\nThe models do not know the same classes: their figures are of other rows.", highlight=False)
+        typer.echo("\nThe models do not know the same classes: their figures are of other rows.")
         return
     said = "B is better" if apart.low > 0 else "A is better" if apart.high < 0 else "the rows do not tell them apart"
-    console.print(
-        f"\naccuracy, B − A: {signed(100 * apart.low)} to {signed(100 * apart.high)} points (95 %, the same rows): {said}",
-        highlight=False,
-    )
+    interval = f"{signed(100 * apart.low)} to {signed(100 * apart.high)} points (95 %, the same rows)"
+    typer.echo(f"\naccuracy, B − A: {interval}: {said}")
