@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from hubtl.card import document, metadata, plots, render, wording, written_for
 from hubtl.cli.card import card
 from hubtl.errors import HubtlError
-from hubtl.record import DomainFacts, RunRecord
+from hubtl.record import Calibration, Difference, DomainFacts, RunRecord, Shift
 from tests import records
 
 EVERY = pytest.mark.parametrize("make", records.ALL.values(), ids=records.ALL)
@@ -657,3 +657,33 @@ def test_a_card_without_subsets_has_no_section_for_them():
 
 def flat(found: list[list[str]]) -> list[str]:
     return [line for table in found for line in table]
+
+
+def test_the_distance_of_the_domains_stands_under_both_models() -> None:
+    record = records.gain()
+    assert "How far the domains lie apart" not in render(record)
+    assert record.source_only is not None
+    assert record.adapted is not None
+    record.source_only.shift = Shift(a_distance=1.9, mmd=0.7, class_prior=0.4, rows=[512, 300])
+    record.adapted.shift = Shift(a_distance=None, mmd=-0.001, class_prior=0.125, rows=[512, 300])
+    text = render(record)
+    assert_tables_are_well_formed(text)
+    assert "| 1.900 | not measured |" in text
+    assert "| 0.700 | −0.001 |" in text
+    assert "On 512 rows of the source and 300 rows of the target." in text
+
+
+def test_a_difference_comes_with_its_interval() -> None:
+    record = records.gain()
+    record.difference = Difference(low=-0.012, high=0.034, resamples=2000)
+    assert "| −1.2 to +3.4 points |" in render(record)
+
+
+def test_temperatures_are_named_with_the_rows_that_they_were_fitted_on() -> None:
+    record = records.gain()
+    record.calibration = Calibration(
+        rows=400, temperatures={"fused": 1.5, "text": 4.25}, loss_before=0.512, loss_after=0.498
+    )
+    text = render(record)
+    assert "divided by 1.50 (fused), 4.25 (text), fitted on 400 labelled rows" in text
+    assert "from 0.512 to 0.498" in text
