@@ -1,10 +1,12 @@
 """Temperatures: how sure the head is, made to agree with how often it is right on labelled rows that it did not learn from."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
 from hubtl.data.images import ImageSet
@@ -15,7 +17,7 @@ from hubtl.modules import Classifier
 from hubtl.prepare import Prepared
 from hubtl.record import Calibration
 
-STEPS = 100  # of L-BFGS, at most
+LIMIT = 100.0  # of a factor: rows that a head tells apart without an error would ask for ever more
 
 
 def calibrate(prepared: Prepared, model: Classifier, accelerator: Accelerator) -> Calibration:
@@ -50,37 +52,37 @@ def fit(
 ) -> tuple[dict[str, float], float, float]:
     """Scale each block of a head's weight [c, d] so that ``labels`` [n] are likeliest given ``features`` [n, d].
 
-    The bias goes with the first block. Returns the factors, and the cross-entropy before and after, of the same rows.
+    Each block is calibrated by itself, and then their sum: one that is sure of itself and often wrong counts less, also
+    where the others are missing. The bias goes with the first block. Returns the factors, and the cross-entropy before
+    and after, of the same rows.
     """
     weight, bias = head.weight.detach().cpu().double(), None if head.bias is None else head.bias.detach().cpu().double()
     x = features.double()
-    parts = torch.stack([x[:, place] @ weight[:, place].T for place in blocks.values()])  # [blocks, n, c]
+    parts = [x[:, place] @ weight[:, place].T for place in blocks.values()]
     if bias is not None:
-        parts[0] += bias
-    logs = torch.zeros(len(parts), 1, 1, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([logs], max_iter=STEPS, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        return F.cross_entropy((logs.exp() * parts).sum(dim=0), labels)
-
-    def closure() -> float:
-        optimizer.zero_grad()
-        value = loss()
-        value.backward()
-        return float(value.detach())
-
-    before = float(loss().detach())
-    optimizer.step(closure)
-    factors = logs.detach().exp().flatten()
-    after = float(loss().detach())
-    if not bool(torch.isfinite(factors).all()) or after > before:  # rows that a head tells apart without an error
-        return dict.fromkeys(blocks, 1.0), before, before
+        parts[0] = parts[0] + bias
+    own = [temperature(part, labels) for part in parts] if len(parts) > 1 else [1.0]
+    together = torch.stack([factor * part for factor, part in zip(own, parts, strict=True)]).sum(dim=0)
+    last = temperature(together, labels)
+    factors = [factor * last for factor in own]
+    before = float(F.cross_entropy(torch.stack(parts).sum(dim=0), labels))
+    after = float(F.cross_entropy(last * together, labels))
     with torch.no_grad():
-        for place, factor in zip(blocks.values(), factors.tolist(), strict=True):
+        for place, factor in zip(blocks.values(), factors, strict=True):
             head.weight[:, place].mul_(factor)
         if head.bias is not None:
-            head.bias.mul_(float(factors[0]))
-    return dict(zip(blocks, factors.tolist(), strict=True)), before, after
+            head.bias.mul_(factors[0])
+    return dict(zip(blocks, factors, strict=True)), before, after
+
+
+def temperature(logits: Tensor, labels: Tensor) -> float:
+    """The factor on ``logits`` [n, c], 1 / 100 to 100, under which ``labels`` [n] are likeliest."""
+    found = minimize_scalar(
+        lambda log: float(F.cross_entropy(logits * math.exp(log), labels)),
+        bounds=(-math.log(LIMIT), math.log(LIMIT)),
+        method="bounded",
+    )
+    return math.exp(float(found.x))
 
 
 def labelled_rows(prepared: Prepared) -> tuple[ImageSet, np.ndarray]:
