@@ -50,6 +50,7 @@ ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "without agreement": ("image+audio+text", "mm-da", {"agreement": False}),
     "without pseudo-labels": ("image+audio+text", "mm-da", {"pseudo": 0.0, "prototype": 0.0}),
     "without per-domain statistics": ("image+audio+text", "mm-da", {"standardise": False}),
+    "full, mm-da, calibrated": ("image+audio+text", "mm-da", {"run.calibrate": True}),
     "without modality dropout": ("image+audio+text", "mm-da", {"modality_dropout": 0.0}),
     "late fusion, source-only": ("image+audio+text", "source-only", {"model.fusion": "late"}),
     "concat-mlp, source-only": ("image+audio+text", "source-only", {"model.fusion": "concat-mlp"}),
@@ -111,6 +112,7 @@ def run(args: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
         "optim.weight_decay": 0.05,
         "optim.clip_norm": 1.0,
         "run.plots": False,
+        "run.calibrate": False,  # a row of its own
         "run.evaluate_every": args.steps,
     }
     with tempfile.TemporaryDirectory() as folder:

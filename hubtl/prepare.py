@@ -109,6 +109,9 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     recipe = _decide_model(recipe, backbone, strategy_class)
     target, held_out = hold_out(target, recipe.data.hold_out, setting)
     streams = open_streams(recipe, setting, source, target, classes, backbone, strategy_class, other, held_out)
+    if recipe.run.calibrate is None:
+        fitted = streams.source_eval_labels is not None
+        recipe = _changed(recipe, {"run.calibrate": strategy_class.calibrated and fitted})
     rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
     recipe = _decide_length(recipe, setting, steps_per_epoch(streams.train, rows))
     torch.manual_seed(recipe.run.seed)

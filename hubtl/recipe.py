@@ -129,9 +129,10 @@ class RunSection(Section):
     adjust: bool = Field(
         False, description="adjust rates, batch, regularisation and adaptation by what is measured while training"
     )
-    calibrate: bool = Field(
-        False,
-        description="divide the logits by a temperature fitted on the source's evaluation rows, or on data.hold_out",
+    calibrate: bool | None = Field(
+        None,
+        description="divide the logits by a temperature fitted on the source's evaluation rows, or on data.hold_out; "
+        "default: the strategy's",
     )
     baseline: bool = Field(True, description="train source-only beside the adaptation")
     fallback: bool = Field(

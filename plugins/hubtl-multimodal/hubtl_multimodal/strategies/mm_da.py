@@ -40,6 +40,9 @@ class MultimodalDA(Terms):
     prediction and BatchNorm are of one micro-batch. Modalities are dropped in training, from nought over the first fifth
     of the run. A class that the target has more often than its even share is labelled less often.
 
+    Each head gets a temperature in the end, on the source's evaluation rows (``run.calibrate``), so that one that is sure and
+    often wrong says less where others are missing.
+
     Deviations from the methods that this is put together from: correspondence is asked of every pair of modalities, and in
     training a dropped modality has none; the labels' weight is full after a quarter of the phase; ``ogm`` scales what
     reaches a modality through its own feature, without noise.
@@ -50,6 +53,7 @@ class MultimodalDA(Terms):
     source_views = ("weak",)
     improves = ("infomax", "bnm")
     forgets_source = True
+    calibrated = True
     critics = ("adversary_critic", "conditional_critic")
     defaults = {
         "model.bottleneck": 0,
