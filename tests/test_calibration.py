@@ -8,6 +8,8 @@ from torch import nn
 import hubtl
 from hubtl.calibration import fit
 from hubtl.errors import HubtlError
+from hubtl.strategies.finetune import Finetune
+from hubtl.strategies.source_only import SourceOnly
 
 
 def rows(n=4000, sure=1.0, seed=0):
@@ -97,3 +99,19 @@ def test_without_labelled_rows_there_is_nothing_to_calibrate_on(tmp_path):
         )
     assert "data.hold_out" in caught.value.hint
     assert not (tmp_path / "run").exists()
+
+
+def test_a_strategy_may_ask_for_temperatures_where_there_are_rows_to_fit_them_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(SourceOnly, "calibrated", True)
+    monkeypatch.setattr(Finetune, "calibrated", True)
+    common = {"model": "lenet", "pretrained": False, "target_dataset": "builtin:digits/uci", "steps": 3}
+    common |= {"options": {"run.plots": False}}
+    source = {"source_dataset": "builtin:digits/mnist", "strategy": "source-only"}
+    found = hubtl.adapt(output_dir=str(tmp_path / "one"), **source, **common).record
+    assert found.recipe["run"]["calibrate"] is True
+    assert found.calibration is not None
+    found = hubtl.adapt(
+        output_dir=str(tmp_path / "two"), strategy="finetune", **common
+    ).record  # and no row is held out
+    assert found.recipe["run"]["calibrate"] is False
+    assert found.calibration is None
