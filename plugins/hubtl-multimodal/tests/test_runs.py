@@ -552,3 +552,20 @@ def test_a_damaged_folder_is_an_error(run, tmp_path):
     shutil.rmtree(broken / "encoders" / "text")
     with pytest.raises(HubtlError, match=r"text holds no config\.json"):
         library.load(broken)
+
+
+@pytest.mark.parametrize("strategy", ["auto", "attention-da"])
+def test_its_own_strategies_run_from_the_command_to_the_card(models, data, hubtl, tmp_path, strategy):
+    words = adapting(models, data, tmp_path / "run", strategy=strategy, steps=40)
+    code, _, err = hubtl(*words)
+    assert code == 0, err
+    record = RunRecord.load(tmp_path / "run")
+    assert record.adapted.accuracy > 0.5  # chance: a third
+    if strategy == "auto":
+        tried = record.verdict.tried or record.strategy
+        assert tried == "mm-da"
+        assert set(record.calibration.temperatures) == {"fused", *MODALITIES}
+        assert "divided by" in (tmp_path / "run" / "README.md").read_text()
+    code, out, err = hubtl("evaluate", tmp_path / "run", "--dataset", data / "target", "--json", "--tta", "read")
+    assert code == 0, err
+    assert json.loads(out)["frozen_accuracy"] == record.adapted.accuracy
