@@ -45,6 +45,7 @@ ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "control: no loss on pairs": ("image+audio+text", "mm-da", NO_PAIRS),
     "control: target pairs shuffled": ("image+audio+text", "mm-da", {}),
     "text, oracle": ("text", "finetune", {}),
+    "text, oracle with the source": ("text", "source-only", {"target.labels_per_class": 100}),  # all that there are
     "without correspondence": ("image+audio+text", "mm-da", {"correspondence": 0.0}),
     "without critics": ("image+audio+text", "mm-da", NO_CRITICS),
     "without agreement": ("image+audio+text", "mm-da", {"agreement": False}),
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     modalities, strategy, own = ROWS[name]
     takes = modalities.split("+")
     names = {"image": "timm:test_resnet", "audio": "timm:test_resnet", "text": str(args.text)}
-    oracle = strategy == "finetune"
+    oracle = "oracle" in name
     options = {
         "model.text_tune": "freeze",
         "model.image_pretrained": False,
@@ -123,7 +124,7 @@ def run(args: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
         result = hubtl.adapt(
             model=",".join(f"{m}={names[m]}" for m in MODALITIES if m in takes),
             image_size=32 if "image" in takes else None,
-            source_dataset=None if oracle else str(place / "source"),
+            source_dataset=None if strategy == "finetune" else str(place / "source"),
             target_dataset=str(place / "target"),
             target_eval_split="test",
             strategy=strategy,

@@ -6,6 +6,7 @@ from typing import Any
 
 Runs = dict[str, dict[int, dict[str, Any]]]  # row -> seed -> line
 FULL = "full, mm-da"
+ORACLES = ("text, oracle", "text, oracle with the source")
 MISSING = ("without image", "without audio", "without text", "image only", "audio only", "text only")
 # a modality that is missing at test -> the rows that were trained without it
 LEFT = {
@@ -120,10 +121,10 @@ def _gates() -> list[tuple[str, tuple[str, ...], Figure, Figure, str]]:
         ),
         (
             "text alone, of the full model, held out",
-            (FULL, "text, oracle"),
+            (FULL, *ORACLES),
             lambda run: run(FULL)["subsets"]["text only"],
-            lambda run: run("text, oracle")["accuracy"] + 3,
-            "≤ text taught with target labels + 3",
+            lambda run: max(run(name)["accuracy"] for name in ORACLES) + 3,
+            "≤ text taught with target labels, the better way, + 3",
         ),
     ]
     return found

@@ -22,7 +22,7 @@ from hubtl.prepare import Prepared
 from hubtl.record import Candidate, Evaluation, LabelSets, RunRecord, Selection
 from hubtl.shift import shift
 from hubtl.strategy import Strategy
-from hubtl.subsets import subsets
+from hubtl.subsets import dominance, subsets
 from hubtl.validators import Evidence, Validator, collapse
 from hubtl.validators.ensemble import Ensemble
 from hubtl.validators.probes import mixture, partners
@@ -227,11 +227,13 @@ def doubts(record: RunRecord) -> list[str]:
     found = []
     if adapted.collapse:
         found.append(f"collapse: {adapted.collapse}")
+    if said := dominance(adapted.subsets, len(record.classes)):
+        found.append(said)
     if record.verdict is not None and record.verdict.tried is not None:
         return [f"source-only was kept, {record.verdict.tried} was dropped: {record.verdict.reason}"]
     if base is None:
         return found
-    if record.verdict is not None and not record.verdict.adapted and not found:
+    if record.verdict is not None and not record.verdict.adapted and not adapted.collapse:
         found.append(
             f"the vote of label-free scores is not for the adapted model ({record.verdict.reason}): "
             "consider --strategy source-only"

@@ -80,6 +80,7 @@ class SubsetScore(Facts):
     n: int
     accuracy: float | None = None
     balanced_accuracy: float | None = None
+    confidence: float | None = None  # mean probability of the predicted class; no label is read
 
 
 class Shift(Facts):

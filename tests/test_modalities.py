@@ -26,7 +26,8 @@ from hubtl.engine.optimise import make_optimizer
 from hubtl.errors import HubtlError
 from hubtl.prepare import default_output_dir
 from hubtl.recipe import DataSection, DomainSection, OptimSection, parse
-from hubtl.subsets import variants
+from hubtl.record import SubsetScore
+from hubtl.subsets import dominance, variants
 from hubtl.validators.probes import MIX, mixture
 
 FILE = {"bytes": Value("binary"), "path": Value("string")}
@@ -353,3 +354,17 @@ def test_a_parameter_with_a_rate_of_its_own_learns_at_it_whatever_its_group():
     assert [lr[p] for p in two.parameters()] == pytest.approx([0.1, 0.1])  # 0.1 x 2 x 0.5
     assert [lr[p] for p in head.parameters()] == pytest.approx([0.1, 0.1])
     assert {g["name"] for g in optimizer.param_groups} == {"backbone", "head"}
+
+
+def each_alone(**sure):
+    return [SubsetScore(name=f"{m} only", n=10, confidence=value) for m, value in sure.items()]
+
+
+def test_a_modality_that_decides_nearly_alone_is_named():
+    said = dominance(each_alone(image=0.95, text=0.30, audio=0.6), 4)
+    assert said.startswith("image dominates, and text says little")
+    assert "text 30 %" in said
+    assert dominance(each_alone(image=0.9, text=0.55), 4) is None  # 65 against 30 points over chance
+    assert dominance(each_alone(image=0.9), 4) is None
+    assert dominance([], 4) is None
+    assert dominance(each_alone(image=0.9, text=0.2), 4) is not None  # less sure than chance

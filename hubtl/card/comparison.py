@@ -35,4 +35,5 @@ def shift_rows(adapted: Evaluation | None) -> str:
 def subsets(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
     """Accuracy on rows that lack a modality or have one corrupted, by what they are called."""
     before = {subset.name: subset.accuracy for subset in base.subsets} if base else {}
-    return [(s.name, before.get(s.name), s.accuracy) for s in (adapted.subsets if adapted else [])]
+    found = adapted.subsets if adapted else []
+    return [(s.name, before.get(s.name), s.accuracy) for s in found if s.accuracy is not None]
