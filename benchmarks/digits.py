@@ -23,7 +23,6 @@ RECIPE: dict[str, dict[str, float]] = {
     "shot": {"pseudo_weight": 0.1},
     "mcd": {"weight": 0.3, "balance": 0.03},
     "mdd usps-mnist": {"optim.lr": 0.01},
-    "aad usps-mnist": {"optim.lr": 0.01},  # its authors' rate of new layers; at 0.1 it collapses
     "afn": {"entropy_weight": 0.03, "backbone_momentum": 0.9},  # the momentum is the protocol's
     "afn mnist-usps": {"enlargement": 0.3},
     "afn usps-mnist": {"enlargement": 0.1},
