@@ -301,7 +301,7 @@ class AttractionAlone(AAD):
 
     settings = ("source-free",)
 
-    def strength(self, at):
+    def strength(self, at, rows):
         return 0.0
 
 
