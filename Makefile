@@ -31,7 +31,7 @@ test: check  ## checks and tests, as CI runs them
 	rm -rf .venv/plugins
 	$(BIN)/pip install -qq --no-deps --no-build-isolation --target .venv/plugins $(PLUGINS:%=./%)
 	for plugin in $(PLUGINS); do \
-		OMP_NUM_THREADS=1 PYTHONPATH=.venv/plugins $(BIN)/python -m pytest -n 2 --dist worksteal $$plugin || exit; done
+		OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/.venv/plugins $(BIN)/python -m pytest -n 2 --dist worksteal $$plugin || exit; done
 
 check: $(STAMP)  ## lint, format, types, layers, generated pages
 	$(BIN)/ruff check .
