@@ -124,7 +124,9 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     loader = "multimodal" if takes(name) else _loader(name)[0]
     known: type[BaseModel] | None = getattr(plugins.load("backbones", loader), "Options", None)
     if known is None:
-        guess = nearest(f"model.{next(iter(options))}", [f"model.{key}" for key in ModelSection.model_fields])
+        guess = nearest(
+            f"model.{next(iter(options))}", [f"model.{key}" for key in ModelSection.model_fields if key != "options"]
+        )
         raise HubtlError(f"{loader} models have no option {next(iter(options))!r}", hint=guess or "leave it out")
     if problems := problems_of(known, loader, options):
         raise HubtlError("; ".join(problems), hint=f"its options: {', '.join(known.model_fields)}")

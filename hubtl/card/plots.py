@@ -153,7 +153,7 @@ def per_class(before: Evaluation, after: Evaluation, path: Path) -> None:
 
 def reliability(before: Evaluation | None, after: Evaluation, path: Path) -> None:
     """Accuracy against confidence, the area of a dot its share of the rows; on the diagonal a model is as sure as it is right."""
-    figure = _figure(4.6, 4.2)
+    figure = _figure(6.6, 4.2)
     axes = figure.add_subplot()
     axes.plot([0, 100], [0, 100], color=MUTED, lw=1, ls="--", zorder=1)
     shown = [("source-only", before, BEFORE)] if before is not None and before.reliability else []
@@ -162,9 +162,8 @@ def reliability(before: Evaluation | None, after: Evaluation, path: Path) -> Non
         y = [100 * b.accuracy for b in found.reliability]
         size = [16 + 260 * b.n / found.n for b in found.reliability]
         error = "" if found.ece is None else f", calibration error {100 * found.ece:.1f}%"
-        axes.plot(x, y, color=colour, lw=1, alpha=0.25, zorder=2)
-        axes.scatter(x, y, s=size, color=colour, alpha=0.75, linewidths=0, zorder=3)
-        axes.plot([], [], color=colour, marker="o", ms=5, lw=1.4, label=f"{name}{error}")
+        axes.scatter(x, y, s=size, color=colour, alpha=0.75, linewidths=0, zorder=3, clip_on=False)
+        axes.scatter([], [], s=30, color=colour, label=f"{name}{error}")
     axes.set_xlim(-2, 102)
     axes.set_ylim(-2, 102)
     axes.set_xlabel("how sure, %")

@@ -26,21 +26,15 @@ def diff(
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
     """Compare two models on the same labelled rows, class by class, with an interval of the difference."""
+    flags = dict(locals())
     from hubtl.cli.app import emit
     from hubtl.cli.messages import begin
+    from hubtl.cli.rows import data_of
 
     begin(quiet=quiet or json_, debug=debug)
     from hubtl.measure import measure_two
 
-    data: dict[str, Any] = {
-        "domain_column": domain_column,
-        "image_column": image_column,
-        "text_column": text_column,
-        "audio_column": audio_column,
-        "label_column": label_column,
-        "on_bad_sample": on_bad_sample,
-    }
-    where: dict[str, Any] = {"split": split, "domain": domain, "data": data, "batch_size": batch_size}
+    where: dict[str, Any] = {"split": split, "domain": domain, "data": data_of(flags), "batch_size": batch_size}
     one, other, apart = measure_two(first, second, dataset, **where)
     if json_:
         shown = None if apart is None else apart.model_dump(mode="json")

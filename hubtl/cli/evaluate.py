@@ -39,27 +39,21 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
-    """Measure a model on labelled images: accuracy, balanced accuracy, macro F1, calibration, per class.
+    """Measure a model on labelled rows: accuracy, balanced accuracy, macro F1, calibration, per class.
 
     With --tta, beside the frozen model the same model that adapts to the rows as to a stream.
     """
+    flags = dict(locals())
     from hubtl.cli.app import emit
     from hubtl.cli.messages import begin
+    from hubtl.cli.rows import data_of
 
     begin(quiet=quiet or json_, debug=debug)
     from hubtl.cli.testtime import options_of
     from hubtl.measure import measure, measure_online
 
     options = options_of(tta, tta_set, tta_reset_every)
-    data: dict[str, Any] = {
-        "domain_column": domain_column,
-        "image_column": image_column,
-        "text_column": text_column,
-        "audio_column": audio_column,
-        "label_column": label_column,
-        "on_bad_sample": on_bad_sample,
-    }
-    where: dict[str, Any] = {"split": split, "domain": domain, "data": data, "batch_size": batch_size}
+    where: dict[str, Any] = {"split": split, "domain": domain, "data": data_of(flags), "batch_size": batch_size}
     if tta is not None:
         found = measure_online(model, dataset, tta, options, seed=None if tta_seed < 0 else tta_seed, **where)
         if output is not None:

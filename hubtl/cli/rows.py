@@ -5,6 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+DATA = ("domain_column", "image_column", "text_column", "audio_column", "label_column", "on_bad_sample")
+
+
+def data_of(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What a command's flags say of the data: the section ``data`` of a recipe."""
+    return {key: flags[key] for key in DATA}
+
 
 def rows_of(
     inputs: list[str], modalities: tuple[str, ...], split: str | None, columns: Mapping[str, str | None]

@@ -14,6 +14,7 @@ from hubtl.modules import Critic, Encoder, reverse_gradient
 from hubtl.strategy import Learner, Loss, Progress, Strategy, StrategyOptions
 from hubtl.tasks import Task
 from hubtl_multimodal import losses
+from hubtl_multimodal.strategies.defaults import DEFAULTS
 from hubtl_multimodal.strategies.heads import Said, backbone_of, groups_of, local_adversary, say
 from hubtl_multimodal.strategies.mixing import mixed
 from hubtl_multimodal.strategies.upkeep import ramp, unseen
@@ -60,15 +61,7 @@ class AttentionDA(Strategy):
     source_views = ("weak",)
     improves = ("infomax", "bnm")
     critics = ("critic",)
-    defaults = {
-        "model.bottleneck": 0,
-        "optim.name": "adamw",
-        "optim.lr": 1e-3,
-        "optim.weight_decay": 0.05,
-        "optim.schedule": "cosine",
-        "optim.warmup_steps": 20,
-        "optim.clip_norm": 1.0,
-    }
+    defaults = DEFAULTS
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__(encoder, head, task, options)

@@ -11,6 +11,7 @@ from hubtl.modules import Classifier
 from hubtl.ranks import all_rows
 from hubtl.strategy import Learner, Loss, Phase, Progress, Sweep
 from hubtl_multimodal.pseudo import pseudo_labels
+from hubtl_multimodal.strategies.defaults import DEFAULTS
 from hubtl_multimodal.strategies.heads import Said, backbone_of, groups_of, say_of_pooled
 from hubtl_multimodal.strategies.mm_terms import Terms
 from hubtl_multimodal.strategies.upkeep import follow, unseen
@@ -55,15 +56,7 @@ class MultimodalDA(Terms):
     forgets_source = True
     calibrated = True
     critics = ("adversary_critic", "conditional_critic")
-    defaults = {
-        "model.bottleneck": 0,
-        "optim.name": "adamw",
-        "optim.lr": 1e-3,
-        "optim.weight_decay": 0.05,
-        "optim.schedule": "cosine",
-        "optim.warmup_steps": 20,  # of each phase
-        "optim.clip_norm": 1.0,
-    }
+    defaults = DEFAULTS
 
     def phases(self) -> Sequence[Phase]:
         own, both = self.options, ("source", "target")
