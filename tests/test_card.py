@@ -20,6 +20,7 @@ from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
 from hubtl.card import document, metadata, plots, render, wording, written_for
+from hubtl.card.themes import THEMES, Theme
 from hubtl.cli.card import card
 from hubtl.errors import HubtlError
 from hubtl.record import Calibration, Difference, DomainFacts, RunRecord, Shift
@@ -481,6 +482,30 @@ def test_plots_are_drawn_for_few_and_many_classes_with_any_name(tmp_path: Path, 
         assert pixels.shape[1] >= 600, path
         assert pixels.std() > 5, path
         assert tuple(pixels[0, 0]) == (255, 255, 255), path
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.suffix or "light")
+def test_a_plot_has_the_ground_and_the_ink_of_its_page(tmp_path: Path, theme: Theme) -> None:
+    before, after = (records.evaluation(classes=["a", "b"], right=right, n=8) for right in (0.8, 0.5))
+    draw = np.random.default_rng(0)
+    sample = plots.FeatureSample(draw.normal(size=(20, 6)), draw.normal(size=(20, 6)), *[np.zeros(20, int)] * 2)
+    plots.confusion(after, ["a", "b"], tmp_path / "confusion.png", "t", theme)
+    plots.per_class(before, after, tmp_path / "per_class.png", theme)
+    plots.curves(records.curves(), tmp_path / "curves.png", theme)
+    plots.features(sample, sample, ["a", "b"], tmp_path / "features.png", theme=theme)
+    page, ink = (np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) for colour in (theme.page, theme.ink))
+    for path in tmp_path.iterdir():
+        pixels = picture(path).reshape(-1, 3).astype(int)
+        assert (pixels[0] == page).all(), path
+        assert (np.abs(pixels - ink).sum(axis=1) < 12).sum() > 50, path  # its letters
+
+
+def test_a_plot_for_dark_pages_is_shown_on_these_alone() -> None:
+    text = render(records.gain(plots=["confusion.png", "confusion-dark.png", "curves.png"]))
+    assert '<source media="(prefers-color-scheme: dark)" srcset="plots/confusion-dark.png">' in text
+    assert '<img alt="confusion" src="plots/confusion.png">' in text
+    assert text.count("plots/") == 3
+    assert "![curves](plots/curves.png)" in text
 
 
 def test_plots_show_the_figures_and_are_the_same_each_time(tmp_path: Path) -> None:
