@@ -9,7 +9,7 @@ from hubtl.record import ClassScore, DomainFacts, RunRecord
 
 FEW_ROWS = 20  # of a class: its recall moves by 5 points or more with each of them
 SMALL_TARGET = 200  # evaluation rows: the 95 % interval of an accuracy is up to 14 points wide
-SAID = {  # of what a model takes alone: one of them, and what it tells
+SAID: dict[tuple[str, ...], tuple[str, str]] = {  # of what a model takes alone: one of them, and what it tells
     ("image",): ("image", "image shows"),
     ("text",): ("text", "text says"),
     ("audio",): ("recording", "recording holds"),
