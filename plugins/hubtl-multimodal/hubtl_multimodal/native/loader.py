@@ -19,7 +19,12 @@ from hubtl_multimodal.native.options import NativeOptions
 
 
 class Loader:
-    """What ``hubtl.backbones`` registers under ``transformers``: classifiers of texts and of recordings."""
+    """transformers' own classifiers of texts and of recordings; what is saved opens without hubtl.
+
+    Attributes:
+        Options: of ``--set model.…``.
+        training: keys of a recipe that these models are commonly trained with.
+    """
 
     Options = NativeOptions
     # AdamW at 2e-5 to 5e-5 for pretrained encoders and more for new layers, as their papers fine-tune them
