@@ -712,3 +712,27 @@ def test_temperatures_are_named_with_the_rows_that_they_were_fitted_on() -> None
     text = render(record)
     assert "divided by 1.50 (fused), 4.25 (text), fitted on 400 labelled rows" in text
     assert "from 0.512 to 0.498" in text
+
+
+@pytest.mark.parametrize(
+    ("modality", "given", "shown", "cls"),
+    [
+        ("text", {"max_length": 1024}, "a text, of which the first 1,024 tokens are read", "SequenceClassification"),
+        (
+            "audio",
+            {"rate": 16000, "seconds": 2.5},
+            "one channel at 16,000 Hz, of which the first 2.5 seconds",
+            "AudioClassification",
+        ),
+    ],
+)
+def test_a_card_of_texts_or_recordings_speaks_of_them(modality, given, shown, cls):
+    record = records.gain()
+    facts = {"library": "transformers", "architecture": "bert", "input": given, "modalities": [modality], "parts": {}}
+    record.model = record.model.model_copy(update=facts)
+    text = render(record, repo="me/it")
+    assert shown in text
+    assert f'AutoModelFor{cls}.from_pretrained("me/it")' in text
+    assert "AutoModelForImageClassification" not in text
+    said = document.parse(text).metadata
+    assert (said["pipeline_tag"], said["library_name"]) == (f"{modality}-classification", "transformers")

@@ -101,7 +101,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "adjustments": _adjustments(record),
         "phases": [_phase(phase) for phase in record.training.phases],
         "arxiv": _arxiv(record.paper),
-        "input": _input(record.model.input),
+        "input": wording.taken(record.model.modalities, record.model.input) or _input(record.model.input),
         "hardware": ", ".join(f"{key} {value}" for key, value in record.hardware.items()),
         "versions": ", ".join(f"{name} {number}" for name, number in record.versions.items()),
         "seed": record.recipe.get("run", {}).get("seed"),
