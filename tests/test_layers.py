@@ -22,6 +22,7 @@ LAYERS = [
         "plan",
         "assess",
         "deliver",
+        "amend",
         "reuse",
         "measure",
         "subsets",

@@ -37,8 +37,8 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
-def plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def plural(number: int, noun: str, many: str | None = None) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {many or noun + 's'}"
 
 
 def duration(seconds: float) -> str:
