@@ -219,6 +219,15 @@ class LaterEvaluation(Facts):
     versions: dict[str, str] = Field(default_factory=dict)
 
 
+class Ablated(Facts):
+    """The run's recipe again, without one part of its method."""
+
+    without: str
+    changes: dict[str, Any]  # of the method's options
+    figures: Evaluation
+    seconds: float = 0.0
+
+
 class RunRecord(Facts):
     """Every fact of a run."""
 
@@ -255,6 +264,7 @@ class RunRecord(Facts):
     warnings: list[str] = Field(default_factory=list)  # collapse, no label-free evidence, …
     native: bool = True  # False: only hubtl loads it
     not_native_because: str | None = None
+    ablation: list[Ablated] = Field(default_factory=list)
     evaluations: list[LaterEvaluation] = Field(default_factory=list)  # after the run, oldest first
     plots: list[str] = Field(default_factory=list)  # file names under plots/
     versions: dict[str, str] = Field(default_factory=dict)

@@ -22,6 +22,7 @@ LAYERS = [
         "plan",
         "assess",
         "deliver",
+        "ablation",
         "amend",
         "reuse",
         "measure",

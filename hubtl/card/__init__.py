@@ -85,6 +85,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "folded": len(record.classes) > MANY_CLASSES,
         "subsets": comparison.subsets(base, adapted),
         "gain": comparison.gain(record),
+        "ablation": comparison.ablation(record),
         "later": comparison.later(record),
         "streams": comparison.streams(record),
         "at_test_time": comparison.at_test_time(record),

@@ -84,6 +84,34 @@ def streams(record: RunRecord) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+class Part(NamedTuple):
+    name: str
+    accuracy: float | None
+    cells: list[float | None]  # of rows that lack a modality
+
+
+class Ablation(NamedTuple):
+    """The run, the run without one part of its method at a time, and source-only."""
+
+    columns: list[str]  # "without image", …; none of one modality
+    lines: list[Part]
+
+
+def ablation(record: RunRecord) -> Ablation:
+    """Where nothing was left out there are no lines."""
+    if not record.ablation or record.adapted is None:
+        return Ablation([], [])
+    columns = [s.name for s in record.adapted.subsets if "corrupted" not in s.name]
+
+    def line(name: str, figures: Evaluation) -> Part:
+        known = {s.name: s.accuracy for s in figures.subsets}
+        return Part(name, figures.accuracy, [known.get(column) for column in columns])
+
+    lines = [line(f"{record.strategy}, all of it", record.adapted)]
+    lines += [line(f"without {part.without}", part.figures) for part in record.ablation]
+    return Ablation(columns, lines + ([line("source-only", record.source_only)] if record.source_only else []))
+
+
 def at_test_time(record: RunRecord) -> str | None:
     """The latest measurement at test time on the run's own target, beside the frozen model, in a sentence."""
     for evaluation in reversed(record.evaluations):
