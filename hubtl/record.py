@@ -195,6 +195,16 @@ class Calibration(Facts):
     loss_after: float
 
 
+class Energy(Facts):
+    """What the machine used while the run trained and evaluated, other programs' share included."""
+
+    kwh: float
+    parts: dict[str, float] = Field(default_factory=dict)  # cpu, gpu, ram: kWh each
+    estimated: list[str] = Field(default_factory=list)  # those that no sensor measured
+    meter: str = ""  # codecarbon 3.3.2
+    partial: bool = False  # a run that was resumed: what was used before is not in it
+
+
 class OnlineFacts(Facts):
     """A model that adapted to a stream while it was measured; each batch was scored before the model learnt from it."""
 
@@ -269,6 +279,7 @@ class RunRecord(Facts):
     plots: list[str] = Field(default_factory=list)  # file names under plots/
     versions: dict[str, str] = Field(default_factory=dict)
     hardware: dict[str, Any] = Field(default_factory=dict)
+    energy: Energy | None = None  # None: not measured
 
     def to_json(self) -> str:
         """The text of ``record.json``."""

@@ -31,6 +31,7 @@ LAYERS = [
         "calibration",
         "ranking",
         "watch",
+        "energy",
         "tuning",
         "api",
         "python",
@@ -47,6 +48,7 @@ HOMES = {
     "accelerate": {"engine/"},
     "typer": {"cli/"},
     "optuna": {"tuning.py"},
+    "codecarbon": {"energy.py"},
 }
 
 

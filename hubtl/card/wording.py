@@ -51,6 +51,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def energy(kwh: float) -> str:
+    """``1.3 Wh``, or ``2.41 kWh``."""
+    return f"{kwh:.2f} kWh" if kwh >= 1 else f"{1000 * kwh:.2g} Wh" if kwh < 0.1 else f"{1000 * kwh:.0f} Wh"
+
+
 def plain(text: object) -> str:
     """Foreign text on one line, without control characters."""
     line = "".join(" " if unicodedata.category(c) == "Cc" else c for c in str(text).translate(_BIDI))
