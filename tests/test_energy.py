@@ -68,9 +68,14 @@ def test_the_meter_stops_when_the_run_fails(monkeypatch):
             Tracker.on = False
 
     monkeypatch.setitem(sys.modules, "codecarbon", types.SimpleNamespace(OfflineEmissionsTracker=Tracker))
-    with pytest.raises(RuntimeError, match="fell"), energy.metered(True):
-        assert Tracker.on
-        raise RuntimeError("fell")
+
+    def fall():
+        with energy.metered(True):
+            assert Tracker.on
+            raise RuntimeError("fell")
+
+    with pytest.raises(RuntimeError, match="fell"):
+        fall()
     assert not Tracker.on
 
 
