@@ -53,17 +53,27 @@ class Line(NamedTuple):
 
 
 def later(record: RunRecord) -> list[Line]:
-    """The evaluations after the run; of one at test time the frozen model's line comes before that of the stream."""
-    found: list[Line] = []
+    """The evaluations after the run; of the same rows, the model as it is once, before what learns on them."""
+    still: dict[str, list[Line]] = {}
     for evaluation in record.evaluations:
-        data, figures, online = _rows(evaluation), evaluation.figures, evaluation.online
-        frozen = Line(data, "as it is", figures, wording.interval(figures.accuracy, figures.n))
-        if online is None or frozen not in found:
-            found.append(frozen)
+        data, online = _rows(evaluation), evaluation.online
+        lines = still.setdefault(data, [])
+        frozen = _line(data, "as it is", evaluation.figures)
+        if not any(line.how == frozen.how and _shown(line) == _shown(frozen) for line in lines):
+            lines.insert(sum(line.how == frozen.how for line in lines), frozen)
         if online is not None:
-            how = f"{wording.code(online.method)}, online"
-            found.append(Line(data, how, online.figures, wording.interval(online.figures.accuracy, online.figures.n)))
-    return found
+            lines.append(_line(data, f"{wording.code(online.method)}, online", online.figures))
+    return [line for lines in still.values() for line in lines]
+
+
+def _line(data: str, how: str, figures: Evaluation) -> Line:
+    return Line(data, how, figures, wording.interval(figures.accuracy, figures.n))
+
+
+def _shown(line: Line) -> tuple[object, ...]:
+    """As far as the table shows it: sums of the same figures differ in their last bits."""
+    figures = line.figures
+    return (figures.n, *(wording.percent(v) for v in (figures.accuracy, figures.macro_f1, figures.ece)))
 
 
 def streams(record: RunRecord) -> list[str]:
@@ -73,7 +83,11 @@ def streams(record: RunRecord) -> list[str]:
         if online is None:
             continue
         order = "in the dataset's order" if online.seed is None else f"in an order drawn from seed {online.seed}"
-        options = ", ".join(f"{wording.md(key)} {wording.md(value)}" for key, value in online.options.items())
+        options = ", ".join(
+            f"{wording.md(key)} {f'{value:.4g}' if isinstance(value, float) else wording.md(value)}"
+            for key, value in online.options.items()
+            if value is not None
+        )
         resets = wording.plural(online.resets, "reset") + (
             f" ({online.collapses} on collapse)" if online.collapses else ""
         )
@@ -130,4 +144,4 @@ def at_test_time(record: RunRecord) -> str | None:
 def _rows(evaluation: LaterEvaluation) -> str:
     data = evaluation.data
     split = data.eval_split or data.split
-    return names.domain_link(data) + (f", {wording.code(split)}" if split else "")
+    return names.domain_link(data, short=True) + (f", {wording.code(split)}" if split else "")

@@ -208,4 +208,5 @@ def _show_online(found: "LaterEvaluation") -> None:
         f"\n{found.figures.n} rows in {online.batches} batches, each scored before the model learnt from it; "
         f"learnt from {online.learnt} rows; resets: {online.resets}, of them on collapse: {online.collapses}",
         highlight=False,
+        soft_wrap=True,
     )
