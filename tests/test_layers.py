@@ -27,6 +27,8 @@ LAYERS = [
         "subsets",
         "shift",
         "calibration",
+        "relevance",
+        "demo",
         "ranking",
         "watch",
         "tuning",
@@ -45,6 +47,7 @@ HOMES = {
     "accelerate": {"engine/"},
     "typer": {"cli/"},
     "optuna": {"tuning.py"},
+    "gradio": {"demo/"},
 }
 
 
