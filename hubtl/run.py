@@ -29,7 +29,14 @@ from hubtl.verdict import FLOOR, verdict
 from hubtl.watch import Watch
 
 TRAINING = 15_485_863  # added to the seed: dropout has random numbers of its own
-FREE_TO_CHANGE = {"run.checkpoint_every", "run.report_to", "run.output_dir", "run.plots", "data.num_workers"}
+FREE_TO_CHANGE = {
+    "run.checkpoint_every",
+    "run.report_to",
+    "run.output_dir",
+    "run.plots",
+    "run.keep_source_only",
+    "data.num_workers",
+}
 
 
 @dataclass(frozen=True)
@@ -153,11 +160,13 @@ def _train(
             logger.info("kept       source-only: %s", record.verdict.reason)
             keep_source_only(record, prepared)
             model, samples["after"] = before.deployed(), samples.get("before")
-            record.calibration = before_calibration
+            record.calibration, before = before_calibration, None
     record.warnings = [*prepared.warnings, *doubts(record)]
     url = None
     if main:
         deliver.write(folder, prepared, record, model, samples)
+        if recipe.run.keep_source_only and before is not None:
+            deliver.keep(folder / deliver.SOURCE_ONLY, prepared, record, before.deployed())
         record.status = "finished"
         record.save(folder)
         deliver.card(folder, record)
