@@ -148,6 +148,7 @@ class RunSection(Section):
     report_to: list[str] = Field(
         default_factory=list, description="trackers of accelerate: tensorboard, wandb, trackio, …"
     )
+    energy: bool = Field(False, description="meter the energy of the run with codecarbon (extra: energy)")
     plots: bool = True
 
 

@@ -22,6 +22,8 @@ LAYERS = [
         "plan",
         "assess",
         "deliver",
+        "ablation",
+        "amend",
         "reuse",
         "measure",
         "subsets",
@@ -31,6 +33,7 @@ LAYERS = [
         "demo",
         "ranking",
         "watch",
+        "energy",
         "tuning",
         "api",
         "python",
@@ -48,6 +51,7 @@ HOMES = {
     "typer": {"cli/"},
     "optuna": {"tuning.py"},
     "gradio": {"demo/"},
+    "codecarbon": {"energy.py"},
 }
 
 

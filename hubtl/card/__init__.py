@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 
 from hubtl.card import comparison, document, evidence, metadata, names, snippet, wording
+from hubtl.card.themes import DARK
 from hubtl.record import Adjustment, ClassScore, Evaluation, PhaseFacts, RunRecord
 
 SOURCE_ONLY = metadata.SOURCE_ONLY
@@ -84,6 +85,10 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "folded": len(record.classes) > MANY_CLASSES,
         "subsets": comparison.subsets(base, adapted),
         "gain": comparison.gain(record),
+        "ablation": comparison.ablation(record),
+        "later": comparison.later(record),
+        "streams": comparison.streams(record),
+        "at_test_time": comparison.at_test_time(record),
         "shifts": comparison.shifts(base, adapted),
         "shift_rows": comparison.shift_rows(adapted),
         "fusion": _input(record.model.input.get("options", {})) if record.model.parts else "",
@@ -100,9 +105,10 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "adjustments": _adjustments(record),
         "phases": [_phase(phase) for phase in record.training.phases],
         "arxiv": _arxiv(record.paper),
-        "input": _input(record.model.input),
+        "input": wording.taken(record.model.modalities, record.model.input) or _input(record.model.input),
         "hardware": ", ".join(f"{key} {value}" for key, value in record.hardware.items()),
         "versions": ", ".join(f"{name} {number}" for name, number in record.versions.items()),
+        "energy": _energy(record),
         "seed": record.recipe.get("run", {}).get("seed"),
     }
 
@@ -223,14 +229,16 @@ def _scores(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[s
     return [(name, before.get(name), after.get(name)) for name in sorted({*before, *after})]
 
 
-def _plots(files: list[str]) -> dict[str, str]:
-    """File name of each plot by what it shows."""
-    shown = {}
-    for file in files:
-        name = Path(file).name
-        if name.endswith(".png") and names.is_file_name(name):
-            shown[name.removesuffix(".png")] = name
-    return shown
+def _plots(files: list[str]) -> dict[str, tuple[str, str | None]]:
+    """File name of each plot by what it shows, and that of the same plot for dark pages."""
+    known = {name for file in files if names.is_file_name(name := Path(file).name) and name.endswith(".png")}
+    light = [Path(file).name for file in files if not file.endswith(f"{DARK.suffix}.png")]
+    dark = {name: f"{name.removesuffix('.png')}{DARK.suffix}.png" for name in light}
+    return {
+        name.removesuffix(".png"): (name, dark[name] if dark[name] in known else None)
+        for name in light
+        if name in known
+    }
 
 
 def _phase(phase: PhaseFacts) -> str:
@@ -242,6 +250,23 @@ def _phase(phase: PhaseFacts) -> str:
     sees = " and ".join(wording.md(stream) for stream in phase.sees)
     steps = wording.plural(phase.steps, "update" if learns else "step")
     return f"{wording.md(phase.name)}: {steps}; sees {sees}; learns {learns or 'nothing by gradient'}"
+
+
+def _energy(record: RunRecord) -> str | None:
+    """How much, and how much of that a sensor saw."""
+    used = record.energy
+    if used is None:
+        return None
+    parts = [
+        f"{name} {wording.energy(kwh)}{', estimated' if name in used.estimated else ''}"
+        for name, kwh in used.parts.items()
+        if kwh > 0
+    ]
+    since = " since it was last resumed" if used.partial else ""
+    return (
+        f"{wording.energy(used.kwh)} of the whole machine{since} ({'; '.join(parts)}), by {wording.md(used.meter)}; "
+        "training, source-only and evaluation together."
+    )
 
 
 def _adjustments(record: RunRecord) -> list[tuple[str, Adjustment]]:

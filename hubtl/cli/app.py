@@ -40,6 +40,7 @@ def common(
 
 def _register() -> None:
     from hubtl.cli import (
+        ablate,
         adapt,
         cache,
         card,
@@ -61,6 +62,7 @@ def _register() -> None:
     app.command("tune")(tune.tune)
     app.command("evaluate")(evaluate.evaluate)
     app.command("diff")(diff.diff)
+    app.command("ablate")(ablate.ablate)
     app.command("predict")(predict.predict)
     app.command("explain")(explain.explain)
     app.command("rank")(rank.rank)
