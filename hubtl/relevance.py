@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hubtl.card.themes import THEMES, Theme
+
 CELLS = 7  # along a side, of 4 pixels at least
 BEATEN = 0.95  # of the random orders; a map that means nothing is one of them, and passes 1 time in 20
 POINTS = 9  # of a curve: nothing, an eighth, … everything covered
@@ -53,7 +55,7 @@ def explain(
     (Zeiler & Fergus, arXiv:1311.2901); a cell's relevance is the mean, over the windows that cover it, of what the
     log-odds of the class lose. In the deletion test cells are covered most relevant first, and in ``orders`` random
     orders. Some 240 forwards in all. With ``folder``, ``explanation.json`` and, drawn over the uint8 pixels ``shown``
-    [c, h, w], ``explanation.png`` are written there.
+    [c, h, w], ``explanation.png`` and ``explanation-dark.png`` (for dark pages) are written there.
 
     Raises ValueError for a label that the model does not have.
     """
@@ -80,7 +82,8 @@ def explain(
         text = json.dumps(asdict(found), indent=2, ensure_ascii=False) + "\n"
         (folder / "explanation.json").write_text(text, encoding="utf-8")
         if shown is not None:
-            _draw(found, shown, folder / "explanation.png")
+            for theme in THEMES:
+                _draw(found, shown, folder / f"explanation{theme.suffix}.png", theme)
     return found
 
 
@@ -152,12 +155,12 @@ def _deletion(cover: _Cover, relevance: Tensor, orders: int, generator: torch.Ge
     }
 
 
-def _draw(found: Explanation, shown: np.ndarray, path: Path) -> None:
+def _draw(found: Explanation, shown: np.ndarray, path: Path, theme: Theme) -> None:
     """Image, map and deletion test side by side. No state of pyplot: a demo draws in a thread."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 3.8), layout="constrained")
+    figure = Figure(figsize=(11, 3.8), layout="constrained", facecolor=theme.page)
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 3)
     picture = shown.transpose(1, 2, 0) / 255
@@ -171,26 +174,31 @@ def _draw(found: Explanation, shown: np.ndarray, path: Path) -> None:
         axis.imshow(seen, extent=extent, vmin=0, vmax=1, cmap="gray")
         axis.set_xticks([])
         axis.set_yticks([])
-    axes[0].set_title("image, as the model sees it", fontsize=10)
+    axes[0].set_title("image, as the model sees it", fontsize=10, color=theme.ink)
     drawn = axes[1].imshow(
         relevance, extent=extent, cmap="RdBu_r", vmin=-strongest, vmax=strongest, alpha=0.55, interpolation="nearest"
     )
-    figure.colorbar(drawn, ax=axes[1], shrink=0.8, label="log-odds")
-    axes[1].set_title("relevance: red speaks for, blue against", fontsize=10)
+    bar = figure.colorbar(drawn, ax=axes[1], shrink=0.8)
+    bar.set_label("log-odds", color=theme.ink)
+    axes[1].set_title("relevance: red speaks for, blue against", fontsize=10, color=theme.ink)
     test = found.deletion
     percent = [100 * s for s in test["shares"]]
     said = f"random, area {test['random_area']:.2f} ± {test['random_sd']:.2f}"
     first = f"most relevant first, area {test['top_area']:.2f}"
-    axes[2].plot(percent, [100 * p for p in test["top"]], color="#b2182b", label=first)
-    axes[2].plot(percent, [100 * p for p in test["random"]], color="#555555", linestyle="--", label=said)
-    axes[2].set_title(
-        "deletion test: " + ("the map holds" if test["faithful"] else "the map does NOT hold"), fontsize=10
-    )
-    axes[2].set_xlabel("cells covered, %")
-    axes[2].set_ylabel("probability, %")
+    axes[2].plot(percent, [100 * p for p in test["top"]], color=theme.worse, label=first)
+    axes[2].plot(percent, [100 * p for p in test["random"]], color=theme.muted, linestyle="--", label=said)
+    verdict = "deletion test: " + ("the map holds" if test["faithful"] else "the map does NOT hold")
+    axes[2].set_title(verdict, fontsize=10, color=theme.ink)
+    axes[2].set_xlabel("cells covered, %", color=theme.ink)
+    axes[2].set_ylabel("probability, %", color=theme.ink)
     axes[2].set_ylim(0, 140)  # room for the legend
     axes[2].set_yticks(range(0, 101, 20))
-    axes[2].legend(fontsize=8, loc="upper center")
+    axes[2].legend(fontsize=8, loc="upper center", facecolor=theme.page, edgecolor=theme.grid, labelcolor=theme.ink)
+    for axis in (*axes, bar.ax):
+        axis.set_facecolor("white" if axis is bar.ax else theme.page)  # as it is under the map
+        axis.tick_params(colors=theme.ink)
+        for spine in axis.spines.values():
+            spine.set_edgecolor(theme.muted)
     name = found.label if len(found.label) <= 60 else found.label[:59] + "…"
-    figure.suptitle(f"{name}: {100 * found.probability:.1f} %".replace("$", r"\$"), fontsize=13)
+    figure.suptitle(f"{name}: {100 * found.probability:.1f} %".replace("$", r"\$"), fontsize=13, color=theme.ink)
     figure.savefig(path, dpi=110)
