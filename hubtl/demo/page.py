@@ -15,6 +15,7 @@ LINES = 4  # of a box for text
 CSS = """
 .dark .on-light, :root:not(.dark) body:not(.dark) .on-dark { display: none !important; }
 .hubtl-problem { border-left: 4px solid #d1453b; padding: 0.6em 1em; background: var(--background-fill-secondary); }
+.hubtl-classes { max-height: 36em; overflow-y: auto !important; }
 .hubtl-note { opacity: 0.75; }
 """
 
@@ -39,8 +40,8 @@ def page(answers: Answers) -> gr.Blocks:
             with gr.Column():
                 problem = gr.HTML(visible=False)
                 with gr.Row():
-                    before = gr.Label(label="Source-only", visible=both)
-                    after = gr.Label(label=_called(answers))
+                    before = gr.Label(label="Source-only", visible=both, elem_classes="hubtl-classes")
+                    after = gr.Label(label=_called(answers), elem_classes="hubtl-classes")
                 for note in (answers.alone, "" if answers.explains else UNEXPLAINED):
                     gr.HTML(f'<p class="hubtl-note">{html.escape(note)}</p>', visible=bool(note))
         light = _output("on-light")
