@@ -34,6 +34,7 @@ FREE_TO_CHANGE = {
     "run.report_to",
     "run.output_dir",
     "run.plots",
+    "run.keep_source_only",
     "run.energy",
     "data.num_workers",
 }
@@ -170,12 +171,14 @@ def _train(
             logger.info("kept       source-only: %s", record.verdict.reason)
             keep_source_only(record, prepared)
             model, samples["after"] = before.deployed(), samples.get("before")
-            record.calibration = before_calibration
+            record.calibration, before = before_calibration, None
     record.energy = None if meter is None else meter.read(partial=record.training.resumed > 0)
     record.warnings = [*prepared.warnings, *doubts(record)]
     url = None
     if main:
         deliver.write(folder, prepared, record, model, samples)
+        if recipe.run.keep_source_only and before is not None:
+            deliver.keep(folder / deliver.SOURCE_ONLY, prepared, record, before.deployed())
         record.status = "finished"
         record.save(folder)
         deliver.card(folder, record)

@@ -29,6 +29,8 @@ LAYERS = [
         "subsets",
         "shift",
         "calibration",
+        "relevance",
+        "demo",
         "ranking",
         "watch",
         "energy",
@@ -48,6 +50,7 @@ HOMES = {
     "accelerate": {"engine/"},
     "typer": {"cli/"},
     "optuna": {"tuning.py"},
+    "gradio": {"demo/"},
     "codecarbon": {"energy.py"},
 }
 

@@ -41,7 +41,7 @@ def of(record: RunRecord, repo: str | None = None) -> dict[str, Any]:
     kind = _kind(model)
     if kind in PIPELINES:  # the Hub has no widget for several modalities
         found["pipeline_tag"] = kind
-    found.update(_license(model.license))
+    found.update(license_of(model))
     if bases := base_ids(model):
         found["base_model"] = bases[0] if len(bases) == 1 else bases
         found["base_model_relation"] = "finetune"
@@ -84,9 +84,9 @@ def problems(metadata: Mapping[str, Any]) -> list[str]:
     return found + _index_problems(metadata.get("model-index"))
 
 
-def _license(name: str | None) -> dict[str, str]:
+def license_of(model: ModelFacts) -> dict[str, str]:
     """The licence's keys; an identifier that the Hub does not know becomes ``other`` with its name."""
-    known = (name or "").strip().lower()
+    known = (model.license or "").strip().lower()
     if known in ("", "unknown", "none"):
         return {}
     if known in licenses.KNOWN:

@@ -45,6 +45,7 @@ def _register() -> None:
         cache,
         card,
         compare,
+        demo,
         diff,
         doctor,
         evaluate,
@@ -65,6 +66,7 @@ def _register() -> None:
     app.command("ablate")(ablate.ablate)
     app.command("predict")(predict.predict)
     app.command("explain")(explain.explain)
+    app.command("demo")(demo.demo)
     app.command("rank")(rank.rank)
     app.command("push")(push.push)
     app.command("pull")(pull.pull)
