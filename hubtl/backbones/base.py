@@ -21,7 +21,8 @@ class ImageInput:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: str = "bicubic"  # bilinear, bicubic, nearest, lanczos
     crop_pct: float = 1.0  # evaluation: resize to size / crop_pct, then centre crop
-    crop_mode: Literal["center", "squash"] = "center"  # squash ignores the aspect ratio
+    # squash ignores the aspect ratio; floor is transformers' centre, which halves an odd number of pixels downwards
+    crop_mode: Literal["center", "floor", "squash"] = "center"
 
     def as_dict(self) -> dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
