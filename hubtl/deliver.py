@@ -8,7 +8,7 @@ from typing import cast
 from hubtl import api
 from hubtl.assess import some
 from hubtl.backbones.base import Backbone
-from hubtl.card import metadata, plots, render
+from hubtl.card import adapter, metadata, plots, render
 from hubtl.card.plots import FeatureSample
 from hubtl.card.themes import THEMES, Theme
 from hubtl.engine.device import Accelerator
@@ -51,14 +51,19 @@ def write(
     model: Classifier,
     samples: Mapping[str, FeatureSample | None],
 ) -> None:
-    """Save the deployed model, its tuner merged and its bottleneck folded, and draw the plots."""
+    """Save the deployed model, its tuner merged and its bottleneck folded, beside it what the tuner keeps, and the plots."""
     deployed = copy.deepcopy(model).cpu().eval()
     backbone = cast(Backbone, deployed.encoder.backbone)
+    classifier = fold(deployed.encoder.bottleneck, deployed.head)
+    folder.mkdir(parents=True, exist_ok=True)
+    if prepared.tuner.export(folder / "adapter", backbone, classifier, record.classes):
+        code = backbone.adapter_snippet(".", record.classes)
+        assert code is not None
+        (folder / "adapter" / "README.md").write_text(adapter.render(record, code), encoding="utf-8")
     prepared.tuner.merge(backbone)
     backbone.merge()
     for p in deployed.parameters():
         p.requires_grad_(True)
-    classifier = fold(deployed.encoder.bottleneck, deployed.head)
     meta = {
         "task": record.task,
         "strategy": record.strategy,

@@ -116,6 +116,16 @@ class Backbone(nn.Module):
         ``meta`` is kept in the configuration under ``hubtl``. The live module is left as it was.
         """
 
+    def adapter_snippet(self, where: str, classes: Sequence[str]) -> str | None:
+        """Python code that loads the pretrained weights and, with PEFT, an adapter onto them, and sets ``logits``.
+
+        None where the weights that training started from are not to be had again: random ones, or changed ones.
+        """
+        return None
+
+    def save_preparation(self, folder: Path) -> None:
+        """Write what its library reads of how images are prepared, where that is a file of its own."""
+
     @abstractmethod
     def snippet(self, where: str) -> str:
         """Python code that loads the saved model without hubtl (with it, where ``native`` is False) and predicts.

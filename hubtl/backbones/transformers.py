@@ -26,13 +26,16 @@ from hubtl.errors import HubtlError
 
 
 class TransformersBackbone(Backbone):
-    """An ``AutoModelForImageClassification`` without its last linear layer."""
+    """An ``AutoModelForImageClassification`` without its last linear layer. ``origin`` loads the same weights again."""
 
-    def __init__(self, model: Any, info: BackboneInfo, classifier: str, prepared: processors.Preparation) -> None:
+    def __init__(
+        self, model: Any, info: BackboneInfo, classifier: str, prepared: processors.Preparation, origin: str | None
+    ) -> None:
         super().__init__()
         self.model = model
         self.info = info
         self._classifier = classifier
+        self._origin = origin
         self._processor = prepared.processor
         self._blue_first = prepared.blue_first
 
@@ -63,6 +66,9 @@ class TransformersBackbone(Backbone):
         whole.config.label2id = {name: i for i, name in enumerate(classes)}
         whole.config.hubtl = dict(meta)
         whole.save_pretrained(folder)
+        self.save_preparation(folder)
+
+    def save_preparation(self, folder: Path) -> None:
         processors.write(self._processor, folder)
 
     def snippet(self, where: str) -> str:
@@ -74,6 +80,20 @@ class TransformersBackbone(Backbone):
             f'inputs = processor(image.convert("{mode}"), return_tensors="pt")\n'
             "logits = model(**inputs).logits\n"
             "label = model.config.id2label[logits.argmax().item()]\n"
+        )
+
+    def adapter_snippet(self, where: str, classes: Sequence[str]) -> str | None:
+        if self._origin is None:
+            return None
+        mode = "L" if self.info.input.channels == 1 else "RGB"
+        return (
+            "from peft import PeftModel\n"
+            "from transformers import AutoImageProcessor, AutoModelForImageClassification\n\n"
+            "model = AutoModelForImageClassification.from_pretrained(\n"
+            f"    {self._origin}, num_labels={len(classes)}, ignore_mismatched_sizes=True\n)\n"
+            f"model = PeftModel.from_pretrained(model, {json.dumps(where)}).eval()\n"
+            f"processor = AutoImageProcessor.from_pretrained({json.dumps(where)})\n"
+            f'logits = model(**processor(image.convert("{mode}"), return_tensors="pt")).logits\n'
         )
 
 
@@ -153,8 +173,9 @@ def _classifier_of_images(
         raise _refused(shown, error, config.model_type) from error
     prepared = processors.prepare(processor, config, request.image_size)
     spec = prepared.spec
+    origin: str | None = json.dumps(source) + (f', revision="{revision}"' if revision else "")
     if request.pretrained and request.image_size is not None and not _takes(model, spec):
-        model = _at_size(model, request.image_size)
+        model, origin = _at_size(model, request.image_size), None
     classifier = last_linear(model, len(names))
     layer = take_out(model, classifier, spec, lambda images: model(pixel_values=images).logits)
     info = BackboneInfo(
@@ -166,7 +187,8 @@ def _classifier_of_images(
         pretrained=request.pretrained,
         notes=(prepared.note,) if prepared.note else (),
     )
-    built = TransformersBackbone(model.float(), info, classifier, prepared)
+    origin = origin if request.pretrained else None
+    built = TransformersBackbone(model.float(), info, classifier, prepared, origin)
     if request.keep_classifier and request.pretrained and f"{classifier}.weight" not in fresh:
         built.kept = weights_of(layer)
     return built
