@@ -36,20 +36,24 @@ LOADS = """
 import json
 import timm
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
-def by_timm(where, images):
+def by_timm(where, images, given):
     model = timm.create_model(where, pretrained=True).eval()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
     pixels = torch.stack([transform(image) for image in images])
-    return {"logits": model(pixels), "pixels": pixels, "labels": model.pretrained_cfg["label_names"]}
+    names = model.pretrained_cfg["label_names"]
+    return {"logits": model(pixels), "of the same": model(given), "pixels": pixels, "labels": names}
 
-def by_transformers(where, images, **options):
-    processor = AutoImageProcessor.from_pretrained(where, **options)
-    model = AutoModelForImageClassification.from_pretrained(where, **options).eval()
-    pixels = torch.cat([processor(image, return_tensors="pt")["pixel_values"] for image in images])
+def by_transformers(where, images, given, revision=None):
+    processor = AutoImageProcessor.from_pretrained(where, revision=revision)
+    in_pil = AutoImageProcessor.from_pretrained(where, revision=revision, backend="pil")
+    model = AutoModelForImageClassification.from_pretrained(where, revision=revision).eval()
+    pixels, exact = (torch.cat([p(i, return_tensors="pt")["pixel_values"] for i in images]) for p in (processor, in_pil))
     names = [model.config.id2label[i] for i in range(model.config.num_labels)]
-    return {"logits": model(pixels).logits, "pixels": pixels, "labels": names}
+    found = {"logits": model(pixels).logits, "of the same": model(given).logits, "pixels": pixels, "in PIL": exact}
+    return found | {"labels": names}
 
 def by_pipeline(where, images):
     classify = pipeline("image-classification", model=where)
@@ -62,16 +66,17 @@ def plain(value):
 
 answers = {}
 for job in json.loads(sys.stdin.read()):
-    images = [Image.open(path) for path in job["images"]]
-    loaders = {"transformers hub": lambda: by_transformers(job["repo"], images),
-               "transformers revision": lambda: by_transformers(job["repo"], images, revision=job["revision"]),
-               "transformers folder": lambda: by_transformers(job["folder"], images)}
+    images, given = [Image.open(path) for path in job["images"]], load_file(job["pixels"])["pixels"]
+    repo, folder, revision = job["repo"], job["folder"], job["revision"]
+    loaders = {"transformers hub": lambda: by_transformers(repo, images, given),
+               "transformers revision": lambda: by_transformers(repo, images, given, revision),
+               "transformers folder": lambda: by_transformers(folder, images, given)}
     if job["library"] == "timm":
-        loaders |= {"timm hub": lambda: by_timm("hf-hub:" + job["repo"], images),
-                    "timm revision": lambda: by_timm("hf-hub:" + job["repo"] + "@" + job["revision"], images),
-                    "timm folder": lambda: by_timm("local-dir:" + job["folder"], images)}
-    loaders |= {"pipeline hub": lambda: by_pipeline(job["repo"], images),
-                "pipeline folder": lambda: by_pipeline(job["folder"], images)}
+        loaders |= {"timm hub": lambda: by_timm("hf-hub:" + repo, images, given),
+                    "timm revision": lambda: by_timm("hf-hub:" + repo + "@" + revision, images, given),
+                    "timm folder": lambda: by_timm("local-dir:" + folder, images, given)}
+    loaders |= {"pipeline hub": lambda: by_pipeline(repo, images),
+                "pipeline folder": lambda: by_pipeline(folder, images)}
     found = {}
     for how, load in loaders.items():
         try:
@@ -104,9 +109,10 @@ def python(
 
 
 def loads(jobs: Sequence[Mapping[str, Any]], environment: Mapping[str, str]) -> dict[str, dict[str, dict[str, Any]]]:
-    """What each loader makes of each job: a name, a library, a repo, its revision, a folder and images (paths).
+    """What each loader makes of each job: a name, a library, a repo, its revision, a folder, images and pixels (paths).
 
-    By name, then by loader ("timm hub", "pipeline folder"): logits, pixels, labels and scores, or an error.
+    By name, then by loader ("timm hub", "pipeline folder"): pixels that it makes of the images, their logits, those of
+    the pixels that it was given, labels and scores, or an error.
     """
     answers: dict[str, dict[str, dict[str, Any]]] = json.loads(
         python(LOADS, given=json.dumps(list(jobs)), **environment)

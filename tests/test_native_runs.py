@@ -192,6 +192,7 @@ def test_the_card_says_which_library_alone_is_needed(world, name):
     assert "import hubtl" not in code_of(card)
     assert document.parse(card).metadata["library_name"] == library
     assert f"user/my-{name}" in code_of(card)
+    assert ("the Hub's widget make every image RGB" in card) == (name == "grey")
 
 
 @pytest.mark.parametrize(
