@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import datasets
 import numpy as np
@@ -26,7 +24,7 @@ CLASSES = ["ape", "bee", "cat", "dog", "elk"]
 ROWS = 40
 LORA = {"tuner": "lora", "options": {"tuner.rank": 2, "tuner.alpha": 32.0, "tuner.adapter": True}, "lr": 0.05}
 RUNS = {  # name -> arguments of hubtl.adapt beside the common ones
-    "adabn": {"model": "user/cnn", "strategy": "adabn", "validator": "last"},
+    "adabn": {"model": "user/cnn", "strategy": "adabn"},
     "dsbn": {"model": "user/cnn", "strategy": "dsbn", "steps": 60, "lr": 1e-4},
     "folded": {"model": "user/cnn", "strategy": "coral", "options": {"model.bottleneck": 8}},
     "grey": {"model": "user/grey", "strategy": "coral"},
@@ -45,29 +43,48 @@ RUNS = {  # name -> arguments of hubtl.adapt beside the common ones
 }
 NATIVE = [name for name in RUNS if name not in ("torchvision", "own")]
 ADAPTERS = [name for name in RUNS if name.startswith("lora")]
-ADAPT = """
-import json, sys, warnings
-warnings.simplefilter("ignore")
-import hubtl
-for run in json.loads(sys.stdin.read()):
-    hubtl.adapt(**run)
-print("done")
-"""
 READ = """
 import contextlib, io, json, os
-answers = {}
-for name, folder, code in json.loads(sys.stdin.read()):
-    os.chdir(folder)
-    printed, here = io.StringIO(), {}
-    try:
-        with contextlib.redirect_stdout(printed), torch.enable_grad():
-            exec(code, here)
-        answers[name] = {"logits": here["logits"].tolist(), "label": printed.getvalue().strip()}
-    except Exception as error:
-        answers[name] = {"error": f"{type(error).__name__}: {error}"[:600]}
-assert ("hubtl" in sys.modules) == WITH_HUBTL
-print(json.dumps(answers))
+def read(jobs):
+    answers = {}
+    for name, folder, code in jobs:
+        os.chdir(folder)
+        printed, here = io.StringIO(), {}
+        try:
+            with contextlib.redirect_stdout(printed), torch.enable_grad():
+                exec(code, here)
+            answers[name] = {"logits": here["logits"].tolist(), "label": printed.getvalue().strip()}
+        except Exception as error:
+            answers[name] = {"error": f"{type(error).__name__}: {error}"[:600]}
+    print(json.dumps(answers))
 """
+WITHOUT = (
+    READ
+    + """
+read(json.loads(sys.stdin.read()))
+assert "hubtl" not in sys.modules
+"""
+)
+WITH = (
+    READ
+    + """
+import gc
+import hubtl
+from huggingface_hub import hf_hub_download
+runs, image, others = json.loads(sys.stdin.read())
+torch.set_grad_enabled(True)
+for run in runs:
+    hubtl.adapt(**run)
+    gc.freeze()  # each phase collects garbage: not among the libraries
+jobs = []
+for name, folder, repo in others:
+    for where, path in (("hub", hf_hub_download(repo, "README.md")), (name, folder + "/README.md")):
+        code = open(path, encoding="utf-8").read().split("```python\\n")[1].split("```")[0]
+        jobs.append((f"{name} {where}", os.path.dirname(image) if where == "hub" else folder, code))
+    os.link(image, folder + "/image.jpg")
+read(jobs)
+"""
+)
 
 
 def picture(y, rng, shifted):
@@ -115,12 +132,6 @@ def code_of(readme):
     return re.search(r"```python\n(.*?)\n```", readme, re.DOTALL).group(1)
 
 
-def read(jobs, environment, *, with_hubtl=False):
-    code = READ.replace("WITH_HUBTL", str(with_hubtl))
-    given = json.dumps([[name, str(folder), code] for name, folder, code in jobs])
-    return json.loads(python(code, blocked=() if with_hubtl else ("hubtl",), given=given, **environment))
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """Every run, pushed, and what the code of its cards makes of one image."""
@@ -137,6 +148,7 @@ def world(tmp_path_factory):
         "batch_size": 8,
         "lr": 0.01,
         "augment": "none",
+        "validator": "last",
         "baseline": False,
         "device": "cpu",
     }
@@ -146,21 +158,18 @@ def world(tmp_path_factory):
         wanted.append(
             common | own | {"options": options, "output_dir": str(root / name), "push_to_hub": f"user/my-{name}"}
         )
-    subprocess.run(
-        [sys.executable, "-c", ADAPT], input=json.dumps(wanted), env=env_for(hub, root / "home"), text=True, check=True
-    )
     picture(1, np.random.default_rng(5), True).resize((32, 32)).save(root / "image.jpg")
+    others = [(name, str(root / name), f"user/my-{name}") for name in RUNS if name not in NATIVE]
+    given = json.dumps([wanted, str(root / "image.jpg"), others])
+    found = json.loads(python(WITH, blocked=(), given=given, **env_for(hub, root / "home")))
     cards = {name: hub.files(f"user/my-{name}")["README.md"].decode() for name in RUNS}
-    jobs, others = [], []
-    for name in RUNS:
-        folders = [root / name] + ([root / name / "adapter"] if name in ADAPTERS else [])
-        for folder in folders:
+    jobs = []
+    for name in NATIVE:
+        jobs.append((f"{name} hub", str(root), code_of(cards[name])))
+        for folder in [root / name] + ([root / name / "adapter"] if name in ADAPTERS else []):
             (folder / "image.jpg").write_bytes((root / "image.jpg").read_bytes())
-        own = jobs if name in NATIVE else others
-        own.append((f"{name} hub", root, code_of(cards[name])))
-        own += [(f"{name} {f.name}", f, code_of((f / "README.md").read_text())) for f in folders]
-    reader = env_for(hub, root / "reader", token="")
-    found = read(jobs, reader) | read(others, reader, with_hubtl=True)
+            jobs.append((f"{name} {folder.name}", str(folder), code_of((folder / "README.md").read_text())))
+    found |= json.loads(python(WITHOUT, given=json.dumps(jobs), **env_for(hub, root / "reader", token="")))
     yield {"root": root, "cards": cards, "hub": hub, "found": found}
     hub.stop()
 
