@@ -31,7 +31,7 @@ RUNS = {  # name -> arguments of hubtl.adapt beside the common ones
     "vit": {"model": "user/vit", "strategy": "coral", "image_size": 48},
     "transformers": {"model": "user/resnet", "strategy": "coral"},
     "lora": {"model": "user/vit", "strategy": "coral", **LORA},
-    "lora-bn": {"model": "user/cnn", "strategy": "coral", **LORA},
+    "lora-bn": {"model": "user/cnn", "strategy": "adabn", **LORA},
     "lora-transformers": {"model": "user/swin", "strategy": "coral", **LORA},
     "torchvision": {
         "model": "torchvision:shufflenet_v2_x0_5",
