@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from hubtl import backbones, plugins
+from hubtl import backbones, plugins, relevance
 from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest
 from hubtl.backbones.saved import class_names, read_config, read_facts
@@ -62,35 +62,63 @@ class AdaptedModel:
     @torch.inference_mode()
     def logits(self, images: Sequence[Any]) -> Tensor:
         """Logits [b, c] of PIL images, or of rows of several modalities, on the CPU."""
-        return self._logits(self._inputs(images))
+        return self._forward(self._inputs(images))
 
     @torch.inference_mode()
-    def _logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+    def _forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         logits: Tensor = self.classifier({name: x.to(self.device) for name, x in inputs.items()})
         return logits.float().cpu()
 
     def _inputs(self, images: Sequence[Any]) -> dict[str, Tensor]:
         if self.backbone.collate is not None:
             return dict(self.backbone.collate(images))
+        return {"image": self._normalised(self._views(images))}
+
+    def _views(self, images: Sequence[Any]) -> np.ndarray:
+        """PIL images as the model sees them: uint8 [b, c, h, w]."""
         spec = self.info.input
-        views = [to_bytes(evaluation_view(to_channels(image, spec.channels), spec)) for image in images]
-        pixels = torch.from_numpy(np.stack(views)).float() / 255
+        return np.stack([to_bytes(evaluation_view(to_channels(image, spec.channels), spec)) for image in images])
+
+    def _normalised(self, views: np.ndarray) -> Tensor:
+        spec = self.info.input
         mean, std = torch.tensor(spec.mean).view(-1, 1, 1), torch.tensor(spec.std).view(-1, 1, 1)
-        return {"image": (pixels - mean) / std}
+        return (torch.from_numpy(views).float() / 255 - mean) / std
 
     def explain(self, row: Any, *, label: str | None = None, **options: Any) -> Any:
-        """What each modality and each token of a row did for its prediction; see ``hubtl_multimodal.explain.explain``.
+        """What did it for a prediction: each place of an image, or each modality and token of a row of several.
 
-        Raises HubtlError for a model that cannot be explained, and for a label that it does not have.
+        ``row`` is an image as ``predict`` takes it, or ``{"image": …, "text": …}``. Options: ``seed``, ``orders`` and
+        ``folder`` (see ``hubtl.relevance.explain``), and those of ``hubtl_multimodal.explain.explain`` where the model
+        is of that package. Raises HubtlError for what cannot be read, and for a label that the model does not have.
         """
-        if self.backbone.explain is None:
+        if label is not None and label not in self.classes:
+            raise unknown("class", label, self.classes)
+        if self.backbone.explain is not None:
+            return self.backbone.explain(self.classifier, self.classes, row, label=label, **options)
+        if self.backbone.collate is not None:
             raise HubtlError(
                 f"{self.info.name} has no tokens to explain a prediction by",
                 hint=f"adapt with --model {self.info.modalities[0]}=NAME, of hubtl-multimodal, which takes one too",
             )
-        if label is not None and label not in self.classes:
-            raise unknown("class", label, self.classes)
-        return self.backbone.explain(self.classifier, self.classes, row, label=label, **options)
+        for name, what in (("samples", "random subsets: it covers each place"), ("source", "source rows beside it")):
+            if options.pop(name, None):
+                raise HubtlError(f"a model of images alone is explained without {what}", hint=f"leave {name} out")
+        return self._explain_image(row["image"] if isinstance(row, Mapping) and "image" in row else row, label, options)
+
+    def _explain_image(self, cell: Any, label: str | None, options: Mapping[str, Any]) -> relevance.Explanation:
+        name, value = ("image", cell) if isinstance(cell, Mapping) else next(iter(each_image(cell)))
+        try:
+            view = self._views([value if isinstance(value, Image.Image) else decode(value)])
+        except UNREADABLE as error:
+            raise HubtlError(f"cannot read {name}: {error}", hint="another image") from error
+        return relevance.explain(
+            lambda images: self._forward({"image": images}),
+            self._normalised(view),
+            self.classes,
+            label=label,
+            shown=view[0],
+            **options,
+        )
 
     def test_time(self, method: str, options: Mapping[str, Any] | None = None) -> TestTime:
         """A copy of the model that adapts while it predicts, by the name of a method: ``tent``."""
@@ -125,7 +153,7 @@ class AdaptedModel:
             if now := images[:count]:
                 inputs = joined(now) if several else self._inputs(now)
                 if adapting is None:
-                    logits = self._logits(inputs)
+                    logits = self._forward(inputs)
                 else:
                     logits = adapting.predict({k: x.to(self.device) for k, x in inputs.items()}).float().cpu()
                 for name, row in zip(names[:count], logits.softmax(dim=1), strict=True):
@@ -184,16 +212,22 @@ def load(name: str | Path, *, revision: str | None = None, device: str | None = 
     ``device`` defaults to the GPU where there is one. Classes without names are called as transformers calls them:
     ``LABEL_0``. Raises HubtlError for a folder without a model, a format from the future, and a repository out of reach.
     """
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        if str(name).startswith((".", "/", "~")) or "/" not in str(name):
-            raise HubtlError(f"there is no folder {name}, and it is no Hub id", hint="RUN_DIR, or user/repo")
-        from hubtl.hub import pull
-
-        folder = pull(f"{name}@{revision}" if revision else str(name))
+    folder = folder_of(name, revision=revision)
     trained = _open(folder)
     classifier = Classifier(Encoder(trained.backbone), trained.head)
     return AdaptedModel(classifier, trained.backbone.info, trained.classes, device, trained.unknown)
+
+
+def folder_of(name: str | Path, *, revision: str | None = None) -> Path:
+    """The folder of a model; one on the Hub is pulled into the cache. Raises HubtlError as ``load`` does."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if str(name).startswith((".", "/", "~")) or "/" not in str(name):
+        raise HubtlError(f"there is no folder {name}, and it is no Hub id", hint="RUN_DIR, or user/repo")
+    from hubtl.hub import pull
+
+    return pull(f"{name}@{revision}" if revision else str(name))
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def compare(
         own = parse(merge(common, {"strategy.name": name, "run.output_dir": str(folder / name)}))
         logger.info("compare    %s", name)
         try:
-            with _quietly():
+            with quietly():
                 record = run.adapt(
                     own, command=command, resume=(folder / name / "record.json").exists(), shown=False
                 ).record
@@ -196,7 +196,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without the messages of the single runs."""
     level = logger.level
     logger.setLevel(max(level, logging.WARNING))

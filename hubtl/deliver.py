@@ -5,12 +5,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
+import yaml
+
 from hubtl import api
 from hubtl.assess import some
 from hubtl.backbones.base import Backbone
 from hubtl.card import adapter, metadata, plots, render
+from hubtl.card.names import base_name, domain_name
 from hubtl.card.plots import FeatureSample
 from hubtl.card.themes import THEMES, Theme
+from hubtl.card.wording import md
 from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import outputs
 from hubtl.errors import HubtlError
@@ -18,6 +22,8 @@ from hubtl.modules import Classifier, fold
 from hubtl.prepare import Prepared
 from hubtl.record import RunRecord
 from hubtl.settings import logger
+
+SOURCE_ONLY = "source-only"  # folder of the baseline, where a run keeps it
 
 
 def check_card(record: RunRecord) -> None:
@@ -52,11 +58,28 @@ def write(
     samples: Mapping[str, FeatureSample | None],
 ) -> None:
     """Save the deployed model, its tuner merged and its bottleneck folded, beside it what the tuner keeps, and the plots."""
+    _export(folder, prepared, record, model, record.strategy)
+    if prepared.recipe.run.plots:
+        draw(folder / "plots", record, samples)
+
+
+def keep(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier) -> None:
+    """Save the source-only model of a run that ships the adapted one, with a card of a few lines, to push by itself."""
+    _export(folder, prepared, record, model, "source-only")
+    base = base_name(record.model)
+    front = yaml.safe_dump({**metadata.license_of(record.model), "tags": ["hubtl", "source-only"]}, sort_keys=False)
+    came = "as it came" if record.source is None else f"trained on {domain_name(record.source)} alone"
+    text = f"{base}, {came}: what {record.strategy} was compared with on {domain_name(record.target)}. Not adapted."
+    (folder / "README.md").write_text(f"---\n{front}---\n\n# Source-only\n\n{md(text)}\n", encoding="utf-8")
+
+
+def _export(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier, strategy: str) -> None:
     deployed = copy.deepcopy(model).cpu().eval()
     backbone = cast(Backbone, deployed.encoder.backbone)
     classifier = fold(deployed.encoder.bottleneck, deployed.head)
     folder.mkdir(parents=True, exist_ok=True)
-    if prepared.tuner.export(folder / "adapter", backbone, classifier, record.classes):
+    shipped = strategy == record.strategy  # of the model that it is compared with nobody asked for an adapter
+    if shipped and prepared.tuner.export(folder / "adapter", backbone, classifier, record.classes):
         code = backbone.adapter_snippet(".", record.classes)
         assert code is not None
         (folder / "adapter" / "README.md").write_text(adapter.render(record, code), encoding="utf-8")
@@ -66,14 +89,12 @@ def write(
         p.requires_grad_(True)
     meta = {
         "task": record.task,
-        "strategy": record.strategy,
+        "strategy": strategy,
         "base_model": record.model.base_model,
         "revision": record.model.revision,
         **({"unknown": record.unknown} if record.unknown else {}),
     }
     api.save(folder, backbone, classifier, record.classes, meta)
-    if prepared.recipe.run.plots:
-        draw(folder / "plots", record, samples)
 
 
 def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | None]) -> None:

@@ -1,7 +1,8 @@
 """Measuring a saved model on a labelled dataset: as it is, or while it adapts to the rows as to a stream."""
 
+import datetime
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,37 +17,11 @@ from hubtl.engine.device import make_accelerator
 from hubtl.engine.sweep import outputs
 from hubtl.errors import HubtlError
 from hubtl.evaluate import difference, evaluation
+from hubtl.plan import installed_versions
 from hubtl.recipe import DataSection, DomainSection, RunSection
-from hubtl.record import Difference, Evaluation
+from hubtl.record import Difference, DomainFacts, Evaluation, LaterEvaluation, OnlineFacts
 from hubtl.subsets import subsets
-from hubtl.testtime import Stats
-
-
-@dataclass(frozen=True)
-class Online:
-    """A model that adapted while it was measured, beside the same model frozen, on the same rows in the same order."""
-
-    method: str
-    online: Evaluation  # each batch scored before the model learnt from it
-    frozen: Evaluation
-    stats: Stats
-    reset_every: int
-    batch_size: int
-    seed: int | None  # of the order; None: the dataset's own
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, the figures of the online protocol first."""
-        return {
-            "method": self.method,
-            "online_accuracy": self.online.accuracy,
-            "frozen_accuracy": self.frozen.accuracy,
-            "stats": asdict(self.stats),
-            "reset_every": self.reset_every,
-            "batch_size": self.batch_size,
-            "seed": self.seed,
-            "online": self.online.model_dump(mode="json"),
-            "frozen": self.frozen.model_dump(mode="json"),
-        }
+from hubtl.testtime import TestTime
 
 
 def measure(
@@ -63,13 +38,42 @@ def measure(
     Classes are matched by name; those that the model does not know are left out, or are ``unknown`` where it has such a
     class. Raises HubtlError for a dataset without labels or without a class that the model knows.
     """
+    where: dict[str, Any] = {"split": split, "domain": domain, "data": data, "batch_size": batch_size}
+    return later(model, dataset, **where).figures
+
+
+def later(
+    model: str,
+    dataset: str,
+    *,
+    tta: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int | None = 0,
+    split: str | None = None,
+    domain: str | None = None,
+    data: Mapping[str, Any] | None = None,
+    batch_size: int = 64,
+) -> LaterEvaluation:
+    """The same as ``measure``, with what a record keeps of it: which rows, when, which versions.
+
+    With ``tta``, a method of test-time adaptation and its ``options``, a copy of the model adapts to the rows while it
+    predicts them, beside the frozen model. They come in an order drawn from ``seed``, as datasets are often sorted by
+    class; None keeps the dataset's own. Every batch is scored before the model learns from it, the labels only score. A
+    single row that would remain joins the last batch. Raises HubtlError also for a method or an option that there is not.
+    """
     loaded = api.load(model)
-    images, unknown = _labelled(loaded, dataset, split, domain, data)
-    accelerator = make_accelerator(RunSection(), None)
-    seen = outputs(loaded.classifier, images, accelerator, batch_size=batch_size)
-    figures = evaluation(seen.logits, images.labels, loaded.classes, unknown)
-    figures.subsets = subsets(loaded.classifier, images, images.labels, loaded.classes, accelerator, unknown)
-    return figures
+    adapting = None if tta is None else loaded.test_time(tta, options)  # a wrong option costs no dataset
+    images, unknown, on = _labelled(loaded, dataset, split, domain, data)
+    online = None
+    if tta is None or adapting is None:
+        accelerator = make_accelerator(RunSection(), None)
+        seen = outputs(loaded.classifier, images, accelerator, batch_size=batch_size)
+        figures = evaluation(seen.logits, images.labels, loaded.classes, unknown)
+        figures.subsets = subsets(loaded.classifier, images, images.labels, loaded.classes, accelerator, unknown)
+    else:
+        online, figures = _online(loaded, adapting, tta, images, unknown, batch_size, seed)
+    today = datetime.date.today().isoformat()
+    return LaterEvaluation(created=today, data=on, figures=figures, online=online, versions=installed_versions())
 
 
 def measure_two(
@@ -85,27 +89,16 @@ def measure_two(
     return one, other, difference(one, other) if known[0] == known[1] else None
 
 
-def measure_online(
-    model: str,
-    dataset: str,
+def _online(
+    loaded: api.AdaptedModel,
+    adapting: TestTime,
     method: str,
-    options: Mapping[str, Any] | None = None,
-    *,
-    split: str | None = None,
-    domain: str | None = None,
-    data: Mapping[str, Any] | None = None,
-    batch_size: int = 64,
-    seed: int | None = 0,
-) -> Online:
-    """The figures of a saved model that adapts to the rows while it predicts them, and those of the frozen model.
-
-    The rows come in an order drawn from ``seed``, as datasets are often sorted by class; None keeps the dataset's own.
-    Every batch is scored before the model learns from it, the labels only score. A single row that would remain joins
-    the last batch. Raises HubtlError as ``measure`` does, and for a method or an option that there is not.
-    """
-    loaded = api.load(model)
-    adapting = loaded.test_time(method, options)
-    images, unknown = _labelled(loaded, dataset, split, domain, data)
+    images: ImageSet,
+    unknown: int | None,
+    batch_size: int,
+    seed: int | None,
+) -> tuple[OnlineFacts, Evaluation]:
+    """What adapts while it predicts, and the frozen model's figures on the same rows in the same order."""
     rows = np.arange(len(images)) if seed is None else np.random.default_rng(seed).permutation(len(images))
     logits, still = [], []
     for part in _batches(rows, batch_size):
@@ -114,15 +107,15 @@ def measure_online(
             still.append(loaded.classifier(inputs).float().cpu())
         logits.append(adapting.predict(inputs).float().cpu())
     truth = None if images.labels is None else images.labels[rows]
-    return Online(
+    online = OnlineFacts(
         method=method,
-        online=evaluation(torch.cat(logits), truth, loaded.classes, unknown),
-        frozen=evaluation(torch.cat(still), truth, loaded.classes, unknown),
-        stats=adapting.stats,
-        reset_every=adapting.options.reset_every,
+        options=adapting.options.model_dump(mode="json"),
+        figures=evaluation(torch.cat(logits), truth, loaded.classes, unknown),
         batch_size=batch_size,
         seed=seed,
+        **{name: count for name, count in asdict(adapting.stats).items() if name != "rows"},
     )
+    return online, evaluation(torch.cat(still), truth, loaded.classes, unknown)
 
 
 def _batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
@@ -134,8 +127,8 @@ def _batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
 
 def _labelled(
     loaded: api.AdaptedModel, dataset: str, split: str | None, domain: str | None, data: Mapping[str, Any] | None
-) -> tuple[ImageSet, int | None]:
-    """The evaluation rows of a dataset with their labels by the model's classes, and which of these is the unknown."""
+) -> tuple[ImageSet, int | None, DomainFacts]:
+    """The evaluation rows of a dataset, labelled by the model's classes; which of these is the unknown; and their facts."""
     section = DataSection(**(data or {}))
     where = DomainSection(dataset=dataset, eval_split=split, domain=domain)
     opened = open_domain(where, section, role="target", modalities=loaded.info.modalities)
@@ -148,4 +141,9 @@ def _labelled(
     truth = labels.indices(opened.eval, opened.label_column, opened.class_names, loaded.classes, other)
     bad = section.on_bad_sample
     rows = open_rows(loaded.backbone, opened.eval, opened.columns, labels=truth, name=dataset, on_bad_sample=bad)
-    return rows, unknown
+    facts = opened.facts.model_copy(update={"fingerprint": str(opened.eval._fingerprint), "class_counts": {}})
+    return (
+        rows,
+        unknown,
+        facts.model_copy(update={"rows": len(rows), "eval_rows": len(rows), "skipped": list(rows.bad)}),
+    )

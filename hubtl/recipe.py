@@ -135,6 +135,9 @@ class RunSection(Section):
         "default: the strategy's",
     )
     baseline: bool = Field(True, description="train source-only beside the adaptation")
+    keep_source_only: bool = Field(
+        False, description="save the source-only model too, in source-only/ of the output directory; it is not pushed"
+    )
     fallback: bool = Field(
         False, description="ship source-only where no label-free score prefers the adapted model; auto: true"
     )
@@ -145,6 +148,7 @@ class RunSection(Section):
     report_to: list[str] = Field(
         default_factory=list, description="trackers of accelerate: tensorboard, wandb, trackio, …"
     )
+    energy: bool = Field(False, description="meter the energy of the run with codecarbon (extra: energy)")
     plots: bool = True
 
 

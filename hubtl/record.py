@@ -195,6 +195,49 @@ class Calibration(Facts):
     loss_after: float
 
 
+class Energy(Facts):
+    """What the machine used while the run trained and evaluated, other programs' share included."""
+
+    kwh: float
+    parts: dict[str, float] = Field(default_factory=dict)  # cpu, gpu, ram: kWh each
+    estimated: list[str] = Field(default_factory=list)  # those that no sensor measured
+    meter: str = ""  # codecarbon 3.3.2
+    partial: bool = False  # a run that was resumed: what was used before is not in it
+
+
+class OnlineFacts(Facts):
+    """A model that adapted to a stream while it was measured; each batch was scored before the model learnt from it."""
+
+    method: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    figures: Evaluation
+    batch_size: int
+    seed: int | None = None  # of the order of the rows; None: as they lie in the dataset
+    batches: int = 0
+    learnt: int = 0  # rows that an update was computed from
+    resets: int = 0
+    collapses: int = 0  # resets by a guard
+
+
+class LaterEvaluation(Facts):
+    """What the finished model did on other labelled rows, or at test time. It chose nothing."""
+
+    created: str  # ISO date
+    data: DomainFacts
+    figures: Evaluation  # of the model as it was saved
+    online: OnlineFacts | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class Ablated(Facts):
+    """The run's recipe again, without one part of its method."""
+
+    without: str
+    changes: dict[str, Any]  # of the method's options
+    figures: Evaluation
+    seconds: float = 0.0
+
+
 class RunRecord(Facts):
     """Every fact of a run."""
 
@@ -231,17 +274,22 @@ class RunRecord(Facts):
     warnings: list[str] = Field(default_factory=list)  # collapse, no label-free evidence, …
     native: bool = True  # False: only hubtl loads it
     not_native_because: str | None = None
+    ablation: list[Ablated] = Field(default_factory=list)
+    evaluations: list[LaterEvaluation] = Field(default_factory=list)  # after the run, oldest first
     plots: list[str] = Field(default_factory=list)  # file names under plots/
     versions: dict[str, str] = Field(default_factory=dict)
     hardware: dict[str, Any] = Field(default_factory=dict)
+    energy: Energy | None = None  # None: not measured
+
+    def to_json(self) -> str:
+        """The text of ``record.json``."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
 
     def save(self, folder: Path) -> None:
         """Write ``record.json`` so that a reader never sees half of it."""
         path = folder / "record.json"
         partial = path.with_suffix(".json.partial")
-        partial.write_text(
-            json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        partial.write_text(self.to_json(), encoding="utf-8")
         os.replace(partial, path)
 
     @classmethod

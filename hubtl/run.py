@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import yaml
 
-from hubtl import deliver, hub
+from hubtl import deliver, energy, hub
 from hubtl.assess import Judge, assess, doubts, voters_on
 from hubtl.calibration import calibrate, labelled_rows
 from hubtl.engine.adjust import Controller
@@ -29,7 +29,15 @@ from hubtl.verdict import FLOOR, verdict
 from hubtl.watch import Watch
 
 TRAINING = 15_485_863  # added to the seed: dropout has random numbers of its own
-FREE_TO_CHANGE = {"run.checkpoint_every", "run.report_to", "run.output_dir", "run.plots", "data.num_workers"}
+FREE_TO_CHANGE = {
+    "run.checkpoint_every",
+    "run.report_to",
+    "run.output_dir",
+    "run.plots",
+    "run.keep_source_only",
+    "run.energy",
+    "data.num_workers",
+}
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,7 @@ def adapt(
     a checkpoint) when asked to stop; ``resume`` then goes on to the same weights.
     """
     check_trackers(recipe.run.report_to)
+    energy.check(recipe.run.energy)
     if recipe.hub.push_to:
         hub.check_push(recipe.hub.push_to)
     early = Path(recipe.run.output_dir) if recipe.run.output_dir else None
@@ -102,10 +111,12 @@ def adapt(
         (folder / "recipe.yaml").write_text(prepared.recipe.to_yaml(), encoding="utf-8")
         record.save(folder)
     accelerator.wait_for_everyone()
-    prepared = with_features(prepared, accelerator)
-    start_trackers(accelerator, prepared.recipe.model_dump(mode="json"))
+    meters = recipe.run.energy and accelerator.is_local_main_process  # one sees the whole machine
     try:
-        return _train(prepared, record, accelerator, folder, resume=resume, shown=shown)
+        with energy.metered(meters) as meter:
+            prepared = with_features(prepared, accelerator)
+            start_trackers(accelerator, prepared.recipe.model_dump(mode="json"))
+            return _train(prepared, record, accelerator, folder, meter, resume=resume, shown=shown)
     except Interrupted as stop:
         stop.folder = folder
         record.status = "interrupted"
@@ -117,7 +128,14 @@ def adapt(
 
 
 def _train(
-    prepared: Prepared, record: RunRecord, accelerator: Accelerator, folder: Path, *, resume: bool, shown: bool
+    prepared: Prepared,
+    record: RunRecord,
+    accelerator: Accelerator,
+    folder: Path,
+    meter: energy.Meter | None,
+    *,
+    resume: bool,
+    shown: bool,
 ) -> Result:
     recipe, main = prepared.recipe, accelerator.is_main_process
     samples: dict[str, deliver.FeatureSample | None] = {}
@@ -153,11 +171,14 @@ def _train(
             logger.info("kept       source-only: %s", record.verdict.reason)
             keep_source_only(record, prepared)
             model, samples["after"] = before.deployed(), samples.get("before")
-            record.calibration = before_calibration
+            record.calibration, before = before_calibration, None
+    record.energy = None if meter is None else meter.read(partial=record.training.resumed > 0)
     record.warnings = [*prepared.warnings, *doubts(record)]
     url = None
     if main:
         deliver.write(folder, prepared, record, model, samples)
+        if recipe.run.keep_source_only and before is not None:
+            deliver.keep(folder / deliver.SOURCE_ONLY, prepared, record, before.deployed())
         record.status = "finished"
         record.save(folder)
         deliver.card(folder, record)

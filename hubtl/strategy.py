@@ -114,6 +114,7 @@ class Strategy(nn.Module):
         source_views: the same of the source.
         label_sets: how the classes of the domains may relate for it to be chosen without a warning.
         label_set_options: options that a relation changes from their defaults, by relation; what a user sets stays.
+        ablations: its parts by name, and the options that leave each out: ``hubtl ablate`` trains without them.
         calibrated: whether its head gets temperatures unless the user says otherwise, where there are rows to fit them on.
         unknown: whether it learns one output more, for what is none of the source's classes: ``task.unknown``.
     """
@@ -132,6 +133,7 @@ class Strategy(nn.Module):
     label_set_options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     unknown: ClassVar[bool] = False
     calibrated: ClassVar[bool] = False
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     defaults: ClassVar[Mapping[str, Any]] = {}  # recipe keys that this method decides unless the user does
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:

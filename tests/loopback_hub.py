@@ -4,6 +4,7 @@ hub = start()
 environment = env_for(hub, tmp_path / "home")       # for a subprocess: huggingface_hub reads it when imported
 hub.faults["commit"] = "503"                        # a step of the protocol -> a refusal
 hub.files("user/repo")                              # path -> bytes, of a branch, a tag or a commit
+hub.files("spaces/user/repo")                       # of a Space
 hub.stop()
 """
 
@@ -154,6 +155,7 @@ class Hub:
     def _create(self, request: Request, body: bytes) -> Response:
         asked = json.loads(body)
         name = f"{asked.get('organization') or 'user'}/{asked['name']}"
+        name = f"spaces/{name}" if asked.get("type") == "space" else name
         if name in self.repos:
             return JSONResponse({"error": "exists", "url": f"{self.url}/{name}"}, 409)
         self.repos[name] = Repo(private=asked.get("visibility") == "private" or bool(asked.get("private")))
@@ -237,7 +239,14 @@ class Hub:
         found = self.repos[repo]
         commit = found.refs.get(rev or "main", rev or "0" * 40)
         names = [{"rfilename": path} for path in found.commits.get(commit, {})]
-        facts = {"id": repo, "modelId": repo, "sha": commit, "private": found.private, "siblings": names, "tags": []}
+        facts = {
+            "id": repo.removeprefix("spaces/"),
+            "modelId": repo,
+            "sha": commit,
+            "private": found.private,
+            "siblings": names,
+            "tags": [],
+        }
         return JSONResponse(facts | {"downloads": 0, "likes": 0, "gated": False, "disabled": False})
 
     def _resolve(self, request: Request, body: bytes, repo: str, rev: str, path: str) -> Response:
@@ -289,9 +298,11 @@ def env_for(hub: Hub, home: Path, *, token: str | None = None) -> dict[str, str]
 
 def _step(path: str) -> tuple[str, dict[str, Any]]:
     """The step of the protocol that a path belongs to, and the parts of the path."""
+    plain, space = re.subn("^(/api)?/spaces/", lambda m: "/api/models/" if m[1] else "/", path)
     for step, pattern in STEPS.items():
-        if match := re.fullmatch(pattern, path):
-            return step, {name: part and unquote(part) for name, part in match.groupdict().items()}
+        if match := re.fullmatch(pattern, plain):
+            parts = {name: part and unquote(part) for name, part in match.groupdict().items()}
+            return step, parts | ({"repo": f"spaces/{parts['repo']}"} if space else {})
     return "", {}
 
 

@@ -1,5 +1,6 @@
 """Names lead to the right loader, pooled features are what the last linear layer sees, and errors say what to do."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -358,6 +359,21 @@ def test_the_license_and_tag_of_the_weights_are_timms_own_words(tmp_path):
     save_for_hf(model, tmp_path, safe_serialization=True)
     info = resolve(tmp_path, 32, pretrained=True).info
     assert (info.license, info.weights, info.architecture) == ("cc-by-nc-4.0", "test_resnet.mine", "test_resnet")
+
+
+def test_what_is_saved_is_not_called_by_the_name_of_weights_that_it_does_not_have(tmp_path):
+    """timm's registry knows the tag and licence of an architecture's usual weights, also where none were loaded."""
+    scratch = resolve("test_resnet", 32)
+    api.save(tmp_path / "run", scratch, nn.Linear(scratch.info.width, 2), ["a", "b"], {})
+    info = resolve(tmp_path / "run", 32, pretrained=True).info
+    assert (info.name, info.weights, info.base_model, info.license) == ("run", None, None, None)
+    cfg = json.loads((tmp_path / "run" / "config.json").read_text())["pretrained_cfg"]
+    assert not cfg.keys() & {"tag", "origin_url", "paper_ids", "hf_hub_id", "license"}
+    scratch.info = dataclasses.replace(scratch.info, pretrained=True)
+    api.save(tmp_path / "adapted", scratch, nn.Linear(scratch.info.width, 2), ["a", "b"], {})
+    cfg = json.loads((tmp_path / "adapted" / "config.json").read_text())["pretrained_cfg"]
+    assert cfg["license"] == "apache-2.0", "that of the weights it started from"
+    assert "tag" not in cfg
 
 
 ASK = """

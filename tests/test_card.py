@@ -484,6 +484,17 @@ def test_plots_are_drawn_for_few_and_many_classes_with_any_name(tmp_path: Path, 
         assert tuple(pixels[0, 0]) == (255, 255, 255), path
 
 
+def test_a_loss_with_a_validators_name_is_a_curve_of_its_own() -> None:
+    points = [
+        {"step": 1.0, "loss": 0.5, "entropy": 0.4, "critic_accuracy": 0.6},
+        {"step": 1.0, "entropy": -0.3, "infomax": 1.0},
+        {"step": 2.0, "loss": 0.4, "entropy": 0.3, "critic_accuracy": 0.5},
+    ]
+    (_, losses), (_, scores) = plots._panels(points)
+    assert losses == {"loss": [(1.0, 0.5), (2.0, 0.4)], "entropy": [(1.0, 0.4), (2.0, 0.3)]}
+    assert scores == {"critic_accuracy": [(1.0, 0.6), (2.0, 0.5)], "entropy": [(1.0, -0.3)], "infomax": [(1.0, 1.0)]}
+
+
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.suffix or "light")
 def test_a_plot_has_the_ground_and_the_ink_of_its_page(tmp_path: Path, theme: Theme) -> None:
     before, after = (records.evaluation(classes=["a", "b"], right=right, n=8) for right in (0.8, 0.5))

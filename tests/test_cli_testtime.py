@@ -13,7 +13,7 @@ from hubtl import api, backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.cli.app import run
 from hubtl.errors import HubtlError
-from hubtl.measure import measure, measure_online
+from hubtl.measure import later, measure
 from hubtl.modules import Bottleneck, Encoder, fold
 from hubtl.testtime.tent import Tent
 
@@ -119,21 +119,22 @@ class Remembers(Tent):
 
 def test_batches_are_scored_before_they_are_learnt_from_and_no_row_stands_alone(model, monkeypatch):
     """With one batch for all there is nothing to learn from before: online is BN-1 exactly."""
-    one = measure_online(str(model), DIGITS, "tent", {"lr": 0.5, "guard": 0.0}, batch_size=1000)
-    still = measure_online(str(model), DIGITS, "bn", batch_size=1000)
-    assert one.online.confusion == still.online.confusion
+    one = later(str(model), DIGITS, tta="tent", options={"lr": 0.5, "guard": 0.0}, batch_size=1000)
+    still = later(str(model), DIGITS, tta="bn", batch_size=1000)
+    assert one.online.figures.confusion == still.online.figures.confusion
     monkeypatch.setattr(api.AdaptedModel, "test_time", lambda self, name, options: Remembers(self.classifier))
-    measure_online(str(model), DIGITS, "tent", batch_size=599)
+    later(str(model), DIGITS, tta="tent", batch_size=599)
     assert Remembers.asked == [600]
 
 
 def test_the_order_is_drawn_and_can_be_the_datasets(model):
     drawn, again, other, own = (
-        measure_online(str(model), DIGITS, "tent", {"lr": 0.05}, batch_size=50, seed=seed) for seed in (0, 0, 1, None)
+        later(str(model), DIGITS, tta="tent", options={"lr": 0.05}, batch_size=50, seed=seed)
+        for seed in (0, 0, 1, None)
     )
-    assert drawn.online.confusion == again.online.confusion
-    assert drawn.frozen.confusion == other.frozen.confusion == own.frozen.confusion
-    assert drawn.online.confusion != other.online.confusion
+    assert drawn.online.figures.confusion == again.online.figures.confusion
+    assert drawn.figures.confusion == other.figures.confusion == own.figures.confusion
+    assert drawn.online.figures.confusion != other.online.figures.confusion
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])

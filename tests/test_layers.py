@@ -22,13 +22,18 @@ LAYERS = [
         "plan",
         "assess",
         "deliver",
+        "ablation",
+        "amend",
         "reuse",
         "measure",
         "subsets",
         "shift",
         "calibration",
+        "relevance",
+        "demo",
         "ranking",
         "watch",
+        "energy",
         "tuning",
         "api",
         "python",
@@ -45,6 +50,8 @@ HOMES = {
     "accelerate": {"engine/"},
     "typer": {"cli/"},
     "optuna": {"tuning.py"},
+    "gradio": {"demo/"},
+    "codecarbon": {"energy.py"},
 }
 
 

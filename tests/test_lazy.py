@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-SLOW = ("torch", "transformers", "timm", "datasets", "sklearn", "accelerate", "peft", "torchvision", "pandas", "optuna")
+SLOW = (
+    "torch", "transformers", "timm", "datasets", "sklearn", "accelerate", "peft", "torchvision", "pandas", "optuna", "gradio",
+)  # fmt: skip
 
 
 def slow_imports(code: str) -> set[str]:
@@ -34,6 +36,7 @@ def command(line: str) -> str:
         "tune --help",
         "pull --help",
         "card --help",
+        "demo --help",
         "list strategies",
         "list --json",
         "rank --help",

@@ -121,6 +121,9 @@ def test_any_folder_with_a_classifier(tmp_path, make, prefix, strategy):
     assert record.source_only.accuracy == pytest.approx(as_is(folder, opened(UCI).splits["test"]))
     assert [phase.name for phase in record.training.phases] == ["adapt"]
     assert "source_dataset" not in (tmp_path / "run" / "recipe.yaml").read_text()
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "the data that it was trained on were not opened" in card
+    assert "Not measured: the run had no source." in card
     picture = opened(UCI).splits["test"][0]["image"].resize((32, 32))
     ours = api.load(result.output_dir, device="cpu").logits([picture])
     torch.testing.assert_close(ours, native_logits(result.output_dir, picture), atol=1e-4, rtol=1e-4)

@@ -24,6 +24,9 @@ import timm  # noqa: E402
 from timm.data import resolve_model_data_config  # noqa: E402
 from timm.models import group_parameters, save_for_hf  # noqa: E402
 
+# What timm's registry says of the weights that an architecture is known for: these are others.
+ORIGIN = ("tag", "origin_url", "paper_ids", "url", "hf_hub_id", "hf_hub_filename")
+
 
 class TimmBackbone(Backbone):
     """A timm classifier without its last linear layer. ``source`` is what timm calls the weights."""
@@ -68,6 +71,8 @@ class TimmBackbone(Backbone):
         written = json.loads(path.read_text(encoding="utf-8"))
         # transformers passes num_classes too, and fails on meeting it twice
         written.get("model_args", {}).pop("num_classes", None)
+        for key in ORIGIN if self.info.pretrained else (*ORIGIN, "license"):
+            written["pretrained_cfg"].pop(key, None)
         path.write_text(json.dumps(written, indent=2, ensure_ascii=False), encoding="utf-8")
 
     def snippet(self, where: str) -> str:

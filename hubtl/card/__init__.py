@@ -86,6 +86,10 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "folded": len(record.classes) > MANY_CLASSES,
         "subsets": comparison.subsets(base, adapted),
         "gain": comparison.gain(record),
+        "ablation": comparison.ablation(record),
+        "later": comparison.later(record),
+        "streams": comparison.streams(record),
+        "at_test_time": comparison.at_test_time(record),
         "shifts": comparison.shifts(base, adapted),
         "shift_rows": comparison.shift_rows(adapted),
         "fusion": _input(record.model.input.get("options", {})) if record.model.parts else "",
@@ -105,6 +109,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "input": wording.taken(record.model.modalities, record.model.input) or _input(record.model.input),
         "hardware": ", ".join(f"{key} {value}" for key, value in record.hardware.items()),
         "versions": ", ".join(f"{name} {number}" for name, number in record.versions.items()),
+        "energy": _energy(record),
         "seed": record.recipe.get("run", {}).get("seed"),
     }
 
@@ -246,6 +251,23 @@ def _phase(phase: PhaseFacts) -> str:
     sees = " and ".join(wording.md(stream) for stream in phase.sees)
     steps = wording.plural(phase.steps, "update" if learns else "step")
     return f"{wording.md(phase.name)}: {steps}; sees {sees}; learns {learns or 'nothing by gradient'}"
+
+
+def _energy(record: RunRecord) -> str | None:
+    """How much, and how much of that a sensor saw."""
+    used = record.energy
+    if used is None:
+        return None
+    parts = [
+        f"{name} {wording.energy(kwh)}{', estimated' if name in used.estimated else ''}"
+        for name, kwh in used.parts.items()
+        if kwh > 0
+    ]
+    since = " since it was last resumed" if used.partial else ""
+    return (
+        f"{wording.energy(used.kwh)} of the whole machine{since} ({'; '.join(parts)}), by {wording.md(used.meter)}; "
+        "training, source-only and evaluation together."
+    )
 
 
 def _adjustments(record: RunRecord) -> list[tuple[str, Adjustment]]:

@@ -1,7 +1,11 @@
-"""Source-only beside the adapted model: their difference, the domains under each, and rows that lack a modality."""
+"""What stands beside what: source-only and the adapted model, the domains under each, rows that lack a modality,
+other data, and the model that goes on learning at test time beside itself as it was saved.
+"""
 
-from hubtl.card import wording
-from hubtl.record import Evaluation, RunRecord
+from typing import NamedTuple
+
+from hubtl.card import names, wording
+from hubtl.record import Evaluation, LaterEvaluation, RunRecord
 
 SHIFTS = (
     ("proxy A-distance of the features (0: alike, 2: always told apart)", "a_distance"),
@@ -37,3 +41,107 @@ def subsets(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[s
     before = {subset.name: subset.accuracy for subset in base.subsets} if base else {}
     found = adapted.subsets if adapted else []
     return [(s.name, before.get(s.name), s.accuracy) for s in found if s.accuracy is not None]
+
+
+class Line(NamedTuple):
+    """A model on labelled rows that came after the run."""
+
+    data: str  # Markdown
+    how: str  # Markdown
+    figures: Evaluation
+    interval: tuple[float, float] | None
+
+
+def later(record: RunRecord) -> list[Line]:
+    """The evaluations after the run; of the same rows, the model as it is once, before what learns on them."""
+    still: dict[str, list[Line]] = {}
+    for evaluation in record.evaluations:
+        data, online = _rows(evaluation), evaluation.online
+        lines = still.setdefault(data, [])
+        frozen = _line(data, "as it is", evaluation.figures)
+        if not any(line.how == frozen.how and _shown(line) == _shown(frozen) for line in lines):
+            lines.insert(sum(line.how == frozen.how for line in lines), frozen)
+        if online is not None:
+            lines.append(_line(data, f"{wording.code(online.method)}, online", online.figures))
+    return [line for lines in still.values() for line in lines]
+
+
+def _line(data: str, how: str, figures: Evaluation) -> Line:
+    return Line(data, how, figures, wording.interval(figures.accuracy, figures.n))
+
+
+def _shown(line: Line) -> tuple[object, ...]:
+    """As far as the table shows it: sums of the same figures differ in their last bits."""
+    figures = line.figures
+    return (figures.n, *(wording.percent(v) for v in (figures.accuracy, figures.macro_f1, figures.ece)))
+
+
+def streams(record: RunRecord) -> list[str]:
+    """How each model that adapted at test time met its rows, in sentences."""
+    found = []
+    for online in (evaluation.online for evaluation in record.evaluations):
+        if online is None:
+            continue
+        order = "in the dataset's order" if online.seed is None else f"in an order drawn from seed {online.seed}"
+        options = ", ".join(
+            f"{wording.md(key)} {f'{value:.4g}' if isinstance(value, float) else wording.md(value)}"
+            for key, value in online.options.items()
+            if value is not None
+        )
+        resets = wording.plural(online.resets, "reset") + (
+            f" ({online.collapses} on collapse)" if online.collapses else ""
+        )
+        found.append(
+            f"{wording.code(online.method)}: {wording.plural(online.batches, 'batch', 'batches')} of "
+            f"{online.batch_size} rows, {order}; learnt from {wording.plural(online.learnt, 'row')}; {resets}; {options}."
+        )
+    return list(dict.fromkeys(found))
+
+
+class Part(NamedTuple):
+    name: str
+    accuracy: float | None
+    cells: list[float | None]  # of rows that lack a modality
+
+
+class Ablation(NamedTuple):
+    """The run, the run without one part of its method at a time, and source-only."""
+
+    columns: list[str]  # "without image", …; none of one modality
+    lines: list[Part]
+
+
+def ablation(record: RunRecord) -> Ablation:
+    """Where nothing was left out there are no lines."""
+    if not record.ablation or record.adapted is None:
+        return Ablation([], [])
+    columns = [s.name for s in record.adapted.subsets if "corrupted" not in s.name]
+
+    def line(name: str, figures: Evaluation) -> Part:
+        known = {s.name: s.accuracy for s in figures.subsets}
+        return Part(name, figures.accuracy, [known.get(column) for column in columns])
+
+    lines = [line(f"{record.strategy}, all of it", record.adapted)]
+    lines += [line(f"without {part.without}", part.figures) for part in record.ablation]
+    return Ablation(columns, lines + ([line("source-only", record.source_only)] if record.source_only else []))
+
+
+def at_test_time(record: RunRecord) -> str | None:
+    """The latest measurement at test time on the run's own target, beside the frozen model, in a sentence."""
+    for evaluation in reversed(record.evaluations):
+        online, data = evaluation.online, evaluation.data
+        if online is None or (data.dataset, data.domain) != (record.target.dataset, record.target.domain):
+            continue
+        frozen, moving = evaluation.figures.accuracy, online.figures.accuracy
+        return (
+            f"With {wording.code(online.method)}, which goes on learning from the rows that it predicts: "
+            f"**{wording.percent(moving)}** instead of {wording.percent(frozen)} "
+            f"({wording.points(frozen, moving)} points) on {wording.plural(evaluation.figures.n, 'row')} of the target."
+        )
+    return None
+
+
+def _rows(evaluation: LaterEvaluation) -> str:
+    data = evaluation.data
+    split = data.eval_split or data.split
+    return names.domain_link(data, short=True) + (f", {wording.code(split)}" if split else "")

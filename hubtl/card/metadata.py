@@ -41,7 +41,7 @@ def of(record: RunRecord, repo: str | None = None) -> dict[str, Any]:
     kind = _kind(model)
     if kind in PIPELINES:  # the Hub has no widget for several modalities
         found["pipeline_tag"] = kind
-    found.update(_license(model.license))
+    found.update(license_of(model))
     if bases := base_ids(model):
         found["base_model"] = bases[0] if len(bases) == 1 else bases
         found["base_model_relation"] = "finetune"
@@ -84,9 +84,9 @@ def problems(metadata: Mapping[str, Any]) -> list[str]:
     return found + _index_problems(metadata.get("model-index"))
 
 
-def _license(name: str | None) -> dict[str, str]:
+def license_of(model: ModelFacts) -> dict[str, str]:
     """The licence's keys; an identifier that the Hub does not know becomes ``other`` with its name."""
-    known = (name or "").strip().lower()
+    known = (model.license or "").strip().lower()
     if known in ("", "unknown", "none"):
         return {}
     if known in licenses.KNOWN:
@@ -108,12 +108,24 @@ def _results(record: RunRecord) -> list[dict[str, Any]]:
         rows = [(record.adapted, f" ({record.strategy}{oracle})")]
     else:
         rows = [(record.source_only, " (source-only)"), (record.adapted, f" (adapted with {record.strategy}{oracle})")]
-    metrics = [metric for evaluation, label in rows for metric in _metrics(evaluation, label)]
-    if not metrics:
-        return []
+    blocks = [(record.target, [metric for evaluation, label in rows for metric in _metrics(evaluation, label)])]
+    for later in record.evaluations:
+        metrics = _metrics(later.figures, f" ({record.strategy}{oracle})")
+        if later.online is not None:
+            metrics += _metrics(later.online.figures, f" ({record.strategy}{oracle}, {later.online.method} online)")
+        blocks.append((later.data, metrics))
     kind = _kind(record.model)
     task = {"type": kind, "name": kind.replace("-", " ").title()}
-    return [{"task": task, "dataset": _dataset(record.target), "metrics": metrics}]
+    found: list[dict[str, Any]] = []
+    for domain, metrics in blocks:
+        dataset = _dataset(domain)
+        here = next((result for result in found if result["dataset"] == dataset), None)
+        if here is None and metrics:
+            found.append({"task": task, "dataset": dataset, "metrics": metrics})
+        elif here is not None:  # measured twice: the run's own figures stay, what is new joins them
+            known = {(metric["type"], metric["name"]) for metric in here["metrics"]}
+            here["metrics"] += [metric for metric in metrics if (metric["type"], metric["name"]) not in known]
+    return found
 
 
 def _metrics(evaluation: Evaluation | None, label: str) -> list[dict[str, Any]]:

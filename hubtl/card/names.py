@@ -56,14 +56,14 @@ def base_link(model: ModelFacts) -> str:
     return code(base_name(model))
 
 
-def domain_link(domain: DomainFacts) -> str:
-    """The dataset in Markdown, with its domain."""
+def domain_link(domain: DomainFacts, *, short: bool = False) -> str:
+    """The dataset in Markdown, with its domain; ``short`` leaves out where one that is not on the Hub can be found."""
     if domain.hub_id and is_hub_id(domain.hub_id):
         name = f"[{md(domain.hub_id)}](https://huggingface.co/datasets/{domain.hub_id})"
     elif domain.dataset.startswith("builtin:"):
-        name = f"{code(domain.dataset.removeprefix('builtin:'))} (ships with hubtl)"
+        name = code(domain.dataset.removeprefix("builtin:")) + ("" if short else " (ships with hubtl)")
     else:
-        name = f"{code(domain_name(domain))} (not on the Hub)"
+        name = code(domain_name(domain)) + ("" if short else " (not on the Hub)")
     return f"{name}, domain {code(domain.domain)}" if domain.domain else name
 
 

@@ -68,16 +68,13 @@ def confusion(evaluation: Evaluation, classes: Sequence[str], path: Path, title:
 
 def curves(points: Sequence[Mapping[str, float]], path: Path, theme: Theme = LIGHT) -> None:
     """Losses by name over the updates on the left; accuracies and label-free scores, if any, on the right."""
-    names = list(dict.fromkeys(key for point in points for key in point if key not in NOT_CURVES))
-    scores = [name for name in names if name in plugins.entries("validators") or "accuracy" in name]
-    panels = [("losses", [name for name in names if name not in scores]), ("accuracies and label-free scores", scores)]
-    panels = [(title, shown) for title, shown in panels if shown]
+    panels = _panels(points)
     longest = max((len(shown) for _, shown in panels), default=0)
     figure = _figure(4.4 * max(1, len(panels)), 3.2 + 0.2 * math.ceil(longest / 3))
     for number, (title, shown) in enumerate(panels, 1):
         axes = figure.add_subplot(1, len(panels), number)
-        for name, colour in zip(shown, _palette(len(shown), theme), strict=True):
-            line = np.array([(p["step"], p[name]) for p in points if name in p])
+        for (name, seen), colour in zip(shown.items(), _palette(len(shown), theme), strict=True):
+            line = np.array(seen)
             marker = "o" if len(line) <= 12 else None
             axes.plot(line[:, 0], line[:, 1], color=colour, lw=1.6, marker=marker, ms=3.5, label=_short(name))
         axes.set_title(title)
@@ -87,6 +84,18 @@ def curves(points: Sequence[Mapping[str, float]], path: Path, theme: Theme = LIG
         _grid(axes, theme)
         _legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=min(3, len(shown)))  # never on a line
     _save(figure, path, theme)
+
+
+def _panels(points: Sequence[Mapping[str, float]]) -> list[tuple[str, dict[str, list[tuple[float, float]]]]]:
+    """(step, value) of every curve, losses apart from scores; a method may log a loss under a validator's name."""
+    losses: dict[str, list[tuple[float, float]]] = {}
+    scores: dict[str, list[tuple[float, float]]] = {}
+    validators = plugins.entries("validators")
+    for point in points:
+        for name in (key for key in point if key not in NOT_CURVES):
+            scored = "accuracy" in name or (name in validators and "loss" not in point)
+            (scores if scored else losses).setdefault(name, []).append((point["step"], point[name]))
+    return [(t, found) for t, found in (("losses", losses), ("accuracies and label-free scores", scores)) if found]
 
 
 def features(

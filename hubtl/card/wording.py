@@ -37,8 +37,8 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
-def plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def plural(number: int, noun: str, many: str | None = None) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {many or noun + 's'}"
 
 
 def duration(seconds: float) -> str:
@@ -49,6 +49,11 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def energy(kwh: float) -> str:
+    """``1.3 Wh``, or ``2.41 kWh``."""
+    return f"{kwh:.2f} kWh" if kwh >= 1 else f"{1000 * kwh:.2g} Wh" if kwh < 0.1 else f"{1000 * kwh:.0f} Wh"
 
 
 def plain(text: object) -> str:

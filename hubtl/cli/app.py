@@ -40,10 +40,12 @@ def common(
 
 def _register() -> None:
     from hubtl.cli import (
+        ablate,
         adapt,
         cache,
         card,
         compare,
+        demo,
         diff,
         doctor,
         evaluate,
@@ -61,8 +63,10 @@ def _register() -> None:
     app.command("tune")(tune.tune)
     app.command("evaluate")(evaluate.evaluate)
     app.command("diff")(diff.diff)
+    app.command("ablate")(ablate.ablate)
     app.command("predict")(predict.predict)
     app.command("explain")(explain.explain)
+    app.command("demo")(demo.demo)
     app.command("rank")(rank.rank)
     app.command("push")(push.push)
     app.command("pull")(pull.pull)

@@ -1,16 +1,19 @@
 """``hubtl evaluate``."""
 
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from hubtl.errors import HubtlError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hubtl.measure import Online
-    from hubtl.record import SubsetScore
+    from hubtl.record import Evaluation, LaterEvaluation, SubsetScore
 
 
 def evaluate(
@@ -34,6 +37,13 @@ def evaluate(
         int | None, typer.Option(min=0, help="Batches after which --tta starts anew; 0: never.")
     ] = None,
     tta_seed: Annotated[int, typer.Option(help="Of the order of the rows; -1: as they lie in the dataset.")] = 0,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Add the figures to the model's record and card; of a Hub id by a commit there."),
+    ] = False,
+    create_pr: Annotated[
+        bool, typer.Option("--create-pr", help="With --record: as a pull request, for a repository of others.")
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file too.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
@@ -50,25 +60,86 @@ def evaluate(
 
     begin(quiet=quiet or json_, debug=debug)
     from hubtl.cli.testtime import options_of
-    from hubtl.measure import measure, measure_online
+    from hubtl.measure import later
 
     options = options_of(tta, tta_set, tta_reset_every)
     where: dict[str, Any] = {"split": split, "domain": domain, "data": data_of(flags), "batch_size": batch_size}
-    if tta is not None:
-        found = measure_online(model, dataset, tta, options, seed=None if tta_seed < 0 else tta_seed, **where)
-        if output is not None:
-            output.write_text(json.dumps(found.as_dict(), indent=2) + "\n", encoding="utf-8")
-        if json_:
-            emit(found.as_dict())
-        else:
-            _show_online(found)
-        return
-    figures = measure(model, dataset, **where)
+    place = Place(model, create_pr) if record else None
+    if create_pr and not record:
+        raise HubtlError("--create-pr says how to record an evaluation", hint="--record --create-pr")
+    opened = model if place is None else str(place.folder)
+    found = later(opened, dataset, tta=tta, options=options, seed=None if tta_seed < 0 else tta_seed, **where)
+    shown = as_json(found)
     if output is not None:
-        output.write_text(figures.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        output.write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
+    if place is not None:
+        shown["recorded"] = place.keep(found)
     if json_:
-        emit(figures.model_dump(mode="json"))
+        emit(shown)
         return
+    if found.online is not None:
+        _show_online(found)
+    else:
+        _show(found.figures)
+    if place is not None and not quiet:
+        typer.echo(f"\nrecorded   {shown['recorded']}")
+
+
+class Place:
+    """Where an evaluation is added to a record; looked at before anything is measured.
+
+    Of a Hub id it is the pulled commit that will be evaluated, and the branch that a commit goes to.
+    """
+
+    def __init__(self, model: str, create_pr: bool) -> None:
+        from hubtl import amend, hub
+
+        self.repo: str | None = None
+        self.folder, self.create_pr = Path(model).expanduser(), create_pr
+        if not self.folder.is_dir():
+            self.repo, self.branch = hub.split_revision(model)
+            hub.check_push(self.repo)
+            self.folder = hub.pull(model)
+            if self.branch == self.folder.name:
+                raise HubtlError(
+                    f"{model} is a commit: nothing can be added to it", hint=f"a branch, or {self.repo} for main"
+                )
+        elif create_pr:
+            raise HubtlError(f"{model} is a folder here: there is nothing to request", hint="leave out --create-pr")
+        amend.check(self.folder)
+
+    def keep(self, found: "LaterEvaluation") -> str:
+        """Add the evaluation; returns where it is now."""
+        from hubtl import amend
+
+        if self.repo is None:
+            amend.in_folder(self.folder, found)
+            return str(self.folder / "README.md")
+        branch, command = None if self.create_pr else self.branch, shlex.join(["hubtl", *sys.argv[1:]])
+        pr = self.create_pr
+        return amend.on_hub(self.repo, self.folder, found, branch=branch, create_pr=pr, command=command).url
+
+
+def as_json(found: "LaterEvaluation") -> dict[str, Any]:
+    """The figures as ``--json`` prints them, those of the online protocol first."""
+    online = found.online
+    if online is None:
+        return found.figures.model_dump(mode="json")
+    stats = online.model_dump(include={"batches", "learnt", "resets", "collapses"})
+    return {
+        "method": online.method,
+        "online_accuracy": online.figures.accuracy,
+        "frozen_accuracy": found.figures.accuracy,
+        "stats": {"rows": found.figures.n, **stats},
+        "reset_every": online.options["reset_every"],
+        "batch_size": online.batch_size,
+        "seed": online.seed,
+        "online": online.figures.model_dump(mode="json"),
+        "frozen": found.figures.model_dump(mode="json"),
+    }
+
+
+def _show(figures: "Evaluation") -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -114,12 +185,14 @@ def _show_subsets(console: "Console", subsets: "list[SubsetScore]") -> None:
     console.print(table)
 
 
-def _show_online(found: "Online") -> None:
+def _show_online(found: "LaterEvaluation") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    online = found.online
+    assert online is not None
     table = Table(box=None, pad_edge=False)
-    for column in ("", "frozen", f"{found.method}, online"):
+    for column in ("", "frozen", f"{online.method}, online"):
         table.add_column(column, justify="right" if column else "left")
     for label, name in (
         ("accuracy", "accuracy"),
@@ -127,12 +200,13 @@ def _show_online(found: "Online") -> None:
         ("macro F1", "macro_f1"),
         ("calibration error", "ece"),
     ):
-        values = (getattr(found.frozen, name), getattr(found.online, name))
+        values = (getattr(found.figures, name), getattr(online.figures, name))
         table.add_row(label, *("not measured" if v is None else f"{100 * v:.1f} %" for v in values))
-    console, stats = Console(), found.stats
+    console = Console()
     console.print(table)
     console.print(
-        f"\n{stats.rows} rows in {stats.batches} batches, each scored before the model learnt from it; "
-        f"learnt from {stats.learnt} rows; resets: {stats.resets}, of them on collapse: {stats.collapses}",
+        f"\n{found.figures.n} rows in {online.batches} batches, each scored before the model learnt from it; "
+        f"learnt from {online.learnt} rows; resets: {online.resets}, of them on collapse: {online.collapses}",
         highlight=False,
+        soft_wrap=True,
     )

@@ -26,7 +26,9 @@ def explain(
     source_dataset: Annotated[
         str | None, typer.Option(help="Show the nearest rows of this dataset: what it was trained on.")
     ] = None,
-    samples: Annotated[int, typer.Option(min=2, help="Random subsets of tokens to measure relevance with.")] = 1024,
+    samples: Annotated[
+        int | None, typer.Option(min=2, help="Random subsets of tokens to measure relevance with; default: 1024.")
+    ] = None,
     seed: Annotated[int, typer.Option()] = 0,
     output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="For explanation.png and .json.")] = Path(
         "explanation"
@@ -35,7 +37,7 @@ def explain(
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
-    """Show what each modality and each of its parts did for a prediction, and test that it is so."""
+    """Show what each place, and of several modalities each part, did for a prediction, and test that it is so."""
     from dataclasses import asdict
 
     from hubtl.cli.app import emit
@@ -53,7 +55,8 @@ def explain(
         raise HubtlError("one row is explained at a time", hint="a dataset and --row, or image=FILE text=WORDS")
     cells = given[0] if isinstance(given[0], dict) else _row(given[0], row, inputs[0])
     source = [] if source_dataset is None else _labelled(source_dataset, loaded.info.modalities, columns)
-    found = loaded.explain(cells, label=class_, samples=samples, seed=seed, source=source, folder=output_dir)
+    options = {} if samples is None else {"samples": samples}
+    found = loaded.explain(cells, label=class_, seed=seed, source=source, folder=output_dir, **options)
     if json_:
         emit(asdict(found))
         return

@@ -63,10 +63,12 @@ def show(
     adapts = {"adaptation", "source-free"} & set(getattr(thing, "settings", ()))
     label_sets = list(thing.label_sets) if adapts else []
     by_relation = {k: dict(v) for k, v in thing.label_set_options.items()} if adapts else {}
+    ablations = {part: dict(changes) for part, changes in getattr(thing, "ablations", {}).items()}
     if json_:
         emit(
             {"kind": homes[0], "name": name, "package": entry.package, "doc": text, "paper": paper, "options": listed}
             | ({"label_sets": label_sets, "label_set_options": by_relation} if label_sets else {})
+            | ({"ablations": ablations} if ablations else {})
         )
         return
     singular = plugins.SINGULAR[homes[0]]
@@ -85,3 +87,5 @@ def show(
         typer.echo(f"\nlabel sets: {', '.join(label_sets)}")
     for relation, own in by_relation.items():
         typer.echo(f"in a {relation} set: {', '.join(f'{key} = {value}' for key, value in own.items())}")
+    if ablations:
+        typer.echo("\nparts that hubtl ablate leaves out: " + ", ".join(ablations))

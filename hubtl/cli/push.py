@@ -14,6 +14,9 @@ def push(
     commit_message: Annotated[str | None, typer.Option()] = None,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be pushed.")] = False,
+    space: Annotated[bool, typer.Option("--space", help="Push a Space that shows user/repo, not the model.")] = False,
+    space_name: Annotated[str | None, typer.Option(help="Of the Space; default: user/repo-demo.")] = None,
+    source_only: Annotated[str | None, typer.Option(help="Hub id that the Space shows beside the model.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     debug: Annotated[bool, typer.Option("--debug")] = False,
@@ -25,6 +28,22 @@ def push(
     from hubtl.hub.push import push as send
 
     begin(quiet=quiet or json_, debug=debug)
+    if space or space_name or source_only:
+        from hubtl.cli.space import push_space
+
+        push_space(
+            run_dir,
+            repo if revision is None else f"{repo}@{revision}",
+            space=space_name,
+            source_only=source_only,
+            private=private,
+            commit_message=commit_message,
+            create_pr=create_pr,
+            dry_run=dry_run,
+            json_=json_,
+            quiet=quiet,
+        )
+        return
     done = send(
         run_dir,
         repo,

@@ -1,9 +1,11 @@
 """Pushing a run directory to the Hub and pulling it again: plain huggingface_hub underneath."""
 
+from hubtl.hub.amend import Amended as Amended
+from hubtl.hub.amend import amend as amend
 from hubtl.hub.names import split_revision as split_revision
 from hubtl.hub.pull import pull as pull
 from hubtl.hub.push import PushResult as PushResult
 from hubtl.hub.push import check_push as check_push
 from hubtl.hub.push import push as push
 
-__all__ = ["PushResult", "check_push", "pull", "push", "split_revision"]
+__all__ = ["Amended", "PushResult", "amend", "check_push", "pull", "push", "split_revision"]

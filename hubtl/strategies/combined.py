@@ -79,6 +79,11 @@ def combine(name: str, parts: Sequence[type[Strategy]]) -> type[Combined]:
             "improves": tuple(sorted({rule for cls in classes for rule in cls.improves})),
             "unknown": any(cls.unknown for cls in classes),
             "label_sets": tuple(s for s in classes[0].label_sets if all(s in cls.label_sets for cls in classes)),
+            "ablations": {
+                own: {field_name(own, "weight"): 0.0}
+                for own, cls in zip(names, classes, strict=True)
+                if "weight" in cls.Options.model_fields
+            },
             "critics": tuple(
                 field_name(own, key) for own, cls in zip(names, classes, strict=True) for key in cls.critics
             ),

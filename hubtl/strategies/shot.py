@@ -1,7 +1,7 @@
 """SHOT: a source's classifier stays as it is, and the target's features move to where it expects them."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -116,6 +116,11 @@ class SHOT(SourceFree):
     label_sets = ("closed", "partial")
     label_set_options = {"partial": {"diversity_weight": 0.0, "min_count": 10}}
     memories = ("pseudo",)
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "entropy": {"entropy_weight": 0.0},
+        "diversity": {"diversity_weight": 0.0},
+        "pseudo-labels": {"pseudo_weight": 0.0},
+    }
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__(encoder, head, task, options)
@@ -157,3 +162,6 @@ class SHOTIM(SHOT):
     """
 
     Options = SHOTIMOptions
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        name: changes for name, changes in SHOT.ablations.items() if name != "pseudo-labels"
+    }

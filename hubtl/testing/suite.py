@@ -39,10 +39,13 @@ class Conformance:
             return strategy, watch, toy_train(strategy, self.world.streams())
 
     def documents(self) -> None:
-        """The docstring claims something, and every option says what it does."""
+        """The docstring claims something, every option says what it does, and what can be left out is an option."""
         assert (self.cls.__doc__ or "").strip(), f"{self.cls.__name__} has no docstring"
         bare = [n for n, f in self.cls.Options.model_fields.items() if not f.description]
         assert not bare, f"options without a description: {bare}"
+        for name, changes in self.cls.ablations.items():
+            left = self.cls.Options(**changes)
+            assert left != self.cls.Options(), f"to leave out {name} changes nothing: {dict(changes)}"
 
     def learns(self) -> None:
         """Gradients reach every named group and nothing else, and the losses fall; what was learnt folds and works."""

@@ -510,7 +510,7 @@ def test_a_row_that_there_is_not_and_a_class_that_the_model_does_not_know(hubtl,
     assert "green" in hint
 
 
-def test_a_model_of_images_alone_is_not_explained(hubtl, data, tmp_path):
+def test_a_model_of_images_alone_is_explained_by_its_places(hubtl, data, tmp_path):
     folder = tmp_path / "lenet"
     code, _, err = hubtl(
         "adapt", "--model", "test_resnet", "--no-pretrained", "--image-size", "32", "--target-dataset", data / "source",
@@ -519,9 +519,11 @@ def test_a_model_of_images_alone_is_not_explained(hubtl, data, tmp_path):
     )  # fmt: skip
     assert code == 0, err
     row(0)["image"].save(tmp_path / "x.png")
-    error, hint = fails(hubtl, "explain", folder, f"image={tmp_path / 'x.png'}")
-    assert "no tokens to explain" in error
-    assert "--model image=NAME" in hint
+    code, out, err = hubtl("explain", folder, f"image={tmp_path / 'x.png'}", "--json", "-o", tmp_path / "why")
+    assert code == 0, err
+    assert len(json.loads(out)["relevance"]["image"]) == 49
+    error, _ = fails(hubtl, "explain", folder, f"image={tmp_path / 'x.png'}", "--source-dataset", data / "source")
+    assert "without source rows" in error
 
 
 def test_without_the_plugin_its_models_are_an_error_that_names_it(run, models, data, tmp_path):

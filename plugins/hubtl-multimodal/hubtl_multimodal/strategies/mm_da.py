@@ -1,6 +1,7 @@
 """mm-da: adaptation of a model of several modalities, in which they teach each other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -57,6 +58,15 @@ class MultimodalDA(Terms):
     calibrated = True
     critics = ("adversary_critic", "conditional_critic")
     defaults = DEFAULTS
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "critics": {"adversary": 0.0, "local": 0.0, "conditional": 0.0},
+        "correspondence": {"correspondence": 0.0},
+        "mimicry": {"mimicry": 0.0, "mimicry_target": 0.0},
+        "pseudo-labels": {"pseudo": 0.0, "prototype": 0.0},
+        "agreement": {"agreement": False},
+        "per-domain statistics": {"standardise": False},
+        "modality dropout": {"modality_dropout": 0.0},
+    }
 
     def phases(self) -> Sequence[Phase]:
         own, both = self.options, ("source", "target")

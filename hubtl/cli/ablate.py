@@ -1,0 +1,71 @@
+"""``hubtl ablate``."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hubtl.record import RunRecord
+
+
+def ablate(
+    run_dir: Annotated[Path, typer.Argument(help="Output directory of a finished run.")],
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="PART", help="Leave out this part; repeatable. Default: each in turn.")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Name the parts of the run's method; train nothing.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
+    debug: Annotated[bool, typer.Option("--debug")] = False,
+) -> None:
+    """Train a run's recipe again without each part of its method; the figures join its record and card."""
+    from hubtl.cli.messages import begin
+
+    begin(quiet=quiet or json_, debug=debug)
+    from hubtl import ablation
+    from hubtl.cli.app import emit
+    from hubtl.engine.stop import Interrupted
+    from hubtl.settings import is_main_process
+
+    if list_:
+        declared = ablation.parts(run_dir)
+        if json_:
+            emit(declared)
+            return
+        for name, changes in declared.items():
+            typer.echo(f"{name:<24} " + ", ".join(f"{key}={value}" for key, value in changes.items()))
+        return
+    command = shlex.join(["hubtl", *sys.argv[1:]])
+    try:
+        record = ablation.ablate(run_dir, without or (), command=command)
+    except Interrupted:
+        typer.echo(f"stopped after a checkpoint; go on with: {command}", err=True)
+        raise typer.Exit(130) from None
+    if not is_main_process():
+        return
+    if json_:
+        emit({"ablation": [found.model_dump(mode="json") for found in record.ablation]})
+        return
+    _show(record)
+    typer.echo(f"\ncard       {run_dir / 'README.md'}")
+
+
+def _show(record: "RunRecord") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from hubtl.card import comparison
+    from hubtl.card.wording import percent, points
+
+    found = comparison.ablation(record)
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "accuracy", "difference", *found.columns):
+        table.add_column(column, justify="right" if column else "left")
+    for line in found.lines:
+        table.add_row(
+            line.name, percent(line.accuracy), points(found.lines[0].accuracy, line.accuracy), *map(percent, line.cells)
+        )
+    Console(markup=False).print(table)

@@ -1,0 +1,135 @@
+"""What the page asks, answered without a browser: probabilities of one or two models, and the picture of relevance."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from hubtl import api
+from hubtl.backbones.saved import read_facts
+from hubtl.data.images import UNREADABLE, decode
+from hubtl.deliver import SOURCE_ONLY
+from hubtl.errors import HubtlError
+
+KEEP = "a run keeps one with --set run.keep_source_only=true, and hubtl demo --source-only names one"
+
+Cells = Mapping[str, str | None]  # modality -> file or words; None or empty: it is missing
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model, and where there is one the source-only model of the same classes and modalities."""
+
+    name: str
+    model: api.AdaptedModel
+    strategy: str | None  # None: the model is not of hubtl's making
+    before: api.AdaptedModel | None  # source-only
+    alone: str = ""  # why there is no source-only
+
+    @classmethod
+    def of(cls, model: str | Path, source_only: str | Path | None = None) -> "Answers":
+        """Load a model and its source-only; see ``hubtl.demo.launch``. Raises HubtlError."""
+        folder = api.folder_of(model)
+        name = folder.resolve().name if Path(model).expanduser().is_dir() else str(model)
+        strategy = read_facts(folder).get("strategy")
+        kept = _kept(folder)
+        if source_only is not None:
+            other = api.folder_of(source_only)
+            kept = _kept(other) or other
+        loaded = api.load(folder)
+        if kept is None:
+            is_it = "This model is source-only itself: nothing was adapted."
+            alone = is_it if strategy == SOURCE_ONLY else f"No source-only model comes with this one: {KEEP}."
+            return cls(name, loaded, strategy, None, alone)
+        before = api.load(kept)
+        _check("classes", loaded.classes, before.classes)
+        _check("inputs", loaded.info.modalities, before.info.modalities)
+        return cls(name, loaded, strategy, before)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return self.model.info.modalities
+
+    @property
+    def explains(self) -> bool:
+        """Whether there is relevance: of models of images, and of those that explain themselves."""
+        return self.model.backbone.collate is None or self.model.backbone.explain is not None
+
+    def predict(self, cells: Cells) -> tuple[dict[str, float] | None, dict[str, float]]:
+        """The probability of every class: by source-only, None where there is none, and by the model.
+
+        Raises HubtlError for an input that cannot be read, and where all are empty.
+        """
+        with self._errors(cells):
+            before = None if self.before is None else _probabilities(self.before, cells)
+            return before, _probabilities(self.model, cells)
+
+    def relevance(self, cells: Cells, label: str | None = None) -> list[Image.Image]:
+        """What ``hubtl explain`` draws: for light pages, and where it draws one, for dark pages.
+
+        Raises HubtlError as ``predict`` does, and for a model that cannot be explained.
+        """
+        with self._errors(cells), tempfile.TemporaryDirectory() as aside:
+            self.model.explain(_row(self.model, cells), label=label, folder=Path(aside))
+            drawn = [Path(aside) / f"explanation{theme}.png" for theme in ("", "-dark")]
+            return [_loaded(path) for path in drawn if path.exists()]
+
+    @contextmanager
+    def _errors(self, cells: Cells) -> Iterator[None]:
+        """In the words of the page: a file is called as its owner called it, not as the server keeps it."""
+        if not any(map(_there, cells.values())):
+            raise HubtlError(f"Nothing is given. This model takes {_or(self.modalities)}.")
+        try:
+            yield
+        except (HubtlError, *UNREADABLE) as error:
+            reason = str(error)
+            for cell in cells.values():
+                if cell and Path(cell).is_absolute():
+                    reason = reason.replace(cell, Path(cell).name)
+            raise HubtlError(reason) from error
+
+
+def _check(what: str, model: Any, before: Any) -> None:
+    if list(model) != list(before):
+        raise HubtlError(
+            f"source-only has the {what} {', '.join(before)}, and the model has {', '.join(model)}",
+            hint="--source-only with the model that this one was adapted from",
+        )
+
+
+def _kept(folder: Path) -> Path | None:
+    """The source-only model that a run directory keeps."""
+    return folder / SOURCE_ONLY if (folder / SOURCE_ONLY / "config.json").exists() else None
+
+
+def _there(cell: str | None) -> bool:
+    return bool(cell and cell.strip())
+
+
+def _row(model: api.AdaptedModel, cells: Cells) -> Any:
+    """What a model takes: an image, or a row of the modalities that are there."""
+    if model.backbone.collate is not None:
+        return {m: cell for m, cell in cells.items() if _there(cell)}
+    try:
+        return decode(cells["image"])
+    except UNREADABLE as error:
+        raise HubtlError(f"The image cannot be read: {error}") from error
+
+
+def _probabilities(model: api.AdaptedModel, cells: Cells) -> dict[str, float]:
+    found = model.logits([_row(model, cells)])[0].softmax(dim=0).tolist()
+    return dict(zip(model.classes, found, strict=True))
+
+
+def _or(names: tuple[str, ...]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else f"one input: {names[0]}"
+
+
+def _loaded(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+        return image

@@ -1,0 +1,144 @@
+"""The page: inputs on the left, what both models say on the right, and below it what did it."""
+
+import html
+from typing import Any
+
+import gradio as gr
+
+from hubtl.demo.answers import Answers
+from hubtl.errors import HubtlError
+
+PREDICTED = "the predicted class"
+UNEXPLAINED = "There is no relevance: hubtl explain takes models of images, and those of hubtl-multimodal's encoders."
+KEPT = 3600  # seconds that an upload stays on the server
+LINES = 4  # of a box for text
+CSS = """
+.dark .on-light, :root:not(.dark) body:not(.dark) .on-dark { display: none !important; }
+.hubtl-problem { border-left: 4px solid #d1453b; padding: 0.6em 1em; background: var(--background-fill-secondary); }
+.hubtl-classes { max-height: 36em; overflow-y: auto !important; }
+.hubtl-note { opacity: 0.75; }
+"""
+
+
+def page(answers: Answers) -> gr.Blocks:
+    """The page of one model; nothing in it comes from elsewhere."""
+    both = answers.before is not None
+    with gr.Blocks(analytics_enabled=False, title=f"{answers.name}, hubtl", delete_cache=(KEPT, KEPT)) as blocks:
+        gr.HTML(_heading(answers))
+        with gr.Row():
+            with gr.Column():
+                cells = [_input(modality) for modality in answers.modalities]
+                with gr.Row():
+                    predict = gr.Button("Predict", variant="primary")
+                    explain = gr.Button("Explain", visible=answers.explains)
+                of = gr.Dropdown(
+                    [PREDICTED, *answers.model.classes],
+                    value=PREDICTED,
+                    label="Class to explain",
+                    visible=answers.explains,
+                )
+            with gr.Column():
+                problem = gr.HTML(visible=False)
+                with gr.Row():
+                    before = gr.Label(label="Source-only", visible=both, elem_classes="hubtl-classes")
+                    after = gr.Label(label=_called(answers), elem_classes="hubtl-classes")
+                for note in (answers.alone, "" if answers.explains else UNEXPLAINED):
+                    gr.HTML(f'<p class="hubtl-note">{html.escape(note)}</p>', visible=bool(note))
+        light = _output("on-light")
+        dark = _output("on-dark")
+
+        everything = [problem, before, after, light, dark]
+        hidden = gr.Image(value=None, visible=False)
+
+        def predicted(*values: str | None) -> list[Any]:
+            try:
+                said, says = answers.predict(dict(zip(answers.modalities, values, strict=True)))
+            except HubtlError as error:
+                return [_problem(error), None, None, hidden, hidden]
+            return [gr.HTML(visible=False), said, says, hidden, hidden]
+
+        def explained(label: str, *values: str | None) -> list[Any]:
+            asked = None if label == PREDICTED else label
+            said, says = None, None
+            try:
+                cells = dict(zip(answers.modalities, values, strict=True))
+                said, says = answers.predict(cells)  # of these inputs, whatever was predicted before
+                pictures = answers.relevance(cells, asked)
+            except HubtlError as error:
+                return [_problem(error), said, says, hidden, hidden]
+            shown = [gr.Image(value=picture, visible=True) for picture in (pictures[0], pictures[-1])]
+            return [gr.HTML(visible=False), said, says, *shown]
+
+        # one at a time: the models share the machine
+        predict.click(predicted, cells, everything, api_name="predict", concurrency_id="model")
+        explain.click(explained, [of, *cells], everything, api_name="explain", concurrency_id="model")
+    return blocks
+
+
+def serve(answers: Answers, *, host: str | None, port: int | None, browser: bool, share: bool) -> None:
+    """Serve the page until Ctrl+C, and say where. Raises HubtlError for an address that cannot be had."""
+    blocks = page(answers)
+    try:
+        _, local, public = blocks.launch(
+            server_name=host,
+            server_port=port,
+            inbrowser=browser,
+            share=share,
+            prevent_thread_lock=True,
+            quiet=True,
+            ssr_mode=False,
+            enable_monitoring=False,
+            mcp_server=False,
+            footer_links=["gradio", "settings"],
+            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+            css=CSS,
+        )
+    except (OSError, ValueError) as error:
+        raise HubtlError(f"the demo cannot be served: {error}", hint="another --host or --port") from error
+    print(f"{public or local}  (Ctrl+C stops it)", flush=True)
+    blocks.block_thread()
+
+
+def _heading(answers: Answers) -> str:
+    count = len(answers.model.classes)
+    how = f", {answers.strategy}" if answers.strategy else ""
+    base = answers.model.info.base_model or answers.model.info.architecture
+    about = f"{base}{how}, {count} classes. Inputs: {', '.join(answers.modalities)}"
+    optional = "; those that are missing stay empty." if len(answers.modalities) > 1 else "."
+    return f'<h1>{html.escape(answers.name)}</h1><p class="hubtl-note">{html.escape(about + optional)}</p>'
+
+
+def _called(answers: Answers) -> str:
+    if answers.before is None or answers.strategy is None:
+        return "Prediction"
+    return f"Adapted with {answers.strategy}"
+
+
+def _input(modality: str) -> Any:
+    label = modality.capitalize()
+    if modality == "image":
+        picture = gr.Image(type="filepath", label=label, height=320, buttons=["fullscreen"])
+        # the file as it was given: gradio would open it first, and fail in its own words
+        picture.preprocess = lambda payload: payload.path if payload else None  # type: ignore[method-assign]
+        return picture
+    if modality == "text":
+        return gr.Textbox(label=label, lines=LINES, placeholder="Words")
+    if modality == "audio":
+        return gr.Audio(type="filepath", label=label, buttons=[])
+    return gr.File(type="filepath", label=label)
+
+
+def _output(theme: str) -> gr.Image:
+    return gr.Image(
+        label="Relevance",
+        show_label=False,
+        format="png",
+        interactive=False,
+        visible=False,
+        elem_classes=["hubtl-relevance", theme],
+        buttons=["download", "fullscreen"],  # none that shares: it would ask the Hub
+    )
+
+
+def _problem(error: HubtlError) -> gr.HTML:
+    return gr.HTML(f'<div class="hubtl-problem" role="alert">{html.escape(str(error))}</div>', visible=True)

@@ -1,0 +1,239 @@
+"""A Space that shows a pushed model: README, app and requirements, in one commit to a repository of its own."""
+
+import json
+import shlex
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from hubtl.errors import HubtlError
+from hubtl.hub.faults import explain, status_of
+from hubtl.hub.names import files_of, split_revision
+from hubtl.hub.readme import prepare
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+SDK = "6.31.0"  # the gradio that the demo was tried with; constraints.txt has the same
+PYTHON = "3.12"  # the Hub's own default is older than hubtl needs
+MARK = "# Written by `hubtl push --space`. Without this line the file is left as it is when that is run again."
+NEW = "Check out the configuration reference at"  # what the Hub writes into the README of a new Space
+FIXED = ("sdk", "sdk_version", "python_version", "app_file", "license", "license_name", "license_link")
+LICENCE = ("license", "license_name", "license_link")
+
+
+@dataclass(frozen=True)
+class SpacePush:
+    """What was pushed, or would be."""
+
+    space: str
+    model: str
+    files: list[tuple[str, int]]  # name, bytes
+    kept: list[str] = field(default_factory=list)  # files of the Space that a person changed
+    notes: list[str] = field(default_factory=list)
+    dry_run: bool = False
+    url: str | None = None  # of the Space, or of the pull request
+    commit: str | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked for."""
+
+    folder: Path
+    model: str  # with its revision, where one was named
+    space: str
+    source_only: str | None
+    private: bool | None
+    message: str | None
+    create_pr: bool
+
+    @property
+    def repo(self) -> str:
+        return self.model.partition("@")[0]
+
+    @property
+    def command(self) -> str:
+        """The command line that asks for it again."""
+        words = ["hubtl", "push", str(self.folder), self.model, "--space"]
+        words += [] if self.space == default_name(self.repo) else ["--space-name", self.space]
+        words += ["--source-only", self.source_only] if self.source_only else []
+        words += [] if self.private is None else ["--private"] if self.private else ["--public"]
+        words += ["--commit-message", self.message] if self.message else []
+        words += ["--create-pr"] if self.create_pr else []
+        return shlex.join(words)
+
+
+def default_name(repo: str) -> str:
+    """``user/name-demo``: the Hub has a namespace of its own for Spaces, but people see the bare name."""
+    return f"{repo}-demo"
+
+
+def push_space(
+    folder: Path | str,
+    model: str,
+    *,
+    space: str | None = None,
+    source_only: str | None = None,
+    private: bool | None = None,
+    commit_message: str | None = None,
+    create_pr: bool = False,
+    dry_run: bool = False,
+) -> SpacePush:
+    """Push a Space that shows ``user/repo[@revision]``, which must be on the Hub: the model itself is not pushed.
+
+    ``folder`` is what was pushed as the model: its licence and modalities are the Space's. ``source_only`` is the Hub id
+    of the model to show beside it. In a Space that is there already the README keeps its text and what its metadata has
+    besides; an app or requirements without ``MARK`` are left alone. Raises HubtlError saying what happened and the exact
+    command that retries.
+    """
+    folder = Path(folder)
+    repo, _ = split_revision(model)
+    name = space or default_name(repo)
+    if split_revision(name)[1] is not None:
+        raise HubtlError(f"a Space has no revisions to choose from: {name}", hint=f"--space-name {name.split('@')[0]}")
+    if source_only is not None:
+        split_revision(source_only)
+    wish = Wish(folder, model, name, source_only, private, commit_message, create_pr)
+    files = written(wish, _facts(folder), _licence(folder, repo))
+    if dry_run:
+        return SpacePush(name, model, _sizes(files), dry_run=True)
+    try:
+        return _send(wish, files)
+    except HubtlError:
+        raise
+    except Exception as error:
+        raise explain(error, f"the push to the Space {name} failed", retry=wish.command) from error
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """``hubtl.json``. Raises HubtlError for a folder without a model."""
+    names = files_of(folder) if folder.is_dir() else []
+    if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
+        raise HubtlError(f"{folder} holds no finished model", hint="give the output directory of a finished run")
+    facts = json.loads((folder / "hubtl.json").read_text(encoding="utf-8")) if "hubtl.json" in names else {}
+    return dict(facts)
+
+
+def _licence(folder: Path, repo: str) -> dict[str, Any]:
+    """The licence as the model's card has it."""
+    from hubtl.card import document
+
+    readme = prepare(folder, repo)
+    metadata = {} if readme is None else document.parse(readme).metadata
+    return {key: metadata[key] for key in LICENCE if metadata.get(key)}
+
+
+def written(wish: Wish, facts: Mapping[str, Any], licence: Mapping[str, Any]) -> dict[str, str]:
+    """The Space's files as they are where there are none yet."""
+    from hubtl import __version__
+
+    several = facts.get("architecture") == "multimodal" or facts.get("modalities", ["image"]) != ["image"]
+    needs = [f"hubtl[demo]>={__version__}", *(["hubtl-multimodal"] if several else [])]
+    call = json.dumps(wish.model) + (f", source_only={json.dumps(wish.source_only)}" if wish.source_only else "")
+    front = {
+        "title": wish.space.partition("/")[2],
+        "sdk": "gradio",
+        "sdk_version": SDK,
+        "python_version": PYTHON,
+        "app_file": "app.py",
+        "models": [spec.partition("@")[0] for spec in (wish.model, wish.source_only) if spec],
+        **licence,
+    }
+    link = f"[{wish.repo}](https://huggingface.co/{wish.repo})"
+    text = f"# {front['title']}\n\nWhat {link} says of an input, and what did it. Made with hubtl.\n"
+    return {
+        "README.md": _readme(front, text),
+        "app.py": f"{MARK}\nfrom hubtl.demo import launch\n\nlaunch({call})\n",
+        "requirements.txt": "\n".join([MARK, *needs, ""]),
+    }
+
+
+def _readme(front: Mapping[str, Any], text: str) -> str:
+    metadata = yaml.safe_dump(dict(front), sort_keys=False, allow_unicode=True, width=10_000)
+    return f"---\n{metadata}---\n\n{text.strip()}\n"
+
+
+def merged(ours: str, theirs: str) -> str:
+    """The Space's README: its text and further metadata, with what must be ours."""
+    from hubtl.card import document
+
+    new, old = document.parse(ours).metadata, document.parse(theirs)
+    fixed = {key: new[key] for key in FIXED if key in new}
+    shown = old.metadata.get("models") or []
+    models = [*new["models"], *(m for m in shown if isinstance(shown, list) and m not in new["models"])]
+    text = old.after.strip()
+    if not text or text.startswith(NEW):
+        text = document.parse(ours).after
+    return _readme({**new, **old.metadata, **fixed, "models": models}, text)
+
+
+def _send(wish: Wish, files: Mapping[str, str]) -> SpacePush:
+    from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    if get_token() is None:
+        raise LocalTokenNotFoundError("no token")
+    api = HfApi()
+    notes = _notes(api, wish)
+    try:
+        api.create_repo(wish.space, repo_type="space", space_sdk="gradio", private=wish.private, exist_ok=True)
+    except HfHubHTTPError:
+        raise
+    except (KeyError, ValueError):
+        pass  # made, or there already: the answer only lacks a URL that the client can read
+    now = api.space_info(wish.space)
+    there = {s.rfilename for s in now.siblings or []} & files.keys()
+    theirs = {name: _text(wish.space, name, now.sha) for name in sorted(there)}
+    if "README.md" in theirs:
+        files = {**files, "README.md": merged(files["README.md"], theirs["README.md"])}
+    kept = [name for name, text in theirs.items() if name != "README.md" and MARK not in text.splitlines()]
+    files = {name: text for name, text in files.items() if name not in kept}
+    done = api.create_commit(
+        wish.space,
+        [CommitOperationAdd(name, text.encode()) for name, text in files.items()],
+        commit_message=wish.message or f"Show {wish.model}, by hubtl",
+        repo_type="space",
+        parent_commit=now.sha if there else None,  # never over what nobody here has read
+        create_pr=wish.create_pr,
+    )
+    page = f"{constants.ENDPOINT.rstrip('/')}/spaces/{wish.space}"
+    url = str(done.pr_url) if wish.create_pr else page
+    return SpacePush(wish.space, wish.model, _sizes(files), kept, notes, url=url, commit=done.oid)
+
+
+def _notes(api: "HfApi", wish: Wish) -> list[str]:
+    """What the user should know. Raises HubtlError where a model that the Space would load is not on the Hub."""
+    notes = []
+    for spec in filter(None, (wish.model, wish.source_only)):
+        repo, revision = split_revision(spec)
+        try:
+            info = api.model_info(repo, revision=revision)
+        except Exception as error:
+            if status_of(error) != 404:
+                raise
+            what = "the model" if spec == wish.model else "its source-only model"
+            folder = str(wish.folder if spec == wish.model else wish.folder / "source-only")
+            raise HubtlError(
+                f"{what} {spec} is not on the Hub: the Space would have nothing to load",
+                hint=f"{shlex.join(['hubtl', 'push', folder, repo])}, then: {wish.command}",
+            ) from error
+        if info.private:
+            notes.append(f"{repo} is private: give the Space a secret HF_TOKEN that may read it, in its settings")
+    return notes
+
+
+def _text(space: str, name: str, revision: str | None) -> str:
+    from huggingface_hub import hf_hub_download
+
+    with tempfile.TemporaryDirectory() as aside:
+        path = hf_hub_download(space, name, repo_type="space", revision=revision, local_dir=aside)
+        return Path(path).read_text(encoding="utf-8")
+
+
+def _sizes(files: Mapping[str, str]) -> list[tuple[str, int]]:
+    return sorted((name, len(text.encode())) for name, text in files.items())
