@@ -17,9 +17,10 @@ from hubtl import backbones, plugins, relevance
 from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest
 from hubtl.backbones.saved import class_names, read_config, read_facts
+from hubtl.backbones.views import evaluation_view, to_bytes
 from hubtl.data.images import UNREADABLE, decode
 from hubtl.data.inputs import each_image, each_row
-from hubtl.data.transforms import evaluation_view, to_bytes, to_channels
+from hubtl.data.transforms import to_channels
 from hubtl.errors import HubtlError, unknown
 from hubtl.modules import Classifier, Encoder
 from hubtl.record import FORMAT_VERSION

@@ -10,7 +10,7 @@ import yaml
 from hubtl import api
 from hubtl.assess import some
 from hubtl.backbones.base import Backbone
-from hubtl.card import metadata, plots, render
+from hubtl.card import adapter, metadata, plots, render
 from hubtl.card.names import base_name, domain_name
 from hubtl.card.plots import FeatureSample
 from hubtl.card.themes import THEMES, Theme
@@ -57,7 +57,7 @@ def write(
     model: Classifier,
     samples: Mapping[str, FeatureSample | None],
 ) -> None:
-    """Save the deployed model, its tuner merged and its bottleneck folded, and draw the plots."""
+    """Save the deployed model, its tuner merged and its bottleneck folded, beside it what the tuner keeps, and the plots."""
     _export(folder, prepared, record, model, record.strategy)
     if prepared.recipe.run.plots:
         draw(folder / "plots", record, samples)
@@ -76,11 +76,17 @@ def keep(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier)
 def _export(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier, strategy: str) -> None:
     deployed = copy.deepcopy(model).cpu().eval()
     backbone = cast(Backbone, deployed.encoder.backbone)
+    classifier = fold(deployed.encoder.bottleneck, deployed.head)
+    folder.mkdir(parents=True, exist_ok=True)
+    shipped = strategy == record.strategy  # of the model that it is compared with nobody asked for an adapter
+    if shipped and prepared.tuner.export(folder / "adapter", backbone, classifier, record.classes):
+        code = backbone.adapter_snippet(".", record.classes)
+        assert code is not None
+        (folder / "adapter" / "README.md").write_text(adapter.render(record, code), encoding="utf-8")
     prepared.tuner.merge(backbone)
     backbone.merge()
     for p in deployed.parameters():
         p.requires_grad_(True)
-    classifier = fold(deployed.encoder.bottleneck, deployed.head)
     meta = {
         "task": record.task,
         "strategy": strategy,

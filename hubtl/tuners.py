@@ -1,6 +1,9 @@
 """What of a backbone learns: parametrisations, not losses, hence they compose with every strategy."""
 
+import json
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,6 +33,10 @@ class Tuner(ABC):
     def merge(self, backbone: Backbone) -> None:
         """Undo in place what ``apply`` added, with the same outputs, so that the backbone has its own shape again."""
         return
+
+    def export(self, folder: Path, backbone: Backbone, classifier: nn.Linear, classes: Sequence[str]) -> bool:
+        """Before merging, write beside the model what ``apply`` added, if that was asked for; whether it was."""
+        return False
 
 
 class Full(Tuner):
@@ -93,10 +100,15 @@ class LoRAOptions(TunerOptions):
     alpha: float = Field(16.0, gt=0, description="the update is scaled by alpha / rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the update")
     targets: list[str] | None = Field(None, description="names of layers to adapt; default: the backbone's projections")
+    adapter: bool = Field(False, description="keep the update alone as well, in adapter/, for PEFT to load on the base")
 
 
 class LoRA(Tuner):
-    """A low-rank update of chosen layers learns (arXiv:2106.09685), and is merged into them before saving. Needs peft."""
+    """A low-rank update of chosen layers learns (arXiv:2106.09685), and is merged into them before saving. Needs peft.
+
+    With ``adapter`` it is also saved alone, in PEFT's format: with it go the classifier and every BatchNorm, whose
+    statistics follow the data. Raises HubtlError for a base that cannot be loaded again, as random weights cannot.
+    """
 
     Options = LoRAOptions
 
@@ -108,6 +120,12 @@ class LoRA(Tuner):
             raise HubtlError(
                 "the lora tuner needs peft, which is not installed", hint="pip install hubtl[lora]"
             ) from error
+        if self.options.adapter and backbone.adapter_snippet("adapter", []) is None:
+            raise HubtlError(
+                f"an adapter is loaded onto its base, and {backbone.info.name} cannot be loaded again as training began "
+                "with it: it is hubtl's own, has random weights, or positions for another image size",
+                hint="leave tuner.adapter out: the merged model needs no base",
+            )
         targets = self.options.targets or backbone.lora_targets()
         config = LoraConfig(
             r=self.options.rank,
@@ -130,6 +148,43 @@ class LoRA(Tuner):
                 module.merge()
                 parent, _, leaf = name.rpartition(".")
                 setattr(backbone.get_submodule(parent), leaf, module.get_base_layer())
+
+    def export(self, folder: Path, backbone: Backbone, classifier: nn.Linear, classes: Sequence[str]) -> bool:
+        if not self.options.adapter:
+            return False
+        from peft import LoraConfig
+        from peft.tuners.tuners_utils import BaseTunerLayer
+        from safetensors.torch import save_file
+
+        named = {name.removeprefix("model."): module for name, module in backbone.named_modules()}
+        head = str(backbone._classifier)
+        norms = [name for name, m in named.items() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        tensors = {
+            name.removeprefix("model.").replace(".default.", "."): tensor
+            for name, tensor in backbone.state_dict().items()
+            if ".lora_" in name
+        }
+        for name, module in [(head, classifier), *((name, named[name]) for name in norms)]:
+            tensors |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
+        folder.mkdir(exist_ok=True)
+        whole = {f"base_model.model.{key}": tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+        save_file(whole, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        LoraConfig(
+            r=self.options.rank,
+            lora_alpha=self.options.alpha,
+            lora_dropout=self.options.dropout,
+            target_modules=sorted(name for name, m in named.items() if isinstance(m, BaseTunerLayer)),
+            modules_to_save=[head, *norms],
+            base_model_name_or_path=backbone.info.base_model or backbone.info.weights or backbone.info.name,
+            revision=backbone.info.revision,
+            inference_mode=True,
+        ).save_pretrained(folder)
+        path = folder / "adapter_config.json"
+        said = json.loads(path.read_text(encoding="utf-8"))
+        said["target_modules"] = sorted(said["target_modules"])  # of a set: in another order in each process
+        path.write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        backbone.save_preparation(folder)
+        return True
 
 
 def _only(backbone: Backbone, parameters: list[nn.Parameter]) -> None:

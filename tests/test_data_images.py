@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from hubtl.backbones.base import ImageInput
+from hubtl.backbones.views import evaluation_view, to_bytes
 from hubtl.data.images import ImageSet
-from hubtl.data.transforms import evaluation_view, to_bytes, to_channels
+from hubtl.data.transforms import to_channels
 from hubtl.errors import HubtlError
 
 

@@ -44,7 +44,7 @@ LAYERS = [
 LAYER = {unit: number for number, units in enumerate(LAYERS) for unit in units}
 HOMES = {
     "timm": {"backbones/timm.py", "engine/optimise.py"},
-    "transformers": {"backbones/transformers.py"},
+    "transformers": {"backbones/transformers.py", "backbones/processors.py"},
     "torchvision": {"backbones/torchvision.py"},
     "peft": {"tuners.py"},
     "accelerate": {"engine/"},

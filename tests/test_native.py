@@ -199,6 +199,21 @@ def test_lenets_snippet_runs_with_hubtl(tmp_path):
     assert json.loads((tmp_path / "run" / "hubtl.json").read_text())["native"] is False
 
 
+def test_the_snippet_of_a_model_of_one_channel_turns_the_image_to_grey(tmp_path):
+    import timm
+    from timm.models import save_for_hf
+
+    model = timm.create_model("test_resnet", num_classes=5, in_chans=1)
+    save_for_hf(model, tmp_path / "grey", safe_serialization=True)
+    built = backbones.resolve(str(tmp_path / "grey"), BackboneRequest(CLASSES, image_size=32)).eval()
+    api.save(tmp_path / "run", built, nn.Linear(built.info.width, len(CLASSES)), CLASSES, META)
+    here = {"image": image(40)}
+    exec(built.snippet(str(tmp_path / "run")), here)
+    ours = hubtl.load(tmp_path / "run", device="cpu")
+    assert torch.allclose(here["logits"], ours.logits([image(40)]), atol=1e-5)
+    assert here["label"] == ours.predict(image(40))[0].label
+
+
 def test_snippets_name_the_repository_of_the_hub(tmp_path):
     for name in TIMM[:1] + TRANSFORMERS[:1]:
         assert "me/repo" in backbone(name, tmp_path).snippet("me/repo")

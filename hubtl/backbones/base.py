@@ -21,7 +21,8 @@ class ImageInput:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: str = "bicubic"  # bilinear, bicubic, nearest, lanczos
     crop_pct: float = 1.0  # evaluation: resize to size / crop_pct, then centre crop
-    crop_mode: Literal["center", "squash"] = "center"  # squash ignores the aspect ratio
+    # squash ignores the aspect ratio; floor is transformers' centre, which halves an odd number of pixels downwards
+    crop_mode: Literal["center", "floor", "squash"] = "center"
 
     def as_dict(self) -> dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
@@ -114,6 +115,16 @@ class Backbone(nn.Module):
 
         ``meta`` is kept in the configuration under ``hubtl``. The live module is left as it was.
         """
+
+    def adapter_snippet(self, where: str, classes: Sequence[str]) -> str | None:
+        """Python code that loads the pretrained weights and, with PEFT, an adapter onto them, and sets ``logits``.
+
+        None where the weights that training started from are not to be had again: random ones, or changed ones.
+        """
+        return None
+
+    def save_preparation(self, folder: Path) -> None:
+        """Write what its library reads of how images are prepared, where that is a file of its own."""
 
     @abstractmethod
     def snippet(self, where: str) -> str:

@@ -29,13 +29,14 @@ ORIGIN = ("tag", "origin_url", "paper_ids", "url", "hf_hub_id", "hf_hub_filename
 
 
 class TimmBackbone(Backbone):
-    """A timm classifier without its last linear layer."""
+    """A timm classifier without its last linear layer. ``source`` is what timm calls the weights."""
 
-    def __init__(self, model: nn.Module, info: BackboneInfo, classifier: str) -> None:
+    def __init__(self, model: nn.Module, info: BackboneInfo, classifier: str, source: str) -> None:
         super().__init__()
         self.model = model
         self.info = info
         self._classifier = classifier
+        self._source = source
 
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
         return Features(self.model(inputs["image"]))
@@ -58,7 +59,7 @@ class TimmBackbone(Backbone):
         whole.num_classes = len(classes)  # type: ignore[assignment]
         spec = self.info.input
         data = data_config(spec)
-        arguments = {"img_size": spec.size} if _takes_size(whole) else {}
+        arguments = self._arguments()
         config = {
             "label_names": list(classes),
             "num_classes": len(classes),
@@ -80,9 +81,33 @@ class TimmBackbone(Backbone):
             "import timm\n\n"
             f"model = timm.create_model({json.dumps(source)}, pretrained=True).eval()\n"
             "transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))\n"
-            'logits = model(transform(image.convert("RGB")).unsqueeze(0))\n'
+            f'logits = model(transform(image.convert("{self._mode()}")).unsqueeze(0))\n'
             'label = model.pretrained_cfg["label_names"][logits.argmax().item()]\n'
         )
+
+    def adapter_snippet(self, where: str, classes: Sequence[str]) -> str | None:
+        if not self.info.pretrained:
+            return None
+        source = self._source if ":" in self._source else self.info.weights or self._source
+        if source.startswith("local-dir:") and "/" in self.info.name:  # a copy of what is on the Hub
+            source = f"hf-hub:{self.info.base_model}@{self.info.revision}"
+        given = {"num_classes": len(classes), **self._arguments()}
+        arguments = "".join(f", {key}={value}" for key, value in given.items())
+        shown = "".join(f"    {key}={value!r},\n" for key, value in data_config(self.info.input).items())
+        return (
+            "import timm\nfrom peft import PeftModel\n\n"
+            f"model = timm.create_model({json.dumps(source)}, pretrained=True{arguments})\n"
+            f"model = PeftModel.from_pretrained(model, {json.dumps(where)}).eval()\n"
+            f"transform = timm.data.create_transform(\n{shown})\n"
+            f'logits = model(transform(image.convert("{self._mode()}")).unsqueeze(0))\n'
+        )
+
+    def _mode(self) -> str:
+        return "L" if self.info.input.channels == 1 else "RGB"
+
+    def _arguments(self) -> dict[str, Any]:
+        """What timm is to be told of the model beside its name."""
+        return {"img_size": self.info.input.size} if _takes_size(self.model) else {}
 
 
 def data_config(spec: ImageInput) -> dict[str, Any]:
@@ -181,7 +206,7 @@ def _parts(source: str, shown: str, request: BackboneRequest, base: str | None) 
         weights=f"{configuration.get('architecture')}.{tag}" if tag and request.pretrained else None,
         license=configuration.get("license") if request.pretrained else None,
     )
-    built = TimmBackbone(model.float(), info, classifier)
+    built = TimmBackbone(model.float(), info, classifier, source)
     built.kept = weights_of(layer) if keeps else None
     return built, layer.float()
 

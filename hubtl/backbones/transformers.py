@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hubtl._compat import ensure_torchvision
-from hubtl.backbones import native
+from hubtl.backbones import native, processors
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.reach import out_of_reach
 from hubtl.backbones.surgery import (
@@ -24,21 +24,24 @@ from hubtl.backbones.surgery import (
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError
 
-PIL_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
-
 
 class TransformersBackbone(Backbone):
-    """An ``AutoModelForImageClassification`` without its last linear layer."""
+    """An ``AutoModelForImageClassification`` without its last linear layer. ``origin`` loads the same weights again."""
 
-    def __init__(self, model: Any, info: BackboneInfo, classifier: str, processor: Any) -> None:
+    def __init__(
+        self, model: Any, info: BackboneInfo, classifier: str, prepared: processors.Preparation, origin: str | None
+    ) -> None:
         super().__init__()
         self.model = model
         self.info = info
         self._classifier = classifier
-        self._processor = processor
+        self._origin = origin
+        self._processor = prepared.processor
+        self._blue_first = prepared.blue_first
 
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
-        return Features(self.model(pixel_values=inputs["image"]).logits)
+        pixels = inputs["image"].flip(1) if self._blue_first else inputs["image"]
+        return Features(self.model(pixel_values=pixels).logits)
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
         trunk = getattr(self.model, self.model.base_model_prefix, self.model)
@@ -63,7 +66,10 @@ class TransformersBackbone(Backbone):
         whole.config.label2id = {name: i for i, name in enumerate(classes)}
         whole.config.hubtl = dict(meta)
         whole.save_pretrained(folder)
-        self._processor.save_pretrained(folder)
+        self.save_preparation(folder)
+
+    def save_preparation(self, folder: Path) -> None:
+        processors.write(self._processor, folder)
 
     def snippet(self, where: str) -> str:
         source, mode = json.dumps(where), "L" if self.info.input.channels == 1 else "RGB"
@@ -74,6 +80,20 @@ class TransformersBackbone(Backbone):
             f'inputs = processor(image.convert("{mode}"), return_tensors="pt")\n'
             "logits = model(**inputs).logits\n"
             "label = model.config.id2label[logits.argmax().item()]\n"
+        )
+
+    def adapter_snippet(self, where: str, classes: Sequence[str]) -> str | None:
+        if self._origin is None:
+            return None
+        mode = "L" if self.info.input.channels == 1 else "RGB"
+        return (
+            "from peft import PeftModel\n"
+            "from transformers import AutoImageProcessor, AutoModelForImageClassification\n\n"
+            "model = AutoModelForImageClassification.from_pretrained(\n"
+            f"    {self._origin}, num_labels={len(classes)}, ignore_mismatched_sizes=True\n)\n"
+            f"model = PeftModel.from_pretrained(model, {json.dumps(where)}).eval()\n"
+            f"processor = AutoImageProcessor.from_pretrained({json.dumps(where)})\n"
+            f'logits = model(**processor(image.convert("{mode}"), return_tensors="pt")).logits\n'
         )
 
 
@@ -151,9 +171,11 @@ def _classifier_of_images(
         processor = _processor(source, config, options)
     except Exception as error:
         raise _refused(shown, error, config.model_type) from error
-    spec = input_of(processor, config, request.image_size)
+    prepared = processors.prepare(processor, config, request.image_size)
+    spec = prepared.spec
+    origin: str | None = json.dumps(source) + (f', revision="{revision}"' if revision else "")
     if request.pretrained and request.image_size is not None and not _takes(model, spec):
-        model = _at_size(model, request.image_size)
+        model, origin = _at_size(model, request.image_size), None
     classifier = last_linear(model, len(names))
     layer = take_out(model, classifier, spec, lambda images: model(pixel_values=images).logits)
     info = BackboneInfo(
@@ -163,8 +185,10 @@ def _classifier_of_images(
         width=layer.in_features,
         input=spec,
         pretrained=request.pretrained,
+        notes=(prepared.note,) if prepared.note else (),
     )
-    built = TransformersBackbone(model.float(), info, classifier, processor_at(processor, request.image_size))
+    origin = origin if request.pretrained else None
+    built = TransformersBackbone(model.float(), info, classifier, prepared, origin)
     if request.keep_classifier and request.pretrained and f"{classifier}.weight" not in fresh:
         built.kept = weights_of(layer)
     return built
@@ -176,68 +200,13 @@ def _processor(source: str, config: Any, options: dict[str, Any]) -> Any:
     try:
         return AutoImageProcessor.from_pretrained(source, backend="pil", **options)
     except (OSError, ValueError):
-        size = _own_size(config) or 224
+        size = processors.own_size(config) or 224
         return ViTImageProcessor(size={"height": size, "width": size})
 
 
-def input_of(processor: Any, config: Any, size: int | None) -> ImageInput:
-    """What the processor does, in our words: squash to a square, or shorter side and centre crop."""
-    shape = processor.size
-    crop = getattr(processor, "crop_size", None) if getattr(processor, "do_center_crop", False) else None
-    edge = _get(shape, "shortest_edge")
-    side = _get(crop, "height") or _get(shape, "height") or edge or _own_size(config) or 224
-    pct = getattr(processor, "crop_pct", None)
-    if pct is None:
-        pct = side / edge if edge and crop else 1.0
-    channels = int(getattr(_vision(config), "num_channels", 3))
-    normalised = getattr(processor, "do_normalize", True)
-    return ImageInput(
-        size=size or int(side),
-        channels=channels,
-        mean=tuple(processor.image_mean[:channels]) if normalised else (0.0,) * channels,
-        std=tuple(processor.image_std[:channels]) if normalised else (1.0,) * channels,
-        interpolation=PIL_FILTERS.get(int(processor.resample), "bilinear"),
-        crop_pct=1.0 if size else float(pct),
-        crop_mode="center" if edge else "squash",
-    )
-
-
-def processor_at(processor: Any, asked: int | None) -> Any:
-    """The processor for images of another size; None: as it is."""
-    if asked is None:
-        return processor
-    changed = copy.deepcopy(processor)
-    if _get(changed.size, "shortest_edge"):
-        changed.size = {"shortest_edge": asked}
-        if getattr(changed, "do_center_crop", False):
-            changed.crop_size = {"height": asked, "width": asked}
-        if getattr(changed, "crop_pct", None) is not None:
-            changed.crop_pct = 1.0
-    else:
-        changed.size = {"height": asked, "width": asked}
-    return changed
-
-
-def _get(size: Any, key: str) -> Any:
-    if size is None:
-        return None
-    return size.get(key) if isinstance(size, dict) else getattr(size, key, None)
-
-
-def _vision(config: Any) -> Any:
-    """The part of a configuration that is about images."""
-    return getattr(config, "vision_config", None) or config
-
-
-def _own_size(config: Any) -> int | None:
-    """The side of the images that a configuration is for; None where it says nothing."""
-    size = getattr(_vision(config), "image_size", None)
-    return int(size[0]) if isinstance(size, list | tuple) else size
-
-
 def _set_size(config: Any, size: int) -> None:
-    if _own_size(config) is not None:
-        _vision(config).image_size = size
+    if processors.own_size(config) is not None:
+        processors.vision_of(config).image_size = size
 
 
 @torch.no_grad()

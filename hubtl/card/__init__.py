@@ -80,6 +80,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "limits": evidence.limits(record),
         "load": load,
         "loader": snippet.loader(record),
+        "grey": snippet.loader(record) != "hubtl" and record.model.input.get("channels") == 1,
         "domains": [(role, d) for role, d in (("source", record.source), ("target", record.target)) if d],
         "classes": _classes(base, adapted),
         "folded": len(record.classes) > MANY_CLASSES,

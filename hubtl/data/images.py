@@ -12,8 +12,9 @@ from datasets import Image as ImageFeature
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hubtl.backbones.base import ImageInput
+from hubtl.backbones.views import evaluation_view, to_bytes
 from hubtl.batch import Batch
-from hubtl.data.transforms import SMALL, evaluation_view, strong_view, to_bytes, to_channels, training_view, weak_view
+from hubtl.data.transforms import SMALL, strong_view, to_channels, training_view, weak_view
 from hubtl.errors import HubtlError, unknown
 
 VIEWS = {"weak": weak_view, "strong": strong_view}

@@ -1,18 +1,11 @@
-"""Views: a PIL image to the array of bytes that a model expects, for evaluation and for training."""
+"""Views for training, and the colours of an image. The view for evaluation is the backbone's (backbones/views.py)."""
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from hubtl.backbones.base import ImageInput
+from hubtl.backbones.views import RESAMPLING
 
-RESAMPLING = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-    "box": Image.Resampling.BOX,
-    "hamming": Image.Resampling.HAMMING,
-}
 CROP_AREA = (0.08, 1.0)  # of the image, as ImageNet's training views
 CROP_ASPECT = (3 / 4, 4 / 3)
 
@@ -26,43 +19,6 @@ def to_channels(image: Image.Image, channels: int) -> Image.Image:
         coloured = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured)
     return image.convert("L" if channels == 1 else "RGB")
-
-
-def to_bytes(image: Image.Image) -> np.ndarray:
-    """A PIL image as uint8 [c, h, w]."""
-    array = np.array(image, dtype=np.uint8)  # a copy: torch wants to be able to write to it
-    return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
-
-
-def evaluation_view(image: Image.Image, spec: ImageInput) -> Image.Image:
-    """Resize and centre crop as the model's own configuration says: the shorter side to ``size / crop_pct``.
-
-    With ``crop_mode="squash"`` both sides are resized, whatever the aspect ratio. The same pixels as timm's transform.
-    """
-    scaled = int(spec.size / spec.crop_pct)
-    method = RESAMPLING[spec.interpolation]
-    width, height = image.size
-    if spec.crop_mode == "squash":
-        target = (scaled, scaled)
-    elif width <= height:
-        target = (scaled, int(scaled * height / width))
-    else:
-        target = (int(scaled * width / height), scaled)
-    if target != image.size:
-        image = image.resize(target, method)
-    return centre_crop(image, spec.size)
-
-
-def centre_crop(image: Image.Image, size: int) -> Image.Image:
-    """The middle; an image that is smaller is padded with black, as torchvision does."""
-    width, height = image.size
-    if width < size or height < size:
-        left, top = max(0, (size - width) // 2), max(0, (size - height) // 2)
-        padded = Image.new(image.mode, (max(width, size), max(height, size)))
-        padded.paste(image, (left, top))
-        image, (width, height) = padded, padded.size
-    left, top = round((width - size) / 2.0), round((height - size) / 2.0)
-    return image.crop((left, top, left + size, top + size))
 
 
 def training_view(

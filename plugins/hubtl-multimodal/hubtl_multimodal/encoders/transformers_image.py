@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hubtl.backbones import processors
 from hubtl.backbones.base import ImageInput
-from hubtl.backbones.transformers import input_of, processor_at
 from hubtl.errors import HubtlError
 from hubtl_multimodal.encoders.base import EncoderInfo, Grid, Tokens, only_what_learns, tokens_of
 from hubtl_multimodal.encoders.loading import config_of, model_of, processor_of, without_pooler, write
@@ -87,9 +87,9 @@ def build(
     model = model_of(source, cls, config, pretrained, **arguments)
     if size is not None and own is not None and pretrained and size != own:
         model = _at_size(model, own, size)
-    processor = _processor(source, config, size)
-    spec = spec_from(options) if saved else input_of(processor, config, size)
-    encoder = TransformersImage(model, processor, spec)
+    prepared = processors.prepare(_processor(source, config, size), config, blue_first=False)
+    spec = spec_from(options) if saved else prepared.spec
+    encoder = TransformersImage(model, prepared.processor, spec)
     pictures = torch.randn(1, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
     try:
         with torch.no_grad():
@@ -149,4 +149,4 @@ def _processor(source: Source, config: Any, size: int | None) -> Any:
     if found is None:
         side = size or _side(config) or 224
         return ViTImageProcessor(size={"height": side, "width": side})
-    return processor_at(found, size)
+    return processors.processor_at(found, size)

@@ -10,8 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from hubtl.backbones.base import ImageInput
+from hubtl.backbones.views import evaluation_view, to_bytes
 from hubtl.data.images import UNREADABLE, decode
-from hubtl.data.transforms import evaluation_view, strong_view, to_bytes, to_channels, weak_view
+from hubtl.data.transforms import strong_view, to_channels, weak_view
 from hubtl_multimodal.inputs.base import Arrays, Reader, known_severity, known_view
 
 NOISE = (0.08, 0.12, 0.18, 0.26, 0.38)  # standard deviation on a scale of 0 to 1, as ImageNet-C
