@@ -100,8 +100,10 @@ def _export(folder: Path, prepared: Prepared, record: RunRecord, model: Classifi
 def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | None]) -> None:
     """Draw every plot that the run has data for, for light and for dark pages, and name them in the record."""
     folder.mkdir(exist_ok=True)
-    adapted, base = record.adapted, record.source_only
-    before, after = samples.get("before"), samples.get("after")
+    alone = record.strategy == metadata.SOURCE_ONLY  # there is nothing to compare it with
+    adapted, base = record.adapted, None if alone else record.source_only
+    named = {record.strategy if alone else "source-only": "before", record.strategy if alone else "adapted": "after"}
+    seen = {title: sample for title, key in named.items() if (sample := samples.get(key)) is not None}
     drawn: dict[str, Callable[[Path, Theme], None]] = {}
     if record.training.curves:
         drawn["curves"] = lambda path, theme: plots.curves(record.training.curves, path, theme)
@@ -112,8 +114,8 @@ def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | 
         drawn["per_class"] = lambda path, theme: plots.per_class(base, adapted, path, theme)
     if adapted is not None and adapted.reliability:
         drawn["reliability"] = lambda path, theme: plots.reliability(base, adapted, path, theme)
-    if before is not None and after is not None:
-        drawn["features"] = lambda path, theme: plots.features(before, after, record.classes, path, theme=theme)
+    if seen:
+        drawn["features"] = lambda path, theme: plots.features(seen, record.classes, path, theme=theme)
     for name, plot in drawn.items():
         for theme in THEMES:
             plot(folder / f"{name}{theme.suffix}.png", theme)

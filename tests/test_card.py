@@ -475,7 +475,7 @@ def test_plots_are_drawn_for_few_and_many_classes_with_any_name(tmp_path: Path, 
     sample = plots.FeatureSample(draw.normal(size=(40, 6)), draw.normal(size=(30, 6)), labels, labels[:30])
     plots.confusion(after, classes, tmp_path / "confusion.png", "to $x_{")
     plots.per_class(before, after, tmp_path / "per_class.png")
-    plots.features(sample, sample, classes, tmp_path / "features.png")
+    plots.features({"before": sample, "after": sample}, classes, tmp_path / "features.png")
     plots.curves(records.curves(), tmp_path / "curves.png")
     for path in tmp_path.iterdir():
         pixels = picture(path)
@@ -503,7 +503,7 @@ def test_a_plot_has_the_ground_and_the_ink_of_its_page(tmp_path: Path, theme: Th
     plots.confusion(after, ["a", "b"], tmp_path / "confusion.png", "t", theme)
     plots.per_class(before, after, tmp_path / "per_class.png", theme)
     plots.curves(records.curves(), tmp_path / "curves.png", theme)
-    plots.features(sample, sample, ["a", "b"], tmp_path / "features.png", theme=theme)
+    plots.features({"before": sample, "after": sample}, ["a", "b"], tmp_path / "features.png", theme=theme)
     page, ink = (np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) for colour in (theme.page, theme.ink))
     for path in tmp_path.iterdir():
         pixels = picture(path).reshape(-1, 3).astype(int)
@@ -534,14 +534,14 @@ def test_rows_without_images_and_flat_features_are_drawn(tmp_path: Path) -> None
     plots.confusion(evaluation, ["a", "b"], tmp_path / "confusion.png", "t")
     plots.per_class(evaluation, evaluation, tmp_path / "per_class.png")
     narrow = plots.FeatureSample(np.ones((12, 1)), np.zeros((12, 1)), np.zeros(12, int), np.ones(12, int))
-    plots.features(narrow, narrow, ["a", "b"], tmp_path / "features.png")
+    plots.features({"adapted": narrow}, ["a", "b"], tmp_path / "features.png")
     assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_tsne_is_offered(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     sample = plots.FeatureSample(draw.normal(size=(20, 8)), draw.normal(size=(20, 8)), *[np.zeros(20, int)] * 2)
-    plots.features(sample, sample, ["a"], tmp_path / "tsne.png", method="tsne")
+    plots.features({"before": sample, "after": sample}, ["a"], tmp_path / "tsne.png", method="tsne")
     assert picture(tmp_path / "tsne.png").std() > 5
 
 

@@ -28,7 +28,7 @@ CAPTIONS = {
     "per_class": "Recall of each class, source-only and adapted",
     "curves": "Losses and label-free scores while training",
     "reliability": "How often the model is right, by how sure it is; on the line it is as sure as it is right",
-    "features": "Features of both domains before and after; the target's colours are predictions, not labels",
+    "features": "Features of both domains; the target's colours are predictions, not labels",
 }
 
 

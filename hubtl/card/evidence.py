@@ -126,7 +126,7 @@ def _loss(record: RunRecord) -> str | None:
 
 def _overlap(record: RunRecord) -> bool:
     base, adapted = record.source_only, record.adapted
-    if base is None or adapted is None:
+    if base is None or adapted is None or (record.verdict and record.verdict.tried):  # one model, named twice
         return False
     one, other = wilson(base.accuracy, base.n), wilson(adapted.accuracy, adapted.n)
     return bool(one and other and one[0] <= other[1] and other[0] <= one[1])

@@ -27,8 +27,13 @@ def base_name(model: ModelFacts) -> str:
 
 
 def model_name(model: ModelFacts) -> str:
-    """What a card calls the model: its architecture, or of encoders of several modalities what they take."""
-    return " + ".join(model.parts) + " model" if model.parts else model.architecture
+    """What a card calls the model: its architecture, or of encoders of several modalities what they take.
+
+    transformers names an architecture by its family alone, ``bert``: what was made of it is called by its base.
+    """
+    if model.parts:
+        return " + ".join(model.parts) + " model"
+    return _last(base_name(model)) if model.library == "transformers" else model.architecture
 
 
 def base_ids(model: ModelFacts) -> list[str]:

@@ -99,18 +99,17 @@ def _panels(points: Sequence[Mapping[str, float]]) -> list[tuple[str, dict[str, 
 
 
 def features(
-    before: FeatureSample,
-    after: FeatureSample,
+    models: Mapping[str, FeatureSample],
     classes: Sequence[str],
     path: Path,
     method: Literal["pca", "tsne"] = "pca",
     theme: Theme = LIGHT,
 ) -> None:
-    """Both domains' features in two dimensions, before and after, coloured by source labels and target predictions."""
-    figure = _figure(9.4, 4.4)
+    """Both domains' features in two dimensions, under one model or two, by source labels and target predictions."""
+    figure = _figure(2.2 + 3.6 * len(models), 4.4)
     palette, c = _palette(len(classes), theme), len(classes)
-    for number, (title, sample) in enumerate((("source-only", before), ("adapted", after)), 1):
-        axes = figure.add_subplot(1, 2, number)
+    for number, (title, sample) in enumerate(models.items(), 1):
+        axes = figure.add_subplot(1, len(models), number)
         n = len(sample.source)
         flat = _flat(np.concatenate([sample.source, sample.target]), method)
         for rows, kinds, marker, alpha in (
