@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from hubtl import api
+from hubtl import api, hub
 from hubtl.assess import some
 from hubtl.backbones.base import Backbone
-from hubtl.card import metadata, plots, render
+from hubtl.card import document, metadata, plots, render
 from hubtl.card.plots import FeatureSample
 from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import outputs
@@ -19,12 +19,18 @@ from hubtl.record import RunRecord
 from hubtl.settings import logger
 
 
-def check_card(record: RunRecord) -> None:
-    """Raise HubtlError if the Hub would refuse the card's metadata: better now than after hours of training."""
-    if problems := metadata.problems(metadata.of(record)):
+def check_card(record: RunRecord, push_to: str | None = None) -> None:
+    """Raise HubtlError if the Hub would refuse the card's metadata: better now than after hours of training.
+
+    With a repository to push to, the Hub itself is asked too.
+    """
+    found = metadata.of(record, push_to)
+    if problems := metadata.problems(found):
         raise HubtlError(
             f"the Hub would refuse the card: {'; '.join(problems)}", hint="mend what it names, or report it"
         )
+    if push_to:
+        hub.check_push(push_to, document.front_matter(found))
 
 
 def look(prepared: Prepared, model: Classifier, accelerator: Accelerator) -> FeatureSample | None:

@@ -6,19 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hubtl.card import licenses
+from hubtl.card.document import FIGURES
 from hubtl.card.names import base_ids, domain_name, is_hub_id, model_name, slug
 from hubtl.card.snippet import loader
 from hubtl.record import DomainFacts, Evaluation, ModelFacts, RunRecord
 
-FIGURES = (
-    ("accuracy", "accuracy", "Accuracy"),
-    ("balanced_accuracy", "balanced_accuracy", "Balanced accuracy"),
-    ("macro_f1", "f1", "Macro F1"),
-    ("ece", "expected_calibration_error", "Expected calibration error"),
-    ("hos", "h_score", "H-score"),
-    ("known_recall", "known_recall", "Recall of the known classes"),
-    ("unknown_recall", "unknown_recall", "Recall of unknown"),
-)
 SOURCE_ONLY = "source-only"  # the strategy that does not adapt: there is nothing to compare it with
 LONGEST_TAG = 100
 PIPELINES = ("image-classification", "text-classification", "audio-classification")  # that the Hub knows
@@ -41,7 +33,7 @@ def of(record: RunRecord, repo: str | None = None) -> dict[str, Any]:
     kind = _kind(model)
     if kind in PIPELINES:  # the Hub has no widget for several modalities
         found["pipeline_tag"] = kind
-    found.update(_license(model.license))
+    found.update(_license(record.recipe.get("hub", {}).get("license") or model.license))
     if bases := base_ids(model):
         found["base_model"] = bases[0] if len(bases) == 1 else bases
         found["base_model_relation"] = "finetune"

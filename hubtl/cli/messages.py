@@ -1,8 +1,15 @@
-"""What every command does first: where messages go, and which warnings of libraries a user need not see."""
+"""What every command does first: where messages go, which warnings of libraries a user need not see, and no token."""
 
 import logging
 import os
+import shlex
+import sys
 import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hubtl.hub.push import PushResult
 
 
 def begin(*, quiet: bool = False, debug: bool = False) -> None:
@@ -19,3 +26,52 @@ def begin(*, quiet: bool = False, debug: bool = False) -> None:
     warnings.filterwarnings("ignore")
     for name in ("timm", "transformers", "datasets", "huggingface_hub", "accelerate", "peft", "httpx2", "httpx"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def typed() -> str:
+    """The command line as a record may have it: no token in it, and the home folder is ``~``."""
+    from hubtl.hub.tokens import redact
+
+    return shlex.join(["hubtl", *map(redact, sys.argv[1:])]).replace(str(Path.home()), "~")
+
+
+def pushed(folder: Path, done: "PushResult") -> str:
+    """Where a push went, and the two lines that load it from there."""
+    from hubtl.hub.push import load_snippet
+
+    if done.url is None:
+        first = f"unchanged  {done.repo} has all {len(done.files)} files already: nothing was sent"
+    else:
+        first = f"pushed     {done.url}"
+    return f"{first}\ncommit     {done.commit}\n\n{load_snippet(folder, done.repo, done.revision)}"
+
+
+class Guarded:
+    """A stream that lets no token of this machine through, whoever writes to it."""
+
+    def __init__(self, stream: Any) -> None:
+        from hubtl.hub.tokens import SHORTEST, known
+
+        self._stream = stream
+        self._tokens = [token for token in known() if len(token) >= SHORTEST]
+
+    def write(self, text: str) -> int:
+        from hubtl.hub.tokens import hide
+
+        self._stream.write(hide(text, self._tokens))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def guard() -> None:
+    """Let no token out over stdout or stderr, until they are replaced."""
+    if not isinstance(sys.stdout, Guarded):
+        sys.stdout = Guarded(sys.stdout)
+    if not isinstance(sys.stderr, Guarded):
+        sys.stderr = Guarded(sys.stderr)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import yaml
-
 from hubtl.errors import HubtlError
+from hubtl.hub.faults import CARD
+from hubtl.settings import logger
 
 
 def prepare(folder: Path, repo: str, *, remote: str | None = None) -> str | None:
@@ -32,6 +32,29 @@ def prepare(folder: Path, repo: str, *, remote: str | None = None) -> str | None
     return text
 
 
+def check_card(text: str) -> None:
+    """Ask the Hub whether it takes a README's metadata.
+
+    Raises ValueError as the client does while pushing, in the Hub's words, or its HfHubHTTPError for a refused token.
+    A Hub that answers nothing of use is asked again by the push.
+    """
+    from huggingface_hub import constants, get_session
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, httpx
+
+    where, asked = f"{constants.ENDPOINT}/api/validate-yaml", {"content": text, "repoType": "model"}
+    try:
+        answer = get_session().post(where, json=asked, headers=build_hf_headers())
+        found = answer.json() if answer.status_code == 400 else {}
+    except (httpx.TransportError, ValueError):
+        logger.debug("%s cannot be asked about the card", where)
+        return
+    errors = found.get("errors", []) if isinstance(found, dict) else []
+    if words := [str(error.get("message")) for error in errors if isinstance(error, dict)]:
+        raise ValueError("\n- ".join([CARD, *words]))
+    if answer.status_code == 401:
+        hf_raise_for_status(answer)
+
+
 def combine(local: str, remote: str) -> str:
     """One README of two, in which nothing that a person wrote is lost: the remote's text, then what only the local one has.
 
@@ -41,14 +64,18 @@ def combine(local: str, remote: str) -> str:
 
     here, there = document.parse(local), document.parse(remote)
     written = here.memory.get("metadata", {})
-    changed = {k: v for k, v in here.metadata.items() if k not in document.OURS and v != written.get(k)}
+    ours = {key for key in document.OURS if key not in written}
+    changed = {k: v for k, v in here.metadata.items() if k not in ours and v != written.get(k)}
     for key in document.UNITED:
         theirs = there.metadata.get(key)
         if isinstance(changed.get(key), list) and isinstance(theirs, list):
             changed[key] = theirs + [v for v in changed[key] if v not in theirs]
-    front = yaml.safe_dump({**there.metadata, **changed}, sort_keys=False, allow_unicode=True, width=10_000)
+    results = document.persons_results(there.metadata.get(document.INDEX))
+    if new := [model for model in document.persons_results(here.metadata.get(document.INDEX)) if model not in results]:
+        changed[document.INDEX] = results + new
+    front = document.front_matter({**there.metadata, **changed}).rstrip("\n")
     generated = "" if there.generated is None else f"{document.START}{there.generated}{document.END}"
-    pieces = [f"---\n{front}---", _both(there.before, here.before), generated, _both(there.after, here.after)]
+    pieces = [front, _both(there.before, here.before), generated, _both(there.after, here.after)]
     return "\n\n".join(piece for piece in pieces if piece) + "\n"
 
 
