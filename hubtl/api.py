@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from hubtl.errors import HubtlError, unknown
 from hubtl.modules import Classifier, Encoder
 from hubtl.record import FORMAT_VERSION
 from hubtl.testtime import TestTime, make
+
+SCHEMES = ("local", "local-dir", "hub", "hf-hub", "transformers")  # of what may have a classifier of its own
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class AdaptedModel:
         if self.backbone.explain is None:
             raise HubtlError(
                 f"{self.info.name} has no tokens to explain a prediction by",
-                hint="adapt with --model image=NAME, of hubtl-multimodal, which takes one modality too",
+                hint=f"adapt with --model {self.info.modalities[0]}=NAME, of hubtl-multimodal, which takes one too",
             )
         if label is not None and label not in self.classes:
             raise unknown("class", label, self.classes)
@@ -106,8 +109,8 @@ class AdaptedModel:
         ``inputs`` is an image, a uint8 array ([h, w], [h, w, c] or [n, h, w, c]), a path of a file or of a folder
         (searched for images, sorted), a ``datasets.Dataset`` with an image column, or a sequence of these. Of a model of
         several modalities it is a row, ``{"image": …, "text": …}`` with any of them, a sequence of rows, or a
-        ``datasets.Dataset`` with their columns. Raises HubtlError for an unreadable image, unless
-        ``on_bad_sample="skip"``.
+        ``datasets.Dataset`` with their columns; of a model of texts, or of recordings, also a text, or a file. Raises
+        HubtlError for an unreadable input, unless ``on_bad_sample="skip"``.
 
         With ``tta``, the name of a test-time method or what ``test_time`` gave, a copy of the model adapts to the
         inputs as to one stream, batch by batch; a single row that would remain joins the last batch.
@@ -209,12 +212,12 @@ def trained_classifier(
     """A trained model in its parts, for adapting it without its source.
 
     ``name`` is a folder (of hubtl, transformers or timm), also as ``local-dir:FOLDER``, a Hub id, also as
-    ``hf-hub:ID``, or a timm name, whose classifier is that of its pretrained weights. ``options`` are those of the
-    loader called multimodal. Raises HubtlError for anything else, and for weights out of reach.
+    ``hf-hub:ID`` or ``transformers:ID``, or a timm name, whose classifier is that of its pretrained weights. ``options``
+    are those of its loader, where it has any. Raises HubtlError for anything else, and for weights out of reach.
     """
     backbones.check_options(name, options or {})
     scheme, colon, rest = name.partition(":")
-    where = rest if colon and scheme in ("local", "local-dir", "hub", "hf-hub") and not Path(name).exists() else name
+    where = rest if colon and scheme in SCHEMES and not Path(name).exists() else name
     folder = Path(where).expanduser()
     if folder.is_dir():
         trained = _open(folder, image_size, options or {})
@@ -256,7 +259,7 @@ def _numbered(count: int) -> list[str]:
 
 def _count(config: Mapping[str, Any]) -> int:
     """How many classes a configuration without names has. transformers leaves its default out: two."""
-    classifies = any("ForImageClassification" in str(kind) for kind in config.get("architectures") or ())
+    classifies = any(re.search("For(Image|Sequence|Audio)Classification", k) for k in config.get("architectures") or ())
     return int(config.get("num_classes") or (2 if classifies else 0))
 
 
@@ -289,7 +292,8 @@ def _parts(
     elif own.is_own(config):
         backbone, head = own.rebuild(folder, config, image_size)
     else:
-        backbone = backbones.resolve(f"local:{folder}", BackboneRequest(classes, image_size=image_size))
+        request = BackboneRequest(classes, image_size=image_size, options=options or {})
+        backbone = backbones.resolve(f"local:{folder}", request)
         head = own.linear_of(own.read_tensors(folder), str(backbone._classifier), folder)
     if head.out_features != len(classes):
         raise HubtlError(

@@ -1,7 +1,7 @@
 """What a run leaves behind: the model in its library's own format, plots, and the card."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -10,6 +10,7 @@ from hubtl.assess import some
 from hubtl.backbones.base import Backbone
 from hubtl.card import document, metadata, plots, render
 from hubtl.card.plots import FeatureSample
+from hubtl.card.themes import THEMES, Theme
 from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import outputs
 from hubtl.errors import HubtlError
@@ -77,27 +78,26 @@ def write(
 
 
 def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | None]) -> None:
-    """Draw every plot that the run has data for, and name them in the record."""
+    """Draw every plot that the run has data for, for light and for dark pages, and name them in the record."""
     folder.mkdir(exist_ok=True)
-    drawn: list[str] = []
     adapted, base = record.adapted, record.source_only
-    if record.training.curves:
-        plots.curves(record.training.curves, folder / "curves.png")
-        drawn.append("curves.png")
-    if adapted is not None and adapted.confusion:
-        plots.confusion(adapted, record.classes, folder / "confusion.png", f"{record.strategy} on the target")
-        drawn.append("confusion.png")
-    if adapted is not None and base is not None and adapted.per_class and base.per_class:
-        plots.per_class(base, adapted, folder / "per_class.png")
-        drawn.append("per_class.png")
-    if adapted is not None and adapted.reliability:
-        plots.reliability(base, adapted, folder / "reliability.png")
-        drawn.append("reliability.png")
     before, after = samples.get("before"), samples.get("after")
+    drawn: dict[str, Callable[[Path, Theme], None]] = {}
+    if record.training.curves:
+        drawn["curves"] = lambda path, theme: plots.curves(record.training.curves, path, theme)
+    if adapted is not None and adapted.confusion:
+        title = f"{record.strategy} on the target"
+        drawn["confusion"] = lambda path, theme: plots.confusion(adapted, record.classes, path, title, theme)
+    if adapted is not None and base is not None and adapted.per_class and base.per_class:
+        drawn["per_class"] = lambda path, theme: plots.per_class(base, adapted, path, theme)
+    if adapted is not None and adapted.reliability:
+        drawn["reliability"] = lambda path, theme: plots.reliability(base, adapted, path, theme)
     if before is not None and after is not None:
-        plots.features(before, after, record.classes, folder / "features.png")
-        drawn.append("features.png")
-    record.plots = drawn
+        drawn["features"] = lambda path, theme: plots.features(before, after, record.classes, path, theme=theme)
+    for name, plot in drawn.items():
+        for theme in THEMES:
+            plot(folder / f"{name}{theme.suffix}.png", theme)
+    record.plots = [f"{name}{theme.suffix}.png" for name in drawn for theme in THEMES]
 
 
 def card(folder: Path, record: RunRecord) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from hubtl import plugins
 from hubtl.backbones.base import Backbone
+from hubtl.card.wording import taken
 from hubtl.domains import NO_TARGET_LABELS
 from hubtl.engine.loop import phase_steps
 from hubtl.engine.modes import learning_groups
@@ -205,8 +206,10 @@ def _described(model: ModelFacts) -> list[str]:
     """The model, and of several modalities each encoder, in lines."""
     weights = "pretrained" if model.pretrained else "random"
     if not model.parts:
-        size = model.input["size"]
-        seen = f"{size}×{size} px, {model.input['channels']} channel(s)"
+        seen = taken(model.modalities, model.input)
+        if seen is None:
+            size = model.input["size"]
+            seen = f"{size}×{size} px, {model.input['channels']} channel(s)"
         return [
             f"model      {model.name} [{model.library}], {weights} weights, {model.parameters:,} parameters, {seen}"
         ]

@@ -212,7 +212,7 @@ def _decide_strategy(
         general["tuner.name"] = "head"
     if recipe.run.adjust and setting not in NO_TARGET_LABELS:
         general["data.hold_out"] = 0.1
-    recipe = _filled(recipe, general | dict(cls.defaults))
+    recipe = _filled(recipe, general | dict(cls.defaults) | _customary(recipe, cls))
     if "tuner.name" in general and recipe.tuner.name != "head":
         raise HubtlError(
             f"{name} never trains the backbone, and --tuner {recipe.tuner.name} says that it should learn",
@@ -223,6 +223,20 @@ def _decide_strategy(
         why = "and none is given" if not recipe.source else f"and {name} has no model of the source's classes to judge"
         raise HubtlError(f"validator {recipe.run.validator} reads a source, {why}", hint="--validator last")
     return recipe, setting, reason, cls
+
+
+def _customary(recipe: Recipe, cls: type[Strategy]) -> dict[str, Any]:
+    """How models of this kind are trained, where neither the user nor the strategy names an optimiser.
+
+    A strategy's own rate is then for another optimiser; one that leaves the backbone alone knows its head best.
+    """
+    given = recipe.optim.model_fields_set if "optim" in recipe.model_fields_set else set()
+    if "name" in given or "optim.name" in cls.defaults or not cls.trains_backbone:
+        return {}
+    defaults = dict(backbones.training_defaults(recipe.model.name))
+    if not recipe.model.pretrained:
+        defaults.pop("optim.backbone_lr_scale", None)
+    return defaults
 
 
 def _decide_for(relation: LabelSets, recipe: Recipe, setting: str, cls: type[Strategy], asked: str | None) -> Recipe:
@@ -277,6 +291,7 @@ def _model_facts(recipe: Recipe, backbone: Backbone, streams: Streams) -> ModelF
         tuner=recipe.tuner.name,
         trained_parameters=sum(p.numel() for p in backbone.parameters() if p.requires_grad),
         parts=info.parts,
+        modalities=list(info.modalities),
         notes=notes,
     )
 

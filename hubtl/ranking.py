@@ -206,6 +206,10 @@ def _score(name: str, recipe: Recipe, data: _Data, accelerator: Accelerator) -> 
     )
     backbone = backbones.resolve(name, request)
     info = backbone.info
+    if backbone.rows is not None:
+        raise HubtlError(
+            f"{name} takes {' and '.join(info.modalities)}: models of images are ranked", hint="leave it out"
+        )
     reader = FeatureReader(backbone, accelerator, recipe.run.mixed_precision)
     features, labels = _read(reader, backbone, data.labelled, data.labels, data.on_bad_sample)
     assert labels is not None

@@ -29,10 +29,11 @@ class ModelFacts(Facts):
     license: str | None = None  # of the weights, as their own metadata says; None: unknown
     parameters: int = 0
     width: int = 0  # of the pooled features
-    input: dict[str, Any] = Field(default_factory=dict)  # image_size, channels, mean, std, interpolation, crop_pct
+    input: dict[str, Any] = Field(default_factory=dict)  # of images size, channels, mean, std, …
     tuner: str = "full"
     trained_parameters: int = 0
     parts: dict[str, dict[str, Any]] = Field(default_factory=dict)  # modality -> encoder, where there are several
+    modalities: list[str] = Field(default_factory=lambda: ["image"])  # what it takes
     notes: list[str] = Field(default_factory=list)  # "one-channel images are repeated to three channels"
 
 

@@ -121,7 +121,7 @@ def _train(
     prepared: Prepared, record: RunRecord, accelerator: Accelerator, folder: Path, *, resume: bool, shown: bool
 ) -> Result:
     recipe, main = prepared.recipe, accelerator.is_main_process
-    samples: dict[str, deliver.Look] = {}
+    samples: dict[str, deliver.FeatureSample | None] = {}
     before: Strategy | None = None
     before_calibration: Calibration | None = None
     if prepared.setting == "source-free" and recipe.run.baseline:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from hubtl import api, backbones
+from hubtl import api, backbones, plugins
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import BackboneRequest, ImageInput
 from hubtl.errors import HubtlError
@@ -311,9 +311,23 @@ def test_a_folder_that_is_no_model_is_an_error(tmp_path, content, message):
 
 
 def test_a_model_that_does_not_classify_images_is_an_error(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(HubtlError, match="is a bert model, which does not classify images"):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit_mae"}))
+    with pytest.raises(HubtlError, match="is a vit_mae model, which does not classify images"):
         resolve(tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "modality"), [("bert", "text"), ("wav2vec2", "audio")])
+def test_texts_and_recordings_are_for_a_package_that_reads_them(tmp_path, monkeypatch, kind, modality):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+    builtin = {name: entry for name, entry in plugins.entries("backbones").items() if entry.builtin}
+    monkeypatch.setattr(plugins, "entries", lambda _: builtin)
+    assert backbones.takes(str(tmp_path)) == (modality,)
+    for asked in (lambda: resolve(tmp_path), lambda: backbones.modalities(str(tmp_path))):
+        with pytest.raises(
+            HubtlError, match=f"{modality} model, and what reads {modality} comes with hubtl-multimodal"
+        ) as e:
+            asked()
+        assert e.value.hint == "pip install hubtl-multimodal"
 
 
 def test_code_in_a_repository_is_never_run(tmp_path):

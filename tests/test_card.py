@@ -20,6 +20,7 @@ from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
 from hubtl.card import document, metadata, plots, render, wording, written_for
+from hubtl.card.themes import THEMES, Theme
 from hubtl.cli.card import card
 from hubtl.errors import HubtlError
 from hubtl.record import Calibration, Difference, DomainFacts, RunRecord, Shift
@@ -483,6 +484,30 @@ def test_plots_are_drawn_for_few_and_many_classes_with_any_name(tmp_path: Path, 
         assert tuple(pixels[0, 0]) == (255, 255, 255), path
 
 
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.suffix or "light")
+def test_a_plot_has_the_ground_and_the_ink_of_its_page(tmp_path: Path, theme: Theme) -> None:
+    before, after = (records.evaluation(classes=["a", "b"], right=right, n=8) for right in (0.8, 0.5))
+    draw = np.random.default_rng(0)
+    sample = plots.FeatureSample(draw.normal(size=(20, 6)), draw.normal(size=(20, 6)), *[np.zeros(20, int)] * 2)
+    plots.confusion(after, ["a", "b"], tmp_path / "confusion.png", "t", theme)
+    plots.per_class(before, after, tmp_path / "per_class.png", theme)
+    plots.curves(records.curves(), tmp_path / "curves.png", theme)
+    plots.features(sample, sample, ["a", "b"], tmp_path / "features.png", theme=theme)
+    page, ink = (np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) for colour in (theme.page, theme.ink))
+    for path in tmp_path.iterdir():
+        pixels = picture(path).reshape(-1, 3).astype(int)
+        assert (pixels[0] == page).all(), path
+        assert (np.abs(pixels - ink).sum(axis=1) < 12).sum() > 50, path  # its letters
+
+
+def test_a_plot_for_dark_pages_is_shown_on_these_alone() -> None:
+    text = render(records.gain(plots=["confusion.png", "confusion-dark.png", "curves.png"]))
+    assert '<source media="(prefers-color-scheme: dark)" srcset="plots/confusion-dark.png">' in text
+    assert '<img alt="confusion" src="plots/confusion.png">' in text
+    assert text.count("plots/") == 3
+    assert "![curves](plots/curves.png)" in text
+
+
 def test_plots_show_the_figures_and_are_the_same_each_time(tmp_path: Path) -> None:
     classes = [f"c{i}" for i in range(30)]  # too many for numbers: only the colours tell
     one, other = (records.evaluation(right=right, classes=classes) for right in (0.3, 0.9))
@@ -687,3 +712,27 @@ def test_temperatures_are_named_with_the_rows_that_they_were_fitted_on() -> None
     text = render(record)
     assert "divided by 1.50 (fused), 4.25 (text), fitted on 400 labelled rows" in text
     assert "from 0.512 to 0.498" in text
+
+
+@pytest.mark.parametrize(
+    ("modality", "given", "shown", "cls"),
+    [
+        ("text", {"max_length": 1024}, "a text, of which the first 1,024 tokens are read", "SequenceClassification"),
+        (
+            "audio",
+            {"rate": 16000, "seconds": 2.5},
+            "one channel at 16,000 Hz, of which the first 2.5 seconds",
+            "AudioClassification",
+        ),
+    ],
+)
+def test_a_card_of_texts_or_recordings_speaks_of_them(modality, given, shown, cls):
+    record = records.gain()
+    facts = {"library": "transformers", "architecture": "bert", "input": given, "modalities": [modality], "parts": {}}
+    record.model = record.model.model_copy(update=facts)
+    text = render(record, repo="me/it")
+    assert shown in text
+    assert f'AutoModelFor{cls}.from_pretrained("me/it")' in text
+    assert "AutoModelForImageClassification" not in text
+    said = document.parse(text).metadata
+    assert (said["pipeline_tag"], said["library_name"]) == (f"{modality}-classification", "transformers")

@@ -368,3 +368,19 @@ def test_a_modality_that_decides_nearly_alone_is_named():
     assert dominance(each_alone(image=0.9), 4) is None
     assert dominance([], 4) is None
     assert dominance(each_alone(image=0.9, text=0.2), 4) is not None  # less sure than chance
+
+
+def test_a_model_of_one_modality_takes_its_cells_as_they_are():
+    tone_of = {"array": np.zeros(8), "sampling_rate": 8000}
+    assert list(each_row("It was bad.", ("text",))) == [("row", {"text": "It was bad."})]
+    assert list(each_row(["a", "b"], ("text",))) == [("row 0", {"text": "a"}), ("row 1", {"text": "b"})]
+    assert list(each_row("a.wav", ("audio",))) == [("a.wav", {"audio": "a.wav"})]
+    for cell in (tone_of, (np.zeros(8), 8000), b"RIFF"):
+        ((name, row),) = each_row(cell, ("audio",))
+        assert name == "row"
+        assert row["audio"] is cell
+    assert list(each_row({"audio": tone_of}, ("audio",))) == [("row", {"audio": tone_of})]
+    with pytest.raises(HubtlError, match="takes rows, not str"):
+        list(each_row("It was bad.", ("text", "audio")))
+    with pytest.raises(HubtlError, match="unknown modality"):
+        list(each_row({"image": "a.jpg"}, ("text",)))

@@ -16,14 +16,16 @@ from hubtl.recipe import ModelSection, problems_of
 
 MODALITIES = ("image", "text", "audio")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+NO_OWNER = re.compile(r"\w[\w.-]*(@[\w./-]+)?")  # bert-base-uncased: the Hub's oldest models have none
 
 
 def resolve(name: str, request: BackboneRequest) -> Backbone:
     """Load a backbone by the name that a user gives.
 
     In this order: ``image=NAME,text=NAME,audio=NAME``, one or more of them, with the loader called multimodal;
-    ``SCHEME:NAME`` with a registered loader (``torchvision:alexnet``), a loader's own name (``lenet``), a folder,
-    ``timm/NAME``, a Hub id ``user/repo[@revision]``, a timm name.
+    ``SCHEME:NAME`` with a registered loader (``torchvision:alexnet``) or ``transformers:NAME``, a loader's own name
+    (``lenet``), a folder, ``timm/NAME``, a Hub id ``user/repo[@revision]``, a timm name, a Hub id without an owner
+    (``bert-base-uncased``). A folder and a Hub id may hold a classifier of images, texts or recordings.
 
     Raises HubtlError for a name that nobody knows, with the nearest one, for an option that the loader does not have,
     and for weights that are out of reach.
@@ -40,26 +42,72 @@ def resolve(name: str, request: BackboneRequest) -> Backbone:
 
 
 def modalities(name: str) -> tuple[str, ...]:
-    """What a model takes, as far as its name, or what it was saved with, says: ``("image",)`` unless it says more."""
-    return tuple(parts_of(name)) or takes(name) or ("image",)
+    """What a model takes, as far as its name, or its configuration, says: ``("image",)`` unless it says more.
+
+    Raises HubtlError for texts and recordings where no package reads them.
+    """
+    loader, found = _told_by(_peek(name))
+    if loader == "transformers":
+        native(found[0], name)
+    return tuple(parts_of(name)) or found or ("image",)
 
 
 def takes(name: str) -> tuple[str, ...]:
-    """The modalities of a model that the loader called multimodal saved, in a folder or on the Hub; else none.
+    """What a model in a folder or on the Hub takes, where it is more than images; else none.
 
     A repository that cannot be asked says nothing here: loading it says why.
     """
-    folder = Path(name.removeprefix("local-dir:").removeprefix("local:")).expanduser()
-    repo = name.removeprefix("hf-hub:").removeprefix("hub:")
-    config: dict[str, Any] = {}
+    return _told_by(_peek(name))[1]
+
+
+def training_defaults(name: str) -> Mapping[str, Any]:
+    """Keys of a recipe that models of a kind are commonly trained with; none where strategies decide them."""
+    loader, found = _told_by(_peek(name))
+    return dict(native(found[0], name).training) if loader == "transformers" else {}
+
+
+def _peek(name: str) -> dict[str, Any]:
+    """The configuration of a folder or of a repository; nothing where there is none, or it cannot be asked."""
+    if parts_of(name):
+        return {}
+    folder = Path(re.sub(r"^(local-dir|local|transformers):", "", name)).expanduser()
+    repo = re.sub(r"^(hf-hub|hub|transformers):", "", name)
     if folder.is_dir():
         with contextlib.suppress(HubtlError):
-            config = read_config(folder)
-    elif HUB_ID.fullmatch(repo) and not name.startswith(("timm/", ".")):
+            return read_config(folder)
+    elif _on_hub(repo, named=repo != name):
         from hubtl.backbones.hub import peek
 
-        config = peek(repo)
-    return tuple(config["modalities"]) if config.get("architecture") == "multimodal" else ()
+        return peek(repo)
+    return {}
+
+
+def _told_by(config: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
+    """The loader of what takes more than images, and what it takes."""
+    if config.get("architecture") == "multimodal":
+        return "multimodal", tuple(config["modalities"])
+    if "model_type" in config and config["model_type"] != "timm_wrapper":
+        from hubtl.backbones.transformers import modality_of
+
+        if (found := modality_of(config["model_type"])) in ("text", "audio"):
+            return "transformers", (found,)
+    return None, ()
+
+
+def _on_hub(name: str, *, named: bool = False) -> bool:
+    """Whether a name is a Hub id. One without an owner is where the Hub has it and timm does not, or where a scheme says so."""
+    if ":" in name or name.startswith(("timm/", ".")):
+        return False
+    if HUB_ID.fullmatch(name):
+        return True
+    if not NO_OWNER.fullmatch(name) or name in plugins.entries("backbones"):
+        return False
+    if named:
+        return True
+    from hubtl.backbones.hub import peek
+    from hubtl.backbones.timm import timm
+
+    return not timm.is_model(name) and "model_type" in peek(name)
 
 
 def parts_of(name: str) -> dict[str, str]:
@@ -92,6 +140,18 @@ def multimodal() -> Any:
     return plugins.load("backbones", "multimodal")
 
 
+def native(modality: str, shown: str) -> Any:
+    """The loader of transformers' classifiers of texts and recordings. Raises HubtlError where no package brings one."""
+    if "transformers" not in plugins.entries("backbones"):
+        a = "an" if modality[0] in "aeiou" else "a"
+        raise HubtlError(
+            f"{shown} is {a} {modality} model, and what reads {modality} comes with hubtl-multimodal, "
+            "which is not installed",
+            hint="pip install hubtl-multimodal",
+        )
+    return plugins.load("backbones", "transformers")
+
+
 def _loader(name: str) -> tuple[str, str]:
     """The registered loader that a name is for, and what is left of the name."""
     if parts_of(name):
@@ -100,7 +160,9 @@ def _loader(name: str) -> tuple[str, str]:
     loaders = plugins.entries("backbones")
     scheme, colon, rest = name.partition(":")
     scheme = {"hf-hub": "hub", "local-dir": "local"}.get(scheme, scheme)
-    if colon and scheme in loaders and not Path(name).exists():
+    if colon and scheme == "transformers" and not Path(name).exists():
+        loader = "local" if Path(rest).expanduser().is_dir() else "hub"
+    elif colon and scheme in loaders and not Path(name).exists():
         loader, rest = scheme, rest
     elif name in loaders:
         loader, rest = name, name
@@ -110,7 +172,7 @@ def _loader(name: str) -> tuple[str, str]:
         loader, rest = "timm", name.removeprefix("timm/")
     elif name.startswith((".", "/", "~")):
         raise HubtlError(f"there is no folder {name}", hint="give a folder that holds config.json, or a model's name")
-    elif HUB_ID.fullmatch(name):
+    elif _on_hub(name):
         loader, rest = "hub", name
     else:
         loader, rest = "timm", name
@@ -121,7 +183,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     """Raises HubtlError for an option that the loader of a name does not have, with the nearest one."""
     if not options:
         return
-    loader = "multimodal" if takes(name) else _loader(name)[0]
+    loader = _told_by(_peek(name))[0] or _loader(name)[0]
     known: type[BaseModel] | None = getattr(plugins.load("backbones", loader), "Options", None)
     if known is None:
         guess = nearest(

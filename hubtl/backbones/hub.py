@@ -26,7 +26,7 @@ def load(name: str, request: BackboneRequest) -> Backbone:
             f"{repo} needs its own code to run, and hubtl runs none from the Hub", hint="choose another model"
         )
     commit = path.parent.name
-    known: dict[str, Any] = {"base_model": repo, "revision": commit, "license": license_of(repo, commit)}
+    known: dict[str, Any] = {"base_model": _whole(repo), "revision": commit, "license": license_of(repo, commit)}
     if "model_type" in config and config["model_type"] != "timm_wrapper":
         from hubtl.backbones import transformers
 
@@ -35,6 +35,19 @@ def load(name: str, request: BackboneRequest) -> Backbone:
         return built
     folder = _snapshot(repo, commit) if request.pretrained else path.parent
     return local.from_folder(folder, name, config, request, known)
+
+
+def _whole(repo: str) -> str:
+    """A Hub id with its owner, as the Hub knows it; as it was given where the Hub cannot be asked."""
+    if "/" in repo:
+        return repo
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils import httpx
+
+    try:
+        return str(HfApi().model_info(repo, timeout=5.0).id)
+    except (OSError, ValueError, httpx.HTTPError):
+        return repo
 
 
 def peek(name: str) -> dict[str, Any]:

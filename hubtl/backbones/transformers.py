@@ -1,4 +1,4 @@
-"""transformers' image classifiers: the only place that imports transformers."""
+"""transformers' image classifiers, and which kind a model type is: the only place that imports transformers."""
 
 import copy
 import json
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hubtl._compat import ensure_torchvision
+from hubtl.backbones import native
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.reach import out_of_reach
 from hubtl.backbones.surgery import (
@@ -76,18 +77,58 @@ class TransformersBackbone(Backbone):
         )
 
 
-def create(source: str, shown: str, request: BackboneRequest, *, revision: str | None) -> TransformersBackbone:
+def modality_of(model_type: str) -> str | None:
+    """What the library has a classifier of such a model for: ``image``, ``text`` or ``audio``; None: for none of them."""
+    ensure_torchvision()
+    from transformers.models.auto import modeling_auto
+
+    lists = {
+        "image": modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
+        "audio": modeling_auto.MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES,
+        "text": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    }
+    return next((modality for modality, names in lists.items() if model_type in names), None)
+
+
+def create(source: str, shown: str, request: BackboneRequest, *, revision: str | None) -> Backbone:
     """Build from a Hub id or a folder. Code from the Hub is never run.
 
-    Raises HubtlError for weights out of reach and for models that do not classify images.
+    A classifier of texts or recordings is built by the loader that a package registers under ``transformers``. Raises
+    HubtlError where there is none, for weights out of reach, and for models that do not classify.
     """
     ensure_torchvision()
-    from transformers import AutoConfig, AutoModelForImageClassification
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+    except Exception as error:
+        raise _refused(shown, error) from error
+    modality = modality_of(config.model_type)
+    if modality in ("text", "audio"):
+        built: Backbone = native(modality, shown).create(modality, source, shown, request, revision=revision)
+        return built
+    return _classifier_of_images(source, shown, request, revision, config)
+
+
+def _refused(shown: str, error: Exception, kind: str = "") -> HubtlError:
+    """Why a model does not load."""
+    if "Unrecognized configuration class" in str(error):
+        return HubtlError(f"{shown} is a {kind} model, which does not classify images", hint="choose another --model")
+    if "trust_remote_code" in str(error):
+        return HubtlError(
+            f"{shown} needs its own code to run, and hubtl runs none from the Hub", hint="choose another model"
+        )
+    return out_of_reach(shown, error)
+
+
+def _classifier_of_images(
+    source: str, shown: str, request: BackboneRequest, revision: str | None, config: Any
+) -> TransformersBackbone:
+    from transformers import AutoModelForImageClassification
 
     names = dict(enumerate(request.classes))
     options: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     try:
-        config = AutoConfig.from_pretrained(source, **options)
         if request.keep_classifier and request.pretrained:
             names = dict(config.id2label)
         config.id2label, config.label2id = names, {name: i for i, name in names.items()}
@@ -109,15 +150,7 @@ def create(source: str, shown: str, request: BackboneRequest, *, revision: str |
             model = AutoModelForImageClassification.from_config(config)
         processor = _processor(source, config, options)
     except Exception as error:
-        if "Unrecognized configuration class" in str(error):
-            raise HubtlError(
-                f"{shown} is a {config.model_type} model, which does not classify images", hint="choose another --model"
-            ) from error
-        if "trust_remote_code" in str(error):
-            raise HubtlError(
-                f"{shown} needs its own code to run, and hubtl runs none from the Hub", hint="choose another model"
-            ) from error
-        raise out_of_reach(shown, error) from error
+        raise _refused(shown, error, config.model_type) from error
     spec = input_of(processor, config, request.image_size)
     if request.pretrained and request.image_size is not None and not _takes(model, spec):
         model = _at_size(model, request.image_size)

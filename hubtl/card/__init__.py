@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 
 from hubtl.card import comparison, document, evidence, metadata, names, snippet, wording
+from hubtl.card.themes import DARK
 from hubtl.record import Adjustment, ClassScore, Evaluation, PhaseFacts, RunRecord
 
 SOURCE_ONLY = metadata.SOURCE_ONLY
@@ -100,7 +101,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "adjustments": _adjustments(record),
         "phases": [_phase(phase) for phase in record.training.phases],
         "arxiv": _arxiv(record.paper),
-        "input": _input(record.model.input),
+        "input": wording.taken(record.model.modalities, record.model.input) or _input(record.model.input),
         "hardware": ", ".join(f"{key} {value}" for key, value in record.hardware.items()),
         "versions": ", ".join(f"{name} {number}" for name, number in record.versions.items()),
         "seed": record.recipe.get("run", {}).get("seed"),
@@ -223,14 +224,16 @@ def _scores(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[s
     return [(name, before.get(name), after.get(name)) for name in sorted({*before, *after})]
 
 
-def _plots(files: list[str]) -> dict[str, str]:
-    """File name of each plot by what it shows."""
-    shown = {}
-    for file in files:
-        name = Path(file).name
-        if name.endswith(".png") and names.is_file_name(name):
-            shown[name.removesuffix(".png")] = name
-    return shown
+def _plots(files: list[str]) -> dict[str, tuple[str, str | None]]:
+    """File name of each plot by what it shows, and that of the same plot for dark pages."""
+    known = {name for file in files if names.is_file_name(name := Path(file).name) and name.endswith(".png")}
+    light = [Path(file).name for file in files if not file.endswith(f"{DARK.suffix}.png")]
+    dark = {name: f"{name.removesuffix('.png')}{DARK.suffix}.png" for name in light}
+    return {
+        name.removesuffix(".png"): (name, dark[name] if dark[name] in known else None)
+        for name in light
+        if name in known
+    }
 
 
 def _phase(phase: PhaseFacts) -> str:

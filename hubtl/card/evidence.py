@@ -9,6 +9,11 @@ from hubtl.record import ClassScore, DomainFacts, RunRecord
 
 FEW_ROWS = 20  # of a class: its recall moves by 5 points or more with each of them
 SMALL_TARGET = 200  # evaluation rows: the 95 % interval of an accuracy is up to 14 points wide
+SAID: dict[tuple[str, ...], tuple[str, str]] = {  # of what a model takes alone: one of them, and what it tells
+    ("image",): ("image", "image shows"),
+    ("text",): ("text", "text says"),
+    ("audio",): ("recording", "recording holds"),
+}
 
 
 def alarms(record: RunRecord) -> list[str]:
@@ -68,12 +73,13 @@ def limits(record: RunRecord) -> list[str]:
         found.append(
             f"The licence of the base weights {base_link(model)} is unknown: find it out before you use this model."
         )
+    noun, does = SAID.get(tuple(model.modalities), ("row", "row holds"))
     for domain in _domains(record):
         if domain.license is None:
             found.append(f"The licence of {domain_link(domain)} is unknown.")
         if domain.skipped:
             found.append(
-                f"{plural(len(domain.skipped), 'image')} of {domain_link(domain)} could not be read and took no part."
+                f"{plural(len(domain.skipped), noun)} of {domain_link(domain)} could not be read and took no part."
             )
     if record.label_sets.target_only:
         names = listing(record.label_sets.target_only)
@@ -86,9 +92,7 @@ def limits(record: RunRecord) -> list[str]:
             "It learnt that from this target: what is unknown elsewhere may look otherwise."
         )
     elif record.classes:
-        found.append(
-            f"It knows {len(record.classes):,} classes, and answers with one of them whatever the image shows."
-        )
+        found.append(f"It knows {len(record.classes):,} classes, and answers with one of them whatever the {does}.")
     return found
 
 

@@ -88,7 +88,7 @@ def _license(name: str | None) -> dict[str, str]:
 
 def _kind(model: ModelFacts) -> str:
     """``image-classification`` and the like; ``multimodal-classification`` of more than one modality."""
-    modalities = list(model.parts) or ["image"]
+    modalities = list(model.parts) or model.modalities
     return f"{modalities[0]}-classification" if len(modalities) == 1 else "multimodal-classification"
 
 

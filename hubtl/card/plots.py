@@ -1,5 +1,6 @@
 """The pictures of a card, as PNG files. No torch; matplotlib and scikit-learn are imported when a picture is drawn."""
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +10,11 @@ from typing import Any, Literal
 import numpy as np
 
 from hubtl import plugins
+from hubtl.card.themes import LIGHT, Theme
 from hubtl.card.wording import plain
 from hubtl.record import ClassScore, Evaluation
 
 DPI = 200
-INK, MUTED, GRID = "#1f2933", "#66727f", "#e3e8ee"
-BEFORE, AFTER, WORSE = "#8a94a3", "#1f6feb", "#d1453b"
 NUMBERED = 20  # classes: up to here a confusion matrix has its numbers written in
 LONGEST_NAME = 22
 NOT_CURVES = ("step", "phase", "epoch", "seconds", "lr")
@@ -30,7 +30,7 @@ class FeatureSample:
     target_predictions: np.ndarray  # [m] class indices
 
 
-def confusion(evaluation: Evaluation, classes: Sequence[str], path: Path, title: str) -> None:
+def confusion(evaluation: Evaluation, classes: Sequence[str], path: Path, title: str, theme: Theme = LIGHT) -> None:
     """The confusion matrix in shares of each true class; with numbers up to 20 classes. Grey rows have no images."""
     matrix = np.array(evaluation.confusion, dtype=float)
     total = matrix.sum(axis=1, keepdims=True)
@@ -39,7 +39,7 @@ def confusion(evaluation: Evaluation, classes: Sequence[str], path: Path, title:
     side = min(9.0, max(3.4, 2.2 + 0.36 * c))
     figure = _figure(side + 0.5, side, "compressed")
     axes = figure.add_subplot()
-    colours = _colormap("blues", ["#f6f9fd", "#c9dcf5", "#7fb0ea", "#1f6feb", "#0b3d91"])
+    colours = _colormap("shares", theme)
     image = axes.imshow(shares, cmap=colours, vmin=0, vmax=1)
     every = max(1, int(np.ceil(8.5 / (0.72 * side * 72 / c))))
     ticks = list(range(0, c, every))
@@ -54,7 +54,7 @@ def confusion(evaluation: Evaluation, classes: Sequence[str], path: Path, title:
             share = shares[row, column]
             axes.text(
                 column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=size - 0.5,
-                color="white" if share > 0.5 else INK,
+                color=_on(colours(share)),
             )  # fmt: skip
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -63,19 +63,20 @@ def confusion(evaluation: Evaluation, classes: Sequence[str], path: Path, title:
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0)
     axes.set_title(_short(title, 60), parse_math=False)
-    _save(figure, path)
+    _save(figure, path, theme)
 
 
-def curves(points: Sequence[Mapping[str, float]], path: Path) -> None:
+def curves(points: Sequence[Mapping[str, float]], path: Path, theme: Theme = LIGHT) -> None:
     """Losses by name over the updates on the left; accuracies and label-free scores, if any, on the right."""
     names = list(dict.fromkeys(key for point in points for key in point if key not in NOT_CURVES))
     scores = [name for name in names if name in plugins.entries("validators") or "accuracy" in name]
     panels = [("losses", [name for name in names if name not in scores]), ("accuracies and label-free scores", scores)]
     panels = [(title, shown) for title, shown in panels if shown]
-    figure = _figure(4.4 * max(1, len(panels)), 3.2)
+    longest = max((len(shown) for _, shown in panels), default=0)
+    figure = _figure(4.4 * max(1, len(panels)), 3.2 + 0.2 * math.ceil(longest / 3))
     for number, (title, shown) in enumerate(panels, 1):
         axes = figure.add_subplot(1, len(panels), number)
-        for name, colour in zip(shown, _palette(len(shown)), strict=True):
+        for name, colour in zip(shown, _palette(len(shown), theme), strict=True):
             line = np.array([(p["step"], p[name]) for p in points if name in p])
             marker = "o" if len(line) <= 12 else None
             axes.plot(line[:, 0], line[:, 1], color=colour, lw=1.6, marker=marker, ms=3.5, label=_short(name))
@@ -83,9 +84,9 @@ def curves(points: Sequence[Mapping[str, float]], path: Path) -> None:
         axes.set_xlabel("updates")
         axes.margins(x=0.02)
         axes.tick_params(axis="y", labelsize=8)
-        _grid(axes)
-        _legend(axes, loc="best")
-    _save(figure, path)
+        _grid(axes, theme)
+        _legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=min(3, len(shown)))  # never on a line
+    _save(figure, path, theme)
 
 
 def features(
@@ -94,10 +95,11 @@ def features(
     classes: Sequence[str],
     path: Path,
     method: Literal["pca", "tsne"] = "pca",
+    theme: Theme = LIGHT,
 ) -> None:
     """Both domains' features in two dimensions, before and after, coloured by source labels and target predictions."""
     figure = _figure(9.4, 4.4)
-    palette, c = _palette(len(classes)), len(classes)
+    palette, c = _palette(len(classes), theme), len(classes)
     for number, (title, sample) in enumerate((("source-only", before), ("adapted", after)), 1):
         axes = figure.add_subplot(1, 2, number)
         n = len(sample.source)
@@ -106,19 +108,19 @@ def features(
             (flat[:n], sample.source_labels, "o", 0.55),
             (flat[n:], sample.target_predictions, "^", 0.9),
         ):
-            colours = [palette[int(k)] if 0 <= k < c else "#b8c0ca" for k in kinds]
-            edge = {"linewidths": 0} if marker == "o" else {"linewidths": 0.4, "edgecolors": INK}
+            colours = [palette[int(k)] if 0 <= k < c else theme.muted for k in kinds]
+            edge = {"linewidths": 0} if marker == "o" else {"linewidths": 0.4, "edgecolors": theme.edge}
             axes.scatter(rows[:, 0], rows[:, 1], c=colours, marker=marker, s=14, alpha=alpha, **edge)
         axes.set_title(title)
         axes.set_xticks([])
         axes.set_yticks([])
-        axes.spines[:].set_color(GRID)
-        axes.set_xlabel({"pca": "two principal components", "tsne": "t-SNE"}[method], color=MUTED)
-    _feature_legend(figure, classes, palette)
-    _save(figure, path)
+        axes.spines[:].set_color(theme.grid)
+        axes.set_xlabel({"pca": "two principal components", "tsne": "t-SNE"}[method], color=theme.muted)
+    _feature_legend(figure, classes, palette, theme)
+    _save(figure, path, theme)
 
 
-def per_class(before: Evaluation, after: Evaluation, path: Path) -> None:
+def per_class(before: Evaluation, after: Evaluation, path: Path, theme: Theme = LIGHT) -> None:
     """Recall of every class, source-only against adapted, the worst change on top; what got worse is red."""
     known: dict[str, ClassScore] = {score.name: score for score in before.per_class}
     found = [
@@ -133,31 +135,31 @@ def per_class(before: Evaluation, after: Evaluation, path: Path) -> None:
     figure = _figure(6.6, 1.3 + step * max(3, n))
     axes = figure.add_subplot()
     for y, (_, old, new) in enumerate(rows):
-        colour = WORSE if new < old else AFTER
+        colour = theme.worse if new < old else theme.after
         axes.plot([100 * old, 100 * new], [y, y], color=colour, lw=1.4, alpha=0.5, zorder=1, solid_capstyle="butt")
-        axes.scatter(100 * old, y, color="white", edgecolors=BEFORE, s=38, linewidths=1.4, zorder=2)
+        axes.scatter(100 * old, y, color=theme.page, edgecolors=theme.before, s=38, linewidths=1.4, zorder=2)
         axes.scatter(100 * new, y, color=colour, s=16, zorder=3)
-    axes.scatter([], [], s=38, label="source-only", color="white", edgecolors=BEFORE, linewidths=1.4)
-    axes.scatter([], [], s=16, label="adapted", color=AFTER)
+    axes.scatter([], [], s=38, label="source-only", color=theme.page, edgecolors=theme.before, linewidths=1.4)
+    axes.scatter([], [], s=16, label="adapted", color=theme.after)
     if any(new < old for _, old, new in rows):
-        axes.scatter([], [], s=16, label="adapted, worse", color=WORSE)
+        axes.scatter([], [], s=16, label="adapted, worse", color=theme.worse)
     axes.set_yticks(range(n), [_short(name) for name, _, _ in rows], fontsize=8 if n <= 30 else 6, parse_math=False)
     axes.set_xlim(-2, 102)
     axes.set_ylim(-0.7, max(n - 0.3, 0.7))
     axes.set_xlabel("recall, %")
-    _grid(axes, axis="x")
+    _grid(axes, theme, axis="x")
     axes.tick_params(axis="y", length=0)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False, fontsize=8.5)
-    _save(figure, path)
+    _save(figure, path, theme)
 
 
-def reliability(before: Evaluation | None, after: Evaluation, path: Path) -> None:
+def reliability(before: Evaluation | None, after: Evaluation, path: Path, theme: Theme = LIGHT) -> None:
     """Accuracy against confidence, the area of a dot its share of the rows; on the diagonal a model is as sure as it is right."""
     figure = _figure(6.6, 4.2)
     axes = figure.add_subplot()
-    axes.plot([0, 100], [0, 100], color=MUTED, lw=1, ls="--", zorder=1)
-    shown = [("source-only", before, BEFORE)] if before is not None and before.reliability else []
-    for name, found, colour in [*shown, ("adapted" if shown else "model", after, AFTER)]:
+    axes.plot([0, 100], [0, 100], color=theme.muted, lw=1, ls="--", zorder=1)
+    shown = [("source-only", before, theme.before)] if before is not None and before.reliability else []
+    for name, found, colour in [*shown, ("adapted" if shown else "model", after, theme.after)]:
         x = [100 * b.confidence for b in found.reliability]
         y = [100 * b.accuracy for b in found.reliability]
         size = [16 + 260 * b.n / found.n for b in found.reliability]
@@ -169,9 +171,9 @@ def reliability(before: Evaluation | None, after: Evaluation, path: Path) -> Non
     axes.set_xlabel("how sure, %")
     axes.set_ylabel("how often right, %")
     axes.tick_params(axis="y", labelsize=8)
-    _grid(axes)
+    _grid(axes, theme)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=1, frameon=False, fontsize=8.5)
-    _save(figure, path)
+    _save(figure, path, theme)
 
 
 def _flat(rows: np.ndarray, method: str) -> np.ndarray:
@@ -190,15 +192,23 @@ def _flat(rows: np.ndarray, method: str) -> np.ndarray:
     return np.asarray(PCA(2, random_state=0, svd_solver="full").fit_transform(rows))
 
 
-def _feature_legend(figure: Any, classes: Sequence[str], palette: Sequence[Any]) -> None:
+def _feature_legend(figure: Any, classes: Sequence[str], palette: Sequence[Any], theme: Theme) -> None:
     from matplotlib.lines import Line2D
 
     def mark(label: str, colour: Any, marker: str) -> Line2D:
         return Line2D(
-            [], [], ls="", marker=marker, ms=5, color=colour, mec=INK if marker == "^" else colour, mew=0.4, label=label
+            [],
+            [],
+            ls="",
+            marker=marker,
+            ms=5,
+            color=colour,
+            mec=theme.edge if marker == "^" else colour,
+            mew=0.4,
+            label=label,
         )
 
-    shown = [mark("source (labels)", MUTED, "o"), mark("target (predictions)", MUTED, "^")]
+    shown = [mark("source (labels)", theme.muted, "o"), mark("target (predictions)", theme.muted, "^")]
     if len(classes) <= NUMBERED:
         shown += [mark(_short(name), colour, "s") for name, colour in zip(classes, palette, strict=True)]
     legend = figure.legend(handles=shown, loc="outside right upper", frameon=False, fontsize=8)
@@ -206,36 +216,41 @@ def _feature_legend(figure: Any, classes: Sequence[str], palette: Sequence[Any])
         text.set_parse_math(False)
 
 
-def _palette(n: int) -> list[Any]:
+def _palette(n: int, theme: Theme) -> list[Any]:
     """``n`` colours, as far apart as n allows; up to 10 they are told apart by colour-blind readers too."""
     from matplotlib import colormaps
 
-    few = ["#1f6feb", "#e07b00", "#128a58", "#c2357f", "#7a5ad6", "#00a3b4", "#a8590b", "#5d6b7a", "#d1453b", "#8fa300"]
-    if n <= len(few):
-        return few[:n]
+    if n <= len(theme.series):
+        return list(theme.series[:n])
     if n <= 20:
         return [colormaps["tab20"](i) for i in range(n)]
     return [colormaps["hsv"](i / n * 0.97) for i in range(n)]
 
 
-def _colormap(name: str, colours: list[str]) -> Any:
+def _colormap(name: str, theme: Theme) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list(name, colours).with_extremes(bad="#eceff2")
+    return LinearSegmentedColormap.from_list(name, list(theme.shares)).with_extremes(bad=theme.empty)
+
+
+def _on(colour: Any) -> str:
+    """Black or white, whichever is read more easily on a colour."""
+    r, g, b = colour[:3]
+    return "black" if 0.299 * r + 0.587 * g + 0.114 * b > 0.55 else "white"
 
 
 def _figure(width: float, height: float, layout: Literal["constrained", "compressed"] = "constrained") -> Any:
     """A figure outside pyplot, hence without a display and without global state."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout=layout)
+    return Figure(figsize=(width, height), dpi=DPI, layout=layout)
 
 
-def _grid(axes: Any, axis: str = "both") -> None:
-    axes.grid(color=GRID, lw=0.8, axis=axis)
+def _grid(axes: Any, theme: Theme, axis: str = "both") -> None:
+    axes.grid(color=theme.grid, lw=0.8, axis=axis)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GRID)
+    axes.spines[["left", "bottom"]].set_color(theme.grid)
     axes.tick_params(axis="x", labelsize=8)
 
 
@@ -250,13 +265,20 @@ def _short(name: str, most: int = LONGEST_NAME) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def _save(figure: Any, path: Path) -> None:
-    """Write the PNG. Ink and sizes are set here, once for every kind of picture."""
+def _save(figure: Any, path: Path, theme: Theme) -> None:
+    """Write the PNG. Page, ink and sizes are set here, once for every kind of picture."""
+    figure.set_facecolor(theme.page)
+    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
+    for legend in legends:
+        legend.get_frame().set_facecolor(theme.page)
+        for text in legend.get_texts():
+            text.set_color(theme.ink)
     for axes in figure.axes:
-        axes.tick_params(colors=INK)
-        axes.xaxis.label.set(color=INK, fontsize=9)
-        axes.yaxis.label.set(color=INK, fontsize=9)
-        axes.title.set(color=INK, fontsize=10, fontweight="bold")
+        axes.set_facecolor(theme.page)
+        axes.tick_params(colors=theme.ink)
+        axes.xaxis.label.set(color=theme.ink, fontsize=9)
+        axes.yaxis.label.set(color=theme.ink, fontsize=9)
+        axes.title.set(color=theme.ink, fontsize=10, fontweight="bold")
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.filterwarnings(

@@ -1,4 +1,4 @@
-"""The code with which a reader loads the model, predicts an image and prints its label."""
+"""The code with which a reader loads the model, predicts one input and prints its label."""
 
 from hubtl.record import RunRecord
 
@@ -28,6 +28,36 @@ model = AutoModelForImageClassification.from_pretrained("{where}").eval()
 image = Image.open("image.jpg").convert("{mode}")
 with torch.inference_mode():
     logits = model(**processor(image, return_tensors="pt")).logits
+print(model.config.id2label[logits.argmax(dim=1).item()])
+"""
+
+TEXT = """\
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{where}")
+model = AutoModelForSequenceClassification.from_pretrained("{where}").eval()
+
+inputs = tokenizer("What it says.", truncation=True, max_length={max_length}, return_tensors="pt")
+with torch.inference_mode():
+    logits = model(**inputs).logits
+print(model.config.id2label[logits.argmax(dim=1).item()])
+"""
+
+AUDIO = """\
+import soundfile
+import torch
+from scipy.signal import resample_poly
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+
+extractor = AutoFeatureExtractor.from_pretrained("{where}")
+model = AutoModelForAudioClassification.from_pretrained("{where}").eval()
+
+sound, rate = soundfile.read("sound.wav", dtype="float32", always_2d=True)
+sound = resample_poly(sound.mean(axis=1), {rate}, rate)[: {samples}]  # one channel, {rate} samples a second
+inputs = extractor(sound, sampling_rate={rate}, return_tensors="pt")
+with torch.inference_mode():
+    logits = model(**inputs).logits
 print(model.config.id2label[logits.argmax(dim=1).item()])
 """
 
@@ -71,7 +101,12 @@ def default(record: RunRecord, repo: str | None) -> str:
     if record.model.parts:
         row = ", ".join(f'"{m}": "{EXAMPLES.get(m, m)}"' for m in record.model.parts)
         return ROWS.format(where=repo or ".", row=row)
-    library = loader(record)
+    library, takes = loader(record), record.model.modalities
+    if library == "transformers" and takes == ["text"]:
+        return TEXT.format(where=repo or ".", max_length=record.model.input["max_length"])
+    if library == "transformers" and takes == ["audio"]:
+        rate = int(record.model.input["rate"])
+        return AUDIO.format(where=repo or ".", rate=rate, samples=round(rate * record.model.input["seconds"]))
     if library == "timm":
         return TIMM.format(where=f"hf-hub:{repo}" if repo else "local-dir:.", mode=_mode(record))
     template = TRANSFORMERS if library == "transformers" else HUBTL
@@ -83,7 +118,7 @@ def complete(given: str, record: RunRecord) -> str:
 
     Code that opens its own image is a whole program already.
     """
-    if "Image.open" in given:
+    if "Image.open" in given or record.model.modalities != ["image"]:
         return given
     return FRAME.format(mode=_mode(record), given=given.strip("\n"), classes=_literal(record.classes))
 

@@ -3,6 +3,8 @@
 import math
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 NOT_MEASURED = "not measured"
 _BIDI = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
@@ -96,6 +98,18 @@ def interval(accuracy: float | None, n: int) -> tuple[float, float] | None:
 def between(bounds: tuple[float, float] | None) -> str:
     """``(0.581, 0.642)`` to ``58.1–64.2%``."""
     return NOT_MEASURED if bounds is None else f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}%"
+
+
+def taken(modalities: Sequence[str], given: Mapping[str, Any]) -> str | None:
+    """What a model of texts or of recordings takes, in words; None for any other."""
+    if list(modalities) == ["text"] and "max_length" in given:
+        return f"a text, of which the first {given['max_length']:,} tokens are read"
+    if list(modalities) == ["audio"] and "rate" in given:
+        return (
+            f"a recording, mixed to one channel at {given['rate']:,} Hz, "
+            f"of which the first {given['seconds']:.4g} seconds are heard"
+        )
+    return None
 
 
 def _missing(value: float | None) -> bool:

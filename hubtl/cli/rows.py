@@ -16,13 +16,17 @@ def data_of(flags: Mapping[str, Any]) -> dict[str, Any]:
 def rows_of(
     inputs: list[str], modalities: tuple[str, ...], split: str | None, columns: Mapping[str, str | None]
 ) -> list[Any]:
-    """Datasets, and one row of what comes as ``image=FILE``, ``audio=FILE`` or ``text=WORDS``."""
+    """Datasets, and one row of what comes as ``image=FILE``, ``audio=FILE`` or ``text=WORDS``; of recordings alone, files."""
+    from hubtl.data.columns import SOUNDS
     from hubtl.errors import HubtlError, unknown
 
     row: dict[str, str] = {}
     found: list[Any] = []
     for text in inputs:
         modality, equals, value = text.partition("=")
+        if modalities == ("audio",) and Path(text).suffix.lower() in SOUNDS and Path(text).expanduser().is_file():
+            found.append({"audio": text})
+            continue
         if not equals or not re.fullmatch(r"\w+", modality) or Path(text).expanduser().exists():
             found.append(_rows(text, modalities, split, columns))
             continue

@@ -45,8 +45,14 @@ def each_image(inputs: Any) -> Iterable[tuple[str, Any]]:
 
 
 def each_row(inputs: Any, modalities: Sequence[str]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """Names and rows (modality -> cell) of whatever ``predict`` takes where a model has several modalities."""
-    if isinstance(inputs, Mapping):
+    """Names and rows (modality -> cell) of whatever ``predict`` takes where a model takes more than images.
+
+    Where it takes one modality, a row may also be what is in its cell: a text, or a file, an array with its rate, bytes.
+    """
+    if len(modalities) == 1 and _is_cell(inputs, modalities[0]):
+        named = modalities[0] != "text" and isinstance(inputs, str | Path)
+        yield str(inputs) if named else "row", {modalities[0]: inputs}
+    elif isinstance(inputs, Mapping):
         if strange := set(inputs) - set(modalities):
             raise unknown("modality of this model", min(strange), modalities)
         yield "row", inputs
@@ -71,6 +77,17 @@ def each_row(inputs: Any, modalities: Sequence[str]) -> Iterable[tuple[str, Mapp
             f"a model of {', '.join(modalities)} takes rows, not {type(inputs).__name__}",
             hint='{"image": "photo.jpg", "text": "What it says."}, or image=photo.jpg text=… on the command line',
         )
+
+
+def _is_cell(value: Any, modality: str) -> bool:
+    """Whether a value is one cell of a modality, and no row, table or sequence of them."""
+    if isinstance(value, str):
+        return True
+    if modality == "text":
+        return False
+    if isinstance(value, Mapping):
+        return modality not in value and bool({"array", "bytes", "path"} & set(value))
+    return isinstance(value, Path | bytes) or (isinstance(value, tuple) and len(value) == 2 and np.ndim(value[0]) > 0)
 
 
 def _column(dataset: Dataset, modality: str) -> str | None:

@@ -22,6 +22,10 @@ MODEL = (  # a library's own format
     "vocab.json",
     "vocab.txt",
     "merges.txt",
+    "added_tokens.json",
+    "spm.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
     "generation_config.json",
 )
 FILES = (

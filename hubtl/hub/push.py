@@ -105,9 +105,11 @@ def load_snippet(folder: Path, repo: str, revision: str | None = None) -> str:
         return f'import timm\nmodel = timm.create_model("hf-hub:{repo}{at}", pretrained=True)'
     if library == "transformers":
         wanted = f', revision="{revision}"' if revision else ""
+        modality = next(iter(facts.get("modalities") or ["image"]))
+        kind = {"text": "Sequence", "audio": "Audio"}.get(modality, "Image")
         return (
-            "from transformers import AutoModelForImageClassification\n"
-            f'model = AutoModelForImageClassification.from_pretrained("{repo}"{wanted})'
+            f"from transformers import AutoModelFor{kind}Classification\n"
+            f'model = AutoModelFor{kind}Classification.from_pretrained("{repo}"{wanted})'
         )
     needs = "  # pip install hubtl hubtl-multimodal" if facts.get("architecture") == "multimodal" else ""
     return f'import hubtl{needs}\nmodel = hubtl.load("{repo}{at}")'

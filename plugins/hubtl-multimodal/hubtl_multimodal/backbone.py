@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from hubtl_multimodal.encoders.base import ModalityEncoder, Tokens
 from hubtl_multimodal.explain import Explanation, explain
 from hubtl_multimodal.fusion import Fusion
 from hubtl_multimodal.options import ModelOptions
-from hubtl_multimodal.rows import MultimodalSet, read_row, stacked
+from hubtl_multimodal.rows import MultimodalSet, collated
 
 
 @dataclass(frozen=True)
@@ -162,12 +161,7 @@ class MultimodalBackbone(Backbone):
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """Inputs of rows (modality -> cell; a missing key is a missing modality), without any random view."""
-        names = ["the row"] if len(rows) == 1 else [f"row {number}" for number in range(len(rows))]
-        read = [read_row(self.readers, row, name) for row, name in zip(rows, names, strict=True)]
-        inputs = stacked(self.readers, [arrays for arrays, _ in read])
-        for modality in self.modalities:
-            inputs[f"{modality}.present"] = torch.from_numpy(np.array([there[modality] for _, there in read]))
-        return inputs
+        return collated(self.readers, rows)
 
     def explain(self, classifier: Classifier, classes: Sequence[str], row: Any, **options: Any) -> Explanation:
         """What each modality and token did for a prediction (see ``hubtl_multimodal.explain.explain``)."""

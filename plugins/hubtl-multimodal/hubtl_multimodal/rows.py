@@ -243,6 +243,16 @@ def stacked(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Arrays]])
     return made
 
 
+def collated(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+    """Inputs of rows (modality -> cell; a missing key is a missing modality), without any random view."""
+    names = ["the row"] if len(rows) == 1 else [f"row {number}" for number in range(len(rows))]
+    read = [read_row(readers, row, name) for row, name in zip(rows, names, strict=True)]
+    inputs = stacked(readers, [arrays for arrays, _ in read])
+    for modality in readers:
+        inputs[f"{modality}.present"] = torch.from_numpy(np.array([there[modality] for _, there in read]))
+    return inputs
+
+
 def _stack(
     rows: Sequence[tuple[dict[str, Arrays], dict[str, bool]]],
 ) -> tuple[dict[str, Arrays], dict[str, np.ndarray]]:

@@ -65,17 +65,23 @@ def build_ast(source: Source, config: Any, extractor: Any, pretrained: bool, sec
     from transformers import AutoModel
 
     own = int(config.max_length)
-    frames = own if seconds is None else max(_side(config, 1), frames_in(seconds))
+    frames = own if seconds is None else frames_of(config, seconds)
     if not pretrained:
         config.max_length = frames
     model = model_of(source, AutoModel, config, pretrained)
     if int(model.config.max_length) != frames:
-        model = _with_frames(model, frames)
+        model = with_frames(model, frames)
     encoder = AST(model, ASTReader(extractor, frames))
     return _described(encoder, source, pretrained, int(config.hidden_size), {"kind": "ast", "frames": frames})
 
 
-def _with_frames(model: Any, frames: int) -> Any:
+def frames_of(config: Any, seconds: float) -> int:
+    """Frames of an AST for so much sound, one patch at least."""
+    return max(_side(config, 1), frames_in(seconds))
+
+
+def with_frames(model: Any, frames: int) -> Any:
+    """The same ASTModel for spectrograms of another length."""
     config = copy.deepcopy(model.config)
     config.max_length = frames
     other = type(model)(config)
@@ -111,12 +117,7 @@ class Whisper(Spectral):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
         mask = with_first(inputs["audio.mask"])
-        loudest = inputs["audio"].masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=(1, 2), keepdim=True)
-        silence = (loudest - 2).clamp(min=-1.5)
-        heard = torch.where(mask.unsqueeze(-1), inputs["audio"], silence)
-        rest = 2 * self.model.config.max_source_positions - heard.shape[1]
-        heard = torch.cat([heard, silence.expand(-1, rest, heard.shape[2])], dim=1)
-        made = self.model(heard.transpose(1, 2)).last_hidden_state
+        made = self.model(whole_window(inputs, self.model.config)).last_hidden_state
         steps = F.pad(mask, (0, mask.shape[1] % 2)).unflatten(1, (-1, 2)).any(dim=-1)
         return tokens_of(made[:, : steps.shape[1]], steps)
 
@@ -136,18 +137,34 @@ class Whisper(Spectral):
         write(whole, folder, self._reader.extractor)
 
 
+def whole_window(inputs: Mapping[str, Tensor], config: Any) -> Tensor:
+    """A batch as Whisper takes it, [b, mels, frames of its whole window], silence after each sound as its extractor pads."""
+    mask = with_first(inputs["audio.mask"])
+    loudest = inputs["audio"].masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=(1, 2), keepdim=True)
+    silence = (loudest - 2).clamp(min=-1.5)
+    heard = torch.where(mask.unsqueeze(-1), inputs["audio"], silence)
+    rest = 2 * config.max_source_positions - heard.shape[1]
+    return torch.cat([heard, silence.expand(-1, rest, heard.shape[2])], dim=1).transpose(1, 2)
+
+
 def build_whisper(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> Whisper:
     from transformers import WhisperModel
 
     config.encoder_layerdrop = 0.0  # a layer left out would be one without a gradient
-    limit = 2 * config.max_source_positions * extractor.hop_length / extractor.sampling_rate
-    seconds = min(SECONDS, limit) if seconds is None else seconds
-    if seconds > limit:
-        raise HubtlError(f"{source.shown} hears {limit:g} seconds, not {seconds:g}", hint=f"seconds: {limit:g}")
+    seconds = heard_by_whisper(source, config, extractor, seconds)
     model = model_of(source, WhisperModel, config, pretrained, may_lack="decoder.").encoder
     model.embed_positions.requires_grad_(False)  # sines
     encoder = Whisper(model, WhisperReader(extractor, seconds))
     return _described(encoder, source, pretrained, int(config.d_model), {"kind": "whisper", "seconds": seconds})
+
+
+def heard_by_whisper(source: Source, config: Any, extractor: Any, asked: float | None) -> float:
+    """Seconds that are heard. Raises HubtlError for more than the model's window."""
+    limit = 2 * config.max_source_positions * extractor.hop_length / extractor.sampling_rate
+    seconds = min(SECONDS, limit) if asked is None else asked
+    if seconds > limit:
+        raise HubtlError(f"{source.shown} hears {limit:g} seconds, not {seconds:g}", hint=f"seconds: {limit:g}")
+    return float(seconds)
 
 
 class Clap(Spectral):

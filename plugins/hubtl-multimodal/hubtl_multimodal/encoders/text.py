@@ -31,12 +31,10 @@ class Text(TransformersEncoder):
         self._tokenizer, self._length = tokenizer, length
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
-        ids, mask = inputs["text"], with_first(inputs["text.mask"])
-        whole = ids.shape[1]
-        used = whole if torch.compiler.is_compiling() or torch.jit.is_tracing() else int(mask.sum(dim=1).max())
-        ids, seen = ids[:, :used], mask[:, :used]
+        ids, seen = cut(inputs)
         made = self.model(input_ids=ids, attention_mask=seen.long()).last_hidden_state
-        return tokens_of(F.pad(made, (0, 0, 0, whole - used)), mask)
+        lost = inputs["text"].shape[1] - ids.shape[1]
+        return tokens_of(F.pad(made, (0, 0, 0, lost)), with_first(inputs["text.mask"]))
 
     def reader(self) -> Reader:
         return TextReader(self._tokenizer, self._length)
@@ -47,21 +45,16 @@ class Text(TransformersEncoder):
 
 def build(source: Source, pretrained: bool, options: dict[str, Any]) -> Text:
     """Raises HubtlError for weights out of reach, a model without its tokenizer, and one with a decoder."""
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel
 
     config = config_of(source)
     if getattr(config, "is_encoder_decoder", False):
         raise HubtlError(
             f"{source.shown} is an encoder with a decoder; its tokens are not taken", hint="an encoder such as BERT"
         )
-    tokenizer = processor_of(source, AutoTokenizer.from_pretrained)
-    if tokenizer is None or len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # built of nothing
-        raise HubtlError(
-            f"{source.shown} came without a tokenizer that loads", hint="a model with its tokenizer files beside it"
-        )
-    tokenizer.padding_side = "right"
+    tokenizer = tokenizer_of(source)
     model = model_of(source, AutoModel, config, pretrained, **without_pooler(config))
-    length = _length(int(options.get("max_length") or MAX_LENGTH), tokenizer, model)
+    length = longest(int(options.get("max_length") or MAX_LENGTH), tokenizer, model)
     encoder = Text(model, tokenizer, length)
     few = min(4, length)
     trial = {"text": torch.arange(few).unsqueeze(0), "text.mask": torch.ones(1, few, dtype=torch.bool)}
@@ -81,7 +74,28 @@ def build(source: Source, pretrained: bool, options: dict[str, Any]) -> Text:
     return encoder
 
 
-def _length(asked: int, tokenizer: Any, model: Any) -> int:
+def tokenizer_of(source: Source) -> Any:
+    """The model's own tokenizer, padding on the right. Raises HubtlError for a model without one."""
+    from transformers import AutoTokenizer
+
+    tokenizer = processor_of(source, AutoTokenizer.from_pretrained)
+    if tokenizer is None or len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # built of nothing
+        raise HubtlError(
+            f"{source.shown} came without a tokenizer that loads", hint="a model with its tokenizer files beside it"
+        )
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def cut(inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Ids and mask [b, t] of a batch, up to its longest row; the same output, sooner."""
+    ids, mask = inputs["text"], with_first(inputs["text.mask"])
+    whole = ids.shape[1]
+    used = whole if torch.compiler.is_compiling() or torch.jit.is_tracing() else int(mask.sum(dim=1).max())
+    return ids[:, :used], mask[:, :used]
+
+
+def longest(asked: int, tokenizer: Any, model: Any) -> int:
     """Tokens of a row: no more than the tokenizer cuts to and the model has positions for."""
     if asked < 2:
         raise HubtlError(f"max_length is {asked}: no room for a word", hint="max_length: 128")

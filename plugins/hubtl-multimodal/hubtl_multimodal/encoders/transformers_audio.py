@@ -23,8 +23,6 @@ def build(source: Source, pretrained: bool, options: dict[str, Any]) -> Modality
 
     Raises HubtlError for weights out of reach, a model of another kind, and one without its feature extractor.
     """
-    from transformers import AutoFeatureExtractor
-
     for key in ("stage", "mels"):
         if key in options:
             raise HubtlError(f"{source.shown} is a transformers model: {key} is for timm's", hint="a timm model")
@@ -34,13 +32,21 @@ def build(source: Source, pretrained: bool, options: dict[str, Any]) -> Modality
             f"audio models of the type {config.model_type} are not taken; known: {', '.join(sorted(BUILDERS))}",
             hint="AST, Wav2Vec2, HuBERT, Whisper or CLAP",
         )
+    extractor = extractor_of(source)
+    seconds = options.get("seconds")
+    return BUILDERS[config.model_type](
+        source, config, extractor, pretrained, None if seconds is None else float(seconds)
+    )
+
+
+def extractor_of(source: Source) -> Any:
+    """The model's own feature extractor. Raises HubtlError for a model without one."""
+    from transformers import AutoFeatureExtractor
+
     extractor = processor_of(source, AutoFeatureExtractor.from_pretrained)
     if extractor is None:
         raise HubtlError(
             f"{source.shown} came without a feature extractor that loads",
             hint="a model with its preprocessor_config.json beside it",
         )
-    seconds = options.get("seconds")
-    return BUILDERS[config.model_type](
-        source, config, extractor, pretrained, None if seconds is None else float(seconds)
-    )
+    return extractor

@@ -31,9 +31,7 @@ class Waves(TransformersEncoder):
         self.model = model
         self._extractor, self._count = extractor, count
         self.masked = bool(extractor.return_attention_mask)
-        self._needed = 1  # samples that the first token takes
-        for kernel, stride in reversed(list(zip(model.config.conv_kernel, model.config.conv_stride, strict=True))):
-            self._needed = (self._needed - 1) * stride + kernel
+        self._needed = first_token(model.config)
         if count < self._needed:
             raise HubtlError(f"{type(model).__name__} needs {self._needed} samples", hint="more seconds")
 
@@ -52,6 +50,14 @@ class Waves(TransformersEncoder):
 
     def save(self, folder: Path) -> None:
         write(self.model, folder, self._extractor)
+
+
+def first_token(config: Any) -> int:
+    """Samples that the first token takes."""
+    needed = 1
+    for kernel, stride in reversed(list(zip(config.conv_kernel, config.conv_stride, strict=True))):
+        needed = (needed - 1) * stride + kernel
+    return needed
 
 
 def build(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> Waves:

@@ -1,0 +1,138 @@
+"""A classifier of transformers' without its last linear layer."""
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from datasets import Dataset
+from torch import Tensor, nn
+
+from hubtl import Backbone, Features
+from hubtl.backbones.base import BackboneInfo
+from hubtl.backbones.surgery import linear_names, with_classifier
+from hubtl.batch import Inputs
+from hubtl_multimodal.encoders.base import ATTENTION, blocks_around
+from hubtl_multimodal.encoders.loading import write
+from hubtl_multimodal.encoders.repeated import repeated
+from hubtl_multimodal.inputs.base import Reader
+from hubtl_multimodal.rows import MultimodalSet, collated
+
+
+@dataclass(frozen=True)
+class NativeInput:
+    """How the model wants its rows."""
+
+    values: dict[str, Any]  # text: max_length; audio: rate, seconds
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return dict(self.values)
+
+
+class NativeClassifier(Backbone):
+    """What the model feeds its last linear layer is ``pooled`` [b, d], after its own pooler, dense layer or projector.
+
+    In train mode it drops out where the library's does. Attributes besides those of a backbone: ``reader`` makes its
+    inputs of cells, ``companion`` is the tokenizer or feature extractor that is saved with it.
+    """
+
+    modality: ClassVar[str]
+    auto: ClassVar[tuple[str, str]]  # transformers' classes that open the model, and its companion
+
+    def __init__(self, model: Any, classifier: str, reader: Reader, companion: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.reader, self.companion = reader, companion
+        self.was: dict[str, Any] = {}  # settings that were changed for training, as they are saved
+        self.idle: tuple[str, ...] = ()  # parameters that the features do not depend on
+        self.fresh: tuple[str, ...] = ()  # parameters that came without pretrained weights
+        self._classifier = classifier
+
+    def given(self, inputs: Inputs) -> dict[str, Any]:
+        """A batch as the model's keyword arguments."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
+        return Features(self.logits(inputs))
+
+    def logits(self, inputs: Inputs) -> Tensor:
+        """What the library's model gives: logits [b, c], or features [b, d] where its classifier was taken out."""
+        found: Tensor = self.model(**self.given(inputs)).logits
+        return found
+
+    def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
+        return blocks_around(self.model, repeated(self.model))
+
+    def lora_targets(self) -> list[str]:
+        names = linear_names(self.model)
+        return [f"model.{name}" for name in [n for n in names if ATTENTION.search(f".{n}")] or names]
+
+    def frozen(self) -> list[nn.Parameter]:
+        return [p for name, p in self.model.named_parameters() if name in self.idle]
+
+    def rates(self) -> dict[nn.Parameter, float]:
+        return {p: 1.0 for name, p in self.model.named_parameters() if name in self.fresh}
+
+    def rows(self, dataset: Dataset, columns: Mapping[str, str], **how: Any) -> MultimodalSet:
+        """The rows of a split, as ``hubtl.data.images.ImageSet`` is for images."""
+        return MultimodalSet(dataset, {self.modality: columns[self.modality]}, {self.modality: self.reader}, **how)
+
+    def collate(self, rows: Sequence[Any]) -> dict[str, Tensor]:
+        """Inputs of rows (modality -> cell), or of cells as they are, without any random view."""
+        named = [row if isinstance(row, Mapping) and self.modality in row else {self.modality: row} for row in rows]
+        return collated({self.modality: self.reader}, named)
+
+    def save(self, folder: Any, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
+        whole: Any = with_classifier(self.model, self._classifier, classifier)
+        for key, value in self.was.items():
+            setattr(whole.config, key, value)
+        whole.config.id2label = dict(enumerate(classes))
+        whole.config.label2id = {name: i for i, name in enumerate(classes)}
+        whole.config.problem_type = "single_label_classification"
+        whole.config.hubtl = {**meta, "input": self.info.input.as_dict()}
+        write(whole, folder, self.companion)
+
+    def snippet(self, where: str) -> str:
+        source, (model, companion) = json.dumps(where), self.auto
+        example, inputs = self.example()
+        return (
+            f"from transformers import {companion}, {model}\n\n"
+            f"companion = {companion}.from_pretrained({source})\n"
+            f"model = {model}.from_pretrained({source}).eval()\n"
+            f"{example}\n"
+            f"inputs = {inputs}\n"
+            "logits = model(**inputs).logits\n"
+            "label = model.config.id2label[logits.argmax().item()]\n"
+        )
+
+    def example(self) -> tuple[str, str]:
+        """Code that makes one input, and code that makes what the model takes of it with ``companion``."""
+        raise NotImplementedError
+
+
+def finished(built: NativeClassifier, layer: nn.Linear, trial: Inputs, missing: Sequence[str], **facts: Any) -> None:
+    """Describe a backbone whose classifier was taken out, and find the parameters that features do not depend on."""
+    names = [name for name, p in built.model.named_parameters() if p.requires_grad]
+    built.eval()
+    with torch.enable_grad():
+        features = built(trial).pooled
+        own = dict(built.model.named_parameters())
+        found = torch.autograd.grad(features.sum(), [own[name] for name in names], allow_unused=True)
+    built.train()
+    used = {name for name, gradient in zip(names, found, strict=True) if gradient is not None}
+    built.idle = tuple(name for name in own if name not in used)
+    built.fresh = tuple(name for name in missing if name in used)
+    layers = sorted({name.rpartition(".")[0] for name in built.fresh})
+    notes = (f"{', '.join(layers)}: without pretrained weights, from random ones",) if layers else ()
+    config = copy.deepcopy(built.model.config)
+    built.info = BackboneInfo(
+        library="transformers",
+        architecture=str(config.model_type),
+        width=layer.in_features,
+        modalities=(built.modality,),
+        notes=(*facts.pop("notes", ()), *notes),
+        **facts,
+    )

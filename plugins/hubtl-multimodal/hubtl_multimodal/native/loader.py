@@ -1,0 +1,158 @@
+"""From a folder or a Hub id of transformers' format to a native backbone."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from hubtl.backbones import resolve
+from hubtl.backbones.base import Backbone, BackboneRequest
+from hubtl.backbones.surgery import last_linear, replace, weights_of
+from hubtl.batch import Inputs
+from hubtl.errors import HubtlError
+from hubtl_multimodal.encoders.loading import config_of, told
+from hubtl_multimodal.encoders.names import Source
+from hubtl_multimodal.encoders.repeated import repeated
+from hubtl_multimodal.native import audio, text
+from hubtl_multimodal.native.backbone import NativeClassifier, NativeInput, finished
+from hubtl_multimodal.native.options import NativeOptions
+
+
+class Loader:
+    """transformers' own classifiers of texts and of recordings; what is saved opens without hubtl.
+
+    Attributes:
+        Options: of ``--set model.…``.
+        training: keys of a recipe that these models are commonly trained with.
+    """
+
+    Options = NativeOptions
+    # AdamW at 2e-5 to 5e-5 for pretrained encoders and more for new layers, as their papers fine-tune them
+    training = {
+        "optim.name": "adamw",
+        "optim.lr": 5e-4,
+        "optim.backbone_lr_scale": 0.05,
+        "optim.weight_decay": 0.01,
+        "optim.clip_norm": 1.0,
+    }
+
+    def __call__(self, name: str, request: BackboneRequest) -> Backbone:
+        """A classifier by a folder or a Hub id, also one without an owner."""
+        return resolve(f"transformers:{name}", request)
+
+    def create(
+        self, modality: str, source: str, shown: str, request: BackboneRequest, *, revision: str | None
+    ) -> NativeClassifier:
+        """Build the classifier of a folder or a Hub id for new classes, and take its last layer out.
+
+        Raises HubtlError for weights out of reach, a model without its tokenizer or feature extractor, and one that does
+        not end in a linear layer on one vector a row.
+        """
+        asked = NativeOptions(**request.options).of(modality, shown)
+        where = Source(shown, "transformers", source, revision=revision)
+        module = text if modality == "text" else audio
+        config = config_of(where)
+        asked = _saved(config, modality) if asked is None else asked
+        companion = module.prepared(where, config, request.pretrained, asked)
+        was = audio.switched_off(config, built=False)
+        names = dict(enumerate(request.classes))
+        if request.keep_classifier and request.pretrained:
+            names = dict(config.id2label)
+        config.id2label, config.label2id = names, {name: i for i, name in names.items()}
+        model, missing = _model(where, modality, config, request.pretrained)
+        was |= audio.switched_off(model.config, built=True)
+        classifier = last_linear(model, len(names))
+        built, described = module.wrapped(where, model, classifier, companion, asked)
+        built.was = was
+        trial = _trial(built)
+        layer = _take_out(built, classifier, trial, shown)
+        finished(
+            built,
+            layer,
+            trial,
+            missing,
+            name=shown,
+            input=NativeInput(described),
+            pretrained=request.pretrained,
+        )
+        if request.keep_classifier and request.pretrained and f"{classifier}.weight" not in missing:
+            built.kept = weights_of(layer)
+        return built
+
+
+def _saved(config: Any, modality: str) -> float | None:
+    """What a model that hubtl made reads of a row; AST's length is in its own configuration."""
+    meta = getattr(config, "hubtl", None)
+    given = meta.get("input") if isinstance(meta, dict) else None
+    if not isinstance(given, dict) or config.model_type == audio.SPECTRAL[0]:
+        return None
+    value = given.get("max_length" if modality == "text" else "seconds")
+    return value if isinstance(value, int | float) and value > 0 else None
+
+
+def _model(where: Source, modality: str, config: Any, pretrained: bool) -> tuple[Any, list[str]]:
+    """The library's classifier in float32, and the parameters that came without weights.
+
+    Raises HubtlError where those of the encoder's layers are among them.
+    """
+    from transformers import AutoModelForAudioClassification, AutoModelForSequenceClassification
+
+    auto: Any = AutoModelForSequenceClassification if modality == "text" else AutoModelForAudioClassification
+    with told(where.shown):
+        if not pretrained:
+            return auto.from_config(config).float(), []
+        model, report = auto.from_pretrained(
+            where.where,
+            config=config,
+            revision=where.revision,
+            trust_remote_code=False,
+            dtype="float32",
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    unlike = [key[0] if isinstance(key, tuple) else key for key in report["mismatched_keys"]]
+    missing = sorted({*report["missing_keys"], *unlike})
+    inside = {p for layer in repeated(model) for p in layer.parameters()}
+    own = dict(model.named_parameters())
+    if lost := [name for name in missing if own.get(name) in inside]:
+        raise HubtlError(
+            f"the weights of {where.shown} lack {len(lost)} of {type(model).__name__}'s, {lost[0]} for one",
+            hint="choose another model, or --no-pretrained for random weights",
+        )
+    return model, missing
+
+
+def _trial(built: NativeClassifier) -> Inputs:
+    """Two rows of different lengths."""
+    if built.modality == "text":
+        return built.collate(text.CELLS)
+    rate, generator = built.reader.rate, torch.Generator().manual_seed(0)  # type: ignore[attr-defined]
+    return built.collate([(torch.randn(rate // n, generator=generator).numpy(), rate) for n in (4, 8)])
+
+
+@torch.no_grad()
+def _take_out(built: NativeClassifier, name: str, trial: Inputs, shown: str) -> nn.Linear:
+    """Put an identity where the classifier is, and return it.
+
+    Raises HubtlError unless the logits are what that layer makes of one vector a row: an export would not compute what
+    was trained.
+    """
+    model = built.eval().model
+    layer = model.get_submodule(name)
+    try:
+        logits = built.logits(trial)
+        replace(model, name, nn.Identity())
+        features = built.logits(trial)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        first = " ".join(str(error).split())[:160]
+        raise HubtlError(f"{shown} does not take two rows: {first}", hint="choose another model") from error
+    whole = layer.bias is not None and features.ndim == 2 and features.shape[1] == layer.in_features
+    if not whole or not torch.allclose(layer(features), logits, rtol=1e-3, atol=1e-4):
+        raise HubtlError(
+            f"{shown} does not end in a linear layer with a bias on one vector a row: no features make its logits",
+            hint="an encoder such as BERT, AST or Wav2Vec2",
+        )
+    return layer
+
+
+load = Loader()
