@@ -25,6 +25,8 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from tests.loopback_storage import XET_TOKEN, Storage
+
 TOKEN = "loopback-token-0123456789"  # does not begin with hf_: nobody may rely on that
 REFUSALS: dict[str, tuple[int, str | None, str]] = {  # status, X-Error-Code, X-Error-Message
     "401": (401, None, "Invalid username or password."),
@@ -49,14 +51,18 @@ STEPS = {
     "commit": r"/api/models/(?P<repo>[^/]+/[^/]+)/commit/(?P<rev>.+)",
     "branch": r"/api/models/(?P<repo>[^/]+/[^/]+)/branch/(?P<rev>.+)",
     "tree": r"/api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<rev>[^/]+)",
-    "xet": r"/api/models/(?P<repo>[^/]+/[^/]+)/xet-(write|read)-token/.+",
+    "xet": r"/api/models/(?P<repo>[^/]+/[^/]+)/xet-(write|read)-token/(?P<rev>.+)",
     "info": r"/api/models/(?P<repo>[^/]+/[^/]+)(/revision/(?P<rev>.+))?",
     "lfs": r"/(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch",
     "put": r"/lfs/(?P<oid>[0-9a-f]+)",
+    "part": r"/part/(?P<oid>[0-9a-f]+)/(?P<number>\d+)",
+    "complete": r"/complete/(?P<oid>[0-9a-f]+)",
+    "xorb": r"/v1/xorbs/default/(?P<key>[0-9a-f]+)",
+    "shard": r"/(v1/)?shards",
     "verify": r"/verify",
     "resolve": r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)",
 }
-WRITES = {"create", "preupload", "commit", "branch", "lfs"}
+WRITES = {"create", "preupload", "commit", "branch", "lfs", "xet", "xorb", "shard"}
 
 
 @dataclass
@@ -68,19 +74,27 @@ class Repo:
 
 
 @dataclass
-class Hub:
+class Hub(Storage):
     """The server and what is on it. ``faults`` may change between two requests."""
 
     url: str = ""
     token: str = TOKEN
     repos: dict[str, Repo] = field(default_factory=dict)
     log: list[tuple[str, str]] = field(default_factory=list)  # method, path with query
-    faults: dict[str, str] = field(default_factory=dict)  # step, or "step:file" -> key of REFUSALS, or "cut"
+    faults: dict[str, str] = field(
+        default_factory=dict
+    )  # step, or "step:file, part or oid" -> key of REFUSALS, or "cut"
     relative_urls: bool = False  # in the answer to a commit
     silent_404: bool = False  # no X-Error-Code
     lfs_over: int | None = None  # bytes; None: *.safetensors go through LFS, whatever their size
+    xet: bool = False  # whether there is xet storage
+    part_size: int | None = None  # bytes of a part, for LFS in parts
+    hooks: dict[str, Callable[[], None]] = field(default_factory=dict)  # step -> called before its next request, once
+    received: dict[str, int] = field(default_factory=dict)  # basic, multipart, xet -> bytes of content
     stop: Callable[[], None] = lambda: None
     _blobs: dict[str, bytes] = field(default_factory=dict)
+    _parts: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    _xorbs: dict[str, list[bytes]] = field(default_factory=dict)
 
     def add(self, repo: str, files: dict[str, bytes], *, branch: str = "main", private: bool = False) -> str:
         """Commit files directly, as another client would have; returns the commit."""
@@ -93,9 +107,10 @@ class Hub:
 
     def reset(self) -> None:
         """Forget repositories, log and faults."""
-        self.relative_urls = self.silent_404 = False
-        self.lfs_over = None
-        for kept in (self.repos, self.log, self.faults, self._blobs):
+        self.relative_urls = self.silent_404 = self.xet = False
+        self.lfs_over = self.part_size = None
+        stored = (self._blobs, self._parts, self._xorbs, self.received)
+        for kept in (self.repos, self.log, self.faults, self.hooks, *stored):
             kept.clear()
 
     def _save(self, repo: Repo, ref: str, files: dict[str, bytes], message: str) -> str:
@@ -110,7 +125,9 @@ class Hub:
         path = scope["raw_path"].decode()
         self.log.append((request.method, unquote(path)))
         step, parts = _step(path)
-        fault = self.faults.get(f"{step}:{parts.get('path')}", self.faults.get(step))
+        named = parts.get("path") or parts.get("number") or parts.get("oid")
+        self.hooks.pop(step, lambda: None)()
+        fault = self.faults.get(f"{step}:{named}", self.faults.get(step))
         if fault == "cut":
             await receive()  # the request has begun to arrive
             receive.__self__.transport.abort()
@@ -128,7 +145,7 @@ class Hub:
     def _allow(self, step: str, parts: dict[str, Any], request: Request) -> Response | None:
         """A refusal that follows from the token, the repository or the revision; None: go on."""
         given = request.headers.get("authorization")
-        known = given == f"Bearer {self.token}"
+        known = given == f"Bearer {XET_TOKEN if step in ('xorb', 'shard') else self.token}"
         if not step:
             return self._refuse("404")
         if given is not None and not known:
@@ -141,7 +158,7 @@ class Hub:
         if repo is None or (repo.private and not known):
             return self._refuse("repo" if known else "401")
         revision = parts.get("rev")
-        fresh = step in ("preupload", "commit", "branch") and (revision == "main" or step == "branch")
+        fresh = step in ("preupload", "commit", "branch", "xet") and (revision == "main" or step == "branch")
         if revision is not None and revision not in repo.refs and revision not in repo.commits and not fresh:
             return self._refuse("revision")
         return None
@@ -170,24 +187,6 @@ class Hub:
         modes = [(f["path"], "lfs" if large(f) else "regular") for f in files]
         return JSONResponse({"files": [{"path": p, "uploadMode": m, "shouldIgnore": False} for p, m in modes]})
 
-    def _lfs(self, request: Request, body: bytes, repo: str) -> Response:
-        objects = []
-        for wanted in json.loads(body)["objects"]:
-            oid, size = wanted["oid"], wanted["size"]
-            actions = {"upload": {"href": f"{self.url}/lfs/{oid}"}, "verify": {"href": f"{self.url}/verify"}}
-            objects.append({"oid": oid, "size": size} | ({} if oid in self._blobs else {"actions": actions}))
-        return JSONResponse({"transfer": "basic", "objects": objects})
-
-    def _put(self, request: Request, body: bytes, oid: str) -> Response:
-        if hashlib.sha256(body).hexdigest() != oid:
-            return JSONResponse({"error": "wrong content"}, 400)
-        self._blobs[oid] = body
-        return Response()
-
-    def _verify(self, request: Request, body: bytes) -> Response:
-        asked = json.loads(body)
-        return Response(status_code=200 if len(self._blobs.get(asked["oid"], b"")) == asked["size"] else 404)
-
     def _commit(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
         found = self.repos[repo]
         files, message = dict(found.commits.get(found.refs.get(rev, rev), {})), ""
@@ -196,9 +195,13 @@ class Hub:
             kind, value = operation["key"], operation["value"]
             if kind == "header":
                 message = value["summary"]
+                if value.get("parentCommit", found.refs.get(rev)) != found.refs.get(rev):
+                    return JSONResponse({"error": "The branch has moved on"}, 412)
             elif kind == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
             elif kind == "lfsFile":
+                if value["oid"] not in self._blobs:
+                    return JSONResponse({"error": f"{value['path']} was never uploaded"}, 400)
                 files[value["path"]] = self._blobs[value["oid"]]
             elif kind == "deletedFile":
                 del files[value["path"]]
@@ -229,9 +232,6 @@ class Hub:
                 entry["lfs"] = {"oid": sha, "size": len(content), "pointerSize": 130}
             entries.append(entry)
         return JSONResponse(entries)
-
-    def _xet(self, request: Request, body: bytes, repo: str) -> Response:
-        return self._refuse("404")
 
     def _info(self, request: Request, body: bytes, repo: str, rev: str | None = None) -> Response:
         found = self.repos[repo]
