@@ -71,6 +71,7 @@ class Repo:
     refs: dict[str, str] = field(default_factory=dict)  # branch, tag or refs/pr/N -> commit
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)  # commit -> path -> content
     messages: list[str] = field(default_factory=list)
+    changes: list[list[str]] = field(default_factory=list)  # the paths of each commit that came over HTTP
 
 
 @dataclass
@@ -83,13 +84,13 @@ class Hub(Storage):
     log: list[tuple[str, str]] = field(default_factory=list)  # method, path with query
     faults: dict[str, str] = field(
         default_factory=dict
-    )  # step, or "step:file, part or oid" -> key of REFUSALS, or "cut"
+    )  # step, or "step:file", "step:oid", "part:oid/number" -> key of REFUSALS, or "cut"
     relative_urls: bool = False  # in the answer to a commit
     silent_404: bool = False  # no X-Error-Code
     lfs_over: int | None = None  # bytes; None: *.safetensors go through LFS, whatever their size
     xet: bool = False  # whether there is xet storage
     part_size: int | None = None  # bytes of a part, for LFS in parts
-    hooks: dict[str, Callable[[], None]] = field(default_factory=dict)  # step -> called before its next request, once
+    hooks: dict[str, Callable[[], object]] = field(default_factory=dict)  # step -> called before its next request, once
     received: dict[str, int] = field(default_factory=dict)  # basic, multipart, xet -> bytes of content
     stop: Callable[[], None] = lambda: None
     _blobs: dict[str, bytes] = field(default_factory=dict)
@@ -125,9 +126,9 @@ class Hub(Storage):
         path = scope["raw_path"].decode()
         self.log.append((request.method, unquote(path)))
         step, parts = _step(path)
-        named = parts.get("path") or parts.get("number") or parts.get("oid")
-        self.hooks.pop(step, lambda: None)()
+        named = parts.get("path") or "/".join(parts[k] for k in ("oid", "number") if k in parts)
         fault = self.faults.get(f"{step}:{named}", self.faults.get(step))
+        self.hooks.pop(step, lambda: None)()
         if fault == "cut":
             await receive()  # the request has begun to arrive
             receive.__self__.transport.abort()
@@ -190,8 +191,8 @@ class Hub(Storage):
     def _commit(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
         found = self.repos[repo]
         files, message = dict(found.commits.get(found.refs.get(rev, rev), {})), ""
-        for line in body.splitlines():
-            operation = json.loads(line)
+        operations = [json.loads(line) for line in body.splitlines()]
+        for operation in operations:
             kind, value = operation["key"], operation["value"]
             if kind == "header":
                 message = value["summary"]
@@ -205,6 +206,7 @@ class Hub(Storage):
                 files[value["path"]] = self._blobs[value["oid"]]
             elif kind == "deletedFile":
                 del files[value["path"]]
+        found.changes.append(sorted(o["value"]["path"] for o in operations if o["key"] != "header"))
         proposed = request.query_params.get("create_pr") == "1"
         number = 1 + sum(ref.startswith("refs/pr/") for ref in found.refs)
         commit = self._save(found, f"refs/pr/{number}" if proposed else rev, files, message)

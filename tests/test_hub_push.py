@@ -8,7 +8,7 @@ from hubtl.card import document
 from hubtl.errors import HubtlError
 from hubtl.hub.names import files_of
 from tests import records
-from tests.hub_client import MODEL_FILES, WEIGHTS, contents, hubtl
+from tests.hub_client import MODEL_FILES, WEIGHTS, contents
 
 pytest_plugins = ["tests.hub_fixtures"]
 

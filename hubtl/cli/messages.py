@@ -1,10 +1,12 @@
 """What every command does first: where messages go, which warnings of libraries a user need not see, and no token."""
 
+import contextlib
 import logging
 import os
 import shlex
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,21 @@ def begin(*, quiet: bool = False, debug: bool = False) -> None:
     warnings.filterwarnings("ignore")
     for name in ("timm", "transformers", "datasets", "huggingface_hub", "accelerate", "peft", "httpx2", "httpx"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Let Ctrl-C stop a command that can simply be typed again: it says so, and exits with 130."""
+    import typer
+
+    from hubtl.hub.tokens import redact
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = shlex.join(["hubtl", *map(redact, sys.argv[1:])])
+        typer.echo(f"interrupted\ntry:   {again}", err=True)
+        raise typer.Exit(130) from None
 
 
 def typed() -> str:

@@ -20,7 +20,7 @@ def push(
 ) -> None:
     """Push a run directory to the Hub: one commit, with the card; training state stays here."""
     from hubtl.cli.app import emit
-    from hubtl.cli.messages import begin, pushed
+    from hubtl.cli.messages import begin, pushed, stoppable
     from hubtl.hub.push import PushResult
     from hubtl.hub.push import push as send
 
@@ -30,16 +30,17 @@ def push(
         for name, size in [] if quiet or json_ else plan.files:
             typer.echo(f"  {size:>12,}  {name}" + ("  (there already)" if name in plan.unchanged else ""))
 
-    done = send(
-        run_dir,
-        repo,
-        private=private,
-        revision=revision,
-        commit_message=commit_message,
-        create_pr=create_pr,
-        dry_run=dry_run,
-        announce=announce,
-    )
+    with stoppable():
+        done = send(
+            run_dir,
+            repo,
+            private=private,
+            revision=revision,
+            commit_message=commit_message,
+            create_pr=create_pr,
+            dry_run=dry_run,
+            announce=announce,
+        )
     if json_:
         files = [{"name": name, "bytes": size, "unchanged": name in done.unchanged} for name, size in done.files]
         emit({"repo": done.repo, "url": done.url, "commit": done.commit, "dry_run": dry_run, "files": files})
