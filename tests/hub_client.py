@@ -12,18 +12,29 @@ from tests.loopback_hub import TOKEN, Hub, env_for
 
 # Calls of hubtl, one a line, in one process: a process for each would cost a second. It does not wait between retries.
 CLIENT = """
-import json, os, sys, time, warnings
+import contextlib, io, json, os, sys, time
 time.sleep = lambda seconds: None
 import hubtl.hub
+from hubtl.cli import app
 from hubtl.errors import HubtlError
+def typed(*words):
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        sys.argv = ["hubtl", *words]
+        try:
+            app.run()
+        except SystemExit as end:
+            code = end.code or 0
+    return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
 for line in sys.stdin:
     name, arguments, options, token = json.loads(line)
     os.environ.pop("HF_TOKEN", None)
     if token:
         os.environ["HF_TOKEN"] = token
     try:
-        done = getattr(hubtl.hub, name)(*arguments, **options)
-        answer = {"done": str(done) if name == "pull" else done and vars(done)}
+        done = typed if name == "typed" else getattr(hubtl.hub, name)
+        done = done(*arguments, **options)
+        answer = {"done": done if name == "typed" else str(done) if name == "pull" else done and vars(done)}
     except HubtlError as error:
         answer = {"message": str(error), "hint": error.hint}
     print(json.dumps(answer), flush=True)
@@ -73,6 +84,13 @@ class Client:
 
     def pull(self, spec: str, **options: Any) -> Path:
         return Path(self.call("pull", spec, **options))
+
+    def type(self, *words: object, token: str | None = TOKEN) -> Any:
+        """The command line: ``code``, ``out`` and ``err``."""
+        done = self.call("typed", *words, token=token)
+        assert "Traceback" not in done.err
+        assert not token or token not in done.out + done.err
+        return done
 
     def stop(self) -> None:
         assert self.process.stdin is not None

@@ -33,12 +33,14 @@ REFUSALS: dict[str, tuple[int, str | None, str]] = {  # status, X-Error-Code, X-
     "bad-token": (401, None, "Invalid credentials in Authorization header"),
     "403": (403, None, "You do not have write access"),
     "gated": (403, "GatedRepo", "Access to this model is restricted"),
+    "gated-401": (401, "GatedRepo", "Access to this model is restricted"),
     "disabled": (403, None, "Access to this resource is disabled."),
     "repo": (404, "RepoNotFound", "Repository not found"),
     "revision": (404, "RevisionNotFound", "Invalid rev id"),
     "entry": (404, "EntryNotFound", "Entry not found"),
     "404": (404, None, ""),
     "409": (409, None, "Conflict"),
+    "413": (413, None, "Too large"),
     "429": (429, None, "Too many requests"),
     "503": (503, None, "Service unavailable"),
 }
@@ -87,10 +89,14 @@ class Hub(Storage):
     )  # step, or "step:file", "step:oid", "part:oid/number" -> key of REFUSALS, or "cut"
     relative_urls: bool = False  # in the answer to a commit
     silent_404: bool = False  # no X-Error-Code
+    foreign_ids: bool = False  # of small files: not git's
     lfs_over: int | None = None  # bytes; None: *.safetensors go through LFS, whatever their size
     xet: bool = False  # whether there is xet storage
     part_size: int | None = None  # bytes of a part, for LFS in parts
-    hooks: dict[str, Callable[[], object]] = field(default_factory=dict)  # step -> called before its next request, once
+    damaged: set[str] = field(default_factory=set)  # paths that come with another byte than was stored
+    hooks: dict[str, Callable[[], object]] = field(
+        default_factory=dict
+    )  # as of faults -> called before its next request, once
     received: dict[str, int] = field(default_factory=dict)  # basic, multipart, xet -> bytes of content
     stop: Callable[[], None] = lambda: None
     _blobs: dict[str, bytes] = field(default_factory=dict)
@@ -108,10 +114,10 @@ class Hub(Storage):
 
     def reset(self) -> None:
         """Forget repositories, log and faults."""
-        self.relative_urls = self.silent_404 = self.xet = False
+        self.relative_urls = self.silent_404 = self.foreign_ids = self.xet = False
         self.lfs_over = self.part_size = None
         stored = (self._blobs, self._parts, self._xorbs, self.received)
-        for kept in (self.repos, self.log, self.faults, self.hooks, *stored):
+        for kept in (self.repos, self.log, self.faults, self.hooks, self.damaged, *stored):
             kept.clear()
 
     def _save(self, repo: Repo, ref: str, files: dict[str, bytes], message: str) -> str:
@@ -128,7 +134,7 @@ class Hub(Storage):
         step, parts = _step(path)
         named = parts.get("path") or "/".join(parts[k] for k in ("oid", "number") if k in parts)
         fault = self.faults.get(f"{step}:{named}", self.faults.get(step))
-        self.hooks.pop(step, lambda: None)()
+        self.hooks.pop(f"{step}:{named}", self.hooks.pop(step, lambda: None))()
         if fault == "cut":
             await receive()  # the request has begun to arrive
             receive.__self__.transport.abort()
@@ -228,7 +234,7 @@ class Hub(Storage):
     def _tree(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
         entries = []
         for path, content in self.files(repo, rev).items():
-            entry = {"type": "file", "path": path, "size": len(content), "oid": _oid(content)}
+            entry = {"type": "file", "path": path, "size": len(content), "oid": _oid(content + b"+" * self.foreign_ids)}
             if path.endswith(".safetensors"):
                 sha = hashlib.sha256(content).hexdigest()
                 entry["lfs"] = {"oid": sha, "size": len(content), "pointerSize": 130}
@@ -250,7 +256,8 @@ class Hub(Storage):
         headers = {"ETag": f'"{_oid(files[path])}"', "X-Repo-Commit": commit}
         if request.method == "HEAD":
             return Response(headers=headers | {"Content-Length": str(len(files[path]))})
-        return Response(files[path], headers=headers, media_type="application/octet-stream")
+        content = files[path][:-1] + b"?" if path in self.damaged else files[path]
+        return Response(content, headers=headers, media_type="application/octet-stream")
 
 
 def start(**settings: Any) -> Hub:

@@ -1,114 +1,166 @@
-"""What the Hub can refuse: each with its words, the command that retries, exit code 2, and nothing touched."""
+"""What the Hub can refuse: each with its words, the exact command that retries, exit code 2, and nothing touched."""
 
 import json
 import re
+import shlex
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hubtl.errors import HubtlError
-from tests.hub_client import contents, hubtl, model
+from tests.hub_client import Client, contents, hubtl, model
 from tests.loopback_hub import TOKEN
 
 pytest_plugins = ["tests.hub_fixtures"]
 
+OLD = {"README.md": b"# Mine\n"}
 
-FAULTS = [
-    ("create", "401", "refused \\(401\\)", "hf auth login"),
-    ("create", "bad-token", "refused \\(401\\)", "hf auth login"),
-    ("create", "403", "may not do this \\(403: You do not have write access\\)", "use a token with write access"),
-    ("create", "503", "cannot answer now \\(503\\)", "wait a little"),
+
+def refused(done: Any, words: str, first: str, command: list[str]) -> str:
+    """Exit code 2 and two lines: what happened, then what to do first and the command that was typed. Returns that."""
+    assert done.code == 2
+    error, hint = done.err.splitlines()
+    assert re.match(f"error: .*{words}", error), error
+    assert hint.startswith(f"try:   {first}")
+    assert hint.endswith(shlex.join(["hubtl", *command]))
+    assert "hf_" not in done.err.replace("hf_hub", "")
+    return hint.removeprefix("try:   ").rpartition(", then: ")[2]
+
+
+def typed_again(client: Client, retry: str) -> None:
+    done = client.type(*shlex.split(retry)[1:])
+    assert done.code == 0, done.err
+
+
+PUSH_FAULTS = [
+    ("yaml", "401", r"refused \(401\)", "hf auth login"),
+    ("create", "401", r"refused \(401\)", "hf auth login"),
+    ("create", "bad-token", r"refused \(401\)", "hf auth login"),
+    ("create", "403", r"may not do this \(403: You do not have write access\)", "use a token with write access"),
+    ("create", "409", "no such repository", "mind the name"),  # it is there, says the Hub; but it is not
+    ("create", "503", r"cannot answer now \(503\)", "wait a little"),
     ("create", "cut", "connection to the Hub failed or was cut", "mend the connection"),
-    ("preupload", "gated", "gated", "ask for access"),
+    ("info", "401", r"refused \(401\)", "hf auth login"),
+    ("tree", "503", r"cannot answer now \(503\)", "wait a little"),
+    ("preupload", "gated", r"gated.*\(403\)", "ask for access"),
+    ("preupload", "gated-401", r"gated.*\(401\)", "ask for access"),
     ("preupload", "disabled", "disabled on the Hub", "see its page"),
     ("preupload", "repo", "no such repository", "mind the name"),
-    ("preupload", "404", "not found \\(404\\)", "mind the name"),
-    ("preupload", "503", "cannot answer now \\(503\\)", "wait a little"),
+    ("preupload", "404", r"not found \(404\)", "mind the name"),
+    ("preupload", "503", r"cannot answer now \(503\)", "wait a little"),
     ("preupload", "429", "too many requests", "wait a little"),
-    ("lfs", "403", "may not do this \\(403", "use a token with write access"),
+    ("lfs", "403", r"may not do this \(403", "use a token with write access"),
+    ("lfs", "413", r"too large \(413", "see what --dry-run lists"),
     ("put", "cut", "connection to the Hub failed or was cut", "mend the connection"),
-    ("put", "403", "may not do this \\(403", "use a token with write access"),
-    ("commit", "401", "refused \\(401\\)", "hf auth login"),
+    ("put", "403", r"may not do this \(403", "use a token with write access"),
+    ("verify", "503", r"cannot answer now \(503\)", "wait a little"),
+    ("commit", "401", r"refused \(401\)", "hf auth login"),
+    ("commit", "403", r"may not do this \(403", "use a token with write access"),
     ("commit", "revision", "no such revision", "mind the revision"),
     ("commit", "entry", "lacks a file", "mind the revision"),
-    ("commit", "409", "changed meanwhile.*\\(409: Conflict\\)", ""),
-    ("commit", "503", "cannot answer now \\(503\\)", "wait a little"),
+    ("commit", "409", r"changed meanwhile.*\(409: Conflict\)", "hubtl push"),
+    ("commit", "503", r"cannot answer now \(503\)", "wait a little"),
     ("commit", "cut", "connection to the Hub failed or was cut", "mend the connection"),
 ]
 
 
-@pytest.mark.parametrize(("step", "fault", "words", "first"), FAULTS)
-def test_a_push_that_fails_says_why_and_how_to_try_again(hub, client, run, step, fault, words, first):
+@pytest.mark.parametrize(("step", "fault", "words", "first"), PUSH_FAULTS)
+def test_a_push_that_fails_says_why_and_its_retry_works(hub, client, run, step, fault, words, first):
     before = contents(run)
-    if step != "create":
-        hub.add("user/model", {"README.md": b"# Mine\n"})
+    new = step in ("yaml", "create")
+    if not new:
+        hub.add("user/model", OLD)
     hub.faults[step] = fault
-    with pytest.raises(HubtlError, match=f"the push to user/model failed: .*{words}") as caught:
-        client.push(run, "user/model", commit_message="try again")
-    hint = caught.value.hint
-    assert hint is not None
-    assert hint.startswith(first)
-    assert hint.endswith(f"hubtl push {run} user/model --commit-message 'try again'")
-    assert not hub.repos if step == "create" else hub.files("user/model") == {"README.md": b"# Mine\n"}
+    command = ["push", str(run), "user/model", "--public", "--commit-message", "it's a try"]
+    retry = refused(client.type(*command), f"the push to user/model failed: .*{words}", first, command)
+    assert not hub.repos if new else hub.files("user/model") == OLD
+    assert contents(run) == before
+    hub.faults.clear()
+    typed_again(client, retry)
+    assert hub.files("user/model")["model.safetensors"] == before["model.safetensors"]
+    assert hub.repos["user/model"].messages[-1] == "it's a try"
     assert contents(run) == before
 
 
-def test_a_wrong_token_is_said_to_be_wrong_and_not_repeated(hub, client, run):
-    with pytest.raises(HubtlError, match="refused \\(401\\): it is wrong or expired") as caught:
-        client.push(run, "user/model", token="some-wrong-token", commit_message="with some-wrong-token")
-    assert "some-wrong-token" not in f"{caught.value} {caught.value.hint}"
-
-
 @pytest.mark.parametrize(
-    ("name", "faults", "token", "words"),
+    ("options", "token", "words", "first"),
     [
-        ("user/missing", {}, TOKEN, "no such repository"),
-        ("user/missing", {}, None, "asks for a token \\(401\\), and there is none"),
-        ("user/known@nowhere", {}, TOKEN, "no such revision"),
-        ("user/known", {"info": "gated"}, TOKEN, "gated"),
-        ("user/known", {"info": "disabled"}, TOKEN, "disabled"),
-        ("user/known", {"info": "401"}, TOKEN, "refused \\(401\\)"),
-        ("user/known", {"info": "403"}, TOKEN, "may not do this \\(403"),
-        ("user/known", {"info": "404"}, TOKEN, "not found \\(404\\)"),
-        ("user/known", {"info": "503"}, TOKEN, "cannot answer now \\(503\\)"),
-        ("user/known", {"tree": "cut"}, TOKEN, "failed or was cut"),
-        ("user/known", {"resolve:model.safetensors": "entry"}, TOKEN, "lacks a file"),
-        ("user/known", {"resolve:model.safetensors": "403"}, TOKEN, "may not do this"),
-        ("user/known", {"resolve:model.safetensors": "cut"}, TOKEN, "failed or was cut"),
+        (["--private", "--revision", "try/two"], None, "there is no token", "hf auth login"),
+        (["--create-pr"], "wrong-token-0123456789", r"refused \(401\): it is wrong or expired", "hf auth login"),
     ],
 )
-def test_a_pull_that_fails_says_why_and_writes_nothing(hub, client, tmp_path, name, faults, token, words):
-    hub.add("user/known", model(config=json.dumps(str(faults)).encode(), model=str(faults).encode()))
+def test_a_push_without_the_right_token(hub, client, run, options, token, words, first):
+    hub.add("user/model", OLD)
+    before = contents(run)
+    command = ["push", str(run), "user/model", *options]
+    retry = refused(client.type(*command, token=token), words, first, command)
+    assert hub.files("user/model") == OLD
+    assert contents(run) == before
+    typed_again(client, retry)
+    assert contents(run) == before
+
+
+PULL_FAULTS = [
+    ("user/missing", {}, TOKEN, "no such repository", "mind the name"),
+    ("user/missing", {}, None, r"asks for a token \(401\), and there is none", "hf auth login"),
+    ("user/known", {}, "wrong-token-0123456789", r"refused \(401\): it is wrong or expired", "hf auth login"),
+    ("user/known@nowhere", {}, TOKEN, "no such revision", "mind the revision"),
+    ("user/known", {"info": "gated"}, TOKEN, r"gated.*\(403\)", "ask for access"),
+    ("user/known", {"info": "gated-401"}, TOKEN, r"gated.*\(401\)", "ask for access"),
+    ("user/known", {"info": "disabled"}, TOKEN, "disabled", "see its page"),
+    ("user/known", {"info": "401"}, TOKEN, r"refused \(401\)", "hf auth login"),
+    ("user/known", {"info": "403"}, TOKEN, r"may not do this \(403", "use a token"),
+    ("user/known", {"info": "404"}, TOKEN, r"not found \(404\)", "mind the name"),
+    ("user/unseen", {"info": "503"}, TOKEN, r"cannot answer now \(503\)", "wait a little"),
+    ("user/known", {"tree": "cut"}, TOKEN, "failed or was cut", "mend the connection"),
+    ("user/known", {"resolve:config.json": "gated"}, TOKEN, "gated", "ask for access"),
+    ("user/known", {"resolve:model.safetensors": "entry"}, TOKEN, "lacks a file", "mind the revision"),
+    ("user/known", {"resolve:model.safetensors": "403"}, TOKEN, "may not do this", "use a token"),
+    ("user/known", {"resolve:model.safetensors": "503"}, TOKEN, r"cannot answer now \(503\)", "wait a little"),
+    ("user/known", {"resolve:model.safetensors": "cut"}, TOKEN, "failed or was cut", "mend the connection"),
+]
+
+
+@pytest.mark.parametrize(("name", "faults", "token", "words", "first"), PULL_FAULTS)
+def test_a_pull_that_fails_says_why_and_writes_nothing(hub, client, tmp_path, name, faults, token, words, first):
+    fresh = f"{faults} {token}".encode()  # no other test's blobs: they would come from the cache
+    for repo in ("user/known", "user/unseen"):
+        hub.add(repo, model(config=json.dumps({"fresh": fresh.decode()}).encode(), model=fresh))
     hub.faults.update(faults)
-    out = tmp_path / "out"
-    with pytest.raises(HubtlError, match=f"cannot pull {name}: .*{words}") as caught:
-        client.pull(name, output_dir=str(out), token=token)
-    assert caught.value.hint is not None
-    assert caught.value.hint.endswith(f"hubtl pull {name} --output-dir {out}")
+    command = ["pull", name, "--output-dir", str(tmp_path / "out")]
+    done = client.type(*command, token=token)
+    retry = refused(done, f"cannot pull {name}: .*{words}", first, command)
+    assert done.out == ""
     assert list(tmp_path.iterdir()) == []
+    hub.faults.clear()
+    if name in hub.repos:
+        typed_again(client, retry)
+        assert contents(tmp_path / "out")["model.safetensors"] == fresh
 
 
 def test_a_server_that_does_not_say_what_is_missing_is_understood(hub, client, run):
     hub.silent_404 = True
-    client.push(run, "user/quiet")  # there is no README yet
-    with pytest.raises(HubtlError, match="not found \\(404\\)"):
-        client.pull("user/missing")
+    typed_again(client, f"hubtl push {run} user/quiet")  # there is no README yet
+    done = client.type("pull", "user/missing")
+    refused(done, r"not found \(404\)", "mind the name", ["pull", "user/missing"])
 
 
-def test_a_failed_push_prints_two_lines_and_exits_with_2(hub, run, tmp_path):
+def test_without_a_network_a_push_and_a_pull_say_so_at_once(hub, run, tmp_path):
     before = contents(run)
-    home = tmp_path / "home"
-    gone = hubtl(hub, home, "push", run, "user/model", HF_ENDPOINT="http://127.0.0.1:9")
-    xet = hubtl(hub, home, "push", run, "user/model", HF_HUB_DISABLE_XET="")
-    anonymous = hubtl(hub, home, "push", run, "user/model", "--json", token="")
-    assert [done.returncode for done in (gone, xet, anonymous)] == [2, 2, 2]
-    for done, words in (
-        (gone, "the connection to the Hub failed or was cut"),
-        (xet, r"xet storage refuses .*\ntry:   export HF_HUB_DISABLE_XET=1, then: "),
-        (anonymous, r"there is no token\ntry:   hf auth login"),
-    ):
-        assert done.stdout == ""
-        assert re.search(words, done.stderr), done.stderr
-        assert done.stderr.rstrip().endswith(f"hubtl push {run} user/model")
-        assert len(done.stderr.splitlines()) == 2
-    assert hub.repos["user/model"].messages == []
+    for command in (["push", str(run), "user/model"], ["pull", "user/model", "--output-dir", str(tmp_path / "out")]):
+        gone = hubtl(hub, tmp_path / "home", *command, HF_ENDPOINT="http://127.0.0.1:9")
+        gone.err = gone.stderr.removeprefix("http://127.0.0.1:9 does not answer: using what is in the cache\n")
+        gone.code = gone.returncode
+        refused(gone, "(connection to the Hub failed|the Hub does not answer)", "mend the connection", command)
     assert contents(run) == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(hub, client, tmp_path):
+    hub.add("user/model", model())
+    (tmp_path / "file").write_bytes(b"")
+    out = Path(tmp_path / "file" / "out")
+    done = client.type("pull", "user/model", "--output-dir", str(out))
+    assert done.code == 2
+    assert done.err.startswith(f"error: cannot write {out}: ")
+    assert (tmp_path / "file").read_bytes() == b""

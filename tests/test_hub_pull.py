@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hubtl.errors import HubtlError
-from tests.hub_client import WEIGHTS, contents, hubtl, model
+from tests.hub_client import WEIGHTS, Client, contents, hubtl, model
 
 pytest_plugins = ["tests.hub_fixtures"]
 
@@ -115,3 +115,85 @@ def test_a_folder_that_was_pulled_can_be_pushed_again(hub, client, tmp_path):
     shutil.rmtree(out)
     with pytest.raises(HubtlError, match="leads out of the folder"):
         client.push(client.pull("user/first"), "user/third")
+
+
+@pytest.mark.parametrize("path", ["model.safetensors", "config.json"])
+def test_what_comes_damaged_is_refused_and_fetched_again(hub, client, tmp_path, path):
+    """One byte is another, and the size is right: large files by their sha256, small ones by git's id."""
+    files = model(config=path.encode().join([b'{"n": "', b'"}']), model=path.encode())
+    hub.add("user/damaged", files)
+    hub.damaged.add(path)
+    out = tmp_path / "out"
+    with pytest.raises(HubtlError, match=f"{path} came damaged: its checksum") as caught:
+        client.pull("user/damaged", output_dir=str(out))
+    assert caught.value.hint == f"hubtl pull user/damaged --output-dir {out}"
+    assert list(tmp_path.iterdir()) == []
+    hub.damaged.clear()
+    client.pull("user/damaged", output_dir=str(out))
+    assert contents(out) == files
+
+
+def test_a_hub_with_ids_of_its_own_is_trusted_for_small_files_and_not_for_weights(hub, client, tmp_path):
+    hub.foreign_ids = True
+    hub.add("user/foreign", model(model=b"weights there"))
+    client.pull("user/foreign", output_dir=str(tmp_path / "out"))
+    hub.add("user/foreign", model(model=b"weights here"))
+    hub.damaged.add("model.safetensors")
+    with pytest.raises(HubtlError, match=r"model.safetensors came damaged"):
+        client.pull("user/foreign")
+
+
+def test_a_pull_that_is_killed_leaves_nothing_that_looks_like_a_model(hub, tmp_path):
+    hub.add("user/half", model())
+    victim = Client(hub, tmp_path / "home")
+    hub.faults["resolve:model.safetensors"] = "cut"
+    hub.hooks["resolve:model.safetensors"] = victim.process.kill
+    with pytest.raises(AssertionError, match="the client died"):
+        victim.pull("user/half", output_dir=str(tmp_path / "out"))
+    victim.stop()
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.rglob("model.safetensors"))
+    away = hubtl(hub, tmp_path / "home", "pull", "user/half", HF_HUB_OFFLINE="1")
+    assert (away.returncode, away.stdout) == (2, "")
+    assert "HF_HUB_OFFLINE is set, so only what is in the cache can be had" in away.stderr
+    hub.faults.clear()
+    done = hubtl(hub, tmp_path / "home", "pull", "user/half", "--output-dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "out") == model()
+
+
+def test_weights_of_which_a_part_is_missing_are_refused(hub, client, tmp_path):
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    halves = {"model-00001-of-00002.safetensors": b"1", "model.safetensors.index.json": json.dumps(index).encode()}
+    hub.add("user/halves", model(model=None) | halves)
+    with pytest.raises(HubtlError, match=r"not whole: model-00002-of-00002\.safetensors is missing"):
+        client.pull("user/halves", output_dir=str(tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"model_type": "mine", "auto_map": {"AutoModel": "modeling.Mine"}},
+        {"custom_pipelines": {"mine": {"impl": "pipeline.Mine"}}},
+        {"trust_remote_code": True},
+    ],
+)
+@pytest.mark.parametrize("name", ["config.json", "encoders/image/config.json", "preprocessor_config.json"])
+def test_a_model_that_needs_code_of_its_own_is_refused_before_its_weights_come(hub, client, tmp_path, config, name):
+    hub.add("user/code", model() | {name: json.dumps(config).encode(), "modeling.py": b"raise SystemExit(1)"})
+    with pytest.raises(HubtlError, match=f"{name} (names code of its own|asks for trust_remote_code)"):
+        client.pull("user/code", output_dir=str(tmp_path / "out"))
+    assert not [path for _, path in hub.log if path.endswith((".py", ".safetensors"))]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_cache_stands_in_for_a_hub_that_is_away_and_not_for_one_that_refuses(hub, client):
+    hub.add("user/cached", model(config=b'{"n": "cached"}'))
+    folder = client.pull("user/cached")
+    hub.faults["info"] = "503"
+    done = client.type("pull", "user/cached", "--quiet")
+    assert (done.code, done.out) == (0, f"{folder}\n")
+    assert done.err == f"the Hub cannot be asked about user/cached: its commit {folder.name} is in the cache\n"
+    hub.faults["info"] = "gated"
+    assert client.type("pull", "user/cached").code == 2

@@ -5,19 +5,19 @@ import os
 import shlex
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from hubtl.errors import HubtlError
 from hubtl.hub.checksums import listing, refuse_damage
-from hubtl.hub.faults import explain
+from hubtl.hub.faults import explain, status_of
 from hubtl.hub.names import FILES, belongs, split_revision
 from hubtl.hub.network import mind_the_network
 from hubtl.record import FORMAT_VERSION
 from hubtl.settings import logger
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".h5")
+SAID = [pattern for pattern in FILES if pattern.endswith(".json")]
 CODE = ("auto_map", "custom_pipelines")  # keys of a configuration that name code of the repository
 
 
@@ -52,25 +52,53 @@ def pull(spec: str, *, output_dir: Path | str | None = None) -> Path:
 
 def _fetch(repo: str, revision: str | None, spec: str, retry: str) -> Path:
     """The folder of the cache with the model. What is small and says whether it can be loaded comes first."""
-    from huggingface_hub import HfApi, is_offline_mode, snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
 
     mind_the_network()
-    began = time.time()
-    said = snapshot_download(repo, revision=revision, allow_patterns=[p for p in FILES if p.endswith(".json")])
-    commit = Path(said).name
-    _check_said(Path(said), spec)
+    if (away := _away(repo, revision)) is not None:
+        return _from_cache(repo, revision, spec, away)
+    said = Path(snapshot_download(repo, revision=revision, allow_patterns=SAID))  # the cache keeps which commit it was
+    _check_said(said, spec)
+    commit = said.name
+    there = listing(HfApi(), repo, commit)
     snapshot = Path(snapshot_download(repo, revision=commit, allow_patterns=list(FILES)))
-    try:
-        there = {} if is_offline_mode() else listing(HfApi(), repo, commit)
-    except Exception:
-        if any(path.stat().st_mtime >= began - 1 for path in snapshot.rglob("*") if path.is_file()):
-            raise
-        there = {}  # all of it was in the cache, which stands in for a Hub that is out of reach
     refuse_damage(snapshot, {name: entry for name, entry in there.items() if belongs(name)}, spec, retry=retry)
     _check_weights(snapshot, spec, list(there))
     if left := sorted(name for name in there if name.endswith((".py", *PICKLES))):
         listed = ", ".join(left[:5]) + (", …" if len(left) > 5 else "")
         logger.info("not fetched, for it could run code: %s", listed)
+    return snapshot
+
+
+def _away(repo: str, revision: str | None) -> Exception | None:
+    """Why the Hub cannot be asked, in whose place the cache may then stand; None where it answers.
+
+    Raises whatever the client raises for a refusal: that is an answer, whatever the cache has.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(repo, revision=revision)
+    except Exception as error:
+        status = status_of(error)
+        if status is not None and status < 500 and status != 429:
+            raise
+        return error
+    return None
+
+
+def _from_cache(repo: str, revision: str | None, spec: str, away: Exception) -> Path:
+    """What was pulled before. Raises the error of the Hub where that is nothing, or not all of a model."""
+    from huggingface_hub import is_offline_mode, snapshot_download
+
+    try:
+        snapshot = Path(snapshot_download(repo, revision=revision, allow_patterns=list(FILES), local_files_only=True))
+        _check_said(snapshot, spec)
+        _check_weights(snapshot, spec, [])
+    except Exception:
+        raise away from None
+    if not is_offline_mode():
+        logger.warning("the Hub cannot be asked about %s: its commit %s is in the cache", spec, snapshot.name)
     return snapshot
 
 
