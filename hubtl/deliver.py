@@ -8,7 +8,7 @@ from typing import cast
 from hubtl import api, hub
 from hubtl.assess import some
 from hubtl.backbones.base import Backbone
-from hubtl.card import document, metadata, plots, render
+from hubtl.card import document, metadata, names, plots, render
 from hubtl.card.plots import FeatureSample
 from hubtl.card.themes import THEMES, Theme
 from hubtl.engine.device import Accelerator
@@ -70,6 +70,7 @@ def write(
         "strategy": record.strategy,
         "base_model": record.model.base_model,
         "revision": record.model.revision,
+        "lineage": [made.model_dump(exclude_none=True) for made in (*record.model.lineage, names.step(record))],
         **({"unknown": record.unknown} if record.unknown else {}),
     }
     api.save(folder, backbone, classifier, record.classes, meta)

@@ -93,10 +93,10 @@ def _from_cache(repo: str, revision: str | None, spec: str, away: Exception) -> 
 
     try:
         snapshot = Path(snapshot_download(repo, revision=revision, allow_patterns=list(FILES), local_files_only=True))
-        _check_said(snapshot, spec)
         _check_weights(snapshot, spec, [])
-    except Exception:
+    except (HubtlError, OSError, ValueError):
         raise away from None
+    _check_said(snapshot, spec)
     if not is_offline_mode():
         logger.warning("the Hub cannot be asked about %s: its commit %s is in the cache", spec, snapshot.name)
     return snapshot

@@ -1,0 +1,114 @@
+"""On from a pulled model: adapt, push, pull, adapt to a further domain, push; the card names the whole chain."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hubtl._compat import ensure_torchvision
+from hubtl.api import trained_classifier
+from hubtl.backbones.saved import lineage
+from hubtl.card import document, names
+from hubtl.card import render as rendered
+from hubtl.record import RunRecord, Step
+from tests import records
+from tests.hub_client import hubtl
+from tests.loopback_hub import Hub
+
+ensure_torchvision()
+import timm  # noqa: E402
+
+pytest_plugins = ["tests.hub_fixtures"]
+
+QUICK = ["--steps", "2", "--batch-size", "8", "--device", "cpu", "--image-size", "32", "--set", "run.plots=false",
+         "--set", "run.fallback=false", "--quiet"]  # fmt: skip
+CLASSES = ("bike", "mug")
+
+
+def base(folder: Path) -> dict[str, bytes]:
+    """The files of a tiny classifier in timm's own format."""
+    torch.manual_seed(0)
+    network = timm.create_model("test_resnet", pretrained=False, num_classes=2)
+    labels = {"label_names": list(CLASSES)}
+    timm.models.save_for_hf(network, folder, model_config=labels, safe_serialization=True)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def photos(folder: Path, seed: int) -> Path:
+    draw = np.random.default_rng(seed)
+    for name in CLASSES:
+        (folder / name).mkdir(parents=True)
+        for i in range(10):
+            Image.fromarray(draw.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / name / f"{i}.png")
+    return folder
+
+
+def done(hub: Hub, tmp_path: Path, *words: object) -> None:
+    result = hubtl(hub, tmp_path / "home", *words)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_card_names_the_chain_from_the_base_over_each_adaptation(hub, tmp_path):
+    """Without a source from the base; then, from where that was pushed, with a source to a further domain."""
+    amazon, webcam, dslr = (photos(tmp_path / name, i) for i, name in enumerate(("amazon", "webcam", "dslr")))
+    commits = [hub.add("someone/office", base(tmp_path / "base"))]
+    first, second = tmp_path / "first", tmp_path / "second"
+    done(hub, tmp_path, "adapt", "--model", "someone/office", "--strategy", "shot-im", "--target-dataset", webcam,
+         *QUICK, "--output-dir", first, "--push-to-hub", "me/first")  # fmt: skip
+    commits.append(hub.repos["me/first"].refs["main"])
+    done(hub, tmp_path, "adapt", "--model", "me/first", "--strategy", "mcc", "--source-dataset", amazon,
+         "--target-dataset", dslr, *QUICK, "--output-dir", second)  # fmt: skip
+    done(hub, tmp_path, "push", second, "me/second")
+    chain = [
+        Step(base="someone/office", revision=commits[0], strategy="shot-im", target="webcam"),
+        Step(base="me/first", revision=commits[1], strategy="mcc", target="dslr"),
+    ]
+    made = [RunRecord.load(folder) for folder in (first, second)]
+    assert [record.model.lineage for record in made] == [[], chain[:1]]
+    assert [names.step(record) for record in made] == chain
+    assert trained_classifier(str(second)).backbone.info.lineage == tuple(s.model_dump() for s in chain)
+
+    repos = ("someone/office", "me/first")
+    links = [f"[{r}](https://huggingface.co/{r}/tree/{c})" for r, c in zip(repos, commits, strict=True)]
+    cards = [hub.files(repo)["README.md"].decode() for repo in ("me/first", "me/second")]
+    assert [document.parse(card).metadata["base_model"] for card in cards] == list(repos)
+    assert f"{links[0]}, adapted with `shot-im` from no source to `webcam`" in cards[0]
+    assert "lineage" not in cards[0]
+    lineage = f"{links[1]} (lineage: {links[0]} → `shot-im` to `webcam`)"
+    assert f"{lineage}, adapted with `mcc` from `amazon` (not on the Hub) to `dslr` (not on the Hub)" in cards[1]
+
+
+def test_a_run_that_goes_on_from_a_folder_keeps_the_chain(tmp_path):
+    """What the folder came from stands for it: a path is nobody's business."""
+    model = records.gain().model
+    made = Step(base=str(model.base_model), revision=model.revision, strategy="dann", target="webcam")
+    record = records.gain(model=model.model_copy(update={"name": "first", "lineage": [made]}))
+    link = names.weights_link(model)
+    assert f"{link} (lineage: {link} → `dann` to `webcam`), adapted with" in rendered(record)
+    assert names.step(record).base == model.base_model
+
+
+@pytest.mark.parametrize(
+    ("meta", "bases"),
+    [
+        (None, []),
+        ("text", []),
+        ({"strategy": "dann"}, []),
+        ({"strategy": "dann", "base_model": "timm/resnet50", "revision": None}, ["timm/resnet50"]),
+        ({"lineage": [{"base": "a/b", "strategy": "mcc", "other": 1}, {"base": 3}, 4]}, ["a/b"]),
+    ],
+)
+def test_a_lineage_that_somebody_wrote_is_read_with_care(meta, bases):
+    steps = lineage({"hubtl": meta})
+    assert [Step(**step).base for step in steps] == bases
+
+
+def test_foreign_words_in_a_lineage_are_escaped():
+    evil = Step(base="<script>/x", strategy="`](http://evil)", target="a\n# b")
+    record = records.gain()
+    record.model.lineage = [evil]
+    card = rendered(record)
+    assert "<script>" not in card
+    assert "\n# b" not in card
