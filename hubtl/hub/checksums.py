@@ -21,9 +21,13 @@ def listing(api: "HfApi", repo: str, revision: str | None) -> "dict[str, RepoFil
     return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
 
 
+def size_of(content: Path | bytes) -> int:
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
 def same(content: Path | bytes, entry: "RepoFile") -> bool:
     """Whether a file of the Hub has this content: by its sha256 in large file storage, else by git's id for it."""
-    size = len(content) if isinstance(content, bytes) else content.stat().st_size
+    size = size_of(content)
     return size == _size(entry) and _digest(content, _id(entry), size) == _id(entry)
 
 

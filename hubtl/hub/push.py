@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hubtl.errors import HubtlError
+from hubtl.hub.checksums import size_of
 from hubtl.hub.faults import explain
 from hubtl.hub.names import files_of, split_revision
+from hubtl.hub.private import published
 from hubtl.hub.readme import check_card, prepare
 from hubtl.hub.send import Sent, Wish, send
 
@@ -131,7 +133,7 @@ def _finished(folder: Path) -> list[str]:
 
 
 def _sizes(folder: Path, names: list[str], readme: str | None) -> dict[str, int]:
-    sizes = {name: (folder / name).stat().st_size for name in names}
+    sizes = {name: size_of(published(folder, name)) for name in names}
     if readme is not None:
         sizes["README.md"] = len(readme.encode())
     return dict(sorted(sizes.items()))

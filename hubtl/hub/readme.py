@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hubtl.errors import HubtlError
 from hubtl.hub.faults import CARD
+from hubtl.hub.private import record_of
 from hubtl.settings import logger
 
 
@@ -13,7 +14,6 @@ def prepare(folder: Path, repo: str, *, remote: str | None = None) -> str | None
     ``remote`` is the README that the repository has. Raises HubtlError for what the Hub would refuse.
     """
     from hubtl.card import document, metadata, render
-    from hubtl.record import RunRecord
 
     path = folder / "README.md"
     local = _read(path) if path.exists() else None
@@ -21,7 +21,7 @@ def prepare(folder: Path, repo: str, *, remote: str | None = None) -> str | None
         text, existing = local, local
     else:
         existing = combine(local, remote) if local and remote else remote or local
-        text = render(RunRecord.load(folder), existing=existing, repo=repo)
+        text = render(record_of(folder), existing=existing, repo=repo)
     if text is None:
         return None
     if problems := metadata.problems(document.parse(text).metadata):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtl.hub.checksums import listing, same
+from hubtl.hub.checksums import listing, same, size_of
 from hubtl.hub.faults import by_xet, status_of
+from hubtl.hub.private import published
 from hubtl.hub.readme import check_card, prepare
 from hubtl.settings import logger
 
@@ -71,10 +72,10 @@ def send(wish: Wish, names: list[str], card: str | None, announce: Callable[[Sen
     _ensure_repo(api, wish)
     head, there = _remote(api, wish)
     readme = prepare(wish.folder, wish.repo, remote=_remote_readme(wish, head))
-    content: dict[str, Path | bytes] = {name: wish.folder / name for name in names}
+    content: dict[str, Path | bytes] = {name: published(wish.folder, name) for name in names}
     if readme is not None:
         content["README.md"] = readme.encode()
-    sizes = {n: len(c) if isinstance(c, bytes) else c.stat().st_size for n, c in sorted(content.items())}
+    sizes = {n: size_of(c) for n, c in sorted(content.items())}
     unchanged = [name for name in sizes if name in there and same(content[name], there[name])]
     plan = Sent(sizes, unchanged, head)
     announce(plan)
