@@ -7,6 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import torch
+from PIL import Image
+
 from hubtl.errors import HubtlError
 from tests.loopback_hub import TOKEN, Hub, env_for
 
@@ -49,6 +53,7 @@ MODEL_FILES = {
     "recipe.yaml",
     "record.json",
 }
+CLASSES = ("bike", "mug")
 WEIGHTS = bytes(range(256)) * 64
 
 
@@ -123,3 +128,23 @@ def hubtl(hub: Hub, home: Path, *words: object, token: str | None = None, **envi
     assert "Traceback" not in done.stderr
     assert TOKEN not in done.stdout + done.stderr
     return done
+
+
+def classifier(folder: Path) -> dict[str, bytes]:
+    """The files of a tiny classifier in timm's own format."""
+    import timm
+
+    torch.manual_seed(0)
+    network = timm.create_model("test_resnet", pretrained=False, num_classes=2)
+    labels = {"label_names": list(CLASSES)}
+    timm.models.save_for_hf(network, folder, model_config=labels, safe_serialization=True)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def photos(folder: Path, seed: int) -> Path:
+    draw = np.random.default_rng(seed)
+    for name in CLASSES:
+        (folder / name).mkdir(parents=True)
+        for i in range(10):
+            Image.fromarray(draw.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / name / f"{i}.png")
+    return folder

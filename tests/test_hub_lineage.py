@@ -2,47 +2,21 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
 
-from hubtl._compat import ensure_torchvision
 from hubtl.api import trained_classifier
 from hubtl.backbones.saved import lineage
 from hubtl.card import document, names
 from hubtl.card import render as rendered
 from hubtl.record import RunRecord, Step
 from tests import records
-from tests.hub_client import hubtl
+from tests.hub_client import classifier, hubtl, photos
 from tests.loopback_hub import Hub
-
-ensure_torchvision()
-import timm  # noqa: E402
 
 pytest_plugins = ["tests.hub_fixtures"]
 
 QUICK = ["--steps", "2", "--batch-size", "8", "--device", "cpu", "--image-size", "32", "--set", "run.plots=false",
          "--set", "run.fallback=false", "--quiet"]  # fmt: skip
-CLASSES = ("bike", "mug")
-
-
-def base(folder: Path) -> dict[str, bytes]:
-    """The files of a tiny classifier in timm's own format."""
-    torch.manual_seed(0)
-    network = timm.create_model("test_resnet", pretrained=False, num_classes=2)
-    labels = {"label_names": list(CLASSES)}
-    timm.models.save_for_hf(network, folder, model_config=labels, safe_serialization=True)
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def photos(folder: Path, seed: int) -> Path:
-    draw = np.random.default_rng(seed)
-    for name in CLASSES:
-        (folder / name).mkdir(parents=True)
-        for i in range(10):
-            Image.fromarray(draw.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / name / f"{i}.png")
-    return folder
 
 
 def done(hub: Hub, tmp_path: Path, *words: object) -> None:
@@ -53,7 +27,7 @@ def done(hub: Hub, tmp_path: Path, *words: object) -> None:
 def test_the_card_names_the_chain_from_the_base_over_each_adaptation(hub, tmp_path):
     """Without a source from the base; then, from where that was pushed, with a source to a further domain."""
     amazon, webcam, dslr = (photos(tmp_path / name, i) for i, name in enumerate(("amazon", "webcam", "dslr")))
-    commits = [hub.add("someone/office", base(tmp_path / "base"))]
+    commits = [hub.add("someone/office", classifier(tmp_path / "base"))]
     first, second = tmp_path / "first", tmp_path / "second"
     done(hub, tmp_path, "adapt", "--model", "someone/office", "--strategy", "shot-im", "--target-dataset", webcam,
          *QUICK, "--output-dir", first, "--push-to-hub", "me/first")  # fmt: skip

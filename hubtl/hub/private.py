@@ -9,9 +9,12 @@ from typing import Any
 
 import yaml
 
+from hubtl.errors import HubtlError
+from hubtl.hub.tokens import any_in
 from hubtl.record import RunRecord
 
 KEYS = ("dataset", "output_dir", "name")  # of a recipe, whose values may be paths; a class may be called /m/01abc
+TEXTS = (".json", ".yaml", ".txt")
 PATH = re.compile(r"(~|[A-Za-z]:[\\/]|[\\/]).*[\\/].+")
 
 
@@ -30,6 +33,18 @@ def published(folder: Path, name: str) -> Path | bytes:
         if (told := _without(_paths(raw))(raw)) != raw:
             return yaml.safe_dump(told, sort_keys=False, allow_unicode=True).encode()
     return path
+
+
+def refuse_tokens(folder: Path, names: list[str], card: str | None, *, retry: str) -> None:
+    """Raise HubtlError for a file to push that has a token in it."""
+    for name in [*(name for name in names if name != "README.md" and name.endswith(TEXTS)), "README.md"]:
+        content = (card or "").encode() if name == "README.md" else published(folder, name)
+        text = content if isinstance(content, bytes) else content.read_bytes()
+        if any_in(text.decode("utf-8", "replace")):
+            raise HubtlError(
+                f"{folder / name} has a token in it: it is not pushed",
+                hint=f"take it out (and revoke it, if others saw it), then: {retry}",
+            )
 
 
 def record_of(folder: Path) -> RunRecord:

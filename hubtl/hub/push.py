@@ -9,9 +9,10 @@ from hubtl.errors import HubtlError
 from hubtl.hub.checksums import size_of
 from hubtl.hub.faults import explain
 from hubtl.hub.names import files_of, split_revision
-from hubtl.hub.private import published
+from hubtl.hub.private import published, refuse_tokens
 from hubtl.hub.readme import check_card, prepare
 from hubtl.hub.send import Sent, Wish, send
+from hubtl.hub.tokens import redact
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,11 @@ def push(
         raise HubtlError(
             f"a pull request goes to main, not to {revision}", hint="leave out either --create-pr or --revision"
         )
-    wish = Wish(folder, name, private, revision, commit_message, create_pr)
+    message = None if commit_message is None else redact(commit_message)
+    wish = Wish(folder, name, private, revision, message, create_pr)
     names = _finished(folder)
     readme = prepare(folder, name)
+    refuse_tokens(folder, names, readme, retry=wish.command)
     if dry_run:
         return PushResult(name, [*_sizes(folder, names, readme).items()], dry_run=True, revision=revision)
 

@@ -42,14 +42,15 @@ def redact(text: str) -> str:
     return re.sub(r"(?i)\bbearer\s+\S+", f"Bearer {HIDDEN}", text)
 
 
+def any_in(text: str) -> bool:
+    """Whether a text that is to be written down has a token in it: one of this machine, or what is as long as one."""
+    tokens = [token for token in known() if len(token) >= SHORTEST]
+    return any(token in text for token in tokens) or bool(WHOLE.search(text) or IN_URL.search(text))
+
+
 def held(values: Mapping[str, Any]) -> list[str]:
     """The dotted keys of nested settings whose text has a token in it: what is written down must not have any."""
-    tokens = [token for token in known() if len(token) >= SHORTEST]
-    return [
-        key
-        for key, text in _texts(values)
-        if any(token in text for token in tokens) or WHOLE.search(text) or IN_URL.search(text)
-    ]
+    return [key for key, text in _texts(values) if any_in(text)]
 
 
 def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
