@@ -25,6 +25,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from tests import loopback_cards
 from tests.loopback_storage import XET_TOKEN, Storage
 
 TOKEN = "loopback-token-0123456789"  # does not begin with hf_: nobody may rely on that
@@ -93,6 +94,7 @@ class Hub(Storage):
     lfs_over: int | None = None  # bytes; None: *.safetensors go through LFS, whatever their size
     xet: bool = False  # whether there is xet storage
     part_size: int | None = None  # bytes of a part, for LFS in parts
+    card_errors: list[str] = field(default_factory=list)  # against any card, besides those of the rules
     damaged: set[str] = field(default_factory=set)  # paths that come with another byte than was stored
     hooks: dict[str, Callable[[], object]] = field(
         default_factory=dict
@@ -117,7 +119,7 @@ class Hub(Storage):
         self.relative_urls = self.silent_404 = self.foreign_ids = self.xet = False
         self.lfs_over = self.part_size = None
         stored = (self._blobs, self._parts, self._xorbs, self.received)
-        for kept in (self.repos, self.log, self.faults, self.hooks, self.damaged, *stored):
+        for kept in (self.repos, self.log, self.faults, self.hooks, self.damaged, self.card_errors, *stored):
             kept.clear()
 
     def _save(self, repo: Repo, ref: str, files: dict[str, bytes], message: str) -> str:
@@ -184,7 +186,8 @@ class Hub(Storage):
         return JSONResponse({"url": f"{self.url}/{name}", "name": name})
 
     def _yaml(self, request: Request, body: bytes) -> Response:
-        return JSONResponse({"errors": [], "warnings": []})
+        found = [*self.card_errors, *loopback_cards.errors(json.loads(body)["content"])]
+        return JSONResponse({"errors": [{"message": e} for e in found], "warnings": []}, 400 if found else 200)
 
     def _preupload(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
         def large(file: dict[str, Any]) -> bool:
