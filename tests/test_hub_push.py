@@ -1,5 +1,6 @@
 """What a push sends, and how: over HTTP, against a Hub on this machine."""
 
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,12 @@ from tests import records
 from tests.hub_client import MODEL_FILES, WEIGHTS, contents
 
 pytest_plugins = ["tests.hub_fixtures"]
+
+RESULT = {
+    "task": {"type": "image-classification"},
+    "dataset": {"type": "someone/chairs", "name": "chairs"},
+    "metrics": [{"type": "accuracy", "value": 0.5, "name": "by hand"}],
+}
 
 
 def test_a_link_out_of_the_folder_is_an_error_and_one_inside_is_not(run, tmp_path):
@@ -146,3 +153,76 @@ def test_the_check_before_training_finds_a_missing_token_and_a_wrong_name(hub, c
     with pytest.raises(HubtlError, match="not a repository's name"):
         client.call("check_push", "model")
     assert hub.log == []  # it is cheap, and it does not judge the token by its form
+
+
+def test_metadata_that_people_wrote_is_merged_and_never_overwritten(hub, client, run):
+    """Even facts that are not of this run, in a README that hubtl never wrote; the push then says so."""
+    theirs = {
+        "license": "cc-by-4.0",
+        "base_model": "someone/other",
+        "library_name": "keras",
+        "tags": ["chairs"],
+        "datasets": ["someone/chairs"],
+        "language": "fi",
+        "thumbnail": "chair.png",
+        "model-index": [{"name": "mine", "results": [RESULT]}],
+    }
+    hub.add("user/model", {"README.md": (document.front_matter(theirs) + "# Mine\n").encode()})
+    done = client.type("push", run, "user/model")
+    assert done.code == 0
+    assert done.err == (
+        "README.md says what is not of this run, and it stays: library_name: keras; base_model: someone/other\n"
+    )
+    said = document.parse(hub.files("user/model")["README.md"].decode()).metadata
+    lists = ("tags", "datasets", "model-index")
+    assert {key: said[key] for key in theirs if key not in lists} == {k: v for k, v in theirs.items() if k not in lists}
+    assert {"chairs", "hubtl", "dann"} <= set(said["tags"])
+    assert {"someone/chairs", "office/webcam"} <= set(said["datasets"])
+    assert said["pipeline_tag"] == "image-classification"
+    results = said["model-index"][0]["results"]
+    assert RESULT in results
+    assert len(results) == 2
+    client.push(run, "user/model")
+    assert document.parse(hub.files("user/model")["README.md"].decode()).metadata == said
+
+
+def test_the_command_line_prints_the_plan_and_where_it_went(hub, client, run):
+    """Every option: a dry run sends nothing, and then the same words send it to where the dry run said."""
+    main = hub.add("user/model", {"README.md": b"# Mine\n", "config.json": (run / "config.json").read_bytes()})
+    words = ["push", run, "user/model", "--private", "--revision", "try/one", "--commit-message", "a try"]
+    hub.log.clear()
+    dry = client.type(*words, "--dry-run", token=None)
+    assert (dry.code, dry.err, hub.log) == (0, "", [])
+    *plan, last = dry.out.splitlines()
+    assert last == "8 files would be pushed to user/model (dry run: nothing was sent)"
+    sizes = {name: int(size.replace(",", "")) for size, name in (line.split() for line in plan)}
+    assert set(sizes) == MODEL_FILES
+    assert sizes["model.safetensors"] == len(WEIGHTS)
+    done = client.type(*words)
+    commit = hub.repos["user/model"].refs["try/one"]
+    assert done.code == 0, done.err
+    shown, _, after = done.out.partition("pushed     ")
+    assert [line.split(maxsplit=1)[1] for line in shown.splitlines()] == [
+        f"{name}  (there already)" if name == "config.json" else name for name in sorted(MODEL_FILES)
+    ]
+    assert after == (
+        f"{hub.url}/user/model/commit/{commit}\ncommit     {commit}\n\n"
+        'import timm\nmodel = timm.create_model("hf-hub:user/model@try/one", pretrained=True)\n'
+    )
+    assert hub.repos["user/model"].messages[-1] == "a try"
+    assert hub.repos["user/model"].refs["main"] == main
+    assert "config.json" not in hub.repos["user/model"].changes[0]
+
+    proposed = client.type("push", run, "user/model", "--create-pr", "--json")
+    answer = json.loads(proposed.out)
+    assert answer["url"] == f"{hub.url}/user/model/discussions/1"
+    assert answer["commit"] == hub.repos["user/model"].refs["refs/pr/1"]
+    assert hub.repos["user/model"].refs["main"] == main
+
+    new = client.type("push", run, "user/new", "--private")
+    assert new.code == 0
+    assert hub.repos["user/new"].private
+    assert len(hub.repos["user/new"].messages) == 1
+    again = client.type("push", run, "user/new")
+    assert "unchanged  user/new has all 8 files already: nothing was sent" in again.out
+    assert len(hub.repos["user/new"].messages) == 1

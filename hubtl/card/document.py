@@ -3,8 +3,8 @@
 Metadata is merged three ways. The generated part remembers (in a comment) what hubtl wrote last, so a value that
 differs from it was written by a person:
 
-- facts of the run (library_name, pipeline_tag, base_model, base_model_relation) are hubtl's, unless a person changed
-  what hubtl had written; in a README that hubtl never wrote, they are of another model;
+- facts of the run (library_name, pipeline_tag, base_model, base_model_relation) are hubtl's, unless a person wrote
+  others: those stay, even where they are of another model;
 - of the results in model-index, hubtl's own are replaced, and those that a person added stay;
 - lists are united: tags, datasets, metrics keep what a person added, and lose what only an earlier run put there;
 - everything else, the licence included, is the person's where a person wrote it.
@@ -85,8 +85,7 @@ def merge(written: Mapping[str, Any], theirs: Mapping[str, Any], ours: Mapping[s
         elif key == INDEX:
             value = _results(mine, said)
         elif key in OURS:
-            kept = said is not None and said != old and (old is not None or mine is None)
-            value = said if kept else mine
+            value = mine if said in (None, old) else said
         elif key in LICENCE:
             value = said if licence_theirs else mine
         else:

@@ -32,6 +32,17 @@ def prepare(folder: Path, repo: str, *, remote: str | None = None) -> str | None
     return text
 
 
+def others(folder: Path, text: str) -> list[str]:
+    """The facts of a README that a person wrote and that are not those of the run in ``folder``: ``key: value``."""
+    from hubtl.card import document, metadata
+
+    if not (folder / "record.json").exists():
+        return []
+    ours, said = metadata.of(record_of(folder)), document.parse(text).metadata
+    keys = [key for key in document.OURS if key != document.INDEX and key in said]
+    return [f"{key}: {said[key]}" for key in keys if said[key] != ours.get(key)]
+
+
 def check_card(text: str) -> None:
     """Ask the Hub whether it takes a README's metadata.
 
@@ -64,8 +75,7 @@ def combine(local: str, remote: str) -> str:
 
     here, there = document.parse(local), document.parse(remote)
     written = here.memory.get("metadata", {})
-    ours = {key for key in document.OURS if key not in written}
-    changed = {k: v for k, v in here.metadata.items() if k not in ours and v != written.get(k)}
+    changed = {k: v for k, v in here.metadata.items() if k != document.INDEX and v != written.get(k)}
     for key in document.UNITED:
         theirs = there.metadata.get(key)
         if isinstance(changed.get(key), list) and isinstance(theirs, list):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hubtl.hub.checksums import listing, same, size_of
 from hubtl.hub.faults import by_xet, status_of
 from hubtl.hub.private import published
-from hubtl.hub.readme import check_card, prepare
+from hubtl.hub.readme import check_card, others, prepare
 from hubtl.settings import logger
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def send(wish: Wish, names: list[str], card: str | None, announce: Callable[[Sen
     _ensure_repo(api, wish)
     head, there = _remote(api, wish)
     readme = prepare(wish.folder, wish.repo, remote=_remote_readme(wish, head))
+    if readme is not None and (kept := others(wish.folder, readme)):
+        logger.warning("README.md says what is not of this run, and it stays: %s", "; ".join(kept))
     content: dict[str, Path | bytes] = {name: published(wish.folder, name) for name in names}
     if readme is not None:
         content["README.md"] = readme.encode()
