@@ -61,6 +61,7 @@ class Client:
     """hubtl in another process. ``push`` and the like return what was done, or raise the HubtlError again."""
 
     def __init__(self, hub: Hub, home: Path) -> None:
+        self.home = home.parent
         self.errors = (home.parent / "client-stderr").open("w")
         self.process = subprocess.Popen(
             [sys.executable, "-c", CLIENT],

@@ -5,7 +5,7 @@ import pytest
 from hubtl.card import document, metadata
 from hubtl.errors import HubtlError
 from tests import loopback_cards, records
-from tests.hub_client import classifier, contents, hubtl, photos
+from tests.hub_client import classifier, contents, photos
 
 pytest_plugins = ["tests.hub_fixtures"]
 
@@ -67,15 +67,15 @@ def test_a_card_that_only_the_hub_refuses_makes_no_repository(hub, client, run):
     assert contents(run) == before
 
 
-def test_a_run_that_is_to_be_pushed_has_its_card_checked_before_it_trains(hub, tmp_path):
+def test_a_run_that_is_to_be_pushed_has_its_card_checked_before_it_trains(hub, client, tmp_path):
     hub.add("someone/office", classifier(tmp_path / "base"))
     hub.card_errors = ['"tags" must not be of this year']
     words = ["--target-dataset", photos(tmp_path / "webcam", 0), "--strategy", "shot-im", "--steps", "2", "--device",
              "cpu", "--output-dir", tmp_path / "run", "--push-to-hub", "user/model"]  # fmt: skip
-    done = hubtl(hub, tmp_path / "home", "adapt", "--model", "someone/office", *words)
-    assert done.returncode == 2
-    assert 'a push to user/model would fail: the Hub refuses the card\'s metadata: "tags" must not' in done.stderr
-    assert "leave --push-to-hub out" in done.stderr
+    done = client.type("adapt", "--model", "someone/office", *words)
+    assert done.code == 2
+    assert 'a push to user/model would fail: the Hub refuses the card\'s metadata: "tags" must not' in done.err
+    assert "leave --push-to-hub out" in done.err
     assert not (tmp_path / "run").exists()
     assert "user/model" not in hub.repos
 

@@ -1,7 +1,5 @@
 """On from a pulled model: adapt, push, pull, adapt to a further domain, push; the card names the whole chain."""
 
-from pathlib import Path
-
 import pytest
 
 from hubtl.api import trained_classifier
@@ -10,8 +8,7 @@ from hubtl.card import document, names
 from hubtl.card import render as rendered
 from hubtl.record import RunRecord, Step
 from tests import records
-from tests.hub_client import classifier, hubtl, photos
-from tests.loopback_hub import Hub
+from tests.hub_client import classifier, photos
 
 pytest_plugins = ["tests.hub_fixtures"]
 
@@ -19,22 +16,22 @@ QUICK = ["--steps", "2", "--batch-size", "8", "--device", "cpu", "--image-size",
          "--set", "run.fallback=false", "--quiet"]  # fmt: skip
 
 
-def done(hub: Hub, tmp_path: Path, *words: object) -> None:
-    result = hubtl(hub, tmp_path / "home", *words)
-    assert result.returncode == 0, result.stderr
-
-
-def test_the_card_names_the_chain_from_the_base_over_each_adaptation(hub, tmp_path):
+def test_the_card_names_the_chain_from_the_base_over_each_adaptation(hub, client, tmp_path):
     """Without a source from the base; then, from where that was pushed, with a source to a further domain."""
     amazon, webcam, dslr = (photos(tmp_path / name, i) for i, name in enumerate(("amazon", "webcam", "dslr")))
     commits = [hub.add("someone/office", classifier(tmp_path / "base"))]
     first, second = tmp_path / "first", tmp_path / "second"
-    done(hub, tmp_path, "adapt", "--model", "someone/office", "--strategy", "shot-im", "--target-dataset", webcam,
+
+    def done(*words: object) -> None:
+        result = client.type(*words)
+        assert result.code == 0, result.err
+
+    done("adapt", "--model", "someone/office", "--strategy", "shot-im", "--target-dataset", webcam,
          *QUICK, "--output-dir", first, "--push-to-hub", "me/first")  # fmt: skip
     commits.append(hub.repos["me/first"].refs["main"])
-    done(hub, tmp_path, "adapt", "--model", "me/first", "--strategy", "mcc", "--source-dataset", amazon,
+    done("adapt", "--model", "me/first", "--strategy", "mcc", "--source-dataset", amazon,
          "--target-dataset", dslr, *QUICK, "--output-dir", second)  # fmt: skip
-    done(hub, tmp_path, "push", second, "me/second")
+    done("push", second, "me/second")
     chain = [
         Step(base="someone/office", revision=commits[0], strategy="shot-im", target="webcam"),
         Step(base="me/first", revision=commits[1], strategy="mcc", target="dslr"),

@@ -45,22 +45,19 @@ def test_a_run_that_is_pushed_and_pulled_tells_its_token_to_nobody(hub, run, tmp
     assert in_repositories(hub) == []
 
 
-def test_a_run_from_the_data_to_the_hub_writes_no_token(hub, tmp_path):
+def test_a_run_from_the_data_to_the_hub_writes_no_token(hub, client, tmp_path):
     """Even one that the user typed where none belongs is in no record, card, recipe or log."""
-    folder, home = tmp_path / "run", tmp_path / "home"
     hub.add("someone/office", classifier(tmp_path / "base"))
-    target = ["--target-dataset", photos(tmp_path / "webcam", 0)]
-    words = ["adapt", "--model", "someone/office", *target, *QUICK, "--output-dir", folder]
-    done = hubtl(hub, home, *words, "--push-to-hub", "user/run", "--debug")
-    assert done.returncode == 0, done.stderr
-    assert leaks(tmp_path) == []
-    assert in_repositories(hub) == []
-    typed = hubtl(
-        hub, home, "adapt", "--model", f"https://user:{TOKEN}@hub/x", *target, *QUICK, "--output-dir", tmp_path / "no"
-    )
-    assert typed.returncode == 2
-    assert "<token>" in typed.stderr or "has a token in it" in typed.stderr
+    rest = ["--target-dataset", photos(tmp_path / "webcam", 0), *QUICK, "--output-dir"]
+    words = ["adapt", "--model", "someone/office", *rest, tmp_path / "run", "--push-to-hub", "user/run", "--debug"]
+    done = client.type(*words)
+    assert done.code == 0, done.err
+    typed = client.type("adapt", "--model", f"https://user:{TOKEN}@hub/x", *rest, tmp_path / "no")
+    assert typed.code == 2
+    assert "model.name has a token in it, which the run would write down" in typed.err
     assert not (tmp_path / "no").exists()
+    assert leaks(tmp_path, client.home) == []
+    assert in_repositories(hub) == []
 
 
 @pytest.mark.parametrize("step", ["create", "preupload", "commit"])
