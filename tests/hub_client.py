@@ -113,7 +113,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def model(**changes: bytes | None) -> dict[str, bytes]:
     """The files of a small model in a repository; ``changes`` by the name before the dot, None to leave one out."""
-    files = {"config.json": b"{}", "model.safetensors": WEIGHTS, "hubtl.json": b'{"format_version": 1}'}
+    files = {
+        "config.json": b"{}",
+        "model.safetensors": WEIGHTS,
+        "hubtl.json": b'{"format_version": 1, "modalities": ["image"]}',
+    }
     for stem, content in changes.items():
         name = next(name for name in files if name.startswith(stem))
         files.pop(name)

@@ -43,7 +43,7 @@ def run(tmp_path: Path) -> Path:
         "model.safetensors": WEIGHTS,
         "preprocessor_config.json": b"{}",
         "recipe.yaml": b"model: resnet50\n",
-        "hubtl.json": b'{"format_version": 1, "library": "timm", "native": true}',
+        "hubtl.json": b'{"format_version": 1, "library": "timm", "native": true, "modalities": ["image"]}',
         "plots/curves.png": b"png",
         "plots/notes.txt": b"private",
         "training/model.safetensors": b"state",

@@ -1,6 +1,7 @@
 """What every command does first: where messages go, which warnings of libraries a user need not see, and no token."""
 
 import contextlib
+import json
 import logging
 import os
 import shlex
@@ -62,6 +63,19 @@ def pushed(folder: Path, done: "PushResult") -> str:
     else:
         first = f"pushed     {done.url}"
     return f"{first}\ncommit     {done.commit}\n\n{load_snippet(folder, done.repo, done.revision)}"
+
+
+def predicting(folder: Path) -> str:
+    """How to predict with a saved model."""
+    said = {"image": "image=FILE", "text": "text=WORDS", "audio": "audio=FILE"}
+    try:
+        modalities = json.loads((folder / "hubtl.json").read_text(encoding="utf-8"))["modalities"]
+    except (OSError, ValueError, KeyError):  # another program's, whose configuration has to be known
+        from hubtl.backbones import takes
+
+        modalities = takes(str(folder)) or ("image",)
+    rows = "IMAGE" if list(modalities) == ["image"] else " ".join(said[m] for m in modalities if m in said)
+    return f"hubtl predict {folder} {rows}"
 
 
 class Guarded:

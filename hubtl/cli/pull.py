@@ -15,7 +15,7 @@ def pull(
 ) -> None:
     """Fetch a model from the Hub: only what belongs to it, all of it or nothing."""
     from hubtl.cli.app import emit
-    from hubtl.cli.messages import begin, stoppable
+    from hubtl.cli.messages import begin, predicting, stoppable
     from hubtl.hub.pull import pull as fetch
 
     begin(quiet=quiet or json_, debug=debug)
@@ -26,6 +26,4 @@ def pull(
         return
     typer.echo(str(folder))
     if not quiet:
-        from hubtl.cli.show import predicting
-
         typer.echo(f"next: {predicting(folder)}")

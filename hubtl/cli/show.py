@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from hubtl.cli.app import emit
-from hubtl.cli.messages import pushed
+from hubtl.cli.messages import predicting, pushed
 from hubtl.recipe import Recipe
 from hubtl.run import Result
 from hubtl.settings import is_main_process
@@ -74,15 +74,6 @@ def result(outcome: Result, *, as_json: bool) -> None:
             highlight=False,
             soft_wrap=True,
         )
-
-
-def predicting(folder: Path) -> str:
-    """How to predict with a saved model."""
-    from hubtl.backbones import takes
-
-    said = {"image": "image=FILE", "text": "text=WORDS", "audio": "audio=FILE"}
-    several = takes(str(folder))
-    return f"hubtl predict {folder} " + (" ".join(said[m] for m in several) if several else "IMAGE")
 
 
 def stopped(folder: Path | None) -> None:
