@@ -263,12 +263,17 @@ class Hub(Storage):
         return Response(content, headers=headers, media_type="application/octet-stream")
 
 
-def start(**settings: Any) -> Hub:
-    """Start a Hub in a thread of this process; ``settings`` are fields of ``Hub``."""
+def start(*, certificate: Path | None = None, **settings: Any) -> Hub:
+    """Start a Hub in a thread of this process; ``settings`` are fields of ``Hub``.
+
+    With a ``certificate``, a PEM file with its key, it speaks https.
+    """
     hub = Hub(**settings)
     listener = socket.create_server(("127.0.0.1", 0))
-    hub.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config = uvicorn.Config(hub, http="h11", ws="none", lifespan="off", log_level="critical", access_log=False)
+    hub.url = f"http{'s' if certificate else ''}://127.0.0.1:{listener.getsockname()[1]}"
+    config = uvicorn.Config(
+        hub, http="h11", ws="none", lifespan="off", log_level="critical", access_log=False, ssl_certfile=certificate
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

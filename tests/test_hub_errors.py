@@ -3,13 +3,15 @@
 import json
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.hub_client import Client, contents, hubtl, model
-from tests.loopback_hub import TOKEN
+from tests.loopback_hub import TOKEN, start
 
 pytest_plugins = ["tests.hub_fixtures"]
 
@@ -164,3 +166,30 @@ def test_a_folder_that_cannot_be_written_is_named(hub, client, tmp_path):
     assert done.code == 2
     assert done.err.startswith(f"error: cannot write {out}: ")
     assert (tmp_path / "file").read_bytes() == b""
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_over_https_a_bare_401_is_not_taken_for_a_missing_repository(run, tmp_path):
+    """There the client calls it RepositoryNotFoundError."""
+    pem = tmp_path / "hub.pem"
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(pem), "-out", str(pem) + ".crt"]
+    subprocess.run([*make, *subject], check=True, capture_output=True)
+    certificate = Path(f"{pem}.crt").read_text()
+    pem.write_text(pem.read_text() + certificate)
+    hub = start(certificate=pem)
+    try:
+        hub.add("user/model", OLD | model())
+        before, settings = contents(run), {"SSL_CERT_FILE": f"{pem}.crt"}
+        pull = ["pull", "user/model", "--output-dir", str(tmp_path / "out")]
+        for step, command in (("preupload", ["push", str(run), "user/model"]), ("info", pull)):
+            hub.faults = {step: "401"}
+            done = hubtl(hub, tmp_path / "home", *command, **settings)
+            done.code, done.err = done.returncode, done.stderr
+            refused(done, r"the token was refused \(401\): it is wrong or expired", "hf auth login", command)
+        hub.faults = {}
+        assert hubtl(hub, tmp_path / "home", *pull, **settings).returncode == 0
+        assert hub.files("user/model") == OLD | model()
+        assert contents(run) == before
+    finally:
+        hub.stop()
