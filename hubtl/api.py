@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hubtl import backbones, plugins, relevance
 from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest
-from hubtl.backbones.saved import class_names, read_config, read_facts
+from hubtl.backbones.saved import class_names, lineage, read_config, read_facts
 from hubtl.backbones.views import evaluation_view, to_bytes
 from hubtl.data.images import UNREADABLE, decode
 from hubtl.data.inputs import each_image, each_row
@@ -277,6 +277,8 @@ def trained_classifier(
         trained = _open(snapshot, image_size, options or {})
         repo, commit = where.partition("@")[0], snapshot.name
         known = {"name": where, "base_model": repo, "revision": commit, "license": license_of(repo, commit)}
+        folder = snapshot
+    known["lineage"] = lineage(read_config(folder))
     trained.backbone.info = dataclasses.replace(trained.backbone.info, **known)
     return trained
 

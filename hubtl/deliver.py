@@ -7,11 +7,10 @@ from typing import cast
 
 import yaml
 
-from hubtl import api
+from hubtl import api, hub
 from hubtl.assess import some
 from hubtl.backbones.base import Backbone
-from hubtl.card import adapter, metadata, plots, render
-from hubtl.card.names import base_name, domain_name
+from hubtl.card import adapter, document, metadata, names, plots, render
 from hubtl.card.plots import FeatureSample
 from hubtl.card.themes import THEMES, Theme
 from hubtl.card.wording import md
@@ -26,12 +25,18 @@ from hubtl.settings import logger
 SOURCE_ONLY = "source-only"  # folder of the baseline, where a run keeps it
 
 
-def check_card(record: RunRecord) -> None:
-    """Raise HubtlError if the Hub would refuse the card's metadata: better now than after hours of training."""
-    if problems := metadata.problems(metadata.of(record)):
+def check_card(record: RunRecord, push_to: str | None = None) -> None:
+    """Raise HubtlError if the Hub would refuse the card's metadata: better now than after hours of training.
+
+    With a repository to push to, the Hub itself is asked too.
+    """
+    found = metadata.of(record, push_to)
+    if problems := metadata.problems(found):
         raise HubtlError(
             f"the Hub would refuse the card: {'; '.join(problems)}", hint="mend what it names, or report it"
         )
+    if push_to:
+        hub.check_push(push_to, document.front_matter(found))
 
 
 def look(prepared: Prepared, model: Classifier, accelerator: Accelerator) -> FeatureSample | None:
@@ -66,10 +71,12 @@ def write(
 def keep(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier) -> None:
     """Save the source-only model of a run that ships the adapted one, with a card of a few lines, to push by itself."""
     _export(folder, prepared, record, model, "source-only")
-    base = base_name(record.model)
-    front = yaml.safe_dump({**metadata.license_of(record.model), "tags": ["hubtl", "source-only"]}, sort_keys=False)
-    came = "as it came" if record.source is None else f"trained on {domain_name(record.source)} alone"
-    text = f"{base}, {came}: what {record.strategy} was compared with on {domain_name(record.target)}. Not adapted."
+    base = names.base_name(record.model)
+    front = yaml.safe_dump({**metadata.license_of(record), "tags": ["hubtl", "source-only"]}, sort_keys=False)
+    came = "as it came" if record.source is None else f"trained on {names.domain_name(record.source)} alone"
+    text = (
+        f"{base}, {came}: what {record.strategy} was compared with on {names.domain_name(record.target)}. Not adapted."
+    )
     (folder / "README.md").write_text(f"---\n{front}---\n\n# Source-only\n\n{md(text)}\n", encoding="utf-8")
 
 
@@ -92,6 +99,9 @@ def _export(folder: Path, prepared: Prepared, record: RunRecord, model: Classifi
         "strategy": strategy,
         "base_model": record.model.base_model,
         "revision": record.model.revision,
+        "lineage": [
+            made.model_dump(exclude_none=True) for made in (*record.model.lineage, names.step(record, strategy))
+        ],
         **({"unknown": record.unknown} if record.unknown else {}),
     }
     api.save(folder, backbone, classifier, record.classes, meta)

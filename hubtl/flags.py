@@ -42,4 +42,5 @@ KEYS = {
     "output_dir": "run.output_dir",
     "push_to_hub": "hub.push_to",
     "private": "hub.private",
+    "license": "hub.license",
 }

@@ -21,7 +21,7 @@ from hubtl.domains import NO_TARGET_LABELS, Streams, domain_facts, hold_out, lab
 from hubtl.errors import HubtlError
 from hubtl.modules import Bottleneck, Encoder
 from hubtl.recipe import Recipe, merge, option_problems, parse
-from hubtl.record import DomainFacts, LabelSets, ModelFacts
+from hubtl.record import DomainFacts, LabelSets, ModelFacts, Step
 from hubtl.settings import logger
 from hubtl.strategy import Strategy
 from hubtl.tasks import Task
@@ -285,6 +285,7 @@ def _model_facts(recipe: Recipe, backbone: Backbone, streams: Streams) -> ModelF
         revision=info.revision,
         weights=info.weights,
         license=info.license,
+        lineage=[Step(**step) for step in info.lineage],
         parameters=sum(p.numel() for p in backbone.parameters()),
         width=info.width,
         input=info.input.as_dict(),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from hubtl import plugins
 from hubtl.errors import HubtlError, RecipeError, nearest
+from hubtl.hub import tokens
 
 
 class Section(BaseModel):
@@ -155,6 +156,20 @@ class RunSection(Section):
 class HubSection(Section):
     push_to: str | None = Field(None, description="user/repo to push the result to")
     private: bool | None = Field(None, description="create the repository as private")
+    license: str | None = Field(
+        None, description="licence of the result, by the Hub's identifier (apache-2.0); default: that of the weights"
+    )
+
+    @field_validator("license")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        """As the Hub spells it, in lower case."""
+        from hubtl.card.licenses import KNOWN
+
+        if value is None or value.lower() in KNOWN:
+            return value and value.lower()
+        guess = nearest(value, KNOWN)
+        raise ValueError("the Hub does not know this licence" + (f" (nearest: {guess})" if guess else ""))
 
 
 class Recipe(Section):
@@ -203,8 +218,9 @@ def parse(raw: Mapping[str, Any], *, where: str = "the recipe") -> Recipe:
     except ValidationError as error:
         problems += [_sentence(e) for e in error.errors()]
     problems += _name_problems(raw)
+    problems += [f"{key} has a token in it, which the run would write down" for key in tokens.held(raw)]
     if problems or recipe is None:
-        raise RecipeError(problems, where=where, hint=_first_guess(problems))
+        raise RecipeError([tokens.redact(p) for p in problems], where=tokens.redact(where), hint=_first_guess(problems))
     return recipe
 
 

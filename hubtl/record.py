@@ -16,6 +16,15 @@ class Facts(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
+class Step(Facts):
+    """A model that an earlier run started from, and what that run did."""
+
+    base: str  # Hub id, or a name
+    revision: str | None = None
+    strategy: str
+    target: str | None = None
+
+
 class ModelFacts(Facts):
     """The backbone that the run started from."""
 
@@ -34,6 +43,9 @@ class ModelFacts(Facts):
     trained_parameters: int = 0
     parts: dict[str, dict[str, Any]] = Field(default_factory=dict)  # modality -> encoder, where there are several
     modalities: list[str] = Field(default_factory=lambda: ["image"])  # what it takes
+    lineage: list[Step] = Field(
+        default_factory=list
+    )  # how the base model was made by earlier runs, the first one first
     notes: list[str] = Field(default_factory=list)  # "one-channel images are repeated to three channels"
 
 

@@ -46,7 +46,8 @@ class Result:
 
     output_dir: Path
     record: RunRecord
-    url: str | None = None  # of the pushed repository
+    url: str | None = None  # of the push's commit
+    pushed: hub.PushResult | None = None
 
     def summary(self) -> dict[str, Any]:
         """The run in short, as ``--json`` prints it."""
@@ -102,7 +103,7 @@ def adapt(
     if resume and (folder / "recipe.yaml").exists():
         _check_same(prepared.recipe, folder)
     record = facts(prepared, command)
-    deliver.check_card(record)
+    deliver.check_card(record, recipe.hub.push_to)
     if accelerator.is_main_process:
         logger.info("%s\n", describe(record))
     accelerator.wait_for_everyone()  # a rank that is late would find what the main one has written, and refuse it
@@ -174,7 +175,7 @@ def _train(
             record.calibration, before = before_calibration, None
     record.energy = None if meter is None else meter.read(partial=record.training.resumed > 0)
     record.warnings = [*prepared.warnings, *doubts(record)]
-    url = None
+    pushed = None
     if main:
         deliver.write(folder, prepared, record, model, samples)
         if recipe.run.keep_source_only and before is not None:
@@ -183,9 +184,15 @@ def _train(
         record.save(folder)
         deliver.card(folder, record)
         if recipe.hub.push_to:
-            url = hub.push(folder, recipe.hub.push_to, private=recipe.hub.private).url
+            pushed = hub.push(folder, recipe.hub.push_to, private=recipe.hub.private, announce=_announce)
     accelerator.wait_for_everyone()
-    return Result(folder, record, url)
+    return Result(folder, record, pushed.url if pushed else None, pushed)
+
+
+def _announce(plan: hub.PushResult) -> None:
+    there = f", {len(plan.unchanged)} of them there already" if plan.unchanged else ""
+    size = sum(size for name, size in plan.files if name not in plan.unchanged)
+    logger.info("push       %d files to %s%s: %s bytes to send", len(plan.files), plan.repo, there, f"{size:,}")
 
 
 def _judged(prepared: Prepared, before: Evaluation, after: Evaluation) -> Verdict:

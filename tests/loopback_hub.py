@@ -26,18 +26,23 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from tests import loopback_cards
+from tests.loopback_storage import XET_TOKEN, Storage
+
 TOKEN = "loopback-token-0123456789"  # does not begin with hf_: nobody may rely on that
 REFUSALS: dict[str, tuple[int, str | None, str]] = {  # status, X-Error-Code, X-Error-Message
     "401": (401, None, "Invalid username or password."),
     "bad-token": (401, None, "Invalid credentials in Authorization header"),
     "403": (403, None, "You do not have write access"),
     "gated": (403, "GatedRepo", "Access to this model is restricted"),
+    "gated-401": (401, "GatedRepo", "Access to this model is restricted"),
     "disabled": (403, None, "Access to this resource is disabled."),
     "repo": (404, "RepoNotFound", "Repository not found"),
     "revision": (404, "RevisionNotFound", "Invalid rev id"),
     "entry": (404, "EntryNotFound", "Entry not found"),
     "404": (404, None, ""),
     "409": (409, None, "Conflict"),
+    "413": (413, None, "Too large"),
     "429": (429, None, "Too many requests"),
     "503": (503, None, "Service unavailable"),
 }
@@ -50,14 +55,18 @@ STEPS = {
     "commit": r"/api/models/(?P<repo>[^/]+/[^/]+)/commit/(?P<rev>.+)",
     "branch": r"/api/models/(?P<repo>[^/]+/[^/]+)/branch/(?P<rev>.+)",
     "tree": r"/api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<rev>[^/]+)",
-    "xet": r"/api/models/(?P<repo>[^/]+/[^/]+)/xet-(write|read)-token/.+",
+    "xet": r"/api/models/(?P<repo>[^/]+/[^/]+)/xet-(write|read)-token/(?P<rev>.+)",
     "info": r"/api/models/(?P<repo>[^/]+/[^/]+)(/revision/(?P<rev>.+))?",
     "lfs": r"/(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch",
     "put": r"/lfs/(?P<oid>[0-9a-f]+)",
+    "part": r"/part/(?P<oid>[0-9a-f]+)/(?P<number>\d+)",
+    "complete": r"/complete/(?P<oid>[0-9a-f]+)",
+    "xorb": r"/v1/xorbs/default/(?P<key>[0-9a-f]+)",
+    "shard": r"/(v1/)?shards",
     "verify": r"/verify",
     "resolve": r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)",
 }
-WRITES = {"create", "preupload", "commit", "branch", "lfs"}
+WRITES = {"create", "preupload", "commit", "branch", "lfs", "xet", "xorb", "shard"}
 
 
 @dataclass
@@ -66,22 +75,36 @@ class Repo:
     refs: dict[str, str] = field(default_factory=dict)  # branch, tag or refs/pr/N -> commit
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)  # commit -> path -> content
     messages: list[str] = field(default_factory=list)
+    changes: list[list[str]] = field(default_factory=list)  # the paths of each commit that came over HTTP
 
 
 @dataclass
-class Hub:
+class Hub(Storage):
     """The server and what is on it. ``faults`` may change between two requests."""
 
     url: str = ""
     token: str = TOKEN
     repos: dict[str, Repo] = field(default_factory=dict)
     log: list[tuple[str, str]] = field(default_factory=list)  # method, path with query
-    faults: dict[str, str] = field(default_factory=dict)  # step, or "step:file" -> key of REFUSALS, or "cut"
+    faults: dict[str, str] = field(
+        default_factory=dict
+    )  # step, or "step:file", "step:oid", "part:oid/number" -> key of REFUSALS, or "cut"
     relative_urls: bool = False  # in the answer to a commit
     silent_404: bool = False  # no X-Error-Code
+    foreign_ids: bool = False  # of small files: not git's
     lfs_over: int | None = None  # bytes; None: *.safetensors go through LFS, whatever their size
+    xet: bool = False  # whether there is xet storage
+    part_size: int | None = None  # bytes of a part, for LFS in parts
+    card_errors: list[str] = field(default_factory=list)  # against any card, besides those of the rules
+    damaged: set[str] = field(default_factory=set)  # paths that come with another byte than was stored
+    hooks: dict[str, Callable[[], object]] = field(
+        default_factory=dict
+    )  # as of faults -> called before its next request, once
+    received: dict[str, int] = field(default_factory=dict)  # basic, multipart, xet -> bytes of content
     stop: Callable[[], None] = lambda: None
     _blobs: dict[str, bytes] = field(default_factory=dict)
+    _parts: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    _xorbs: dict[str, list[bytes]] = field(default_factory=dict)
 
     def add(self, repo: str, files: dict[str, bytes], *, branch: str = "main", private: bool = False) -> str:
         """Commit files directly, as another client would have; returns the commit."""
@@ -94,9 +117,10 @@ class Hub:
 
     def reset(self) -> None:
         """Forget repositories, log and faults."""
-        self.relative_urls = self.silent_404 = False
-        self.lfs_over = None
-        for kept in (self.repos, self.log, self.faults, self._blobs):
+        self.relative_urls = self.silent_404 = self.foreign_ids = self.xet = False
+        self.lfs_over = self.part_size = None
+        stored = (self._blobs, self._parts, self._xorbs, self.received)
+        for kept in (self.repos, self.log, self.faults, self.hooks, self.damaged, self.card_errors, *stored):
             kept.clear()
 
     def _save(self, repo: Repo, ref: str, files: dict[str, bytes], message: str) -> str:
@@ -111,7 +135,9 @@ class Hub:
         path = scope["raw_path"].decode()
         self.log.append((request.method, unquote(path)))
         step, parts = _step(path)
-        fault = self.faults.get(f"{step}:{parts.get('path')}", self.faults.get(step))
+        named = parts.get("path") or "/".join(parts[k] for k in ("oid", "number") if k in parts)
+        fault = self.faults.get(f"{step}:{named}", self.faults.get(step))
+        self.hooks.pop(f"{step}:{named}", self.hooks.pop(step, lambda: None))()
         if fault == "cut":
             await receive()  # the request has begun to arrive
             receive.__self__.transport.abort()
@@ -129,7 +155,7 @@ class Hub:
     def _allow(self, step: str, parts: dict[str, Any], request: Request) -> Response | None:
         """A refusal that follows from the token, the repository or the revision; None: go on."""
         given = request.headers.get("authorization")
-        known = given == f"Bearer {self.token}"
+        known = given == f"Bearer {XET_TOKEN if step in ('xorb', 'shard') else self.token}"
         if not step:
             return self._refuse("404")
         if given is not None and not known:
@@ -142,7 +168,7 @@ class Hub:
         if repo is None or (repo.private and not known):
             return self._refuse("repo" if known else "401")
         revision = parts.get("rev")
-        fresh = step in ("preupload", "commit", "branch") and (revision == "main" or step == "branch")
+        fresh = step in ("preupload", "commit", "branch", "xet") and (revision == "main" or step == "branch")
         if revision is not None and revision not in repo.refs and revision not in repo.commits and not fresh:
             return self._refuse("revision")
         return None
@@ -162,7 +188,8 @@ class Hub:
         return JSONResponse({"url": f"{self.url}/{name}", "name": name})
 
     def _yaml(self, request: Request, body: bytes) -> Response:
-        return JSONResponse({"errors": [], "warnings": []})
+        found = [*self.card_errors, *loopback_cards.errors(json.loads(body)["content"])]
+        return JSONResponse({"errors": [{"message": e} for e in found], "warnings": []}, 400 if found else 200)
 
     def _preupload(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
         def large(file: dict[str, Any]) -> bool:
@@ -172,38 +199,25 @@ class Hub:
         modes = [(f["path"], "lfs" if large(f) else "regular") for f in files]
         return JSONResponse({"files": [{"path": p, "uploadMode": m, "shouldIgnore": False} for p, m in modes]})
 
-    def _lfs(self, request: Request, body: bytes, repo: str) -> Response:
-        objects = []
-        for wanted in json.loads(body)["objects"]:
-            oid, size = wanted["oid"], wanted["size"]
-            actions = {"upload": {"href": f"{self.url}/lfs/{oid}"}, "verify": {"href": f"{self.url}/verify"}}
-            objects.append({"oid": oid, "size": size} | ({} if oid in self._blobs else {"actions": actions}))
-        return JSONResponse({"transfer": "basic", "objects": objects})
-
-    def _put(self, request: Request, body: bytes, oid: str) -> Response:
-        if hashlib.sha256(body).hexdigest() != oid:
-            return JSONResponse({"error": "wrong content"}, 400)
-        self._blobs[oid] = body
-        return Response()
-
-    def _verify(self, request: Request, body: bytes) -> Response:
-        asked = json.loads(body)
-        return Response(status_code=200 if len(self._blobs.get(asked["oid"], b"")) == asked["size"] else 404)
-
     def _commit(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
         found = self.repos[repo]
         files, message = dict(found.commits.get(found.refs.get(rev, rev), {})), ""
-        for line in body.splitlines():
-            operation = json.loads(line)
+        operations = [json.loads(line) for line in body.splitlines()]
+        for operation in operations:
             kind, value = operation["key"], operation["value"]
             if kind == "header":
                 message = value["summary"]
+                if value.get("parentCommit", found.refs.get(rev)) != found.refs.get(rev):
+                    return JSONResponse({"error": "The branch has moved on"}, 412)
             elif kind == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
             elif kind == "lfsFile":
+                if value["oid"] not in self._blobs:
+                    return JSONResponse({"error": f"{value['path']} was never uploaded"}, 400)
                 files[value["path"]] = self._blobs[value["oid"]]
             elif kind == "deletedFile":
                 del files[value["path"]]
+        found.changes.append(sorted(o["value"]["path"] for o in operations if o["key"] != "header"))
         proposed = request.query_params.get("create_pr") == "1"
         number = 1 + sum(ref.startswith("refs/pr/") for ref in found.refs)
         commit = self._save(found, f"refs/pr/{number}" if proposed else rev, files, message)
@@ -225,15 +239,12 @@ class Hub:
     def _tree(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
         entries = []
         for path, content in self.files(repo, rev).items():
-            entry = {"type": "file", "path": path, "size": len(content), "oid": _oid(content)}
+            entry = {"type": "file", "path": path, "size": len(content), "oid": _oid(content + b"+" * self.foreign_ids)}
             if path.endswith(".safetensors"):
                 sha = hashlib.sha256(content).hexdigest()
                 entry["lfs"] = {"oid": sha, "size": len(content), "pointerSize": 130}
             entries.append(entry)
         return JSONResponse(entries)
-
-    def _xet(self, request: Request, body: bytes, repo: str) -> Response:
-        return self._refuse("404")
 
     def _info(self, request: Request, body: bytes, repo: str, rev: str | None = None) -> Response:
         found = self.repos[repo]
@@ -257,15 +268,21 @@ class Hub:
         headers = {"ETag": f'"{_oid(files[path])}"', "X-Repo-Commit": commit}
         if request.method == "HEAD":
             return Response(headers=headers | {"Content-Length": str(len(files[path]))})
-        return Response(files[path], headers=headers, media_type="application/octet-stream")
+        content = files[path][:-1] + b"?" if path in self.damaged else files[path]
+        return Response(content, headers=headers, media_type="application/octet-stream")
 
 
-def start(**settings: Any) -> Hub:
-    """Start a Hub in a thread of this process; ``settings`` are fields of ``Hub``."""
+def start(*, certificate: Path | None = None, **settings: Any) -> Hub:
+    """Start a Hub in a thread of this process; ``settings`` are fields of ``Hub``.
+
+    With a ``certificate``, a PEM file with its key, it speaks https.
+    """
     hub = Hub(**settings)
     listener = socket.create_server(("127.0.0.1", 0))
-    hub.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config = uvicorn.Config(hub, http="h11", ws="none", lifespan="off", log_level="critical", access_log=False)
+    hub.url = f"http{'s' if certificate else ''}://127.0.0.1:{listener.getsockname()[1]}"
+    config = uvicorn.Config(
+        hub, http="h11", ws="none", lifespan="off", log_level="critical", access_log=False, ssl_certfile=certificate
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

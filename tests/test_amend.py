@@ -171,3 +171,21 @@ def test_a_refusal_loses_nothing_and_says_what_to_type(hub, evaluate):
     assert "could not be added to ada/digits" in done.stderr
     assert f"hubtl evaluate ada/digits --dataset {OTHER} --record" in done.stderr
     assert hub.files("ada/digits") == before
+
+
+def test_a_repository_that_has_moved_on_is_left_as_it_is(hub, evaluate, tmp_path):
+    before = hub.repos["ada/digits"].refs["main"]
+    now = hub.add("ada/digits", {"README.md": b"By another."})
+    script = f"""
+from hubtl.errors import HubtlError
+from hubtl.hub import amend
+try:
+    amend("ada/digits", {{"README.md": b"Ours."}}, parent={before!r}, message="late", retry="hubtl evaluate again")
+except HubtlError as error:
+    print(error, error.hint)
+"""
+    environment = env_for(hub, tmp_path / "other")
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "ada/digits has changed while its model was evaluated hubtl evaluate again" in done.stdout
+    assert hub.repos["ada/digits"].refs["main"] == now

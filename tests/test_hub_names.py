@@ -1,8 +1,11 @@
 """What the Hub part decides without a Hub: names, files, READMEs, snippets, and what is kept out of messages."""
 
+import json
+
 import pytest
 
 from hubtl.card import document
+from hubtl.cli.messages import predicting
 from hubtl.errors import HubtlError
 from hubtl.hub.faults import redact
 from hubtl.hub.names import belongs, split_revision
@@ -98,3 +101,17 @@ def test_of_a_metadata_key_changed_on_both_sides_the_local_value_counts():
     both = document.parse(combine(ours, theirs))
     assert both.metadata == {"license": "apache-2.0", "language": "fi", "tags": ["a", "b"]}
     assert both.after.strip() == "Text."
+
+
+@pytest.mark.parametrize(
+    ("modalities", "rows"),
+    [(["image"], "IMAGE"), (["text"], "text=WORDS"), (["image", "audio"], "image=FILE audio=FILE")],
+)
+def test_what_to_do_with_a_pulled_model_is_said_without_loading_anything(tmp_path, modalities, rows):
+    (tmp_path / "hubtl.json").write_text(json.dumps({"modalities": modalities}))
+    assert predicting(tmp_path) == f"hubtl predict {tmp_path} {rows}"
+
+
+def test_a_pulled_model_of_another_program_is_asked_what_it_takes(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert predicting(tmp_path) == f"hubtl predict {tmp_path} text=WORDS"

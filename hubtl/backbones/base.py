@@ -53,6 +53,7 @@ class BackboneInfo:
     revision: str | None = None
     weights: str | None = None  # tag
     license: str | None = None
+    lineage: tuple[dict[str, Any], ...] = ()  # of a model that hubtl made: the runs that made it, as hubtl.record.Step
     modalities: tuple[str, ...] = ("image",)
     parts: dict[str, dict[str, Any]] = field(
         default_factory=dict

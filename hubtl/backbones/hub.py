@@ -8,6 +8,7 @@ from typing import Any
 from hubtl.backbones import local
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.backbones.reach import out_of_reach
+from hubtl.backbones.saved import lineage
 from hubtl.errors import HubtlError
 from hubtl.hub.network import mind_the_network
 
@@ -27,6 +28,7 @@ def load(name: str, request: BackboneRequest) -> Backbone:
         )
     commit = path.parent.name
     known: dict[str, Any] = {"base_model": _whole(repo), "revision": commit, "license": license_of(repo, commit)}
+    known["lineage"] = lineage(config)
     if "model_type" in config and config["model_type"] != "timm_wrapper":
         from hubtl.backbones import transformers
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hubtl.backbones import multimodal, own
 from hubtl.backbones.base import Backbone, BackboneRequest
-from hubtl.backbones.saved import read_config
+from hubtl.backbones.saved import lineage, read_config
 from hubtl.backbones.surgery import weights_of
 from hubtl.errors import HubtlError
 
@@ -55,4 +55,5 @@ def from_folder(
 def _origin(config: Mapping[str, Any]) -> dict[str, Any]:
     """A model that hubtl made knows what it was made from."""
     meta = config.get("hubtl")
-    return {key: meta.get(key) for key in ("base_model", "revision")} if isinstance(meta, dict) else {}
+    known = {key: meta.get(key) for key in ("base_model", "revision")} if isinstance(meta, dict) else {}
+    return known | {"lineage": lineage(config)}

@@ -8,6 +8,9 @@ from typing import Any
 from hubtl.errors import HubtlError
 from hubtl.record import FORMAT_VERSION
 
+STEP = ("base", "revision", "strategy", "target")  # the keys of a step of a lineage
+LONGEST = 20  # steps
+
 
 def read_config(folder: Path) -> dict[str, Any]:
     """``config.json``. Raises HubtlError where there is none that can be read."""
@@ -36,6 +39,18 @@ def read_facts(folder: Path) -> dict[str, Any]:
             hint="pip install --upgrade hubtl",
         )
     return facts
+
+
+def lineage(config: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The runs of hubtl that made a model, the first one first; none for another program's models."""
+    meta = config.get("hubtl")
+    if not isinstance(meta, dict):
+        return ()
+    steps = meta.get("lineage")
+    if not isinstance(steps, list):  # written before the steps were
+        steps = [{"base": meta.get("base_model"), "revision": meta.get("revision"), "strategy": meta.get("strategy")}]
+    known = [{k: v for k, v in s.items() if k in STEP and isinstance(v, str)} for s in steps if isinstance(s, dict)]
+    return tuple(step for step in known if {"base", "strategy"} <= step.keys())[-LONGEST:]
 
 
 def class_names(config: Mapping[str, Any]) -> list[str]:

@@ -86,6 +86,8 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "folded": len(record.classes) > MANY_CLASSES,
         "subsets": comparison.subsets(base, adapted),
         "gain": comparison.gain(record),
+        "has_adapter": record.recipe.get("tuner", {}).get("options", {}).get("adapter", False)
+        and not (record.verdict and record.verdict.tried),
         "ablation": comparison.ablation(record),
         "later": comparison.later(record),
         "streams": comparison.streams(record),

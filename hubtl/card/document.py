@@ -3,7 +3,9 @@
 Metadata is merged three ways. The generated part remembers (in a comment) what hubtl wrote last, so a value that
 differs from it was written by a person:
 
-- facts of the run are always hubtl's: library_name, pipeline_tag, base_model, base_model_relation, model-index;
+- facts of the run (library_name, pipeline_tag, base_model, base_model_relation) are hubtl's, unless a person wrote
+  others: those stay, even where they are of another model;
+- of the results in model-index, hubtl's own are replaced, and those that a person added stay;
 - lists are united: tags, datasets, metrics keep what a person added, and lose what only an earlier run put there;
 - everything else, the licence included, is the person's where a person wrote it.
 
@@ -20,7 +22,17 @@ import yaml
 from hubtl.errors import HubtlError
 
 START, END = "<!-- hubtl:start -->", "<!-- hubtl:end -->"
+FIGURES = (  # what hubtl measures: the field of the record, the Hub's name, and how the metric is titled
+    ("accuracy", "accuracy", "Accuracy"),
+    ("balanced_accuracy", "balanced_accuracy", "Balanced accuracy"),
+    ("macro_f1", "f1", "Macro F1"),
+    ("ece", "expected_calibration_error", "Expected calibration error"),
+    ("hos", "h_score", "H-score"),
+    ("known_recall", "known_recall", "Recall of the known classes"),
+    ("unknown_recall", "unknown_recall", "Recall of unknown"),
+)
 OURS = ("library_name", "pipeline_tag", "base_model", "base_model_relation", "model-index")
+INDEX = "model-index"
 UNITED = ("tags", "datasets", "metrics")
 LICENCE = ("license", "license_name", "license_link")
 _FRONT = re.compile(r"\s*---[ \t]*\n((?:.*\n)*?)---[ \t]*(?:\n|$)")
@@ -70,8 +82,10 @@ def merge(written: Mapping[str, Any], theirs: Mapping[str, Any], ours: Mapping[s
         mine, said, old = ours.get(key), theirs.get(key), written.get(key)
         if key in UNITED:
             value: Any = list(mine or []) + [v for v in _list(said) if v not in _list(old) and v not in (mine or [])]
+        elif key == INDEX:
+            value = _results(mine, said)
         elif key in OURS:
-            value = mine if mine is not None else None if said == old else said
+            value = mine if said in (None, old) else said
         elif key in LICENCE:
             value = said if licence_theirs else mine
         else:
@@ -81,17 +95,43 @@ def merge(written: Mapping[str, Any], theirs: Mapping[str, Any], ours: Mapping[s
     return merged
 
 
+def front_matter(metadata: Mapping[str, Any]) -> str:
+    """Metadata as the first lines of a README."""
+    return f"---\n{yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True, width=10_000)}---\n"
+
+
 def compose(
     metadata: Mapping[str, Any], parts: Document, body: str, *, repo: str | None, ours: Mapping[str, Any]
 ) -> str:
     """A README of metadata, the generated part and a person's text."""
-    front = yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True, width=10_000)
-    remembered = {key: value for key, value in ours.items() if key != "model-index"}
+    remembered = {key: value for key, value in ours.items() if key != INDEX}
     memory = json.dumps({"repo": repo, "metadata": remembered}, ensure_ascii=True).replace("--", "-\\u002d")
-    before = parts.before.strip("\n")
-    after = parts.after.strip("\n")
-    pieces = [f"---\n{front}---", before, f"{START}\n<!-- hubtl:written {memory} -->\n\n{body.strip()}\n\n{END}", after]
+    generated = f"{START}\n<!-- hubtl:written {memory} -->\n\n{body.strip()}\n\n{END}"
+    pieces = [front_matter(metadata).rstrip("\n"), parts.before.strip("\n"), generated, parts.after.strip("\n")]
     return "\n\n".join(piece for piece in pieces if piece) + "\n"
+
+
+def persons_results(index: Any) -> list[dict[str, Any]]:
+    """The models of a model-index with those of their results that hubtl would not have written."""
+    models = [model for model in index if isinstance(model, Mapping)] if isinstance(index, list) else []
+    kept = [{**model, "results": [r for r in model.get("results") or [] if not _by_hubtl(r)]} for model in models]
+    return [model for model in kept if model["results"]]
+
+
+def _results(mine: Any, theirs: Any) -> Any:
+    """A model-index of the record's results, and of those in the README that a person added."""
+    added = persons_results(theirs)
+    if not mine or not added:
+        return mine or added or None
+    first = {**mine[0], "results": [*mine[0]["results"], *(r for model in added for r in model["results"])]}
+    return [first, *mine[1:]]
+
+
+def _by_hubtl(result: Any) -> bool:
+    """Whether each metric of a result is titled as hubtl does: ``Accuracy (source-only)``."""
+    metrics = result.get("metrics") if isinstance(result, Mapping) else None
+    names = [str(metric.get("name")) for metric in metrics or [] if isinstance(metric, Mapping)]
+    return bool(names) and all(name.startswith(tuple(f"{title} (" for *_, title in FIGURES)) for name in names)
 
 
 def _metadata(front: str) -> dict[str, Any]:

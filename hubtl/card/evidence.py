@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from hubtl.card.names import base_link, domain_link
+from hubtl.card.names import domain_link, weights_link
 from hubtl.card.wording import interval as wilson
 from hubtl.card.wording import listing, md, plural, points
 from hubtl.record import ClassScore, DomainFacts, RunRecord
@@ -71,7 +71,7 @@ def limits(record: RunRecord) -> list[str]:
         found.append("The backbone started from random weights, not from pretrained ones (`pretrained: false`).")
     elif model.license is None or model.license.strip().lower() in ("", "unknown", "none"):
         found.append(
-            f"The licence of the base weights {base_link(model)} is unknown: find it out before you use this model."
+            f"The licence of the base weights {weights_link(model)} is unknown: find it out before you use this model."
         )
     noun, does = SAID.get(tuple(model.modalities), ("row", "row holds"))
     for domain in _domains(record):

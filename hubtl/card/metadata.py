@@ -6,19 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hubtl.card import licenses
+from hubtl.card.document import FIGURES
 from hubtl.card.names import base_ids, domain_name, is_hub_id, model_name, slug
 from hubtl.card.snippet import loader
 from hubtl.record import DomainFacts, Evaluation, ModelFacts, RunRecord
 
-FIGURES = (
-    ("accuracy", "accuracy", "Accuracy"),
-    ("balanced_accuracy", "balanced_accuracy", "Balanced accuracy"),
-    ("macro_f1", "f1", "Macro F1"),
-    ("ece", "expected_calibration_error", "Expected calibration error"),
-    ("hos", "h_score", "H-score"),
-    ("known_recall", "known_recall", "Recall of the known classes"),
-    ("unknown_recall", "unknown_recall", "Recall of unknown"),
-)
 SOURCE_ONLY = "source-only"  # the strategy that does not adapt: there is nothing to compare it with
 LONGEST_TAG = 100
 PIPELINES = ("image-classification", "text-classification", "audio-classification")  # that the Hub knows
@@ -41,7 +33,7 @@ def of(record: RunRecord, repo: str | None = None) -> dict[str, Any]:
     kind = _kind(model)
     if kind in PIPELINES:  # the Hub has no widget for several modalities
         found["pipeline_tag"] = kind
-    found.update(license_of(model))
+    found.update(license_of(record))
     if bases := base_ids(model):
         found["base_model"] = bases[0] if len(bases) == 1 else bases
         found["base_model_relation"] = "finetune"
@@ -84,9 +76,9 @@ def problems(metadata: Mapping[str, Any]) -> list[str]:
     return found + _index_problems(metadata.get("model-index"))
 
 
-def license_of(model: ModelFacts) -> dict[str, str]:
-    """The licence's keys; an identifier that the Hub does not know becomes ``other`` with its name."""
-    known = (model.license or "").strip().lower()
+def license_of(record: RunRecord) -> dict[str, str]:
+    """The licence's keys: the one that was chosen, else that of the weights; one unknown to the Hub becomes ``other``."""
+    known = (record.recipe.get("hub", {}).get("license") or record.model.license or "").strip().lower()
     if known in ("", "unknown", "none"):
         return {}
     if known in licenses.KNOWN:

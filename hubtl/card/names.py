@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from hubtl.card.wording import code, md
-from hubtl.record import DomainFacts, ModelFacts
+from hubtl.record import DomainFacts, ModelFacts, RunRecord, Step
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
@@ -51,13 +51,28 @@ def domain_name(domain: DomainFacts) -> str:
 
 
 def base_link(model: ModelFacts) -> str:
+    """The base model in Markdown, and where earlier runs made it, how they did."""
+    link = weights_link(model)
+    if not model.lineage:
+        return link
+    chain = " → ".join(f"{_step_link(step)} → {code(step.strategy)}{_to(step)}" for step in model.lineage)
+    return f"{link} (lineage: {chain})"
+
+
+def step(record: RunRecord, strategy: str) -> Step:
+    """A run as a step of the lineage of what is made from its model, or from the source-only model that it keeps."""
+    target = record.target
+    to = domain_name(target) + (f" ({target.domain})" if target.domain else "")
+    model = record.model
+    return Step(base=base_name(model), revision=model.revision, strategy=strategy, target=to)
+
+
+def weights_link(model: ModelFacts) -> str:
     """The base model in Markdown, with a link to the exact revision where there is one."""
     if model.parts and not model.base_model:
         return ", ".join(f"{part_name(part)} ({md(modality)})" for modality, part in model.parts.items())
     if model.base_model and is_hub_id(model.base_model):
-        where = f"https://huggingface.co/{model.base_model}"
-        revision = model.revision and re.fullmatch(r"[\w.-]+", model.revision)
-        return f"[{md(model.base_model)}]({where}{f'/tree/{model.revision}' if revision else ''})"
+        return _link(model.base_model, model.revision)
     return code(base_name(model))
 
 
@@ -75,10 +90,20 @@ def domain_link(domain: DomainFacts, *, short: bool = False) -> str:
 def part_name(part: dict[str, Any]) -> str:
     """An encoder in Markdown, with a link to the exact revision where there is one."""
     name = part.get("base_model")
-    if name and is_hub_id(name):
-        revision = f"/tree/{part['revision']}" if re.fullmatch(r"[\w.-]+", part.get("revision") or "") else ""
-        return f"[{md(name)}](https://huggingface.co/{name}{revision})"
-    return code(_last(str(part["name"])))
+    return _link(name, part.get("revision")) if name and is_hub_id(name) else code(_last(str(part["name"])))
+
+
+def _link(repo: str, revision: str | None) -> str:
+    at = f"/tree/{revision}" if re.fullmatch(r"[\w.-]+", revision or "") else ""
+    return f"[{md(repo)}](https://huggingface.co/{repo}{at})"
+
+
+def _step_link(step: Step) -> str:
+    return _link(step.base, step.revision) if is_hub_id(step.base) else code(_last(step.base))
+
+
+def _to(step: Step) -> str:
+    return f" to {code(step.target)}" if step.target else ""
 
 
 def _last(path: str) -> str:

@@ -1,7 +1,5 @@
 """``hubtl ablate``."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +20,7 @@ def ablate(
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
     """Train a run's recipe again without each part of its method; the figures join its record and card."""
-    from hubtl.cli.messages import begin
+    from hubtl.cli.messages import begin, typed
 
     begin(quiet=quiet or json_, debug=debug)
     from hubtl import ablation
@@ -38,7 +36,7 @@ def ablate(
         for name, changes in declared.items():
             typer.echo(f"{name:<24} " + ", ".join(f"{key}={value}" for key, value in changes.items()))
         return
-    command = shlex.join(["hubtl", *sys.argv[1:]])
+    command = typed()
     try:
         record = ablation.ablate(run_dir, without or (), command=command)
     except Interrupted:

@@ -1,7 +1,5 @@
 """``hubtl adapt``."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -84,6 +82,9 @@ def adapt(
     ] = False,
     push_to_hub: Annotated[str | None, typer.Option(metavar="USER/REPO", rich_help_panel=OUT)] = None,
     private: Annotated[bool | None, typer.Option("--private/--public", rich_help_panel=OUT)] = None,
+    license: Annotated[
+        str | None, typer.Option(help="Of the result: apache-2.0, …; default: the weights'.", rich_help_panel=OUT)
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=OUT)] = False,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=OUT)] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Warnings only.", rich_help_panel=OUT)] = False,
@@ -97,7 +98,7 @@ def adapt(
         and value is not None
         and value != []
     }
-    from hubtl.cli.messages import begin
+    from hubtl.cli.messages import begin, typed
 
     begin(quiet=quiet, debug=debug)
     from hubtl.cli.show import plan, result, stopped
@@ -126,9 +127,8 @@ def adapt(
     from hubtl.engine.stop import Interrupted
     from hubtl.run import adapt as run_recipe
 
-    command = shlex.join(["hubtl", *sys.argv[1:]]).replace(str(Path.home()), "~")
     try:
-        outcome = run_recipe(checked, command=command, resume=resume, shown=not (quiet or json_))
+        outcome = run_recipe(checked, command=typed(), resume=resume, shown=not (quiet or json_))
     except Interrupted as stop:
         stopped(stop.folder)
         raise typer.Exit(130) from None

@@ -79,6 +79,9 @@ def _register() -> None:
 
 def run() -> None:
     """Run the command line; a HubtlError becomes an ``error:`` and a ``try:`` line and exit code 2."""
+    from hubtl.cli.messages import guard
+
+    guard()
     _register()
     debug = "--debug" in sys.argv
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -1,7 +1,5 @@
 """``hubtl compare``."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,7 +45,7 @@ def compare(
 ) -> None:
     """Train several strategies on the same data and rank them without target labels."""
     given = dict(locals())
-    from hubtl.cli.messages import begin
+    from hubtl.cli.messages import begin, typed
 
     begin(quiet=quiet or json_, debug=debug)
     from hubtl import comparison
@@ -67,14 +65,13 @@ def compare(
             hint="hubtl compare --model resnet50 --source-dataset user/a --target-dataset user/b",
         )
     names = [name.strip() for name in strategies.split(",") if name.strip()] if strategies else comparison.DEFAULT
-    command = shlex.join(["hubtl", *sys.argv[1:]]).replace(str(Path.home()), "~")
     where = str(recipe) if recipe else "the command line"
     try:
         outcome = comparison.compare(
-            parse(raw, where=where), names, folder=output_dir, full=full, oracle=oracle, command=command
+            parse(raw, where=where), names, folder=output_dir, full=full, oracle=oracle, command=typed()
         )
     except Interrupted:
-        typer.echo(f"stopped after a checkpoint; go on with: {command}", err=True)
+        typer.echo(f"stopped after a checkpoint; go on with: {typed()}", err=True)
         raise typer.Exit(130) from None
     if not is_main_process():
         return

@@ -1,8 +1,6 @@
 """``hubtl evaluate``."""
 
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -111,11 +109,12 @@ class Place:
     def keep(self, found: "LaterEvaluation") -> str:
         """Add the evaluation; returns where it is now."""
         from hubtl import amend
+        from hubtl.cli.messages import typed
 
         if self.repo is None:
             amend.in_folder(self.folder, found)
             return str(self.folder / "README.md")
-        branch, command = None if self.create_pr else self.branch, shlex.join(["hubtl", *sys.argv[1:]])
+        branch, command = None if self.create_pr else self.branch, typed()
         pr = self.create_pr
         return amend.on_hub(self.repo, self.folder, found, branch=branch, create_pr=pr, command=command).url
 

@@ -1,8 +1,18 @@
-"""What every command does first: where messages go, and which warnings of libraries a user need not see."""
+"""What every command does first: where messages go, which warnings of libraries a user need not see, and no token."""
 
+import contextlib
+import json
 import logging
 import os
+import shlex
+import sys
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hubtl.hub.push import PushResult
 
 
 def begin(*, quiet: bool = False, debug: bool = False) -> None:
@@ -14,8 +24,86 @@ def begin(*, quiet: bool = False, debug: bool = False) -> None:
         return
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # it sets its logger's level when it is imported
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("DATASETS_VERBOSITY", "error")
     warnings.filterwarnings("ignore")
     for name in ("timm", "transformers", "datasets", "huggingface_hub", "accelerate", "peft", "httpx2", "httpx"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Let Ctrl-C stop a command that can simply be typed again: it says so, and exits with 130."""
+    import typer
+
+    from hubtl.hub.tokens import redact
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = shlex.join(["hubtl", *map(redact, sys.argv[1:])])
+        typer.echo(f"interrupted\ntry:   {again}", err=True)
+        raise typer.Exit(130) from None
+
+
+def typed() -> str:
+    """The command line as a record may have it: no token in it, and the home folder is ``~``."""
+    from hubtl.hub.tokens import redact
+
+    return shlex.join(["hubtl", *map(redact, sys.argv[1:])]).replace(str(Path.home()), "~")
+
+
+def pushed(folder: Path, done: "PushResult") -> str:
+    """Where a push went, and the two lines that load it from there."""
+    from hubtl.hub.push import load_snippet
+
+    if done.url is None:
+        first = f"unchanged  {done.repo} has all {len(done.files)} files already: nothing was sent"
+    else:
+        first = f"pushed     {done.url}"
+    return f"{first}\ncommit     {done.commit}\n\n{load_snippet(folder, done.repo, done.revision)}"
+
+
+def predicting(folder: Path) -> str:
+    """How to predict with a saved model."""
+    said = {"image": "image=FILE", "text": "text=WORDS", "audio": "audio=FILE"}
+    try:
+        modalities = json.loads((folder / "hubtl.json").read_text(encoding="utf-8"))["modalities"]
+    except (OSError, ValueError, KeyError):  # another program's, whose configuration has to be known
+        from hubtl.backbones import takes
+
+        modalities = takes(str(folder)) or ("image",)
+    rows = "IMAGE" if list(modalities) == ["image"] else " ".join(said[m] for m in modalities if m in said)
+    return f"hubtl predict {folder} {rows}"
+
+
+class Guarded:
+    """A stream that lets no token of this machine through, whoever writes to it."""
+
+    def __init__(self, stream: Any) -> None:
+        from hubtl.hub.tokens import SHORTEST, known
+
+        self._stream = stream
+        self._tokens = [token for token in known() if len(token) >= SHORTEST]
+
+    def write(self, text: str) -> int:
+        from hubtl.hub.tokens import hide
+
+        self._stream.write(hide(text, self._tokens))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def guard() -> None:
+    """Let no token out over stdout or stderr, until they are replaced."""
+    if not isinstance(sys.stdout, Guarded):
+        sys.stdout = Guarded(sys.stdout)
+    if not isinstance(sys.stderr, Guarded):
+        sys.stderr = Guarded(sys.stderr)

@@ -15,16 +15,15 @@ def pull(
 ) -> None:
     """Fetch a model from the Hub: only what belongs to it, all of it or nothing."""
     from hubtl.cli.app import emit
-    from hubtl.cli.messages import begin
+    from hubtl.cli.messages import begin, predicting, stoppable
     from hubtl.hub.pull import pull as fetch
 
     begin(quiet=quiet or json_, debug=debug)
-    folder = fetch(spec, output_dir=output_dir)
+    with stoppable():
+        folder = fetch(spec, output_dir=output_dir)
     if json_:
         emit({"repo": spec, "folder": str(folder)})
         return
     typer.echo(str(folder))
     if not quiet:
-        from hubtl.cli.show import predicting
-
         typer.echo(f"next: {predicting(folder)}")

@@ -23,8 +23,8 @@ def push(
 ) -> None:
     """Push a run directory to the Hub: one commit, with the card; training state stays here."""
     from hubtl.cli.app import emit
-    from hubtl.cli.messages import begin
-    from hubtl.hub.push import load_snippet
+    from hubtl.cli.messages import begin, pushed, stoppable
+    from hubtl.hub.push import PushResult
     from hubtl.hub.push import push as send
 
     begin(quiet=quiet or json_, debug=debug)
@@ -44,26 +44,28 @@ def push(
             quiet=quiet,
         )
         return
-    done = send(
-        run_dir,
-        repo,
-        private=private,
-        revision=revision,
-        commit_message=commit_message,
-        create_pr=create_pr,
-        dry_run=dry_run,
-    )
+
+    def announce(plan: PushResult) -> None:
+        for name, size in [] if quiet or json_ else plan.files:
+            typer.echo(f"  {size:>12,}  {name}" + ("  (there already)" if name in plan.unchanged else ""))
+
+    with stoppable():
+        done = send(
+            run_dir,
+            repo,
+            private=private,
+            revision=revision,
+            commit_message=commit_message,
+            create_pr=create_pr,
+            dry_run=dry_run,
+            announce=announce,
+        )
     if json_:
-        files = [{"name": name, "bytes": size} for name, size in done.files]
+        files = [{"name": name, "bytes": size, "unchanged": name in done.unchanged} for name, size in done.files]
         emit({"repo": done.repo, "url": done.url, "commit": done.commit, "dry_run": dry_run, "files": files})
         return
-    if not quiet:
-        for name, size in done.files:
-            typer.echo(f"  {size:>12,}  {name}")
     if dry_run:
+        announce(done)
         typer.echo(f"{len(done.files)} files would be pushed to {done.repo} (dry run: nothing was sent)")
         return
-    typer.echo(f"pushed     {done.url}")
-    typer.echo(f"commit     {done.commit}\n")
-    if not create_pr:
-        typer.echo(load_snippet(run_dir, done.repo, done.revision))
+    typer.echo(pushed(run_dir, done))

@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from hubtl.cli.app import emit
+from hubtl.cli.messages import predicting, pushed
 from hubtl.recipe import Recipe
 from hubtl.run import Result
 from hubtl.settings import is_main_process
@@ -65,23 +66,14 @@ def result(outcome: Result, *, as_json: bool) -> None:
         console.print(f"warning: {warning}", highlight=False, soft_wrap=True)
     console.print(f"{record.training.steps} updates in {record.training.seconds:.0f} s", highlight=False)
     console.print(f"model and card: {outcome.output_dir}/README.md", highlight=False, soft_wrap=True)
-    if outcome.url:
-        console.print(f"pushed: {outcome.url}", highlight=False, soft_wrap=True)
+    if outcome.pushed:
+        typer.echo(pushed(outcome.output_dir, outcome.pushed))
     else:
         console.print(
             f"next: {predicting(outcome.output_dir)}, or hubtl push {outcome.output_dir} user/repo",
             highlight=False,
             soft_wrap=True,
         )
-
-
-def predicting(folder: Path) -> str:
-    """How to predict with a saved model."""
-    from hubtl.backbones import takes
-
-    said = {"image": "image=FILE", "text": "text=WORDS", "audio": "audio=FILE"}
-    several = takes(str(folder))
-    return f"hubtl predict {folder} " + (" ".join(said[m] for m in several) if several else "IMAGE")
 
 
 def stopped(folder: Path | None) -> None:

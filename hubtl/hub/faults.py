@@ -1,10 +1,11 @@
 """What the Hub's refusals mean, in words, without ever repeating a token."""
 
+import errno
 import os
-import re
 from collections.abc import Callable
 
 from hubtl.errors import HubtlError
+from hubtl.hub.tokens import redact
 
 TRANSPORT = {
     "ConnectError",
@@ -17,20 +18,11 @@ TRANSPORT = {
     "WriteError",
     "WriteTimeout",
 }
-# After a slash it may be a folder's name: only what is as long as a token counts there.
-TOKEN = re.compile(r"(?<![\w/.-])hf_(?:oauth_)?[A-Za-z0-9]{8,}|hf_[A-Za-z0-9]{30,}")
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+CARD = "Invalid metadata in README.md."  # how the client begins the Hub's words about a card
+LFS = "LFS batch API returned errors:"
 LOGIN = "hf auth login (or set HF_TOKEN)"
-
-
-def redact(text: str) -> str:
-    """The text without anything that is, or looks like, a token."""
-    from huggingface_hub import get_token
-
-    for token in (os.environ.get("HF_TOKEN"), os.environ.get("HUGGING_FACE_HUB_TOKEN"), get_token()):
-        if token and token.strip():
-            text = text.replace(token.strip(), "<token>")
-    text = TOKEN.sub("<token>", text)
-    return re.sub(r"(?i)\bbearer\s+\S+", "Bearer <token>", text)
 
 
 def causes(error: BaseException) -> list[BaseException]:
@@ -74,7 +66,13 @@ def explain(error: Exception, what: str, *, retry: str) -> HubtlError:
         return fault("there is no such repository, or the token may not see it", f"mind the name, or {LOGIN}")
     if kinds & {"EntryNotFoundError", "RemoteEntryNotFoundError"}:
         return fault("the repository lacks a file that was asked for", "mind the revision")
-    if kinds & {"XetAuthenticationError", "XetObjectNotFoundError"} or any(type(e) is ConnectionError for e in chain):
+    if words := _after(chain, CARD):
+        return fault(f"the Hub refuses the card's metadata: {words}", "mend the top of README.md")
+    if words := _after(chain, LFS):
+        return fault(f"the Hub does not take a file: {words}")
+    if disk := next((e for e in chain if isinstance(e, OSError) and e.errno in FULL | UNWRITABLE), None):
+        return _unwritten(disk, fault)
+    if by_xet(error):
         return fault(f"the Hub's xet storage refuses ({said})", "export HF_HUB_DISABLE_XET=1")
     if status is not None:
         return _answered(status, said, fault)
@@ -83,6 +81,27 @@ def explain(error: Exception, what: str, *, retry: str) -> HubtlError:
     if "LocalEntryNotFoundError" in kinds:
         return fault(f"the Hub is out of reach, and the cache does not have it ({said})", "mend the connection")
     return fault(f"{type(error).__name__}: {said}")
+
+
+def by_xet(error: BaseException) -> bool:
+    """Whether it was the xet storage's client that failed: it raises Python's own ConnectionError, or a Xet… of its own."""
+    return any(type(e) is ConnectionError or type(e).__name__.startswith("Xet") for e in causes(error))
+
+
+def _after(chain: list[BaseException], beginning: str) -> str:
+    """What follows the beginning of an exception's text, its list of points in one line."""
+    texts = (str(e) for e in chain if isinstance(e, ValueError) and str(e).startswith(beginning))
+    points = (line.strip().removeprefix("- ") for line in next(texts, "").removeprefix(beginning).splitlines())
+    return _short("; ".join(point for point in points if point))
+
+
+def _unwritten(error: OSError, fault: Callable[..., HubtlError]) -> HubtlError:
+    where = f" {error.filename}" if error.filename else ""
+    if error.errno in FULL:
+        return fault(
+            f"the disk is full{where and ' at' + where} ({error.strerror})", "make room, or set HF_HOME elsewhere"
+        )
+    return fault(f"cannot write{where} ({error.strerror})", "mend its permissions, or set HF_HOME elsewhere")
 
 
 def _offline(fault: Callable[..., HubtlError]) -> HubtlError:
@@ -105,8 +124,10 @@ def _answered(status: int, said: str, fault: Callable[..., HubtlError]) -> Hubtl
         return fault(f"the token may not do this (403: {said})", "use a token with write access to this namespace")
     if status == 404:
         return fault("not found (404): no such repository, revision or file, or it is private", "mind the name")
-    if status == 409:
-        return fault(f"the repository changed meanwhile, or exists in another form (409: {said})")
+    if status in (409, 412):
+        return fault(f"the repository changed meanwhile, or exists in another form ({status}: {said})")
+    if status == 413:
+        return fault(f"the Hub finds it too large (413: {said})", "see what --dry-run lists")
     if status == 429:
         return fault("too many requests (429)", "wait a little")
     if status >= 500:

@@ -32,6 +32,9 @@ FILES = (
     "README.md",
     *MODEL,
     *(f"encoders/*/{name}" for name in MODEL),  # of several modalities: one folder each
+    "adapter/README.md",
+    "adapter/*.json",
+    "adapter/*.safetensors",
     "hubtl.json",
     "record.json",
     "recipe.yaml",

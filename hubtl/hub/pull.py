@@ -6,31 +6,39 @@ import shlex
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hubtl.errors import HubtlError
-from hubtl.hub.faults import explain
+from hubtl.hub.checksums import listing, refuse_damage
+from hubtl.hub.faults import explain, status_of
 from hubtl.hub.names import FILES, belongs, split_revision
+from hubtl.hub.network import mind_the_network
 from hubtl.record import FORMAT_VERSION
+from hubtl.settings import logger
+
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".h5")
+SAID = [pattern for pattern in FILES if pattern.endswith(".json")]
+CODE = ("auto_map", "custom_pipelines")  # keys of a configuration that name code of the repository
 
 
 def pull(spec: str, *, output_dir: Path | str | None = None) -> Path:
     """Fetch ``user/repo[@revision]`` (a branch, a tag or a commit) into the cache, or as a copy into ``output_dir``.
 
-    Pickles, code and paths that leave the folder are not fetched; what is in the cache is used offline. Raises HubtlError
-    for a folder that is not empty, a repository without a model, a format from the future, and whatever the Hub refuses.
+    Pickles, code and paths that leave the folder are not fetched; what is in the cache is used offline. What came is
+    compared with the Hub's checksums. Raises HubtlError for a folder that is not empty, a repository without a model or
+    with one that needs code of its own, a format from the future, damaged files, and whatever the Hub refuses.
     """
-    from huggingface_hub import snapshot_download
-
     repo, revision = split_revision(spec)
     out = None if output_dir is None else Path(output_dir)
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise HubtlError(f"the output directory {out} is not empty", hint="another --output-dir")
     retry = shlex.join(["hubtl", "pull", spec, *(["--output-dir", str(out)] if out else [])])
     try:
-        snapshot = Path(snapshot_download(repo, revision=revision, allow_patterns=list(FILES)))
+        snapshot = _fetch(repo, revision, spec, retry)
+    except HubtlError:
+        raise
     except Exception as error:
         raise explain(error, f"cannot pull {spec}", retry=retry) from error
-    _check(snapshot, spec)
     if out is None:
         return snapshot
     try:
@@ -40,6 +48,58 @@ def pull(spec: str, *, output_dir: Path | str | None = None) -> Path:
             f"cannot write {out}: {error.strerror or error}", hint="another --output-dir, or make room"
         ) from error
     return out
+
+
+def _fetch(repo: str, revision: str | None, spec: str, retry: str) -> Path:
+    """The folder of the cache with the model. What is small and says whether it can be loaded comes first."""
+    from huggingface_hub import HfApi, snapshot_download
+
+    mind_the_network()
+    if (away := _away(repo, revision)) is not None:
+        return _from_cache(repo, revision, spec, away)
+    said = Path(snapshot_download(repo, revision=revision, allow_patterns=SAID))  # the cache keeps which commit it was
+    _check_said(said, spec)
+    commit = said.name
+    there = listing(HfApi(), repo, commit)
+    snapshot = Path(snapshot_download(repo, revision=commit, allow_patterns=list(FILES)))
+    refuse_damage(snapshot, {name: entry for name, entry in there.items() if belongs(name)}, spec, retry=retry)
+    _check_weights(snapshot, spec, list(there))
+    if left := sorted(name for name in there if name.endswith((".py", *PICKLES))):
+        listed = ", ".join(left[:5]) + (", …" if len(left) > 5 else "")
+        logger.info("not fetched, for it could run code: %s", listed)
+    return snapshot
+
+
+def _away(repo: str, revision: str | None) -> Exception | None:
+    """Why the Hub cannot be asked, in whose place the cache may then stand; None where it answers.
+
+    Raises whatever the client raises for a refusal: that is an answer, whatever the cache has.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(repo, revision=revision)
+    except Exception as error:
+        status = status_of(error)
+        if status is not None and status < 500 and status != 429:
+            raise
+        return error
+    return None
+
+
+def _from_cache(repo: str, revision: str | None, spec: str, away: Exception) -> Path:
+    """What was pulled before. Raises the error of the Hub where that is nothing, or not all of a model."""
+    from huggingface_hub import is_offline_mode, snapshot_download
+
+    try:
+        snapshot = Path(snapshot_download(repo, revision=revision, allow_patterns=list(FILES), local_files_only=True))
+        _check_weights(snapshot, spec, [])
+    except (HubtlError, OSError, ValueError):
+        raise away from None
+    _check_said(snapshot, spec)
+    if not is_offline_mode():
+        logger.warning("the Hub cannot be asked about %s: its commit %s is in the cache", spec, snapshot.name)
+    return snapshot
 
 
 def _copy(snapshot: Path, out: Path) -> None:
@@ -57,24 +117,58 @@ def _copy(snapshot: Path, out: Path) -> None:
         os.replace(inside, out)
 
 
-def _check(folder: Path, spec: str) -> None:
-    """Raise HubtlError for what hubtl could not load."""
-    if not (folder / "config.json").exists() or not list(folder.glob("*.safetensors")):
-        raise HubtlError(
-            f"{spec} holds no model that can be loaded safely: config.json and safetensors are needed",
-            hint="ask its author for safetensors weights",
-        )
+def _check_said(folder: Path, spec: str) -> None:
+    """Raise HubtlError for what the small files say that hubtl could not load, or would not run."""
+    for path in sorted(folder.rglob("*config.json")):
+        facts = _read(path)
+        if isinstance(facts, dict) and (named := [k for k in CODE if facts.get(k)]):
+            raise HubtlError(
+                f"{spec}: its {path.relative_to(folder).as_posix()} names code of its own ({', '.join(named)}), and hubtl "
+                "runs none from the Hub",
+                hint="another model, or one that its author saved without code",
+            )
+        if isinstance(facts, dict) and facts.get("trust_remote_code") is True:
+            raise HubtlError(
+                f"{spec}: its {path.relative_to(folder).as_posix()} asks for trust_remote_code, and hubtl runs no code "
+                "from the Hub",
+                hint="another model, or one that its author saved without code",
+            )
     path = folder / "hubtl.json"
     if not path.exists():
         return
-    try:
-        version = int(json.loads(path.read_text(encoding="utf-8")).get("format_version", 1))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise HubtlError(
-            f"{spec}: its hubtl.json cannot be read", hint="ask its author to push the run again"
-        ) from error
+    facts = _read(path)
+    version = facts.get("format_version", 1) if isinstance(facts, dict) else None
+    if not isinstance(version, int):
+        raise HubtlError(f"{spec}: its hubtl.json cannot be read", hint="ask its author to push the run again")
     if version > FORMAT_VERSION:
         raise HubtlError(
             f"{spec} was written by a newer hubtl (format {version}, this one reads {FORMAT_VERSION})",
             hint="pip install --upgrade hubtl",
         )
+
+
+def _check_weights(folder: Path, spec: str, there: list[str]) -> None:
+    """Raise HubtlError for a folder without weights that can be loaded safely, or with a part of them."""
+    if not (folder / "config.json").exists() or not list(folder.glob("*.safetensors")):
+        pickles = sorted(name for name in there if name.endswith(PICKLES))
+        instead = f"; it has {', '.join(pickles[:3])}, which could run code" if pickles else ""
+        raise HubtlError(
+            f"{spec} holds no model that can be loaded safely: config.json and safetensors are needed{instead}",
+            hint="ask its author for safetensors weights",
+        )
+    index = _read(folder / "model.safetensors.index.json")
+    parts = index.get("weight_map") if isinstance(index, dict) else None
+    named = {str(name) for name in parts.values()} if isinstance(parts, dict) else set()
+    if missing := sorted(name for name in named if not (folder / name).is_file()):
+        raise HubtlError(
+            f"{spec}: its weights are not whole: {', '.join(missing[:3])} is missing",
+            hint="ask its author to push the model again",
+        )
+
+
+def _read(path: Path) -> Any:
+    """A JSON file; None for one that is missing or is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-import yaml
-
 from hubtl.errors import HubtlError
+from hubtl.hub.faults import CARD
+from hubtl.hub.private import record_of
+from hubtl.settings import logger
 
 
 def prepare(folder: Path, repo: str, *, remote: str | None = None) -> str | None:
@@ -13,7 +14,6 @@ def prepare(folder: Path, repo: str, *, remote: str | None = None) -> str | None
     ``remote`` is the README that the repository has. Raises HubtlError for what the Hub would refuse.
     """
     from hubtl.card import document, metadata, render
-    from hubtl.record import RunRecord
 
     path = folder / "README.md"
     local = _read(path) if path.exists() else None
@@ -21,7 +21,7 @@ def prepare(folder: Path, repo: str, *, remote: str | None = None) -> str | None
         text, existing = local, local
     else:
         existing = combine(local, remote) if local and remote else remote or local
-        text = render(RunRecord.load(folder), existing=existing, repo=repo)
+        text = render(record_of(folder), existing=existing, repo=repo)
     if text is None:
         return None
     if problems := metadata.problems(document.parse(text).metadata):
@@ -30,6 +30,40 @@ def prepare(folder: Path, repo: str, *, remote: str | None = None) -> str | None
             f"{where}: the Hub would refuse its metadata: {'; '.join(problems)}", hint=f"edit the top of {where}"
         )
     return text
+
+
+def others(folder: Path, text: str) -> list[str]:
+    """The facts of a README that a person wrote and that are not those of the run in ``folder``: ``key: value``."""
+    from hubtl.card import document, metadata
+
+    if not (folder / "record.json").exists():
+        return []
+    ours, said = metadata.of(record_of(folder)), document.parse(text).metadata
+    keys = [key for key in document.OURS if key != document.INDEX and key in said]
+    return [f"{key}: {said[key]}" for key in keys if said[key] != ours.get(key)]
+
+
+def check_card(text: str) -> None:
+    """Ask the Hub whether it takes a README's metadata.
+
+    Raises ValueError as the client does while pushing, in the Hub's words, or its HfHubHTTPError for a refused token.
+    A Hub that answers nothing of use is asked again by the push.
+    """
+    from huggingface_hub import constants, get_session
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, httpx
+
+    where, asked = f"{constants.ENDPOINT}/api/validate-yaml", {"content": text, "repoType": "model"}
+    try:
+        answer = get_session().post(where, json=asked, headers=build_hf_headers())
+        found = answer.json() if answer.status_code == 400 else {}
+    except (httpx.TransportError, ValueError):
+        logger.debug("%s cannot be asked about the card", where)
+        return
+    errors = found.get("errors", []) if isinstance(found, dict) else []
+    if words := [str(error.get("message")) for error in errors if isinstance(error, dict)]:
+        raise ValueError("\n- ".join([CARD, *words]))
+    if answer.status_code == 401:
+        hf_raise_for_status(answer)
 
 
 def combine(local: str, remote: str) -> str:
@@ -41,14 +75,17 @@ def combine(local: str, remote: str) -> str:
 
     here, there = document.parse(local), document.parse(remote)
     written = here.memory.get("metadata", {})
-    changed = {k: v for k, v in here.metadata.items() if k not in document.OURS and v != written.get(k)}
+    changed = {k: v for k, v in here.metadata.items() if k != document.INDEX and v != written.get(k)}
     for key in document.UNITED:
         theirs = there.metadata.get(key)
         if isinstance(changed.get(key), list) and isinstance(theirs, list):
             changed[key] = theirs + [v for v in changed[key] if v not in theirs]
-    front = yaml.safe_dump({**there.metadata, **changed}, sort_keys=False, allow_unicode=True, width=10_000)
+    results = document.persons_results(there.metadata.get(document.INDEX))
+    if new := [model for model in document.persons_results(here.metadata.get(document.INDEX)) if model not in results]:
+        changed[document.INDEX] = results + new
+    front = document.front_matter({**there.metadata, **changed}).rstrip("\n")
     generated = "" if there.generated is None else f"{document.START}{there.generated}{document.END}"
-    pieces = [f"---\n{front}---", _both(there.before, here.before), generated, _both(there.after, here.after)]
+    pieces = [front, _both(there.before, here.before), generated, _both(there.after, here.after)]
     return "\n\n".join(piece for piece in pieces if piece) + "\n"
 
 

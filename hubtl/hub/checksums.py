@@ -1,0 +1,85 @@
+"""Whether bytes here are what the Hub says they are."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtl.errors import HubtlError
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+SHA256, SHA1 = 64, 40  # characters
+
+
+def listing(api: "HfApi", repo: str, revision: str | None) -> "dict[str, RepoFile]":
+    """The files of a repository by their paths, with sizes and ids."""
+    from huggingface_hub.hf_api import RepoFile
+
+    entries = api.list_repo_tree(repo, recursive=True, revision=revision)
+    return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+
+
+def size_of(content: Path | bytes) -> int:
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
+def same(content: Path | bytes, entry: "RepoFile") -> bool:
+    """Whether a file of the Hub has this content: by its sha256 in large file storage, else by git's id for it."""
+    size = size_of(content)
+    return size == _size(entry) and _digest(content, _id(entry), size) == _id(entry)
+
+
+def refuse_damage(folder: Path, entries: "dict[str, RepoFile]", name: str, *, retry: str) -> None:
+    """Raise HubtlError if a file of a folder is not what the Hub has, after removing it, from the cache too.
+
+    The client compares sizes only. Weights are compared by sha256; other files by git's ids, unless this Hub's ids are
+    none of git's, which shows in that no file at all has its own.
+    """
+    here = {path: entry for path, entry in entries.items() if (folder / path).is_file()}
+    wrong = [path for path, entry in here.items() if not same(folder / path, entry)]
+    by_git = {path for path, entry in here.items() if len(_id(entry)) != SHA256}
+    foreign = by_git <= set(wrong)
+    damaged = [
+        path for path in wrong if path not in by_git or not (foreign or path.endswith(".safetensors"))
+    ]  # the git id of weights may be that of a pointer to them
+    if not damaged:
+        return
+    for path in damaged:
+        _remove(folder / path)
+    raise HubtlError(
+        f"{name}: {', '.join(damaged)} came damaged: its checksum is not the one that the Hub states, so it was removed",
+        hint=retry,
+    )
+
+
+def _remove(path: Path) -> None:
+    """Remove a file of the cache and what it points to, step by step."""
+    while path.is_symlink():
+        target = path.parent / path.readlink()
+        path.unlink()
+        path = target
+    path.unlink(missing_ok=True)
+
+
+def _id(entry: "RepoFile") -> str:
+    return str(entry.lfs.sha256 if entry.lfs else entry.blob_id or "").lower().removeprefix("sha256:")
+
+
+def _size(entry: "RepoFile") -> int:
+    return int(entry.lfs.size if entry.lfs else entry.size)
+
+
+def _digest(content: Path | bytes, expected: str, size: int) -> str:
+    """The digest of the kind that is expected; nothing for a kind that is not known."""
+    if len(expected) not in (SHA256, SHA1):
+        return ""
+    digest = hashlib.sha256() if len(expected) == SHA256 else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    if isinstance(content, bytes):
+        digest.update(content)
+        return digest.hexdigest()
+    with content.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
