@@ -41,6 +41,7 @@ check: $(STAMP)  ## lint, format, types, layers, generated pages
 		--explicit-package-bases plugins/hubtl-multimodal/hubtl_multimodal
 	$(BIN)/python -m pytest tests/test_layers.py
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python docs/gallery.py --check
 	$(BIN)/python benchmarks/tables.py --check
 
 docs: $(STAMP)  ## generate docs/strategies.md and docs/recipes.md again
@@ -53,9 +54,10 @@ bench:  ## say how to run the benchmarks: make bench DATA=folder
 	@echo "  $(BIN)/python benchmarks/probe.py PACS   # a folder with photo/*.parquet"
 	@echo "  $(BIN)/python benchmarks/tables.py      # docs/benchmarks.md from benchmarks/results/"
 
-cards: $(STAMP)  ## render every card in model_cards/ again from its record
+cards: $(STAMP)  ## render model_cards/ again, every card from its record, and the index
 	@for run in model_cards/*/record.json; do \
 		[ -e "$$run" ] || continue; $(BIN)/hubtl card "$$(dirname "$$run")" || exit; done
+	$(BIN)/python docs/gallery.py
 
 clean:  ## remove the environment, caches and the demo's run
 	rm -rf .venv demo-run build dist .mypy_cache .ruff_cache *.egg-info

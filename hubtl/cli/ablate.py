@@ -59,11 +59,12 @@ def _show(record: "RunRecord") -> None:
     from hubtl.card.wording import percent, points
 
     found = comparison.ablation(record)
+    shown = [i for i, column in enumerate(found.columns) if column.startswith("without")]  # the card has all
     table = Table(box=None, pad_edge=False)
-    for column in ("", "accuracy", "difference", *found.columns):
-        table.add_column(column, justify="right" if column else "left")
+    table.add_column("", no_wrap=True)
+    for column in ("accuracy", "difference", *(found.columns[i] for i in shown)):
+        table.add_column(column, justify="right", min_width=6)
     for line in found.lines:
-        table.add_row(
-            line.name, percent(line.accuracy), points(found.lines[0].accuracy, line.accuracy), *map(percent, line.cells)
-        )
+        cells = [percent(line.cells[i]) for i in shown]
+        table.add_row(line.name, percent(line.accuracy), points(found.lines[0].accuracy, line.accuracy), *cells)
     Console(markup=False).print(table)
