@@ -71,11 +71,12 @@ def run(tmp_path_factory):
     return folder
 
 
-def test_a_plain_image_model_is_explained_by_the_command(run, tmp_path, capsys):
+@pytest.mark.parametrize("typed", ["image={}", "{}"])
+def test_a_plain_image_model_is_explained_by_the_command(run, tmp_path, capsys, typed):
     shade = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 30), dtype=np.uint8))
     shade.save(tmp_path / "x.png")
     out = tmp_path / "why"
-    code, said, err = hubtl_command(["explain", str(run), f"image={tmp_path / 'x.png'}", "-o", str(out)], capsys)
+    code, said, err = hubtl_command(["explain", str(run), typed.format(tmp_path / "x.png"), "-o", str(out)], capsys)
     assert code == 0, err
     prediction = api.load(run).predict(tmp_path / "x.png")[0]
     assert said.startswith(f"{prediction.label}  {100 * prediction.confidence:.1f} %")

@@ -81,10 +81,14 @@ def run() -> None:
     """Run the command line; a HubtlError becomes an ``error:`` and a ``try:`` line and exit code 2."""
     from hubtl.cli.messages import guard
 
+    debug = "--debug" in sys.argv
+    # Both are read when huggingface_hub is imported, which guard does. Progress is for who watches.
+    if not sys.stderr.isatty() or {"-q", "--quiet", "--json"} & set(sys.argv):
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if not debug:
+        os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     guard()
     _register()
-    debug = "--debug" in sys.argv
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -1,4 +1,4 @@
-"""What is typed after ``hubtl predict`` and ``hubtl explain`` for a model of several modalities."""
+"""What is typed after ``hubtl predict`` and ``hubtl explain`` for a model of more than images, and for the explanation of one image."""
 
 import re
 from collections.abc import Mapping
@@ -16,16 +16,17 @@ def data_of(flags: Mapping[str, Any]) -> dict[str, Any]:
 def rows_of(
     inputs: list[str], modalities: tuple[str, ...], split: str | None, columns: Mapping[str, str | None]
 ) -> list[Any]:
-    """Datasets, and one row of what comes as ``image=FILE``, ``audio=FILE`` or ``text=WORDS``; of recordings alone, files."""
-    from hubtl.data.columns import SOUNDS
+    """Datasets, and one row of what comes as ``image=FILE``, ``audio=FILE`` or ``text=WORDS``; of one of the two, also files."""
+    from hubtl.data.columns import SOUNDS, SUFFIXES
     from hubtl.errors import HubtlError, unknown
 
     row: dict[str, str] = {}
     found: list[Any] = []
     for text in inputs:
         modality, equals, value = text.partition("=")
-        if modalities == ("audio",) and Path(text).suffix.lower() in SOUNDS and Path(text).expanduser().is_file():
-            found.append({"audio": text})
+        files = {("audio",): SOUNDS, ("image",): SUFFIXES}.get(modalities, ())
+        if Path(text).suffix.lower() in files and Path(text).expanduser().is_file():
+            found.append({modalities[0]: text})
             continue
         if not equals or not re.fullmatch(r"\w+", modality) or Path(text).expanduser().exists():
             found.append(_rows(text, modalities, split, columns))
