@@ -1,4 +1,4 @@
-"""What is typed after ``hubtl predict`` and ``hubtl explain`` for a model of more than images, and for the explanation of one image."""
+"""What is typed after ``hubtl predict`` and ``hubtl explain``, where it is more than images to predict."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def rows_of(
     found: list[Any] = []
     for text in inputs:
         modality, equals, value = text.partition("=")
-        files = {("audio",): SOUNDS, ("image",): SUFFIXES}.get(modalities, ())
+        files = {"audio": SOUNDS, "image": SUFFIXES}.get(modalities[0], ()) if len(modalities) == 1 else ()
         if Path(text).suffix.lower() in files and Path(text).expanduser().is_file():
             found.append({modalities[0]: text})
             continue
