@@ -22,20 +22,27 @@ Forward = Callable[[Tensor], Tensor]  # images [n, c, h, w] as the model takes t
 
 @dataclass(frozen=True)
 class Explanation:
-    """What ``hubtl explain`` writes as JSON; of several modalities see ``hubtl_multimodal.explain``."""
+    """What ``hubtl explain`` writes as JSON, of one image or of several modalities."""
 
     label: str  # what is explained: the prediction, unless another class was asked for
     index: int
     probability: float
     probabilities: dict[str, float]
-    nothing: float  # probability of the label with the whole image covered
-    modalities: dict[str, float]  # image -> probability - nothing
-    relevance: dict[str, list[float]]  # image -> of each cell, row by row, in log-odds; positive speaks for the label
-    layout: dict[str, dict[str, Any]]  # image -> rows and columns of cells
-    deletion: dict[str, Any]  # probability of the label while cells are covered, and the areas under the curves
+    nothing: float  # probability of the label when everything is taken away
+    modalities: dict[str, float]  # what each added: they add up to probability - nothing
+    relevance: dict[str, list[float]]  # modality -> of each cell or token, in log-odds; positive speaks for the label
+    layout: dict[str, dict[str, Any]]  # modality -> what these are: a grid (row by row), words, or instants
+    deletion: dict[str, Any]  # probability of the label while they are taken away, and the areas under the curves
     seed: int = 0
-    transferability: dict[str, list[float]] = field(default_factory=dict)  # always empty, as neighbours are
-    neighbours: list[Any] = field(default_factory=list)
+    transferability: dict[str, list[float]] = field(default_factory=dict)  # of tokens: 0 (betrays its domain) to 1
+    neighbours: list[Any] = field(default_factory=list)  # source rows that the model sees as alike
+    samples: int = 0  # random subsets that relevance was measured with
+
+    def save(self, folder: Path) -> None:
+        """Write ``explanation.json``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        (folder / "explanation.json").write_text(text, encoding="utf-8")
 
 
 def explain(
@@ -78,9 +85,7 @@ def explain(
         seed=seed,
     )
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(asdict(found), indent=2, ensure_ascii=False) + "\n"
-        (folder / "explanation.json").write_text(text, encoding="utf-8")
+        found.save(folder)
         if shown is not None:
             for theme in THEMES:
                 _draw(found, shown, folder / f"explanation{theme.suffix}.png", theme)

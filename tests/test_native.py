@@ -16,6 +16,7 @@ from hubtl import api, backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.modules import Bottleneck, fold
 from hubtl.tuners import LoRA
+from tests.fresh import PRELUDE
 from tests.test_backbones import CLASSES, tiny
 
 META = {"task": "classification", "strategy": "coral", "base_model": "me/base", "revision": None}
@@ -125,31 +126,16 @@ def test_timm_loads_it_from_the_folder_with_its_labels_and_its_transform(name, t
     assert timm.create_model(f"local-dir:{tmp_path / 'run'}", pretrained=True, num_classes=9).num_classes == 9
 
 
-FRESH = """
-import sys, warnings
-class Without:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in BLOCKED:
-            raise ImportError(f"{name} is blocked")
-sys.meta_path.insert(0, Without())
-warnings.simplefilter("ignore")
-import torch
-from pathlib import Path
-import importlib.util
-origin = importlib.util.find_spec("torchvision").origin  # a CUDA build beside a CPU torch needs two declarations
-try:
-    torch.ops.load_library(str(next(Path(origin).parent.glob("_C*.so"))))
-except (OSError, StopIteration):
-    library = torch.library.Library("torchvision", "DEF")
-    for operator in ("nms", "qnms"):
-        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+FRESH = (
+    PRELUDE
+    + """
 from PIL import Image
 image = Image.open(IMAGE)
-torch.set_grad_enabled(False)
 exec(SNIPPET)
 import json
 print(json.dumps([logits[0].tolist(), label, "hubtl" in sys.modules]))
 """
+)
 
 
 def run_fresh(snippet, picture, blocked=("hubtl",)):

@@ -58,9 +58,12 @@ def test_any_modality_may_stay_empty(answers, run, cells):
 def test_relevance_is_the_picture_of_hubtl_explain(answers, run, cells, tmp_path):
     from PIL import Image
 
-    (drawn,) = answers.relevance(cells, CLASSES[0])
+    drawn = answers.relevance(cells, CLASSES[0])
     api.load(run).explain(cells, label=CLASSES[0], folder=tmp_path / "why")
-    assert np.array_equal(np.asarray(drawn), np.asarray(Image.open(tmp_path / "why" / "explanation.png")))
+    names = ("explanation.png", "explanation-dark.png")  # for light and for dark pages
+    written = [np.asarray(Image.open(tmp_path / "why" / name)) for name in names]
+    assert [np.array_equal(*pair) for pair in zip(map(np.asarray, drawn), written, strict=True)] == [True, True]
+    assert [tuple(picture[0, 0, :3]) for picture in written] == [(255, 255, 255), (13, 17, 23)]
 
 
 def test_a_recording_that_cannot_be_read_is_told_by_the_name_that_its_owner_gave_it(answers, cells, tmp_path):

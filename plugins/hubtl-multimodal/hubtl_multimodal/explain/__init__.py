@@ -1,8 +1,7 @@
 """Why a model said so: what each modality and each token did for a prediction, and a test that the map is true."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hubtl.card.themes import THEMES
 from hubtl.modules import Classifier
+from hubtl.relevance import Explanation as Explanation
 from hubtl_multimodal.explain import deletion, drawing, layout, values
 from hubtl_multimodal.explain.game import Game
 
@@ -25,32 +26,6 @@ class Neighbour:
     row: int
     label: str | None
     cosine: float  # of the fused features
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What ``hubtl explain`` writes as JSON."""
-
-    label: str  # what is explained: the prediction, unless another class was asked for
-    index: int
-    probability: float
-    probabilities: dict[str, float]
-    nothing: float  # probability of the label when every modality is taken away
-    modalities: dict[str, float]  # Shapley values: they add up to probability - nothing
-    relevance: dict[str, list[float]]  # modality -> of each token, in log-odds; positive speaks for the label
-    transferability: dict[str, list[float]]  # modality -> of each token, 0 (betrays its domain) to 1
-    layout: dict[str, dict[str, Any]]  # modality -> what the tokens are: a grid, words, or instants
-    deletion: dict[str, Any]  # curves and areas of the deletion test; see ``deletion.Deletion``
-    neighbours: list[Neighbour] = field(default_factory=list)
-    samples: int = 0
-    seed: int = 0
-
-    def save(self, folder: Path) -> Path:
-        """Write ``explanation.json``."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "explanation.json"
-        path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        return path
 
 
 def explain(
@@ -108,7 +83,8 @@ def explain(
     )
     if folder is not None:
         found.save(folder)
-        drawing.draw(found, backbone, row, inputs, folder / "explanation.png")
+        for theme in THEMES:
+            drawing.draw(found, backbone, row, inputs, folder / f"explanation{theme.suffix}.png", theme)
     return found
 
 

@@ -2,22 +2,25 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
+from hubtl.card.themes import LIGHT, Theme
 from hubtl_multimodal.explain.layout import on_grid, words
 
 if TYPE_CHECKING:
+    from hubtl.relevance import Explanation
     from hubtl_multimodal.backbone import MultimodalBackbone
-    from hubtl_multimodal.explain import Explanation
 
-FOR, AGAINST, PLAIN, FAINT = "#b2182b", "#2166ac", "#555555", "#bbbbbb"
+FOR, AGAINST = "#c9303f", "#3a7fc4"  # the ends of the maps' colours, as far as they are seen on light and dark pages
 LONGEST_TEXT = 60  # words that are drawn
 LONGEST_NAME = 24  # characters of a class
 LETTER, BETWEEN = 0.0078, 0.016  # widths of a letter and of what is between words, of the whole line
 LINE = 0.27  # inches
+DRAWING = Lock()  # matplotlib's settings are those of the process, and a demo draws in threads
 
 
 def draw(
@@ -26,20 +29,40 @@ def draw(
     row: Mapping[str, Any],
     inputs: Mapping[str, Tensor],
     path: Path,
+    theme: Theme = LIGHT,
 ) -> None:
     """Write the picture: a row for each modality that is present (input, relevance, transferability), figures above."""
     import matplotlib
 
     matplotlib.use("Agg")
+    with DRAWING, matplotlib.rc_context(_style(theme)):
+        _draw(found, backbone, row, inputs, path, theme)
+
+
+def _style(theme: Theme) -> dict[str, Any]:
+    ink = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color", "legend.labelcolor")
+    page = ("figure.facecolor", "savefig.facecolor", "axes.facecolor", "legend.facecolor")
+    muted = ("axes.edgecolor", "legend.edgecolor")
+    return dict.fromkeys(ink, theme.ink) | dict.fromkeys(page, theme.page) | dict.fromkeys(muted, theme.muted)
+
+
+def _draw(
+    found: "Explanation",
+    backbone: "MultimodalBackbone",
+    row: Mapping[str, Any],
+    inputs: Mapping[str, Tensor],
+    path: Path,
+    theme: Theme,
+) -> None:
     from matplotlib import pyplot as plt
 
     present = list(found.relevance)
     heights = [3.4, *(_height(found, modality) for modality in present)]
     figure = plt.figure(figsize=(11, 0.4 + sum(heights)), layout="constrained")
     grid = figure.add_gridspec(1 + len(present), 3, height_ratios=heights)
-    _modalities(figure.add_subplot(grid[0, 0]), found)
-    _deletion(figure.add_subplot(grid[0, 1]), found)
-    _classes(figure.add_subplot(grid[0, 2]), found)
+    _modalities(figure.add_subplot(grid[0, 0]), found, theme)
+    _deletion(figure.add_subplot(grid[0, 1]), found, theme)
+    _classes(figure.add_subplot(grid[0, 2]), found, theme)
     for place, modality in enumerate(present, 1):
         if found.layout[modality]["kind"] == "words":
             _words(figure.add_subplot(grid[place, :]), found, modality)
@@ -48,7 +71,7 @@ def draw(
             axes = [figure.add_subplot(grid[place, column]) for column in range(3)]
             _maps(axes, found, modality, picture)
         else:
-            _instants(figure.add_subplot(grid[place, :]), found, modality, inputs)
+            _instants(figure.add_subplot(grid[place, :]), found, modality, inputs, theme)
     figure.suptitle(f"{found.label}: {100 * found.probability:.1f} %", fontsize=14)
     figure.savefig(path, dpi=110)
     plt.close(figure)
@@ -79,23 +102,23 @@ def _short(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
-def _modalities(axis: Any, found: "Explanation") -> None:
+def _modalities(axis: Any, found: "Explanation", theme: Theme) -> None:
     names = list(found.modalities)
     values = [100 * found.modalities[name] for name in names]
     axis.barh(names[::-1], values[::-1], color=[FOR if v > 0 else AGAINST for v in values[::-1]])
-    axis.axvline(0, color=PLAIN, linewidth=0.8)
+    axis.axvline(0, color=theme.muted, linewidth=0.8)
     axis.set_title(f"what each modality added\n(from {100 * found.nothing:.0f} % with none; Shapley)", fontsize=10)
     axis.set_xlabel("points of probability")
 
 
-def _deletion(axis: Any, found: "Explanation") -> None:
+def _deletion(axis: Any, found: "Explanation", theme: Theme) -> None:
     test = found.deletion
     shares = [100 * s for s in test["shares"]]
     axis.plot(
         shares, [100 * p for p in test["top"]], color=FOR, label=f"most relevant first, area {test['top_area']:.2f}"
     )
     label = f"random, area {test['random_area']:.2f} ± {test['random_sd']:.2f}"
-    axis.plot(shares, [100 * p for p in test["random"]], color=PLAIN, linestyle="--", label=label)
+    axis.plot(shares, [100 * p for p in test["random"]], color=theme.muted, linestyle="--", label=label)
     axis.set_title("deletion test\n" + ("the map holds" if test["faithful"] else "the map does NOT hold"), fontsize=10)
     axis.set_xlabel("tokens taken away, %")
     axis.set_ylabel("probability, %")
@@ -104,9 +127,9 @@ def _deletion(axis: Any, found: "Explanation") -> None:
     axis.legend(fontsize=8, loc="upper center")
 
 
-def _classes(axis: Any, found: "Explanation") -> None:
+def _classes(axis: Any, found: "Explanation", theme: Theme) -> None:
     best = sorted(found.probabilities.items(), key=lambda item: -item[1])[:6][::-1]
-    colours = [FOR if name == found.label else PLAIN for name, _ in best]
+    colours = [FOR if name == found.label else theme.muted for name, _ in best]
     axis.barh(range(len(best)), [100 * p for _, p in best], color=colours)
     axis.set_yticks(range(len(best)), [_short(name) for name, _ in best])
     axis.set_xlim(0, 100)
@@ -142,9 +165,11 @@ def _maps(axes: list[Any], found: "Explanation", modality: str, picture: np.ndar
     over: dict[str, Any] = {"origin": origin, "extent": extent, "alpha": 0.55, "interpolation": "nearest"}
     over["aspect"] = "auto" if modality == "audio" else "equal"
     drawn = axes[1].imshow(relevance, cmap="RdBu_r", vmin=-strongest, vmax=strongest, **over)
-    axes[1].figure.colorbar(drawn, ax=axes[1], shrink=0.8, label="log-odds")
+    bars = [axes[1].figure.colorbar(drawn, ax=axes[1], shrink=0.8, label="log-odds")]
     drawn = axes[2].imshow(weights, cmap="viridis", vmin=0, vmax=1, **over)
-    axes[2].figure.colorbar(drawn, ax=axes[2], shrink=0.8)
+    bars.append(axes[2].figure.colorbar(drawn, ax=axes[2], shrink=0.8))
+    for bar in bars:
+        bar.ax.set_facecolor("white")  # as light as what lies under the maps
     axes[0].set_title(modality, fontsize=10)
     whole = sum(
         v for v, at in zip(found.relevance[modality], found.layout[modality]["places"], strict=True) if at < first
@@ -187,13 +212,13 @@ def _words(axis: Any, found: "Explanation", modality: str) -> None:
         axis.text(0.0, -last, f"… and {len(shown) - LONGEST_TEXT} words more", fontsize=8, va="center")
 
 
-def _instants(axis: Any, found: "Explanation", modality: str, inputs: Mapping[str, Tensor]) -> None:
+def _instants(axis: Any, found: "Explanation", modality: str, inputs: Mapping[str, Tensor], theme: Theme) -> None:
     """The tokens one after another; of a waveform over the sound itself."""
     seen = inputs[modality][0].cpu().numpy()
     values = found.relevance[modality]
     if seen.ndim == 1:
         wave = seen[inputs[f"{modality}.mask"][0].cpu().numpy()]
-        axis.plot(np.linspace(0, 1, len(wave)), wave / (np.abs(wave).max() or 1.0), color=FAINT, linewidth=0.4)
+        axis.plot(np.linspace(0, 1, len(wave)), wave / (np.abs(wave).max() or 1.0), color=theme.muted, linewidth=0.4)
     places = np.linspace(0, 1, len(values))
     strongest = max((abs(v) for v in values), default=0.0) or 1.0
     colours = [FOR if v > 0 else AGAINST for v in values]
