@@ -30,8 +30,8 @@ BY = "logme"
 SCORED_ROWS = 4000  # of a domain, spread over it: the scores settle long before, and cost the square of the width
 FLAGS = (
     *("pretrained", "image_size", "source_split", "source_domain", "target_split", "target_eval_split"),
-    *("target_domain", "image_column", "label_column", "domain_column", "on_bad_sample", "device"),
-    *("mixed_precision", "seed"),
+    *("target_domain", "image_column", "text_column", "audio_column", "label_column", "domain_column"),
+    *("on_bad_sample", "device", "mixed_precision", "seed"),
 )
 # what a model may fail with: its own loader's words, or a library's in the forward pass
 FAILURES = (HubtlError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OSError, ImportError)
@@ -123,7 +123,7 @@ def rank(
     if path is not None and not path.parent.is_dir():
         raise HubtlError(f"there is no folder {path.parent} for {path.name}", hint="make it, or another --output")
     recipe = _recipe(names[0], target_dataset, source_dataset, flags)
-    data = _open(recipe)
+    data = _open(recipe, backbones.modalities(names[0]))
     accelerator = make_accelerator(recipe.run, None)
     domain = data.labelled
     ranking = Ranking(
@@ -184,10 +184,12 @@ def _recipe(model: str, target: str, source: str | None, flags: Mapping[str, Any
     return parse(merge({}, {key: value for key, value in changes.items() if value is not None}), where="hubtl rank")
 
 
-def _open(recipe: Recipe) -> _Data:
+def _open(recipe: Recipe, modalities: tuple[str, ...]) -> _Data:
     """Raises HubtlError where there are no labels to score against."""
-    target = open_domain(recipe.target, recipe.data, role="target")
-    labelled = target if recipe.source is None else open_domain(recipe.source, recipe.data, role="source")
+    target = open_domain(recipe.target, recipe.data, role="target", modalities=modalities)
+    labelled = target
+    if recipe.source is not None:
+        labelled = open_domain(recipe.source, recipe.data, role="source", modalities=modalities)
     column = labelled.facts.columns.get("label")
     if column is None or labelled.class_names is None or column not in labelled.train.features:
         if recipe.source is None:
@@ -206,10 +208,11 @@ def _score(name: str, recipe: Recipe, data: _Data, accelerator: Accelerator) -> 
     )
     backbone = backbones.resolve(name, request)
     info = backbone.info
-    if backbone.rows is not None:
-        raise HubtlError(
-            f"{name} takes {' and '.join(info.modalities)}: models of images are ranked", hint="leave it out"
-        )
+    if backbones.parts_of(name):
+        raise HubtlError(f"{name} names encoders of a fusion, which has to learn first", hint="rank each by itself")
+    if tuple(info.modalities) != tuple(data.labelled.columns):
+        asked, first = (" and ".join(found) for found in (info.modalities, data.labelled.columns))
+        raise HubtlError(f"{name} takes {asked}, and the first of the models {first}", hint="rank them apart")
     reader = FeatureReader(backbone, accelerator, recipe.run.mixed_precision)
     features, labels = _read(reader, backbone, data.labelled, data.labels, data.on_bad_sample)
     assert labels is not None
@@ -221,7 +224,7 @@ def _score(name: str, recipe: Recipe, data: _Data, accelerator: Accelerator) -> 
         weights=info.weights,
         parameters=sum(p.numel() for p in backbone.parameters()),
         width=info.width,
-        image_size=info.input.size,
+        image_size=getattr(info.input, "size", None),
     )
     scores: dict[str, Callable[[], float]] = {
         "logme": lambda: formulas.logme(features, labels),

@@ -97,7 +97,7 @@ class FeatureReader:
         if found is not None:
             logger.info("features   %s: %d rows from the cache", images.name, len(images))
             return found
-        logger.info("features   %s: one pass over %d images", images.name, len(images))
+        logger.info("features   %s: one pass over %d rows", images.name, len(images))
         before, images.cached = images.cached, False  # each is read once: its pixels are worth no memory
         try:
             made = outputs(self.model, images, accelerator).features.numpy()

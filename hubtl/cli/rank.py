@@ -28,6 +28,8 @@ def rank(
     target_domain: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     domain_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     image_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    text_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    audio_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     label_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     on_bad_sample: Annotated[Literal["error", "skip"] | None, typer.Option(rich_help_panel=DATA)] = None,
     pretrained: Annotated[bool | None, typer.Option("--pretrained/--no-pretrained", help="Pretrained weights.")] = None,
@@ -98,4 +100,4 @@ def _cells(found: "Ranked", shift: bool) -> list[str]:
         cells.append(shown)
     if shift:
         cells.append("not measured" if found.a_distance is None else f"{found.a_distance:.2f}")
-    return [*cells, str(found.width), str(found.image_size)]
+    return [*cells, str(found.width), str(found.image_size or "–")]

@@ -283,3 +283,19 @@ def test_ranking_leaves_other_models_out(here, hubtl, tmp_path):
     code, _, err = hubtl("rank", "--models", here / "distilbert", "--target-dataset", "builtin:digits/uci", "--quiet")
     assert code == 2
     assert "models of images are ranked" in err
+
+
+@pytest.mark.parametrize("modality", ["text", "audio"])
+def test_models_of_one_modality_are_ranked_by_its_features(here, modality, tmp_path):
+    other = tmp_path / "other"
+    torch.manual_seed(1)
+    text_model("bert", other) if modality == "text" else audio_model("hubert", other)
+    models = [str(here / KIND[modality]), str(other), "test_resnet", f"{modality}={other}"]
+    found = library.rank(models, str(here / "source"), pretrained=False, device="cpu")
+    assert {ranked.model for ranked in found.models[:2]} == {KIND[modality], "other"}
+    for ranked in found.models[:2]:
+        assert {"logme", "h-score", "linear-probe"} <= ranked.scores.keys()
+        assert ranked.scores["linear-probe"] > 1 / len(CLASSES)
+    errors = {ranked.model: ranked.error for ranked in found.models[2:]}
+    assert errors["test_resnet"] == f"test_resnet takes image, and the first of the models {modality}"
+    assert "encoders of a fusion" in errors[f"{modality}={other}"]
