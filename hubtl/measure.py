@@ -63,7 +63,7 @@ def later(
     """
     loaded = api.load(model)
     adapting = None if tta is None else loaded.test_time(tta, options)  # a wrong option costs no dataset
-    images, unknown, on = _labelled(loaded, dataset, split, domain, data)
+    images, unknown, on = labelled(loaded, dataset, split, domain, data)
     online = None
     if tta is None or adapting is None:
         accelerator = make_accelerator(RunSection(), None)
@@ -71,7 +71,7 @@ def later(
         figures = evaluation(seen.logits, images.labels, loaded.classes, unknown)
         figures.subsets = subsets(loaded.classifier, images, images.labels, loaded.classes, accelerator, unknown)
     else:
-        online, figures = _online(loaded, adapting, tta, images, unknown, batch_size, seed)
+        online, figures = online_beside_frozen(loaded, adapting, tta, images, unknown, batch_size, seed)
     today = datetime.date.today().isoformat()
     return LaterEvaluation(created=today, data=on, figures=figures, online=online, versions=installed_versions())
 
@@ -89,7 +89,7 @@ def measure_two(
     return one, other, difference(one, other) if known[0] == known[1] else None
 
 
-def _online(
+def online_beside_frozen(
     loaded: api.AdaptedModel,
     adapting: TestTime,
     method: str,
@@ -125,7 +125,7 @@ def _batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
     return parts
 
 
-def _labelled(
+def labelled(
     loaded: api.AdaptedModel, dataset: str, split: str | None, domain: str | None, data: Mapping[str, Any] | None
 ) -> tuple[ImageSet, int | None, DomainFacts]:
     """The evaluation rows of a dataset, labelled by the model's classes; which of these is the unknown; and their facts."""

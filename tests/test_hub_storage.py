@@ -150,7 +150,8 @@ def test_ctrl_c_during_a_push_leaves_the_old_commit(hub, halves, tmp_path):
     with subprocess.Popen(
         command, env=env_for(hub, tmp_path / "home"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        hub.hooks["commit"] = lambda: process.send_signal(signal.SIGINT)
+        # no answer before the process is gone: one that races with the signal may be met first
+        hub.hooks["commit"] = lambda: (process.send_signal(signal.SIGINT), process.wait(timeout=30))
         hub.faults["commit"] = "cut"
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
