@@ -146,6 +146,37 @@ def explanations() -> str:
     return "\n".join(rows)
 
 
+def label_sets() -> str:
+    """Partial and open sets; an open one's figures count the rows of unknown where the method has a name for them."""
+    titles = {
+        "accuracy": "accuracy",
+        "balanced_accuracy": "mean recall",
+        "known_recall": "OS*",
+        "unknown_recall": "UNK",
+    }
+    titles["hos"] = "HOS"
+    rows = [f"| set | strategy | {' | '.join(titles.values())} |", "|---" * (len(titles) + 2) + "|"]
+    for x in {(str(x["relation"]), str(x["strategy"]), str(x["seed"])): x for x in lines("label_sets.jsonl")}.values():
+        cells = ["–" if x[name] is None else f"{x[name]:.1f}" for name in titles]
+        rows.append(f"| {x['relation']} | {x['strategy']} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def corrupted() -> str:
+    """Each model with one modality corrupted, as it is and while it adapts online, mean ± sd over orders of the rows."""
+    runs: dict[tuple[str, str], dict[str, dict[object, float]]] = defaultdict(lambda: defaultdict(dict))
+    for x in lines("corrupted.jsonl"):
+        own = runs[str(x["strategy"]), str(x["rows"])]
+        own[str(x["method"])][x["seed"]] = float(str(x["online"]))
+        own["frozen"][0] = float(str(x["frozen"]))
+    methods = [*dict.fromkeys(str(x["method"]) for x in lines("corrupted.jsonl"))]
+    rows = [f"| model | rows | frozen | {' | '.join(methods)} |", "|---" * (len(methods) + 3) + "|"]
+    for (model, name), own in runs.items():
+        cells = [_plain([*own[method].values()]) for method in ("frozen", *methods)]
+        rows.append(f"| {model} | {name} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def trirate() -> trirate_table.Runs:
     return trirate_table.runs_of(lines("trirate.jsonl"))
 
@@ -162,6 +193,8 @@ TABLES = {
     "trirate-gates": lambda: trirate_table.gates(trirate()),
     "trirate-corrupted": lambda: trirate_table.corrupted(trirate()),
     "explain": explanations,
+    "label-sets": label_sets,
+    "corrupted": corrupted,
     "trirate-heart": lambda: trirate_table.learnt_by_heart(trirate()),
 }
 
@@ -172,6 +205,12 @@ def _cell(values: list[float]) -> str:
     if len(values) == 1:
         return f"{values[0]:.1f}"
     return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f} ({len(values)} seeds)"
+
+
+def _plain(values: list[float]) -> str:
+    if not values:
+        return "–"
+    return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
 
 
 def filled(text: str) -> str:

@@ -124,9 +124,10 @@ def evaluate(hub, finished, tmp_path):
     subprocess.run([sys.executable, "-c", script], env=environment, check=True)
     del environment["HF_HUB_DISABLE_PROGRESS_BARS"]  # the command itself keeps them from who does not watch
 
-    def evaluate(*words, model="ada/digits"):
+    def evaluate(*words, model="ada/digits", without=()):
         command = [sys.executable, "-m", "hubtl", "evaluate", model, "--dataset", OTHER, "--record", *words]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        own = {key: value for key, value in environment.items() if key not in without}
+        return subprocess.run(command, env=own, capture_output=True, text=True, check=False)
 
     return evaluate
 
@@ -191,3 +192,9 @@ except HubtlError as error:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "ada/digits has changed while its model was evaluated hubtl evaluate again" in done.stdout
     assert hub.repos["ada/digits"].refs["main"] == now
+
+
+def test_without_a_token_nothing_is_measured(evaluate):
+    done = evaluate(without=("HF_TOKEN",))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "hf auth login (or set HF_TOKEN), or leave --record out" in done.stderr

@@ -15,9 +15,9 @@ from hubtl.backbones.base import BackboneRequest
 from hubtl.modules import Classifier, Encoder, fold
 from hubtl.tuners import LoRA
 from tests.fresh import loads
+from tests.hub_client import Client
 from tests.loopback_hub import env_for, start
 from tests.test_backbones import CLASSES, tiny
-from tests.hub_client import Client
 from tests.test_native import META, image, trained_head
 
 TIMM = {  # name, side of the images, whether a bottleneck was trained

@@ -30,7 +30,7 @@ def amend(
     """
     from huggingface_hub import CommitOperationAdd, HfApi, constants
 
-    check_push(repo)
+    check_push(repo, flag="--record")
     try:
         done = HfApi().create_commit(
             repo,

@@ -75,29 +75,25 @@ def push(
         raise explain(error, f"the push to {name} failed", retry=wish.command) from error
 
 
-def check_push(repo: str, card: str | None = None) -> None:
+def check_push(repo: str, card: str | None = None, *, flag: str = "--push-to-hub") -> None:
     """Raise HubtlError for what would make a push fail anyway: a malformed name, no token, offline mode.
 
-    With a card the Hub is asked too: whether it would refuse the card, or the token.
+    With a card the Hub is asked too: whether it would refuse the card, or the token. ``flag`` is what asked for the push.
     """
     from huggingface_hub import get_token, is_offline_mode
 
     split_revision(repo)
     if is_offline_mode():
         raise HubtlError(
-            "HF_HUB_OFFLINE is set: nothing can be pushed", hint="unset HF_HUB_OFFLINE, or leave --push-to-hub out"
+            "HF_HUB_OFFLINE is set: nothing can be pushed", hint=f"unset HF_HUB_OFFLINE, or leave {flag} out"
         )
     if get_token() is None:
-        raise HubtlError(
-            "there is no token to push with", hint="hf auth login (or set HF_TOKEN), or leave --push-to-hub out"
-        )
+        raise HubtlError("there is no token to push with", hint=f"hf auth login (or set HF_TOKEN), or leave {flag} out")
     if card is not None:
         try:
             check_card(card)
         except Exception as error:
-            raise explain(
-                error, f"a push to {repo} would fail", retry="try again, or leave --push-to-hub out"
-            ) from error
+            raise explain(error, f"a push to {repo} would fail", retry=f"try again, or leave {flag} out") from error
 
 
 def load_snippet(folder: Path, repo: str, revision: str | None = None) -> str:
