@@ -77,9 +77,9 @@ def probe() -> str:
     return "\n".join(rows)
 
 
-def pacs() -> str:
+def pacs(file: str) -> str:
     """Accuracy of each strategy for each pair; ``auto`` names what it shipped."""
-    runs = {(x["source"], x["target"], x["strategy"], x["seed"]): x for x in lines("pacs.jsonl")}.values()
+    runs = {(x["source"], x["target"], x["strategy"], x["seed"]): x for x in lines(file)}.values()
     if not runs:
         return "Not measured."
     names = list(dict.fromkeys(str(x["strategy"]) for x in runs))
@@ -183,7 +183,8 @@ def trirate() -> trirate_table.Runs:
 
 TABLES = {
     "digits": digits,
-    "pacs": pacs,
+    "pacs": lambda: pacs("pacs.jsonl"),
+    "pacs-features": lambda: pacs("pacs_features.jsonl"),
     "validators": validators,
     "verdicts": verdicts,
     "throughput": throughput,
