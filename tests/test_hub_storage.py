@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hubtl.errors import HubtlError
+from hubtl.hub.send import REFUSED
 from tests.hub_client import Client, contents, hubtl
 from tests.loopback_hub import Hub, env_for
 
@@ -85,6 +86,13 @@ def test_a_token_that_xet_refuses_is_not_tried_by_lfs(hub, halves, tmp_path):
     assert done.stderr.rstrip().endswith(f"hubtl push {halves} user/large")
     assert hub.received == {}
     assert hub.files("user/large") == {"config.json": b"{}"}
+
+
+def test_a_port_with_the_digits_of_a_refusal_is_none():
+    said = "HTTP status client error ({}), domain: http://127.0.0.1:40343/api/models/user/large/xet-write-token/main"
+    assert REFUSED.search(said.format("403 Forbidden"))
+    assert REFUSED.search(said.format("401 Unauthorized"))
+    assert not REFUSED.search(said.format("404 Not Found"))
 
 
 @pytest.mark.parametrize("part_size", [None, 40_000])

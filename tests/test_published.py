@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from hubtl.card import metadata, render
-from hubtl.recipe import parse
+from hubtl.recipe import Recipe
 from hubtl.record import RunRecord
 
 ROOT = Path(__file__).parent.parent
@@ -40,7 +40,7 @@ def test_a_published_card_is_what_its_record_says(run):
     assert record.status == "finished"
     assert metadata.problems(metadata.of(record)) == []
     assert all((run / "plots" / name).exists() for name in record.plots)
-    recipe = parse(yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8")))
+    recipe = Recipe.model_validate(yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8")))
     assert recipe.strategy.name == record.strategy
     told = "".join(path.read_text(encoding="utf-8") for path in run.iterdir() if path.is_file())
     assert not re.search(r"(?<![\w.])(/home/|/root/|/tmp/|/Users/|[A-Z]:\\)", told), "a path of some machine"

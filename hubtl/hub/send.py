@@ -1,5 +1,6 @@
 """What a push sends: what the repository does not have yet, in one commit or none."""
 
+import re
 import shlex
 import tempfile
 from collections.abc import Callable
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi
     from huggingface_hub.hf_api import RepoFile
 
-REFUSED = ("401", "403")  # of the xet storage: large file storage would refuse the same token
+# What the xet storage says of a token that it refuses, and that large file storage would refuse too. Its client raises
+# no status, only words, in which a port or a name may have the same digits.
+REFUSED = re.compile(r"\((401|403) ")
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def _commit(api: "HfApi", wish: Wish, additions: "list[CommitOperationAdd]", hea
     try:
         return commit(additions)
     except Exception as error:
-        if not by_xet(error) or any(code in str(error) for code in REFUSED):
+        if not by_xet(error) or REFUSED.search(str(error)):
             raise
         logger.info("the Hub's xet storage does not answer (%s): sending by LFS", " ".join(str(error).split())[:200])
     with ExitStack() as stack:  # the client has open files go over LFS
