@@ -279,10 +279,10 @@ def test_a_recording_that_cannot_be_read_is_named_or_left_out(here, hubtl, tmp_p
     assert "1 recording of" in (tmp_path / "again" / "README.md").read_text()
 
 
-def test_ranking_leaves_other_models_out(here, hubtl, tmp_path):
+def test_a_model_of_texts_is_not_ranked_on_images(here, hubtl):
     code, _, err = hubtl("rank", "--models", here / "distilbert", "--target-dataset", "builtin:digits/uci", "--quiet")
     assert code == 2
-    assert "models of images are ranked" in err
+    assert "builtin:digits/uci has no text column" in err
 
 
 @pytest.mark.parametrize("modality", ["text", "audio"])
