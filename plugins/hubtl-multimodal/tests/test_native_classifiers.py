@@ -23,6 +23,7 @@ from hubtl.backbones.base import BackboneRequest
 from hubtl.errors import HubtlError
 from hubtl.modules import Bottleneck, Classifier, Encoder, fold
 from hubtl.tuners import LoRA
+from tests.fresh import PRELUDE
 
 CLASSES = ["good", "bad", "boring"]
 META = {"task": "classification", "strategy": "dann", "base_model": None, "revision": None}
@@ -33,26 +34,7 @@ TEXTS = ["the film was good", "bad", "a very very boring film was the film"]
 SOUNDS = [tone(seconds, hertz=hertz) for seconds, hertz in ((0.3, 440.0), (0.12, 900.0), (0.2, 1500.0))]
 CELLS = {"text": TEXTS, "audio": [(sound, 16000) for sound in SOUNDS]}
 
-FRESH = """
-import sys, warnings
-class Without:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("hubtl", "hubtl_multimodal"):
-            raise ImportError(f"{name} is blocked")
-sys.meta_path.insert(0, Without())
-warnings.simplefilter("ignore")
-import torch
-from pathlib import Path
-import importlib.util
-origin = importlib.util.find_spec("torchvision").origin  # a CUDA build beside a CPU torch needs two declarations
-try:
-    torch.ops.load_library(str(next(Path(origin).parent.glob("_C*.so"))))
-except (OSError, StopIteration):
-    library = torch.library.Library("torchvision", "DEF")
-    for operator in ("nms", "qnms"):
-        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-torch.set_grad_enabled(False)
-"""
+FRESH = PRELUDE.replace("BLOCKED", repr(("hubtl", "hubtl_multimodal")))
 OPENED = """
 import json, numpy as np
 from transformers import (AutoFeatureExtractor, AutoModelForAudioClassification, AutoModelForSequenceClassification,
