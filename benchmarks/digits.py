@@ -15,13 +15,20 @@ import time
 from pathlib import Path
 
 import hubtl
+from hubtl import plugins
 from hubtl.recipe import parse_set
 
 LR = {("mnist", "usps"): 0.01, ("usps", "mnist"): 0.1}
-# What the published digits recipes set besides: SHOT's own repository, and the Transfer Learning Library.
-RECIPE: dict[str, dict[str, float]] = {
+# What the published digits recipes set besides: SHOT's own repository, MCD's paper, and the Transfer Learning Library.
+RECIPE: dict[str, dict[str, float | str]] = {
     "shot": {"pseudo_weight": 0.1},
-    "mcd": {"weight": 0.3, "balance": 0.03},
+    "mcd": {
+        "balance": 0.0,
+        "optim.name": "adam",
+        "optim.lr": 2e-4,
+        "optim.schedule": "constant",
+        "optim.weight_decay": 5e-4,
+    },
     "mdd usps-mnist": {"optim.lr": 0.01},
     "afn": {"entropy_weight": 0.03, "backbone_momentum": 0.9},  # the momentum is the protocol's
     "afn mnist-usps": {"enlargement": 0.3},
@@ -32,7 +39,7 @@ RECIPE: dict[str, dict[str, float]] = {
 def run(
     args: argparse.Namespace, source: str, target: str, strategy: str, seed: int, tried: dict[str, object]
 ) -> list[dict[str, object]]:
-    """The lines of one run: of the method and, if asked for, of source-only under the method's views of the source."""
+    """The lines of one run: of the method and, if asked for, of source-only under its views and with its optimiser."""
     own = RECIPE.get(strategy, {}) | RECIPE.get(f"{strategy} {source}-{target}", {}) | tried
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
@@ -64,9 +71,13 @@ def run(
         "selection": record.selection.rule,
         "versions": {k: v for k, v in record.versions.items() if k in ("hubtl", "torch")},
     }
-    found = [(strategy, own, record.adapted, record.training)]
+    averaged = ", averaged weights" if own.get("optim.averaging") else ""
+    found = [(strategy + averaged, own, record.adapted, record.training)]
     if args.baseline:
-        found.append(("source-only, weak views", {}, record.source_only, record.baseline_training))
+        weak = "weak" in plugins.load("strategies", strategy).source_views
+        shared_options = {key: value for key, value in own.items() if key.startswith("optim.")}
+        base = f"source-only, {'weak views' if weak else 'as ' + strategy}{averaged}"
+        found.append((base, shared_options, record.source_only, record.baseline_training))
     lines = []
     for name, options, figures, training in found:
         assert figures is not None
@@ -98,7 +109,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "digits.jsonl")
-    parser.add_argument("--baseline", action="store_true", help="with weak views: source-only under them, too")
+    parser.add_argument("--baseline", action="store_true", help="source-only under the same views and optimiser, too")
     parser.add_argument("--set", nargs="+", default=[], help="options to try, key=value; give another --output with it")
     args = parser.parse_args()
     for direction in args.directions:

@@ -34,7 +34,10 @@ def digits() -> str:
             cells[str(line["strategy"]), direction][line["seed"]] = float(str(line["accuracy"]))
             if options := line.get("options"):
                 assert isinstance(options, dict)
-                said = ", ".join(f"{key} {value:g}" for key, value in sorted(options.items()))
+                said = ", ".join(
+                    f"{key} {value if isinstance(value, str) else f'{value:g}'}"
+                    for key, value in sorted(options.items())
+                )
                 published[f"{line['strategy']}, {direction}"] = said
     directions = sorted({direction for _, direction in cells})
     names = sorted({name for name, _ in cells}, key=lambda n: (not n.startswith("source-only"), n))

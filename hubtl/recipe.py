@@ -112,6 +112,13 @@ class OptimSection(Section):
     step_every: int = Field(1000, ge=1, description="step schedule: steps between two drops")
     step_factor: float = Field(0.1, gt=0, le=1, description="step schedule: factor of each drop")
     clip_norm: float | None = Field(None, gt=0, description="clip the gradient's norm")
+    averaging: float = Field(
+        0.0,
+        ge=0,
+        le=0.25,
+        description="judge and ship a running average of the weights: its width over the updates of the phase so far, "
+        "such as 0.1; 0: the last weights",
+    )
 
 
 class RunSection(Section):

@@ -17,6 +17,7 @@ from hubtl.data.images import ImageSet
 from hubtl.data.streams import StepBatches, load, steps_per_epoch
 from hubtl.engine import checkpoint
 from hubtl.engine.adjust import Controller
+from hubtl.engine.average import WeightAverage
 from hubtl.engine.lockstep import Lockstep
 from hubtl.engine.modes import average_buffers, freeze_all_but, learning_groups, set_modes
 from hubtl.engine.optimise import lr_factor, make_optimizer, set_lr
@@ -76,14 +77,13 @@ class Engine:
         when SIGINT or SIGTERM arrives, and HubtlError when a loss is not finite.
         """
         tunable = {p for p in strategy.parameters() if p.requires_grad}
-        trace, at_phase, at_step, optimizer, steered = Trace(), 0, 0, None, None
+        trace, at_phase, at_step = Trace(), 0, 0
         state = checkpoint.load(self.folder, self.accelerator) if resume and self.folder else None
         if state is not None:
             strategy.load_state_dict(state["strategy"])
             trace = Trace(state["steps"], state["seconds"], state["curves"], state["resumed"] + 1)
-            at_phase, at_step, optimizer = state["phase"], state["step"], state["optimizer"]
-            steered = state.get("steered")
-            if self.controller is not None and steered is not None:
+            at_phase, at_step = state["phase"], state["step"]
+            if self.controller is not None and (steered := state.get("steered")) is not None:
                 trace.adjustments = steered["adjustments"]
                 self.controller.load(steered["controller"])
         strategy.to(self.accelerator.device)
@@ -95,7 +95,7 @@ class Engine:
                     continue
                 first = at_step if number == at_phase else 0
                 running = _PhaseRun(self, strategy, phase, number, streams, tunable, trace, began, stop)
-                running.run(first, optimizer if number == at_phase else None, steered if first else None)
+                running.run(first, state if first else None)
         for p in strategy.parameters():
             p.requires_grad_(p in tunable)
         trace.seconds = time.monotonic() - began
@@ -140,15 +140,21 @@ class _PhaseRun:
         decay, told = engine.optim.weight_decay, trace.adjustments
         self.steering = Steering(engine.controller, strategy, phase, self.optimizer, accelerator, decay, told)
         self.levels = self.steering.levels
+        set_modes(strategy, self.learning)
+        width, ordered = engine.optim.averaging, [p for ps in groups.values() for p in ps]
+        self.average = self.steering.average = WeightAverage(strategy, ordered, width) if width and ordered else None
         self.drawn = 0  # micro-batches of this phase
 
-    def run(self, first: int, optimizer_state: dict[str, Any] | None, steered: dict[str, Any] | None) -> None:
+    def run(self, first: int, left: dict[str, Any] | None) -> None:
+        """From the update ``first`` on; ``left`` is what a checkpoint in the middle of the phase kept."""
         engine, accelerator, total = self.engine, self.accelerator, self.total
-        if optimizer_state is not None and self.optimizer is not None:
-            self.optimizer.load_state_dict(optimizer_state)
         self.drawn = first * self.micro
-        if steered is not None:
-            self.drawn, self.steering.window = steered["drawn"], Window(steered["window"])
+        if left is not None and self.optimizer is not None:
+            self.optimizer.load_state_dict(left["optimizer"])
+            if (steered := left.get("steered")) is not None:
+                self.drawn, self.steering.window = steered["drawn"], Window(steered["window"])
+            if self.average is not None and left.get("average") is not None:
+                self.average.load(left["average"])
         self.batches = StepBatches(
             self.streams,
             batch_size=engine.run.batch_size,
@@ -178,6 +184,8 @@ class _PhaseRun:
                         set_lr(self.optimizer, self.levels.lr * lr_factor(step, total, engine.optim))
                     micro = [self.draw() for _ in range(self.micro * int(self.levels.batch))]
                     self.count(self.lockstep.run([self.phase.step(**streams, at=at) for streams in micro]))
+                    if self.average is not None:
+                        self.average.update()
                     self.trace.steps += 1
                     done = step + 1
                     due = done % point == 0 or done == total
@@ -225,7 +233,7 @@ class _PhaseRun:
         judging = engine.judge is not None and self.evaluates(done)
         stopping = self.any_rank(bool(self.stop)) and not over
         saving = engine.folder is not None and (over or stopping or done % engine.run.checkpoint_every == 0)
-        if not (judging or stopping or saving or self.looks(done)):
+        if not (judging or stopping or saving or over or self.looks(done)):
             return
         self.rest()
         if self.looks(done):
@@ -234,17 +242,28 @@ class _PhaseRun:
                 self.note(measured)
             if self.levels.batch != batch:
                 self.open_loader(done)
+        if judging or over:
+            self.exchange()
         if judging and engine.judge is not None:
             self.note(engine.judge(self.strategy, self.trace.steps))
+        if judging and not over:
+            self.exchange()
         if saving and engine.folder is not None:
-            place = {"phase": self.number + 1, "step": 0} if over else {"phase": self.number, "step": done}
+            place: dict[str, Any] = {"phase": self.number + over, "step": 0 if over else done}
             keep = not over and self.optimizer is not None
-            state = self.optimizer.state_dict() if keep and self.optimizer is not None else None
-            self.save(engine.folder, {**place, "optimizer": state})
+            place["optimizer"] = self.optimizer.state_dict() if keep and self.optimizer is not None else None
+            place["average"] = self.average.state() if keep and self.average is not None else None
+            self.save(engine.folder, place)
         if stopping:
             raise Interrupted
         if not over:
             self.learn()
+
+    def exchange(self) -> None:
+        """The average in place of the last weights, or these back; after the last update the average stays."""
+        if self.average is not None:
+            self.average.exchange()
+            average_buffers(self.strategy, self.accelerator)
 
     def evaluates(self, done: int) -> bool:
         return done == self.total or done % (self.engine.run.evaluate_every or self.total) == 0

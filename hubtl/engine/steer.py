@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from hubtl.engine.adjust import Adjustment, Controller, Levels
+from hubtl.engine.average import WeightAverage
 from hubtl.settings import logger
 from hubtl.strategy import Phase, Strategy
 
@@ -95,6 +96,7 @@ class Steering:
         )  # where nothing learns there is nothing to adjust
         self.levels = self.controller.levels if self.controller is not None else Levels()
         self.window = Window()
+        self.average: WeightAverage | None = None
         self.strategy, self.phase, self.optimizer, self.accelerator = strategy, phase, optimizer, accelerator
         self.weight_decay, self.told = weight_decay, told
         self._set_decay()
@@ -129,6 +131,8 @@ class Steering:
             self.strategy.load_state_dict(self.controller.good)
             self.strategy.to(self.accelerator.device)
             self.optimizer.state.clear()  # momentum leads to where the weights came from
+            if self.average is not None:
+                self.average.begin()
         self._set_decay()
         logger.info("adjust     update %d: %s: %s", adjustment.step, adjustment.seen, adjustment.done)
         self.told.append({"step": adjustment.step, "seen": adjustment.seen, "done": adjustment.done})
