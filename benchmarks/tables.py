@@ -97,7 +97,7 @@ def pacs(file: str) -> str:
             kept = [str(x["kept"]) for x in own if x["strategy"] == name and name == "auto"]
             shown.append(_cell(values) + (f" ({', '.join(dict.fromkeys(kept))})" if kept else ""))
             columns[name] += [statistics.mean(values)] if values else []
-        columns[""].append(statistics.mean(float(str(x["source_only"])) for x in own))
+        columns[""].append(statistics.mean(float(str(x["source_only"])) for x in own if x["strategy"] == own[0]["strategy"]))
         rows.append(f"| {source} → {target} | " + " | ".join(shown) + " |")
     means = [f"{statistics.mean(columns[n]):.1f}" if len(columns[n]) == len(pairs) else "–" for n in ["", *names]]
     return "\n".join([*rows, "| mean | " + " | ".join(means) + " |"])

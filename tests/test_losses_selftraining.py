@@ -26,6 +26,33 @@ def test_masked_cross_entropy_divides_by_all_rows():
     assert float(value) == pytest.approx(0.5 * math.log(2))  # −ln 0.5 over two rows
 
 
+def test_aligned_probabilities_are_as_frequent_as_the_sources():
+    """By hand: the means are (0.6, 0.4) and (0.3, 0.7), so that the classes are multiplied by 1/2 and 7/4."""
+    source, target = logits([0.3, 0.7]), logits([0.8, 0.2], [0.4, 0.6])
+    first, second = losses.aligned(target, source).tolist()
+    assert first == pytest.approx([0.4 / 0.75, 0.35 / 0.75])
+    assert second == pytest.approx([0.2 / 1.25, 1.05 / 1.25])
+
+
+def test_aligned_to_the_same_frequencies_nothing_changes():
+    target = torch.randn(16, 5)
+    assert torch.allclose(losses.aligned(target, target), target.softmax(dim=1), atol=1e-6)
+    assert not losses.aligned(target.requires_grad_(), target).requires_grad
+
+
+def test_the_relative_threshold_is_a_share_of_the_sources_mean_confidence():
+    value = losses.relative_threshold(logits([0.9, 0.1], [0.3, 0.7]), 0.9)
+    assert float(value) == pytest.approx(0.9 * 0.8)
+
+
+def test_masked_soft_cross_entropy_by_hand():
+    """Row one: −(0.75 ln 0.5 + 0.25 ln 0.5) = ln 2, over two rows; row two is masked."""
+    value = losses.masked_soft_cross_entropy(
+        logits([0.5, 0.5], [0.1, 0.9]), torch.tensor([[0.75, 0.25], [1.0, 0.0]]), torch.tensor([True, False])
+    )
+    assert float(value) == pytest.approx(0.5 * math.log(2))
+
+
 def test_spread_completes_label_smoothing():
     y, labels = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 0, 1])
     plain = torch.nn.functional.cross_entropy(y, labels)

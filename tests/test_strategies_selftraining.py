@@ -10,6 +10,7 @@ from hubtl.batch import Batch
 from hubtl.errors import HubtlError
 from hubtl.modules import fold
 from hubtl.strategies.adabn import AdaBN
+from hubtl.strategies.adamatch import AdaMatch
 from hubtl.strategies.dsbn import DSBN, DomainNorm
 from hubtl.strategies.fixmatch import FixMatch
 from hubtl.strategies.mean_teacher import MeanTeacher
@@ -36,7 +37,7 @@ class Viewed(Rows):
 
 def world(degrees=50.0):
     source, target = domains(degrees=degrees)
-    return source, target, {"source": source, "target": Viewed(target.x, None)}
+    return source, target, {"source": Viewed(source.x, source.labels), "target": Viewed(target.x, None)}
 
 
 def shifted():
@@ -46,7 +47,7 @@ def shifted():
     return source, moved, {"source": source, "target": Rows(moved.x, None)}
 
 
-@pytest.mark.parametrize("cls", [FixMatch, MeanTeacher])
+@pytest.mark.parametrize("cls", [FixMatch, MeanTeacher, AdaMatch])
 def test_the_target_gets_better_than_by_the_source_alone(cls):
     source, target, streams = world()
     plain, taught = build(SourceOnly), build(cls)
@@ -66,6 +67,36 @@ def test_fixmatch_learns_nothing_from_unsure_rows():
     assert loss.total == loss.logs["task"]
 
 
+def adamatch_step(fraction=1.0, **options):
+    _, _, streams = world()
+    batch = {name: rows.fetch(range(32), seed=1) for name, rows in streams.items()}
+    (loss,) = build(AdaMatch, **options).step(**batch, at=Progress(0, 0, 0, fraction))
+    return loss
+
+
+def test_adamatch_begins_with_the_source_and_its_pseudo_labels_grow_over_half_of_the_run():
+    loss = adamatch_step(0.0)
+    assert loss.total.item() == pytest.approx((loss.logs["task"] + loss.logs["strong_task"]).item())
+    assert loss.logs["pseudo"] > 0
+    rest = {f: adamatch_step(f, threshold=0.01) for f in (0.25, 0.5, 0.75)}
+    shares = {
+        f: (one.total - one.logs["task"] - one.logs["strong_task"]) / one.logs["pseudo"] for f, one in rest.items()
+    }
+    assert shares[0.25].item() == pytest.approx(0.5, abs=1e-4)
+    assert shares[0.5].item() == pytest.approx(1.0, abs=1e-4)
+    assert shares[0.75].item() == pytest.approx(1.0, abs=1e-4)
+
+
+def test_adamatch_asks_the_target_for_no_more_confidence_than_the_source_shows():
+    """A fresh head is sure of nothing: FixMatch learns from no row, AdaMatch from about half."""
+    _, _, streams = world()
+    batch = {name: rows.fetch(range(32), seed=1) for name, rows in streams.items()}
+    (fix,) = build(FixMatch).step(**batch, at=START)
+    (ada,) = build(AdaMatch).step(**batch, at=START)
+    assert fix.logs["sure"] < 0.1
+    assert ada.logs["sure"] > 0.4
+
+
 def test_the_teacher_moves_once_an_update_and_only_by_averaging():
     _, _, streams = world()
     batch = {name: rows.fetch(range(32), seed=1) for name, rows in streams.items()}
@@ -81,6 +112,15 @@ def test_the_teacher_moves_once_an_update_and_only_by_averaging():
     assert list(steps) == []
     assert torch.allclose(strategy.teacher.head.weight, before + 0.9)  # δ = 1 / 10 at the first update
     assert all(p.grad is None for p in strategy.teacher.parameters())
+
+
+def test_a_half_done_estimate_of_statistics_is_not_judged():
+    _, _, streams = shifted()
+    judged = []
+    strategy = build(AdaBN, batchnorm=True)
+    trace = train(strategy, streams, steps=10, evaluate_every=3, judge=lambda _, step: judged.append(step) or {})
+    assert judged == [3, 6, 9, trace.steps]  # nine updates on the source, and a pass over the target
+    assert trace.steps > 20
 
 
 def test_the_teachers_batchnorm_has_the_targets_statistics():

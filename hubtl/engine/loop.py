@@ -266,7 +266,9 @@ class _PhaseRun:
             average_buffers(self.strategy, self.accelerator)
 
     def evaluates(self, done: int) -> bool:
-        return done == self.total or done % (self.engine.run.evaluate_every or self.total) == 0
+        """Half of an estimate is no model: a phase in which nothing learns is judged at its end."""
+        every = self.engine.run.evaluate_every or self.total
+        return done == self.total or (self.optimizer is not None and done % every == 0)
 
     def looks(self, done: int) -> bool:
         return self.steering.controller is not None and self.evaluates(done)

@@ -21,6 +21,28 @@ def masked_cross_entropy(
     return (F.cross_entropy(logits.float(), labels, reduction="none") * mask.float()).mean()
 
 
+@torch.no_grad()
+def aligned(target: Float[Tensor, "b c"], source: Float[Tensor, "n c"]) -> Float[Tensor, "b c"]:
+    """Target probabilities whose classes are as frequent as the source's are: each class times the ratio of the two mean
+    predictions, and the row normalised again (distribution alignment, AdaMatch, arXiv:2106.04732). No gradient."""
+    p, q = target.float().softmax(dim=1), source.float().softmax(dim=1)
+    scaled = p * (q.mean(dim=0) / p.mean(dim=0).clamp_min(1e-6))
+    return scaled / scaled.sum(dim=1, keepdim=True).clamp_min(1e-12)
+
+
+@torch.no_grad()
+def relative_threshold(source: Float[Tensor, "n c"], share: float) -> Float[Tensor, ""]:
+    """``share`` of the mean largest probability of labelled rows (AdaMatch)."""
+    return share * source.float().softmax(dim=1).max(dim=1).values.mean()
+
+
+def masked_soft_cross_entropy(
+    logits: Float[Tensor, "b c"], labels: Float[Tensor, "b c"], mask: Bool[Tensor, "b"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy against probabilities on the rows in the mask, divided by the number of all rows."""
+    return -((labels * logits.float().log_softmax(dim=1)).sum(dim=1) * mask.float()).mean()
+
+
 def spread(logits: Float[Tensor, "b c"]) -> Float[Tensor, ""]:
     """Cross-entropy against the uniform distribution: ``(1 − s) · CE + s · spread`` is CE with label smoothing s."""
     return -logits.float().log_softmax(dim=1).mean()

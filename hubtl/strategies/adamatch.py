@@ -1,0 +1,63 @@
+"""AdaMatch: FixMatch for two domains, its labels and its threshold corrected by how the source is predicted."""
+
+import math
+from collections.abc import Mapping
+
+from pydantic import Field
+from torch import Tensor
+
+from hubtl.batch import Batch
+from hubtl.losses.selftraining import aligned, masked_soft_cross_entropy, relative_threshold
+from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
+
+
+class AdaMatchOptions(StrategyOptions):
+    weight: float = Field(1.0, ge=0, description="weight of the pseudo-label loss, at the end of its ramp")
+    threshold: float = Field(
+        0.9, gt=0, le=1, description="of the source's mean confidence, from which a target row is learnt from"
+    )
+
+
+class AdaMatch(Additive):
+    """Label target images as FixMatch does, in the proportions and at the confidence that the source is predicted with.
+
+    ``L = CE(h(f(weak(x_s))), y_s) + CE(h(f(strong(x_s))), y_s) + weight · μ(t) · mean(1[max p̃ ≥ threshold · c] ·
+    CE(h(f(strong(x_t))), p̃))``. ``p̃`` is the prediction on ``weak(x_t)``, each class multiplied by the source batch's
+    mean prediction over the target batch's and the row normalised again; ``c`` is the mean of the largest probabilities
+    of the weak source rows: a model that is not sure of the source is not asked to be surer of the target.
+    ``μ(t) = (1 − cos(min(π, 2πt))) / 2`` grows from 0 to 1 over the first half of the run. No gradient passes ``p̃``
+    and ``c``.
+
+    Source and target share forwards, one of the weak and one of the strong views. Combined with others by name,
+    ``mcc+adamatch``, what those add is of the weak views. Deviations: the paper puts both kinds of views through one
+    forward, and interpolates the source's logits between that and a forward of the source alone.
+    """
+
+    Options = AdaMatchOptions
+    improves = ("infomax", "bnm")
+    paper = "arXiv:2106.04732"
+    views = ("weak", "strong")
+    source_views = ("weak", "strong")
+    defaults = {"optim.lr": 3e-3, "optim.schedule": "inverse-decay", "optim.gamma": 4e-4}
+
+    def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
+        labels = aligned(pair.yt, pair.ys)
+        sure = labels.max(dim=1).values >= relative_threshold(pair.ys, self.options.threshold)
+        source, target = self.strong(pair.source, pair.target)
+        task = self.task.loss(source, pair.source.labels)
+        pseudo = masked_soft_cross_entropy(target, labels, sure)
+        return task + self.options.weight * ramp(at.fraction) * pseudo, {
+            "strong_task": task,
+            "pseudo": pseudo,
+            "sure": sure.float().mean(),
+        }
+
+    def strong(self, source: Batch, target: Batch) -> list[Tensor]:
+        """The logits of both domains' strong views, from one forward."""
+        both = self.encode_joint(source.view("strong"), target.view("strong"))
+        return [self.head(features.pooled) for features in both]
+
+
+def ramp(fraction: float) -> float:
+    """``μ``, at a fraction of the phase: 0 at its start, 1 from its middle on."""
+    return (1 - math.cos(min(math.pi, 2 * math.pi * fraction))) / 2
