@@ -87,6 +87,20 @@ def test_adamatch_begins_with_the_source_and_its_pseudo_labels_grow_over_half_of
     assert shares[0.75].item() == pytest.approx(1.0, abs=1e-4)
 
 
+def test_source_only_beside_adamatch_learns_the_same_losses_of_the_source():
+    source, _, streams = world()
+    batch = streams["source"].fetch(range(32), seed=1)
+    strategy = build(SourceOnly)
+
+    def cross_entropy(rows):
+        return strategy.task.loss(strategy.head(strategy.encode(rows).pooled), rows.labels)
+
+    (loss,) = strategy.step(batch, at=START)
+    assert torch.equal(loss.total, cross_entropy(batch.view("weak")) + cross_entropy(batch.view("strong")))
+    (plain,) = strategy.step(source.fetch(range(32)), at=START)
+    assert torch.equal(plain.total, cross_entropy(source.fetch(range(32))))
+
+
 def test_adamatch_asks_the_target_for_no_more_confidence_than_the_source_shows():
     """A fresh head is sure of nothing: FixMatch learns from no row, AdaMatch from about half."""
     _, _, streams = world()

@@ -10,13 +10,16 @@ class SourceOnly(Strategy):
     """Train on the labelled source and never look at the target: what adaptation has to beat.
 
     ``L = CE(h(f(x_s)), y_s)``, with the backbone, bottleneck, steps, schedule and views of the adaptation beside it: a
-    method that sees its source under weak augmentation has a baseline that does.
+    method that sees its source under weak augmentation has a baseline that does, and one that learns strong views of it, too,
+    has one that adds the same loss of them.
     """
 
     defaults = {"run.validator": "last"}  # a baseline that chose by looking at the target would be none
 
     def step(self, source: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
         task = self.task.loss(self.head(self.encode(source.weak()).pooled), source.labels)
+        if "strong" in source.views:
+            task = task + self.task.loss(self.head(self.encode(source.view("strong")).pooled), source.labels)
         yield Loss(task, logs={"task": task})
 
     def phases(self) -> list[Phase]:
