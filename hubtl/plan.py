@@ -15,9 +15,9 @@ from hubtl import plugins
 from hubtl.backbones.base import Backbone
 from hubtl.card.wording import taken
 from hubtl.domains import NO_TARGET_LABELS
-from hubtl.engine.loop import phase_steps
 from hubtl.engine.modes import learning_groups
 from hubtl.engine.optimise import group_lrs, make_optimizer
+from hubtl.engine.phase import phase_steps
 from hubtl.errors import HubtlError
 from hubtl.modules import fold
 from hubtl.prepare import Prepared

@@ -14,8 +14,9 @@ from hubtl.assess import Judge, assess, doubts, voters_on
 from hubtl.calibration import calibrate, labelled_rows
 from hubtl.engine.adjust import Controller
 from hubtl.engine.device import Accelerator, check_trackers, make_accelerator, start_trackers
-from hubtl.engine.loop import Engine, Trace
+from hubtl.engine.loop import Engine
 from hubtl.engine.stop import Interrupted
+from hubtl.engine.trace import Trace
 from hubtl.errors import HubtlError
 from hubtl.evaluate import difference
 from hubtl.plan import describe, facts, keep_source_only

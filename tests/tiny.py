@@ -14,7 +14,8 @@ from torch import nn
 
 from hubtl.batch import Batch, Features
 from hubtl.engine.device import make_accelerator
-from hubtl.engine.loop import Engine, Trace
+from hubtl.engine.loop import Engine
+from hubtl.engine.trace import Trace
 from hubtl.modules import Bottleneck, Encoder
 from hubtl.recipe import OptimSection, RunSection
 from hubtl.strategy import Strategy

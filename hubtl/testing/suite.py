@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hubtl.engine.loop import Trace
+from hubtl.engine.trace import Trace
 from hubtl.modules import fold
 from hubtl.strategy import Strategy
 from hubtl.testing.adversary import check_critics, critics

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from hubtl.batch import Batch, Features
 from hubtl.engine.device import make_accelerator
-from hubtl.engine.loop import Engine, Trace
+from hubtl.engine.loop import Engine
+from hubtl.engine.trace import Trace
 from hubtl.errors import HubtlError
 from hubtl.modules import Bottleneck, Encoder
 from hubtl.recipe import OptimSection, RunSection
