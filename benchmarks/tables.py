@@ -104,11 +104,11 @@ def pacs(file: str) -> str:
     columns: dict[str, list[float]] = defaultdict(list)
     for source, target in pairs:
         own = [x for x in runs if (x["source"], x["target"]) == (source, target)]
-        shown = [_cell([float(str(x["source_only"])) for x in own if x["strategy"] == own[0]["strategy"]])]
+        shown = [_plain([float(str(x["source_only"])) for x in own if x["strategy"] == own[0]["strategy"]])]
         for name in names:
             values = [float(str(x["accuracy"])) for x in own if x["strategy"] == name]
             kept = [str(x["kept"]) for x in own if x["strategy"] == name and name == "auto"]
-            shown.append(_cell(values) + (f" ({', '.join(dict.fromkeys(kept))})" if kept else ""))
+            shown.append(_plain(values) + (f" ({', '.join(dict.fromkeys(kept))})" if kept else ""))
             columns[name] += [statistics.mean(values)] if values else []
         columns[""].append(
             statistics.mean(float(str(x["source_only"])) for x in own if x["strategy"] == own[0]["strategy"])
