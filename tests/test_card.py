@@ -146,6 +146,18 @@ def test_intervals_are_wilsons() -> None:
     assert wording.interval(None, 10) is None
 
 
+def test_averaged_weights_are_said_and_the_last_ones_are_not() -> None:
+    record = records.gain()
+    assert "running average" not in render(record)
+    record.recipe["optim"] = {"averaging": 0.1}
+    assert (
+        "running average over each phase's updates, with a width of 0.1 of those so far; source-only's, too."
+        in render(record)
+    )
+    record.baseline_training = None
+    assert "of those so far." in render(record)
+
+
 def test_transfer_has_one_number_and_says_that_target_labels_trained() -> None:
     top = render(records.transfer()).split("## Use it")[0]
     assert "source-only" not in top

@@ -113,6 +113,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "versions": ", ".join(f"{name} {number}" for name, number in record.versions.items()),
         "energy": _energy(record),
         "seed": record.recipe.get("run", {}).get("seed"),
+        "averaging": record.recipe.get("optim", {}).get("averaging"),
     }
 
 
