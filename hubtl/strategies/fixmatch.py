@@ -23,6 +23,7 @@ class FixMatch(Additive):
     Source, weak and strong views go through separate forwards: BatchNorm sees each alone, and its running statistics
     mix the three. Combined with others by name, ``mcc+fixmatch``, what those add is of the weak views. Deviation: the
     paper is of semi-supervised learning; here the labelled rows are the source's, as in the transfer learning libraries.
+    Nothing corrects for the shift between the two: first labels that are wrong teach the next, where ``adamatch`` helps.
     """
 
     Options = FixMatchOptions
