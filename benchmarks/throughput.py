@@ -23,7 +23,7 @@ from hubtl.engine.loop import Engine
 from hubtl.losses import domain_loss
 from hubtl.modules import reverse_gradient
 from hubtl.prepare import Prepared, prepare
-from hubtl.recipe import merge, parse
+from hubtl.reading import merge, parse
 
 
 def folder(root: Path, name: str, size: int, rows: int, seed: int) -> str:

@@ -23,7 +23,7 @@ from hubtl.engine.loop import Engine
 from hubtl.engine.sweep import outputs
 from hubtl.evaluate import evaluation
 from hubtl.prepare import prepare
-from hubtl.recipe import parse
+from hubtl.reading import parse
 from hubtl.record import Evaluation
 from hubtl.reuse import with_features
 from hubtl.strategy import Strategy

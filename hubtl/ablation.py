@@ -10,7 +10,8 @@ import yaml
 from hubtl import amend, deliver, plugins, run
 from hubtl.comparison import quietly
 from hubtl.errors import HubtlError, unknown
-from hubtl.recipe import Recipe, merge, parse
+from hubtl.reading import merge, parse
+from hubtl.recipe import Recipe
 from hubtl.record import Ablated, Evaluation, RunRecord
 from hubtl.settings import is_main_process, logger
 

@@ -13,7 +13,8 @@ from typing import Any
 from hubtl import plugins, run
 from hubtl.assess import voters_on
 from hubtl.errors import HubtlError
-from hubtl.recipe import Recipe, merge, parse
+from hubtl.reading import merge, parse
+from hubtl.recipe import Recipe
 from hubtl.record import Evaluation, RunRecord
 from hubtl.settings import is_main_process, logger
 from hubtl.validators.ensemble import Ensemble

@@ -20,7 +20,8 @@ from hubtl.data.streams import steps_per_epoch
 from hubtl.domains import NO_TARGET_LABELS, Streams, domain_facts, hold_out, label_warnings, match_classes, open_streams
 from hubtl.errors import HubtlError
 from hubtl.modules import Bottleneck, Encoder
-from hubtl.recipe import Recipe, merge, option_problems, parse
+from hubtl.reading import merge, option_problems, parse
+from hubtl.recipe import Recipe
 from hubtl.record import DomainFacts, LabelSets, ModelFacts, Step
 from hubtl.settings import logger
 from hubtl.strategy import Strategy

@@ -7,7 +7,8 @@ from typing import Any
 from hubtl import comparison
 from hubtl.errors import HubtlError, nearest
 from hubtl.flags import KEYS
-from hubtl.recipe import Recipe, merge, parse, read
+from hubtl.reading import merge, parse, read
+from hubtl.recipe import Recipe
 from hubtl.run import Result
 from hubtl.run import adapt as run_recipe
 

@@ -21,7 +21,8 @@ from hubtl.engine.device import Accelerator, make_accelerator
 from hubtl.errors import HubtlError, nearest, unknown
 from hubtl.flags import KEYS
 from hubtl.plan import installed_versions
-from hubtl.recipe import Recipe, merge, parse
+from hubtl.reading import merge, parse
+from hubtl.recipe import Recipe
 from hubtl.reuse import FeatureReader
 from hubtl.settings import is_main_process, logger
 

@@ -21,7 +21,8 @@ from hubtl.errors import HubtlError
 from hubtl.evaluate import difference
 from hubtl.plan import describe, facts, keep_source_only
 from hubtl.prepare import Prepared, default_output_dir, prepare
-from hubtl.recipe import Recipe, parse
+from hubtl.reading import parse
+from hubtl.recipe import Recipe
 from hubtl.record import Adjustment, Calibration, Evaluation, RunRecord, Training, Verdict
 from hubtl.reuse import with_features
 from hubtl.settings import logger

@@ -10,7 +10,8 @@ from pydantic.fields import FieldInfo
 
 from hubtl import plugins
 from hubtl.errors import HubtlError, nearest
-from hubtl.recipe import OptimSection, Recipe, option_problems
+from hubtl.reading import option_problems
+from hubtl.recipe import OptimSection, Recipe
 
 RATE = 30.0  # a rate is searched from a thirtieth of what the recipe says to thirty times that
 WEIGHT = 10.0  # an option without an upper bound: from a tenth to ten times

@@ -21,7 +21,8 @@ from hubtl.engine.device import Accelerator, make_accelerator
 from hubtl.engine.loop import Engine
 from hubtl.errors import HubtlError
 from hubtl.prepare import Prepared, default_output_dir, prepare
-from hubtl.recipe import Recipe, merge, parse
+from hubtl.reading import merge, parse
+from hubtl.recipe import Recipe
 from hubtl.reuse import with_features
 from hubtl.run import TRAINING
 from hubtl.settings import logger

@@ -13,7 +13,7 @@ from hubtl.batch import Batch
 from hubtl.card import metadata
 from hubtl.errors import HubtlError, RecipeError
 from hubtl.prepare import prepare
-from hubtl.recipe import parse
+from hubtl.reading import parse
 from hubtl.record import RunRecord
 
 DIGITS = {

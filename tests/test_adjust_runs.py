@@ -265,7 +265,7 @@ def test_record_and_card_tell_what_was_adjusted(tmp_path):
 
 def test_in_transfer_rows_are_held_out_of_training_and_never_of_evaluation(tmp_path):
     from hubtl.prepare import prepare
-    from hubtl.recipe import parse
+    from hubtl.reading import parse
 
     recipe = {"model": {"name": "lenet", "pretrained": False}, "target": "builtin:digits/uci"}
     plain, adjusted = (prepare(parse({**recipe, "run": {"adjust": flag}})) for flag in (False, True))

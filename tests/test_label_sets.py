@@ -18,7 +18,7 @@ from hubtl.evaluate import evaluation
 from hubtl.measure import measure
 from hubtl.plugins import load
 from hubtl.prepare import prepare
-from hubtl.recipe import parse
+from hubtl.reading import parse
 from hubtl.record import LabelSets, RunRecord
 
 CLASSES = ["a", "b", "unknown"]

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent / "hubtl"
 LAYERS = [
     {"errors", "settings", "_compat"},
-    {"recipe", "record", "plugins", "flags", "space", "card", "hub"},
+    {"recipe", "reading", "record", "plugins", "flags", "space", "card", "hub"},
     {"batch", "losses", "modules", "ranks"},
     {"tasks", "tuners", "backbones", "data"},
     {"strategy", "strategies"},

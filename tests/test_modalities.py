@@ -25,7 +25,8 @@ from hubtl.data.sources import open_domain
 from hubtl.engine.optimise import make_optimizer
 from hubtl.errors import HubtlError
 from hubtl.prepare import default_output_dir
-from hubtl.recipe import DataSection, DomainSection, OptimSection, parse
+from hubtl.reading import parse
+from hubtl.recipe import DataSection, DomainSection, OptimSection
 from hubtl.record import SubsetScore
 from hubtl.subsets import dominance, variants
 from hubtl.validators.probes import MIX, mixture

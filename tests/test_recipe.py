@@ -5,7 +5,8 @@ import pytest
 from hubtl import plugins
 from hubtl.errors import HubtlError, RecipeError
 from hubtl.flags import KEYS
-from hubtl.recipe import Recipe, merge, parse, parse_set, read
+from hubtl.reading import merge, parse, parse_set, read
+from hubtl.recipe import Recipe
 
 GOOD = {"model": {"name": "resnet18"}, "target": {"dataset": "user/target"}}
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hubtl.errors import HubtlError
-from hubtl.recipe import parse
+from hubtl.reading import parse
 from hubtl.space import Axis, derived, pairs, written
 
 

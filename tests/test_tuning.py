@@ -14,7 +14,7 @@ from PIL import Image
 import hubtl
 from hubtl import tuning
 from hubtl.errors import HubtlError
-from hubtl.recipe import parse, read
+from hubtl.reading import parse, read
 
 RECIPE = {
     "model": {"name": "lenet", "pretrained": False},

@@ -12,7 +12,8 @@ from hubtl import plugins
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.backbones.saved import read_config
 from hubtl.errors import HubtlError, nearest, unknown
-from hubtl.recipe import ModelSection, problems_of
+from hubtl.reading import problems_of
+from hubtl.recipe import ModelSection
 
 MODALITIES = ("image", "text", "audio")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")

@@ -104,7 +104,7 @@ def adapt(
     from hubtl.cli.show import plan, result, stopped
     from hubtl.errors import HubtlError
     from hubtl.flags import KEYS
-    from hubtl.recipe import merge, parse, parse_set, read
+    from hubtl.reading import merge, parse, parse_set, read
 
     if recipe and config:
         raise HubtlError("the recipe is given twice", hint="RECIPE.yaml or --config RECIPE.yaml")

@@ -53,7 +53,7 @@ def compare(
     from hubtl.engine.stop import Interrupted
     from hubtl.errors import HubtlError
     from hubtl.flags import KEYS
-    from hubtl.recipe import merge, parse, parse_set, read
+    from hubtl.reading import merge, parse, parse_set, read
     from hubtl.settings import is_main_process
 
     flags = {k: v for k, v in given.items() if k in KEYS and k != "output_dir" and v is not None and v != []}

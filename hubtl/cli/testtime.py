@@ -7,7 +7,7 @@ from typing import Any
 def options_of(method: str | None, set_: Sequence[str] | None, reset_every: int | None) -> dict[str, Any]:
     """What ``--tta-set`` and ``--tta-reset-every`` say; HubtlError where no method takes them."""
     from hubtl.errors import HubtlError
-    from hubtl.recipe import parse_set
+    from hubtl.reading import parse_set
 
     if method is None:
         if set_ or reset_every is not None:

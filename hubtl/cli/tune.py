@@ -31,7 +31,7 @@ def tune(
 
     begin(quiet=quiet or json_, debug=debug)
     from hubtl.engine.stop import Interrupted
-    from hubtl.recipe import merge, parse_set, read
+    from hubtl.reading import merge, parse_set, read
     from hubtl.tuning import tune as run_search
 
     raw = merge(read(recipe), parse_set(set_ or []))
