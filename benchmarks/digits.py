@@ -77,7 +77,8 @@ def run(
     if args.baseline:
         views = plugins.load("strategies", strategy).source_views
         shared_options = {key: value for key, value in own.items() if key.startswith("optim.")}
-        base = f"source-only, {' and '.join(views) + ' views' if views else 'as ' + strategy}{averaged}"
+        alike = f"{' and '.join(views)} views" if views else f"{strategy}'s optimiser"
+        base = f"source-only, {alike}{averaged}"
         found.append((base, shared_options, record.source_only, record.baseline_training))
     lines = []
     for name, options, figures, training in found:
