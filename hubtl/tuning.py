@@ -4,8 +4,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 
 from hubtl import plugins, space
-from hubtl.assess import FLOOR, Judge, fallen, gather, label_free
+from hubtl.assess import Judge, fallen, gather, label_free
 from hubtl.domains import NO_TARGET_LABELS
 from hubtl.engine.adjust import Controller
 from hubtl.engine.device import Accelerator, make_accelerator
@@ -26,6 +25,7 @@ from hubtl.recipe import Recipe
 from hubtl.reuse import with_features
 from hubtl.run import TRAINING
 from hubtl.settings import logger
+from hubtl.study import at_work, finished, opened, refusal
 from hubtl.validators import Validator
 from hubtl.watch import Watch
 
@@ -97,15 +97,15 @@ def tune(
     axes = space.written(ranges, prepared.recipe) if ranges else space.derived(prepared.recipe)
     folder = Path(output_dir) if output_dir else default_output_dir(prepared.recipe)
     folder = folder if output_dir else folder.with_name(folder.name + "-tune")
-    with _at_work(folder), _study(folder, prepared.recipe, axes, objective.name) as study:
+    with at_work(folder), opened(folder, prepared.recipe, axes, objective.name) as study:
         logger.info("objective  %s%s", objective.name, " (ORACLE: reads target labels)" if objective.oracle else "")
         for axis in axes:
             logger.info("search     %s", axis)
         prepared = with_features(prepared, accelerator)
-        found = _trials(study)
+        found = finished(study)
         while len(found) < trials:
             _trial(study, len(found), axes, prepared, accelerator, objective, shown=shown)
-            found = _trials(study)
+            found = finished(study)
             _write(folder, found, objective, prepared.recipe, axes)
             logger.info(
                 "trial %-4d %s", len(found) - 1, describe(next(t for t in found if t["order"] == len(found) - 1))
@@ -208,7 +208,7 @@ def _trial(
     trial.set_user_attr("guard", guard)
     trial.set_user_attr("seconds", round(time.monotonic() - began, 3))
     known = [t.user_attrs["guard"].get("source-accuracy") for t in study.get_trials() if "guard" in t.user_attrs]
-    refused = _refusal(guard, max([a for a in [*known, guard.get("source-accuracy")] if a is not None], default=None))
+    refused = refusal(guard, max([a for a in [*known, guard.get("source-accuracy")] if a is not None], default=None))
     study.tell(trial, score if refused is None else score - BELOW)
 
 
@@ -246,100 +246,6 @@ def _score(
     assert prepared.streams.held_out is not None
     loss, _ = watch.losses(model, prepared.streams.held_out)
     return -loss, guard
-
-
-def _refusal(guard: Mapping[str, float], best: float | None) -> str | None:
-    """Which guard rail stands against a trial; ``best`` is the best accuracy on the source of all of them."""
-    if guard.get("collapsed"):
-        return "collapsed"
-    if best is not None and guard.get("source-accuracy", best) < best - FLOOR:
-        return "lost the source"
-    return None
-
-
-def _trials(study: Any) -> list[dict[str, Any]]:
-    """The finished trials, best first; those that were cut off do not count."""
-    from optuna.trial import TrialState
-
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    known = [t.user_attrs.get("guard", {}).get("source-accuracy") for t in done]
-    best = max([accuracy for accuracy in known if accuracy is not None], default=None)
-    found = []
-    for order, trial in enumerate(sorted(done, key=lambda t: t.number)):
-        guard = trial.user_attrs.get("guard", {})
-        lost = trial.state == TrialState.PRUNED
-        found.append(
-            {
-                "number": trial.number,
-                "order": order,
-                "parameters": dict(trial.params),
-                "score": trial.user_attrs.get("score"),
-                "guard": guard,
-                "refused": "diverged" if lost else _refusal(guard, best),
-                "seconds": trial.user_attrs.get("seconds"),
-            }
-        )
-    return sorted(found, key=lambda t: (t["refused"] is not None, t["score"] is None, -(t["score"] or 0.0), t["order"]))
-
-
-@contextmanager
-def _at_work(folder: Path) -> Iterator[None]:
-    """Only one search at a time writes to a folder. Raises HubtlError where another does."""
-    from filelock import FileLock, Timeout
-
-    if folder.exists() and any(folder.iterdir()) and not (folder / "study.db").exists():
-        raise HubtlError(f"the output directory {folder} is not empty", hint="another --output-dir")
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "study.lock", timeout=0)
-    try:
-        with lock:
-            yield
-    except Timeout as error:
-        raise HubtlError(f"another hubtl tune is at work in {folder}", hint="wait, or another --output-dir") from error
-
-
-@contextmanager
-def _study(folder: Path, recipe: Recipe, axes: Sequence[space.Axis], objective: str) -> Iterator[Any]:
-    """The study in a folder, new or gone on with. Raises HubtlError where it searches for something else."""
-    import optuna
-    from optuna.trial import TrialState
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / 'study.db').resolve()}")
-    try:
-        study = optuna.create_study(study_name="hubtl", storage=storage, direction="maximize", load_if_exists=True)
-        plain = recipe.model_dump(mode="json", exclude={"hub"})
-        plain["run"].pop("output_dir")
-        about = json.loads(json.dumps({"recipe": plain, "space": [a.facts() for a in axes], "objective": objective}))
-        before = study.user_attrs.get("about")
-        if before is not None and before != about:
-            changed = [key for key in about if before.get(key) != about[key]]
-            raise HubtlError(
-                f"the search in {folder} was started with another {' and '.join(changed)}",
-                hint="another --output-dir, or what it was started with",
-            )
-        study.set_user_attr("about", about)
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):  # cut off: it is done again
-            study.tell(trial.number, state=TrialState.FAIL)
-        waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        if not _trials(study) and not waiting:
-            study.enqueue_trial(_as_it_is(recipe, axes))
-        yield study
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
-
-
-def _as_it_is(recipe: Recipe, axes: Sequence[space.Axis]) -> dict[str, Any]:
-    """What the recipe says without a search, where that is in its range: the trial to beat."""
-    options = plugins.load("strategies", recipe.strategy.name).Options(**recipe.strategy.options)
-    found = {}
-    for axis in axes:
-        section, _, leaf = axis.key.rpartition(".")
-        value = getattr(recipe.optim if section == "optim" else options, leaf)
-        if axis.holds(value):
-            found[axis.key] = value
-    return found
 
 
 def _write(

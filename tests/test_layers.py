@@ -35,6 +35,7 @@ LAYERS = [
         "watch",
         "energy",
         "tuning",
+        "study",
         "api",
         "python",
         "testing",
@@ -49,7 +50,7 @@ HOMES = {
     "peft": {"tuners.py"},
     "accelerate": {"engine/"},
     "typer": {"cli/"},
-    "optuna": {"tuning.py"},
+    "optuna": {"study.py", "tuning.py"},
     "gradio": {"demo/"},
     "codecarbon": {"energy.py"},
 }
