@@ -198,7 +198,9 @@ def describe(record: RunRecord) -> str:
             what += "; nothing learns by gradient, what changes is computed from the rows"
         lines.append(f"phase {number}    {phase.name}: {phase.steps:,} {what}")
     rule = f"{record.selection.rule}" + (" (ORACLE: reads target labels)" if record.selection.oracle else "")
-    lines.append(f"optimiser  {recipe['optim']['name']}, {recipe['optim']['schedule']} schedule; selection: {rule}")
+    optim = recipe["optim"]
+    averaged = f", weights averaged with width {optim['averaging']:g}" if optim.get("averaging") else ""
+    lines.append(f"optimiser  {optim['name']}, {optim['schedule']} schedule{averaged}; selection: {rule}")
     return "\n".join(lines)
 
 

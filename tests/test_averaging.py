@@ -10,7 +10,7 @@ from hubtl.strategies.dann import DANN
 from hubtl.strategies.source_only import SourceOnly
 from hubtl.strategy import Phase
 from tests.test_engine import StopAt, same, streams, weights
-from tests.tiny import build, domains, train
+from tests.tiny import build, domains, hubtl_command, train
 
 WIDTH = 0.1
 
@@ -133,3 +133,12 @@ def test_on_noisy_updates_the_average_classifies_better_than_the_last_weights():
             losses[width] = nn.functional.cross_entropy(logits, torch.from_numpy(held.labels)).item()
         gains.append(losses[0.0] - losses[WIDTH])
     assert all(gain > 0 for gain in gains), gains
+
+
+def test_the_plan_says_that_weights_are_averaged(capsys):
+    given = ["--model", "lenet", "--no-pretrained", "--source-dataset", "builtin:digits/mnist"]
+    given += ["--target-dataset", "builtin:digits/uci", "--dry-run"]
+    for extra, said in (([], False), (["--set", "optim.averaging=0.1"], True)):
+        code, out, err = hubtl_command(["adapt", *given, *extra], capsys)
+        assert code == 0
+        assert ("weights averaged with width 0.1" in out + err) is said
