@@ -53,7 +53,10 @@ class Rows:
 
         labels = None if self.labels is None else torch.from_numpy(self.labels[at])
         present = {n: r[at] for n, r in self.present.items()}
-        return Batch(inputs, labels, torch.tensor(at), present=present, views={"weak": view(0.02), "strong": view(0.3)})
+        views = {"weak": view(0.02)}
+        if labels is None:  # as in a run: no method of this package asks for strong views of its source
+            views["strong"] = view(0.3)
+        return Batch(inputs, labels, torch.tensor(at), present=present, views=views)
 
     def without(self, *names):
         """The same rows, some modalities taken away."""
