@@ -53,7 +53,11 @@ def test_what_came_before_a_new_beginning_is_forgotten():
     average = WeightAverage(model, [model.weight], WIDTH)
     model.weight.data.fill_(100.0)
     average.update()
+    model.weight.data.fill_(5.0)
     average.begin()
+    average.exchange()
+    assert model.weight.item() == 5.0, "what is judged before the next update is not what was taken back"
+    average.exchange()
     model.weight.data.fill_(2.0)
     average.update()
     average.exchange()

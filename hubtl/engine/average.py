@@ -35,9 +35,12 @@ class WeightAverage:
         self._mean = [live.detach().float().clone() for live in self._live]
         self._updates = 0
 
+    @torch.no_grad()
     def begin(self) -> None:
-        """Forget what came before the next update."""
+        """Forget all updates so far: until the next one the average is the weights as they are."""
         self._updates = 0
+        for live, mean in zip(self._live, self._mean, strict=True):
+            mean.copy_(live)
 
     @torch.no_grad()
     def update(self) -> None:
