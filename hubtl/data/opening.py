@@ -1,6 +1,5 @@
 """Opening what a user typed: a built-in sample, a local folder or file, or a dataset of the Hub."""
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +7,10 @@ from typing import Any
 
 import datasets
 from datasets import Audio, Dataset, DatasetDict, Image, Value
-from huggingface_hub import is_offline_mode
 
-from hubtl.data import builtin
+from hubtl.data import builtin, remote
 from hubtl.data.columns import AUDIO_NAMES, IMAGE_NAMES, SOUNDS, SUFFIXES
 from hubtl.errors import HubtlError, nearest
-from hubtl.hub.network import mind_the_network
 
 READERS = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json"}
 HUB_ID = re.compile(r"(?P<id>[\w.-]+(/[\w.-]+)?)(:(?P<config>[\w.+-]+))?(@(?P<revision>[\w./-]+))?")
@@ -45,51 +42,9 @@ def opened(text: str) -> Opened:
         raise HubtlError(
             f"there is no file or folder {text}", hint=str(path.parent / guess) if guess else "mind the path"
         )
-    return _hub(text, parts.group("id"), parts.group("config"), parts.group("revision"))
-
-
-def _hub(text: str, name: str, config: str | None, revision: str | None) -> Opened:
-    mind_the_network()
-    if is_offline_mode():
-        datasets.config.HF_HUB_OFFLINE = True
-    try:
-        loaded = datasets.load_dataset(name, config, revision=revision)
-    except Exception as error:
-        raise _unreachable(text, name, error) from error
-    splits = loaded if isinstance(loaded, DatasetDict) else DatasetDict(train=loaded)
-    info = next(iter(splits.values())).info
-    commit = next(iter(info.download_checksums or {}), "")
-    found = re.search(r"@([0-9a-f]{40})", commit)
-    return Opened(
-        splits,
-        text,
-        hub_id=name,
-        config=config,
-        revision=found.group(1) if found else revision,
-        license=info.license or None,
-    )
-
-
-def _unreachable(text: str, name: str, error: Exception) -> HubtlError:
-    said = " ".join(str(error).split())[:300]
-    kind = type(error).__name__
-    if "config" in said.lower() and kind == "ValueError":
-        return HubtlError(f"{text}: {said}", hint=f"{name}:CONFIG")
-    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
-        return HubtlError(
-            f"the dataset {text} is not in the cache, and HF_HUB_OFFLINE is set",
-            hint="unset HF_HUB_OFFLINE, or give a folder",
-        )
-    if kind == "DatasetNotFoundError" or "doesn't exist" in said:
-        return HubtlError(
-            f"there is no dataset {text}: neither a folder or file here, nor on the Hub (or it is private)",
-            hint="mind the spelling; hf auth login for a private one",
-        )
-    if isinstance(error, ConnectionError) or "OfflineMode" in said or "Connect" in kind:
-        return HubtlError(
-            f"the Hub is out of reach for the dataset {text}", hint="mend the connection, or give a folder"
-        )
-    return HubtlError(f"the dataset {text} does not load: {kind}: {said}", hint="--debug shows where")
+    name, config = parts.group("id"), parts.group("config")
+    splits, revision, license = remote.load(text, name, config, parts.group("revision"))
+    return Opened(splits, text, hub_id=name, config=config, revision=revision, license=license)
 
 
 def _local(path: Path) -> DatasetDict:
