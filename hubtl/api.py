@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +25,7 @@ from hubtl.errors import HubtlError, unknown
 from hubtl.modules import Classifier, Encoder
 from hubtl.record import FORMAT_VERSION
 from hubtl.testtime import TestTime, make
+from hubtl.testtime.order import Witness, order_of
 
 SCHEMES = ("local", "local-dir", "hub", "hf-hub", "transformers")  # of what may have a classifier of its own
 
@@ -132,6 +133,7 @@ class AdaptedModel:
         on_bad_sample: str = "error",
         tta: TestTime | str | None = None,
         tta_options: Mapping[str, Any] | None = None,
+        tta_seed: int | None = 0,
     ) -> list[Prediction]:
         """One prediction for each image or row, in order.
 
@@ -142,28 +144,36 @@ class AdaptedModel:
         HubtlError for an unreadable input, unless ``on_bad_sample="skip"``.
 
         With ``tta``, the name of a test-time method or what ``test_time`` gave, a copy of the model adapts to the
-        inputs as to one stream, batch by batch; a single row that would remain joins the last batch.
+        inputs, batch by batch; a single row that would remain joins the last batch. It meets them in an order drawn from
+        ``tta_seed``, for which all of them are listed first, as folders are often sorted by class and a batch of one
+        class misleads it. None: they are a stream, met in their own order, and a warning says where that is sorted by
+        class. The predictions come in the order of ``inputs`` in any case.
         """
         adapting = self.test_time(tta, tta_options) if isinstance(tta, str) else tta
-        found: list[Prediction] = []
-        names: list[str] = []
-        images: list[Any] = []
+        witness = None if adapting is None else Witness(len(self.classes))
+        found: list[tuple[int, Prediction]] = []
+        waiting: list[tuple[int, str, Any]] = []  # place among the inputs, name, image
 
         def flush(count: int) -> None:
-            if now := images[:count]:
-                inputs = joined(now) if several else self._inputs(now)
-                if adapting is None:
-                    logits = self._forward(inputs)
-                else:
-                    logits = adapting.predict({k: x.to(self.device) for k, x in inputs.items()}).float().cpu()
-                for name, row in zip(names[:count], logits.softmax(dim=1), strict=True):
+            if now := waiting[:count]:
+                images = [image for _, _, image in now]
+                inputs = joined(images) if several else self._inputs(images)
+                logits = self._forward(inputs) if adapting is None or tta_seed is None else None
+                if adapting is not None and witness is not None:
+                    answers = adapting.predict({k: x.to(self.device) for k, x in inputs.items()}).float().cpu()
+                    witness.see(answers, logits)
+                    logits = answers
+                assert logits is not None
+                for (place, name, _), row in zip(now, logits.softmax(dim=1), strict=True):
                     best = int(row.argmax())
                     probabilities = dict(zip(self.classes, row.tolist(), strict=True))
-                    found.append(Prediction(name, self.classes[best], best, float(row[best]), probabilities))
-            del names[:count], images[:count]
+                    found.append((place, Prediction(name, self.classes[best], best, float(row[best]), probabilities)))
+            del waiting[:count]
 
         several = self.backbone.collate is not None
-        for name, value in each_row(inputs, self.info.modalities) if several else each_image(inputs):
+        each = enumerate(each_row(inputs, self.info.modalities) if several else each_image(inputs))
+        drawn = adapting is not None and tta_seed is not None
+        for place, (name, value) in reordered(each, tta_seed) if drawn else each:
             try:
                 if several:
                     image = self._inputs([value])
@@ -173,12 +183,19 @@ class AdaptedModel:
                 if on_bad_sample == "skip":
                     continue
                 raise HubtlError(f"cannot read {name}: {error}", hint="mend it, or --on-bad-sample skip") from error
-            names.append(name)
-            images.append(image)
-            if len(images) == batch_size + (0 if adapting is None else 2):
+            waiting.append((place, name, image))
+            if len(waiting) == batch_size + (0 if adapting is None else 2):
                 flush(batch_size)
         flush(batch_size if adapting is None else batch_size + 1)
-        return found
+        if adapting is not None and witness is not None:
+            adapting.warn(witness)
+        return [prediction for _, prediction in sorted(found, key=lambda one: one[0])]
+
+
+def reordered(each: Iterable[Any], seed: int | None) -> list[Any]:
+    """All of what comes, in an order drawn from a seed."""
+    listed = list(each)
+    return [listed[i] for i in order_of(len(listed), seed)]
 
 
 def joined(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

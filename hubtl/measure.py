@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 
 from hubtl import api
@@ -22,6 +21,7 @@ from hubtl.recipe import DataSection, DomainSection, RunSection
 from hubtl.record import Difference, DomainFacts, Evaluation, LaterEvaluation, OnlineFacts
 from hubtl.subsets import subsets
 from hubtl.testtime import TestTime
+from hubtl.testtime.order import Witness, batches_of, order_of
 
 
 def measure(
@@ -58,8 +58,9 @@ def later(
 
     With ``tta``, a method of test-time adaptation and its ``options``, a copy of the model adapts to the rows while it
     predicts them, beside the frozen model. They come in an order drawn from ``seed``, as datasets are often sorted by
-    class; None keeps the dataset's own. Every batch is scored before the model learns from it, the labels only score. A
-    single row that would remain joins the last batch. Raises HubtlError also for a method or an option that there is not.
+    class; None keeps the dataset's own, as of a stream, and a warning says where that is sorted by class. Every batch is
+    scored before the model learns from it, the labels only score. A single row that would remain joins the last batch.
+    Raises HubtlError also for a method or an option that there is not.
     """
     loaded = api.load(model)
     adapting = None if tta is None else loaded.test_time(tta, options)  # a wrong option costs no dataset
@@ -99,13 +100,15 @@ def online_beside_frozen(
     seed: int | None,
 ) -> tuple[OnlineFacts, Evaluation]:
     """What adapts while it predicts, and the frozen model's figures on the same rows in the same order."""
-    rows = np.arange(len(images)) if seed is None else np.random.default_rng(seed).permutation(len(images))
+    rows, witness = order_of(len(images), seed), Witness(len(loaded.classes))
     logits, still = [], []
-    for part in _batches(rows, batch_size):
+    for part in batches_of(rows, batch_size):
         inputs = {name: x.to(loaded.device) for name, x in images.fetch(part.tolist()).inputs.items()}
         with torch.inference_mode():
             still.append(loaded.classifier(inputs).float().cpu())
         logits.append(adapting.predict(inputs).float().cpu())
+        witness.see(logits[-1], still[-1] if seed is None else None)
+    adapting.warn(witness)
     truth = None if images.labels is None else images.labels[rows]
     online = OnlineFacts(
         method=method,
@@ -116,13 +119,6 @@ def online_beside_frozen(
         **{name: count for name, count in asdict(adapting.stats).items() if name != "rows"},
     )
     return online, evaluation(torch.cat(still), truth, loaded.classes, unknown)
-
-
-def _batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
-    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
-    if len(parts) > 1 and len(parts[-1]) == 1:
-        parts[-2:] = [np.concatenate(parts[-2:])]
-    return parts
 
 
 def labelled(

@@ -229,6 +229,7 @@ class OnlineFacts(Facts):
     learnt: int = 0  # rows that an update was computed from
     resets: int = 0
     collapses: int = 0  # resets by a guard
+    warnings: list[str] = Field(default_factory=list)  # label runs, collapse
 
 
 class LaterEvaluation(Facts):

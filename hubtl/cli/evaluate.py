@@ -34,7 +34,12 @@ def evaluate(
     tta_reset_every: Annotated[
         int | None, typer.Option(min=0, help="Batches after which --tta starts anew; 0: never.")
     ] = None,
-    tta_seed: Annotated[int, typer.Option(help="Of the order of the rows; -1: as they lie in the dataset.")] = 0,
+    tta_seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the order in which --tta meets the rows; default: 0.")
+    ] = None,
+    tta_stream: Annotated[
+        bool, typer.Option("--tta-stream", help="The rows are a stream: --tta meets them in their own order.")
+    ] = False,
     record: Annotated[
         bool,
         typer.Option("--record", help="Add the figures to the model's record and card; of a Hub id by a commit there."),
@@ -57,16 +62,16 @@ def evaluate(
     from hubtl.cli.rows import data_of
 
     begin(quiet=quiet or json_, debug=debug)
-    from hubtl.cli.testtime import options_of
+    from hubtl.cli.testtime import options_of, seed_of
     from hubtl.measure import later
 
-    options = options_of(tta, tta_set, tta_reset_every)
+    options = options_of(tta, tta_set, tta_reset_every, tta_seed, tta_stream)
     where: dict[str, Any] = {"split": split, "domain": domain, "data": data_of(flags), "batch_size": batch_size}
     place = Place(model, create_pr) if record else None
     if create_pr and not record:
         raise HubtlError("--create-pr says how to record an evaluation", hint="--record --create-pr")
     opened = model if place is None else str(place.folder)
-    found = later(opened, dataset, tta=tta, options=options, seed=None if tta_seed < 0 else tta_seed, **where)
+    found = later(opened, dataset, tta=tta, options=options, seed=seed_of(tta_seed, tta_stream), **where)
     shown = as_json(found)
     if output is not None:
         output.write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
@@ -124,7 +129,7 @@ def as_json(found: "LaterEvaluation") -> dict[str, Any]:
     online = found.online
     if online is None:
         return found.figures.model_dump(mode="json")
-    stats = online.model_dump(include={"batches", "learnt", "resets", "collapses"})
+    stats = online.model_dump(include={"batches", "learnt", "resets", "collapses", "warnings"})
     return {
         "method": online.method,
         "online_accuracy": online.figures.accuracy,

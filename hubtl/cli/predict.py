@@ -40,11 +40,21 @@ def predict(
     tta_reset_every: Annotated[
         int | None, typer.Option(min=0, help="Batches after which --tta starts anew; 0: never.")
     ] = None,
+    tta_seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the order in which --tta meets the rows; default: 0.")
+    ] = None,
+    tta_stream: Annotated[
+        bool, typer.Option("--tta-stream", help="The rows are a stream: --tta meets them in their own order.")
+    ] = False,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
-    """Predict the classes of images, folders or datasets."""
+    """Predict the classes of images, folders or datasets.
+
+    With --tta the model adapts to the inputs on the way. It meets them in a drawn order, as folders are often sorted by
+    class; the predictions come in the order of the inputs.
+    """
     from hubtl.cli.app import emit
     from hubtl.cli.messages import begin
     from hubtl.errors import HubtlError
@@ -55,10 +65,10 @@ def predict(
         raise HubtlError("parquet is not text and needs a file", hint="--output predictions.parquet")
     from hubtl import api
     from hubtl.cli.rows import rows_of
-    from hubtl.cli.testtime import options_of
+    from hubtl.cli.testtime import options_of, seed_of
     from hubtl.data.columns import SUFFIXES as IMAGES
 
-    options = options_of(tta, tta_set, tta_reset_every)
+    options = options_of(tta, tta_set, tta_reset_every, tta_seed, tta_stream)
     loaded = api.load(model)
     adapting = None if tta is None else loaded.test_time(tta, options)
     columns = {"image": image_column, "text": text_column, "audio": audio_column}
@@ -70,11 +80,14 @@ def predict(
             for text in inputs
         ]
     found: list[Prediction] = []
+    order = seed_of(tta_seed, tta_stream)
     for source in [sources] if adapting is not None else sources:
-        found += loaded.predict(source, batch_size=batch_size, on_bad_sample=on_bad_sample, tta=adapting)
+        found += loaded.predict(
+            source, batch_size=batch_size, on_bad_sample=on_bad_sample, tta=adapting, tta_seed=order
+        )
     rows = [_row(p, top_k) for p in found]
     if json_:
-        found_out = {} if adapting is None else {"tta": {"method": tta, "stats": asdict(adapting.stats)}}
+        found_out = {} if adapting is None else {"tta": {"method": tta, "seed": order, "stats": asdict(adapting.stats)}}
         emit({"model": model, "predictions": rows, **found_out})
         return
     if kind == "parquet" and output is not None:

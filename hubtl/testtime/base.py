@@ -4,7 +4,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hubtl.batch import Inputs
 from hubtl.errors import HubtlError
+from hubtl.settings import logger
+from hubtl.testtime.order import Witness
 
 NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 MEMORY = 0.9  # of the running distribution of predicted classes
@@ -43,6 +45,7 @@ class Stats:
     learnt: int = 0  # rows that an update was computed from
     resets: int = 0
     collapses: int = 0  # resets by a guard
+    warnings: list[str] = field(default_factory=list)  # why the answers may not be trusted
 
 
 class TestTime(ABC):
@@ -67,7 +70,7 @@ class TestTime(ABC):
         self._norms = [m for m in self.model.modules() if isinstance(m, _BatchNorm)]
         self.use_batch_statistics()
         self.usual: Tensor | None = None  # the running distribution of predicted classes
-        self._since = 0
+        self._since = self._told = 0
         self.begin()
 
     def _choose(self) -> dict[str, nn.Parameter]:
@@ -131,6 +134,14 @@ class TestTime(ABC):
     @abstractmethod
     def update(self, inputs: Any, logits: Tensor) -> None:
         """Learn from a batch that was scored already."""
+
+    def warn(self, witness: Witness) -> None:
+        """Say, and keep in ``stats.warnings``, why the answers to a stream may not be trusted."""
+        found = witness.said(self.stats.collapses - self._told)
+        self._told = self.stats.collapses
+        for text in found:
+            logger.warning("test time  %s", text)
+        self.stats.warnings += found
 
     @torch.no_grad()
     def reset(self) -> None:
