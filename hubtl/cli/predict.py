@@ -66,17 +66,20 @@ def predict(
     from hubtl import api
     from hubtl.cli.rows import rows_of
     from hubtl.cli.testtime import options_of, seed_of
-    from hubtl.data.columns import SUFFIXES as IMAGES
+    from hubtl.data.suffixes import IMAGES
 
     options = options_of(tta, tta_set, tta_reset_every, tta_seed, tta_stream)
     loaded = api.load(model)
     adapting = None if tta is None else loaded.test_time(tta, options)
     columns = {"image": image_column, "text": text_column, "audio": audio_column}
+    lenient = on_bad_sample == "skip"
     if loaded.backbone.collate is not None:
-        sources: list[Any] = rows_of(inputs, loaded.info.modalities, split, columns)
+        sources: list[Any] = rows_of(inputs, loaded.info.modalities, split, columns, lenient=lenient, each_file=True)
     else:
         sources = [
-            text if Path(text).expanduser().suffix.lower() in IMAGES else _source(text, split, image_column)
+            text
+            if Path(text).expanduser().suffix.lower() in IMAGES
+            else _source(text, split, image_column, lenient=lenient)
             for text in inputs
         ]
     found: list[Prediction] = []
@@ -104,19 +107,15 @@ def predict(
         typer.echo(f"{len(rows)} predictions: {output}", err=True)
 
 
-def _source(text: str, split: str | None, image_column: str | None) -> Any:
+def _source(text: str, split: str | None, image_column: str | None, *, lenient: bool) -> Any:
     """A folder of images as it is, unless one of its splits is asked for; anything else as a dataset."""
-    from hubtl.cli.rows import split_of
+    from hubtl.cli.rows import is_folder_of, split_of
     from hubtl.data.columns import image_column as find
 
-    if split is None and Path(text).is_dir() and not _holds_tables(Path(text)):
+    if split is None and is_folder_of(text, "image"):
         return text
-    dataset = split_of(text, split)
+    dataset = split_of(text, split, ("image",), {"image": image_column}, lenient=lenient)
     return dataset.select_columns([find(dataset, image_column, text)])
-
-
-def _holds_tables(folder: Path) -> bool:
-    return any(folder.rglob("*.parquet")) or (folder / "state.json").exists() or (folder / "dataset_dict.json").exists()
 
 
 def _row(prediction: "Prediction", top_k: int) -> dict[str, Any]:

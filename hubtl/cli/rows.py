@@ -14,22 +14,35 @@ def data_of(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rows_of(
-    inputs: list[str], modalities: tuple[str, ...], split: str | None, columns: Mapping[str, str | None]
+    inputs: list[str],
+    modalities: tuple[str, ...],
+    split: str | None,
+    columns: Mapping[str, str | None],
+    *,
+    lenient: bool = False,
+    each_file: bool = False,
 ) -> list[Any]:
-    """Datasets, and one row of what comes as ``image=FILE``, ``audio=FILE`` or ``text=WORDS``; of one of the two, also files."""
-    from hubtl.data.columns import SOUNDS, SUFFIXES
+    """Datasets, and one row of what comes as ``image=FILE``, ``audio=FILE`` or ``text=WORDS``.
+
+    For a model of images or recordings alone files are rows too; with ``each_file`` those of a folder, by their names.
+    """
+    from hubtl.data.folders import files_of
+    from hubtl.data.suffixes import IMAGES, SOUNDS
     from hubtl.errors import HubtlError, unknown
 
     row: dict[str, str] = {}
     found: list[Any] = []
     for text in inputs:
         modality, equals, value = text.partition("=")
-        files = {"audio": SOUNDS, "image": SUFFIXES}.get(modalities[0], ()) if len(modalities) == 1 else ()
+        files = {"audio": SOUNDS, "image": IMAGES}.get(modalities[0], ()) if len(modalities) == 1 else ()
         if Path(text).suffix.lower() in files and Path(text).expanduser().is_file():
             found.append({modalities[0]: text})
             continue
+        if each_file and split is None and files and is_folder_of(text, modalities[0]):
+            found += files_of(Path(text).expanduser(), modalities[0])
+            continue
         if not equals or not re.fullmatch(r"\w+", modality) or Path(text).expanduser().exists():
-            found.append(_rows(text, modalities, split, columns))
+            found.append(_rows(text, modalities, split, columns, lenient=lenient))
             continue
         if modality not in modalities:
             raise unknown("modality of this model", modality, modalities)
@@ -41,12 +54,14 @@ def rows_of(
     return [row, *found] if row else found
 
 
-def _rows(text: str, modalities: tuple[str, ...], split: str | None, asked: Mapping[str, str | None]) -> Any:
+def _rows(
+    text: str, modalities: tuple[str, ...], split: str | None, asked: Mapping[str, str | None], *, lenient: bool
+) -> Any:
     """A dataset with a column for each modality that it has, named as the modality is."""
     from hubtl.data.columns import FINDERS
     from hubtl.errors import HubtlError
 
-    dataset = split_of(text, split)
+    dataset = split_of(text, split, modalities, asked, lenient=lenient)
     found = {}
     for modality in modalities:
         try:
@@ -59,11 +74,30 @@ def _rows(text: str, modalities: tuple[str, ...], split: str | None, asked: Mapp
     return dataset.select_columns(list(found)).rename_columns(found)
 
 
-def split_of(text: str, split: str | None) -> Any:
+def is_folder_of(text: str, kind: str) -> bool:
+    """Whether this is a folder of images or recordings, and no saved dataset."""
+    from hubtl.data.walk import walk
+
+    folder = Path(text).expanduser()
+    if not folder.is_dir() or any((folder / name).exists() for name in ("state.json", "dataset_dict.json")):
+        return False
+    walked = walk(folder)
+    return bool(walked.of(kind)) or not walked.of("table", "image", "audio")
+
+
+def split_of(
+    text: str,
+    split: str | None,
+    modalities: tuple[str, ...],
+    columns: Mapping[str, str | None],
+    *,
+    lenient: bool = False,
+) -> Any:
+    from hubtl.data.cells import Wanted
     from hubtl.data.opening import opened
     from hubtl.errors import unknown
 
-    splits = opened(text).splits
+    splits = opened(text, Wanted(modalities, columns, lenient)).splits
     name = split or next((s for s in ("test", "validation", "train") if s in splits), next(iter(splits)))
     if name not in splits:
         raise unknown(f"split of {text}", name, splits)

@@ -6,14 +6,13 @@ from typing import Any
 
 from datasets import Audio, ClassLabel, Dataset, Image, Value
 
+from hubtl.data.suffixes import IMAGES, SOUNDS
 from hubtl.errors import HubtlError, nearest, unknown
 
 LABEL_NAMES = ("label", "labels", "class", "category", "target", "fine_label", "class_name")
 IMAGE_NAMES = ("image", "img", "images", "file_name", "filename", "path", "image_path", "file")
 AUDIO_NAMES = ("audio", "sound", "recording", "wav", "speech")
 TEXT_NAMES = ("text", "sentence", "review", "content", "caption", "title", "description")
-SOUNDS = {".wav", ".flac", ".ogg", ".oga", ".mp3", ".aiff", ".aif", ".au"}
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
 
 
 def image_column(dataset: Dataset, asked: str | None, where: str) -> str:
@@ -124,7 +123,7 @@ def _holds_images(dataset: Dataset, name: str, feature: Any) -> bool:
     if feature.dtype not in ("string", "large_string"):
         return False
     first = dataset.select_columns([name])[0][name]
-    return isinstance(first, str) and Path(first).suffix.lower() in SUFFIXES
+    return isinstance(first, str) and Path(first).suffix.lower() in IMAGES
 
 
 def _only(found: Sequence[str], usual: Sequence[str], what: str, dataset: Dataset, where: str) -> str:

@@ -9,7 +9,8 @@ from datasets import Dataset
 from datasets import Image as ImageFeature
 from PIL import Image
 
-from hubtl.data.columns import FINDERS, SUFFIXES, image_column
+from hubtl.data.columns import FINDERS, image_column
+from hubtl.data.folders import files_of
 from hubtl.errors import HubtlError, unknown
 
 
@@ -30,10 +31,7 @@ def each_image(inputs: Any) -> Iterable[tuple[str, Any]]:
     elif isinstance(inputs, str | Path):
         path = Path(inputs).expanduser()
         if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            if not files:
-                raise HubtlError(f"{path} holds no images", hint="give a folder with images")
-            yield from ((str(p), str(p)) for p in files)
+            yield from ((name, name) for name in files_of(path, "image"))
         elif path.is_file():
             yield str(path), str(path)
         else:

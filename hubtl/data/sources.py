@@ -9,6 +9,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict
 
 from hubtl.data import columns
+from hubtl.data.cells import Wanted
 from hubtl.data.opening import opened
 from hubtl.errors import HubtlError, nearest, unknown
 from hubtl.recipe import DataSection, DomainSection, SourceSection
@@ -42,7 +43,8 @@ def open_domain(
     missing.
     """
     where = f"the {role} {section.dataset}"
-    source = opened(section.dataset)
+    asked = {m: getattr(data, f"{m}_column") for m in modalities}
+    source = opened(section.dataset, Wanted(tuple(modalities), asked, lenient=data.on_bad_sample == "skip"))
     splits = source.splits
     train_name = _train_split(splits, section.split, where, role)
     train = _split(splits, train_name, where, f"--{role}-split")

@@ -1,0 +1,145 @@
+"""Columns whose cells name files: they become images and recordings, relative to their table."""
+
+import os
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from datasets import Audio, Dataset, Image, Value
+
+from hubtl.data.columns import AUDIO_NAMES, FINDERS, IMAGE_NAMES
+from hubtl.data.suffixes import kind_of
+from hubtl.errors import HubtlError
+from hubtl.settings import logger
+
+KINDS = {"image": Image(), "audio": Audio(decode=False)}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is read of a dataset: its modalities, the columns that the user named for them, and how strict to be."""
+
+    modalities: tuple[str, ...] = ()
+    columns: Mapping[str, str | None] = field(default_factory=dict)
+    lenient: bool = False  # a name of no file is left to whoever reads the row
+
+    def modality(self, column: str) -> str | None:
+        """The modality for which the user named a column."""
+        return next((m for m, name in self.columns.items() if name == column and m in KINDS), None)
+
+
+@dataclass(frozen=True)
+class Names:
+    """A column of file names: the path of each row's file, and which rows name none that is there."""
+
+    column: str
+    kind: str
+    cells: Sequence[str | None]
+    paths: Sequence[str | None]
+    lost: Sequence[int]
+
+    @property
+    def hopeless(self) -> bool:
+        return len(self.lost) == sum(path is not None for path in self.paths)
+
+    @property
+    def problem(self) -> str:
+        cell = self.cells[self.lost[0]] or ""
+        what = f"{cell} is an address, and files alone are read" if _is_address(cell) else f"there is no file {cell}"
+        more = f" ({len(self.lost)} of {len(self.cells)} rows name no file)" if len(self.lost) > 1 else ""
+        return f"column {self.column!r}, row {self.lost[0]}: {what}{more}"
+
+
+def with_files(
+    dataset: Dataset, roots: Sequence[Path], wanted: Wanted, where: str, *, had: frozenset[str] = frozenset()
+) -> Dataset:
+    """Cells with names of image and sound files become images and recordings.
+
+    A column is one of files where the user says so, where its name says so and the first cell ends like one, or where
+    the first cell names a file that is there. Raises HubtlError for a name of no file, with its row; where a model takes
+    several modalities the row lacks one. Of the modalities in ``had`` there is another column that is read.
+    """
+    found: list[Names] = []
+    for name, feature in dataset.features.items():
+        if isinstance(feature, dict) and set(feature) == {"bytes", "path"}:
+            kind = wanted.modality(name) or ("audio" if _sounds(name) else "image")
+            dataset = dataset.cast_column(name, KINDS[kind])
+        elif isinstance(feature, Value) and feature.dtype in ("string", "large_string"):
+            names = _names(dataset, name, roots, wanted.modality(name))
+            found += [names] if names is not None else []
+    read = {n.kind for n in found if not n.hopeless} | had
+    for names in found:
+        if names.hopeless and names.kind in read and wanted.modality(names.column) is None:
+            continue  # what the files were called elsewhere, beside the column that finds them
+        mark = f"{dataset._fingerprint}-{zlib.crc32(repr([names.column, names.paths]).encode()):08x}"
+        dataset = dataset.remove_columns(names.column).add_column(names.column, list(names.paths), new_fingerprint=mark)
+        dataset = dataset.cast_column(names.column, KINDS[names.kind])
+    for names in found:
+        if names.lost and names.kind not in had and _is_read(names, dataset, wanted):
+            _lose(names, roots, wanted, where)
+    return dataset
+
+
+def _is_read(names: Names, dataset: Dataset, wanted: Wanted) -> bool:
+    """Whether this is the column that a model of the modality reads."""
+    if wanted.modalities and names.kind not in wanted.modalities:
+        return False
+    try:
+        return FINDERS[names.kind](dataset, wanted.columns.get(names.kind), "") == names.column
+    except HubtlError:
+        return False
+
+
+def _lose(names: Names, roots: Sequence[Path], wanted: Wanted, where: str) -> None:
+    if names.hopeless or (not wanted.lenient and len(wanted.modalities) <= 1):
+        shown = roots[0].name or str(roots[0])
+        raise HubtlError(
+            f"{where}: {names.problem}",
+            hint=f"names are relative to the table's folder, {shown}/; mend the row, or --on-bad-sample skip",
+        )
+    logger.warning("files      %s: %s", where, names.problem)
+
+
+def _names(dataset: Dataset, name: str, roots: Sequence[Path], asked: str | None) -> Names | None:
+    """A column as names of files; None where it holds something else."""
+    cells = dataset.select_columns([name]).with_format(None)[name][:]
+    first = next((cell for cell in cells if cell and cell.strip()), None)
+    kind = asked or (kind_of(first) if first else "other")
+    if first is None or kind not in KINDS:
+        return None
+    called = _sounds(name) or (kind == "image" and (name.lower() in IMAGE_NAMES or "image" in name.lower()))
+    if asked is None and (_is_address(first) or not (called or _found(first, roots))):
+        return None
+    paths: list[str | None] = []
+    lost = []
+    for row, cell in enumerate(cells):
+        there = bool(cell and cell.strip())
+        path = _found(cell, roots) if there else None
+        if there and path is None:
+            lost.append(row)
+        paths.append(path or (os.path.join(roots[0], cell) if there else None))
+    return Names(name, kind, cells, paths, lost)
+
+
+def _found(cell: str, roots: Sequence[Path]) -> str | None:
+    """The file that a cell names: relative to the first of the folders that has it, absolute, or ``file://``."""
+    if "\0" in cell:
+        return None
+    tries = [cell]
+    if cell.startswith("file://"):
+        tries = [unquote(urlsplit(cell).path)]
+    elif "\\" in cell:
+        tries.append(cell.replace("\\", "/"))
+    paths = (os.path.join(root, name) for name in tries for root in roots)
+    return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def _is_address(cell: str) -> bool:
+    return not cell.startswith("file://") and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", cell) is not None
+
+
+def _sounds(name: str) -> bool:
+    return name.lower() in AUDIO_NAMES or name.lower().startswith("audio_")

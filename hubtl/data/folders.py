@@ -1,0 +1,193 @@
+"""Folders of images and recordings as datasets: listed, arranged into splits and classes, and counted aloud."""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+from datasets import ClassLabel, Dataset, DatasetDict, DatasetInfo, Features
+from datasets.table import InMemoryTable
+
+from hubtl.data import tables
+from hubtl.data.cells import KINDS, Wanted
+from hubtl.data.layout import Layout, Part, arrange
+from hubtl.data.metadata import Metadata, gather, is_metadata, joined
+from hubtl.data.walk import File, Walked, walk
+from hubtl.errors import HubtlError
+from hubtl.settings import logger
+
+NAMES = {"image": "images", "audio": "recordings"}
+CALLED = {"image": "image files", "audio": "recordings"}
+
+
+def read(path: Path, wanted: Wanted) -> DatasetDict:
+    """The splits of a folder. Raises HubtlError where it holds nothing to read, or may be read in two ways."""
+    walked = walk(path.resolve())
+    if not walked.of("image", "audio"):
+        held = [Path(walked.path(file)) for file in walked.of("table")]
+        if not held:
+            raise _nothing(walked)
+        return tables.from_folder(held, walked.root, wanted)
+    said: list[str] = []
+    metadata = gather(walked, wanted, said)
+    kinds = _kinds(walked, metadata, wanted)
+    layout = arrange(_leading(walked, kinds), path.name or str(path))
+    for split, part in layout.parts.items():
+        _by_metadata(split, part, metadata, said)
+    layout.said += said
+    _say(walked, kinds, layout, metadata)
+    classes = sorted(set().union(*(part.classes for part in layout.parts.values())))
+    made = {
+        split: _dataset(walked, part, split, kinds, classes, metadata)
+        for split, part in layout.parts.items()
+        if part.rows
+    }
+    return DatasetDict(made)
+
+
+def files_of(path: Path, kind: str) -> list[str]:
+    """The paths of all images, or recordings, below a folder. Raises HubtlError where there are none."""
+    walked = walk(path)
+    found = [walked.path(file) for file in walked.of(kind)]
+    if not found:
+        raise HubtlError(
+            f"{path} holds no {NAMES[kind]}" + (f"; it holds {also}" if (also := _held(walked)) else ""),
+            hint=f"give a folder with {NAMES[kind]}",
+        )
+    layout = Layout({"all": Part([(file, None) for file in walked.of(kind)])})
+    _say(walked, (kind,), layout, ())
+    return found
+
+
+def _kinds(walked: Walked, metadata: Sequence[Metadata], wanted: Wanted) -> tuple[str, ...]:
+    """What the rows are: images, recordings, or both by the same name."""
+    there = tuple(kind for kind in KINDS if walked.of(kind))
+    named = {f.kind for f in walked.of(*there) if any(f.parts in m.rows for m in metadata)}
+    asked = tuple(kind for kind in there if kind in wanted.modalities)
+    return there if len(there) == 1 else tuple(named) if len(named) == 1 else asked or there[:1]
+
+
+def _leading(walked: Walked, kinds: tuple[str, ...]) -> list[File]:
+    """The files that make rows: of both kinds, a recording that is called as an image is a cell of its row."""
+    files = walked.of(*kinds)
+    if len(kinds) == 1:
+        return files
+    images = {_stem(file) for file in files if file.kind == "image"}
+    return [file for file in files if file.kind == "image" or _stem(file) not in images]
+
+
+def _stem(file: File) -> tuple[str, ...]:
+    return (*file.parts[:-1], os.path.splitext(file.parts[-1])[0])
+
+
+def _by_metadata(split: str, part: Part, metadata: Sequence[Metadata], said: list[str]) -> None:
+    """Labels of metadata where the folders name no classes, or one alone; the folders' else."""
+    own = [m for m in metadata if m.labelled and any(file.parts in m.rows for file, _ in part.rows)]
+    if not own:
+        return
+    if len(part.classes) > 1:
+        said.append(f"the classes of {split} are those of the folders; those of {own[0].shown} are beside them")
+        return
+    if part.classes:
+        said.append(f"the classes of {split} are those of {own[0].shown}: {min(part.classes)}/ is read as none")
+    rows = [(file, None) for file, _ in part.rows if any(file.parts in m.rows for m in own)]
+    if len(rows) < len(part.rows):
+        said.append(f"{len(part.rows) - len(rows)} files of {split} have no row in {own[0].shown}, and are left out")
+    part.rows = list(rows)
+
+
+def _dataset(
+    walked: Walked, part: Part, split: str, kinds: tuple[str, ...], classes: list[str], metadata: Sequence[Metadata]
+) -> Dataset:
+    rows = sorted(part.rows, key=lambda row: row[0].parts)
+    files = [file for file, _ in rows]
+    features = Features({kind: KINDS[kind] for kind in kinds})
+    sounds = {_stem(file): file for file in walked.of("audio")} if len(kinds) > 1 else {}
+    columns = {}
+    for kind in kinds:
+        cells = [file if file.kind == kind else sounds.get(_stem(file)) for file in files]
+        if kind == "image":
+            cells = [file if file.kind == kind else None for file in files]
+        paths = pa.array([file and walked.path(file) for file in cells], pa.string())
+        columns[kind] = pa.StructArray.from_arrays(
+            [pa.nulls(len(paths), pa.binary()), paths], ["bytes", "path"], mask=paths.is_null()
+        )
+    if part.classes:
+        features["label"] = ClassLabel(names=classes)
+        place: dict[str | None, int] = {name: i for i, name in enumerate(classes)}
+        columns["label"] = pa.array([place.get(name) for _, name in rows], pa.int64())
+    table = pa.table(columns)
+    if (more := joined(metadata, files, list(features))) is not None:
+        features |= more[1]
+        for name in more[0].column_names:
+            table = table.append_column(name, more[0][name])
+    facts = [str(walked.root), split, classes, list(features), [[*file, name] for file, name in rows]]
+    facts += [[m.shown, m.others._fingerprint] for m in metadata]
+    mark = hashlib.blake2b(json.dumps(facts).encode(), digest_size=8).hexdigest()
+    return Dataset(InMemoryTable(table), info=DatasetInfo(features=features), fingerprint=mark)
+
+
+def _say(walked: Walked, kinds: tuple[str, ...], layout: Layout, metadata: Sequence[Metadata]) -> None:
+    """How many files are used of how many that there are, and what the others are."""
+    name = walked.root.name or str(walked.root)
+    rows = Counter(file.kind for part in layout.parts.values() for file, _ in part.rows)
+    whole = True
+    for kind in kinds:
+        there = len(walked.of(kind)) + sum(n for (k, _), n in walked.unused.items() if k == kind)
+        used = rows[kind] if kind == "image" or len(kinds) == 1 else len(walked.of(kind))
+        reasons = [f"{n} {reason}" for (k, reason), n in sorted(walked.unused.items()) if k == kind]
+        beside = [file for part in layout.parts.values() for file in part.beside]
+        if beside:
+            reasons.append(f"{len(beside)} beside the class folders, such as {beside[0].shown}")
+        whole = whole and used == there
+        left = f"; left out: {', '.join(reasons)}" if reasons else ""
+        level = logger.info if used == there else logger.warning
+        level("files      %s: %d of %d %s used%s", name, used, there, CALLED[kind], left)
+    if also := others(walked, kinds, metadata):
+        logger.info("files      %s: also there: %s", name, also)
+    for line in dict.fromkeys(layout.said):
+        logger.warning("files      %s: %s", name, line)
+
+
+def others(walked: Walked, kinds: Sequence[str], metadata: Sequence[Metadata] = ()) -> str:
+    """What lies beside the files that are read, with how many of each."""
+    suffixes = Counter(
+        os.path.splitext(file.parts[-1])[1].lower() or "without a suffix"
+        for file in walked.files
+        if file.kind not in kinds and not (metadata and (is_metadata(file) or file.kind == "audio"))
+    )
+    parts = [f"{n} {suffix}" for suffix, n in suffixes.most_common(6)]
+    if len(suffixes) > 6:
+        parts.append(f"{sum(suffixes.values()) - sum(n for _, n in suffixes.most_common(6))} of other kinds")
+    if walked.hidden:
+        parts.append(f"{walked.hidden} hidden or of the system")
+    if bare := _bare(walked, kinds):
+        parts.append(f"folders without any: {', '.join(bare[:4])}" + (f" and {len(bare) - 4} more" if bare[4:] else ""))
+    if walked.closed:
+        parts.append(f"folders that cannot be listed, or are links in a circle: {', '.join(walked.closed[:4])}")
+    return ", ".join(parts)
+
+
+def _bare(walked: Walked, kinds: Sequence[str]) -> list[str]:
+    """Folders with no file of these kinds at any depth; of those in one another the outer."""
+    full = {file.parts[:depth] for file in walked.of(*kinds) for depth in range(len(file.parts))}
+    bare = {folder for folder in walked.folders if folder not in full}
+    return ["/".join(folder) + "/" for folder in walked.folders if folder in bare and folder[:-1] not in bare]
+
+
+def _held(walked: Walked) -> str:
+    """What a folder holds that is not read."""
+    unused = [f"{n} {NAMES[kind]} {reason}" for (kind, reason), n in sorted(walked.unused.items()) if kind in NAMES]
+    return ", ".join(filter(None, [*unused, others(walked, ())]))
+
+
+def _nothing(walked: Walked) -> HubtlError:
+    name = walked.root.name or str(walked.root)
+    packed = any(file.parts[-1].lower().endswith((".zip", ".tar", ".gz", ".7z", ".rar")) for file in walked.files)
+    return HubtlError(
+        f"{name} holds neither images nor tables" + (f"; it holds {also}" if (also := _held(walked)) else ""),
+        hint="unpack the archive" if packed else "an image folder has a sub-folder for each class",
+    )

@@ -1,0 +1,218 @@
+"""Which folders below a folder are splits, and which are classes.
+
+Folders called ``train``, ``test`` and so on are splits where all that stand side by side are called so. The first level
+below is the class. Where both readings are sound, it is an error that shows them; what is taken is said.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from hubtl.data.splits import SPLIT_OF, by_split
+from hubtl.data.walk import File
+from hubtl.errors import HubtlError
+
+WRAPPERS = frozenset({"images", "image", "imgs", "img", "pictures", "pics", "photos", "jpegimages", "frames"})
+WRAPPERS |= {"audio", "audios", "wav", "wavs", "recordings", "sounds", "data", "dataset"}
+NAMELESS = frozenset({"unknown", "unlabelled", "unlabeled", "all"})
+
+
+@dataclass
+class Folder:
+    """Files that lie in a folder, and its folders that hold any; ``total`` counts those below too."""
+
+    name: str
+    files: list[File] = field(default_factory=list)
+    folders: dict[str, "Folder"] = field(default_factory=dict)
+    total: int = 0
+
+    @property
+    def below(self) -> int:
+        return self.total - len(self.files)
+
+    def everything(self) -> Iterable[File]:
+        pending = [self]
+        while pending:
+            folder = pending.pop()
+            yield from folder.files
+            pending += reversed(folder.folders.values())
+
+
+@dataclass
+class Part:
+    """The rows of one split: files, each with its class or None, and files beside the class folders, left out."""
+
+    rows: list[tuple[File, str | None]] = field(default_factory=list)
+    beside: list[File] = field(default_factory=list)
+
+    @property
+    def classes(self) -> set[str]:
+        return {name for _, name in self.rows if name is not None}
+
+
+@dataclass
+class Layout:
+    """What was made of a folder: its splits, and what is to be said of it."""
+
+    parts: dict[str, Part]
+    said: list[str] = field(default_factory=list)
+
+
+def arrange(files: Sequence[File], name: str) -> Layout:
+    """Splits and classes of files by the folders that they lie in. Raises HubtlError where two readings are sound."""
+    said: list[str] = []
+    top, lone = _unwrapped(_grown(files, name), said)
+    splits = None if lone else _splits(top, said)
+    if splits is None:
+        crossed = None if lone else _split_classes(top, said)
+        return Layout(crossed or {"train": _part(top, lone, said)}, said)
+    if top.files:
+        said.append(f"{len(top.files)} files lie beside the splits, and are left out")
+    parts = {}
+    for split, folder in splits.items():
+        inner, own = _unwrapped(folder, said, inside=True)
+        parts[split] = _part(inner, own, said)
+    for split, part in parts.items():
+        others = set().union(*(p.classes for s, p in parts.items() if s != split))
+        if len(part.classes) == 1 and others and (name := min(part.classes)) not in others and name.lower() in NAMELESS:
+            part.rows = [(file, None) for file, _ in part.rows]
+            said.append(f"{splits[split].name}/{name}/ is no class of the other splits: {split} is read as unlabelled")
+    return Layout(parts, said)
+
+
+def _grown(files: Sequence[File], name: str) -> Folder:
+    top = Folder(name)
+    for file in files:
+        folder = top
+        folder.total += 1
+        for part in file.parts[:-1]:
+            folder = folder.folders.setdefault(part, Folder(part))
+            folder.total += 1
+        folder.files.append(file)
+    return top
+
+
+def _unwrapped(top: Folder, said: list[str], *, inside: bool = False) -> tuple[Folder, str | None]:
+    """The folder in which splits or classes stand, and the class where it is one folder alone.
+
+    ``inside`` a split, a folder that is called as one is a wrapper: ``train/train/cat``.
+    """
+    chain: list[str] = []
+    end = top
+    while not end.files and len(end.folders) == 1:
+        (name,) = end.folders
+        if name.lower() in SPLIT_OF and not inside:
+            break
+        chain.append(name)
+        end = end.folders[name]
+    if not chain:
+        return top, None
+    within = "/".join(chain)
+    words = SPLIT_OF.keys() | WRAPPERS if inside else WRAPPERS
+    plain = [name for name in chain if name.lower() not in words]
+    if not plain or (not inside and _are_splits(end)):
+        said.append(f"all lie in {within}/, which is read as no class")
+        return end, None
+    if len(plain) == 1 and (not end.folders or end.files):
+        return end, plain[0]
+    raise HubtlError(
+        f"{top.name} holds one folder alone, {within}/"
+        + (f", with {_named(end.folders)} in it" if end.folders else "")
+        + f": {plain[0]} may be the class, or what is below it the classes",
+        hint=f"give the folder {top.name}/{chain[0]} for the second; for the first, put its files into {chain[0]}/ itself",
+    )
+
+
+def _are_splits(folder: Folder) -> bool:
+    return bool(folder.folders) and all(name.lower() in SPLIT_OF for name in folder.folders)
+
+
+def _splits(top: Folder, said: list[str]) -> dict[str, Folder] | None:
+    """The folders that are splits, by the splits' names; None where they are classes."""
+    called = [name for name in top.folders if name.lower() in SPLIT_OF]
+    others = [name for name in top.folders if name not in called]
+    if not called or (not others and len(top.files) >= top.below):
+        return None
+    several = len({SPLIT_OF[name.lower()] for name in called}) > 1
+    deep = [name for name in called if top.folders[name].folders]
+    if not others:
+        flat = [name for name in called if name not in deep]
+        if flat:
+            said.append(f"{_named(flat)} hold no folders of classes: their files are read as unlabelled")
+    elif not deep and not several:
+        return None  # a class that is called train
+    else:
+        known = {name for split in deep for name in top.folders[split].folders}
+        if not (several and deep and all(known & top.folders[name].folders.keys() for name in others)):
+            raise HubtlError(
+                f"{top.name}: {_named(called)} may be splits, or classes beside {_named(others)}",
+                hint=f"give the folder {top.name}/{called[0]}, or move {_named(others)} out, for splits; "
+                "rename it, or leave no folders in it, for a class",
+            )
+        said.append(f"{_named(others)} hold the classes that the splits hold, and are read as splits")
+    return {split: top.folders[name] for split, name in by_split(called, top.name).items()} | {
+        name: top.folders[name] for name in others
+    }
+
+
+def _split_classes(top: Folder, said: list[str]) -> dict[str, Part] | None:
+    """The parts of ``CLASS/train/IMAGE`` and ``CLASS/test/IMAGE``; None where the folders are not of this kind."""
+    if top.files or not all(not f.files and _are_splits(f) for f in top.folders.values()) or not top.folders:
+        return None
+    inner = {name: by_split(f.folders, f"{top.name}/{name}") for name, f in top.folders.items()}
+    first = min(inner)
+    if any(top.folders[name].folders[own].folders for name, splits in inner.items() for own in splits.values()):
+        raise HubtlError(
+            f"{top.name} holds several folders with splits in them: {_named(top.folders)}",
+            hint=f"give one of them: {top.name}/{first}",
+        )
+    said.append(f"classes are {_named(top.folders)}, and the folders in them splits")
+    parts: dict[str, Part] = {}
+    for name, splits in inner.items():
+        for split, own in splits.items():
+            rows = [(file, name) for file in top.folders[name].folders[own].files]
+            parts.setdefault(split, Part()).rows.extend(rows)
+    return parts
+
+
+def _part(folder: Folder, lone: str | None, said: list[str]) -> Part:
+    """The rows of a folder, its folders the classes; without any, or with fewer files in them than beside, unlabelled."""
+    if lone is not None:
+        return Part([(file, lone) for file in folder.everything()])
+    if not folder.folders:
+        return Part([(file, None) for file in folder.files])
+    if len(folder.files) >= folder.below:
+        said.append(
+            f"{len(folder.files)} of {folder.total} files in {folder.name} lie beside its folders {_named(folder.folders)}: "
+            "all are read as unlabelled"
+        )
+        return Part([(file, None) for file in folder.everything()])
+    _refuse_domains(folder)
+    deep = [(name, inner) for name, f in folder.folders.items() for inner in f.folders]
+    if deep:
+        count = sum(f.below for f in folder.folders.values())
+        said.append(
+            f"{count} of {folder.total} files in {folder.name} lie in folders of the class folders, such as "
+            f"{'/'.join(deep[0])}/: the class is the first of the two ({deep[0][0]}); for {deep[0][1]} and the like as "
+            f"classes, give the folder {folder.name}/{deep[0][0]}"
+        )
+    rows: list[tuple[File, str | None]] = [(f, name) for name, own in folder.folders.items() for f in own.everything()]
+    return Part(rows, folder.files)
+
+
+def _refuse_domains(folder: Folder) -> None:
+    """Folders with the same, and more, folders in each are domains with their classes, as likely as not."""
+    inner = [frozenset(f.folders) for f in folder.folders.values()]
+    same = len(inner) > 1 and len(set(inner)) == 1 and not any(f.files for f in folder.folders.values())
+    if same and len(inner[0]) > max(2, len(inner)):
+        first = next(iter(folder.folders))
+        raise HubtlError(
+            f"{folder.name}: {_named(folder.folders)} hold the same folders each, {_named(sorted(inner[0]))}: "
+            "the classes may be the first or the second",
+            hint=f"give one of them, {folder.name}/{first}, for the second; for the first, put the files of each class "
+            "into one folder",
+        )
+
+
+def _named(names: Iterable[str]) -> str:
+    shown = [f"{name}/" for name in names]
+    return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")

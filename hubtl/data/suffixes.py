@@ -1,0 +1,28 @@
+"""Which files are images, recordings and tables, by how their names end: one list for training and predicting."""
+
+from pathlib import PurePath
+
+from PIL import Image, features
+
+UNREAD = frozenset({"EPS", "PDF", "WMF", "MPEG", "FLI", "BUFR", "GRIB", "HDF5"})  # programs, videos, and mere stubs
+NEEDED = {"AVIF": "avif", "WEBP": "webp", "JPEG2000": "jpg_2000"}  # formats that a Pillow may be built without
+TABLES = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json"}
+SOUNDS = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3", ".aiff", ".aif", ".au"})
+
+
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    lacking = {name for name, feature in NEEDED.items() if not features.check(feature)}
+    named = set(Image.registered_extensions().values())
+    return tuple(sorted((set(Image.OPEN) & named) - UNREAD - lacking))
+
+
+FORMATS = _formats()  # what may be opened, as ``Image.open(formats=…)`` takes it
+IMAGES = frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in (*FORMATS, "MPO"))
+
+
+def kind_of(name: str) -> str:
+    """``image``, ``audio``, ``table`` or ``other``, by the suffix, in capitals too."""
+    suffix = PurePath(name).suffix.lower()
+    kinds = (("image", IMAGES), ("audio", SOUNDS), ("table", TABLES))
+    return next((kind for kind, known in kinds if suffix in known), "other")

@@ -1,0 +1,78 @@
+"""Tables as datasets: parquet, csv and json files, whose cells may name image and sound files."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict, concatenate_datasets
+from datasets.data_files import DataFilesDict, DataFilesList
+from datasets.packaged_modules.csv.csv import Csv
+from datasets.packaged_modules.json.json import Json
+from datasets.packaged_modules.parquet.parquet import Parquet
+
+from hubtl.data.cells import Wanted, with_files
+from hubtl.data.splits import split_names
+from hubtl.data.suffixes import TABLES
+from hubtl.errors import HubtlError
+from hubtl.settings import logger
+
+BUILDERS: dict[str, Any] = {"csv": Csv, "json": Json, "parquet": Parquet}
+
+
+def from_folder(tables: Sequence[Path], root: Path, wanted: Wanted) -> DatasetDict:
+    """The tables of a folder, one split for each split that their names tell; of several kinds, the first that there is."""
+    kinds = [suffix for suffix in TABLES if any(p.suffix.lower() == suffix for p in tables)]
+    chosen = [p for p in tables if p.suffix.lower() == kinds[0]]
+    if len(kinds) > 1:
+        logger.warning(
+            "files      %s: %d %s tables used; left out: %s",
+            root.name,
+            len(chosen),
+            kinds[0],
+            ", ".join(f"{sum(p.suffix.lower() == k for p in tables)} {k}" for k in kinds[1:]),
+        )
+    by_split: dict[str, list[Path]] = {}
+    for file, split in split_names(chosen, root).items():
+        by_split.setdefault(split, []).append(file)
+    return from_files(by_split, root, wanted)
+
+
+def from_files(files: Mapping[str, Sequence[Path]], root: Path, wanted: Wanted) -> DatasetDict:
+    """Splits of table files. File names in cells are relative to the table, else to ``root``."""
+    made = {}
+    for split, paths in files.items():
+        parts = [
+            with_files(read(list(own)), [folder, root], wanted, split)
+            for folder, own in groupby(sorted(paths), key=lambda path: path.parent)
+        ]
+        try:
+            made[split] = concatenate_datasets(parts) if len(parts) > 1 else parts[0]
+        except ValueError as error:
+            raise HubtlError(
+                f"the tables of split {split} in {root.name} have different columns: {_line(error)}",
+                hint="give one of them, or mend the other",
+            ) from error
+    return DatasetDict(made)
+
+
+def read(paths: Sequence[Path]) -> Dataset:
+    """The rows of table files of one kind. Names are taken as they are: brackets and stars are no patterns."""
+    suffix = paths[0].suffix.lower()
+    options = {"sep": "\t"} if suffix == ".tsv" else {}
+    names = [str(path.resolve()) for path in paths]
+    try:
+        known = [(name, str(Path(name).stat().st_mtime_ns), str(Path(name).stat().st_size)) for name in names]
+        files = DataFilesDict({"train": DataFilesList(names, known)})
+        builder = BUILDERS[TABLES[suffix]](data_files=files, **options)
+        builder.download_and_prepare()
+        loaded: Dataset = builder.as_dataset(split="train")
+    except Exception as error:
+        raise HubtlError(
+            f"{paths[0].name} does not load: {_line(error.__cause__ or error)}", hint="mend the file"
+        ) from error
+    return loaded
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
