@@ -9,6 +9,7 @@ import numpy as np
 from hubtl.backbones.base import Backbone
 from hubtl.batch import OF_TARGET
 from hubtl.data import labels as label_sets
+from hubtl.data.classes import UNKNOWN
 from hubtl.data.images import ImageSet
 from hubtl.data.joint import JointSet
 from hubtl.data.rows import open_rows
@@ -47,27 +48,42 @@ def hold_out(target: Domain, share: float | None, setting: str) -> tuple[Domain,
             "data.hold_out takes labelled rows out of the target's, and this run reads no label of its target",
             hint="leave data.hold_out out: the source's evaluation rows are validated on",
         )
-    rows, held = cut(target.train, target.label_column, share)
-    if not len(held):
-        raise HubtlError(f"of {len(rows)} training rows none can be held out", hint="--no-adjust, or more rows")
-    facts = target.facts.model_copy(update={"rows": len(rows), "split": f"{target.facts.split} less {share:.0%}"})
-    return replace(target, train=rows, facts=facts), replace(target, train=held)
+    keep, taken = cut(target.train, target.label_column, share, target.labels)
+    if target.labels is None or not len(taken):
+        raise HubtlError(f"of {len(keep)} training rows none can be held out", hint="--no-adjust, or more rows")
+    facts = target.facts.model_copy(update={"rows": len(keep), "split": f"{target.facts.split} less {share:.0%}"})
+    held = replace(target, train=target.train.select(taken), labels=target.labels[taken])
+    return replace(target, train=target.train.select(keep), labels=target.labels[keep], facts=facts), held
 
 
 def match_classes(source: Domain | None, target: Domain) -> tuple[list[str], LabelSets]:
+    """The classes of a run's model, and how those of its domains relate; of a labelled target alone its own.
+
+    Raises HubtlError where there is nothing to learn from, or one class alone.
+    """
     if source is None:
-        if target.label_column is None or target.class_names is None:
+        if target.labels is None or target.class_names is None:
             raise HubtlError(
-                f"{target.facts.dataset} has no labels, and there is nothing to learn from",
+                f"{target.facts.dataset} has no labels{_why(target)}, and there is nothing to learn from",
                 hint="--label-column NAME, or --source-dataset for a labelled source",
             )
+        if len(target.class_names) < 2:
+            only = label_sets.listed(target.class_names)
+            raise HubtlError(
+                f"{target.facts.dataset} has one class alone ({only}): nothing to tell apart", hint="choose other data"
+            )
         return list(target.class_names), LabelSets(setting="closed", shared=list(target.class_names))
-    if source.label_column is None:
+    if source.labels is None:
         raise HubtlError(
-            f"the source {source.facts.dataset} has no labels, or one class alone",
+            f"the source {source.facts.dataset} has no labels{_why(source)}",
             hint="--label-column NAME; an image folder needs a sub-folder for each of at least two classes",
         )
     return label_sets.match(source.class_names, target.class_names)
+
+
+def _why(domain: Domain) -> str:
+    """The columns that could be the labels' and are not, in brackets."""
+    return f" ({'; '.join(domain.passed)})" if domain.passed else ""
 
 
 def open_streams(
@@ -81,7 +97,7 @@ def open_streams(
     unknown: int | None = None,
     held_out: Domain | None = None,
 ) -> Streams:
-    """The streams of a run. Target rows of other classes are labelled −1, or ``unknown`` where that is one of them."""
+    """The streams of a run. Target rows of other classes are labelled ``UNKNOWN``, or ``unknown`` where that is a class."""
     augment = recipe.data.augment == "standard"
     bad = recipe.data.on_bad_sample
 
@@ -121,11 +137,11 @@ def open_streams(
 
     def labels(domain: Domain, split: str) -> np.ndarray | None:
         own = list(domain.class_names or classes) if setting == "sequential" and domain is source else classes
-        dataset = domain.train if split == "train" else domain.eval
-        if domain.label_column is None or dataset is None:
+        codes = domain.labels if split == "train" else domain.eval_labels
+        if codes is None or domain.class_names is None:
             return None
-        other = unknown if unknown is not None and domain is target else -1
-        return label_sets.indices(dataset, domain.label_column, domain.class_names, own, other)
+        other = unknown if unknown is not None and domain is target else UNKNOWN
+        return label_sets.indices(codes, domain.class_names, own, other)
 
     few = _few(recipe, setting, None if recipe.target.labels_per_class is None else labels(target, "train"), classes)
     if setting in NO_TARGET_LABELS:
@@ -194,9 +210,9 @@ def label_warnings(relation: LabelSets, streams: Streams, cls: type[Strategy], u
     """Where a strategy does not suit the label sets: what that does to the run, and which ones would."""
     warnings = []
     if relation.target_only and unknown is None and streams.target_eval_labels is not None:
-        n = int((streams.target_eval_labels < 0).sum())
+        n = int((streams.target_eval_labels == UNKNOWN).sum())
         warnings.append(
-            f"{n} evaluation rows belong to classes that the source lacks ({_listed(relation.target_only)}): "
+            f"{n} evaluation rows belong to classes that the source lacks ({label_sets.listed(relation.target_only)}): "
             "they are not scored; osbp has an output for them"
         )
     if cls.unknown and relation.setting in ("closed", "partial"):
@@ -206,11 +222,7 @@ def label_warnings(relation: LabelSets, streams: Streams, cls: type[Strategy], u
         )
     if relation.source_only and not {"partial", relation.setting} & set(cls.label_sets):
         warnings.append(
-            f"the target lacks source classes ({_listed(relation.source_only)}): methods that align whole domains may "
+            f"the target lacks source classes ({label_sets.listed(relation.source_only)}): methods that align whole domains may "
             "do harm; shot, pada and iwan are made for it"
         )
     return warnings
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:20]) + (f", … ({len(names)} in all)" if len(names) > 20 else "")

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from hubtl.data.classes import UNKNOWN, UNLABELLED
 from hubtl.record import ClassScore, Difference, Evaluation, ReliabilityBin
 
 
@@ -14,17 +15,21 @@ def evaluation(
 ) -> Evaluation:
     """The figures of ``logits`` [n, c] against ``labels`` [n]; without labels only what was predicted is counted.
 
-    Rows labelled −1 belong to classes that the model does not know; they are left out of every figure. In an open-set
-    run such rows are labelled ``unknown``, the index of a class like the others, and there are the figures of the field
-    besides. A model without that output, such as source-only, has one logit less and never predicts it.
+    Rows labelled −1 belong to classes that the model does not know, and rows labelled −2 have no label: both are counted
+    and left out of every figure. In an open-set run rows of other classes are labelled ``unknown``, the index of a class
+    like the others, and there are the figures of the field besides. A model without that output, such as source-only,
+    has one logit less and never predicts it.
     """
+    left_out: dict[str, int] = {}
     if labels is not None:
         scored = labels >= 0
+        left_out["unknown_class_rows"] = int((labels == UNKNOWN).sum())
+        left_out["unlabelled_rows"] = int((labels == UNLABELLED).sum())
         logits, labels = logits[torch.from_numpy(scored)], labels[scored]
     predicted = logits.argmax(dim=1).numpy()
     counts = np.bincount(predicted, minlength=len(classes)).tolist()
     if labels is None or not len(labels):
-        return Evaluation(n=len(predicted), predicted_counts=counts)
+        return Evaluation(n=len(predicted), predicted_counts=counts, **left_out)
     every = np.arange(len(classes))
     precision, recall, f1, n = precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
     met = n > 0
@@ -32,6 +37,7 @@ def evaluation(
     probabilities = logits.softmax(dim=1).numpy()
     figures = Evaluation(
         n=len(labels),
+        **left_out,
         accuracy=float((predicted == labels).mean()),
         balanced_accuracy=float(recall[met].mean()),
         macro_f1=float(f1[met].mean()),

@@ -9,6 +9,7 @@ import torch
 
 from hubtl import api
 from hubtl.data import labels
+from hubtl.data.classes import UNKNOWN
 from hubtl.data.images import ImageSet
 from hubtl.data.rows import open_rows
 from hubtl.data.sources import open_domain
@@ -19,6 +20,7 @@ from hubtl.evaluate import difference, evaluation
 from hubtl.plan import installed_versions
 from hubtl.recipe import DataSection, DomainSection, RunSection
 from hubtl.record import Difference, DomainFacts, Evaluation, LaterEvaluation, OnlineFacts
+from hubtl.settings import logger
 from hubtl.subsets import subsets
 from hubtl.testtime import TestTime
 from hubtl.testtime.order import Witness, batches_of, order_of
@@ -128,13 +130,19 @@ def labelled(
     section = DataSection(**(data or {}))
     where = DomainSection(dataset=dataset, eval_split=split, domain=domain)
     opened = open_domain(where, section, role="target", modalities=loaded.info.modalities)
-    if opened.label_column is None or opened.class_names is None or opened.eval is None:
-        raise HubtlError(f"{dataset} has no labels to evaluate against", hint="--label-column NAME, or hubtl predict")
+    if opened.eval_labels is None or opened.class_names is None:
+        why = f" ({'; '.join(opened.passed)})" if opened.passed else f" in split {opened.facts.eval_split}"
+        raise HubtlError(
+            f"{dataset} has no labels to evaluate against{why}",
+            hint="--label-column NAME, --split NAME, or hubtl predict",
+        )
     known = [name for name in loaded.classes if name != loaded.unknown]
-    labels.match(known, opened.class_names, called="the model")
+    _, relation = labels.match(known, opened.class_names, called="the model")
+    if relation.respelt:
+        logger.info("%s", labels.describe(relation))
     unknown = None if loaded.unknown is None else loaded.classes.index(loaded.unknown)
-    other = -1 if unknown is None else unknown
-    truth = labels.indices(opened.eval, opened.label_column, opened.class_names, loaded.classes, other)
+    other = UNKNOWN if unknown is None else unknown
+    truth = labels.indices(opened.eval_labels, opened.class_names, loaded.classes, other)
     bad = section.on_bad_sample
     rows = open_rows(loaded.backbone, opened.eval, opened.columns, labels=truth, name=dataset, on_bad_sample=bad)
     facts = opened.facts.model_copy(update={"fingerprint": str(opened.eval._fingerprint), "class_counts": {}})

@@ -103,11 +103,14 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         own = recipe.model
         request = BackboneRequest(classes, own.pretrained, image_size=own.image_size, options=own.options)
         backbone = backbones.resolve(recipe.model.name, request)
-    if relation.setting not in CLOSED:
+    if relation.setting not in CLOSED or relation.respelt:
         logger.info("%s", label_sets.describe(relation))
+    if relation.setting not in CLOSED:
         recipe = _decide_for(relation, recipe, setting, strategy_class, asked)
     other = None if unknown is None else classes.index(unknown)
     recipe = _decide_model(recipe, backbone, strategy_class)
+    if setting not in NO_TARGET_LABELS:
+        target = target.labelled()
     target, held_out = hold_out(target, recipe.data.hold_out, setting)
     streams = open_streams(recipe, setting, source, target, classes, backbone, strategy_class, other, held_out)
     if recipe.run.calibrate is None:
@@ -166,7 +169,7 @@ def _trained(recipe: Recipe, target: Domain) -> tuple[Trained, LabelSets, Domain
         warnings.append(
             f"{name} gives its classes no names: they are not matched with the target's, nothing is measured"
         )
-        target = replace(target, label_column=None, class_names=None)
+        target = replace(target, label_column=None, class_names=None, labels=None, eval_labels=None)
     known = [other for other in trained.classes if other != trained.unknown]
     _, relation = label_sets.match(known, target.class_names, called=f"the model {name}")
     return trained, relation, target, warnings
@@ -189,7 +192,7 @@ def _decide_strategy(
             takes = backbones.modalities(recipe.model.name)
             name, reason = pick("adaptation", match_classes(source, target)[1].setting, takes)
         else:
-            labelled = target.label_column is not None and target.facts.labelled
+            labelled = target.labels is not None
             name, reason = pick("transfer" if labelled else "source-free", "unknown")
         if problems := option_problems("strategies", name, recipe.strategy.options):
             raise HubtlError(problems[0], hint=f"hubtl show {name}")

@@ -191,14 +191,16 @@ def _open(recipe: Recipe, modalities: tuple[str, ...]) -> _Data:
     labelled = target
     if recipe.source is not None:
         labelled = open_domain(recipe.source, recipe.data, role="source", modalities=modalities)
-    column = labelled.facts.columns.get("label")
-    if column is None or labelled.class_names is None or column not in labelled.train.features:
+    if labelled.labels is None or labelled.class_names is None:
+        why = f" ({'; '.join(labelled.passed)})" if labelled.passed else ""
         if recipe.source is None:
             hint = "--label-column NAME, or --source-dataset for a labelled source"
-            raise HubtlError(f"{labelled.facts.dataset} has no labels to score features against", hint=hint)
-        raise HubtlError(f"the source {labelled.facts.dataset} has no labels", hint="--label-column NAME")
+            raise HubtlError(f"{labelled.facts.dataset} has no labels{why} to score features against", hint=hint)
+        raise HubtlError(f"the source {labelled.facts.dataset} has no labels{why}", hint="--label-column NAME")
     classes = list(labelled.class_names)
-    found = label_sets.indices(labelled.train, column, classes, classes)
+    labelled = labelled.labelled()
+    assert labelled.labels is not None
+    found = label_sets.indices(labelled.labels, classes, classes)
     return _Data(labelled, found, classes, None if recipe.source is None else target, recipe.data.on_bad_sample)
 
 

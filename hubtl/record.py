@@ -64,6 +64,8 @@ class DomainFacts(Facts):
     eval_rows: int = 0
     labelled: bool = True
     eval_labelled: bool = True
+    unlabelled_rows: int = 0  # of a split with labels, training rows without one; a source leaves them out
+    eval_unlabelled_rows: int = 0  # and evaluation rows without one, which are not scored
     class_counts: dict[str, int] = Field(default_factory=dict)  # of source training rows; empty when sealed
     columns: dict[str, str] = Field(default_factory=dict)  # image, label -> column name
     skipped: list[str] = Field(default_factory=list)  # unreadable samples, by name
@@ -76,6 +78,7 @@ class LabelSets(Facts):
     shared: list[str] = Field(default_factory=list)
     source_only: list[str] = Field(default_factory=list)
     target_only: list[str] = Field(default_factory=list)
+    respelt: dict[str, str] = Field(default_factory=dict)  # shared ones that the target writes otherwise: how
 
 
 class ClassScore(Facts):
@@ -125,6 +128,8 @@ class Evaluation(Facts):
     """What one model did on one labelled stream; figures are None ("not measured") without labels."""
 
     n: int
+    unknown_class_rows: int = 0  # rows besides, of classes that the model does not know: not scored
+    unlabelled_rows: int = 0  # rows besides, without a label: not scored
     accuracy: float | None = None  # 0..1, as all figures here
     balanced_accuracy: float | None = None
     macro_f1: float | None = None

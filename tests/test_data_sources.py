@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hubtl.data import labels
+from hubtl.data import classes, labels
 from hubtl.data.sources import open_domain
 from hubtl.errors import HubtlError
 from hubtl.recipe import DataSection, DomainSection
@@ -80,7 +80,7 @@ def test_parquet_csv_jsonl_and_saved_folders_hold_the_same(tmp_path):
         assert len(domain.train) + len(domain.eval) == 20
         assert domain.class_names == ["cat", "dog"]
         assert domain.train[0][domain.columns["image"]].size == (10, 12)
-        indices = labels.indices(domain.train, domain.label_column, domain.class_names, ["dog", "cat"])
+        indices = labels.indices(domain.labels, domain.class_names, ["dog", "cat"])
         assert set(indices) == {0, 1}
 
 
@@ -108,14 +108,14 @@ def test_a_target_without_labels_is_fine_and_a_source_is_not(tmp_path):
     target = opened(tmp_path / "plain.parquet", "target")
     assert target.label_column is None
     assert not target.facts.eval_labelled
-    classes, relation = labels.match(["cat", "dog"], target.class_names)
-    assert (classes, relation.setting) == (["cat", "dog"], "unknown")
+    names, relation = labels.match(["cat", "dog"], target.class_names)
+    assert (names, relation.setting) == (["cat", "dog"], "unknown")
 
 
 def test_labels_out_of_range_name_the_row():
     broken = datasets.Dataset.from_dict({"label": [0, 1, 7, 1]})
     with pytest.raises(HubtlError, match=r"row 2: label 7 is out of range; the classes are cat, dog"):
-        labels.indices(_with_class_label(broken), "label", ["cat", "dog"], ["cat", "dog"])
+        classes.read([_with_class_label(broken)], "label", "the source")
 
 
 def _with_class_label(rows: datasets.Dataset) -> datasets.Dataset:
@@ -156,8 +156,8 @@ def test_encoded_bytes_are_images(tmp_path):
     ],
 )
 def test_label_sets_are_told_apart(source, target, setting):
-    classes, relation = labels.match(source, target)
-    assert classes == source
+    names, relation = labels.match(source, target)
+    assert names == source
     assert relation.setting == setting
     if setting != "closed":
         for name in {*relation.source_only, *relation.target_only}:

@@ -125,7 +125,7 @@ def test_the_name_of_the_unknown_is_none_of_the_classes(data):
     assert unknown_name(["cat", "Un-known"]) == "unknown 2"
     assert unknown_name(["unknown", "unknown_2"]) == "unknown 3"
     splits = opened(data.some).splits
-    found = indices(splits["test"], "label", list("012345"), ["0", "1", "unknown"], 2)
+    found = indices(np.array(splits["test"]["label"]), list("012345"), ["0", "1", "unknown"], 2)
     assert found.tolist() == np.minimum(splits["test"]["label"], 2).tolist()
 
 

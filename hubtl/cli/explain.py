@@ -83,12 +83,9 @@ def _labelled(text: str, modalities: tuple[str, ...], asked: "Mapping[str, str |
     domain = open_domain(DomainSection(dataset=text), data, role="source", modalities=modalities)
     found = {column: m for m, column in domain.columns.items()}
     rows = [r for _, r in each_row(domain.train.select_columns(list(found)).rename_columns(found), modalities)]
-    if domain.label_column is None:
+    if domain.labels is None or domain.class_names is None:
         return [(r, None) for r in rows]
-    feature = domain.train.features[domain.label_column]
-    cells = domain.train.select_columns([domain.label_column])[domain.label_column][:]
-    names = getattr(feature, "names", None)
-    return [(r, names[c] if names and c is not None else str(c)) for r, c in zip(rows, cells, strict=True)]
+    return [(r, domain.class_names[c]) for r, c in zip(rows, domain.labels.tolist(), strict=True)]
 
 
 def _show(found: Any) -> None:

@@ -1,11 +1,12 @@
 """Which column holds the images, texts and recordings, and which the classes: by feature type, or as the user says."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets import Audio, ClassLabel, Dataset, Image, Value
 
+from hubtl.data.classes import unfit
 from hubtl.data.suffixes import IMAGES, SOUNDS
 from hubtl.errors import HubtlError, nearest, unknown
 
@@ -25,7 +26,7 @@ def image_column(dataset: Dataset, asked: str | None, where: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        by_name = [name for name in IMAGE_NAMES if name in found]
+        by_name = _usual(found, IMAGE_NAMES)
         if by_name:
             return by_name[0]
         raise HubtlError(f"{where} has several image columns: {', '.join(found)}", hint=f"--image-column {found[0]}")
@@ -40,7 +41,7 @@ def audio_column(dataset: Dataset, asked: str | None, where: str) -> str:
         return _existing(dataset, asked, "audio", where)
     found = [name for name, feature in dataset.features.items() if isinstance(feature, Audio)]
     if not found:
-        named = [name for name in dataset.features if name.lower() in AUDIO_NAMES]
+        named = _usual(dataset.features, AUDIO_NAMES)
         found = [name for name in named if _holds_sounds(dataset, name)]
     return _only(found, AUDIO_NAMES, "audio", dataset, where)
 
@@ -53,12 +54,11 @@ def text_column(dataset: Dataset, asked: str | None, where: str) -> str:
     if asked is not None:
         return _existing(dataset, asked, "text", where)
     strings = [name for name, feature in dataset.features.items() if _is_string(feature)]
-    found = [name for name in TEXT_NAMES if name in strings]
+    found = _usual(strings, TEXT_NAMES)
     if found:
         return found[0]
-    found = [
-        name for name in strings if name not in (*LABEL_NAMES, "id", "file_name", "path") and _prose(dataset, name)
-    ]
+    aside = _usual(strings, (*LABEL_NAMES, "id", "file_name", "path"))
+    found = [name for name in strings if name not in aside and _prose(dataset, name)]
     return _only(found, TEXT_NAMES, "text", dataset, where)
 
 
@@ -69,47 +69,58 @@ FINDERS: dict[str, Callable[[Dataset, str | None, str], str]] = {
 }
 
 
-def label_column(dataset: Dataset, asked: str | None, where: str) -> str | None:
-    """The column with classes; None where there is none."""
-    if asked is not None:
-        return _existing(dataset, asked, "label", where)
-    found = [name for name, feature in dataset.features.items() if isinstance(feature, ClassLabel)]
-    if len(found) > 1:
-        by_name = [name for name in LABEL_NAMES if name in found]
-        if by_name:
-            return by_name[0]
-        raise HubtlError(f"{where} has several label columns: {', '.join(found)}", hint=f"--label-column {found[0]}")
-    if found:
-        return found[0]
-    for name in LABEL_NAMES:
-        feature = dataset.features.get(name)
-        if isinstance(feature, Value) and feature.dtype.startswith(("int", "uint", "string", "large_string", "bool")):
-            return name
-    return None
+def label_column(
+    dataset: Dataset, asked: str | None, where: str, *, aside: str | None = None
+) -> tuple[str | None, list[str]]:
+    """The column with classes, None where there is none; and why others that could be it were passed over.
 
-
-def class_names(parts: Sequence[Dataset], column: str) -> list[str]:
-    """The names of the classes: those of the feature, else the values that occur, sorted (numbers by size).
-
-    Of a column without a ``ClassLabel`` feature the values themselves are read, to know which classes there are;
-    which row
-    has which is not kept.
+    ``aside`` is a column that is none, such as the one that names domains. Raises HubtlError for several, and for one
+    that was asked for and does not hold one class to a row.
     """
-    feature = parts[0].features[column]
-    if isinstance(feature, ClassLabel):
-        return list(feature.names)
-    values = {value for part in parts for value in part.unique(column) if value is not None}
-    numbers = all(isinstance(value, int) for value in values)
-    return [str(value) for value in sorted(values, key=int if numbers else str)]
+    if asked is not None:
+        found = _existing(dataset, asked, "label", where)
+        if why := unfit(dataset, found):
+            raise HubtlError(f"{where}: column {found!r} holds {why}", hint="--label-column for another column")
+        return found, []
+    typed = [n for n, feature in dataset.features.items() if isinstance(feature, ClassLabel) and n != aside]
+    named = [name for name in _usual(dataset.features, LABEL_NAMES) if name != aside]
+    strange = {name: f"it holds {why}" for name in named if name not in typed and (why := unfit(dataset, name))}
+    usual = [name for name in named if name in typed] or (typed if len(typed) == 1 else [])
+    if typed and not usual:
+        raise HubtlError(f"{where} has several label columns: {', '.join(typed)}", hint=f"--label-column {typed[0]}")
+    fit = [*usual, *(name for name in named if name not in strange and name not in usual)]
+    passed = (
+        strange | {name: f"{fit[0]!r} is read" for name in [*fit[1:], *typed] if name != fit[0]} if fit else strange
+    )
+    return (fit[0] if fit else None), [f"column {name!r} is passed over: {why}" for name, why in passed.items()]
+
+
+def header(dataset: Dataset, name: str) -> str | None:
+    """A column by its name, regardless of case and of spaces around it; None where there is none, or several."""
+    if name in dataset.features:
+        return name
+    alike = [other for other in dataset.features if _bare(other) == _bare(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _bare(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _usual(names: Iterable[str], usual: Sequence[str]) -> list[str]:
+    """Those of usual names, regardless of case, in the order of these."""
+    rank = {name: place for place, name in enumerate(usual)}
+    return sorted((name for name in names if _bare(name) in rank), key=lambda n: (rank[_bare(n)], n != _bare(n)))
 
 
 def _existing(dataset: Dataset, name: str, what: str, where: str) -> str:
-    if name not in dataset.features:
+    found = header(dataset, name)
+    if found is None:
         error = unknown(f"{what} column of {where}", name, dataset.column_names)
         guess = nearest(name, dataset.column_names)
         error.hint = f"--{what}-column {guess}" if guess else error.hint
         raise error
-    return name
+    return found
 
 
 def _holds_images(dataset: Dataset, name: str, feature: Any) -> bool:
@@ -128,7 +139,7 @@ def _holds_images(dataset: Dataset, name: str, feature: Any) -> bool:
 
 def _only(found: Sequence[str], usual: Sequence[str], what: str, dataset: Dataset, where: str) -> str:
     if len(found) > 1:
-        found = [name for name in usual if name in found][:1] or found
+        found = _usual(found, usual)[:1] or found
     if len(found) == 1:
         return found[0]
     if found:

@@ -1,10 +1,11 @@
-"""Matching the classes of two domains by name, and turning a column into their indices."""
+"""Matching the classes of two domains by name, and turning those of one into the model's."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from datasets import ClassLabel, Dataset
 
+from hubtl.data.classes import UNKNOWN, UNLABELLED
+from hubtl.data.names import SHOWN, listed, loose, partners, seen
 from hubtl.errors import HubtlError
 from hubtl.record import LabelSets
 
@@ -15,24 +16,27 @@ def match(
     """The classes of a model for both domains, in the source's order, and how the two sets relate; ``called`` is
     what errors call the source.
 
-    Names are the same if they differ only in case, spaces, hyphens and underscores. Without target names the relation
-    is
-    unknown. Raises HubtlError, with both lists, if no class is shared.
+    Equal names are the same class. A name without an equal may be paired with another that differs in case, spaces,
+    hyphens, underscores or Unicode form, where that is one to one (``names.partners``). Without target names the
+    relation is unknown. Raises HubtlError, with both lists, if no class is shared, and where a pair is not clear.
     """
     if source is None:
         raise HubtlError("the source has no labels", hint="--label-column NAME")
     classes = list(source)
     if len(classes) < 2:
-        raise HubtlError(f"one class alone ({', '.join(classes)}): nothing to tell apart", hint="choose other data")
+        raise HubtlError(f"one class alone ({listed(classes)}): nothing to tell apart", hint="choose other data")
     if target is None:
         return classes, LabelSets(setting="unknown")
-    ours, theirs = {_key(name) for name in classes}, {_key(name) for name in target}
-    shared = [name for name in classes if _key(name) in theirs]
-    source_only = [name for name in classes if _key(name) not in theirs]
-    target_only = [name for name in target if _key(name) not in ours]
+    pairs = partners(classes, target, called=called)
+    written = {ours: theirs for theirs, ours in pairs.items()}
+    shared = [name for name in classes if name in written]
+    source_only = [name for name in classes if name not in written]
+    target_only = [name for name in target if name not in pairs]
     if not shared:
+        both = [*classes, *target]
         raise HubtlError(
-            f"{called} and target share no class; {called}: {_listed(classes)}; target: {_listed(target)}",
+            f"{called} and target share no class; {called}: {listed(classes, among=both)}; "
+            f"target: {listed(target, among=both)}",
             hint="rename the classes of one to those of the other, or --label-column",
         )
     setting = {
@@ -46,72 +50,44 @@ def match(
         shared=shared,
         source_only=source_only,
         target_only=target_only,
+        respelt={name: written[name] for name in shared if written[name] != name},
     )
 
 
 def describe(relation: LabelSets) -> str:
-    """Which setting it is, with the lists that make it so."""
+    """Which setting it is, with the lists that make it so, and which names were taken for the same."""
+    lines = []
     if relation.setting in ("closed", "unknown"):
-        return f"{relation.setting} set: {len(relation.shared)} shared classes"
-    lines = [
-        f"{relation.setting} set: the classes of source and target differ",
-        f"  shared: {_listed(relation.shared)}",
-    ]
-    if relation.source_only:
-        lines.append(f"  source only: {_listed(relation.source_only)}")
-    if relation.target_only:
-        lines.append(f"  target only: {_listed(relation.target_only)}")
+        lines.append(f"{relation.setting} set: {len(relation.shared)} shared classes")
+    else:
+        both = [*relation.shared, *relation.source_only, *relation.target_only]
+        lines.append(f"{relation.setting} set: the classes of source and target differ")
+        lines.append(f"  shared: {listed(relation.shared, among=both)}")
+        for where, names in (("source only", relation.source_only), ("target only", relation.target_only)):
+            if names:
+                lines.append(f"  {where}: {listed(names, among=both)}")
+    pairs = [f"{seen(o, exact=True)} = {seen(t, exact=True)}" for o, t in relation.respelt.items()]
+    if pairs:
+        more = f", … ({len(pairs)} in all)" if len(pairs) > SHOWN else ""
+        lines.append(f"taken for the same class, source = target: {', '.join(pairs[:SHOWN])}{more}")
     return "\n".join(lines)
 
 
 def unknown_name(classes: Sequence[str]) -> str:
     """What to call the class of what is none of ``classes``: ``unknown``, or ``unknown 2`` where that is one of them."""
-    taken = {_key(name) for name in classes}
+    taken = {loose(name) for name in classes}
     tries = ("unknown", *(f"unknown {n}" for n in range(2, len(classes) + 3)))
-    return next(name for name in tries if _key(name) not in taken)
+    return next(name for name in tries if loose(name) not in taken)
 
 
-def indices(
-    dataset: Dataset,
-    column: str,
-    class_names: Sequence[str] | None,
-    classes: Sequence[str],
-    other: int = -1,
-) -> np.ndarray:
-    """int64 [n]: the index in ``classes`` of each row's class, ``other`` for a class that is not among them.
+def indices(codes: np.ndarray, class_names: Sequence[str], classes: Sequence[str], other: int = UNKNOWN) -> np.ndarray:
+    """Turn codes [n] of a domain's ``class_names`` into places in the model's ``classes``, int64 [n].
 
-    Raises HubtlError, naming the row, for a value that is no class of the column.
+    A class that is not among them is ``other``: −1, or the place of the class for what is none of the others. A row
+    without a label stays ``UNLABELLED``.
     """
-    place = {_key(name): i for i, name in enumerate(classes)}
-    names = list(class_names or classes)
-    feature = dataset.features[column]
-    values = dataset.with_format(None)[column][:]
-    if isinstance(feature, ClassLabel):
-        table = np.array([place.get(_key(name), other) for name in names], dtype=np.int64)
-        raw = np.array([-1 if v is None else v for v in values], dtype=np.int64)
-        wrong = np.flatnonzero((raw < 0) | (raw >= len(names)))
-        if len(wrong):
-            raise _out_of_range(dataset, column, int(wrong[0]), values[int(wrong[0])], names)
-        return table[raw] if len(raw) else raw
-    known = {str(name) for name in names}
-    found = np.empty(len(values), dtype=np.int64)
-    for row, value in enumerate(values):
-        if value is None or str(value) not in known:
-            raise _out_of_range(dataset, column, row, value, names)
-        found[row] = place.get(_key(str(value)), other)
-    return found
-
-
-def _out_of_range(dataset: Dataset, column: str, row: int, value: object, names: Sequence[str]) -> HubtlError:
-    return HubtlError(
-        f"column {column!r}, row {row}: label {value!r} is out of range; the classes are {_listed(names)}",
-        hint="mend that row, or --label-column for another column",
-    )
-
-
-def _key(name: str) -> str:
-    return "".join(c for c in name.casefold() if c not in " _-")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:20]) + (f", … ({len(names)} in all)" if len(names) > 20 else "")
+    known = [name for i, name in enumerate(classes) if i != other]
+    place = {name: i for i, name in enumerate(classes)}
+    pairs = partners(known, class_names)
+    table = np.array([place[pairs[n]] if n in pairs else other for n in class_names] + [UNLABELLED], dtype=np.int64)
+    return table[np.where(codes == UNLABELLED, len(class_names), codes)]

@@ -39,7 +39,7 @@ def gather(walked: Walked, wanted: Wanted, said: list[str]) -> list[Metadata]:
     media = {file.parts for file in walked.of("image", "audio")}
     found = []
     for file in filter(is_metadata, walked.of("table")):
-        dataset = read([Path(walked.path(file))])
+        (dataset,) = read([[Path(walked.path(file))]])
         keys = [name for name in dataset.column_names if name == KEY or name.endswith(f"_{KEY}")]
         key = KEY if KEY in keys else next(iter(keys), None)
         if key is None:

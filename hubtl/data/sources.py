@@ -1,35 +1,68 @@
 """``--source-dataset`` and ``--target-dataset``: from what a user typed to two splits with known columns."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from datasets import ClassLabel, Dataset, DatasetDict
+from datasets import Dataset
 
-from hubtl.data import columns
+from hubtl.data import classes, columns, slices
 from hubtl.data.cells import Wanted
+from hubtl.data.classes import UNLABELLED, cell_names, unfit
+from hubtl.data.names import seen
 from hubtl.data.opening import opened
 from hubtl.errors import HubtlError, nearest, unknown
 from hubtl.recipe import DataSection, DomainSection, SourceSection
 from hubtl.record import DomainFacts
+from hubtl.settings import logger
 
 EVAL_SHARE = 0.2  # of the training rows, where the data have no split to evaluate on
 
 
 @dataclass(frozen=True)
 class Domain:
-    """A source or a target: rows to train on, rows to evaluate on, and what their columns mean."""
+    """A source or a target: rows to train on, rows to evaluate on, and what their columns mean.
+
+    ``labels`` and ``eval_labels`` hold the place of each row's class in ``class_names``, ``UNLABELLED`` for a row
+    without a label; they are None where no row has one. A target's are read to know which rows can be scored; a stream
+    is made without them wherever a method may not see labels.
+    """
 
     train: Dataset
     eval: Dataset
     columns: dict[str, str]  # modality -> column
-    label_column: str | None
+    label_column: str | None  # None where no row has a label
     class_names: list[str] | None
     facts: DomainFacts
     domains: np.ndarray | None = None  # [n] of several: which one a training row is of
     eval_domains: np.ndarray | None = None
+    labels: np.ndarray | None = None  # [n] of the training rows
+    eval_labels: np.ndarray | None = None
+    passed: tuple[str, ...] = ()  # columns that could be the labels', and why they are not
+
+    def labelled(self) -> "Domain":
+        """The domain without the training rows that have no label, for a method that learns from labels."""
+        if self.labels is None or (self.labels != UNLABELLED).all():
+            return self
+        rows = np.flatnonzero(self.labels != UNLABELLED)
+        logger.info(
+            "%s: %d training rows without a label are left out", self.facts.dataset, len(self.labels) - len(rows)
+        )
+        domains = None if self.domains is None else self.domains[rows]
+        facts = self.facts.model_copy(update={"rows": len(rows)})
+        return replace(self, train=self.train.select(rows), labels=self.labels[rows], domains=domains, facts=facts)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The labels of a domain's training rows and of the rows of a split that may be evaluated on."""
+
+    column: str | None = None
+    passed: tuple[str, ...] = ()
+    names: list[str] = field(default_factory=list)
+    train: np.ndarray | None = None  # codes; None where no row has a label
+    eval: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 def open_domain(
@@ -37,50 +70,76 @@ def open_domain(
 ) -> Domain:
     """Open a domain, or several of one dataset as one that knows which row is of which.
 
-    Training rows default to the split ``train`` (or the only one), evaluation rows to ``test``, else ``validation``,
-    else a
-    fifth of the training rows that is cut off them: the same rows in every run. Raises HubtlError naming what is
-    missing.
+    Training rows default to the split ``train`` (or the only one). Evaluation rows default to the first of ``test`` and
+    ``validation`` that has labels, else to a fifth of the training rows that is cut off them: the same rows in every
+    run. Rows of a source without a label are left out. Raises HubtlError naming what is missing.
     """
     where = f"the {role} {section.dataset}"
     asked = {m: getattr(data, f"{m}_column") for m in modalities}
     source = opened(section.dataset, Wanted(tuple(modalities), asked, lenient=data.on_bad_sample == "skip"))
-    splits = source.splits
-    train_name = _train_split(splits, section.split, where, role)
-    train = _split(splits, train_name, where, f"--{role}-split")
-    eval_name = section.eval_split or _default_eval(splits, train_name)
-    evaluated = _split(splits, eval_name, where, f"--{role}-eval-split") if eval_name else None
-    train = _of_domain(train, data.domain_column, section.domain, where, role)
-    if evaluated is not None:
-        evaluated = _of_domain(evaluated, data.domain_column, section.domain, where, role)
-    found = {m: columns.FINDERS[m](train, getattr(data, f"{m}_column"), where) for m in modalities}
-    if evaluated is not None and (lacking := [c for c in found.values() if c not in evaluated.features]):
-        raise HubtlError(f"{where}: split {eval_name} has no column {lacking[0]}", hint=f"--{role}-eval-split")
-    label = _label_column(train, evaluated, data.label_column, where)
-    names = (
-        columns.class_names([p for p in (train, evaluated) if p is not None and label in p.features], label)
-        if label
-        else None
-    )
-    eval_label = evaluated is None or label is None or label in evaluated.features
-    if evaluated is None:
-        train, evaluated = cut(train, label)
-        eval_name = f"{EVAL_SHARE:.0%} of {train_name}"
-    for part, name in ((train, train_name), (evaluated, eval_name)):
-        if len(part) == 0:
+    train_name = slices.training(source.splits, section.split, where, role)
+
+    def part(name: str, flag: str) -> Dataset:
+        rows = slices.taken(source.splits, name, where, flag)
+        rows = _of_domain(rows, data.domain_column, section.domain, where, role)
+        if len(rows) == 0:
             raise HubtlError(f"{where}: split {name} is empty", hint=f"--{role}-split, or other data")
-    counts = _counts(train, label, names) if role == "source" and label else {}
-    if role == "source" and sum(1 for n in counts.values() if n) == 1:
-        only = next(name for name, n in counts.items() if n)
-        raise HubtlError(
-            f"{where}: all training rows are of one class ({only})", hint="a source needs at least two classes"
+        return rows
+
+    train = part(train_name, f"--{role}-split")
+    held = {m: columns.FINDERS[m](train, asked[m], where) for m in modalities}
+    tried = [section.eval_split] if section.eval_split else slices.evaluated(source.splits, train_name)
+    met: list[tuple[str, Dataset, _Found]] = []
+    for name in tried:
+        rows = _headed(part(name, f"--{role}-eval-split"), held.values(), where, name, role)
+        met.append((name, *_labels(train, rows, data, where, (train_name, name))))
+        if met[-1][2].eval is not None:
+            break
+    evaluated: Dataset | None = None
+    eval_name: str | None = None
+    if met and (met[-1][2].eval is not None or section.eval_split or met[0][2].train is None):
+        eval_name, evaluated, found = met[-1] if met[-1][2].eval is not None else met[0]
+    else:
+        _, found = _labels(train, train.select([]), data, where, (train_name, ""))
+    instead = eval_name or f"{EVAL_SHARE:.0%} of split {train_name}"
+    for name in (name for name, _, _ in met if name != eval_name):
+        logger.info("%s: no row of split %s has a label: %s is evaluated", where, name, instead)
+    for note in (*found.passed, *found.notes):
+        logger.info("%s: %s", where, note)
+    labels, eval_labels, without = found.train, found.eval, _without(found.train)
+    if without:
+        logger.info(
+            "%s: %d of %d training rows have no label%s",
+            *(where, without, len(train), ": they are left out" if role == "source" else ""),
         )
-    if names is not None and len(names) < 2:
-        raise HubtlError(
-            f"{where} has one class alone ({', '.join(names)}): nothing to tell apart", hint="choose other data"
-        )
+    if role == "source" and labels is not None:
+        rows_with = np.flatnonzero(labels != UNLABELLED)
+        train, labels = _selected(train, labels, rows_with)
+    if evaluated is None:
+        keep, cut_off = cut(train, found.column if labels is not None else None, labels=labels)
+        evaluated, eval_labels = _selected(train, labels, cut_off)
+        train, labels = _selected(train, labels, keep)
+        eval_name = f"{EVAL_SHARE:.0%} of {train_name}"
+    hidden = _without(eval_labels)
+    if role == "source" and eval_labels is not None:
+        evaluated, eval_labels = _selected(evaluated, eval_labels, np.flatnonzero(eval_labels != UNLABELLED))
+    if hidden:
+        every = len(evaluated) + (hidden if role == "source" else 0)
+        logger.info("%s: %d of %d evaluation rows have no label and are not scored", where, hidden, every)
+    if len(evaluated) == 0 or len(train) == 0:
+        raise HubtlError(f"{where}: split {train_name} has too few rows", hint=f"--{role}-split, or other data")
+    counts: dict[str, int] = {}
+    if role == "source" and labels is not None:
+        n = np.bincount(labels, minlength=len(found.names)).tolist()
+        counts = dict(zip(found.names, n, strict=True))
+        if sum(1 for number in n if number) == 1:
+            only = next(name for name, number in counts.items() if number)
+            raise HubtlError(
+                f"{where}: all training rows are of one class ({seen(only)})",
+                hint="a source needs at least two classes",
+            )
     several = section.domain if isinstance(section.domain, list) else []
-    domains, eval_domains = (_numbers(part, data.domain_column, several) for part in (train, evaluated))
+    domains, eval_domains = (_numbers(rows, data.domain_column, several) for rows in (train, evaluated))
     facts = DomainFacts(
         dataset=source.shown,
         hub_id=source.hub_id,
@@ -94,77 +153,98 @@ def open_domain(
         eval_split=eval_name,
         rows=len(train),
         eval_rows=len(evaluated),
-        labelled=label is not None,
-        eval_labelled=label is not None and eval_label,
+        labelled=found.column is not None,
+        eval_labelled=eval_labels is not None,
+        unlabelled_rows=without,
+        eval_unlabelled_rows=hidden,
         class_counts=counts,
-        columns=found | ({"label": label} if label else {}),
+        columns=held | ({"label": found.column} if found.column else {}),
     )
-    return Domain(train, evaluated, found, label if eval_label else None, names, facts, domains, eval_domains)
+    names = found.names if found.column else None
+    known = (labels, eval_labels, found.passed)
+    return Domain(train, evaluated, held, found.column, names, facts, domains, eval_domains, *known)
+
+
+def _labels(
+    train: Dataset, evaluated: Dataset, data: DataSection, where: str, called: tuple[str, str]
+) -> tuple[Dataset, _Found]:
+    """The labels of two splits, and the second under the headers of the first.
+
+    The column is found in the training rows, else in the others: an unlabelled target may have a labelled test split.
+    """
+    asked, aside = data.label_column, data.domain_column
+    if asked is not None and columns.header(train, asked) is None and columns.header(evaluated, asked) is not None:
+        column, passed = columns.label_column(evaluated, asked, where)
+    else:
+        column, passed = columns.label_column(train, asked, where, aside=aside)
+        if column is None and evaluated.column_names:
+            column, more = columns.label_column(evaluated, None, where, aside=aside)
+            passed = list(dict.fromkeys([*passed, *more]))
+    if column is None:
+        return evaluated, _Found(passed=tuple(passed))
+    there = columns.header(evaluated, column)
+    if there is not None and there != column:
+        evaluated = evaluated.rename_column(there, column)
+    parts = [(p, n) for p, n in zip((train, evaluated), called, strict=True) if column in p.features]
+    for rows, name in parts:
+        if why := unfit(rows, column):
+            raise HubtlError(f"{where}, split {name}: column {column!r} holds {why}", hint="--label-column NAME")
+    read = classes.read([rows for rows, _ in parts], column, where, [name for _, name in parts])
+    codes = {
+        id(rows): own if (own != UNLABELLED).any() else None for (rows, _), own in zip(parts, read.codes, strict=True)
+    }
+    own, other = codes.get(id(train)), codes.get(id(evaluated))
+    if own is None and other is None:
+        return evaluated, _Found(passed=(*passed, f"column {column!r} has no label in any row"))
+    return evaluated, _Found(column, tuple(passed), read.names, own, other, tuple(read.notes))
+
+
+def _headed(rows: Dataset, names: Iterable[str], where: str, split: str, role: str) -> Dataset:
+    """A split under the headers of the training rows, which may differ in case."""
+    for name in names:
+        there = columns.header(rows, name)
+        if there is None:
+            raise HubtlError(f"{where}: split {split} has no column {name}", hint=f"--{role}-eval-split")
+        rows = rows if there == name else rows.rename_column(there, name)
+    return rows
+
+
+def _selected(rows: Dataset, codes: np.ndarray | None, chosen: np.ndarray) -> tuple[Dataset, np.ndarray | None]:
+    return rows if len(chosen) == len(rows) else rows.select(chosen), None if codes is None else codes[chosen]
+
+
+def _without(codes: np.ndarray | None) -> int:
+    """How many rows have no label, where others have one."""
+    return 0 if codes is None else int((codes == UNLABELLED).sum())
 
 
 def _numbers(dataset: Dataset, column: str | None, names: list[str]) -> np.ndarray | None:
     """int64 [n]: the place of each row's domain among several."""
     if not names or column is None:
         return None
-    return np.array([names.index(cell) for cell in _cells(dataset, column)], dtype=np.int64)
+    place = {name: i for i, name in enumerate(names)}
+    cells = cell_names(dataset, columns.header(dataset, column) or column)
+    return np.array([place[str(cell)] for cell in cells], dtype=np.int64)
 
 
-def _cells(dataset: Dataset, column: str) -> list[str]:
-    feature = dataset.features[column]
-    return [
-        feature.names[v] if isinstance(feature, ClassLabel) else str(v) for v in dataset.with_format(None)[column][:]
-    ]
+def cut(
+    dataset: Dataset, label: str | None, share: float = EVAL_SHARE, labels: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose rows to evaluate on among the training rows; each class alike where there are labels.
 
-
-def cut(dataset: Dataset, label: str | None, share: float = EVAL_SHARE) -> tuple[Dataset, Dataset]:
-    """Cut rows to evaluate on off the training rows; each class alike where there are labels.
-
-    The same rows in every run.
+    Returns the rows that stay and those that are cut off, the same ones in every run. Rows without a label stay.
     """
     rng = np.random.default_rng(0)
-    values = np.array([str(v) for v in dataset[label]]) if label else np.zeros(len(dataset), dtype=int)
+    values = np.array([str(v) for v in dataset.with_format(None)[label][:]]) if label else np.zeros(len(dataset), int)
+    _, group = np.unique(values, return_inverse=True)
+    order = np.argsort(group, kind="stable")
     held: list[int] = []
-    for value in np.unique(values):
-        rows = rng.permutation(np.flatnonzero(values == value))
+    for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        rows = rows if labels is None else rows[labels[rows] != UNLABELLED]
+        rows = rng.permutation(rows)
         held += rows[: max(1, round(share * len(rows)))].tolist() if len(rows) > 1 else []
-    keep = np.setdiff1d(np.arange(len(dataset)), held)
-    return dataset.select(keep), dataset.select(sorted(held))
-
-
-def _train_split(splits: DatasetDict, asked: str | None, where: str, role: str) -> str:
-    if asked is not None:
-        return asked
-    if "train" in splits or len(splits) == 1:
-        return "train" if "train" in splits else str(next(iter(splits)))
-    raise HubtlError(
-        f"{where} has no split called train; it has: {', '.join(splits)}", hint=f"--{role}-split {next(iter(splits))}"
-    )
-
-
-def _default_eval(splits: DatasetDict, train: str) -> str | None:
-    return next((name for name in ("test", "validation", "val", "valid") if name in splits and name != train), None)
-
-
-def _split(splits: DatasetDict, name: str, where: str, flag: str) -> Dataset:
-    """A split, or a slice of one: ``train[:50%]``, ``train[100:200]``."""
-    sliced = re.fullmatch(r"([\w.-]+)\[(-?\d+%?)?:(-?\d+%?)?\]", name)
-    base = sliced.group(1) if sliced else name
-    if base not in splits:
-        error = unknown(f"split of {where}", base, splits)
-        error.hint = f"{flag} {nearest(base, splits) or next(iter(splits))}"
-        raise error
-    dataset = splits[base]
-    if not sliced:
-        return dataset
-    start, stop = (_position(sliced.group(i), len(dataset), default) for i, default in ((2, 0), (3, len(dataset))))
-    return dataset.select(range(start, max(start, stop)))
-
-
-def _position(text: str | None, n: int, default: int) -> int:
-    if text is None:
-        return default
-    number = round(n * int(text[:-1]) / 100) if text.endswith("%") else int(text)
-    return min(n, max(0, number + n if number < 0 else number))
+    chosen = np.array(sorted(held), dtype=np.int64)
+    return np.setdiff1d(np.arange(len(dataset)), chosen), chosen
 
 
 def _of_domain(dataset: Dataset, column: str | None, value: str | list[str] | None, where: str, role: str) -> Dataset:
@@ -174,9 +254,11 @@ def _of_domain(dataset: Dataset, column: str | None, value: str | list[str] | No
             named = value if isinstance(value, str) else value[0]
             raise HubtlError(f"--{role}-domain {named} needs a column to look in", hint="--domain-column NAME")
         return dataset
-    if column not in dataset.features:
+    there = columns.header(dataset, column)
+    if there is None:
         raise unknown(f"domain column of {where}", column, dataset.column_names)
-    names, wanted = np.array(_cells(dataset, column)), value if isinstance(value, list) else [value]
+    names = np.array([str(name or "") for name in cell_names(dataset, there)])
+    wanted = value if isinstance(value, list) else [value]
     for name in wanted:
         if name not in names:
             error = unknown(f"domain in column {column!r} of {where}", name, set(names.tolist()))
@@ -184,25 +266,3 @@ def _of_domain(dataset: Dataset, column: str | None, value: str | list[str] | No
             error.hint = f"--{role}-domain {guess}" if guess else error.hint
             raise error
     return dataset.select(np.flatnonzero(np.isin(names, wanted)))
-
-
-def _label_column(train: Dataset, evaluated: Dataset | None, asked: str | None, where: str) -> str | None:
-    """Found in the training rows, else in the evaluation rows: an unlabelled target may have a labelled test split."""
-    if asked is not None and evaluated is not None and asked not in train.features and asked in evaluated.features:
-        return asked
-    found = columns.label_column(train, asked, where)
-    if found is None and evaluated is not None:
-        found = columns.label_column(evaluated, None, where)
-    return found
-
-
-def _counts(dataset: Dataset, label: str, names: list[str] | None) -> dict[str, int]:
-    feature: Any = dataset.features[label]
-    cells = dataset.with_format(None)[label][:]
-    shown = [
-        feature.names[v] if isinstance(feature, ClassLabel) and 0 <= v < len(feature.names) else str(v) for v in cells
-    ]
-    counts = dict.fromkeys(names or [], 0)
-    for name in shown:
-        counts[name] = counts.get(name, 0) + 1
-    return counts

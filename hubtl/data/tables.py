@@ -7,17 +7,17 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from datasets.data_files import DataFilesDict, DataFilesList
-from datasets.packaged_modules.csv.csv import Csv
 from datasets.packaged_modules.json.json import Json
 from datasets.packaged_modules.parquet.parquet import Parquet
 
+from hubtl.data import delimited, shards
 from hubtl.data.cells import Wanted, with_files
 from hubtl.data.splits import split_names
 from hubtl.data.suffixes import TABLES
 from hubtl.errors import HubtlError
 from hubtl.settings import logger
 
-BUILDERS: dict[str, Any] = {"csv": Csv, "json": Json, "parquet": Parquet}
+BUILDERS: dict[str, Any] = {"json": Json, "parquet": Parquet}
 
 
 def from_folder(tables: Sequence[Path], root: Path, wanted: Wanted) -> DatasetDict:
@@ -40,14 +40,18 @@ def from_folder(tables: Sequence[Path], root: Path, wanted: Wanted) -> DatasetDi
 
 def from_files(files: Mapping[str, Sequence[Path]], root: Path, wanted: Wanted) -> DatasetDict:
     """Splits of table files. File names in cells are relative to the table, else to ``root``."""
+    groups = [
+        (split, folder, list(own))
+        for split, paths in files.items()
+        for folder, own in groupby(sorted(paths), key=lambda path: path.parent)
+    ]
+    parts: dict[str, list[Dataset]] = {}
+    for (split, folder, _), part in zip(groups, read([paths for _, _, paths in groups]), strict=True):
+        parts.setdefault(split, []).append(with_files(part, [folder, root], wanted, split))
     made = {}
-    for split, paths in files.items():
-        parts = [
-            with_files(read(list(own)), [folder, root], wanted, split)
-            for folder, own in groupby(sorted(paths), key=lambda path: path.parent)
-        ]
+    for split, own in parts.items():
         try:
-            made[split] = concatenate_datasets(parts) if len(parts) > 1 else parts[0]
+            made[split] = concatenate_datasets(shards.alike(own)) if len(own) > 1 else own[0]
         except ValueError as error:
             raise HubtlError(
                 f"the tables of split {split} in {root.name} have different columns: {_line(error)}",
@@ -56,21 +60,31 @@ def from_files(files: Mapping[str, Sequence[Path]], root: Path, wanted: Wanted) 
     return DatasetDict(made)
 
 
-def read(paths: Sequence[Path]) -> Dataset:
-    """The rows of table files of one kind. Names are taken as they are: brackets and stars are no patterns."""
-    suffix = paths[0].suffix.lower()
-    options = {"sep": "\t"} if suffix == ".tsv" else {}
-    names = [str(path.resolve()) for path in paths]
+def read(groups: Sequence[Sequence[Path]]) -> list[Dataset]:
+    """The rows of groups of table files of one kind. What columns hold is decided by the files of all groups."""
+    first = groups[0][0]
+    kind = TABLES[first.suffix.lower()]
     try:
-        known = [(name, str(Path(name).stat().st_mtime_ns), str(Path(name).stat().st_size)) for name in names]
-        files = DataFilesDict({"train": DataFilesList(names, known)})
-        builder = BUILDERS[TABLES[suffix]](data_files=files, **options)
-        builder.download_and_prepare()
-        loaded: Dataset = builder.as_dataset(split="train")
+        if kind == "csv":
+            return delimited.read(groups, "\t" if first.suffix.lower() == ".tsv" else ",")
+        if kind == "parquet":
+            return shards.read(groups, lambda paths: _built(paths, kind))
+        return [_built(paths, kind) for paths in groups]
+    except HubtlError:
+        raise
     except Exception as error:
         raise HubtlError(
-            f"{paths[0].name} does not load: {_line(error.__cause__ or error)}", hint="mend the file"
+            f"{first.name} does not load: {_line(error.__cause__ or error)}", hint="mend the file"
         ) from error
+
+
+def _built(paths: Sequence[Path], kind: str) -> Dataset:
+    """Table files by their library's reader. Names are taken as they are: brackets and stars are no patterns."""
+    names = [str(path.resolve()) for path in paths]
+    known = [(name, str(Path(name).stat().st_mtime_ns), str(Path(name).stat().st_size)) for name in names]
+    builder = BUILDERS[kind](data_files=DataFilesDict({"train": DataFilesList(names, known)}))
+    builder.download_and_prepare()
+    loaded: Dataset = builder.as_dataset(split="train")
     return loaded
 
 

@@ -128,7 +128,7 @@ def test_a_sealed_set_holds_no_label(model):
     assert sealed.fetch([0, 1]).labels is None
     held = [value for value in vars(sealed).values() if isinstance(value, Dataset)]
     assert [set(d.column_names) for d in held] == [set(MODALITIES)]
-    truth = indices(dataset, "label", CLASSES, CLASSES, -1)
+    truth = indices(np.array(dataset["label"]), CLASSES, CLASSES)
     assert rows_of(model, dataset, labels=truth).fetch([4, 2]).labels.tolist() == [1, 2]
 
 

@@ -1,0 +1,138 @@
+"""Reading a label column: which class each row has, which rows have none, and what was found strange."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from datasets import ClassLabel, Dataset
+
+from hubtl.data.names import MISSING, listed, resembling
+from hubtl.errors import HubtlError
+
+UNKNOWN = -1  # the code of a row whose class the model does not know
+UNLABELLED = -2  # and of a row without a label
+INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The classes of a domain, and which of them each row of each split has."""
+
+    names: list[str]
+    codes: list[np.ndarray]  # of each split int64 [n]: the place of a row's class in ``names``, or ``UNLABELLED``
+    notes: list[str] = field(default_factory=list)  # what to tell the user
+
+
+def read(parts: Sequence[Dataset], column: str, where: str, called: Sequence[str] = ()) -> Labels:
+    """Read the label column of the splits of a domain, each by the names of its own feature.
+
+    The classes are those of the features, in their order, and the values that occur, sorted (numbers by size). A row
+    has no label where its cell is empty, None or NaN. −1 is no label beside names or numbers from 0 on; beside 1 alone
+    or other negative numbers it is a class. Words such as ``NA`` are names, unless all others are numbers.
+
+    Raises HubtlError for a value that is no class of its column, naming the row.
+    """
+    called = called or [f"split {number}" for number in range(1, len(parts) + 1)]
+    given = list(dict.fromkeys(name for part in parts for name in _names(part, column) if name.strip()))
+    cells = [_cells(part, column, where, split) for part, split in zip(parts, called, strict=True)]
+    if given and (plain := [i for i, part in enumerate(parts) if not _names(part, column)]):
+        strange = [name for i in plain for name in dict.fromkeys(cells[i]) if name and name not in given]
+        if any(INTEGER.fullmatch(name) and name != "-1" for name in strange):
+            raise HubtlError(
+                f"{where}: column {column!r} has names in one split, and in split {called[plain[0]]} numbers that are "
+                f"none of them ({listed(strange)}): which is which is not known",
+                hint="give the column of every split the names of its classes (a ClassLabel feature)",
+            )
+    met = set(given).union(*(set(own) for own in cells)) - {None}
+    marks, notes = _marks({str(name) for name in met}, given)
+    numbers = all(INTEGER.fullmatch(str(name)) for name in met - marks)
+    names = given + sorted({str(n) for n in met - marks} - set(given), key=(lambda n: int(n)) if numbers else str)
+    place: dict[str | None, int] = {name: i for i, name in enumerate(names)}
+    codes = [np.array([place.get(name, UNLABELLED) for name in own], dtype=np.int64) for own in cells]
+    if alike := resembling(names):
+        shown = "; ".join(listed(group, exact=True) for group in alike[:5])
+        notes.append(f"classes that differ little, kept apart: {shown}" + "; …" * (len(alike) > 5))
+    return Labels(names, codes, notes)
+
+
+def unfit(dataset: Dataset, column: str) -> str | None:
+    """Why a column cannot hold one class to a row, in words that follow "it holds"; None where it can."""
+    feature: Any = dataset.features[column]
+    if isinstance(feature, ClassLabel):
+        return None
+    kind = type(feature).__name__
+    if kind in ("List", "LargeList", "Sequence") or isinstance(feature, list):
+        return "lists: several labels to a row, which no strategy learns"
+    if isinstance(feature, dict):
+        return f"structs of {listed(feature)}, not one label"
+    if kind != "Value":
+        return f"values of type {kind}, not labels"
+    if feature.dtype.startswith("float"):
+        odd = [v for v in dataset.unique(column) if v is not None and not math.isnan(v) and not float(v).is_integer()]
+        return f"numbers such as {min(odd):g}: a class is a name or an integer" if odd else None
+    if feature.dtype.startswith(("int", "uint", "string", "large_string", "bool", "null")):
+        return None
+    return f"{feature.dtype} values, not labels"
+
+
+def value_name(value: Any) -> str | None:
+    """What a cell calls its class: 1.0 is 1; None for an empty cell and for NaN."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    text = str(value)
+    return text if text.strip() else None
+
+
+def cell_names(dataset: Dataset, column: str) -> list[str | None]:
+    """What each cell of a column is called: a feature's own name for it, None where it is empty."""
+    names = _names(dataset, column)
+    values = dataset.with_format(None)[column][:]
+    return [(names[v] if v is not None and 0 <= v < len(names) else None) if names else value_name(v) for v in values]
+
+
+def _names(dataset: Dataset, column: str) -> list[str]:
+    feature = dataset.features[column]
+    return list(feature.names) if isinstance(feature, ClassLabel) else []
+
+
+def _cells(dataset: Dataset, column: str, where: str, split: str) -> list[str | None]:
+    values = dataset.with_format(None)[column][:]
+    names = _names(dataset, column)
+    if not names:
+        known = {value: value_name(value) for value in set(values)}
+        return [known[value] for value in values]
+    own: dict[Any, str | None] = {i: name if name.strip() else None for i, name in enumerate(names)}
+    own |= {None: None, -1: None}
+    for row, value in enumerate(values):
+        if value not in own:
+            raise HubtlError(
+                f"{where}, split {split}, column {column!r}, row {row}: label {value!r} is out of range; "
+                f"the classes are {listed(names)}",
+                hint="mend that row, or --label-column for another column",
+            )
+    return [own[value] for value in values]
+
+
+def _marks(met: set[str], given: Iterable[str]) -> tuple[set[str], list[str]]:
+    """Values that say that there is no label, and what to tell of them."""
+    marks: set[str] = set()
+    notes = []
+    words = met & set(MISSING) - set(given)
+    rest = met - words
+    if words and rest and all(INTEGER.fullmatch(name) for name in rest):
+        marks |= words
+    elif words:
+        notes.append(f"{listed(sorted(words))}: read as the name of a class; leave the cell empty where there is none")
+    others = met - marks - {"-1"}
+    if "-1" in met and "-1" not in given:
+        if others == {"1"} or any(name.startswith("-") and INTEGER.fullmatch(name) for name in others):
+            notes.append("-1 is a class, as it stands beside " + listed(sorted(others, key=len)))
+        else:
+            marks.add("-1")
+            notes.append("-1 is no label, as it stands beside " + (listed(sorted(others)[:3]) or "nothing else"))
+    return marks, notes

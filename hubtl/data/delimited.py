@@ -1,0 +1,105 @@
+"""Reading CSV and TSV files: what stands in a cell is kept, and a column is numbers only if all of it is.
+
+A library's reader takes cells such as ``NA`` or ``None`` for missing, and each part of a file for a type of its own. Here
+every cell is read as text first. A column of integers or decimals becomes numbers, in which ``NA`` and its kind are
+missing; in any other column they are what they say, and only an empty cell is missing.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+
+from hubtl.data.names import MISSING
+from hubtl.data.suffixes import kind_of
+from hubtl.errors import HubtlError
+
+INTEGER = r"^\s*-?(0|[1-9][0-9]{0,17})\s*$"
+DECIMAL = r"^\s*-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
+LONG = r"^\s*-?[0-9]{16,}\s*$"  # would lose digits as a decimal
+ROWS = 20_000  # read at a time
+
+
+def read(groups: Sequence[Sequence[Path]], separator: str) -> list[Dataset]:
+    """Read groups of files, those of each one after another as one dataset.
+
+    The type of a column is decided by all files of all groups. Raises HubtlError for a file that does not parse, or
+    that has other columns than the first one of its group.
+    """
+    joined = [_joined([_text(path, separator) for path in paths], paths) for paths in groups]
+    names = dict.fromkeys(name for table in joined for name in table.column_names)
+    types = {name: _type([t[name] for t in joined if name in t.column_names]) for name in names}
+    found = []
+    for table, paths in zip(joined, groups, strict=True):
+        typed = pa.table({name: _typed(table[name], *types[name]) for name in table.column_names})
+        mark = hashlib.blake2b(str(typed.schema).encode(), digest_size=16)
+        for path in paths:
+            mark.update(path.read_bytes())
+        found.append(Dataset(typed, fingerprint=mark.hexdigest()))
+    return found
+
+
+def _text(path: Path, separator: str) -> pa.Table:
+    options: Any = {"sep": separator, "dtype": str, "na_filter": False, "keep_default_na": False, "index_col": False}
+    parts = []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row with more cells than the header has
+            for frame in pd.read_csv(path, chunksize=ROWS, **options):
+                bare = [str(name).strip() for name in frame.columns]
+                frame.columns = bare if len(set(bare)) == len(bare) else [str(name) for name in frame.columns]
+                columns = {name: pa.array(frame[name], pa.string(), from_pandas=True) for name in frame.columns}
+                parts.append(pa.table(columns))
+    except (ValueError, pd.errors.ParserWarning, OSError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise HubtlError(f"{path.name} does not load: {said}", hint="mend the file") from error
+    return pa.concat_tables(parts)
+
+
+def _joined(parts: list[pa.Table], paths: Sequence[Path]) -> pa.Table:
+    """The parts of a split under the headers of the first, which may differ in case and order."""
+    first, same = parts[0], []
+    for part, path in zip(parts, paths, strict=True):
+        headers = {name.lower(): name for name in part.column_names}
+        if {name.lower() for name in first.column_names} != set(headers) or len(headers) != len(part.column_names):
+            if part.column_names != first.column_names:
+                raise HubtlError(
+                    f"{path.name} has the columns {', '.join(part.column_names)}, and {paths[0].name} "
+                    f"{', '.join(first.column_names)}",
+                    hint="the files of a split need the same header; name others after their split",
+                )
+            same.append(part)
+        else:
+            found = {name: part[headers[name.lower()]] for name in first.column_names}
+            same.append(pa.table(found))
+    return pa.concat_tables(same)
+
+
+def _type(columns: Sequence[pa.ChunkedArray]) -> tuple[pa.DataType, bool]:
+    """Of a column in all splits: integers, decimals or text; and whether ``MISSING`` words are missing cells in it."""
+    cells = pa.chunked_array([pc.unique(column).drop_null() for column in columns], pa.string())
+    empty = pc.equal(pc.utf8_trim_whitespace(cells), "")
+    told = pc.filter(cells, pc.invert(pc.or_(empty, pc.is_in(cells, value_set=pa.array(MISSING)))))
+    if not len(told):
+        return pa.string(), False
+    if pc.all(pc.match_substring_regex(told, INTEGER)).as_py():
+        return pa.int64(), True
+    exact = not pc.any(pc.match_substring_regex(told, LONG)).as_py()
+    if exact and pc.all(pc.match_substring_regex(told, DECIMAL)).as_py():
+        return pa.float64(), True
+    return pa.string(), kind_of(told[0].as_py()) in ("image", "audio")  # a file is not called NA
+
+
+def _typed(column: pa.ChunkedArray, kind: pa.DataType, words: bool) -> pa.ChunkedArray:
+    trimmed = pc.utf8_trim_whitespace(column)
+    missing = pc.equal(trimmed, "")
+    if words:
+        missing = pc.or_(missing, pc.is_in(trimmed, value_set=pa.array(MISSING)))
+    kept = pc.if_else(missing, pa.scalar(None, pa.string()), column if kind == pa.string() else trimmed)
+    return kept if kind == pa.string() else pc.cast(kept, kind)
