@@ -117,7 +117,7 @@ def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | 
     drawn: dict[str, Callable[[Path, Theme], None]] = {}
     if record.training.curves:
         drawn["curves"] = lambda path, theme: plots.curves(record.training.curves, path, theme)
-    if adapted is not None and adapted.confusion:
+    if adapted is not None and adapted.confusion_cells:
         title = f"{record.strategy} on the target"
         drawn["confusion"] = lambda path, theme: plots.confusion(adapted, record.classes, path, title, theme)
     if adapted is not None and base is not None and adapted.per_class and base.per_class:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import precision_recall_fscore_support
 
 from hubtl.data.classes import UNKNOWN, UNLABELLED
 from hubtl.record import ClassScore, Difference, Evaluation, ReliabilityBin
+
+PART = 2**22  # logits that are turned into probabilities at a time
 
 
 def evaluation(
@@ -25,7 +27,8 @@ def evaluation(
         scored = labels >= 0
         left_out["unknown_class_rows"] = int((labels == UNKNOWN).sum())
         left_out["unlabelled_rows"] = int((labels == UNLABELLED).sum())
-        logits, labels = logits[torch.from_numpy(scored)], labels[scored]
+        if not scored.all():
+            logits, labels = logits[torch.from_numpy(scored)], labels[scored]
     predicted = logits.argmax(dim=1).numpy()
     counts = np.bincount(predicted, minlength=len(classes)).tolist()
     if labels is None or not len(labels):
@@ -34,15 +37,16 @@ def evaluation(
     precision, recall, f1, n = precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
     met = n > 0
     known = met & (every != unknown)
-    probabilities = logits.softmax(dim=1).numpy()
+    sure, right = confidence(logits), predicted == labels
+    bins = _bins(sure, right)
     figures = Evaluation(
         n=len(labels),
         **left_out,
-        accuracy=float((predicted == labels).mean()),
+        accuracy=float(right.mean()),
         balanced_accuracy=float(recall[met].mean()),
         macro_f1=float(f1[met].mean()),
-        ece=calibration_error(probabilities, labels),
-        reliability=reliability(probabilities, labels),
+        ece=_gap(bins),
+        reliability=bins,
         per_class=[
             ClassScore(
                 name=name,
@@ -53,11 +57,11 @@ def evaluation(
             )
             for c, name in enumerate(classes)
         ],
-        confusion=confusion_matrix(labels, predicted, labels=every).tolist(),
+        confusion_cells=confused(labels, predicted, len(classes)),
         predicted_counts=counts,
         **({} if unknown is None else open_set(recall[known], recall[unknown] if met[unknown] else None)),
     )
-    figures._right = (predicted == labels).tolist()
+    figures._right = right.tolist()
     return figures
 
 
@@ -90,20 +94,38 @@ def open_set(known: np.ndarray, unknown: float | None) -> dict[str, float | None
     return {"known_recall": mean, "unknown_recall": rate, "hos": None if both is None else float(both)}
 
 
+def confused(labels: np.ndarray, predicted: np.ndarray, classes: int) -> list[tuple[int, int, int]]:
+    """How many rows [truth, prediction] has, for each pair that occurs: never more pairs than rows."""
+    pairs, rows = np.unique(labels.astype(np.int64) * classes + predicted, return_counts=True)
+    return [(int(pair) // classes, int(pair) % classes, int(n)) for pair, n in zip(pairs, rows, strict=True)]
+
+
+def confidence(logits: torch.Tensor) -> np.ndarray:
+    """The probability of the predicted class of each row [n], without a second array of [n, c]."""
+    step = max(1, PART // max(1, logits.shape[1]))
+    found = [part.softmax(dim=1).amax(dim=1) for part in logits.split(step)]
+    return torch.cat(found).numpy() if found else np.empty(0, dtype=np.float32)
+
+
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
     """Expected calibration error: mean gap between confidence and accuracy over bins of equal width, by their rows."""
-    found = reliability(probabilities, labels, bins)
-    return float(sum(b.n * abs(b.confidence - b.accuracy) for b in found) / len(labels))
+    return _gap(reliability(probabilities, labels, bins))
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> list[ReliabilityBin]:
     """Confidence and accuracy of the rows of each bin of confidence, of equal width; bins without rows are left out."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    return _bins(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, bins)
+
+
+def _gap(found: Sequence[ReliabilityBin]) -> float:
+    return float(sum(b.n * abs(b.confidence - b.accuracy) for b in found) / sum(b.n for b in found))
+
+
+def _bins(sure: np.ndarray, right: np.ndarray, bins: int = 15) -> list[ReliabilityBin]:
+    place = np.minimum((sure * bins).astype(int), bins - 1)
     return [
         ReliabilityBin(
-            confidence=float(confidence[place == b].mean()),
+            confidence=float(sure[place == b].mean()),
             accuracy=float(right[place == b].mean()),
             n=int((place == b).sum()),
         )

@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from hubtl.errors import HubtlError
 
 FORMAT_VERSION = 1
+TRIPLE = re.compile(r"\[\n\s+(\d+),\n\s+(\d+),\n\s+(\d+)\n\s+\]")  # a line each; no string has a line break in it
 
 
 class Facts(BaseModel):
@@ -138,7 +141,7 @@ class Evaluation(Facts):
     unknown_recall: float | None = None  # (UNK)
     hos: float | None = None  # harmonic mean of the two
     per_class: list[ClassScore] = Field(default_factory=list)
-    confusion: list[list[int]] = Field(default_factory=list)  # rows: truth, columns: prediction
+    confusion_cells: list[tuple[int, int, int]] = Field(default_factory=list)  # [truth, prediction, rows], rows > 0
     predicted_counts: list[int] = Field(default_factory=list)
     reliability: list[ReliabilityBin] = Field(default_factory=list)  # bins of equal width that have rows
     shift: Shift | None = None
@@ -148,6 +151,30 @@ class Evaluation(Facts):
     source_accuracy: float | None = None  # on the source's evaluation rows
     source_accuracies: dict[str, float] = Field(default_factory=dict)  # of each of several sources
     _right: list[bool] = PrivateAttr(default_factory=list)  # of each row, to compare two evaluations of the same rows
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_matrix(cls, given: Any) -> Any:
+        """Read the matrix of earlier records as its cells."""
+        if not isinstance(given, Mapping) or "confusion" not in given:
+            return given
+        rest = {name: value for name, value in given.items() if name != "confusion"}
+        cells = [(t, p, n) for t, row in enumerate(given["confusion"]) for p, n in enumerate(row) if n]
+        return {"confusion_cells": cells, **rest}
+
+    @property
+    def confusion(self) -> list[list[int]]:
+        """The whole confusion matrix, rows: truth, columns: prediction; empty where nothing was measured."""
+        return self.confusion_among(range(len(self.per_class))) if self.confusion_cells else []
+
+    def confusion_among(self, classes: Sequence[int]) -> list[list[int]]:
+        """The confusion matrix of some classes, in that order. The whole one of many classes is large."""
+        place = {number: at for at, number in enumerate(classes)}
+        matrix = [[0] * len(place) for _ in place]
+        for truth, predicted, rows in self.confusion_cells:
+            if truth in place and predicted in place:
+                matrix[place[truth]][place[predicted]] = rows
+        return matrix
 
 
 class Candidate(Facts):
@@ -301,7 +328,8 @@ class RunRecord(Facts):
 
     def to_json(self) -> str:
         """The text of ``record.json``."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+        return TRIPLE.sub(r"[\1, \2, \3]", text)
 
     def save(self, folder: Path) -> None:
         """Write ``record.json`` so that a reader never sees half of it."""

@@ -12,6 +12,7 @@ from hubtl.record import Adjustment, ClassScore, Evaluation, PhaseFacts, RunReco
 
 SOURCE_ONLY = metadata.SOURCE_ONLY
 MANY_CLASSES = 20  # from here on the table of classes is folded
+MOST_CLASSES = 400  # lines of that table: the rest is in the record
 FIGURES = (
     ("accuracy", "accuracy"),
     ("balanced accuracy", "balanced_accuracy"),
@@ -68,6 +69,7 @@ def _template() -> jinja2.Template:
 def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str, Any]:
     base, adapted = record.source_only, record.adapted
     load = snippet.complete(given, record) if given else snippet.default(record, repo)
+    classes = _classes(base, adapted)
     return {
         "r": record,
         "names": names,
@@ -82,7 +84,8 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "loader": snippet.loader(record),
         "grey": snippet.loader(record) != "hubtl" and record.model.input.get("channels") == 1,
         "domains": [(role, d) for role, d in (("source", record.source), ("target", record.target)) if d],
-        "classes": _classes(base, adapted),
+        "classes": classes[:MOST_CLASSES],
+        "left_out": max(0, len(classes) - MOST_CLASSES),
         "folded": len(record.classes) > MANY_CLASSES,
         "subsets": comparison.subsets(base, adapted),
         "gain": comparison.gain(record),

@@ -16,6 +16,9 @@ from hubtl.record import ClassScore, Evaluation
 
 DPI = 200
 NUMBERED = 20  # classes: up to here a confusion matrix has its numbers written in
+WHOLE = 400  # classes: up to here a confusion matrix shows all of them, then the MOST_CONFUSED
+MOST_CONFUSED = 60
+LISTED = 150  # classes: up to here each has its line, then those that changed most
 LONGEST_NAME = 22
 NOT_CURVES = ("step", "phase", "epoch", "seconds", "lr")
 
@@ -31,9 +34,20 @@ class FeatureSample:
 
 
 def confusion(evaluation: Evaluation, classes: Sequence[str], path: Path, title: str, theme: Theme = LIGHT) -> None:
-    """The confusion matrix in shares of each true class; with numbers up to 20 classes. Grey rows have no images."""
-    matrix = np.array(evaluation.confusion, dtype=float)
-    total = matrix.sum(axis=1, keepdims=True)
+    """The confusion matrix in shares of each true class; with numbers up to 20 classes. Grey rows have no images.
+
+    Of more than 400 classes it shows the 60 that are mistaken most; shares are of all rows of a class.
+    """
+    shown = list(range(len(classes)))
+    if len(shown) > WHOLE:
+        shown = _most_confused(evaluation)
+        title = f"{_short(title, 40)}: the {len(shown)} of {len(classes):,} classes mistaken most"
+    classes = [classes[number] for number in shown]
+    matrix = np.array(evaluation.confusion_among(shown), dtype=float).reshape(len(shown), len(shown))
+    rows: dict[int, int] = {}
+    for truth, _, n in evaluation.confusion_cells:
+        rows[truth] = rows.get(truth, 0) + n
+    total = np.array([[rows.get(number, 0)] for number in shown], dtype=float)
     shares = np.divide(matrix, total, out=np.full_like(matrix, np.nan), where=total > 0)
     c = len(classes)
     side = min(9.0, max(3.4, 2.2 + 0.36 * c))
@@ -62,8 +76,17 @@ def confusion(evaluation: Evaluation, classes: Sequence[str], path: Path, title:
     bar.ax.set_yticklabels(["0%", "50%", "100%"], fontsize=8)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0)
-    axes.set_title(_short(title, 60), parse_math=False)
+    axes.set_title(_short(title, 90), parse_math=False)
     _save(figure, path, theme)
+
+
+def _most_confused(evaluation: Evaluation) -> list[int]:
+    """The classes with most rows in a wrong place, as truth or as prediction, in their order."""
+    wrong: dict[int, int] = {}
+    for truth, predicted, n in evaluation.confusion_cells:
+        for number in (truth, predicted):
+            wrong[number] = wrong.get(number, 0) + (n if truth != predicted else 0)
+    return sorted(sorted(wrong, key=lambda number: (-wrong[number], number))[:MOST_CONFUSED])
 
 
 def curves(points: Sequence[Mapping[str, float]], path: Path, theme: Theme = LIGHT) -> None:
@@ -129,7 +152,10 @@ def features(
 
 
 def per_class(before: Evaluation, after: Evaluation, path: Path, theme: Theme = LIGHT) -> None:
-    """Recall of every class, source-only against adapted, the worst change on top; what got worse is red."""
+    """Recall of every class, source-only against adapted, the worst change on top; what got worse is red.
+
+    Of more than 150 classes it shows those that changed most.
+    """
     known: dict[str, ClassScore] = {score.name: score for score in before.per_class}
     found = [
         (score.name, known[score.name], score.recall)
@@ -137,16 +163,22 @@ def per_class(before: Evaluation, after: Evaluation, path: Path, theme: Theme = 
         if score.recall is not None and score.name in known
     ]
     rows = [(name, old.recall, new) for name, old, new in found if old.recall is not None]
+    every = len(rows)
+    if every > LISTED:
+        rows = sorted(rows, key=lambda row: abs(row[2] - row[1]), reverse=True)[:LISTED]
     rows.sort(key=lambda row: row[2] - row[1], reverse=True)
     n = len(rows)
     step = 0.26 if n <= 30 else 0.15
     figure = _figure(6.6, 1.3 + step * max(3, n))
     axes = figure.add_subplot()
-    for y, (_, old, new) in enumerate(rows):
-        colour = theme.worse if new < old else theme.after
-        axes.plot([100 * old, 100 * new], [y, y], color=colour, lw=1.4, alpha=0.5, zorder=1, solid_capstyle="butt")
-        axes.scatter(100 * old, y, color=theme.page, edgecolors=theme.before, s=38, linewidths=1.4, zorder=2)
-        axes.scatter(100 * new, y, color=colour, s=16, zorder=3)
+    places = np.arange(n)
+    olds, news = (100 * np.array([row[column] for row in rows], dtype=float) for column in (1, 2))
+    for there, colour in ((news < olds, theme.worse), (news >= olds, theme.after)):
+        axes.hlines(places[there], olds[there], news[there], color=colour, lw=1.4, alpha=0.5, zorder=1)
+        axes.scatter(news[there], places[there], color=colour, s=16, zorder=3)
+    axes.scatter(olds, places, color=theme.page, edgecolors=theme.before, s=38, linewidths=1.4, zorder=2)
+    if every > n:
+        axes.set_title(f"the {n} of {every:,} classes that changed most")
     axes.scatter([], [], s=38, label="source-only", color=theme.page, edgecolors=theme.before, linewidths=1.4)
     axes.scatter([], [], s=16, label="adapted", color=theme.after)
     if any(new < old for _, old, new in rows):
@@ -232,7 +264,7 @@ def _palette(n: int, theme: Theme) -> list[Any]:
         return list(theme.series[:n])
     if n <= 20:
         return [colormaps["tab20"](i) for i in range(n)]
-    return [colormaps["hsv"](i / n * 0.97) for i in range(n)]
+    return [tuple(colour) for colour in colormaps["hsv"](np.arange(n) / n * 0.97)]
 
 
 def _colormap(name: str, theme: Theme) -> Any:

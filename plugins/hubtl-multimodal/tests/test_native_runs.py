@@ -159,7 +159,7 @@ def test_evaluate_and_predict_say_what_the_run_measured(run, here, hubtl, tmp_pa
     record = RunRecord.load(folder)
     code, out, err = hubtl("evaluate", folder, "--dataset", here / "target", "--json")
     assert code == 0, err
-    assert json.loads(out)["confusion"] == record.adapted.confusion
+    assert json.loads(out)["confusion_cells"] == [list(cell) for cell in record.adapted.confusion_cells]
     code, out, err = hubtl("predict", folder, here / "target", "--json")
     assert code == 0, err
     truth = [CLASSES[i % 3] for i in range(48)]

@@ -88,7 +88,7 @@ def test_training_learns_and_the_record_says_what_evaluate_measures(run, data, h
     assert code == 0, err
     measured = json.loads(out)
     assert measured["accuracy"] == record.adapted.accuracy
-    assert measured["confusion"] == record.adapted.confusion
+    assert measured["confusion_cells"] == [list(cell) for cell in record.adapted.confusion_cells]
     assert measured["subsets"] == [subset.model_dump() for subset in record.adapted.subsets]
     assert [subset.name for subset in record.adapted.subsets] == THREE
     by_name = {subset.name: subset.accuracy for subset in record.adapted.subsets}
