@@ -223,6 +223,39 @@ def test_predict_takes_files_and_tables_and_refuses_what_is_neither(run, photos,
     assert "needs a file" in str(refused.exception)
 
 
+def test_predict_takes_every_image_that_pillow_reads_and_counts_what_it_leaves_out(run, tmp_path, caplog):
+    folder = tmp_path / "all[1]"
+    folder.mkdir()
+    for place, suffix in enumerate(("avif", "JFIF", "jp2", "jpe", "tif")):
+        shade((10, 240)[place % 2]).save(folder / f"{place}.{suffix}")
+    (folder / "5.png").write_bytes(b"")
+    (folder / "6.png").symlink_to("nowhere.png")
+    (folder / "._7.png").write_bytes(b"hidden")
+    (folder / "notes.txt").write_text("no image")
+    caplog.set_level("INFO", logger="hubtl")
+    found = hubtl.load(run).predict(folder)
+    assert [p.label for p in found] == ["dark", "bright", "dark", "bright", "dark"]
+    assert [p.input for p in found] == [str(folder / n) for n in ("0.avif", "1.JFIF", "2.jp2", "3.jpe", "4.tif")]
+    assert "5 of 7 image files used; left out: 1 broken links, 1 empty" in caplog.text
+    assert "also there: 1 .txt, 1 hidden or of the system" in caplog.text
+    for name in ("0.avif", "1.JFIF", "2.jp2"):
+        (row,) = json.loads(predict(run, folder / name, "--json").stdout)["predictions"]
+        assert row["input"] == str(folder / name)
+    assert len(json.loads(predict(run, folder, "--json").stdout)["predictions"]) == 5
+
+
+def test_predict_of_a_table_finds_its_images(run, tmp_path, monkeypatch):
+    (tmp_path / "sub" / "img").mkdir(parents=True)
+    shade(240).save(tmp_path / "sub" / "img" / "0.png")
+    (tmp_path / "sub" / "rows.csv").write_text("where,n\nimg/0.png,1\nimg/1.png,2\n")
+    monkeypatch.chdir(tmp_path)
+    refused = predict(run, "sub/rows.csv", "--image-column", "where")
+    assert "column 'where', row 1: there is no file img/1.png" in str(refused.exception)
+    words = ("sub/rows.csv", "--image-column", "where", "--on-bad-sample", "skip", "--json")
+    (row,) = json.loads(predict(run, *words).stdout)["predictions"]
+    assert (row["input"], row["label"]) == ("row 0", "bright")
+
+
 def test_predict_of_one_split_of_a_folder_leaves_the_others_out(run, tmp_path):
     for split, value in (("train", 10), ("test", 240)):
         for name in ("x", "y"):

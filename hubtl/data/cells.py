@@ -67,20 +67,26 @@ def with_files(
         if isinstance(feature, dict) and set(feature) == {"bytes", "path"}:
             kind = wanted.modality(name) or ("audio" if _sounds(name) else "image")
             dataset = dataset.cast_column(name, KINDS[kind])
-        elif isinstance(feature, Value) and feature.dtype in ("string", "large_string"):
+        elif isinstance(feature, Value) and (feature.dtype in ("string", "large_string") or wanted.modality(name)):
             names = _names(dataset, name, roots, wanted.modality(name))
             found += [names] if names is not None else []
     read = {n.kind for n in found if not n.hopeless} | had
     for names in found:
         if names.hopeless and names.kind in read and wanted.modality(names.column) is None:
             continue  # what the files were called elsewhere, beside the column that finds them
-        mark = f"{dataset._fingerprint}-{zlib.crc32(repr([names.column, names.paths]).encode()):08x}"
-        dataset = dataset.remove_columns(names.column).add_column(names.column, list(names.paths), new_fingerprint=mark)
-        dataset = dataset.cast_column(names.column, KINDS[names.kind])
+        dataset = _renewed(dataset, names)
     for names in found:
         if names.lost and names.kind not in had and _is_read(names, dataset, wanted):
             _lose(names, roots, wanted, where)
     return dataset
+
+
+def _renewed(dataset: Dataset, names: Names) -> Dataset:
+    """The dataset with the files' paths in place of their names; a table's only column too."""
+    mark = f"{dataset._fingerprint}-{zlib.crc32(repr([names.column, names.paths]).encode()):08x}"
+    spare = max(dataset.column_names, key=len) + "_"
+    dataset = dataset.add_column(spare, list(names.paths), new_fingerprint=mark).remove_columns(names.column)
+    return dataset.rename_column(spare, names.column).cast_column(names.column, KINDS[names.kind])
 
 
 def _is_read(names: Names, dataset: Dataset, wanted: Wanted) -> bool:
@@ -106,6 +112,10 @@ def _lose(names: Names, roots: Sequence[Path], wanted: Wanted, where: str) -> No
 def _names(dataset: Dataset, name: str, roots: Sequence[Path], asked: str | None) -> Names | None:
     """A column as names of files; None where it holds something else."""
     cells = dataset.select_columns([name]).with_format(None)[name][:]
+    if dataset.features[name].dtype not in ("string", "large_string"):
+        if any(isinstance(cell, bytes) for cell in cells):
+            return None
+        cells = [None if cell is None else str(cell) for cell in cells]
     first = next((cell for cell in cells if cell and cell.strip()), None)
     kind = asked or (kind_of(first) if first else "other")
     if first is None or kind not in KINDS:

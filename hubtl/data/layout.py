@@ -68,8 +68,10 @@ def arrange(files: Sequence[File], name: str) -> Layout:
     if top.files:
         said.append(f"{len(top.files)} files lie beside the splits, and are left out")
     parts = {}
+    known = {name for folder in splits.values() if len(folder.folders) > 1 for name in folder.folders}
     for split, folder in splits.items():
-        inner, own = _unwrapped(folder, said, inside=True)
+        lone = next(iter(folder.folders)) if len(folder.folders) == 1 else None
+        inner, own = (folder, None) if lone in known else _unwrapped(folder, said, inside=True)
         parts[split] = _part(inner, own, said)
     for split, part in parts.items():
         others = set().union(*(p.classes for s, p in parts.items() if s != split))

@@ -62,6 +62,7 @@ def gather(walked: Walked, wanted: Wanted, said: list[str]) -> list[Metadata]:
 def _rows(dataset: Dataset, key: str, file: File, root: Path) -> dict[tuple[str, ...], int]:
     """Which row is of which file, by the file's path below the root."""
     rows: dict[tuple[str, ...], int] = {}
+    others = dataset.remove_columns(key)
     above = "/".join(file.parts[:-1])
     base = str(root.resolve())
     for row, cell in enumerate(dataset.with_format(None)[key][:]):
@@ -72,7 +73,7 @@ def _rows(dataset: Dataset, key: str, file: File, root: Path) -> dict[tuple[str,
             posixpath.relpath(name, base) if name.startswith("/") else posixpath.normpath(posixpath.join(above, name))
         )
         parts = tuple(name.split("/"))
-        if parts in rows and dataset[rows[parts]] != dataset[row]:
+        if parts in rows and others[rows[parts]] != others[row]:
             raise HubtlError(
                 f"{file.shown}: rows {rows[parts]} and {row} are both of {cell}, and differ", hint="leave one of them"
             )

@@ -1,6 +1,6 @@
 """Which files are images, recordings and tables, by how their names end: one list for training and predicting."""
 
-from pathlib import PurePath
+import os
 
 from PIL import Image, features
 
@@ -21,8 +21,9 @@ FORMATS = _formats()  # what may be opened, as ``Image.open(formats=…)`` takes
 IMAGES = frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in (*FORMATS, "MPO"))
 
 
+KIND_OF = {s: kind for kind, known in (("table", TABLES), ("audio", SOUNDS), ("image", IMAGES)) for s in known}
+
+
 def kind_of(name: str) -> str:
     """``image``, ``audio``, ``table`` or ``other``, by the suffix, in capitals too."""
-    suffix = PurePath(name).suffix.lower()
-    kinds = (("image", IMAGES), ("audio", SOUNDS), ("table", TABLES))
-    return next((kind for kind, known in kinds if suffix in known), "other")
+    return KIND_OF.get(os.path.splitext(name)[1].lower(), "other")

@@ -46,12 +46,13 @@ def from_files(files: Mapping[str, Sequence[Path]], root: Path, wanted: Wanted) 
         for folder, own in groupby(sorted(paths), key=lambda path: path.parent)
     ]
     parts: dict[str, list[Dataset]] = {}
-    for (split, folder, _), part in zip(groups, read([paths for _, _, paths in groups]), strict=True):
-        parts.setdefault(split, []).append(with_files(part, [folder, root], wanted, split))
+    for (split, folder, own), part in zip(groups, read([paths for _, _, paths in groups]), strict=True):
+        where = own[0].name if len(own) == 1 else f"split {split}"
+        parts.setdefault(split, []).append(with_files(part, [folder.absolute(), root.absolute()], wanted, where))
     made = {}
-    for split, own in parts.items():
+    for split, pieces in parts.items():
         try:
-            made[split] = concatenate_datasets(shards.alike(own)) if len(own) > 1 else own[0]
+            made[split] = concatenate_datasets(shards.alike(pieces)) if len(pieces) > 1 else pieces[0]
         except ValueError as error:
             raise HubtlError(
                 f"the tables of split {split} in {root.name} have different columns: {_line(error)}",
@@ -81,6 +82,8 @@ def read(groups: Sequence[Sequence[Path]]) -> list[Dataset]:
 def _built(paths: Sequence[Path], kind: str) -> Dataset:
     """Table files by their library's reader. Names are taken as they are: brackets and stars are no patterns."""
     names = [str(path.resolve()) for path in paths]
+    if chained := [name for name in names if "::" in name]:
+        raise HubtlError(f"{chained[0]}: a path with :: in it holds no table", hint="rename the folder or the file")
     known = [(name, str(Path(name).stat().st_mtime_ns), str(Path(name).stat().st_size)) for name in names]
     builder = BUILDERS[kind](data_files=DataFilesDict({"train": DataFilesList(names, known)}))
     builder.download_and_prepare()

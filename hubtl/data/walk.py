@@ -45,7 +45,7 @@ class Walked:
         return [file for file in self.files if file.kind in kinds]
 
     def path(self, file: File) -> str:
-        return os.path.join(self.root, *file.parts)
+        return os.path.join(self.root, "/".join(file.parts))
 
 
 def walk(root: Path) -> Walked:
