@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trees import grow, listed
 
-from hubtl.data.splits import SPLIT_OF
 from hubtl.errors import HubtlError
 
 WORDS = ("train", "Train", "TRAINING", "test", "Testing", "val", "Valid", "DEV", "validation")
@@ -27,6 +26,15 @@ PLAIN = (
     "-x",
     "it's",
 )
+SPLIT_OF = {word.lower(): word.lower() for word in WORDS} | {
+    "training": "train",
+    "testing": "test",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "eval": "validation",
+    "evaluation": "validation",
+}
 CLASSES = st.lists(st.sampled_from(PLAIN), min_size=2, max_size=4, unique=True)
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1, max_size=12

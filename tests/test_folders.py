@@ -4,6 +4,7 @@ import os
 import socket
 
 import pytest
+from datasets import Dataset
 from trees import PNG, grow, listed
 
 from hubtl.data.folders import files_of
@@ -31,6 +32,15 @@ LAYOUTS = {
         {"train": {"cat": 1, "dog": 1}, "validation": {"cat": 1}, "test": {"dog": 1}},
     ),
     "eval alone is for validating": (["train/cat/0.png", "eval/cat/1.png"], {"train": {"cat": 1}, "validation": {"cat": 1}}),
+    "splits called sets": (
+        ["training_set/training_set/cat/0.png", "training_set/training_set/dog/0.png", "Test Set/cat/0.png"],
+        {"train": {"cat": 1, "dog": 1}, "test": {"cat": 1}},
+    ),
+    "splits of a year": (["train2017/0.png", "val2017/0.png"], {"train": {None: 1}, "validation": {None: 1}}),
+    "a test split of other folders": (
+        ["train/cat/0.png", "train/dog/0.png", "test/part0/0.png", "test/part1/0.png"],
+        {"train": {"cat": 1, "dog": 1}, "test": {"part0": 1, "part1": 1}},
+    ),
     "train alone": (["train/cat/0.png", "train/dog/0.png"], {"train": {"cat": 1, "dog": 1}}),
     "train alone and flat": (["train/0.png", "train/1.png"], {"train": {None: 2}}),
     "flat splits": (["train/0.png", "test/1.png"], {"train": {None: 1}, "test": {None: 1}}),
@@ -156,7 +166,10 @@ def test_two_readings_are_shown_and_none_is_taken(tmp_path, paths, message, hint
         ("splits in classes", "classes are cat/, dog/, and the folders in them splits"),
         ("wrapped classes", "all lie in images/, which is read as no class"),
         ("flat splits", "test/, train/ hold no folders of classes: their files are read as unlabelled"),
-        ("a test split in a folder of no class", "val/Unknown/ is no class of the other splits"),
+        (
+            "a test split in a folder of no class",
+            "Unknown/ is no class of the other splits: validation is read as unlabelled",
+        ),
         ("one more split", "extra/ hold the classes that the splits hold, and are read as splits"),
         ("stray files", "also there: 2 .txt, 2 .csv, 1 without a suffix"),
         ("a stray image", "3 of 4 image files used; left out: 1 beside the class folders, such as preview.png"),
@@ -164,6 +177,7 @@ def test_two_readings_are_shown_and_none_is_taken(tmp_path, paths, message, hint
         ("hidden and system files", "2 of 2 image files used\n"),
         ("hidden and system files", "also there: 8 hidden or of the system"),
         ("folders without images", "folders without any: bird/, fish/, notes/"),
+        ("a test split of other folders", "test has none of the classes of the other splits; it has part0/, part1/"),
         ("recordings", "3 of 3 recordings used"),
     ],
 )
@@ -273,6 +287,29 @@ def test_a_folder_with_nothing_to_read_says_what_it_holds(tmp_path, paths, messa
         opened(str(grow(tmp_path / "data", "./", *paths)))
     assert message in str(caught.value)
     assert hint in caught.value.hint
+
+
+def test_a_table_beside_images_without_labels_is_named(tmp_path, said):
+    assert listed(grow(tmp_path / "data", "images/0.png", "images/1.png", "labels.csv")) == {
+        "train": [("images/0.png", None), ("images/1.png", None)]
+    }
+    assert "no labels; labels.csv is not read: give it as the dataset, if it holds them" in said()
+
+
+def test_parquet_tables_beside_some_pictures_are_a_question(tmp_path):
+    root = grow(tmp_path / "data", "assets/plot.png")
+    Dataset.from_dict({"text": ["a"], "label": ["x"]}).to_parquet(str(root / "train.parquet"))
+    with pytest.raises(HubtlError, match=r"1 \.parquet tables, such as train\.parquet, beside images") as caught:
+        listed(root)
+    assert "data/train.parquet" in caught.value.hint
+    assert listed(grow(root, "assets/more/0.png", "bird/0.png"))["train"] == [
+        *(("assets/more/0.png", "assets"), ("assets/plot.png", "assets"), ("bird/0.png", "bird"))
+    ]
+
+
+def test_no_name_at_all_is_no_folder():
+    with pytest.raises(HubtlError, match="no dataset is named"):
+        opened("")
 
 
 def test_what_is_neither_file_nor_folder_is_an_error(tmp_path):

@@ -82,6 +82,8 @@ def is_folder_of(text: str, kind: str) -> bool:
     if not folder.is_dir() or any((folder / name).exists() for name in ("state.json", "dataset_dict.json")):
         return False
     walked = walk(folder)
+    if any(file.parts[-1].lower().endswith(".parquet") for file in walked.of("table")):
+        return False
     return bool(walked.of(kind)) or not walked.of("table", "image", "audio")
 
 

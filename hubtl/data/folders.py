@@ -34,10 +34,11 @@ def read(path: Path, wanted: Wanted) -> DatasetDict:
     said: list[str] = []
     metadata = gather(walked, wanted, said)
     kinds = _kinds(walked, metadata, wanted)
-    layout = arrange(_leading(walked, kinds), path.name or str(path))
+    layout = arrange(_leading(walked, kinds), str(path))
     for split, part in layout.parts.items():
         _by_metadata(split, part, metadata, said)
     layout.said += said
+    _stray_tables(path, walked, layout, metadata)
     _say(walked, kinds, layout, metadata)
     classes = sorted(set().union(*(part.classes for part in layout.parts.values())))
     made = {
@@ -85,7 +86,7 @@ def _stem(file: File) -> tuple[str, ...]:
 
 def _by_metadata(split: str, part: Part, metadata: Sequence[Metadata], said: list[str]) -> None:
     """Labels of metadata where the folders name no classes, or one alone; the folders' else."""
-    own = [m for m in metadata if m.labelled and any(file.parts in m.rows for file, _ in part.rows)]
+    own = _labels(part, metadata)
     if not own:
         return
     if len(part.classes) > 1:
@@ -97,6 +98,25 @@ def _by_metadata(split: str, part: Part, metadata: Sequence[Metadata], said: lis
     if len(rows) < len(part.rows):
         said.append(f"{len(part.rows) - len(rows)} files of {split} have no row in {own[0].shown}, and are left out")
     part.rows = list(rows)
+
+
+def _stray_tables(path: Path, walked: Walked, layout: Layout, metadata: Sequence[Metadata]) -> None:
+    """Tables beside files that have no labels may be what was meant: a word, and for parquet a question."""
+    stray = [file for file in walked.of("table") if not (metadata and is_metadata(file))]
+    packed = [file for file in stray if file.parts[-1].lower().endswith(".parquet")]
+    classes = set().union(*(part.classes for part in layout.parts.values()))
+    if packed and len(classes) < 2:
+        raise HubtlError(
+            f"{path} holds {len(packed)} .parquet tables, such as {packed[0].shown}, beside images or recordings",
+            hint=f"give one of them, {os.path.join(path, *packed[0].parts)}, or a folder without tables",
+        )
+    if stray and not classes and not any(_labels(part, metadata) for part in layout.parts.values()):
+        layout.said.append(f"no labels; {stray[0].shown} is not read: give it as the dataset, if it holds them")
+
+
+def _labels(part: Part, metadata: Sequence[Metadata]) -> list[Metadata]:
+    """The metadata that have labels of files of a split."""
+    return [m for m in metadata if m.labelled and any(file.parts in m.rows for file, _ in part.rows)]
 
 
 def _dataset(

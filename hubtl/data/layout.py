@@ -4,10 +4,11 @@ Folders called ``train``, ``test`` and so on are splits where all that stand sid
 below is the class. Where both readings are sound, it is an error that shows them; what is taken is said.
 """
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hubtl.data.splits import SPLIT_OF, by_split
+from hubtl.data.splits import by_split, split_of
 from hubtl.data.walk import File
 from hubtl.errors import HubtlError
 
@@ -21,6 +22,7 @@ class Folder:
     """Files that lie in a folder, and its folders that hold any; ``total`` counts those below too."""
 
     name: str
+    path: str
     files: list[File] = field(default_factory=list)
     folders: dict[str, "Folder"] = field(default_factory=dict)
     total: int = 0
@@ -57,10 +59,13 @@ class Layout:
     said: list[str] = field(default_factory=list)
 
 
-def arrange(files: Sequence[File], name: str) -> Layout:
-    """Splits and classes of files by the folders that they lie in. Raises HubtlError where two readings are sound."""
+def arrange(files: Sequence[File], path: str) -> Layout:
+    """Splits and classes of files by the folders that they lie in, below ``path`` as the user typed it.
+
+    Raises HubtlError where two readings are sound.
+    """
     said: list[str] = []
-    top, lone = _unwrapped(_grown(files, name), said)
+    top, lone = _unwrapped(_grown(files, path), said)
     splits = None if lone else _splits(top, said)
     if splits is None:
         crossed = None if lone else _split_classes(top, said)
@@ -74,20 +79,29 @@ def arrange(files: Sequence[File], name: str) -> Layout:
         inner, own = (folder, None) if lone in known else _unwrapped(folder, said, inside=True)
         parts[split] = _part(inner, own, said)
     for split, part in parts.items():
-        others = set().union(*(p.classes for s, p in parts.items() if s != split))
-        if len(part.classes) == 1 and others and (name := min(part.classes)) not in others and name.lower() in NAMELESS:
-            part.rows = [(file, None) for file, _ in part.rows]
-            said.append(f"{splits[split].name}/{name}/ is no class of the other splits: {split} is read as unlabelled")
+        _compare(part, split, {s: p.classes for s, p in parts.items() if s != split}, said)
     return Layout(parts, said)
 
 
-def _grown(files: Sequence[File], name: str) -> Folder:
-    top = Folder(name)
+def _compare(part: Part, split: str, others: Mapping[str, set[str]], said: list[str]) -> None:
+    """Say of a split that it has none of the classes of the others; a folder for what is of no class is no class."""
+    known = set().union(*others.values())
+    if not known or not part.classes or part.classes & known:
+        return
+    if len(part.classes) == 1 and (name := min(part.classes)).lower() in NAMELESS:
+        part.rows = [(file, None) for file, _ in part.rows]
+        said.append(f"{name}/ is no class of the other splits: {split} is read as unlabelled")
+    elif split != "train":
+        said.append(f"{split} has none of the classes of the other splits; it has {_named(sorted(part.classes))}")
+
+
+def _grown(files: Sequence[File], path: str) -> Folder:
+    top = Folder(os.path.basename(os.path.abspath(path)), path.rstrip("/") or "/")
     for file in files:
         folder = top
         folder.total += 1
         for part in file.parts[:-1]:
-            folder = folder.folders.setdefault(part, Folder(part))
+            folder = folder.folders.setdefault(part, Folder(part, f"{folder.path}/{part}"))
             folder.total += 1
         folder.files.append(file)
     return top
@@ -102,15 +116,14 @@ def _unwrapped(top: Folder, said: list[str], *, inside: bool = False) -> tuple[F
     end = top
     while not end.files and len(end.folders) == 1:
         (name,) = end.folders
-        if name.lower() in SPLIT_OF and not inside:
+        if split_of(name) and not inside:
             break
         chain.append(name)
         end = end.folders[name]
     if not chain:
         return top, None
     within = "/".join(chain)
-    words = SPLIT_OF.keys() | WRAPPERS if inside else WRAPPERS
-    plain = [name for name in chain if name.lower() not in words]
+    plain = [name for name in chain if name.lower() not in WRAPPERS and not (inside and split_of(name))]
     if not plain or (not inside and _are_splits(end)):
         said.append(f"all lie in {within}/, which is read as no class")
         return end, None
@@ -120,21 +133,21 @@ def _unwrapped(top: Folder, said: list[str], *, inside: bool = False) -> tuple[F
         f"{top.name} holds one folder alone, {within}/"
         + (f", with {_named(end.folders)} in it" if end.folders else "")
         + f": {plain[0]} may be the class, or what is below it the classes",
-        hint=f"give the folder {top.name}/{chain[0]} for the second; for the first, put its files into {chain[0]}/ itself",
+        hint=f"give the folder {top.path}/{chain[0]} for the second; for the first, put its files into {chain[0]}/ itself",
     )
 
 
 def _are_splits(folder: Folder) -> bool:
-    return bool(folder.folders) and all(name.lower() in SPLIT_OF for name in folder.folders)
+    return bool(folder.folders) and all(map(split_of, folder.folders))
 
 
 def _splits(top: Folder, said: list[str]) -> dict[str, Folder] | None:
     """The folders that are splits, by the splits' names; None where they are classes."""
-    called = [name for name in top.folders if name.lower() in SPLIT_OF]
+    called = [name for name in top.folders if split_of(name)]
     others = [name for name in top.folders if name not in called]
     if not called or (not others and len(top.files) >= top.below):
         return None
-    several = len({SPLIT_OF[name.lower()] for name in called}) > 1
+    several = len({split_of(name) for name in called}) > 1
     deep = [name for name in called if top.folders[name].folders]
     if not others:
         flat = [name for name in called if name not in deep]
@@ -147,7 +160,7 @@ def _splits(top: Folder, said: list[str]) -> dict[str, Folder] | None:
         if not (several and deep and all(known & top.folders[name].folders.keys() for name in others)):
             raise HubtlError(
                 f"{top.name}: {_named(called)} may be splits, or classes beside {_named(others)}",
-                hint=f"give the folder {top.name}/{called[0]}, or move {_named(others)} out, for splits; "
+                hint=f"give the folder {top.path}/{called[0]}, or move {_named(others)} out, for splits; "
                 "rename it, or leave no folders in it, for a class",
             )
         said.append(f"{_named(others)} hold the classes that the splits hold, and are read as splits")
@@ -165,7 +178,7 @@ def _split_classes(top: Folder, said: list[str]) -> dict[str, Part] | None:
     if any(top.folders[name].folders[own].folders for name, splits in inner.items() for own in splits.values()):
         raise HubtlError(
             f"{top.name} holds several folders with splits in them: {_named(top.folders)}",
-            hint=f"give one of them: {top.name}/{first}",
+            hint=f"give one of them: {top.path}/{first}",
         )
     said.append(f"classes are {_named(top.folders)}, and the folders in them splits")
     parts: dict[str, Part] = {}
@@ -195,7 +208,7 @@ def _part(folder: Folder, lone: str | None, said: list[str]) -> Part:
         said.append(
             f"{count} of {folder.total} files in {folder.name} lie in folders of the class folders, such as "
             f"{'/'.join(deep[0])}/: the class is the first of the two ({deep[0][0]}); for {deep[0][1]} and the like as "
-            f"classes, give the folder {folder.name}/{deep[0][0]}"
+            f"classes, give the folder {folder.path}/{deep[0][0]}"
         )
     rows: list[tuple[File, str | None]] = [(f, name) for name, own in folder.folders.items() for f in own.everything()]
     return Part(rows, folder.files)
@@ -210,7 +223,7 @@ def _refuse_domains(folder: Folder) -> None:
         raise HubtlError(
             f"{folder.name}: {_named(folder.folders)} hold the same folders each, {_named(sorted(inner[0]))}: "
             "the classes may be the first or the second",
-            hint=f"give one of them, {folder.name}/{first}, for the second; for the first, put the files of each class "
+            hint=f"give one of them, {folder.path}/{first}, for the second; for the first, put the files of each class "
             "into one folder",
         )
 

@@ -37,11 +37,14 @@ def is_metadata(file: File) -> bool:
 def gather(walked: Walked, wanted: Wanted, said: list[str]) -> list[Metadata]:
     """The metadata below a folder. Raises HubtlError for one that does not load, or names a file twice."""
     media = {file.parts for file in walked.of("image", "audio")}
-    found = []
+    found: list[Metadata] = []
+    folders: dict[tuple[str, ...], File] = {}
     for file in filter(is_metadata, walked.of("table")):
+        if (other := folders.setdefault(file.parts[:-1], file)) != file:
+            raise HubtlError(f"{other.shown} and {file.shown} lie in one folder", hint="leave one of them")
         (dataset,) = read([[Path(walked.path(file))]])
-        keys = [name for name in dataset.column_names if name == KEY or name.endswith(f"_{KEY}")]
-        key = KEY if KEY in keys else next(iter(keys), None)
+        keys = [name for name in dataset.column_names if name.lower() == KEY or name.lower().endswith(f"_{KEY}")]
+        key = next((name for name in keys if name.lower() == KEY), next(iter(keys), None))
         if key is None:
             said.append(f"{file.shown} has no column {KEY}, and is left out")
             continue
@@ -49,7 +52,7 @@ def gather(walked: Walked, wanted: Wanted, said: list[str]) -> list[Metadata]:
         lost = [parts for parts in rows if parts not in media]
         if lost:
             said.append(f"{len(lost)} rows of {file.shown} name no file that is there, such as {'/'.join(lost[0])}")
-        names = {name: name.removesuffix(f"_{KEY}") for name in keys if name != key}
+        names = {name: name[: -len(KEY) - 1] for name in keys if name != key and name.lower() != KEY}
         others = dataset.remove_columns(key).rename_columns(
             {k: v for k, v in names.items() if v not in dataset.features}
         )

@@ -32,6 +32,8 @@ def opened(text: str, wanted: Wanted | None = None) -> Opened:
     """Open a dataset by what the user typed. Raises HubtlError naming why it cannot be had."""
     if text.startswith("builtin:"):
         return Opened(builtin.load(text), text, license=builtin.LICENSES[text])
+    if not text.strip():
+        raise HubtlError("no dataset is named", hint="a folder, a table, or user/name of the Hub")
     path = Path(os.path.expanduser(text))
     if os.path.exists(path):
         return Opened(_local(path, wanted or Wanted()), path.resolve().name)

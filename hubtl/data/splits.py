@@ -11,14 +11,21 @@ SPLITS = {
     "test": ("test", "testing"),
     "validation": ("validation", "val", "valid", "dev", "eval", "evaluation"),
 }
-SPLIT_OF = {word: split for split, words in SPLITS.items() for word in words}
+WORDS = {word: split for split, words in SPLITS.items() for word in words}
+ENDS = re.compile(r"[-_ ]?(set|data|dataset|split|images|imgs|(19|20)\d\d)$")  # training_set, val2017
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder's or a table's name says, in any case; None where it says none."""
+    word = name.lower()
+    return WORDS.get(word) or WORDS.get(ENDS.sub("", word))
 
 
 def by_split(names: Iterable[str], where: str) -> dict[str, str]:
     """Split -> the name that says so. Raises HubtlError where two names say the same split."""
     found: dict[str, str] = {}
     for name in sorted(names, key=lambda name: (name.lower().startswith("eval"), name)):
-        split = SPLIT_OF[name.lower()]
+        split = split_of(name) or name
         if split in found and name.lower().startswith("eval") and "test" not in found:
             split = "test"  # beside one for validation
         if split in found:
@@ -26,7 +33,7 @@ def by_split(names: Iterable[str], where: str) -> dict[str, str]:
                 f"{where}: {found[split]} and {name} both name the split {split}", hint="rename one, or move it out"
             )
         found[split] = name
-    return {split: found[split] for split in sorted(found, key=list(SPLITS).index)}
+    return {split: found[split] for split in SPLITS if split in found}
 
 
 def split_names(tables: Sequence[Path], root: Path) -> dict[Path, str]:
@@ -38,13 +45,13 @@ def split_names(tables: Sequence[Path], root: Path) -> dict[Path, str]:
     stems = {file: re.split(r"[-_.](?=\d)", file.stem)[0] for file in tables}
     ends = {file: re.fullmatch(r"(.*)[-_.]([A-Za-z]+)", stem) for file, stem in stems.items()}
     starts = {end and end.group(1) for end in ends.values()}
-    words = {SPLIT_OF.get(end.group(2).lower()) if end else None for end in ends.values()}
+    words = {WORDS.get(end.group(2).lower()) if end else None for end in ends.values()}
     alike = len(starts) == 1 and len(words) > 1 and None not in words
     found = {}
     for file, stem in stems.items():
         end = ends[file]
-        own = SPLIT_OF.get(stem.lower()) or (SPLIT_OF[end.group(2).lower()] if alike and end else None)
-        above = (SPLIT_OF[part.lower()] for part in file.relative_to(root).parts[:-1] if part.lower() in SPLIT_OF)
+        own = split_of(stem) or (WORDS[end.group(2).lower()] if alike and end else None)
+        above = map(split_of, file.relative_to(root).parts[:-1])
         plain = stem.isdigit() or stem.lower() in ("metadata", "data") or len(stem) == 1
-        found[file] = next(above, None) or own or ("train" if plain else stem)
+        found[file] = next(filter(None, above), None) or own or ("train" if plain else stem)
     return found
