@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from hubtl import backbones, plugins, relevance
 from hubtl.backbones import own
-from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest
+from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, PixelRanges
 from hubtl.backbones.saved import class_names, lineage, read_config, read_facts
 from hubtl.backbones.views import evaluation_view, to_bytes
-from hubtl.data.images import UNREADABLE, decode
+from hubtl.data.decoding import decode
+from hubtl.data.images import UNREADABLE
 from hubtl.data.inputs import each_image, each_row
+from hubtl.data.ranges import kind_of, ranges_in
 from hubtl.data.transforms import to_channels
 from hubtl.errors import HubtlError, unknown
 from hubtl.modules import Classifier, Encoder
@@ -75,10 +77,11 @@ class AdaptedModel:
             return dict(self.backbone.collate(images))
         return {"image": self._normalised(self._views(images))}
 
-    def _views(self, images: Sequence[Any]) -> np.ndarray:
+    def _views(self, images: Sequence[Any], ranges: PixelRanges | None = None) -> np.ndarray:
         """PIL images as the model sees them: uint8 [b, c, h, w]."""
-        spec = self.info.input
-        return np.stack([to_bytes(evaluation_view(to_channels(image, spec.channels), spec)) for image in images])
+        spec, ranges = self.info.input, ranges or self.backbone.ranges
+        grey = [to_channels(image, spec.channels, ranges) for image in images]
+        return np.stack([to_bytes(evaluation_view(image, spec)) for image in grey])
 
     def _normalised(self, views: np.ndarray) -> Tensor:
         spec = self.info.input
@@ -109,7 +112,7 @@ class AdaptedModel:
     def _explain_image(self, cell: Any, label: str | None, options: Mapping[str, Any]) -> relevance.Explanation:
         name, value = ("image", cell) if isinstance(cell, Mapping) else next(iter(each_image(cell)))
         try:
-            view = self._views([value if isinstance(value, Image.Image) else decode(value)])
+            view = self._views([decode(value)])
         except UNREADABLE as error:
             raise HubtlError(f"cannot read {name}: {error}", hint="another image") from error
         return relevance.explain(
@@ -157,7 +160,7 @@ class AdaptedModel:
         def flush(count: int) -> None:
             if now := waiting[:count]:
                 images = [image for _, _, image in now]
-                inputs = joined(images) if several else self._inputs(images)
+                inputs = joined(images) if several else {"image": self._normalised(np.concatenate(images))}
                 logits = self._forward(inputs) if adapting is None or tta_seed is None else None
                 if adapting is not None and witness is not None:
                     answers = adapting.predict({k: x.to(self.device) for k, x in inputs.items()}).float().cpu()
@@ -170,15 +173,17 @@ class AdaptedModel:
                     found.append((place, Prediction(name, self.classes[best], best, float(row[best]), probabilities)))
             del waiting[:count]
 
-        several = self.backbone.collate is not None
+        several, ranges = self.backbone.collate is not None, self.backbone.ranges
         each = enumerate(each_row(inputs, self.info.modalities) if several else each_image(inputs))
         drawn = adapting is not None and tta_seed is not None
         for place, (name, value) in reordered(each, tta_seed) if drawn else each:
             try:
                 if several:
-                    image = self._inputs([value])
+                    image: Any = self._inputs([value])
                 else:
-                    image = value if isinstance(value, Image.Image) else decode(value)
+                    picture = decode(value)
+                    ranges = known_ranges(picture, ranges, inputs)
+                    image = self._views([picture], ranges)
             except (*UNREADABLE, HubtlError) as error:
                 if on_bad_sample == "skip":
                     continue
@@ -196,6 +201,15 @@ def reordered(each: Iterable[Any], seed: int | None) -> list[Any]:
     """All of what comes, in an order drawn from a seed."""
     listed = list(each)
     return [listed[i] for i in order_of(len(listed), seed)]
+
+
+def known_ranges(image: Image.Image, ranges: PixelRanges, inputs: Any) -> PixelRanges:
+    """What black and white are in an image: what the model was trained with, else what all of these inputs have."""
+    kind = kind_of(image)
+    if kind is None or ranges.of(kind) is not None:
+        return ranges
+    passing = isinstance(inputs, Iterator)  # it can be gone through once
+    return ranges_in([image] if passing else (v for _, v in each_image(inputs)), ranges, "these inputs")
 
 
 def joined(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -216,6 +230,7 @@ def save(
         "classes": list(classes),
         "input": info.input.as_dict(),
         "modalities": list(info.modalities),
+        **({"pixels": backbone.ranges.as_dict()} if backbone.ranges else {}),
         **meta,
         "native": type(backbone).native,
     }
@@ -329,6 +344,7 @@ def _open(folder: Path, image_size: int | None = None, options: Mapping[str, Any
         spec = own.image_input(facts["input"])
         spec = dataclasses.replace(spec, size=image_size or spec.size)
         backbone.info = dataclasses.replace(backbone.info, input=spec)
+    backbone.ranges = PixelRanges.read(facts.get("pixels"))
     named = list(classes) != _numbered(len(classes))
     return Trained(backbone, head, list(classes), named, facts.get("unknown"))
 

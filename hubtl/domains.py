@@ -1,18 +1,19 @@
 """The data of a run: classes matched, and streams of which training may open only what it may read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
 
-from hubtl.backbones.base import Backbone
+from hubtl.backbones.base import Backbone, PixelRanges
 from hubtl.batch import OF_TARGET
 from hubtl.data import labels as label_sets
 from hubtl.data.classes import UNKNOWN
 from hubtl.data.images import ImageSet
 from hubtl.data.joint import JointSet
-from hubtl.data.rows import open_rows
+from hubtl.data.origin import select
+from hubtl.data.rows import open_rows, ranges_in_rows
 from hubtl.data.sources import Domain, cut
 from hubtl.errors import HubtlError
 from hubtl.recipe import Recipe
@@ -33,6 +34,9 @@ class Streams:
     source_eval_labels: np.ndarray | None
     target_eval_labels: np.ndarray | None
     target_plain: ImageSet  # the target's training rows in the evaluation view, for scores that read no labels
+    ranges: PixelRanges = field(
+        default_factory=PixelRanges
+    )  # of the target's images of more than eight bits, else of the source's
     held_out: ImageSet | None = None  # labelled rows that were taken out of the target's training rows, to validate on
 
 
@@ -52,8 +56,8 @@ def hold_out(target: Domain, share: float | None, setting: str) -> tuple[Domain,
     if target.labels is None or not len(taken):
         raise HubtlError(f"of {len(keep)} training rows none can be held out", hint="--no-adjust, or more rows")
     facts = target.facts.model_copy(update={"rows": len(keep), "split": f"{target.facts.split} less {share:.0%}"})
-    held = replace(target, train=target.train.select(taken), labels=target.labels[taken])
-    return replace(target, train=target.train.select(keep), labels=target.labels[keep], facts=facts), held
+    held = replace(target, train=select(target.train, taken), labels=target.labels[taken])
+    return replace(target, train=select(target.train, keep), labels=target.labels[keep], facts=facts), held
 
 
 def match_classes(source: Domain | None, target: Domain) -> tuple[list[str], LabelSets]:
@@ -113,7 +117,7 @@ def open_streams(
         domains = domain.domains if split == "train" else domain.eval_domains
         name = f"{domain.facts.dataset}/{split}"
         if rows is not None and labels is not None:
-            dataset, labels, name = dataset.select(rows), labels[rows], f"{name} ({len(rows)} labelled)"
+            dataset, labels, name = select(dataset, rows), labels[rows], f"{name} ({len(rows)} labelled)"
         return open_rows(
             backbone,
             dataset,
@@ -124,6 +128,7 @@ def open_streams(
             domains=domains,
             name=name,
             on_bad_sample=bad,
+            ranges=ranges[domain is source][split == "eval"],
         )
 
     def with_plain(
@@ -143,6 +148,7 @@ def open_streams(
         other = unknown if unknown is not None and domain is target else UNKNOWN
         return label_sets.indices(codes, domain.class_names, own, other)
 
+    ranges = [_ranges(target), (PixelRanges(), PixelRanges()) if source is None else _ranges(source)]
     few = _few(recipe, setting, None if recipe.target.labels_per_class is None else labels(target, "train"), classes)
     if setting in NO_TARGET_LABELS:
         train = {"target": with_plain(target, None, cls.views)}
@@ -165,9 +171,19 @@ def open_streams(
     target_eval_labels = labels(target, "eval")
     target_eval = images(target, "eval", target_eval_labels, False)
     kept = None if held_out is None else images(held_out, "train", labels(held_out, "train"), False)
-    return Streams(
-        train, source_eval, target_eval, source_eval_labels, _kept(target_eval, target_eval_labels), plain, kept
-    )
+    of_target = _kept(target_eval, target_eval_labels)
+    met = ranges[0][1].over(ranges[1][1])
+    return Streams(train, source_eval, target_eval, source_eval_labels, of_target, plain, met, kept)
+
+
+def _ranges(domain: Domain) -> tuple[PixelRanges, PixelRanges]:
+    """Black and white of a domain's images of more than eight bits: of its training rows, and of those to evaluate on.
+
+    The training rows decide for both; kinds that they lack have those of the evaluation rows.
+    """
+    name, none = domain.facts.dataset, PixelRanges()
+    train = ranges_in_rows(domain.train, domain.columns, none, f"{name}/train")
+    return train, train if domain.eval is None else ranges_in_rows(domain.eval, domain.columns, train, f"{name}/eval")
 
 
 def _few(recipe: Recipe, setting: str, labels: np.ndarray | None, classes: Sequence[str]) -> np.ndarray | None:
@@ -203,7 +219,8 @@ def domain_facts(domain: Domain | None, train: ImageSet | None, evaluated: Image
     if domain is None or train is None:
         return None
     skipped = [*train.bad, *(evaluated.bad if evaluated is not None else [])]
-    return domain.facts.model_copy(update={"skipped": skipped})
+    pixels = getattr(train, "ranges", PixelRanges()).as_dict()
+    return domain.facts.model_copy(update={"skipped": skipped, "pixels": pixels})
 
 
 def label_warnings(relation: LabelSets, streams: Streams, cls: type[Strategy], unknown: str | None) -> list[str]:

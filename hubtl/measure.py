@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from hubtl import api
-from hubtl.data import labels
+from hubtl.data import content, labels
 from hubtl.data.classes import UNKNOWN
 from hubtl.data.images import ImageSet
 from hubtl.data.rows import open_rows
@@ -145,7 +145,8 @@ def labelled(
     truth = labels.indices(opened.eval_labels, opened.class_names, loaded.classes, other)
     bad = section.on_bad_sample
     rows = open_rows(loaded.backbone, opened.eval, opened.columns, labels=truth, name=dataset, on_bad_sample=bad)
-    facts = opened.facts.model_copy(update={"fingerprint": str(opened.eval._fingerprint), "class_counts": {}})
+    mark = content.mark([opened.eval], list(opened.facts.columns.values()))
+    facts = opened.facts.model_copy(update={"fingerprint": mark, "class_counts": {}})
     return (
         rows,
         unknown,

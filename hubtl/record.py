@@ -72,6 +72,9 @@ class DomainFacts(Facts):
     class_counts: dict[str, int] = Field(default_factory=dict)  # of source training rows; empty when sealed
     columns: dict[str, str] = Field(default_factory=dict)  # image, label -> column name
     skipped: list[str] = Field(default_factory=list)  # unreadable samples, by name
+    pixels: dict[str, list[float]] = Field(
+        default_factory=dict
+    )  # black and white of images of more than eight bits: integers, floats
 
 
 class LabelSets(Facts):

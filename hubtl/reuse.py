@@ -20,6 +20,8 @@ from hubtl.prepare import Prepared
 from hubtl.recipe import NamedSection
 from hubtl.settings import logger
 
+READERS = ("soundfile", "scipy", "tokenizers")  # of what a backbone of several modalities is given
+
 
 def reads_features(prepared: Prepared) -> bool:
     """Whether no phase changes the backbone and no stream has random views: its features are the same all along."""
@@ -60,8 +62,9 @@ def with_features(prepared: Prepared, accelerator: Accelerator) -> Prepared:
 class FeatureReader:
     """What a frozen backbone makes of images: from the cache, or extracted now, once, and kept there.
 
-    The key holds the architecture with its settings, the weights, the input's transform, the data, the precision, and
-    how the backbone was tuned. By which name it was asked for does not matter.
+    The key holds the architecture with its settings, the weights, the input's transform, the content of the data, the
+    precision, how the backbone was tuned, and the versions of what decodes and computes. By which names the model and
+    the files go does not matter.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class FeatureReader:
             "weights": weights_digest(backbone.state_dict()),
             "input": backbone.info.input.as_dict(),
             "precision": precision,
+            "versions": cache.installed("pillow", "torch", *READERS, backbone.info.library),
             "tuner": (tuner or NamedSection(name="full")).model_dump(mode="json"),
         }
         # the images too, for the id of an object that is gone comes again

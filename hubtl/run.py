@@ -12,6 +12,7 @@ import yaml
 from hubtl import deliver, energy, hub
 from hubtl.assess import Judge, assess, doubts, voters_on
 from hubtl.calibration import calibrate, labelled_rows
+from hubtl.data.content import MARK
 from hubtl.engine.adjust import Controller
 from hubtl.engine.device import Accelerator, check_trackers, make_accelerator, start_trackers
 from hubtl.engine.loop import Engine
@@ -99,6 +100,8 @@ def adapt(
         labelled_rows(prepared)  # or it would be missed after hours of training
     folder = early or default_output_dir(prepared.recipe)
     finished = _check_folder(folder, resume)
+    if resume:
+        _check_same_data(prepared, folder)
     if finished is not None:
         logger.info("%s is finished already", folder)
         return Result(folder, finished)
@@ -118,6 +121,7 @@ def adapt(
     try:
         with energy.metered(meters) as meter:
             prepared = with_features(prepared, accelerator)
+            check_rows(prepared)
             start_trackers(accelerator, prepared.recipe.model_dump(mode="json"))
             return _train(prepared, record, accelerator, folder, meter, resume=resume, shown=shown)
     except Interrupted as stop:
@@ -284,6 +288,29 @@ def _check_same(recipe: Recipe, folder: Path) -> None:
             f"the run in {folder} was started with another recipe: {listed}",
             hint=f"hubtl adapt --resume --output-dir {folder}",
         )
+
+
+def _check_same_data(prepared: Prepared, folder: Path) -> None:
+    """A run is gone on with, or its figures taken over, on the data that it was started with, and no others."""
+    if not (folder / "record.json").exists():
+        return
+    before = RunRecord.load(folder)
+    for role, old, new in (("source", before.source, prepared.source), ("target", before.target, prepared.target)):
+        if old is None or new is None or not old.fingerprint.startswith(MARK):
+            continue  # a record of an earlier hubtl says nothing of the content
+        if old.fingerprint != new.fingerprint:
+            raise HubtlError(
+                f"the data of the {role} have changed since the run in {folder} was started: {new.dataset}",
+                hint="another --output-dir, or the data as they were",
+            )
+
+
+def check_rows(prepared: Prepared) -> None:
+    """Read the rows that are evaluated on: an unreadable one would be met after the training."""
+    streams = prepared.streams
+    for rows in (streams.target_eval, streams.source_eval, streams.held_out):
+        if rows is not None and (check := getattr(rows, "check", None)) is not None:
+            check()
 
 
 def _flat(recipe: Recipe) -> dict[str, Any]:

@@ -17,6 +17,11 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "hubtl"
 
 
+def verifies() -> bool:
+    """Whether files of any size are read whole to tell whether they changed: ``HUBTL_VERIFY=1``."""
+    return os.environ.get("HUBTL_VERIFY", "0").lower() in ("1", "true", "yes", "on")
+
+
 def is_main_process() -> bool:
     """True in the process that may print and write (rank 0, or no ranks at all)."""
     return int(os.environ.get("RANK", "0")) == 0

@@ -63,8 +63,13 @@ def at_work(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def opened(folder: Path, recipe: Recipe, axes: Sequence[space.Axis], objective: str) -> Iterator[Any]:
-    """The study in a folder, new or gone on with. Raises HubtlError where it searches for something else."""
+def opened(
+    folder: Path, recipe: Recipe, axes: Sequence[space.Axis], objective: str, data: Sequence[str] = ()
+) -> Iterator[Any]:
+    """The study in a folder, new or gone on with. Raises HubtlError where it searches for something else.
+
+    ``data`` are the fingerprints of what it trains and scores on.
+    """
     import optuna
     from optuna.trial import TrialState
 
@@ -75,7 +80,10 @@ def opened(folder: Path, recipe: Recipe, axes: Sequence[space.Axis], objective: 
         plain = recipe.model_dump(mode="json", exclude={"hub"})
         plain["run"].pop("output_dir")
         about = json.loads(json.dumps({"recipe": plain, "space": [a.facts() for a in axes], "objective": objective}))
+        about["data"] = list(data)
         before = study.user_attrs.get("about")
+        if before is not None and "data" not in before:  # of an earlier hubtl
+            before["data"] = about["data"]
         if before is not None and before != about:
             changed = [key for key in about if before.get(key) != about[key]]
             raise HubtlError(

@@ -97,7 +97,8 @@ def tune(
     axes = space.written(ranges, prepared.recipe) if ranges else space.derived(prepared.recipe)
     folder = Path(output_dir) if output_dir else default_output_dir(prepared.recipe)
     folder = folder if output_dir else folder.with_name(folder.name + "-tune")
-    with at_work(folder), opened(folder, prepared.recipe, axes, objective.name) as study:
+    data = [facts.fingerprint for facts in (prepared.source, prepared.target) if facts is not None]
+    with at_work(folder), opened(folder, prepared.recipe, axes, objective.name, data) as study:
         logger.info("objective  %s%s", objective.name, " (ORACLE: reads target labels)" if objective.oracle else "")
         for axis in axes:
             logger.info("search     %s", axis)

@@ -1,5 +1,6 @@
 """The backbone: a pretrained network whose last linear layer was taken out, and how it goes back for export."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,6 +10,8 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from hubtl.batch import Features, Inputs
+
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,42 @@ class ImageInput:
 
     def as_dict(self) -> dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class PixelRanges:
+    """Black and white of images whose pixels are floats, or integers of more than eight bits; None: not met yet."""
+
+    integers: Range | None = None
+    floats: Range | None = None
+
+    def of(self, kind: str) -> Range | None:
+        found: Range | None = getattr(self, kind)
+        return found
+
+    def over(self, other: "PixelRanges") -> "PixelRanges":
+        """These, and the other's where there are none."""
+        return PixelRanges(self.integers or other.integers, self.floats or other.floats)
+
+    def as_dict(self) -> dict[str, list[float]]:
+        return {kind: list(found) for kind in ("integers", "floats") if (found := self.of(kind))}
+
+    @classmethod
+    def read(cls, values: Any) -> "PixelRanges":
+        """``as_dict`` read back; nothing that is not two numbers, the greater one last."""
+        found: dict[str, Range] = {}
+        for kind, pair in values.items() if isinstance(values, Mapping) else ():
+            if kind in ("integers", "floats") and isinstance(pair, list) and len(pair) == 2:
+                low, high = (float(v) if isinstance(v, int | float) else math.nan for v in pair)
+                if math.isfinite(low) and math.isfinite(high) and low < high:
+                    found[kind] = (low, high)
+        return cls(**found)
+
+    def __bool__(self) -> bool:
+        return self.integers is not None or self.floats is not None
+
+    def __str__(self) -> str:
+        return ", ".join(f"{kind} from {low:g} to {high:g}" for kind, (low, high) in self.as_dict().items())
 
 
 @dataclass(frozen=True)
@@ -70,14 +109,17 @@ class Backbone(nn.Module):
         lora_targets: names of the linear layers that LoRA adapts by default.
         kept: weight [z, d] and bias [z] of the classifier that the pretrained weights came with, where the request
             asked for it and there is one. No part of the module's state.
+        ranges: black and white of images of more than eight bits, as in the rows that it was trained on.
         rows: makes a set of rows from ``(dataset, columns, *, labels, name, augment, views, domains, on_bad_sample)``, with
             the interface of ``hubtl.data.images.ImageSet``, where the backbone takes more than images; None: images.
+            Where there are images of more than eight bits, it is told their ``ranges`` too.
         explain: explains a prediction for one row, ``explain(classifier, classes, row, **options)``, where it can be.
         collate: makes ``inputs`` of a list of rows (modality -> what ``rows`` finds in a cell), for predictions.
     """
 
     info: BackboneInfo
     kept: tuple[Tensor, Tensor] | None = None
+    ranges: PixelRanges = PixelRanges()
     rows: Callable[..., Any] | None = None
     explain: Callable[..., Any] | None = None
     collate: Callable[[Sequence[Mapping[str, Any]]], Inputs] | None = None

@@ -16,6 +16,7 @@ import time
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import numpy as np
 
 from hubtl.settings import cache_dir, logger
 
-FORMAT = 1
+FORMAT = 2  # to be raised where the same images are shown otherwise, too
 KEY = re.compile(r"[0-9a-f]{32}")
 PASSING = (".making-", ".gone-")  # what names of folders on their way in and out begin with
 LEFT_AFTER = 3600.0  # seconds; a folder on its way for longer was left by a run that was killed
@@ -49,6 +50,15 @@ def key_of(facts: Mapping[str, Any]) -> str:
     """A name for everything that determines the features."""
     text = json.dumps({**facts, "format": FORMAT}, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def installed(*packages: str) -> dict[str, str]:
+    """Versions of what decodes and computes, as a part of a key; what is not installed is left out."""
+    found = {}
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def get(key: str, rows: int) -> np.ndarray | None:

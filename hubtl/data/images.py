@@ -1,6 +1,5 @@
 """A domain's split as images: decoded once where they fit in memory, labelled or sealed."""
 
-import io
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -9,16 +8,20 @@ import numpy as np
 import torch
 from datasets import Dataset
 from datasets import Image as ImageFeature
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from hubtl.backbones.base import ImageInput
+from hubtl.backbones.base import ImageInput, PixelRanges
 from hubtl.backbones.views import evaluation_view, to_bytes
 from hubtl.batch import Batch
+from hubtl.data import content
+from hubtl.data.decoding import UnreadableImage, decode
+from hubtl.data.origin import numbers
+from hubtl.data.ranges import KINDS
 from hubtl.data.transforms import SMALL, strong_view, to_channels, training_view, weak_view
 from hubtl.errors import HubtlError, unknown
 
 VIEWS = {"weak": weak_view, "strong": strong_view}
-UNREADABLE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)
+UNREADABLE = (UnreadableImage, OSError)
 
 
 class ImageSet:
@@ -36,6 +39,7 @@ class ImageSet:
         views: random views to make of each row besides, ``weak`` or ``strong``; of the cached pixels where there are.
         domains: [n] which of several sources a row is of; None where there is one.
         on_bad_sample: ``error`` stops at an unreadable image, ``skip`` looks for them now and leaves their rows out.
+        ranges: black and white of images of floats, or of integers of more than eight bits.
         cache_bytes: decoded images are kept in memory up to this size.
     """
 
@@ -51,13 +55,14 @@ class ImageSet:
         views: tuple[str, ...] = (),
         domains: np.ndarray | None = None,
         on_bad_sample: str = "error",
+        ranges: PixelRanges = PixelRanges(),
         cache_bytes: int = 512 * 2**20,
     ) -> None:
         encoded = dataset.select_columns([image_column]).cast_column(image_column, ImageFeature(decode=False))
-        self._encoded, self._column = encoded, image_column
+        self._encoded, self._column, self._numbers = encoded, image_column, numbers(dataset)
         self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
         self.domains = domains
-        self.spec, self.augment, self.name = spec, augment, name
+        self.spec, self.augment, self.name, self.ranges = spec, augment, name, ranges
         self.bad: list[str] = []
         self.note: str | None = None
         if strange := set(views) - VIEWS.keys():
@@ -75,14 +80,27 @@ class ImageSet:
         self._look_at_first()
         self.cached = not augment and len(self) * spec.channels * spec.size**2 <= cache_bytes
         self._pixels: torch.Tensor | None = None
+        self._fingerprint: str | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
 
     @property
     def fingerprint(self) -> str:
-        """Tells these rows of these data from any others."""
-        return f"{self._encoded._fingerprint}-{self._column}-{zlib.crc32(self._rows.tobytes()):08x}-{len(self)}"
+        """Tells these images in this order from any others, by their content (see ``hubtl.data.content.digest``)."""
+        if self._fingerprint is None:
+            everything = len(self._rows) == len(self._encoded)
+            rows = self._encoded if everything else self._encoded.select(self._rows)
+            self._fingerprint = f"{content.digest(rows, [self._column])}-{self.ranges}"
+        return self._fingerprint
+
+    def check(self) -> None:
+        """Read every image now, and keep them where they fit. Raises HubtlError for one that is unreadable."""
+        if self.cached:
+            self._cache()
+            return
+        for row in range(len(self)):
+            self._channels(row, small=True)
 
     def fetch(self, rows: Sequence[int], *, seed: int | None = None) -> Batch:
         """The rows as a batch: ``image`` is float32 [b, c, h, w], normalised; ``index`` are the rows.
@@ -118,7 +136,7 @@ class ImageSet:
     def _image(self, row: int) -> Image.Image:
         """A row as a PIL image with the model's channels: the evaluation view where it is cached or small."""
         if not self.cached:
-            image = to_channels(self._decode(row), self.spec.channels)
+            image = self._channels(row)
             return evaluation_view(image, self.spec) if self.spec.size < SMALL else image
         pixels = self._cache()[row].numpy()
         return Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
@@ -132,20 +150,21 @@ class ImageSet:
         return self._pixels
 
     def _view(self, row: int, place: int, seed: int | None) -> np.ndarray:
-        image = to_channels(self._decode(row), self.spec.channels)
+        image = self._channels(row)
         if self.augment:
             rng = np.random.default_rng([0 if seed is None else seed, place, row])
             return to_bytes(training_view(image, self.spec, rng))
         return to_bytes(evaluation_view(image, self.spec))
 
-    def _decode(self, row: int) -> Image.Image:
+    def _channels(self, row: int, *, small: bool = False) -> Image.Image:
+        """A row as a PIL image with the model's channels."""
         position = int(self._rows[row])
         value = self._encoded[position][self._column]
         try:
-            return decode(value)
+            return to_channels(decode(value, small=small), self.spec.channels, self.ranges)
         except UNREADABLE as error:
             raise HubtlError(
-                f"{self.name}: cannot read the image of row {position} ({file_name(value)}): {error}",
+                f"{self.name}: cannot read the image of row {self._numbers[position]} ({file_name(value)}): {error}",
                 hint="mend or remove it, or --on-bad-sample skip",
             ) from error
 
@@ -153,10 +172,10 @@ class ImageSet:
         good = []
         for row in range(len(self._rows)):
             try:
-                self._decode(row)
+                self._channels(row)
                 good.append(row)
             except HubtlError:
-                self.bad.append(f"row {row}: {file_name(self._encoded[row][self._column])}")
+                self.bad.append(f"row {self._numbers[row]}: {file_name(self._encoded[row][self._column])}")
         self._rows = np.asarray(good, dtype=np.int64)
         if self.labels is not None:
             self.labels = self.labels[self._rows]
@@ -164,29 +183,24 @@ class ImageSet:
             self.domains = self.domains[self._rows]
 
     def _look_at_first(self) -> None:
-        grey = self._decode(0).mode in ("1", "L", "LA", "I", "I;16", "F")
+        try:
+            first = decode(self._encoded[int(self._rows[0])][self._column])
+        except UNREADABLE:
+            self._channels(0)  # says which row it is
+            raise
+        grey = first.mode in ("1", "L", "LA", "La", *KINDS)
+        notes = [SCALED.format(ranges=self.ranges)] if self.ranges else []
         if grey and self.spec.channels == 3:
-            self.note = "one-channel images are repeated to the model's three channels"
+            notes.append("one-channel images are repeated to the model's three channels")
         elif not grey and self.spec.channels == 1:
-            self.note = "colour images are turned to grey for the model's one channel"
+            notes.append("colour images are turned to grey for the model's one channel")
+        self.note = "; ".join(notes) or None
 
 
-def decode(value: Any) -> Image.Image:
-    """An encoded cell ({"bytes": …, "path": …}) or a path, as a loaded PIL image, upright."""
-
-    if isinstance(value, dict):
-        raw = value.get("bytes")
-        if raw is None and not value.get("path"):
-            raise ValueError("the cell is empty")
-        source: Any = io.BytesIO(raw) if raw is not None else value["path"]
-    elif value is None:
-        raise ValueError("the cell is empty")
-    else:
-        source = value
-    image = Image.open(source)
-    image.load()
-    turned: Image.Image = ImageOps.exif_transpose(image)
-    return turned
+SCALED = (
+    "images of {ranges} are scaled to 0 to 255: other libraries cut them off at 255, or at 1, "
+    'unless they are scaled before .convert("RGB")'
+)
 
 
 def file_name(value: Any) -> str:

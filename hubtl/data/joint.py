@@ -46,6 +46,11 @@ class JointSet:
         """The same rows, of sets that stand for these."""
         return JointSet([by(part) for part in self.parts], self._numbers)
 
+    def check(self) -> None:
+        """Read every row now. Raises HubtlError for one that is unreadable."""
+        for part in self.parts:
+            part.check()
+
     def fetch(self, rows: Sequence[int], *, seed: int | None = None) -> Batch:
         """The rows as a batch, in the order asked for; see ``ImageSet.fetch``."""
         index = np.asarray(rows, dtype=np.int64)

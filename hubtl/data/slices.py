@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from datasets import Dataset, DatasetDict
 
+from hubtl.data.origin import select
 from hubtl.errors import HubtlError, nearest, unknown
 
 EVALUATED = ("test", "validation", "val", "valid", "dev")  # the first that has labels
@@ -39,7 +40,7 @@ def taken(splits: DatasetDict, name: str, where: str, flag: str) -> Dataset:
     if not sliced:
         return dataset
     start, stop = (_position(sliced.group(i), len(dataset), default) for i, default in ((2, 0), (3, len(dataset))))
-    return dataset.select(range(start, max(start, stop)))
+    return select(dataset, range(start, max(start, stop)))
 
 
 def _position(text: str | None, n: int, default: int) -> int:

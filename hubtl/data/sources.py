@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from datasets import Dataset
 
-from hubtl.data import classes, columns, slices
+from hubtl.data import classes, columns, content, slices
 from hubtl.data.cells import Wanted
 from hubtl.data.classes import UNLABELLED, cell_names, unfit
 from hubtl.data.names import seen
 from hubtl.data.opening import opened
+from hubtl.data.origin import select
 from hubtl.errors import HubtlError, nearest, unknown
 from hubtl.recipe import DataSection, DomainSection, SourceSection
 from hubtl.record import DomainFacts
@@ -50,7 +51,7 @@ class Domain:
         )
         domains = None if self.domains is None else self.domains[rows]
         facts = self.facts.model_copy(update={"rows": len(rows)})
-        return replace(self, train=self.train.select(rows), labels=self.labels[rows], domains=domains, facts=facts)
+        return replace(self, train=select(self.train, rows), labels=self.labels[rows], domains=domains, facts=facts)
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def open_domain(
         config=source.config,
         revision=source.revision,
         license=source.license,
-        fingerprint=str(train._fingerprint),
+        fingerprint=content.mark([train, evaluated], [*held.values(), *([found.column] if found.column else [])]),
         domain=" + ".join(several) if several else section.domain,
         domains=several,
         split=train_name,
@@ -210,7 +211,7 @@ def _headed(rows: Dataset, names: Iterable[str], where: str, split: str, role: s
 
 
 def _selected(rows: Dataset, codes: np.ndarray | None, chosen: np.ndarray) -> tuple[Dataset, np.ndarray | None]:
-    return rows if len(chosen) == len(rows) else rows.select(chosen), None if codes is None else codes[chosen]
+    return rows if len(chosen) == len(rows) else select(rows, chosen), None if codes is None else codes[chosen]
 
 
 def _without(codes: np.ndarray | None) -> int:
@@ -265,4 +266,4 @@ def _of_domain(dataset: Dataset, column: str | None, value: str | list[str] | No
             guess = nearest(name, set(names.tolist()))
             error.hint = f"--{role}-domain {guess}" if guess else error.hint
             raise error
-    return dataset.select(np.flatnonzero(np.isin(names, wanted)))
+    return select(dataset, np.flatnonzero(np.isin(names, wanted)))

@@ -4,7 +4,8 @@ import os
 
 from PIL import Image, features
 
-UNREAD = frozenset({"EPS", "PDF", "WMF", "MPEG", "FLI", "BUFR", "GRIB", "HDF5"})  # programs, videos, and mere stubs
+# programs, videos, mere stubs, and what unpacks or opens what is in it without a bound
+UNREAD = frozenset({"EPS", "PDF", "WMF", "MPEG", "FLI", "BUFR", "GRIB", "HDF5", "FITS", "IPTC"})
 NEEDED = {"AVIF": "avif", "WEBP": "webp", "JPEG2000": "jpg_2000"}  # formats that a Pillow may be built without
 TABLES = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json"}
 SOUNDS = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3", ".aiff", ".aif", ".au"})

@@ -12,6 +12,7 @@ from datasets.packaged_modules.parquet.parquet import Parquet
 
 from hubtl.data import delimited, shards
 from hubtl.data.cells import Wanted, with_files
+from hubtl.data.content import file_digest
 from hubtl.data.splits import split_names
 from hubtl.data.suffixes import TABLES
 from hubtl.errors import HubtlError
@@ -84,7 +85,7 @@ def _built(paths: Sequence[Path], kind: str) -> Dataset:
     names = [str(path.resolve()) for path in paths]
     if chained := [name for name in names if "::" in name]:
         raise HubtlError(f"{chained[0]}: a path with :: in it holds no table", hint="rename the folder or the file")
-    known = [(name, str(Path(name).stat().st_mtime_ns), str(Path(name).stat().st_size)) for name in names]
+    known = [(name, file_digest(Path(name)).hex()) for name in names]  # or a cached table would outlive the file
     builder = BUILDERS[kind](data_files=DataFilesDict({"train": DataFilesList(names, known)}))
     builder.download_and_prepare()
     loaded: Dataset = builder.as_dataset(split="train")

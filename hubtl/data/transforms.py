@@ -3,19 +3,27 @@
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from hubtl.backbones.base import ImageInput
+from hubtl.backbones.base import ImageInput, PixelRanges
 from hubtl.backbones.views import RESAMPLING
+from hubtl.data.ranges import eight_bits, kind_of
 
 CROP_AREA = (0.08, 1.0)  # of the image, as ImageNet's training views
 CROP_ASPECT = (3 / 4, 4 / 3)
+# modes that Pillow turns to grey, or to colours with transparency, by way of another
+DETOURS = {"RGBa": "RGBA", "La": "LA", "LAB": "RGB", "HSV": "RGB", "YCbCr": "RGB", "CMYK": "RGB", "RGBX": "RGB"}
 
 
-def to_channels(image: Image.Image, channels: int) -> Image.Image:
-    """Grey or colour, as the model wants it. 16-bit images are scaled to 8 bits; transparent ones lie on white."""
-    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
-        values = np.asarray(image, dtype=np.float64)
-        image = Image.fromarray((values / 257).clip(0, 255).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA") or (image.mode == "P" and "transparency" in image.info):
+def to_channels(image: Image.Image, channels: int, ranges: PixelRanges = PixelRanges()) -> Image.Image:
+    """Grey or colour, as the model wants it; transparent images lie on white.
+
+    Floats and integers of more than eight bits are scaled by ``ranges``, those of a kind that it does not know by the
+    image's own values. Raises UnreadableImage for values that are not finite.
+    """
+    if kind_of(image) is not None:
+        image = eight_bits(image, ranges)
+    elif image.mode in DETOURS:
+        image = image.convert(DETOURS[image.mode])
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         coloured = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured)
     return image.convert("L" if channels == 1 else "RGB")

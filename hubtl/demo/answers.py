@@ -11,7 +11,8 @@ from PIL import Image
 
 from hubtl import api
 from hubtl.backbones.saved import read_facts
-from hubtl.data.images import UNREADABLE, decode
+from hubtl.data.decoding import decode
+from hubtl.data.images import UNREADABLE, file_name
 from hubtl.deliver import SOURCE_ONLY
 from hubtl.errors import HubtlError
 
@@ -117,7 +118,7 @@ def _row(model: api.AdaptedModel, cells: Cells) -> Any:
     try:
         return decode(cells["image"])
     except UNREADABLE as error:
-        raise HubtlError(f"The image cannot be read: {error}") from error
+        raise HubtlError(f"The image cannot be read: {file_name(cells['image'])}: {error}") from error
 
 
 def _probabilities(model: api.AdaptedModel, cells: Cells) -> dict[str, float]:

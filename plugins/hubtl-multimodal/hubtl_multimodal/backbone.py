@@ -20,7 +20,7 @@ from hubtl_multimodal.encoders.base import ModalityEncoder, Tokens
 from hubtl_multimodal.explain import Explanation, explain
 from hubtl_multimodal.fusion import Fusion
 from hubtl_multimodal.options import ModelOptions
-from hubtl_multimodal.rows import MultimodalSet, collated
+from hubtl_multimodal.rows import MultimodalSet, collated, ranged
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class MultimodalBackbone(Backbone):
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """Inputs of rows (modality -> cell; a missing key is a missing modality), without any random view."""
-        return collated(self.readers, rows)
+        return collated(ranged(self.readers, self.ranges), rows)
 
     def explain(self, classifier: Classifier, classes: Sequence[str], row: Any, **options: Any) -> Explanation:
         """What each modality and token did for a prediction (see ``hubtl_multimodal.explain.explain``)."""

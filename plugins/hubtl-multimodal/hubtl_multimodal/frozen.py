@@ -30,6 +30,7 @@ def tokens(
         "weights": weights_digest(encoder.state_dict()),
         "input": encoder.info.input,
         "data": data,
+        "versions": cache.installed("pillow", "torch", "timm", "transformers", "tokenizers", "soundfile", "scipy"),
         "tokens": True,
     }
     key = cache.key_of(facts)

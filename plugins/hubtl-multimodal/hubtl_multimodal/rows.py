@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Audio, Dataset, Image
+from datasets import Dataset
 from torch import Tensor
 
 from hubtl import Batch, HubtlError
+from hubtl.backbones.base import PixelRanges
+from hubtl.data import content
+from hubtl.data.origin import numbers
 from hubtl_multimodal import frozen
 from hubtl_multimodal.encoders.base import ModalityEncoder
 from hubtl_multimodal.inputs.base import Reader
+from hubtl_multimodal.inputs.image import ImageReader
 
 Arrays = dict[str, np.ndarray]
 UNREADABLE = (OSError, ValueError, RuntimeError, SyntaxError)
@@ -39,6 +43,7 @@ class MultimodalSet:
         domains: [n] which of several sources a row is of; None where there is one.
         on_bad_sample: ``error`` stops at a cell that cannot be read, or a row with nothing in it; ``skip`` looks for
             them now and leaves their rows out.
+        ranges: black and white of images of floats, or of integers of more than eight bits.
         still: encoders that do not learn: their tokens are made once, in half precision, and stand for the inputs.
         cache_bytes: arrays are kept in memory up to this size.
     """
@@ -57,11 +62,14 @@ class MultimodalSet:
         views: tuple[str, ...] = (),
         domains: np.ndarray | None = None,
         on_bad_sample: str = "error",
+        ranges: PixelRanges = PixelRanges(),
         still: Mapping[str, ModalityEncoder] | None = None,
         cache_bytes: int = 2**30,
     ) -> None:
-        self._columns, self._readers, self._frozen = dict(columns), dict(readers), dict(still or {})
-        self._encoded = _undecoded(dataset.select_columns(list(dict.fromkeys(columns.values()))))
+        self._columns, self._frozen, self.ranges = dict(columns), dict(still or {}), ranges
+        self._readers, self._numbers = ranged(readers, ranges), numbers(dataset)
+        self._content: dict[str, str] = {}  # modality -> digest of its cells
+        self._encoded = content.undecoded(dataset.select_columns(list(dict.fromkeys(columns.values()))))
         self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
         self.domains, self.name, self.augment, self.views = domains, name, augment, views
         self.bad: list[str] = []
@@ -86,13 +94,25 @@ class MultimodalSet:
     @property
     def fingerprint(self) -> str:
         """Tells these rows of these data, as these readers see them, from any others."""
-        return self._mark([self._columns, self._absent, self._spoiled, self.augment])
+        return self._mark(list(self._columns), [self._absent, self._spoiled, self.augment])
 
-    def _mark(self, how: list[Any]) -> str:
-        """Tells these rows of these data, treated in some way, from any others."""
-        text = json.dumps(how, sort_keys=True)
-        rows = hashlib.blake2b(self._rows.tobytes() + text.encode(), digest_size=8).hexdigest()
-        return f"{self._encoded._fingerprint}-{rows}-{len(self)}"
+    def check(self) -> None:
+        """Read every row now, and keep them where they fit. Raises HubtlError for one that is unreadable."""
+        if self.cached:
+            self._several(np.array([0]))
+            return
+        for row in range(len(self)):
+            self._read(row)
+
+    def _mark(self, modalities: Sequence[str], how: list[Any]) -> str:
+        """Tells the content of some modalities' cells, treated in some way, from any other."""
+        everything = len(self._rows) == len(self._encoded)
+        for modality in modalities:
+            if modality not in self._content:
+                rows = self._encoded if everything else self._encoded.select(self._rows)
+                self._content[modality] = content.digest(rows, [self._columns[modality]])
+        text = json.dumps([{m: self._content[m] for m in modalities}, str(self.ranges), how], sort_keys=True)
+        return f"{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}-{len(self)}"
 
     def without(self, modalities: Iterable[str]) -> "MultimodalSet":
         """The same rows as if they lacked some modalities."""
@@ -165,7 +185,7 @@ class MultimodalSet:
     def _encodings(self, modality: str) -> tuple[Tensor, Tensor]:
         """A frozen encoder's tokens [n, t, d] of every row, in half precision, and their mask [n, t]."""
         if modality not in self._tokens:
-            data = self._mark([self._columns[modality], self._spoiled.get(modality)])
+            data = self._mark([modality], [self._spoiled.get(modality)])
             self._tokens[modality] = frozen.tokens(self._frozen[modality], len(self), data, self.name, self._inputs)
         return self._tokens[modality]
 
@@ -189,7 +209,7 @@ class MultimodalSet:
     def _read(self, row: int) -> tuple[dict[str, Arrays], dict[str, bool]]:
         position = int(self._rows[row])
         cells = self._encoded[position]
-        where = f"{self.name}: row {position}"
+        where = f"{self.name}: row {self._numbers[position]}"
         own = {m: cells[column] for m, column in self._columns.items()}
         arrays, there = read_row(self._readers, own, where)
         for modality, severity in self._spoiled.items():
@@ -234,6 +254,14 @@ def read_row(
     return arrays, there
 
 
+def ranged(readers: Mapping[str, Reader], ranges: PixelRanges) -> dict[str, Reader]:
+    """The readers, that of images with black and white of images of more than eight bits."""
+    found = dict(readers)
+    if ranges and isinstance(own := found.get("image"), ImageReader):
+        found["image"] = own.ranged(ranges)
+    return found
+
+
 def stacked(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Arrays]]) -> dict[str, Tensor]:
     """The model's tensors of rows that ``read_row`` has read."""
     made: dict[str, Tensor] = {}
@@ -259,11 +287,3 @@ def _stack(
     first = rows[0][0]
     arrays = {m: {key: np.stack([row[m][key] for row, _ in rows]) for key in own} for m, own in first.items()}
     return arrays, {m: np.array([there[m] for _, there in rows]) for m in first}
-
-
-def _undecoded(dataset: Dataset) -> Dataset:
-    """Images and recordings as they lie in the file: a recording is then read without torchcodec."""
-    for name, feature in dataset.features.items():
-        if isinstance(feature, Image | Audio):
-            dataset = dataset.cast_column(name, type(feature)(decode=False))
-    return dataset

@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hubtl.backbones.base import ImageInput
+from hubtl.backbones.base import ImageInput, PixelRanges
 from hubtl.backbones.views import evaluation_view, to_bytes
-from hubtl.data.images import UNREADABLE, decode
+from hubtl.data.decoding import decode
+from hubtl.data.images import UNREADABLE
 from hubtl.data.transforms import strong_view, to_channels, weak_view
 from hubtl_multimodal.inputs.base import Arrays, Reader, known_severity, known_view
 
@@ -24,16 +25,20 @@ class ImageReader(Reader):
 
     modality = "image"
 
-    def __init__(self, spec: ImageInput) -> None:
-        self.spec = spec
+    def __init__(self, spec: ImageInput, ranges: PixelRanges = PixelRanges()) -> None:
+        self.spec, self.ranges = spec, ranges
+
+    def ranged(self, ranges: PixelRanges) -> "ImageReader":
+        """The same reader, that knows black and white of images of more than eight bits."""
+        return ImageReader(self.spec, ranges)
 
     def read(self, cell: Any) -> Arrays:
         try:
-            image = to_channels(_opened(cell), self.spec.channels)
+            image = to_channels(_opened(cell), self.spec.channels, self.ranges)
             return {"image": to_bytes(evaluation_view(image, self.spec))}
         except FileNotFoundError:
             raise
-        except UNREADABLE as error:
+        except (*UNREADABLE, ValueError) as error:
             raise ValueError(f"not an image: {error}") from error
 
     def empty(self) -> Arrays:
@@ -71,7 +76,7 @@ class ImageReader(Reader):
 
 def _opened(cell: Any) -> Image.Image:
     if isinstance(cell, Image.Image):
-        return cell
+        return decode(cell)
     if isinstance(cell, bytes | bytearray | memoryview):
         return decode({"bytes": bytes(cell), "path": None})
     if isinstance(cell, np.ndarray):

@@ -1,0 +1,180 @@
+"""The one door through which image files come in: regular files of raster formats, bounded, upright, first frame."""
+
+import contextlib
+import io
+import os
+import stat
+import struct
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from PIL import Image, UnidentifiedImageError
+
+from hubtl.data.suffixes import FORMATS
+
+MOST_PIXELS = 178_956_970  # where Pillow itself speaks of a decompression bomb
+MOST_BYTES = 2**31  # of a file
+REFUSED = {
+    b"%!PS": "PostScript is a program, and is not run",
+    b"\xc5\xd0\xd3\xc6": "PostScript is a program, and is not run",
+    b"%PDF": "a PDF holds pages, not pixels",
+}
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+ORIENTATION = 0x0112  # of EXIF
+ORDER = [name for name in FORMATS if name != "TGA"] + ["TGA"]  # which no mark tells: it comes last
+
+
+class UnreadableImage(ValueError):
+    """An image that is none, is damaged, or is not let in. Its text says why."""
+
+
+def decode(value: Any, *, small: bool = False) -> Image.Image:
+    """An encoded cell ({"bytes": …, "path": …}), bytes or a path as a loaded image: upright, its first frame.
+
+    What EXIF says of anything but the orientation is not looked at, and an orientation that cannot be read leaves the
+    image as it lies. A PIL image is loaded. ``small`` lets a JPEG come out at an eighth of its size, several times as
+    fast, to see whether it is whole. Raises UnreadableImage saying why it cannot be read, and FileNotFoundError.
+    """
+    with _as_unreadable():
+        if isinstance(value, Image.Image):
+            _bounded(value)
+            value.load()
+            return value
+        with _file(value) as file:
+            image = _identified(file)
+            if small:
+                image.draft(None, (1, 1))
+            _load(image)
+            return _upright(image)
+
+
+def mode_of(value: Any) -> str:
+    """The mode that a cell's image will have, from its header alone. Raises as ``decode`` does."""
+    with _as_unreadable(), _file(value) as file:
+        return str(_identified(file).mode)
+
+
+def is_cell(value: Any) -> bool:
+    """Whether a cell holds anything: bytes, or a path."""
+    if isinstance(value, dict):
+        return value.get("bytes") is not None or bool(value.get("path"))
+    return value is not None
+
+
+@contextlib.contextmanager
+def _as_unreadable() -> Iterator[None]:
+    """Whatever a decoder meets in a hostile file, as one error; its warnings are about files that are then read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except (UnreadableImage, FileNotFoundError):
+            raise
+        except MemoryError as error:
+            raise UnreadableImage("it does not fit into memory") from error
+        except Exception as error:
+            said = " ".join(str(error).split())[:200] or type(error).__name__
+            plain = isinstance(error, OSError | ValueError | SyntaxError)
+            raise UnreadableImage(said if plain else f"it is damaged ({said})") from error
+
+
+@contextlib.contextmanager
+def _file(value: Any) -> Iterator[IO[bytes]]:
+    if not is_cell(value):
+        raise UnreadableImage("the cell is empty")
+    raw = value.get("bytes") if isinstance(value, dict) else value
+    if isinstance(raw, bytes | bytearray | memoryview):
+        if not len(raw):
+            raise UnreadableImage("it holds no bytes")
+        yield io.BytesIO(raw)
+        return
+    path = Path(value["path"] if isinstance(value, dict) else value).expanduser()
+    with open_regular(path) as file:
+        yield file
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """A file opened for reading, where it is one: a pipe would wait for ever, a device never end.
+
+    Raises UnreadableImage for anything else, for an empty file and for one of more than 2 GiB; FileNotFoundError.
+    """
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise UnreadableImage("a folder" if stat.S_ISDIR(found.st_mode) else "no regular file, but a pipe or a device")
+    if found.st_size == 0:
+        raise UnreadableImage("the file is empty")
+    if found.st_size > MOST_BYTES:
+        raise UnreadableImage(f"the file has {found.st_size:,} bytes, and more than {MOST_BYTES:,} are not read")
+    return path.open("rb")
+
+
+def _identified(file: IO[bytes]) -> Image.Image:
+    head = file.read(4)
+    file.seek(0)
+    for mark, reason in REFUSED.items():
+        if head.startswith(mark):
+            raise UnreadableImage(reason)
+    try:
+        image = Image.open(file, formats=ORDER)
+    except UnidentifiedImageError as error:
+        raise UnreadableImage("it is no image, of a format that is not read, or damaged") from error
+    _bounded(image)
+    return image
+
+
+def _bounded(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise UnreadableImage(f"{width} × {height} pixels, and more than {MOST_PIXELS:,} are not read")
+
+
+def _load(image: Image.Image) -> None:
+    try:
+        image.load()
+    except Exception:
+        # a TIFF is turned by Pillow once its pixels are there: what fails then is what the file says of itself
+        if image.format != "TIFF" or getattr(image, "tile", True) or getattr(image, "_im", None) is None:
+            raise
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    """1 to 8 as EXIF has it; 1, as it lies, where nothing that makes sense stands there."""
+    try:
+        value: Any = image.getexif().get(ORIENTATION)
+    except Exception:  # noqa: BLE001 - whatever Pillow trips over in other tags
+        value = None
+    try:
+        value = _entry(image.info["exif"]) if value is None and "exif" in image.info else value
+        value = value[0] if isinstance(value, tuple | list) else value
+        value = value.decode("ascii") if isinstance(value, bytes) else value
+        return int(float(value.strip("\0 ") if isinstance(value, str) else value))
+    except (TypeError, ValueError, OverflowError, IndexError, ZeroDivisionError, struct.error):
+        return 1
+
+
+def _entry(exif: bytes) -> int | None:
+    """The orientation among the first entries of EXIF, where Pillow stops at a damaged one before it."""
+    data = exif.removeprefix(b"Exif\0\0")
+    order = "<" if data[:2] == b"II" else ">"
+    (start,) = struct.unpack_from(f"{order}I", data, 4)
+    (count,) = struct.unpack_from(f"{order}H", data, start)
+    for place in range(start + 2, start + 2 + 12 * min(count, 500), 12):
+        tag, kind, _, value = struct.unpack_from(f"{order}HHIH", data, place)
+        if tag == ORIENTATION and kind == 3:
+            return int(value)
+    return None

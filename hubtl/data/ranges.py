@@ -1,0 +1,114 @@
+"""Pixels of more than eight bits: what black and white are, decided for a dataset as a whole."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from hubtl.backbones.base import PixelRanges, Range
+from hubtl.data.content import heads
+from hubtl.data.decoding import UnreadableImage, decode, mode_of
+from hubtl.settings import logger
+
+KINDS = {"F": "floats", "I": "integers", "I;16": "integers", "I;16L": "integers", "I;16B": "integers"}
+KINDS["I;16N"] = "integers"
+TOPS = (1.0, 255.0, 4095.0, 65535.0)  # what white is, by custom
+SHARE = 16  # values that fill less than this part of such a range would be read as nearly one grey
+OVERSHOOT = 0.05  # of a range of floats: what resampling adds at edges
+EIGHT_BITS = (b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")  # formats that hold no others
+
+
+def kind_of(image: Image.Image) -> str | None:
+    """``floats`` or ``integers``; None of an image of eight bits."""
+    return KINDS.get(image.mode)
+
+
+def values_of(image: Image.Image) -> np.ndarray:
+    """float64 [h, w]. Raises UnreadableImage for values that are not finite."""
+    found = np.asarray(image).astype(np.float64)
+    if not np.isfinite(found).all():
+        raise UnreadableImage("it holds values that are not finite (NaN or infinity)")
+    return found
+
+
+def eight_bits(image: Image.Image, known: PixelRanges) -> Image.Image:
+    """An image of floats or many bits in mode L, by the range that is known, else by its own values."""
+    kind, values = KINDS[image.mode], values_of(image)
+    low, high = known.of(kind) or decided(float(values.min()), float(values.max()), kind)
+    scaled = ((values - low) * (255 / (high - low))).round().clip(0, 255).astype(np.uint8)
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):  # a key: pixels of this value are transparent, and transparent ones lie on white
+        scaled[values == clear] = 255
+    return Image.fromarray(scaled)
+
+
+def decided(low: float, high: float, kind: str) -> Range:
+    """Black and white of values between ``low`` and ``high``: a range of custom that they fill, else their own."""
+    slack = OVERSHOOT if kind == "floats" else 0.0
+    if low >= high and high <= TOPS[-1] and low >= 0:  # one value alone fills nothing
+        return 0.0, next(top for top in TOPS if high <= top) if high else TOPS[-1 if kind == "integers" else 0]
+    for top in TOPS:
+        if low >= -slack * top and high <= (1 + slack) * top and high - low >= top / SHARE:
+            return 0.0, top
+    if kind == "floats" and low >= -1 - slack and high <= 1 + slack and high - low >= 2 / SHARE:
+        return -1.0, 1.0
+    return (float(low), float(high)) if low < high else (min(low, 0.0), max(high, 0.0))
+
+
+def ranges_in(cells: Iterable[Any], known: PixelRanges, where: str) -> PixelRanges:
+    """What is known, and of the kinds that are not what the images of these cells have.
+
+    Says so, and how many images go beyond what is known. Unreadable ones are left out.
+    """
+    spans: dict[str, Range] = {}
+    count = beyond = 0
+    for cell in cells:
+        try:
+            image = decode(cell)
+            kind = kind_of(image)
+            if kind is None:
+                continue
+            values = values_of(image)
+        except (UnreadableImage, OSError):
+            continue
+        low, high = float(values.min()), float(values.max())
+        if (fixed := known.of(kind)) is not None:
+            slack = OVERSHOOT * (fixed[1] - fixed[0])
+            beyond += low < fixed[0] - slack or high > fixed[1] + slack
+            continue
+        before = spans.get(kind, (math.inf, -math.inf))
+        spans[kind] = min(low, before[0]), max(high, before[1])
+        count += 1
+    new = PixelRanges(**{kind: decided(low, high, kind) for kind, (low, high) in spans.items()})
+    if new:
+        logger.info("pixels     %s: %s in %d images, scaled to 0 to 255", where, new, count)
+    if beyond:
+        logger.warning("pixels     %s: %d images go beyond %s, and are cut off there", where, beyond, known)
+    return known.over(new)
+
+
+def ranges_of(dataset: Any, column: str, known: PixelRanges, where: str) -> PixelRanges:
+    """The ranges of a dataset's images; only those that may hold more than eight bits are decoded."""
+    rows = wide_rows(dataset, column)
+    return ranges_in((dataset[row][column] for row in rows), known, where) if len(rows) else known
+
+
+def wide_rows(dataset: Any, column: str) -> list[int]:
+    """Rows of an undecoded image column whose images have more than eight bits, told from their first bytes."""
+    doubtful = [row for row, head in enumerate(heads(dataset, column, 32)) if _doubtful(head)]
+    return [row for row in doubtful if _mode(dataset[row][column]) in KINDS]
+
+
+def _doubtful(head: bytes) -> bool:
+    if head.startswith(b"\x89PNG"):
+        return head[24:26] == b"\x10\x00"  # sixteen bits, grey
+    return bool(head) and not head.startswith(EIGHT_BITS)
+
+
+def _mode(cell: Any) -> str | None:
+    try:
+        return mode_of(cell)
+    except (UnreadableImage, OSError):
+        return None
