@@ -18,7 +18,18 @@ from hubtl.settings import is_main_process, logger
 # of the run that is taken apart: what an ablated one leaves out
 BARE: Mapping[str, Any] = {"run.baseline": False, "run.plots": False, "run.fallback": False, "hub.push_to": None}
 KEPT = ("record.json", "recipe.yaml")  # of each ablated run: its weights are of no use
-COLUMNS = {"n", "accuracy", "balanced_accuracy", "macro_f1", "ece", "subsets", "source_accuracy", "collapse"}
+COLUMNS = {
+    "n",
+    "unknown_class_rows",
+    "unlabelled_rows",
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "ece",
+    "subsets",
+    "source_accuracy",
+    "collapse",
+}
 
 
 def parts(folder: Path) -> dict[str, dict[str, Any]]:

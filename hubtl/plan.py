@@ -180,6 +180,11 @@ def describe(record: RunRecord) -> str:
             f"{role:<10} {name}: {domain.rows:,} rows of {domain.split}, {domain.eval_rows:,} of {domain.eval_split} "
             f"to evaluate; {columns}"
         )
+        if domain.unlabelled_rows or domain.eval_unlabelled_rows:
+            lines.append(
+                f"           without a label: {domain.unlabelled_rows:,} training rows, "
+                f"{domain.eval_unlabelled_rows:,} evaluation rows"
+            )
         lines += [f"           skipped {len(domain.skipped)} unreadable: {', '.join(domain.skipped[:3])}"] * bool(
             domain.skipped
         )

@@ -59,7 +59,17 @@ class Result:
         def figures(evaluation: Any) -> dict[str, Any] | None:
             if evaluation is None:
                 return None
-            keep = {"n", "accuracy", "balanced_accuracy", "macro_f1", "ece", "source_accuracy", "scores"}
+            keep = {
+                "n",
+                "unknown_class_rows",
+                "unlabelled_rows",
+                "accuracy",
+                "balanced_accuracy",
+                "macro_f1",
+                "ece",
+                "source_accuracy",
+                "scores",
+            }
             if record.unknown:
                 keep |= {"known_recall", "unknown_recall", "hos"}
             return evaluation.model_dump(include=keep)

@@ -8,7 +8,7 @@ import jinja2
 
 from hubtl.card import comparison, document, evidence, metadata, names, snippet, wording
 from hubtl.card.themes import DARK
-from hubtl.record import Adjustment, ClassScore, Evaluation, PhaseFacts, RunRecord
+from hubtl.record import Adjustment, ClassScore, DomainFacts, Evaluation, PhaseFacts, RunRecord
 
 SOURCE_ONLY = metadata.SOURCE_ONLY
 MANY_CLASSES = 20  # from here on the table of classes is folded
@@ -61,7 +61,20 @@ def written_for(readme: str) -> str | None:
 def _template() -> jinja2.Template:
     text = (Path(__file__).parent / "template.md.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    words = ("percent", "points", "score", "count", "md", "code", "listing", "fenced", "duration", "plural", "between")
+    words = (
+        "percent",
+        "points",
+        "score",
+        "count",
+        "md",
+        "code",
+        "listing",
+        "fenced",
+        "duration",
+        "plural",
+        "between",
+        "unscored",
+    )
     environment.filters.update({word: getattr(wording, word) for word in words})
     return environment.from_string(text)
 
@@ -101,6 +114,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "figures": FIGURES + (OPEN_SET if record.unknown else ()),
         "captions": CAPTIONS,
         "labels": lambda role, domain: _labels(record, role, domain.labelled),
+        "unlabelled": lambda role, domain: _unlabelled(record, role, domain),
         "label_use": _label_use(record),
         "selection": _selection(record),
         "verdict": _verdict(record),
@@ -126,6 +140,8 @@ def _rows(record: RunRecord) -> str:
     split = target.eval_split or target.split
     held_out = bool(target.eval_split) and target.eval_split != target.split
     where = f" (split {wording.code(split)})" if split else ""
+    if aside := wording.unscored(record.adapted):
+        where += f" (not scored: {aside})"
     if held_out:
         return f"{n:,} held-out target rows{where}"
     saw = "with their labels" if record.target_labels == "training" else "without their labels"
@@ -146,6 +162,14 @@ def _labels(record: RunRecord, role: str, labelled: bool) -> str:
     if record.target_labels == "few":
         return f"**of {_few(record)}**; the others sealed: training could not read them"
     return "sealed: training could not read them" if labelled else "there are none"
+
+
+def _unlabelled(record: RunRecord, role: str, domain: DomainFacts) -> str:
+    """How many training rows have no label, where others have one."""
+    if not domain.unlabelled_rows:
+        return ""
+    learnt = role == "source" or record.target_labels == "training"
+    return f" ({domain.unlabelled_rows:,} {'more left out' if learnt else 'of them'} without a label)"
 
 
 def _few(record: RunRecord) -> str:
@@ -202,6 +226,9 @@ def _relation(record: RunRecord) -> str:
         text += f" Only in the source: {wording.listing(sets.source_only)}."
     if sets.target_only:
         text += f" Only in the target: {wording.listing(sets.target_only)}."
+    if sets.respelt:
+        pairs = [f"{ours!a} (target: {theirs!a})" for ours, theirs in sets.respelt.items()]
+        text += f" Taken for the same class, as they differ in spelling alone: {wording.listing(pairs)}."
     if record.unknown:
         text += f" What is none of the source's classes is to be called {wording.md(record.unknown)}."
     return text

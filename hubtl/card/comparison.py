@@ -136,9 +136,15 @@ def at_test_time(record: RunRecord) -> str | None:
         return (
             f"With {wording.code(online.method)}, which goes on learning from the rows that it predicts: "
             f"**{wording.percent(moving)}** instead of {wording.percent(frozen)} "
-            f"({wording.points(frozen, moving)} points) on {wording.plural(evaluation.figures.n, 'row')} of the target."
+            f"({wording.points(frozen, moving)} points) on "
+            f"{wording.plural(evaluation.figures.n, 'row')} of the target{_aside(evaluation)}."
         )
     return None
+
+
+def _aside(evaluation: LaterEvaluation) -> str:
+    said = wording.unscored(evaluation.figures)
+    return f" (not scored: {said})" if said else ""
 
 
 def _rows(evaluation: LaterEvaluation) -> str:

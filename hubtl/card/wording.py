@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hubtl.record import Evaluation
+
 NOT_MEASURED = "not measured"
 _BIDI = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
@@ -39,6 +41,14 @@ def count(value: int) -> str:
 
 def plural(number: int, noun: str, many: str | None = None) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {many or noun + 's'}"
+
+
+def unscored(figures: Evaluation | None) -> str:
+    """Rows that are in no figure, by why: ``6 rows of unknown classes, 3 rows without a label``; empty without any."""
+    if figures is None:
+        return ""
+    kinds = ((figures.unknown_class_rows, "of unknown classes"), (figures.unlabelled_rows, "without a label"))
+    return ", ".join(f"{plural(n, 'row')} {which}" for n, which in kinds if n)
 
 
 def duration(seconds: float) -> str:

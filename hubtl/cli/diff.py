@@ -47,7 +47,7 @@ def _show(first: str, second: str, one: "Evaluation", other: "Evaluation", apart
     from rich.console import Console
     from rich.table import Table
 
-    from hubtl.card.wording import points, signed
+    from hubtl.card.wording import points, signed, unscored
 
     console = Console(markup=False)
     console.print(f"A  {first}\nB  {second}\n", highlight=False)
@@ -64,6 +64,9 @@ def _show(first: str, second: str, one: "Evaluation", other: "Evaluation", apart
         cells = ("–" if v is None else f"{100 * v:.1f} %" for v in (before, after))
         table.add_row(title, rows, *cells, points(before, after))
     console.print(table)
+    for name, figures in (("A", one), ("B", other)):
+        if aside := unscored(figures):
+            typer.echo(f"not scored by {name}: {aside}")
     if apart is None:
         typer.echo("\nThe models do not know the same classes: their figures are of other rows.")
         return

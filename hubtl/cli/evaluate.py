@@ -134,7 +134,12 @@ def as_json(found: "LaterEvaluation") -> dict[str, Any]:
         "method": online.method,
         "online_accuracy": online.figures.accuracy,
         "frozen_accuracy": found.figures.accuracy,
-        "stats": {"rows": found.figures.n, **stats},
+        "stats": {
+            "rows": found.figures.n,
+            "unknown_class_rows": found.figures.unknown_class_rows,
+            "unlabelled_rows": found.figures.unlabelled_rows,
+            **stats,
+        },
         "reset_every": online.options["reset_every"],
         "batch_size": online.batch_size,
         "seed": online.seed,
@@ -146,6 +151,8 @@ def as_json(found: "LaterEvaluation") -> dict[str, Any]:
 def _show(figures: "Evaluation") -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from hubtl.card.wording import unscored
 
     console = Console()
     for label, value in (
@@ -164,7 +171,9 @@ def _show(figures: "Evaluation") -> None:
         ),
     ):
         console.print(f"{label:<18} " + ("not measured" if value is None else f"{100 * value:5.1f} %"), highlight=False)
-    console.print(f"{'rows':<18} {figures.n:>5}\n", highlight=False)
+    aside = unscored(figures)
+    rows = f"{'rows':<18} {figures.n:>5}" + (f"  not scored: {aside}" if aside else "")
+    console.print(f"{rows}\n", highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     for column in ("class", "rows", "recall", "precision", "F1"):
         table.add_column(column, justify="left" if column == "class" else "right")
@@ -193,6 +202,8 @@ def _show_online(found: "LaterEvaluation") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from hubtl.card.wording import unscored
+
     online = found.online
     assert online is not None
     table = Table(box=None, pad_edge=False)
@@ -206,10 +217,11 @@ def _show_online(found: "LaterEvaluation") -> None:
     ):
         values = (getattr(found.figures, name), getattr(online.figures, name))
         table.add_row(label, *("not measured" if v is None else f"{100 * v:.1f} %" for v in values))
-    console = Console()
+    console, aside = Console(), unscored(found.figures)
     console.print(table)
     console.print(
-        f"\n{found.figures.n} rows in {online.batches} batches, each scored before the model learnt from it; "
+        f"\n{found.figures.n} rows{f' (not scored: {aside})' if aside else ''} in {online.batches} batches, "
+        "each scored before the model learnt from it; "
         f"learnt from {online.learnt} rows; resets: {online.resets}, of them on collapse: {online.collapses}",
         highlight=False,
         soft_wrap=True,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from hubtl.card.wording import unscored
 from hubtl.cli.app import emit
 from hubtl.cli.messages import predicting, pushed
 from hubtl.recipe import Recipe
@@ -40,7 +41,9 @@ def result(outcome: Result, *, as_json: bool) -> None:
 
     record = outcome.record
     table = Table(title=None, box=None, pad_edge=False)
-    table.add_column(f"on the target ({record.adapted.n if record.adapted else 0} held-out rows)")
+    aside = unscored(record.adapted)
+    rows = f"{record.adapted.n if record.adapted else 0} held-out rows" + (f"; not scored: {aside}" if aside else "")
+    table.add_column(f"on the target ({rows})")
     dropped = record.verdict if record.verdict and record.verdict.tried else None
     columns = [("source-only", record.source_only), (record.strategy, record.adapted)]
     if dropped:
