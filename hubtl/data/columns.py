@@ -82,6 +82,7 @@ def label_column(
         if why := unfit(dataset, found):
             raise HubtlError(f"{where}: column {found!r} holds {why}", hint="--label-column for another column")
         return found, []
+    aside = None if aside is None else header(dataset, aside)
     typed = [n for n, feature in dataset.features.items() if isinstance(feature, ClassLabel) and n != aside]
     named = [name for name in _usual(dataset.features, LABEL_NAMES) if name != aside]
     strange = {name: f"it holds {why}" for name in named if name not in typed and (why := unfit(dataset, name))}

@@ -56,8 +56,9 @@ class Domain:
 
 @dataclass(frozen=True)
 class _Found:
-    """The labels of a domain's training rows and of the rows of a split that may be evaluated on."""
+    """The labels of a domain's training rows, and of the rows of a split that may be evaluated on."""
 
+    rows: Dataset | None = None
     column: str | None = None
     passed: tuple[str, ...] = ()
     names: list[str] = field(default_factory=list)
@@ -90,20 +91,19 @@ def open_domain(
     train = part(train_name, f"--{role}-split")
     held = {m: columns.FINDERS[m](train, asked[m], where) for m in modalities}
     tried = [section.eval_split] if section.eval_split else slices.evaluated(source.splits, train_name)
-    met: list[tuple[str, Dataset, _Found]] = []
+    met: dict[str, _Found] = {}
     for name in tried:
         rows = _headed(part(name, f"--{role}-eval-split"), held.values(), where, name, role)
-        met.append((name, *_labels(train, rows, data, where, (train_name, name))))
-        if met[-1][2].eval is not None:
+        met[name] = found = _labels(train, rows, data, where, (train_name, name))
+        if found.eval is not None:
             break
-    evaluated: Dataset | None = None
-    eval_name: str | None = None
-    if met and (met[-1][2].eval is not None or section.eval_split or met[0][2].train is None):
-        eval_name, evaluated, found = met[-1] if met[-1][2].eval is not None else met[0]
-    else:
-        _, found = _labels(train, train.select([]), data, where, (train_name, ""))
+    labelled = [name for name, known in met.items() if known.eval is not None]
+    without_labels = [name for name, known in met.items() if section.eval_split or known.train is None]
+    eval_name = next(iter([*labelled, *without_labels]), None)
+    found = met[eval_name] if eval_name else _labels(train, None, data, where, (train_name, ""))
+    evaluated = found.rows
     instead = eval_name or f"{EVAL_SHARE:.0%} of split {train_name}"
-    for name in (name for name, _, _ in met if name != eval_name):
+    for name in (name for name in met if name != eval_name):
         logger.info("%s: no row of split %s has a label: %s is evaluated", where, name, instead)
     for note in (*found.passed, *found.notes):
         logger.info("%s: %s", where, note)
@@ -166,38 +166,34 @@ def open_domain(
     return Domain(train, evaluated, held, found.column, names, facts, domains, eval_domains, *known)
 
 
-def _labels(
-    train: Dataset, evaluated: Dataset, data: DataSection, where: str, called: tuple[str, str]
-) -> tuple[Dataset, _Found]:
-    """The labels of two splits, and the second under the headers of the first.
+def _labels(train: Dataset, rows: Dataset | None, data: DataSection, where: str, called: tuple[str, str]) -> _Found:
+    """The labels of two splits, and the second under the header of the first.
 
     The column is found in the training rows, else in the others: an unlabelled target may have a labelled test split.
     """
     asked, aside = data.label_column, data.domain_column
-    if asked is not None and columns.header(train, asked) is None and columns.header(evaluated, asked) is not None:
-        column, passed = columns.label_column(evaluated, asked, where)
+    if asked is not None and rows is not None and not columns.header(train, asked) and columns.header(rows, asked):
+        column, passed = columns.label_column(rows, asked, where)
     else:
         column, passed = columns.label_column(train, asked, where, aside=aside)
-        if column is None and evaluated.column_names:
-            column, more = columns.label_column(evaluated, None, where, aside=aside)
+        if column is None and rows is not None:
+            column, more = columns.label_column(rows, None, where, aside=aside)
             passed = list(dict.fromkeys([*passed, *more]))
     if column is None:
-        return evaluated, _Found(passed=tuple(passed))
-    there = columns.header(evaluated, column)
-    if there is not None and there != column:
-        evaluated = evaluated.rename_column(there, column)
-    parts = [(p, n) for p, n in zip((train, evaluated), called, strict=True) if column in p.features]
-    for rows, name in parts:
-        if why := unfit(rows, column):
+        return _Found(rows, passed=tuple(passed))
+    there = None if rows is None else columns.header(rows, column)
+    if rows is not None and there is not None and there != column:
+        rows = rows.rename_column(there, column)
+    parts = [(part, n) for part, n in zip((train, rows), called, strict=True) if part and column in part.features]
+    for part, name in parts:
+        if why := unfit(part, column):
             raise HubtlError(f"{where}, split {name}: column {column!r} holds {why}", hint="--label-column NAME")
-    read = classes.read([rows for rows, _ in parts], column, where, [name for _, name in parts])
-    codes = {
-        id(rows): own if (own != UNLABELLED).any() else None for (rows, _), own in zip(parts, read.codes, strict=True)
-    }
-    own, other = codes.get(id(train)), codes.get(id(evaluated))
+    read = classes.read([part for part, _ in parts], column, where, [name for _, name in parts])
+    codes = dict(zip((name for _, name in parts), read.codes, strict=True))
+    own, other = (c if c is not None and (c != UNLABELLED).any() else None for c in map(codes.get, called))
     if own is None and other is None:
-        return evaluated, _Found(passed=(*passed, f"column {column!r} has no label in any row"))
-    return evaluated, _Found(column, tuple(passed), read.names, own, other, tuple(read.notes))
+        return _Found(rows, passed=(*passed, f"column {column!r} has no label in any row"))
+    return _Found(rows, column, tuple(passed), read.names, own, other, tuple(read.notes))
 
 
 def _headed(rows: Dataset, names: Iterable[str], where: str, split: str, role: str) -> Dataset:
