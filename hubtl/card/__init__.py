@@ -8,7 +8,7 @@ import jinja2
 
 from hubtl.card import comparison, document, evidence, metadata, names, snippet, wording
 from hubtl.card.themes import DARK
-from hubtl.record import Adjustment, ClassScore, DomainFacts, Evaluation, PhaseFacts, RunRecord
+from hubtl.record import Adjustment, ClassScore, Evaluation, PhaseFacts, RunRecord
 
 SOURCE_ONLY = metadata.SOURCE_ONLY
 MANY_CLASSES = 20  # from here on the table of classes is folded
@@ -114,7 +114,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "figures": FIGURES + (OPEN_SET if record.unknown else ()),
         "captions": CAPTIONS,
         "labels": lambda role, domain: _labels(record, role, domain.labelled),
-        "unlabelled": lambda role, domain: _unlabelled(record, role, domain),
+        "unlabelled": lambda role, *rows: _unlabelled(record, role, *rows),
         "label_use": _label_use(record),
         "selection": _selection(record),
         "verdict": _verdict(record),
@@ -140,8 +140,11 @@ def _rows(record: RunRecord) -> str:
     split = target.eval_split or target.split
     held_out = bool(target.eval_split) and target.eval_split != target.split
     where = f" (split {wording.code(split)})" if split else ""
-    if aside := wording.unscored(record.adapted):
+    aside, before = (wording.unscored(figures) for figures in (record.adapted, record.source_only))
+    if aside:
         where += f" (not scored: {aside})"
+    if record.source_only is not None and before != aside:
+        where += f" (not scored of source-only: {before or 'none'})"
     if held_out:
         return f"{n:,} held-out target rows{where}"
     saw = "with their labels" if record.target_labels == "training" else "without their labels"
@@ -164,12 +167,12 @@ def _labels(record: RunRecord, role: str, labelled: bool) -> str:
     return "sealed: training could not read them" if labelled else "there are none"
 
 
-def _unlabelled(record: RunRecord, role: str, domain: DomainFacts) -> str:
-    """How many training rows have no label, where others have one."""
-    if not domain.unlabelled_rows:
+def _unlabelled(record: RunRecord, role: str, rows: int, evaluated: bool = False) -> str:
+    """How many rows of a domain have no label, where others have one."""
+    if not rows:
         return ""
-    learnt = role == "source" or record.target_labels == "training"
-    return f" ({domain.unlabelled_rows:,} {'more left out' if learnt else 'of them'} without a label)"
+    left_out = role == "source" or (record.target_labels == "training" and not evaluated)
+    return f" ({rows:,} {'more left out' if left_out else 'of them'} without a label)"
 
 
 def _few(record: RunRecord) -> str:
