@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hubtl import plugins
+from hubtl import plugins, shown
 from hubtl.backbones.base import Backbone
 from hubtl.card.wording import taken
 from hubtl.domains import NO_TARGET_LABELS
@@ -175,7 +175,7 @@ def describe(record: RunRecord) -> str:
         if domain is None:
             continue
         columns = ", ".join(f"{what} ← {column!r}" for what, column in domain.columns.items())
-        name = domain.dataset + (f" [{domain.domain}]" if domain.domain else "")
+        name = shown.line(domain.dataset) + (f" [{shown.line(domain.domain)}]" if domain.domain else "")
         lines.append(
             f"{role:<10} {name}: {domain.rows:,} rows of {domain.split}, {domain.eval_rows:,} of {domain.eval_split} "
             f"to evaluate; {columns}"
@@ -185,11 +185,12 @@ def describe(record: RunRecord) -> str:
                 f"           without a label: {domain.unlabelled_rows:,} training rows, "
                 f"{domain.eval_unlabelled_rows:,} evaluation rows"
             )
-        lines += [f"           skipped {len(domain.skipped)} unreadable: {', '.join(domain.skipped[:3])}"] * bool(
-            domain.skipped
-        )
+        lines += [
+            f"           skipped {len(domain.skipped)} unreadable: {', '.join(map(shown.line, domain.skipped[:3]))}"
+        ] * bool(domain.skipped)
     lines.append(
-        f"classes    {len(record.classes)}: {', '.join(record.classes[:12])}" + ", …" * (len(record.classes) > 12)
+        f"classes    {len(record.classes)}: {', '.join(map(shown.line, record.classes[:12]))}"
+        + ", …" * (len(record.classes) > 12)
     )
     run = recipe["run"]
     for number, phase in enumerate(record.training.phases, 1):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hubtl.card.themes import THEMES, Theme
+from hubtl.shown import line
 
 CELLS = 7  # along a side, of 4 pixels at least
 BEATEN = 0.95  # of the random orders; a map that means nothing is one of them, and passes 1 time in 20
@@ -205,5 +206,6 @@ def _draw(found: Explanation, shown: np.ndarray, path: Path, theme: Theme) -> No
         for spine in axis.spines.values():
             spine.set_edgecolor(theme.muted)
     name = found.label if len(found.label) <= 60 else found.label[:59] + "…"
-    figure.suptitle(f"{name}: {100 * found.probability:.1f} %".replace("$", r"\$"), fontsize=13, color=theme.ink)
+    title = f"{line(name)}: {100 * found.probability:.1f} %"
+    figure.suptitle(title, fontsize=13, color=theme.ink, parse_math=False)
     figure.savefig(path, dpi=110)

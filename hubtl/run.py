@@ -120,7 +120,7 @@ def adapt(
     record = facts(prepared, command)
     deliver.check_card(record, recipe.hub.push_to)
     if accelerator.is_main_process:
-        logger.info("%s\n", describe(record))
+        logger.info(describe(record) + "\n")
     accelerator.wait_for_everyone()  # a rank that is late would find what the main one has written, and refuse it
     if accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)

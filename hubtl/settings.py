@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+from hubtl.shown import line, lines
+
 logger = logging.getLogger("hubtl")
 
 
@@ -27,10 +29,20 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+class Shown(logging.Formatter):
+    """Messages in which a foreign name is on one line, and steers no terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if isinstance(record.args, tuple):
+            text = (str, Exception, Path)
+            record.args = tuple(line(arg) if isinstance(arg, text) else arg for arg in record.args)
+        return lines(super().format(record))
+
+
 def configure_logging(*, quiet: bool = False, debug: bool = False) -> None:
     """Send hubtl's messages to stderr: stdout belongs to results."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(Shown("%(message)s"))
     logger.handlers[:] = [handler]
     logger.propagate = False
     level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "hubtl"
 LAYERS = [
-    {"errors", "settings", "_compat"},
+    {"errors", "settings", "shown", "_compat"},
     {"recipe", "reading", "record", "plugins", "flags", "space", "card", "hub"},
     {"batch", "losses", "modules", "ranks"},
     {"tasks", "tuners", "backbones", "data"},

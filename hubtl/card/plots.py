@@ -142,7 +142,7 @@ def features(
             colours = [palette[int(k)] if 0 <= k < c else theme.muted for k in kinds]
             edge = {"linewidths": 0} if marker == "o" else {"linewidths": 0.4, "edgecolors": theme.edge}
             axes.scatter(rows[:, 0], rows[:, 1], c=colours, marker=marker, s=14, alpha=alpha, **edge)
-        axes.set_title(title)
+        axes.set_title(_short(title), parse_math=False)
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[:].set_color(theme.grid)

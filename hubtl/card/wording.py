@@ -2,14 +2,14 @@
 
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hubtl.record import Evaluation
+from hubtl.shown import line as on_one_line
+from hubtl.shown import lines
 
 NOT_MEASURED = "not measured"
-_BIDI = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 
 def percent(value: float | None) -> str:
@@ -67,9 +67,8 @@ def energy(kwh: float) -> str:
 
 
 def plain(text: object) -> str:
-    """Foreign text on one line, without control characters."""
-    line = "".join(" " if unicodedata.category(c) == "Cc" else c for c in str(text).translate(_BIDI))
-    return " ".join(line.split())
+    """Foreign text on one line, its control characters written out."""
+    return " ".join(on_one_line(str(text).strip()).split())
 
 
 def md(text: object) -> str:
@@ -94,7 +93,7 @@ def listing(names: list[str], most: int = 12) -> str:
 
 def fenced(text: str, language: str) -> str:
     """A code block whose fence is longer than any run of backticks in it, and that cannot end the generated part."""
-    text = text.strip("\n").replace("\r\n", "\n").replace("<!-- hubtl:", "<!-- hubtl :")
+    text = lines(text.strip("\n").replace("\r\n", "\n")).replace("<!-- hubtl:", "<!-- hubtl :")
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text}\n{fence}"

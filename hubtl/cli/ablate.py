@@ -52,19 +52,17 @@ def ablate(
 
 
 def _show(record: "RunRecord") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from hubtl.card import comparison
     from hubtl.card.wording import percent, points
+    from hubtl.cli.table import Screen, Words
 
     found = comparison.ablation(record)
     shown = [i for i, column in enumerate(found.columns) if column.startswith("without")]  # the card has all
-    table = Table(box=None, pad_edge=False)
+    table = Words()
     table.add_column("", no_wrap=True)
     for column in ("accuracy", "difference", *(found.columns[i] for i in shown)):
         table.add_column(column, justify="right", min_width=6)
     for line in found.lines:
         cells = [percent(line.cells[i]) for i in shown]
         table.add_row(line.name, percent(line.accuracy), points(found.lines[0].accuracy, line.accuracy), *cells)
-    Console(markup=False).print(table)
+    Screen().print(table)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hubtl import shown
 from hubtl.errors import HubtlError
 from hubtl.settings import is_main_process
 
@@ -123,10 +124,9 @@ def usage(error: Any) -> HubtlError:
 def fail(error: HubtlError) -> None:
     """Say what went wrong on stderr, once however many processes there are, and exit."""
     if is_main_process():
-        one_line = " ".join(str(error).split())
-        typer.echo(f"error: {one_line}", err=True)
+        typer.echo(f"error: {shown.line(' '.join(str(error).split()))}", err=True)
         if error.hint:
-            typer.echo(f"try:   {' '.join(error.hint.split())}", err=True)
+            typer.echo(f"try:   {shown.line(' '.join(error.hint.split()))}", err=True)
     sys.exit(2)
 
 

@@ -82,10 +82,9 @@ def compare(
 
 
 def _show(outcome: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from hubtl.cli.table import Screen, Words
 
-    table = Table(box=None, pad_edge=False)
+    table = Words()
     table.add_column("")
     table.add_column("strategy")
     table.add_column("agreement", justify="right")
@@ -102,12 +101,11 @@ def _show(outcome: Any) -> None:
         if outcome.oracle:
             row.append("not measured" if entrant.accuracy is None else f"{100 * entrant.accuracy:.1f} %")
         table.add_row(*row)
-    console = Console()
+    console = Screen()
     console.print(table)
     console.print(
         f"agreement: mean rank by {', '.join(outcome.voters) or 'no validator'}; no target label was read",
-        highlight=False,
         soft_wrap=True,
     )
-    console.print(f"all scores: {outcome.output_dir}/compare.json", highlight=False, soft_wrap=True)
-    console.print(f"the best: {outcome.output_dir}/{outcome.best}/README.md", highlight=False, soft_wrap=True)
+    console.print(f"all scores: {outcome.output_dir}/compare.json", soft_wrap=True)
+    console.print(f"the best: {outcome.output_dir}/{outcome.best}/README.md", soft_wrap=True)

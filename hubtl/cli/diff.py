@@ -44,14 +44,12 @@ def diff(
 
 
 def _show(first: str, second: str, one: "Evaluation", other: "Evaluation", apart: "Difference | None") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from hubtl.card.wording import points, signed, unscored
+    from hubtl.cli.table import Screen, Words
 
-    console = Console(markup=False)
-    console.print(f"A  {first}\nB  {second}\n", highlight=False)
-    table = Table(box=None, pad_edge=False)
+    console = Screen()
+    console.print(f"A  {first}\nB  {second}\n")
+    table = Words()
     for column in ("", "rows", "A", "B", "B − A"):
         table.add_column(column, justify="right" if column else "left")
     titles = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"}

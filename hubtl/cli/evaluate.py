@@ -9,8 +9,7 @@ import typer
 from hubtl.errors import HubtlError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from hubtl.cli.table import Screen
     from hubtl.record import Evaluation, LaterEvaluation, SubsetScore
 
 
@@ -149,12 +148,10 @@ def as_json(found: "LaterEvaluation") -> dict[str, Any]:
 
 
 def _show(figures: "Evaluation") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from hubtl.card.wording import unscored
+    from hubtl.cli.table import Screen, Words
 
-    console = Console()
+    console = Screen()
     for label, value in (
         ("accuracy", figures.accuracy),
         ("balanced accuracy", figures.balanced_accuracy),
@@ -170,11 +167,11 @@ def _show(figures: "Evaluation") -> None:
             if value is not None
         ),
     ):
-        console.print(f"{label:<18} " + ("not measured" if value is None else f"{100 * value:5.1f} %"), highlight=False)
+        console.print(f"{label:<18} " + ("not measured" if value is None else f"{100 * value:5.1f} %"))
     aside = unscored(figures)
     rows = f"{'rows':<18} {figures.n:>5}" + (f"  not scored: {aside}" if aside else "")
-    console.print(f"{rows}\n", highlight=False, soft_wrap=True)
-    table = Table(box=None, pad_edge=False)
+    console.print(f"{rows}\n", soft_wrap=True)
+    table = Words()
     for column in ("class", "rows", "recall", "precision", "F1"):
         table.add_column(column, justify="left" if column == "class" else "right")
     for score in figures.per_class:
@@ -186,10 +183,10 @@ def _show(figures: "Evaluation") -> None:
         _show_subsets(console, figures.subsets)
 
 
-def _show_subsets(console: "Console", subsets: "list[SubsetScore]") -> None:
-    from rich.table import Table
+def _show_subsets(console: "Screen", subsets: "list[SubsetScore]") -> None:
+    from hubtl.cli.table import Words
 
-    table = Table(box=None, pad_edge=False)
+    table = Words()
     table.add_column("rows with")
     table.add_column("accuracy", justify="right")
     for subset in subsets:
@@ -199,14 +196,12 @@ def _show_subsets(console: "Console", subsets: "list[SubsetScore]") -> None:
 
 
 def _show_online(found: "LaterEvaluation") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from hubtl.card.wording import unscored
+    from hubtl.cli.table import Screen, Words
 
     online = found.online
     assert online is not None
-    table = Table(box=None, pad_edge=False)
+    table = Words()
     for column in ("", "frozen", f"{online.method}, online"):
         table.add_column(column, justify="right" if column else "left")
     for label, name in (
@@ -217,12 +212,11 @@ def _show_online(found: "LaterEvaluation") -> None:
     ):
         values = (getattr(found.figures, name), getattr(online.figures, name))
         table.add_row(label, *("not measured" if v is None else f"{100 * v:.1f} %" for v in values))
-    console, aside = Console(), unscored(found.figures)
+    console, aside = Screen(), unscored(found.figures)
     console.print(table)
     console.print(
         f"\n{found.figures.n} rows{f' (not scored: {aside})' if aside else ''} in {online.batches} batches, "
         "each scored before the model learnt from it; "
         f"learnt from {online.learnt} rows; resets: {online.resets}, of them on collapse: {online.collapses}",
-        highlight=False,
         soft_wrap=True,
     )

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hubtl import shown
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -89,7 +91,9 @@ def _labelled(text: str, modalities: tuple[str, ...], asked: "Mapping[str, str |
 
 
 def _show(found: Any) -> None:
-    typer.echo(f"{found.label}  {100 * found.probability:.1f} %  ({100 * found.nothing:.1f} % without any modality)")
+    typer.echo(
+        f"{shown.line(found.label)}  {100 * found.probability:.1f} %  ({100 * found.nothing:.1f} % without any modality)"
+    )
     for modality, value in found.modalities.items():
         typer.echo(f"  {modality:<8} {100 * value:+6.1f} points")
     test = found.deletion

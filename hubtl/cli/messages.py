@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hubtl import shown
+
 if TYPE_CHECKING:
     from hubtl.hub.push import PushResult
 
@@ -78,18 +80,32 @@ def predicting(folder: Path) -> str:
 
 
 class Guarded:
-    """A stream that lets no token of this machine through, whoever writes to it."""
+    """A stream that lets no token of this machine through and nothing that steers a terminal, whoever writes to it."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, *, styled: bool = False) -> None:
         from hubtl.hub.tokens import SHORTEST, known
 
-        self._stream = stream
+        self._stream, self._styled = stream, styled
         self._tokens = [token for token in known() if len(token) >= SHORTEST]
+
+    @property
+    def styled(self) -> "Guarded":
+        """The same stream for a writer of styles, who escapes what is foreign in them."""
+        return Guarded(self._stream, styled=True)
 
     def write(self, text: str) -> int:
         from hubtl.hub.tokens import hide
 
-        self._stream.write(hide(text, self._tokens))
+        said = hide(text, self._tokens)
+        if not self._styled:
+            live = self._stream is not sys.__stdout__ and self._stream.isatty()  # where libraries draw their bars
+            said = shown.bar(said) if live else shown.lines(said)
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        try:
+            said.encode(encoding)
+        except UnicodeEncodeError:
+            said = said.encode(encoding, "backslashreplace").decode(encoding)
+        self._stream.write(said)
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -101,7 +117,7 @@ class Guarded:
 
 
 def guard() -> None:
-    """Let no token out over stdout or stderr, until they are replaced."""
+    """Let no token and no control sequence out over stdout or stderr, until they are replaced."""
     if not isinstance(sys.stdout, Guarded):
         sys.stdout = Guarded(sys.stdout)
     if not isinstance(sys.stderr, Guarded):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from hubtl import shown
+
 if TYPE_CHECKING:
     from hubtl.api import Prediction
 
@@ -100,7 +102,7 @@ def predict(
     else:
         text = _text(rows, kind)
         if output is None:
-            typer.echo(text, nl=False)
+            typer.echo(shown.lines(text), nl=False)
         else:
             _replace(output, text.encode())
     if output is not None and not quiet:
@@ -140,22 +142,21 @@ def _text(rows: list[dict[str, Any]], kind: str) -> str:
         writer.writeheader()
         writer.writerows(rows)
         return buffer.getvalue()
-    widths = {c: max([len(c), *(len(str(row[c])) for row in rows)]) for c in columns}
-    lines = ["  ".join(c.ljust(widths[c]) for c in columns)]
-    lines += ["  ".join(str(row[c]).ljust(widths[c]) for c in columns) for row in rows]
+    cells = [columns, *([shown.line(row[c]) for c in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
     return "".join(line.rstrip() + "\n" for line in lines)
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from hubtl.cli.table import Screen, Words
 
-    table = Table(box=None, pad_edge=False)
+    table = Words()
     for column in rows[0] if rows else ("input", "label", "confidence"):
         table.add_column(column, justify="right" if column.startswith("confidence") else "left", overflow="fold")
     for row in rows:
         table.add_row(*(f"{100 * v:.1f} %" if isinstance(v, float) else str(v) for v in row.values()))
-    Console(markup=False).print(table)
+    Screen().print(table)
 
 
 def _parquet(rows: list[dict[str, Any]]) -> bytes:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hubtl import shown
+
 if TYPE_CHECKING:
     from hubtl.ranking import Ranked, Ranking
 
@@ -83,11 +85,11 @@ def _show(ranking: "Ranking") -> None:
             typer.echo(f"{TITLES[score]} of {found.model}: not measured ({why})", err=True)
     for found in ranking.models:
         if found.error is not None:
-            typer.echo(f"not ranked: {found.model}: {found.error}", err=True)
+            typer.echo(f"not ranked: {shown.line(found.model)}: {shown.line(found.error)}", err=True)
     rows = f"{ranking.scored_rows} rows of {ranking.source or ranking.target} ({ranking.split})"
     typer.echo(f"by {TITLES[ranking.by]}, on {rows}, {len(ranking.classes)} classes", err=True)
     for note in ranking.notes:
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(f"note: {shown.line(note)}", err=True)
 
 
 def _cells(found: "Ranked", shift: bool) -> list[str]:

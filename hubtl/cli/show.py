@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from hubtl import shown
 from hubtl.card.wording import unscored
 from hubtl.cli.app import emit
 from hubtl.cli.messages import predicting, pushed
@@ -36,11 +37,10 @@ def result(outcome: Result, *, as_json: bool) -> None:
     if as_json:
         emit(outcome.summary())
         return
-    from rich.console import Console
-    from rich.table import Table
+    from hubtl.cli.table import Screen, Words
 
     record = outcome.record
-    table = Table(title=None, box=None, pad_edge=False)
+    table = Words()
     aside = unscored(record.adapted)
     rows = f"{record.adapted.n if record.adapted else 0} held-out rows" + (f"; not scored: {aside}" if aside else "")
     table.add_column(f"on the target ({rows})")
@@ -48,8 +48,8 @@ def result(outcome: Result, *, as_json: bool) -> None:
     columns = [("source-only", record.source_only), (record.strategy, record.adapted)]
     if dropped:
         columns = [("source-only (kept)", record.source_only), (f"{dropped.tried} (dropped)", dropped.dropped)]
-    shown = [(name, figures) for name, figures in columns if figures is not None]
-    for name, _ in shown:
+    measured = [(name, figures) for name, figures in columns if figures is not None]
+    for name, _ in measured:
         table.add_column(name, justify="right")
     open_set = (("H-score", "hos"), ("known recall", "known_recall"), ("unknown recall", "unknown_recall"))
     for label, key in (
@@ -59,22 +59,21 @@ def result(outcome: Result, *, as_json: bool) -> None:
         ("calibration error", "ece"),
         *(open_set if record.unknown else ()),
     ):
-        values = [getattr(figures, key) for _, figures in shown]
+        values = [getattr(figures, key) for _, figures in measured]
         table.add_row(label, *("not measured" if value is None else f"{100 * value:.1f} %" for value in values))
-    console = Console()
+    console = Screen()
     console.print(table)
     if record.selection.oracle:
-        console.print("[bold]oracle selection: the checkpoint was chosen with target labels[/bold]")
+        console.print("oracle selection: the checkpoint was chosen with target labels", style="bold")
     for warning in record.warnings:
-        console.print(f"warning: {warning}", highlight=False, soft_wrap=True)
-    console.print(f"{record.training.steps} updates in {record.training.seconds:.0f} s", highlight=False)
-    console.print(f"model and card: {outcome.output_dir}/README.md", highlight=False, soft_wrap=True)
+        console.print(f"warning: {shown.line(warning)}", soft_wrap=True)
+    console.print(f"{record.training.steps} updates in {record.training.seconds:.0f} s")
+    console.print(f"model and card: {outcome.output_dir}/README.md", soft_wrap=True)
     if outcome.pushed:
         typer.echo(pushed(outcome.output_dir, outcome.pushed))
     else:
         console.print(
             f"next: {predicting(outcome.output_dir)}, or hubtl push {outcome.output_dir} user/repo",
-            highlight=False,
             soft_wrap=True,
         )
 

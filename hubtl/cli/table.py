@@ -2,8 +2,37 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
+
+from hubtl import shown
+
+
+class Words(Table):
+    """A table of plain words: names in it are shown as they are, whatever they hold."""
+
+    def __init__(self, *columns: str) -> None:
+        super().__init__(*columns, box=None, pad_edge=False)
+
+    def add_column(self, header: Any = "", *rest: Any, **how: Any) -> None:
+        super().add_column(shown.line(header), *rest, **how)
+
+    def add_row(self, *cells: Any, **how: Any) -> None:
+        super().add_row(*map(shown.line, cells), **how)
+
+
+class Screen(Console):
+    """Standard output for tables and words; what looks like a style in them is none."""
+
+    def __init__(self) -> None:
+        super().__init__(file=shown.stdout(), markup=False, highlight=False, emoji=False)
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print tables, and words on as many lines as they have."""
+        super().print(*(shown.lines(o) if isinstance(o, str) else o for o in objects), **how)
 
 
 def show(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str] = ()) -> None:
@@ -13,17 +42,14 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequenc
     """
     if not sys.stdout.isatty():
         for cells in (columns, *rows):
-            typer.echo("\t".join(cells))
+            typer.echo("\t".join(map(shown.line, cells)))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
+    table = Words()
     for column in columns:
         table.add_column(column, justify="left" if column in left else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False).print(table)
+    Screen().print(table)
 
 
 def size(count: int) -> str:

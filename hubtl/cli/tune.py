@@ -56,14 +56,13 @@ def tune(
 
 def _table(found: Any, trials: int) -> None:
     """All trials, ranked."""
-    from rich.console import Console
-    from rich.table import Table
+    from hubtl.cli.table import Screen, Words
 
-    console = Console()
+    console = Screen()
     if not console.is_terminal:
         console.width = 240  # a pipe has no edge to wrap at
     keys = list(found.trials[0]["parameters"])
-    table = Table(box=None, pad_edge=False)
+    table = Words()
     for column in ("rank", "trial", found.objective + (" (oracle)" if found.oracle else ""), "source", *keys, ""):
         table.add_column(column, justify="right", no_wrap=True)
     for rank, trial in enumerate(found.trials, 1):
@@ -74,8 +73,8 @@ def _table(found: Any, trials: int) -> None:
         table.add_row(str(rank), str(trial["order"]), score, source, *values, trial["refused"] or "")
     console.print(table)
     if found.oracle:
-        console.print("[bold]oracle: target labels were read[/bold]; such a figure is not to be had without them")
+        console.print("oracle: target labels were read; such a figure is not to be had without them", style="bold")
     if found.best is None:
         console.print("no trial passed the guard rails: no recipe is written")
         return
-    console.print(f"best recipe: hubtl adapt {found.output_dir}/recipe.yaml", highlight=False, soft_wrap=True)
+    console.print(f"best recipe: hubtl adapt {found.output_dir}/recipe.yaml", soft_wrap=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from hubtl import shown
 from hubtl.demo.answers import Answers
 from hubtl.errors import HubtlError
 
@@ -105,7 +106,7 @@ def _heading(answers: Answers) -> str:
     base = answers.model.info.base_model or answers.model.info.architecture
     about = f"{base}{how}, {count} classes. Inputs: {', '.join(answers.modalities)}"
     optional = "; those that are missing stay empty." if len(answers.modalities) > 1 else "."
-    return f'<h1>{html.escape(answers.name)}</h1><p class="hubtl-note">{html.escape(about + optional)}</p>'
+    return f'<h1>{html.escape(shown.line(answers.name))}</h1><p class="hubtl-note">{html.escape(shown.line(about + optional))}</p>'
 
 
 def _called(answers: Answers) -> str:
@@ -141,4 +142,4 @@ def _output(theme: str) -> gr.Image:
 
 
 def _problem(error: HubtlError) -> gr.HTML:
-    return gr.HTML(f'<div class="hubtl-problem" role="alert">{html.escape(str(error))}</div>', visible=True)
+    return gr.HTML(f'<div class="hubtl-problem" role="alert">{html.escape(shown.line(error))}</div>', visible=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from hubtl import shown
 from hubtl.settings import logger
 
 
@@ -23,15 +24,17 @@ class Bar:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
             self._progress = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[losses]}"),
-                console=Console(stderr=True),
+                TextColumn("{task.fields[losses]}", markup=False),
+                console=Console(file=shown.stderr(), emoji=False),
             )
             self._progress.start()
-            self._task = self._progress.add_task(self.title, total=self.total, completed=self.start, losses="")
+            self._task = self._progress.add_task(
+                shown.line(self.title), total=self.total, completed=self.start, losses=""
+            )
         return self
 
     def advance(self, step: int, losses: Mapping[str, float] | None) -> None:
@@ -51,4 +54,4 @@ class Bar:
 
 
 def show(losses: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+    return "  ".join(f"{shown.line(name)} {value:.3f}" for name, value in losses.items())

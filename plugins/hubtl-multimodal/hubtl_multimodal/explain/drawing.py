@@ -43,7 +43,8 @@ def _style(theme: Theme) -> dict[str, Any]:
     ink = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color", "legend.labelcolor")
     page = ("figure.facecolor", "savefig.facecolor", "axes.facecolor", "legend.facecolor")
     muted = ("axes.edgecolor", "legend.edgecolor")
-    return dict.fromkeys(ink, theme.ink) | dict.fromkeys(page, theme.page) | dict.fromkeys(muted, theme.muted)
+    plain: dict[str, Any] = {"text.parse_math": False}  # a name with dollars is no formula
+    return plain | dict.fromkeys(ink, theme.ink) | dict.fromkeys(page, theme.page) | dict.fromkeys(muted, theme.muted)
 
 
 def _draw(
