@@ -253,6 +253,22 @@ def test_labels_of_metadata_are_beside_those_of_folders(tmp_path, caplog):
     assert open_domain(DomainSection(dataset=str(root)), data, role="target").class_names == ["pug", "tabby"]
 
 
+def test_labels_of_all_splits_come_from_the_folders_or_from_the_metadata(tmp_path):
+    root = grow(tmp_path / "data", "train/cat/0.png", "train/dog/0.png", "test/cat/0.png")
+    metadata(root, "file_name,label", "train/cat/0.png,a", "train/dog/0.png,b", "test/cat/0.png,c")
+    splits = opened(str(root)).splits
+    assert {name: rows["label"][:] for name, rows in splits.items()} == {"train": [0, 1], "test": [0]}
+    assert splits["test"]["metadata_label"][:] == ["c"]
+
+
+def test_two_metadata_files_in_one_folder_are_an_error(tmp_path):
+    root = metadata(grow(tmp_path / "data", "cat/0.png", "dog/0.png"), "File_Name,n", "cat/0.png,1")
+    assert read(root)["n"][:] == [1, None]
+    metadata(root, '{"file_name": "cat/0.png", "n": 2}', name="metadata.jsonl")
+    with pytest.raises(HubtlError, match=r"metadata\.csv and metadata\.jsonl lie in one folder"):
+        read(root)
+
+
 def test_labels_of_metadata_count_where_there_is_one_folder_alone(tmp_path, caplog):
     root = grow(tmp_path / "data", "crops/0.png", "crops/1.png")
     metadata(root, "file_name,label", "crops/0.png,cat", "crops/1.png,dog")

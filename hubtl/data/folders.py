@@ -35,12 +35,13 @@ def read(path: Path, wanted: Wanted) -> DatasetDict:
     metadata = gather(walked, wanted, said)
     kinds = _kinds(walked, metadata, wanted)
     layout = arrange(_leading(walked, kinds), str(path))
+    several = len(_classes(layout)) > 1
     for split, part in layout.parts.items():
-        _by_metadata(split, part, metadata, said)
+        _by_metadata(split, part, metadata, said, several=several)
     layout.said += said
     _stray_tables(path, walked, layout, metadata)
     _say(walked, kinds, layout, metadata)
-    classes = sorted(set().union(*(part.classes for part in layout.parts.values())))
+    classes = sorted(_classes(layout))
     made = {
         split: _dataset(walked, part, split, kinds, classes, metadata)
         for split, part in layout.parts.items()
@@ -84,12 +85,16 @@ def _stem(file: File) -> tuple[str, ...]:
     return (*file.parts[:-1], os.path.splitext(file.parts[-1])[0])
 
 
-def _by_metadata(split: str, part: Part, metadata: Sequence[Metadata], said: list[str]) -> None:
+def _classes(layout: Layout) -> set[str]:
+    return set().union(*(part.classes for part in layout.parts.values()))
+
+
+def _by_metadata(split: str, part: Part, metadata: Sequence[Metadata], said: list[str], *, several: bool) -> None:
     """Labels of metadata where the folders name no classes, or one alone; the folders' else."""
     own = _labels(part, metadata)
     if not own:
         return
-    if len(part.classes) > 1:
+    if several:
         said.append(f"the classes of {split} are those of the folders; those of {own[0].shown} are beside them")
         return
     if part.classes:
@@ -104,7 +109,7 @@ def _stray_tables(path: Path, walked: Walked, layout: Layout, metadata: Sequence
     """Tables beside files that have no labels may be what was meant: a word, and for parquet a question."""
     stray = [file for file in walked.of("table") if not (metadata and is_metadata(file))]
     packed = [file for file in stray if file.parts[-1].lower().endswith(".parquet")]
-    classes = set().union(*(part.classes for part in layout.parts.values()))
+    classes = _classes(layout)
     if packed and len(classes) < 2:
         raise HubtlError(
             f"{path} holds {len(packed)} .parquet tables, such as {packed[0].shown}, beside images or recordings",
@@ -185,10 +190,19 @@ def others(walked: Walked, kinds: Sequence[str], metadata: Sequence[Metadata] = 
     if walked.hidden:
         parts.append(f"{walked.hidden} hidden or of the system")
     if bare := _bare(walked, kinds):
-        parts.append(f"folders without any: {', '.join(bare[:4])}" + (f" and {len(bare) - 4} more" if bare[4:] else ""))
+        parts.append(
+            f"folders without any: {', '.join(map(_short, bare[:4]))}"
+            + (f" and {len(bare) - 4} more" if bare[4:] else "")
+        )
     if walked.closed:
-        parts.append(f"folders that cannot be listed, or are links in a circle: {', '.join(walked.closed[:4])}")
+        parts.append(
+            f"folders that cannot be listed, or are links in a circle: {', '.join(map(_short, walked.closed[:4]))}"
+        )
     return ", ".join(parts)
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= 60 else f"{path[:40]}…{path[-15:]}"
 
 
 def _bare(walked: Walked, kinds: Sequence[str]) -> list[str]:
@@ -200,7 +214,7 @@ def _bare(walked: Walked, kinds: Sequence[str]) -> list[str]:
 
 def _held(walked: Walked) -> str:
     """What a folder holds that is not read."""
-    unused = [f"{n} {NAMES[kind]} {reason}" for (kind, reason), n in sorted(walked.unused.items()) if kind in NAMES]
+    unused = [f"{n} {NAMES[kind]} ({reason})" for (kind, reason), n in sorted(walked.unused.items()) if kind in NAMES]
     return ", ".join(filter(None, [*unused, others(walked, ())]))
 
 
