@@ -113,7 +113,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         target = target.labelled()
     target, held_out = hold_out(target, recipe.data.hold_out, setting)
     streams = open_streams(recipe, setting, source, target, classes, backbone, strategy_class, other, held_out)
-    backbone.ranges = streams.ranges
+    backbone.ranges = streams.ranges.over(backbone.ranges)
     if recipe.run.calibrate is None:
         fitted = streams.source_eval_labels is not None
         recipe = _changed(recipe, {"run.calibrate": strategy_class.calibrated and fitted})

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import hubtl
+from hubtl import study
 from hubtl.backbones.base import ImageInput, PixelRanges
 from hubtl.data import cache, content, tables
 from hubtl.data.images import ImageSet
@@ -224,3 +225,17 @@ def test_an_unreadable_evaluation_row_is_met_before_the_training(tmp_path, caplo
         )  # fmt: skip
     assert not list((tmp_path / "run").rglob("*.safetensors"))
     assert not (tmp_path / "run" / "training").exists()
+
+
+def test_a_search_is_not_gone_on_with_on_other_data(tmp_path):
+    pytest.importorskip("optuna")
+    recipe = parse({"model": {"name": "lenet"}, "target": {"dataset": "x"}, "strategy": {"name": "linear-probe"}})
+    tmp_path.joinpath("study").mkdir()
+    for _ in range(2):
+        with study.opened(tmp_path / "study", recipe, [], "infomax", ["rows-1"]):
+            pass
+    with (
+        pytest.raises(HubtlError, match="with another data"),
+        study.opened(tmp_path / "study", recipe, [], "infomax", ["rows-2"]),
+    ):
+        pass

@@ -380,3 +380,52 @@ def test_a_large_set_is_checked_without_being_kept(tmp_path):
     (tmp_path / "2.jpg").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(HubtlError, match="row 2"):
         images.check()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A model of two classes of floats from 0 to 1, one dark and one bright, that eight bits would both call black."""
+    import hubtl
+
+    folder = tmp_path_factory.mktemp("floats")
+    rng = np.random.default_rng(0)
+    for name, level in (("dark", 0.15), ("bright", 0.8)):
+        (folder / "data" / name).mkdir(parents=True)
+        for number in range(10):
+            wide("F", level + 0.1 * rng.random((16, 16))).save(folder / "data" / name / f"{number}.tif")
+    record = hubtl.adapt(
+        model="lenet", pretrained=False, image_size=32, target_dataset=str(folder / "data"), strategy="finetune",
+        steps=25, batch_size=8, output_dir=str(folder / "run"), device="cpu", options={"run.plots": False},
+    ).record  # fmt: skip
+    return folder, record
+
+
+def test_floats_are_learnt_predicted_and_measured_by_the_same_range(trained, caplog):
+    import hubtl
+    from hubtl.measure import measure
+
+    folder, record = trained
+    assert record.target.pixels == {"floats": [0, 1]}
+    assert any("floats from 0 to 1" in note for note in record.model.notes)
+    assert record.adapted.accuracy == 1
+    assert measure(str(folder / "run"), str(folder / "data")).accuracy == 1
+    model = hubtl.load(folder / "run", device="cpu")
+    assert model.backbone.ranges == PixelRanges(floats=(0, 1))
+    flat = wide("F", np.full((16, 16), 0.2))  # alone, it would have no range at all
+    assert [model.predict(image)[0].label for image in (flat, str(folder / "data" / "bright" / "1.tif"))] == [
+        "dark",
+        "bright",
+    ]
+    with pytest.raises(HubtlError, match="not finite"):
+        model.predict(wide("F", np.full((16, 16), np.nan)))
+
+
+def test_a_range_that_the_model_does_not_know_is_that_of_all_inputs(trained, tmp_path, caplog):
+    import hubtl
+
+    model = hubtl.load(trained[0] / "run", device="cpu")
+    for number, level in enumerate((600, 3500)):
+        wide("I;16", level + RAMP * 300).save(tmp_path / f"{number}.png")
+    with caplog.at_level("INFO"):
+        assert [p.label for p in model.predict(tmp_path)] == ["dark", "bright"]
+    assert "integers from 0 to 4095 in 2 images" in caplog.text

@@ -24,13 +24,14 @@ READERS = 8  # threads; reading and hashing both let others work
 CHUNK = 2**20
 
 
-def digest(dataset: Dataset, columns: Sequence[str]) -> str:
+def digest(dataset: Dataset, columns: Sequence[str], *, names_files: bool = False) -> str:
     """A digest of the cells of some columns, in the order of the rows.
 
     Of files, their bytes: all of them up to 64 MiB, of a larger one its size and 64 pieces of 256 KiB, unless
-    ``HUBTL_VERIFY=1`` says to read all. What a file is called, and when it was written, does not count.
+    ``HUBTL_VERIFY=1`` says to read all. What a file is called, and when it was written, does not count. With
+    ``names_files`` plain text is the path of a file, too.
     """
-    return _joined(dataset, columns, _content)
+    return _joined(dataset, columns, _paths if names_files else _content)
 
 
 def mark(parts: Sequence[Dataset], columns: Sequence[str]) -> str:
@@ -121,6 +122,14 @@ def _content(batch: pa.Array, pool: ThreadPoolExecutor) -> Iterator[bytes]:
         yield from (json.dumps(cell, sort_keys=True, default=_plain).encode() for cell in batch.to_pylist())
         return
     yield from pool.map(_cell_digest, batch.to_pylist())
+
+
+def _paths(batch: pa.Array, pool: ThreadPoolExecutor) -> Iterator[bytes]:
+    if not pa.types.is_string(batch.type) and not pa.types.is_large_string(batch.type):
+        yield from _content(batch, pool)
+        return
+    cells = batch.to_pylist()
+    yield from pool.map(lambda cell: file_digest(Path(cell).expanduser()) if cell and cell.strip() else b"", cells)
 
 
 def _cell_digest(cell: Any) -> bytes:

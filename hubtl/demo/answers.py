@@ -77,7 +77,7 @@ class Answers:
         with self._errors(cells), tempfile.TemporaryDirectory() as aside:
             self.model.explain(_row(self.model, cells), label=label, folder=Path(aside))
             drawn = [Path(aside) / f"explanation{theme}.png" for theme in ("", "-dark")]
-            return [_loaded(path) for path in drawn if path.exists()]
+            return [decode(path) for path in drawn if path.exists()]
 
     @contextmanager
     def _errors(self, cells: Cells) -> Iterator[None]:
@@ -128,9 +128,3 @@ def _probabilities(model: api.AdaptedModel, cells: Cells) -> dict[str, float]:
 
 def _or(names: tuple[str, ...]) -> str:
     return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else f"one input: {names[0]}"
-
-
-def _loaded(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        image.load()
-        return image

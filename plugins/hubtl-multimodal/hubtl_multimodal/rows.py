@@ -110,7 +110,8 @@ class MultimodalSet:
         for modality in modalities:
             if modality not in self._content:
                 rows = self._encoded if everything else self._encoded.select(self._rows)
-                self._content[modality] = content.digest(rows, [self._columns[modality]])
+                files = self._readers[modality].files
+                self._content[modality] = content.digest(rows, [self._columns[modality]], names_files=files)
         text = json.dumps([{m: self._content[m] for m in modalities}, str(self.ranges), how], sort_keys=True)
         return f"{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}-{len(self)}"
 

@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Audio, Dataset
 from hubtl_multimodal import frozen
 from tiny_encoders import wav
 from trimodal import CLASSES, Models, row, sound, table
 
 from hubtl.backbones import resolve
-from hubtl.backbones.base import BackboneRequest
+from hubtl.backbones.base import BackboneRequest, PixelRanges
 from hubtl.data import cache
 from hubtl.data.labels import indices
+from hubtl.data.origin import select
 from hubtl.errors import HubtlError
 
 MODALITIES = ("image", "text", "audio")
@@ -291,3 +292,40 @@ def test_wav_bytes_of_another_number_of_channels_are_mixed(model):
     stereo = np.stack([np.sin(np.arange(4000) / 8), np.zeros(4000)], axis=1).astype(np.float32)
     batch = rows_of(model, cells(audio=[{"bytes": wav(stereo, 16000), "path": None}])).fetch([0])
     assert batch.present["audio"].all()
+
+
+def test_the_fingerprint_is_that_of_the_content(model, tmp_path):
+    """Files of the same names with other content are other rows; of other names with the same content the same."""
+
+    def fingerprint(folder: Path, order: tuple[int, int]) -> str:
+        folder.mkdir()
+        for place, number in enumerate(order):
+            (folder / f"{place}.wav").write_bytes(wav(np.full(800, 0.1 * (number + 1), np.float32), 16000))
+        paths = [str(folder / f"{place}.wav") for place in range(2)]
+        plain = cells(audio=paths)
+        cast = plain.cast_column("audio", Audio(decode=False))
+        assert (rows_of(model, plain).fingerprint == rows_of(model, cells(audio=paths[::-1])).fingerprint) is False
+        assert rows_of(model, plain).fingerprint == rows_of(model, cast).fingerprint
+        return rows_of(model, plain).fingerprint
+
+    one = fingerprint(tmp_path / "a", (0, 1))
+    assert fingerprint(tmp_path / "b", (0, 1)) == one
+    assert fingerprint(tmp_path / "c", (1, 0)) != one
+    assert rows_of(model, cells(text=["a", "b"])).fingerprint != rows_of(model, cells(text=["b", "a"])).fingerprint
+
+
+def test_rows_are_numbered_as_in_the_data_and_checked_before_they_are_needed(model):
+    broken = select(cells(audio=[row(0)["audio"]] * 3 + [b"no sound"]), [1, 3])
+    with pytest.raises(HubtlError, match="row 3: cannot read its audio"):
+        rows_of(model, broken).check()
+
+
+def test_images_of_many_bits_are_read_by_the_range_that_is_given(model):
+    from PIL import Image
+
+    values = np.linspace(0, 4000, 64).reshape(8, 8).astype(np.uint16)
+    image = Image.fromarray(values)
+    dim = model.readers["image"].read(image)["image"].astype(int)
+    ranged = model.readers["image"].ranged(PixelRanges(integers=(0, 65535))).read(image)["image"].astype(int)
+    assert dim.max() > 200
+    assert ranged.max() < 20
