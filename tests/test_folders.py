@@ -39,7 +39,7 @@ LAYOUTS = {
     "splits of a year": (["train2017/0.png", "val2017/0.png"], {"train": {None: 1}, "validation": {None: 1}}),
     "a test split of other folders": (
         ["train/cat/0.png", "train/dog/0.png", "test/part0/0.png", "test/part1/0.png"],
-        {"train": {"cat": 1, "dog": 1}, "test": {"part0": 1, "part1": 1}},
+        {"train": {"cat": 1, "dog": 1}, "test": {None: 2}},
     ),
     "train alone": (["train/cat/0.png", "train/dog/0.png"], {"train": {"cat": 1, "dog": 1}}),
     "train alone and flat": (["train/0.png", "train/1.png"], {"train": {None: 2}}),
@@ -147,6 +147,11 @@ def test_splits_and_classes_of(case, tmp_path):
         (["train/cat/0.png", "train/dog/0.png", "samples/0.png"], "train/ may be splits, or classes", "data/train"),
         (["train/0.png", "test/0.png", "bus/0.png"], "may be splits, or classes beside bus/", "move bus/ out"),
         (["train/cat/0.png", "Train/cat/0.png"], "Train and train both name the split train", "rename one"),
+        (
+            ["train/Cat/0.png", "train/dog/0.png", "test/cat/0.png", "test/dog/0.png"],
+            "the splits train and test write a class differently: 'Cat', 'cat'",
+            "rename one",
+        ),
         (["train/cat/0.png", "val/cat/0.png", "dev/cat/0.png"], "dev and val both name", "rename one"),
     ],
 )
@@ -168,7 +173,7 @@ def test_two_readings_are_shown_and_none_is_taken(tmp_path, paths, message, hint
         ("flat splits", "test/, train/ hold no folders of classes: their files are read as unlabelled"),
         (
             "a test split in a folder of no class",
-            "Unknown/ is no class of the other splits: validation is read as unlabelled",
+            "none of the classes of train: Unknown/; validation is read as unlabelled",
         ),
         ("one more split", "extra/ hold the classes that the splits hold, and are read as splits"),
         ("stray files", "also there: 2 .txt, 2 .csv, 1 without a suffix"),
@@ -177,7 +182,10 @@ def test_two_readings_are_shown_and_none_is_taken(tmp_path, paths, message, hint
         ("hidden and system files", "2 of 2 image files used\n"),
         ("hidden and system files", "also there: 8 hidden or of the system"),
         ("folders without images", "folders without any: bird/, fish/, notes/"),
-        ("a test split of other folders", "test has none of the classes of the other splits; it has part0/, part1/"),
+        (
+            "a test split of other folders",
+            "none of the classes of train: part0/, part1/; test is read as unlabelled",
+        ),
         ("recordings", "3 of 3 recordings used"),
     ],
 )

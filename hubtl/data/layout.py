@@ -5,9 +5,10 @@ below is the class. Where both readings are sound, it is an error that shows the
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from hubtl.data.names import listed, loose
 from hubtl.data.splits import by_split, split_of
 from hubtl.data.walk import File
 from hubtl.errors import HubtlError
@@ -79,20 +80,29 @@ def arrange(files: Sequence[File], path: str) -> Layout:
         inner, own = (folder, None) if lone in known else _unwrapped(folder, said, inside=True)
         parts[split] = _part(inner, own, said)
     for split, part in parts.items():
-        _compare(part, split, {s: p.classes for s, p in parts.items() if s != split}, said)
+        if split != "train" and "train" in parts:
+            _compare(split, part, parts["train"].classes, said)
     return Layout(parts, said)
 
 
-def _compare(part: Part, split: str, others: Mapping[str, set[str]], said: list[str]) -> None:
-    """Say of a split that it has none of the classes of the others; a folder for what is of no class is no class."""
-    known = set().union(*others.values())
-    if not known or not part.classes or part.classes & known:
-        return
-    if len(part.classes) == 1 and (name := min(part.classes)).lower() in NAMELESS:
+def _compare(split: str, part: Part, known: set[str], said: list[str]) -> None:
+    """Read a split as unlabelled whose folders are none of the classes of train: parts of it, or a folder for all.
+
+    Raises HubtlError for a class that is written otherwise than in train.
+    """
+    written = {loose(name): name for name in sorted(known - part.classes)}
+    for name in sorted(part.classes - known):
+        if loose(name) in written:
+            raise HubtlError(
+                f"the splits train and {split} write a class differently: {listed([written[loose(name)], name], exact=True)}",
+                hint="rename one of the two folders",
+            )
+    if known and part.classes and not part.classes & known and (len(known) > 1 or part.classes <= NAMELESS):
+        said.append(
+            f"the folders of {split} are none of the classes of train: {_named(sorted(part.classes))}; "
+            f"{split} is read as unlabelled"
+        )
         part.rows = [(file, None) for file, _ in part.rows]
-        said.append(f"{name}/ is no class of the other splits: {split} is read as unlabelled")
-    elif split != "train":
-        said.append(f"{split} has none of the classes of the other splits; it has {_named(sorted(part.classes))}")
 
 
 def _grown(files: Sequence[File], path: str) -> Folder:
