@@ -14,7 +14,8 @@ from hubtl.data.images import ImageSet
 from hubtl.data.joint import JointSet
 from hubtl.data.origin import select
 from hubtl.data.rows import open_rows, ranges_in_rows
-from hubtl.data.sources import Domain, cut
+from hubtl.data.slices import cut
+from hubtl.data.sources import Domain
 from hubtl.errors import HubtlError
 from hubtl.recipe import Recipe
 from hubtl.record import LabelSets

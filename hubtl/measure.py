@@ -129,14 +129,14 @@ def labelled(
     """The evaluation rows of a dataset, labelled by the model's classes; which of these is the unknown; and their facts."""
     section = DataSection(**(data or {}))
     where = DomainSection(dataset=dataset, eval_split=split, domain=domain)
-    opened = open_domain(where, section, role="target", modalities=loaded.info.modalities)
+    known = [name for name in loaded.classes if name != loaded.unknown]
+    opened = open_domain(where, section, role="target", modalities=loaded.info.modalities, known=known)
     if opened.eval_labels is None or opened.class_names is None:
         why = f" ({'; '.join(opened.passed)})" if opened.passed else f" in split {opened.facts.eval_split}"
         raise HubtlError(
             f"{dataset} has no labels to evaluate against{why}",
             hint="--label-column NAME, --split NAME, or hubtl predict",
         )
-    known = [name for name in loaded.classes if name != loaded.unknown]
     _, relation = labels.match(known, opened.class_names, called="the model")
     if relation.respelt:
         logger.info("%s", labels.describe(relation))

@@ -87,7 +87,9 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     """
     takes = backbones.modalities(recipe.model.name)
     source = open_domain(recipe.source, recipe.data, role="source", modalities=takes) if recipe.source else None
-    target = open_domain(recipe.target, recipe.data, role="target", modalities=takes)
+    target = open_domain(
+        recipe.target, recipe.data, role="target", modalities=takes, known=source.class_names if source else None
+    )
     asked = recipe.run.validator
     recipe, setting, reason, strategy_class = _decide_strategy(recipe, source, target)
     classifier, unknown, unnamed = None, None, list[str]()

@@ -97,6 +97,22 @@ def test_a_hidden_test_split_is_told_by_the_training_rows():
     assert read([named([-1, 0], ["a", "b"])], "label", "x").codes[0].tolist() == [UNLABELLED, 0]
 
 
+@pytest.mark.parametrize(
+    ("values", "known", "names"),
+    [
+        ([-1, 1], ["0", "1"], ["1"]),
+        ([-1, 1], ["-1", "1"], ["-1", "1"]),
+        ([-1, 0, 1], ["-1", "1"], ["-1", "0", "1"]),
+        ([-1, 1], ["cat", "dog"], ["-1", "1"]),
+        ([-1, 2], ["1", "2"], ["2"]),
+    ],
+)
+def test_minus_one_is_what_the_other_domain_takes_it_for(values, known, names):
+    found = read([table(values)], "label", "x", known=known)
+    assert found.names == names
+    assert any("-1 is " in note for note in found.notes)
+
+
 def test_a_class_without_a_name_is_none():
     found = read([named([0, 1, 2], ["", "a", "b"])], "label", "x")
     assert (found.names, names_of(found)) == (["a", "b"], [None, "a", "b"])

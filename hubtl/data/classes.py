@@ -10,10 +10,12 @@ import numpy as np
 from datasets import ClassLabel, Dataset
 
 from hubtl.data.names import MISSING, listed, resembling
+from hubtl.data.origin import numbers
 from hubtl.errors import HubtlError
 
 UNKNOWN = -1  # the code of a row whose class the model does not know
 UNLABELLED = -2  # and of a row without a label
+SCALARS = (str, int, float)
 INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 
 
@@ -26,12 +28,15 @@ class Labels:
     notes: list[str] = field(default_factory=list)  # what to tell the user
 
 
-def read(parts: Sequence[Dataset], column: str, where: str, called: Sequence[str] = ()) -> Labels:
+def read(
+    parts: Sequence[Dataset], column: str, where: str, called: Sequence[str] = (), known: Sequence[str] = ()
+) -> Labels:
     """Read the label column of the splits of a domain, each by the names of its own feature.
 
     The classes are those of the features, in their order, and the values that occur, sorted (numbers by size). A row
     has no label where its cell is empty, None or NaN. −1 is no label beside names or numbers from 0 on; beside 1 alone
-    or other negative numbers it is a class. Words such as ``NA`` are names, unless all others are numbers.
+    or other negative numbers it is a class, unless the ``known`` classes of the other domain say otherwise. Words such
+    as ``NA`` are names, unless all others are numbers.
 
     Raises HubtlError for a value that is no class of its column, naming the row.
     """
@@ -47,9 +52,9 @@ def read(parts: Sequence[Dataset], column: str, where: str, called: Sequence[str
                 hint="give the column of every split the names of its classes (a ClassLabel feature)",
             )
     met = set(given).union(*(set(own) for own in cells)) - {None}
-    marks, notes = _marks({str(name) for name in met}, given)
-    numbers = all(INTEGER.fullmatch(str(name)) for name in met - marks)
-    names = given + sorted({str(n) for n in met - marks} - set(given), key=(lambda n: int(n)) if numbers else str)
+    marks, notes = _marks({str(name) for name in met}, given, known)
+    whole = all(INTEGER.fullmatch(str(name)) for name in met - marks)
+    names = given + sorted({str(n) for n in met - marks} - set(given), key=(lambda n: int(n)) if whole else str)
     place: dict[str | None, int] = {name: i for i, name in enumerate(names)}
     codes = [np.array([place.get(name, UNLABELLED) for name in own], dtype=np.int64) for own in cells]
     if alike := resembling(names):
@@ -68,6 +73,9 @@ def unfit(dataset: Dataset, column: str) -> str | None:
         return "lists: several labels to a row, which no strategy learns"
     if isinstance(feature, dict):
         return f"structs of {listed(feature)}, not one label"
+    if kind == "Json":  # of several types; numbers and texts together are names
+        strange = [v for v in dataset.with_format(None)[column][:] if v is not None and not isinstance(v, SCALARS)]
+        return f"values such as {str(strange[0])[:40]}, not one label" if strange else None
     if kind != "Value":
         return f"values of type {kind}, not labels"
     if feature.dtype.startswith("float"):
@@ -111,14 +119,14 @@ def _cells(dataset: Dataset, column: str, where: str, split: str) -> list[str | 
     for row, value in enumerate(values):
         if value not in own:
             raise HubtlError(
-                f"{where}, split {split}, column {column!r}, row {row}: label {value!r} is out of range; "
+                f"{where}, split {split}, column {column!r}, row {numbers(dataset)[row]}: label {value!r} is out of range; "
                 f"the classes are {listed(names)}",
                 hint="mend that row, or --label-column for another column",
             )
     return [own[value] for value in values]
 
 
-def _marks(met: set[str], given: Iterable[str]) -> tuple[set[str], list[str]]:
+def _marks(met: set[str], given: Iterable[str], known: Sequence[str]) -> tuple[set[str], list[str]]:
     """Values that say that there is no label, and what to tell of them."""
     marks: set[str] = set()
     notes = []
@@ -128,10 +136,19 @@ def _marks(met: set[str], given: Iterable[str]) -> tuple[set[str], list[str]]:
         marks |= words
     elif words:
         notes.append(f"{listed(sorted(words))}: read as the name of a class; leave the cell empty where there is none")
+    if below := {name for name in met if name.startswith("-") and INTEGER.fullmatch(name)} - {"-1"} - set(given):
+        notes.append(f"{listed(sorted(below, key=int))}: read as a class; leave the cell empty where there is none")
     others = met - marks - {"-1"}
     if "-1" in met and "-1" not in given:
-        if others == {"1"} or any(name.startswith("-") and INTEGER.fullmatch(name) for name in others):
-            notes.append("-1 is a class, as it stands beside " + listed(sorted(others, key=len)))
+        signed = others == {"1"} or any(name.startswith("-") and INTEGER.fullmatch(name) for name in others)
+        counted = bool(known) and all(INTEGER.fullmatch(name) and not name.startswith("-") for name in known)
+        if "-1" in known:
+            notes.append("-1 is a class, as it is one of the source's or the model's")
+        elif counted and signed:
+            marks.add("-1")
+            notes.append(f"-1 is no label, as the classes of the source or the model are {listed(known)}")
+        elif signed:
+            notes.append("-1 is a class, as it stands beside " + listed(sorted(others, key=len)[:3]))
         else:
             marks.add("-1")
             notes.append("-1 is no label, as it stands beside " + (listed(sorted(others)[:3]) or "nothing else"))

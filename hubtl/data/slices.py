@@ -1,13 +1,17 @@
-"""The splits of a dataset: which one is trained on, which may be evaluated on, and slices of one."""
+"""Which rows of a dataset: the split to train on, those to evaluate on, slices of one, and the rows of a domain."""
 
 import re
 from collections.abc import Iterable
 
+import numpy as np
 from datasets import Dataset, DatasetDict
 
+from hubtl.data import columns
+from hubtl.data.classes import UNLABELLED, cell_names
 from hubtl.data.origin import select
 from hubtl.errors import HubtlError, nearest, unknown
 
+EVAL_SHARE = 0.2  # of the training rows, where the data have no split to evaluate on
 EVALUATED = ("test", "validation", "val", "valid", "dev")  # the first that has labels
 
 
@@ -48,3 +52,53 @@ def _position(text: str | None, n: int, default: int) -> int:
         return default
     number = round(n * int(text[:-1]) / 100) if text.endswith("%") else int(text)
     return min(n, max(0, number + n if number < 0 else number))
+
+
+def numbers(dataset: Dataset, column: str | None, names: list[str]) -> np.ndarray | None:
+    """int64 [n]: the place of each row's domain among several."""
+    if not names or column is None:
+        return None
+    place = {name: i for i, name in enumerate(names)}
+    cells = cell_names(dataset, columns.header(dataset, column) or column)
+    return np.array([place[str(cell)] for cell in cells], dtype=np.int64)
+
+
+def cut(
+    dataset: Dataset, label: str | None, share: float = EVAL_SHARE, labels: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose rows to evaluate on among the training rows; each class alike where there are labels.
+
+    Returns the rows that stay and those that are cut off, the same ones in every run. Rows without a label stay.
+    """
+    rng = np.random.default_rng(0)
+    values = np.array([str(v) for v in dataset.with_format(None)[label][:]]) if label else np.zeros(len(dataset), int)
+    _, group = np.unique(values, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    held: list[int] = []
+    for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        rows = rows if labels is None else rows[labels[rows] != UNLABELLED]
+        rows = rng.permutation(rows)
+        held += rows[: max(1, round(share * len(rows)))].tolist() if len(rows) > 1 else []
+    chosen = np.array(sorted(held), dtype=np.int64)
+    return np.setdiff1d(np.arange(len(dataset)), chosen), chosen
+
+
+def of_domain(dataset: Dataset, column: str | None, value: str | list[str] | None, where: str, role: str) -> Dataset:
+    """The rows of one domain (or some) of a dataset with several."""
+    if column is None or value is None:
+        if value is not None:
+            named = value if isinstance(value, str) else value[0]
+            raise HubtlError(f"--{role}-domain {named} needs a column to look in", hint="--domain-column NAME")
+        return dataset
+    there = columns.header(dataset, column)
+    if there is None:
+        raise unknown(f"domain column of {where}", column, dataset.column_names)
+    names = np.array([str(name or "") for name in cell_names(dataset, there)])
+    wanted = value if isinstance(value, list) else [value]
+    for name in wanted:
+        if name not in names:
+            error = unknown(f"domain in column {column!r} of {where}", name, set(names.tolist()))
+            guess = nearest(name, set(names.tolist()))
+            error.hint = f"--{role}-domain {guess}" if guess else error.hint
+            raise error
+    return select(dataset, np.flatnonzero(np.isin(names, wanted)))

@@ -8,16 +8,14 @@ from datasets import Dataset
 
 from hubtl.data import classes, columns, content, slices
 from hubtl.data.cells import Wanted
-from hubtl.data.classes import UNLABELLED, cell_names, unfit
+from hubtl.data.classes import UNLABELLED, unfit
 from hubtl.data.names import seen
 from hubtl.data.opening import opened
 from hubtl.data.origin import select
-from hubtl.errors import HubtlError, nearest, unknown
+from hubtl.errors import HubtlError
 from hubtl.recipe import DataSection, DomainSection, SourceSection
 from hubtl.record import DomainFacts
 from hubtl.settings import logger
-
-EVAL_SHARE = 0.2  # of the training rows, where the data have no split to evaluate on
 
 
 @dataclass(frozen=True)
@@ -68,13 +66,19 @@ class _Found:
 
 
 def open_domain(
-    section: DomainSection | SourceSection, data: DataSection, *, role: str, modalities: Sequence[str] = ("image",)
+    section: DomainSection | SourceSection,
+    data: DataSection,
+    *,
+    role: str,
+    modalities: Sequence[str] = ("image",),
+    known: Sequence[str] | None = None,
 ) -> Domain:
     """Open a domain, or several of one dataset as one that knows which row is of which.
 
     Training rows default to the split ``train`` (or the only one). Evaluation rows default to the first of ``test`` and
     ``validation`` that has labels, else to a fifth of the training rows that is cut off them: the same rows in every
-    run. Rows of a source without a label are left out. Raises HubtlError naming what is missing.
+    run. Rows of a source without a label are left out. ``known`` are the classes of the source or the model that this
+    domain is for. Raises HubtlError naming what is missing.
     """
     where = f"the {role} {section.dataset}"
     asked = {m: getattr(data, f"{m}_column") for m in modalities}
@@ -83,7 +87,7 @@ def open_domain(
 
     def part(name: str, flag: str) -> Dataset:
         rows = slices.taken(source.splits, name, where, flag)
-        rows = _of_domain(rows, data.domain_column, section.domain, where, role)
+        rows = slices.of_domain(rows, data.domain_column, section.domain, where, role)
         if len(rows) == 0:
             raise HubtlError(f"{where}: split {name} is empty", hint=f"--{role}-split, or other data")
         return rows
@@ -94,15 +98,15 @@ def open_domain(
     met: dict[str, _Found] = {}
     for name in tried:
         rows = _headed(part(name, f"--{role}-eval-split"), held.values(), where, name, role)
-        met[name] = found = _labels(train, rows, data, where, (train_name, name))
+        met[name] = found = _labels(train, rows, data, where, (train_name, name), known or ())
         if found.eval is not None:
             break
     labelled = [name for name, known in met.items() if known.eval is not None]
     without_labels = [name for name, known in met.items() if section.eval_split or known.train is None]
     eval_name = next(iter([*labelled, *without_labels]), None)
-    found = met[eval_name] if eval_name else _labels(train, None, data, where, (train_name, ""))
+    found = met[eval_name] if eval_name else _labels(train, None, data, where, (train_name, ""), known or ())
     evaluated = found.rows
-    instead = eval_name or f"{EVAL_SHARE:.0%} of split {train_name}"
+    instead = eval_name or f"{slices.EVAL_SHARE:.0%} of split {train_name}"
     for name in (name for name in met if name != eval_name):
         logger.info("%s: no row of split %s has a label: %s is evaluated", where, name, instead)
     for note in (*found.passed, *found.notes):
@@ -117,10 +121,10 @@ def open_domain(
         rows_with = np.flatnonzero(labels != UNLABELLED)
         train, labels = _selected(train, labels, rows_with)
     if evaluated is None:
-        keep, cut_off = cut(train, found.column if labels is not None else None, labels=labels)
+        keep, cut_off = slices.cut(train, found.column if labels is not None else None, labels=labels)
         evaluated, eval_labels = _selected(train, labels, cut_off)
         train, labels = _selected(train, labels, keep)
-        eval_name = f"{EVAL_SHARE:.0%} of {train_name}"
+        eval_name = f"{slices.EVAL_SHARE:.0%} of {train_name}"
     hidden = _without(eval_labels)
     if role == "source" and eval_labels is not None:
         evaluated, eval_labels = _selected(evaluated, eval_labels, np.flatnonzero(eval_labels != UNLABELLED))
@@ -140,7 +144,7 @@ def open_domain(
                 hint="a source needs at least two classes",
             )
     several = section.domain if isinstance(section.domain, list) else []
-    domains, eval_domains = (_numbers(rows, data.domain_column, several) for rows in (train, evaluated))
+    domains, eval_domains = (slices.numbers(rows, data.domain_column, several) for rows in (train, evaluated))
     facts = DomainFacts(
         dataset=source.shown,
         hub_id=source.hub_id,
@@ -162,11 +166,18 @@ def open_domain(
         columns=held | ({"label": found.column} if found.column else {}),
     )
     names = found.names if found.column else None
-    known = (labels, eval_labels, found.passed)
-    return Domain(train, evaluated, held, found.column, names, facts, domains, eval_domains, *known)
+    own = (labels, eval_labels, found.passed)
+    return Domain(train, evaluated, held, found.column, names, facts, domains, eval_domains, *own)
 
 
-def _labels(train: Dataset, rows: Dataset | None, data: DataSection, where: str, called: tuple[str, str]) -> _Found:
+def _labels(
+    train: Dataset,
+    rows: Dataset | None,
+    data: DataSection,
+    where: str,
+    called: tuple[str, str],
+    known: Sequence[str] = (),
+) -> _Found:
     """The labels of two splits, and the second under the header of the first.
 
     The column is found in the training rows, else in the others: an unlabelled target may have a labelled test split.
@@ -188,7 +199,7 @@ def _labels(train: Dataset, rows: Dataset | None, data: DataSection, where: str,
     for part, name in parts:
         if why := unfit(part, column):
             raise HubtlError(f"{where}, split {name}: column {column!r} holds {why}", hint="--label-column NAME")
-    read = classes.read([part for part, _ in parts], column, where, [name for _, name in parts])
+    read = classes.read([part for part, _ in parts], column, where, [name for _, name in parts], known)
     codes = dict(zip((name for _, name in parts), read.codes, strict=True))
     own, other = (c if c is not None and (c != UNLABELLED).any() else None for c in map(codes.get, called))
     if own is None and other is None:
@@ -213,53 +224,3 @@ def _selected(rows: Dataset, codes: np.ndarray | None, chosen: np.ndarray) -> tu
 def _without(codes: np.ndarray | None) -> int:
     """How many rows have no label, where others have one."""
     return 0 if codes is None else int((codes == UNLABELLED).sum())
-
-
-def _numbers(dataset: Dataset, column: str | None, names: list[str]) -> np.ndarray | None:
-    """int64 [n]: the place of each row's domain among several."""
-    if not names or column is None:
-        return None
-    place = {name: i for i, name in enumerate(names)}
-    cells = cell_names(dataset, columns.header(dataset, column) or column)
-    return np.array([place[str(cell)] for cell in cells], dtype=np.int64)
-
-
-def cut(
-    dataset: Dataset, label: str | None, share: float = EVAL_SHARE, labels: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Choose rows to evaluate on among the training rows; each class alike where there are labels.
-
-    Returns the rows that stay and those that are cut off, the same ones in every run. Rows without a label stay.
-    """
-    rng = np.random.default_rng(0)
-    values = np.array([str(v) for v in dataset.with_format(None)[label][:]]) if label else np.zeros(len(dataset), int)
-    _, group = np.unique(values, return_inverse=True)
-    order = np.argsort(group, kind="stable")
-    held: list[int] = []
-    for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
-        rows = rows if labels is None else rows[labels[rows] != UNLABELLED]
-        rows = rng.permutation(rows)
-        held += rows[: max(1, round(share * len(rows)))].tolist() if len(rows) > 1 else []
-    chosen = np.array(sorted(held), dtype=np.int64)
-    return np.setdiff1d(np.arange(len(dataset)), chosen), chosen
-
-
-def _of_domain(dataset: Dataset, column: str | None, value: str | list[str] | None, where: str, role: str) -> Dataset:
-    """The rows of one domain (or some) of a dataset with several."""
-    if column is None or value is None:
-        if value is not None:
-            named = value if isinstance(value, str) else value[0]
-            raise HubtlError(f"--{role}-domain {named} needs a column to look in", hint="--domain-column NAME")
-        return dataset
-    there = columns.header(dataset, column)
-    if there is None:
-        raise unknown(f"domain column of {where}", column, dataset.column_names)
-    names = np.array([str(name or "") for name in cell_names(dataset, there)])
-    wanted = value if isinstance(value, list) else [value]
-    for name in wanted:
-        if name not in names:
-            error = unknown(f"domain in column {column!r} of {where}", name, set(names.tolist()))
-            guess = nearest(name, set(names.tolist()))
-            error.hint = f"--{role}-domain {guess}" if guess else error.hint
-            raise error
-    return select(dataset, np.flatnonzero(np.isin(names, wanted)))
