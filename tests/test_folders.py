@@ -9,7 +9,9 @@ from trees import PNG, grow, listed
 
 from hubtl.data.folders import files_of
 from hubtl.data.opening import opened
+from hubtl.data.sources import open_domain
 from hubtl.errors import HubtlError
+from hubtl.recipe import DataSection, DomainSection
 
 
 @pytest.fixture
@@ -374,3 +376,25 @@ def test_a_fingerprint_is_the_same_for_the_same_files_and_another_for_others(tmp
         change()
         assert mark() not in seen
         seen.add(mark())
+
+
+def test_a_folder_of_recordings_is_predicted_file_by_file(tmp_path):
+    from hubtl.cli.rows import rows_of
+
+    root = grow(tmp_path / "data", "train/yes/1.wav", "test/no/0.WAV", "cover.png", "notes.txt")
+    columns = dict.fromkeys(("image", "text", "audio"))
+    wanted = [str(root / name) for name in ("test/no/0.WAV", "train/yes/1.wav")]
+    assert rows_of([str(root)], ("audio",), None, columns, each_file=True) == wanted
+    (rows,) = rows_of([str(root)], ("audio",), "train", columns, each_file=True)
+    assert (rows.column_names, len(rows)) == (["audio"], 1)
+    (rows,) = rows_of([str(root)], ("audio",), None, columns)
+    assert len(rows) == 1  # one dataset, of which a row is explained
+
+
+def test_a_domain_of_recordings_in_class_folders(tmp_path):
+    root = grow(tmp_path / "data", *(f"{name}/{i}.wav" for name in ("yes", "no") for i in range(4)))
+    domain = open_domain(DomainSection(dataset=str(root)), DataSection(), role="source", modalities=("audio",))
+    assert (domain.columns, domain.class_names) == ({"audio": "audio"}, ["no", "yes"])
+    assert (len(domain.train), len(domain.eval)) == (6, 2)
+    with pytest.raises(HubtlError, match="has no image column; its columns: audio"):
+        open_domain(DomainSection(dataset=str(root)), DataSection(), role="source")
