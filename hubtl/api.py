@@ -26,6 +26,7 @@ from hubtl.data.transforms import to_channels
 from hubtl.errors import HubtlError, unknown
 from hubtl.modules import Classifier, Encoder
 from hubtl.record import FORMAT_VERSION
+from hubtl.settings import logger
 from hubtl.testtime import TestTime, make
 from hubtl.testtime.order import Witness, order_of
 
@@ -174,6 +175,7 @@ class AdaptedModel:
             del waiting[:count]
 
         several, ranges = self.backbone.collate is not None, self.backbone.ranges
+        left_out: list[str] = []
         each = enumerate(each_row(inputs, self.info.modalities) if several else each_image(inputs))
         drawn = adapting is not None and tta_seed is not None
         for place, (name, value) in reordered(each, tta_seed) if drawn else each:
@@ -186,12 +188,15 @@ class AdaptedModel:
                     image = self._views([picture], ranges)
             except (*UNREADABLE, HubtlError) as error:
                 if on_bad_sample == "skip":
+                    left_out.append(f"{name}: {error}")
                     continue
                 raise HubtlError(f"cannot read {name}: {error}", hint="mend it, or --on-bad-sample skip") from error
             waiting.append((place, name, image))
             if len(waiting) == batch_size + (0 if adapting is None else 2):
                 flush(batch_size)
         flush(batch_size if adapting is None else batch_size + 1)
+        if left_out:
+            logger.warning("predict    %d inputs are left out, the first of them %s", len(left_out), left_out[0])
         if adapting is not None and witness is not None:
             adapting.warn(witness)
         return [prediction for _, prediction in sorted(found, key=lambda one: one[0])]

@@ -429,3 +429,23 @@ def test_a_range_that_the_model_does_not_know_is_that_of_all_inputs(trained, tmp
     with caplog.at_level("INFO"):
         assert [p.label for p in model.predict(tmp_path)] == ["dark", "bright"]
     assert "integers from 0 to 4095 in 2 images" in caplog.text
+
+
+def test_files_on_the_command_line_have_one_range_and_those_left_out_are_counted(trained, tmp_path, caplog):
+    import json
+
+    import typer
+    from typer.testing import CliRunner
+
+    from hubtl.cli.predict import predict
+
+    app = typer.Typer()
+    app.command()(predict)
+    for number, level in enumerate((600, 3500)):
+        wide("I;16", level + np.zeros((8, 8))).save(tmp_path / f"{number}.png")
+    (tmp_path / "2.png").write_bytes(b"%!PS")
+    files = [str(tmp_path / f"{number}.png") for number in range(3)]
+    words = [str(trained[0] / "run"), *files, "--on-bad-sample", "skip", "--json"]
+    done = CliRunner().invoke(app, words)
+    assert [row["label"] for row in json.loads(done.stdout)["predictions"]] == ["dark", "bright"]
+    assert "1 inputs are left out" in done.stderr

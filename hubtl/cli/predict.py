@@ -86,7 +86,10 @@ def predict(
         ]
     found: list[Prediction] = []
     order = seed_of(tta_seed, tta_stream)
-    for source in [sources] if adapting is not None else sources:
+    together = (
+        adapting is not None or loaded.backbone.collate is None
+    )  # images have one range of pixels, not one a file
+    for source in [sources] if together else sources:
         found += loaded.predict(
             source, batch_size=batch_size, on_bad_sample=on_bad_sample, tta=adapting, tta_seed=order
         )
