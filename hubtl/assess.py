@@ -4,8 +4,7 @@ and the doubts about them.
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,7 +12,6 @@ import torch
 from hubtl import plugins
 from hubtl.batch import Batch
 from hubtl.data.images import ImageSet
-from hubtl.engine import checkpoint
 from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import outputs
 from hubtl.evaluate import evaluation
@@ -46,17 +44,15 @@ class Judge:
         prepared: Prepared,
         accelerator: Accelerator,
         rule: str,
-        folder: Path | None = None,
         *,
         source_accuracy: float | None = None,
     ) -> None:
-        self.prepared, self.accelerator, self.folder = prepared, accelerator, folder
+        self.prepared, self.accelerator = prepared, accelerator
         self.name = rule
         self.rule: Validator = plugins.load("validators", rule)()
         self.selection = Selection(rule=rule, oracle=self.rule.oracle)
         self._reference = source_accuracy  # of the baseline
-        if folder is not None and (folder / "best.pt").exists():
-            self._recall(folder / "best.pt")
+        self._weights: dict[str, torch.Tensor] = {}
 
     def __call__(self, strategy: Strategy, step: int) -> dict[str, float]:
         evidence = self.evidence(strategy.deployed(), step)
@@ -76,7 +72,6 @@ class Judge:
         if self._champion(new) is new:
             self.selection.step = step
             self._weights = {name: value.detach().cpu().clone() for name, value in strategy.state_dict().items()}
-        self._remember()
         return scores | judged if len(judged) > 1 else scores
 
     def _champion(self, new: Candidate) -> Candidate:
@@ -101,14 +96,11 @@ class Judge:
     def evidence(self, model: Classifier, step: int) -> Evidence:
         return gather(self.prepared, self.accelerator, model, step, self.rule.reads)
 
-    def _remember(self) -> None:
-        if self.folder is not None and self.accelerator.is_main_process:
-            state = {"weights": self._weights, "selection": self.selection.model_dump()}
-            self.folder.mkdir(parents=True, exist_ok=True)
-            checkpoint.write(self.folder / "best.pt", state)
+    def state(self) -> dict[str, Any]:
+        """What has been seen so far, to go on with after a stop; it belongs to the checkpoint of the same update."""
+        return {"weights": self._weights, "selection": self.selection.model_dump()}
 
-    def _recall(self, path: Path) -> None:
-        state = checkpoint.read(path)
+    def load(self, state: dict[str, Any]) -> None:
         self._weights = state["weights"]
         self.selection = Selection.model_validate(state["selection"])
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,8 +9,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hubtl import plugins, run
+from hubtl import files, plugins, run
 from hubtl.assess import voters_on
+from hubtl.engine.device import make_accelerator
+from hubtl.engine.processes import first
 from hubtl.errors import HubtlError
 from hubtl.reading import merge, parse
 from hubtl.recipe import Recipe
@@ -102,7 +103,8 @@ def compare(
     common = merge(recipe.model_dump(exclude_unset=True), changes)
     target = recipe.target.domain or Path(recipe.target.dataset).name
     folder = folder or Path("runs") / f"compare-{Path(recipe.model.name).name}-{target}"
-    _claim(folder, common)
+    accelerator = make_accelerator(recipe.run, None)
+    first(accelerator, lambda: _claim(folder, common))
     found = []
     for name in names:
         began = time.monotonic()
@@ -115,8 +117,8 @@ def compare(
                     own, command=command, resume=(folder / name / "record.json").exists(), shown=False
                 ).record
         except HubtlError as error:
-            if name == FIRST:
-                raise
+            if name == FIRST or (accelerator.num_processes > 1 and not error.everywhere):
+                raise  # one of several processes failed by itself: the others no longer wait for it
             entrant.failed = str(error)
             logger.warning("compare    %s: %s", name, error)
         else:
@@ -183,17 +185,15 @@ def _claim(folder: Path, common: dict[str, Any]) -> None:
             before = None
         if before != json.loads(json.dumps(common)):
             raise HubtlError(f"{folder} holds a comparison by another recipe", hint="another --output-dir")
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(not found.name.endswith(files.PARTIAL) for found in folder.iterdir()):
         raise HubtlError(f"the output directory {folder} is not empty", hint="another --output-dir")
-    elif is_main_process():
+    else:
         folder.mkdir(parents=True, exist_ok=True)
         _write(path, {"recipe": common})
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_suffix(".json.partial")
-    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    files.write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 @contextmanager

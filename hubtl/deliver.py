@@ -7,7 +7,7 @@ from typing import cast
 
 import yaml
 
-from hubtl import api, hub
+from hubtl import api, files, hub
 from hubtl.assess import some
 from hubtl.backbones.base import Backbone
 from hubtl.card import adapter, document, metadata, names, plots, render
@@ -132,9 +132,12 @@ def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | 
     record.plots = [f"{name}{theme.suffix}.png" for name in drawn for theme in THEMES]
 
 
-def card(folder: Path, record: RunRecord) -> None:
-    """Render the card beside the model; what a person wrote outside the markers stays."""
+def card(folder: Path, record: RunRecord, *, into: Path | None = None) -> None:
+    """Render the card of a run directory; what a person wrote outside the markers stays.
+
+    ``into`` takes the card in place of ``folder``, where its files are delivered later.
+    """
     path = folder / "README.md"
     existing = path.read_text(encoding="utf-8") if path.exists() else None
-    path.write_text(render(record, existing=existing), encoding="utf-8")
+    files.write((into or folder) / "README.md", render(record, existing=existing))
     logger.info("card       %s", path)

@@ -14,6 +14,11 @@ class HubtlError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        self.everywhere = False  # of several processes all have raised it
+
+
+class FailedElsewhere(Exception):
+    """Another process of the run failed, and reports it."""
 
 
 class RecipeError(HubtlError):

@@ -18,6 +18,7 @@ def adapt(
     *,
     options: Mapping[str, Any] | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     shown: bool = False,
     **flags: Any,
 ) -> Result:
@@ -27,12 +28,13 @@ def adapt(
         recipe: path of a YAML recipe, or one as nested mappings; flags change it.
         options: dotted recipe keys (``{"optim.clip_norm": 1.0}``), or the strategy's options (``{"weight": 0.5}``).
         resume: go on with the interrupted run in ``output_dir``.
+        overwrite: replace the run in ``output_dir``; only files that a run wrote are removed.
         shown: show progress on stderr.
         **flags: the flags of the command line with underscores, such as ``model``, ``source_dataset``, ``steps``.
 
     Returns the output directory and the record. Raises HubtlError for mistakes, all of a recipe's at once.
     """
-    return run_recipe(_recipe("adapt", recipe, options, flags), resume=resume, shown=shown)
+    return run_recipe(_recipe("adapt", recipe, options, flags), resume=resume, overwrite=overwrite, shown=shown)
 
 
 def compare(

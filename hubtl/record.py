@@ -1,7 +1,6 @@
 """The record: every fact that a run found, as JSON. The model card is a pure function of it."""
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
+from hubtl import files
 from hubtl.errors import HubtlError
 
 FORMAT_VERSION = 1
@@ -336,10 +336,7 @@ class RunRecord(Facts):
 
     def save(self, folder: Path) -> None:
         """Write ``record.json`` so that a reader never sees half of it."""
-        path = folder / "record.json"
-        partial = path.with_suffix(".json.partial")
-        partial.write_text(self.to_json(), encoding="utf-8")
-        os.replace(partial, path)
+        files.write(folder / "record.json", self.to_json())
 
     @classmethod
     def load(cls, folder: Path) -> "RunRecord":

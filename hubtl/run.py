@@ -1,6 +1,5 @@
 """A run, as the story it is: recipe, data, backbone, strategy, engine, evaluation, checkpoint, record, card, Hub."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,16 @@ from typing import Any
 import torch
 import yaml
 
-from hubtl import deliver, energy, hub
+from hubtl import deliver, energy, hub, workplace
 from hubtl.assess import Judge, assess, doubts, voters_on
 from hubtl.calibration import calibrate, labelled_rows
 from hubtl.data.content import MARK
 from hubtl.engine.adjust import Controller
+from hubtl.engine.batchnorm import check_single
 from hubtl.engine.device import Accelerator, check_trackers, make_accelerator, start_trackers
+from hubtl.engine.faults import explained
 from hubtl.engine.loop import Engine
+from hubtl.engine.processes import all_of, first, reporting
 from hubtl.engine.stop import Interrupted
 from hubtl.engine.trace import Trace
 from hubtl.errors import HubtlError
@@ -30,6 +32,7 @@ from hubtl.settings import logger
 from hubtl.strategy import Strategy
 from hubtl.verdict import FLOOR, verdict
 from hubtl.watch import Watch
+from hubtl.workplace import Workplace
 
 TRAINING = 15_485_863  # added to the seed: dropout has random numbers of its own
 FREE_TO_CHANGE = {
@@ -89,72 +92,113 @@ class Result:
 
 
 def adapt(
-    recipe: Recipe, *, command: str = "hubtl adapt recipe.yaml", resume: bool = False, shown: bool = True
+    recipe: Recipe,
+    *,
+    command: str = "hubtl adapt recipe.yaml",
+    resume: bool = False,
+    overwrite: bool = False,
+    shown: bool = True,
 ) -> Result:
     """Run a recipe from its data to its card, and push it where the recipe says so.
 
-    Nothing is written before everything that can be checked was checked. Raises HubtlError for mistakes, Interrupted
-    (after
-    a checkpoint) when asked to stop; ``resume`` then goes on to the same weights.
+    Nothing is written before everything that can be checked was checked. ``resume`` goes on with an interrupted run, to
+    the same weights; ``overwrite`` removes what an earlier run wrote into the output directory, and nothing else.
+
+    Raises HubtlError for mistakes and for faults of the machine, and Interrupted (after a checkpoint) when asked to stop.
     """
-    check_trackers(recipe.run.report_to)
-    energy.check(recipe.run.energy)
-    if recipe.hub.push_to:
-        hub.check_push(recipe.hub.push_to)
-    early = Path(recipe.run.output_dir) if recipe.run.output_dir else None
-    if early is not None:
-        _check_folder(early, resume)
-    accelerator = make_accelerator(recipe.run, early / "training" if early else None)
+    with reporting():
+        check_trackers(recipe.run.report_to)
+        energy.check(recipe.run.energy)
+        if recipe.hub.push_to:
+            hub.check_push(recipe.hub.push_to)
+        early = Path(recipe.run.output_dir) if recipe.run.output_dir else None
+        accelerator = make_accelerator(recipe.run, early / workplace.STATE if early else None)
+        if early is None:
+            first(accelerator, lambda: workplace.check_writable(Path("runs")))
+        else:
+            first(accelerator, Workplace(early, resume=resume, overwrite=overwrite).look)
+        with explained():
+            prepared = all_of(accelerator, lambda: _prepared(recipe, accelerator))
+        folder = early or default_output_dir(prepared.recipe)
+        place = Workplace(folder, resume=resume, overwrite=overwrite)
+        try:
+            finished = first(accelerator, place.enter)
+            if finished is not None:
+                _check_same_data(prepared, folder)
+                _check_same(prepared.recipe, folder)
+                logger.info("%s is finished already", folder)
+                return Result(folder, finished)
+            with explained(folder):
+                return _run(prepared, command, accelerator, place, shown=shown)
+        except KeyboardInterrupt as end:
+            if not place.started():
+                raise
+            raise _stopped(Interrupted(getattr(end, "number", None)), folder) from end
+        finally:
+            for tracker in accelerator.trackers:
+                tracker.finish()
+            if accelerator.is_main_process:
+                place.leave()
+
+
+def _prepared(recipe: Recipe, accelerator: Accelerator) -> Prepared:
     prepared = prepare(recipe, processes=accelerator.num_processes)
     if recipe.run.calibrate:
         labelled_rows(prepared)  # or it would be missed after hours of training
-    folder = early or default_output_dir(prepared.recipe)
-    finished = _check_folder(folder, resume)
-    if resume:
-        _check_same_data(prepared, folder)
-    if finished is not None:
-        logger.info("%s is finished already", folder)
-        return Result(folder, finished)
-    if resume and (folder / "recipe.yaml").exists():
-        _check_same(prepared.recipe, folder)
+    if prepared.recipe.run.batch_size == 1:
+        for name in dict.fromkeys(("source-only", prepared.recipe.strategy.name)):
+            if name == prepared.recipe.strategy.name or (recipe.run.baseline and prepared.setting == "adaptation"):
+                check_single(prepared.build(name), prepared.streams.train)
+    return prepared
+
+
+def _run(prepared: Prepared, command: str, accelerator: Accelerator, place: Workplace, *, shown: bool) -> Result:
+    recipe, folder = prepared.recipe, place.folder
     record = facts(prepared, command)
-    deliver.check_card(record, recipe.hub.push_to)
-    if accelerator.is_main_process:
+
+    def begin() -> bool:
+        if place.goes_on:
+            _check_same_data(prepared, folder)
+            _check_same(recipe, folder)
+        deliver.check_card(record, recipe.hub.push_to)
         logger.info(describe(record) + "\n")
-    accelerator.wait_for_everyone()  # a rank that is late would find what the main one has written, and refuse it
-    if accelerator.is_main_process:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "recipe.yaml").write_text(prepared.recipe.to_yaml(), encoding="utf-8")
-        record.save(folder)
-    accelerator.wait_for_everyone()
+        place.begin(recipe.to_yaml(), record)
+        return place.goes_on
+
+    place.goes_on = first(accelerator, begin)
     meters = recipe.run.energy and accelerator.is_local_main_process  # one sees the whole machine
     try:
         with energy.metered(meters) as meter:
             prepared = with_features(prepared, accelerator)
             check_rows(prepared)
-            start_trackers(accelerator, prepared.recipe.model_dump(mode="json"))
-            return _train(prepared, record, accelerator, folder, meter, resume=resume, shown=shown)
+            start_trackers(accelerator, recipe.model_dump(mode="json"))
+            result = _train(prepared, record, accelerator, place, meter, shown=shown)
     except Interrupted as stop:
-        stop.folder = folder
         record.status = "interrupted"
         if accelerator.is_main_process:
             record.save(folder)
-        raise
-    finally:
-        accelerator.end_training()
+        raise _stopped(stop, folder) from None
+    if recipe.hub.push_to and accelerator.is_main_process:
+        pushed = hub.push(folder, recipe.hub.push_to, private=recipe.hub.private, announce=_announce)
+        return Result(folder, record, pushed.url, pushed)
+    return result
+
+
+def _stopped(stop: Interrupted, folder: Path) -> Interrupted:
+    stop.folder = folder
+    return stop
 
 
 def _train(
     prepared: Prepared,
     record: RunRecord,
     accelerator: Accelerator,
-    folder: Path,
+    place: Workplace,
     meter: energy.Meter | None,
     *,
-    resume: bool,
     shown: bool,
 ) -> Result:
-    recipe, main = prepared.recipe, accelerator.is_main_process
+    recipe, folder = prepared.recipe, place.folder
     samples: dict[str, deliver.FeatureSample | None] = {}
     before: Strategy | None = None
     before_calibration: Calibration | None = None
@@ -162,17 +206,14 @@ def _train(
         before = prepared.build(record.strategy)
         record.source_only = assess(prepared, before.deployed(), accelerator, 0)
     if prepared.setting == "adaptation" and recipe.run.baseline and record.strategy != "source-only":
-        before, trace, _ = _fit("source-only", prepared, accelerator, folder, resume=resume, shown=shown)
+        before, trace, _ = _fit("source-only", prepared, accelerator, place, shown=shown)
         before_calibration = calibrate(prepared, before.deployed(), accelerator) if recipe.run.calibrate else None
         record.source_only = assess(prepared, before.deployed(), accelerator, trace.steps)
         record.baseline_training = training(trace)
         samples["before"] = deliver.look(prepared, before.deployed(), accelerator)
-        if main:
-            record.save(folder)
+        first(accelerator, lambda: record.save(folder))
     name = record.strategy
-    strategy, trace, judge = _fit(
-        name, prepared, accelerator, folder, resume=resume, shown=shown, baseline=record.source_only
-    )
+    strategy, trace, judge = _fit(name, prepared, accelerator, place, shown=shown, baseline=record.source_only)
     judge.restore(strategy)
     model = strategy.deployed()
     if recipe.run.calibrate:
@@ -191,18 +232,18 @@ def _train(
             record.calibration, before = before_calibration, None
     record.energy = None if meter is None else meter.read(partial=record.training.resumed > 0)
     record.warnings = [*prepared.warnings, *doubts(record)]
-    pushed = None
-    if main:
-        deliver.write(folder, prepared, record, model, samples)
-        if recipe.run.keep_source_only and before is not None:
-            deliver.keep(folder / deliver.SOURCE_ONLY, prepared, record, before.deployed())
-        record.status = "finished"
+
+    def finish() -> None:
+        with place.delivery() as stage:
+            deliver.write(stage, prepared, record, model, samples)
+            if recipe.run.keep_source_only and before is not None:
+                deliver.keep(stage / deliver.SOURCE_ONLY, prepared, record, before.deployed())
+            record.status = "finished"
+            deliver.card(folder, record, into=stage)
         record.save(folder)
-        deliver.card(folder, record)
-        if recipe.hub.push_to:
-            pushed = hub.push(folder, recipe.hub.push_to, private=recipe.hub.private, announce=_announce)
-    accelerator.wait_for_everyone()
-    return Result(folder, record, pushed.url if pushed else None, pushed)
+
+    first(accelerator, finish)
+    return Result(folder, record)
 
 
 def _announce(plan: hub.PushResult) -> None:
@@ -221,22 +262,17 @@ def _fit(
     name: str,
     prepared: Prepared,
     accelerator: Accelerator,
-    folder: Path,
+    place: Workplace,
     *,
-    resume: bool,
     shown: bool,
     baseline: Evaluation | None = None,
 ) -> tuple[Strategy, Trace, Judge]:
     recipe = prepared.recipe
     beside = name != recipe.strategy.name
     floor = None if baseline is None else baseline.source_accuracy
-    own = folder / "training" / name
-    if not resume and accelerator.is_main_process and own.exists():
-        shutil.rmtree(own)
-    accelerator.wait_for_everyone()
     strategy = prepared.build(name)
     rule = "last" if beside else recipe.run.validator or "last"
-    judge = Judge(prepared, accelerator, rule, own, source_accuracy=floor)
+    judge = Judge(prepared, accelerator, rule, source_accuracy=floor)
     prefix = "source-only/" if beside else ""
 
     def log(measured: Mapping[str, float], step: int) -> None:
@@ -249,16 +285,17 @@ def _fit(
         accelerator,
         recipe.optim,
         recipe.run,
-        folder=own,
+        folder=place.folder / workplace.STATE / name,
         title=name,
         shown=shown and accelerator.is_main_process,
         judge=judge,
         log=log,
         num_workers=recipe.data.num_workers,
         controller=controller,
+        memory=judge,
     )
     torch.manual_seed(recipe.run.seed + TRAINING + accelerator.process_index)  # dropout differs between ranks
-    trace = engine.train(strategy, prepared.streams.train, resume=resume)
+    trace = engine.train(strategy, prepared.streams.train, resume=place.goes_on)
     return strategy, trace, judge
 
 
@@ -273,30 +310,16 @@ def training(trace: Trace, known: Training | None = None) -> Training:
     )
 
 
-def _check_folder(folder: Path, resume: bool) -> RunRecord | None:
-    """The record of a run that is finished already. Raises HubtlError for a folder that is not ours to write."""
-    if not folder.exists() or not any(folder.iterdir() if folder.is_dir() else [folder]):
-        return None
-    if folder.is_dir() and (folder / "record.json").exists() and resume:
-        record = RunRecord.load(folder)
-        return record if record.status == "finished" else None
-    if folder.is_dir() and resume:
-        raise HubtlError(f"{folder} holds no run to resume", hint="leave --resume out, and choose another --output-dir")
-    started = folder.is_dir() and (folder / "record.json").exists() and RunRecord.load(folder).status != "finished"
-    hint = "--resume to go on with the run in it, or another --output-dir" if started else "another --output-dir"
-    raise HubtlError(f"the output directory {folder} is not empty", hint=hint)
-
-
 def _check_same(recipe: Recipe, folder: Path) -> None:
     """A run can be resumed with the recipe that it was started with, and no other."""
-    before = _flat(parse(yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))))
-    now = _flat(recipe)
+    kept = RunRecord.load(folder).recipe or yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    before, now = _flat(parse(kept)), _flat(recipe)
     changed = [key for key in sorted({*before, *now} - FREE_TO_CHANGE) if before.get(key) != now.get(key)]
     if changed:
         listed = ", ".join(f"{key} ({before.get(key)} → {now.get(key)})" for key in changed)
         raise HubtlError(
             f"the run in {folder} was started with another recipe: {listed}",
-            hint=f"hubtl adapt --resume --output-dir {folder}",
+            hint=f"hubtl adapt --resume --output-dir {folder}, with recipe.yaml there as the run wrote it; or --overwrite",
         )
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from hubtl import launch
 from hubtl.shown import line, lines
 
 logger = logging.getLogger("hubtl")
@@ -26,7 +27,7 @@ def verifies() -> bool:
 
 def is_main_process() -> bool:
     """True in the process that may print and write (rank 0, or no ranks at all)."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return launch.rank() == 0
 
 
 class Shown(logging.Formatter):

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import Any
 
 import torch
 
-from hubtl import plugins, space
+from hubtl import files, plugins, space
 from hubtl.assess import Judge, fallen, gather, label_free
 from hubtl.domains import NO_TARGET_LABELS
 from hubtl.engine.adjust import Controller
@@ -91,7 +90,7 @@ def tune(
     checked = parse(raw)
     accelerator = make_accelerator(checked.run, None)
     if accelerator.num_processes > 1:
-        raise HubtlError("hubtl tune runs in one process", hint="start it without accelerate launch")
+        raise HubtlError("hubtl tune runs in one process", hint="start it without a launcher")
     prepared = _prepared(checked)
     objective = _objective(prepared, validator, oracle)
     axes = space.written(ranges, prepared.recipe) if ranges else space.derived(prepared.recipe)
@@ -219,7 +218,7 @@ def _score(
     """Train as ``hubtl adapt`` would, without baseline, card and files, and score what it would ship."""
     recipe = prepared.recipe
     strategy = prepared.build(recipe.strategy.name)
-    judge = Judge(prepared, accelerator, recipe.run.validator or "last", None)
+    judge = Judge(prepared, accelerator, recipe.run.validator or "last")
     watch = Watch(prepared, accelerator)
     decays = recipe.optim.weight_decay > 0
     engine = Engine(
@@ -256,13 +255,11 @@ def _write(
     tuning = Tuning(folder, objective.name, objective.oracle, trials)
     facts = {**tuning.summary(), "seed": recipe.run.seed, "space": [axis.facts() for axis in axes]}
     del facts["output_dir"]
-    files = {"tune.json": json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"}
+    written = {"tune.json": json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"}
     if tuning.best is not None:
-        files["recipe.yaml"] = best_recipe(recipe, tuning).to_yaml()
-    for name, text in files.items():
-        partial = folder / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, folder / name)
+        written["recipe.yaml"] = best_recipe(recipe, tuning).to_yaml()
+    for name, text in written.items():
+        files.write(folder / name, text)
 
 
 def best_recipe(recipe: Recipe, tuning: Tuning) -> Recipe:

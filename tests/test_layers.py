@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "hubtl"
 LAYERS = [
-    {"errors", "settings", "shown", "_compat"},
+    {"errors", "settings", "shown", "_compat", "files", "launch", "signals"},
     {"recipe", "reading", "record", "plugins", "flags", "space", "card", "hub"},
     {"batch", "losses", "modules", "ranks"},
     {"tasks", "tuners", "backbones", "data"},
@@ -14,6 +14,7 @@ LAYERS = [
     {"engine", "evaluate", "validators", "testtime", "transferability"},
     {
         "run",
+        "workplace",
         "prepare",
         "choice",
         "domains",

@@ -27,6 +27,7 @@ def ablate(
     from hubtl.cli.app import emit
     from hubtl.engine.stop import Interrupted
     from hubtl.settings import is_main_process
+    from hubtl.signals import exit_code
 
     if list_:
         declared = ablation.parts(run_dir)
@@ -39,9 +40,9 @@ def ablate(
     command = typed()
     try:
         record = ablation.ablate(run_dir, without or (), command=command)
-    except Interrupted:
+    except Interrupted as stop:
         typer.echo(f"stopped after a checkpoint; go on with: {command}", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(exit_code(stop)) from None
     if not is_main_process():
         return
     if json_:

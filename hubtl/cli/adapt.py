@@ -80,6 +80,10 @@ def adapt(
         bool,
         typer.Option("--resume", help="Go on with the interrupted run in the output directory.", rich_help_panel=OUT),
     ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace the run in the output directory.", rich_help_panel=OUT),
+    ] = False,
     push_to_hub: Annotated[str | None, typer.Option(metavar="USER/REPO", rich_help_panel=OUT)] = None,
     private: Annotated[bool | None, typer.Option("--private/--public", rich_help_panel=OUT)] = None,
     license: Annotated[
@@ -94,7 +98,7 @@ def adapt(
     flags = {
         name: value
         for name, value in locals().items()
-        if name not in ("recipe", "config", "set_", "resume", "dry_run", "json_", "quiet", "debug")
+        if name not in ("recipe", "config", "set_", "resume", "overwrite", "dry_run", "json_", "quiet", "debug")
         and value is not None
         and value != []
     }
@@ -109,6 +113,8 @@ def adapt(
     if recipe and config:
         raise HubtlError("the recipe is given twice", hint="RECIPE.yaml or --config RECIPE.yaml")
     path = recipe or config
+    if resume and overwrite:
+        raise HubtlError("--resume goes on with a run, and --overwrite removes it", hint="one of the two")
     saved = output_dir / "recipe.yaml" if output_dir else None
     if path is None and resume and not model and saved is not None and saved.exists():
         path = saved
@@ -126,10 +132,11 @@ def adapt(
         return
     from hubtl.engine.stop import Interrupted
     from hubtl.run import adapt as run_recipe
+    from hubtl.signals import exit_code
 
     try:
-        outcome = run_recipe(checked, command=typed(), resume=resume, shown=not (quiet or json_))
+        outcome = run_recipe(checked, command=typed(), resume=resume, overwrite=overwrite, shown=not (quiet or json_))
     except Interrupted as stop:
         stopped(stop.folder)
-        raise typer.Exit(130) from None
+        raise typer.Exit(exit_code(stop)) from None
     result(outcome, as_json=json_)

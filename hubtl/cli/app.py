@@ -7,9 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from hubtl import shown
-from hubtl.errors import HubtlError
+from hubtl import launch, shown
+from hubtl.errors import FailedElsewhere, HubtlError
 from hubtl.settings import is_main_process
+from hubtl.signals import exit_code
+
+TOGETHER = ("adapt", "compare", "ablate")  # commands that several processes do as one
+HARMLESS = ("list", "show", "doctor")  # and those that write nothing, and that only the first one needs to do
 
 app = typer.Typer(
     name="hubtl",
@@ -32,11 +36,16 @@ def _version(shown: bool) -> None:
 
 @app.callback()
 def common(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    command = context.invoked_subcommand
+    if command in HARMLESS or {"-h", "--help"} & set(sys.argv):
+        return
+    if (size := launch.adopt()) > 1 and command not in TOGETHER:
+        raise HubtlError(f"hubtl {command} runs in one process, and {size} were started", hint=f"hubtl {command} …")
 
 
 def _register() -> None:
@@ -97,9 +106,16 @@ def run() -> None:
         if debug:
             raise
         fail(error)
-    except typer.Abort:
-        sys.exit(130)
+    except FailedElsewhere:
+        sys.exit(2)
+    except typer.Abort as abort:
+        interrupted(abort.__cause__)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain again when it closes stdout
+        sys.exit(128 + 13)
     except Exception as error:
+        if launch.claim is not None and not launch.speaks():
+            sys.exit(2)
         # Typer carries its own copy of click, whose usage errors have no public name
         if debug or not hasattr(error, "format_message"):
             raise
@@ -107,9 +123,15 @@ def run() -> None:
             typer.echo(error.format_message(), err=True)
             sys.exit(2)
         fail(usage(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as end:
+        interrupted(end)
+
+
+def interrupted(end: BaseException | None) -> None:
+    """Say that a signal ended the command, and exit as shells expect."""
+    if is_main_process():
         typer.echo("interrupted", err=True)
-        sys.exit(130)
+    sys.exit(exit_code(end))
 
 
 def usage(error: Any) -> HubtlError:
@@ -123,7 +145,7 @@ def usage(error: Any) -> HubtlError:
 
 def fail(error: HubtlError) -> None:
     """Say what went wrong on stderr, once however many processes there are, and exit."""
-    if is_main_process():
+    if launch.speaks():
         typer.echo(f"error: {shown.line(' '.join(str(error).split()))}", err=True)
         if error.hint:
             typer.echo(f"try:   {shown.line(' '.join(error.hint.split()))}", err=True)

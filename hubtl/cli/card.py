@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hubtl import files
 from hubtl.errors import HubtlError
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ def card(
             what = "drifts from record.json" if existing else "is missing"
             raise HubtlError(f"{path} {what}", hint=f"hubtl card {run_dir}")
     elif not print_:
-        partial = path.with_suffix(".md.partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        files.write(path, text)
         typer.echo(str(path))
 
 

@@ -55,6 +55,7 @@ def compare(
     from hubtl.flags import KEYS
     from hubtl.reading import merge, parse, parse_set, read
     from hubtl.settings import is_main_process
+    from hubtl.signals import exit_code
 
     flags = {k: v for k, v in given.items() if k in KEYS and k != "output_dir" and v is not None and v != []}
     changes: dict[str, Any] = {KEYS[name]: value for name, value in flags.items()}
@@ -70,9 +71,9 @@ def compare(
         outcome = comparison.compare(
             parse(raw, where=where), names, folder=output_dir, full=full, oracle=oracle, command=typed()
         )
-    except Interrupted:
+    except Interrupted as stop:
         typer.echo(f"stopped after a checkpoint; go on with: {typed()}", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(exit_code(stop)) from None
     if not is_main_process():
         return
     if json_:

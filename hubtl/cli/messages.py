@@ -39,13 +39,14 @@ def stoppable() -> Iterator[None]:
     import typer
 
     from hubtl.hub.tokens import redact
+    from hubtl.signals import exit_code
 
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as end:
         again = shlex.join(["hubtl", *map(redact, sys.argv[1:])])
         typer.echo(f"interrupted\ntry:   {again}", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(exit_code(end)) from None
 
 
 def typed() -> str:
@@ -80,18 +81,22 @@ def predicting(folder: Path) -> str:
 
 
 class Guarded:
-    """A stream that lets no token of this machine through and nothing that steers a terminal, whoever writes to it."""
+    """A stream that lets no token of this machine through and nothing that steers a terminal, whoever writes to it.
 
-    def __init__(self, stream: Any, *, styled: bool = False) -> None:
+    Where nobody reads it any more, ``patient`` lets what is written go: a training needs no listener.
+    """
+
+    def __init__(self, stream: Any, *, styled: bool = False, patient: bool = False) -> None:
         from hubtl.hub.tokens import SHORTEST, known
 
-        self._stream, self._styled = stream, styled
+        self._stream, self._styled, self._patient = stream, styled, patient
+        self._forgiven = (OSError, ValueError) if patient else ()
         self._tokens = [token for token in known() if len(token) >= SHORTEST]
 
     @property
     def styled(self) -> "Guarded":
         """The same stream for a writer of styles, who escapes what is foreign in them."""
-        return Guarded(self._stream, styled=True)
+        return Guarded(self._stream, styled=True, patient=self._patient)
 
     def write(self, text: str) -> int:
         from hubtl.hub.tokens import hide
@@ -105,8 +110,13 @@ class Guarded:
             said.encode(encoding)
         except UnicodeEncodeError:
             said = said.encode(encoding, "backslashreplace").decode(encoding)
-        self._stream.write(said)
+        with contextlib.suppress(*self._forgiven):
+            self._stream.write(said)
         return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(*self._forgiven):
+            self._stream.flush()
 
     def writelines(self, lines: Any) -> None:
         for line in lines:
@@ -121,4 +131,4 @@ def guard() -> None:
     if not isinstance(sys.stdout, Guarded):
         sys.stdout = Guarded(sys.stdout)
     if not isinstance(sys.stderr, Guarded):
-        sys.stderr = Guarded(sys.stderr)
+        sys.stderr = Guarded(sys.stderr, patient=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from hubtl import shown
+from hubtl import launch, shown
 from hubtl.card.wording import unscored
 from hubtl.cli.app import emit
 from hubtl.cli.messages import predicting, pushed
@@ -18,7 +18,10 @@ def plan(recipe: Recipe, *, as_json: bool) -> None:
     from hubtl.plan import describe, facts
     from hubtl.prepare import default_output_dir, prepare
 
-    prepared = prepare(recipe)
+    processes = launch.adopt()
+    if not is_main_process():
+        return
+    prepared = prepare(recipe, processes=processes)
     record = facts(prepared, "")
     folder = recipe.run.output_dir or str(default_output_dir(prepared.recipe))
     if as_json:

@@ -32,6 +32,7 @@ def tune(
     begin(quiet=quiet or json_, debug=debug)
     from hubtl.engine.stop import Interrupted
     from hubtl.reading import merge, parse_set, read
+    from hubtl.signals import exit_code
     from hubtl.tuning import tune as run_search
 
     raw = merge(read(recipe), parse_set(set_ or []))
@@ -45,9 +46,9 @@ def tune(
             output_dir=output_dir,
             shown=not (quiet or json_) and sys.stderr.isatty(),  # elsewhere a line a trial is enough
         )
-    except Interrupted:
+    except Interrupted as stop:
         typer.echo("stopped; the same command goes on with the search", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(exit_code(stop)) from None
     if json_:
         emit(found.summary())
         return

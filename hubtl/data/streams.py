@@ -8,9 +8,11 @@ that one process of batch ``w · b`` sees.
 
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from hubtl.batch import Batch
@@ -91,8 +93,37 @@ def load(batches: StepBatches, start: int, stop: int, *, num_workers: int | None
         num_workers = 0 if cached else 1
     if num_workers == 0:
         return (batches[i] for i in range(start, stop))
-    options: dict[str, Any] = {"num_workers": num_workers, "prefetch_factor": 4}
-    return iter(DataLoader(batches, batch_size=None, sampler=range(start, stop), **options))
+    own = torch.Generator().manual_seed(batches.seed)  # or each loader would draw from the numbers of dropout
+    options: dict[str, Any] = {"num_workers": num_workers, "prefetch_factor": 4, "generator": own}
+    return _unwrapped(DataLoader(Careful(batches), batch_size=None, sampler=range(start, stop), **options))
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An error of a loader process, which would else come with the traceback of that process in its message."""
+
+    message: str
+    hint: str | None
+
+
+class Careful(Dataset["dict[str, Batch] | Refused"]):
+    """Mini-batches, and in place of one that cannot be had the reason."""
+
+    def __init__(self, batches: StepBatches) -> None:
+        self.batches = batches
+
+    def __getitem__(self, i: int) -> dict[str, Batch] | Refused:
+        try:
+            return self.batches[i]
+        except HubtlError as error:
+            return Refused(str(error), error.hint)
+
+
+def _unwrapped(loader: "DataLoader[dict[str, Batch] | Refused]") -> Iterator[dict[str, Batch]]:
+    for item in loader:
+        if isinstance(item, Refused):
+            raise HubtlError(item.message, hint=item.hint)
+        yield item
 
 
 def steps_per_epoch(streams: Mapping[str, ImageSet], rows_per_update: int) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,43 +10,102 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from hubtl import files
+from hubtl.engine.processes import first
+from hubtl.errors import HubtlError
+from hubtl.settings import logger
+
 NAME = "checkpoint.pt"
+BEFORE = "checkpoint-before.pt"  # the one before, should the last one turn out to be damaged
+NAMES = (NAME, BEFORE)
+FORMAT = 2  # of the state
 
 
 def save(folder: Path, state: dict[str, Any], accelerator: Accelerator) -> None:
-    """Write ``state`` and the random states of every rank; the new file replaces the old one in one instant."""
+    """Write ``state`` and the random states of every rank, beside the checkpoint before it, which is kept."""
     states = _gather_random_states(accelerator)
-    if accelerator.is_main_process:
+
+    def keep() -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        write(folder / NAME, {**state, "random": states})
-    accelerator.wait_for_everyone()
+        with files.whole(folder / NAME) as file:
+            torch.save({**state, "format": FORMAT, "random": states}, file)
+            file.flush()
+            os.fsync(file.fileno())
+            if (folder / NAME).exists():
+                os.replace(folder / NAME, folder / BEFORE)
+
+    first(accelerator, keep)
 
 
 def load(folder: Path, accelerator: Accelerator) -> dict[str, Any] | None:
-    """The last state, its random states already restored; None if there is none."""
-    path = folder / NAME
-    if not path.exists():
+    """The last state that is whole; None if there is none yet.
+
+    A damaged file is said, and the one before it read. Raises HubtlError where all are damaged, and for a state of
+    another version of hubtl or of another number of processes. ``restore_random`` then takes its random states.
+    """
+    state = _last(folder)
+    if state is None:
         return None
-    state: dict[str, Any] = read(path)
-    states = state.pop("random")
-    if len(states) == accelerator.num_processes:
-        _restore_random_state(states[accelerator.process_index])
+    again = "--overwrite to begin anew, or another --output-dir"
+    if state.get("format") != FORMAT:
+        raise HubtlError(f"the checkpoint in {folder} is of another version of hubtl", hint=again)
+    if (count := len(state["random"])) != accelerator.num_processes:
+        raise HubtlError(
+            f"the run was started in {count} process{'' if count == 1 else 'es'}, and now there are "
+            f"{accelerator.num_processes}: its batches would be others",
+            hint=f"start {count}, or {again}",
+        )
     return state
 
 
-def write(path: Path, state: Any) -> None:
-    """``torch.save`` through a neighbouring file, flushed to the disk before it takes the name."""
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+def restore_random(state: dict[str, Any], accelerator: Accelerator) -> None:
+    """Draw from here on what the run drew after it wrote this state."""
+    _restore_random_state(state["random"][accelerator.process_index])
 
 
-def read(path: Path) -> Any:
-    """Tensors and plain values only: nothing in the file is executed."""
-    return torch.load(path, map_location="cpu", weights_only=True)
+def _last(folder: Path) -> dict[str, Any] | None:
+    damaged = []
+    for path in (folder / NAME, folder / BEFORE):
+        if not path.exists():
+            continue
+        try:
+            state = read(path)
+        except Damaged as error:
+            damaged.append(path)
+            logger.warning("the checkpoint %s is damaged: %s", path, error)
+            continue
+        if damaged:
+            logger.warning("the run goes on from the one before")
+            damaged[0].unlink(missing_ok=True)  # or the next one would take the place of the one that is whole
+        return state
+    if damaged:
+        raise HubtlError(
+            f"no checkpoint in {folder} is whole: {' and '.join(path.name for path in damaged)} cannot be read",
+            hint="--overwrite to begin anew, or put a copy of the file back",
+        )
+    return None
+
+
+class Damaged(Exception):
+    """A checkpoint that is not what was written."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Tensors and plain values only: nothing in the file is executed. Raises Damaged, HubtlError for another's file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if (bad := archive.testzip()) is not None:
+                raise Damaged(f"{bad} is not what was written")
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Damaged:
+        raise
+    except Exception as error:
+        if "weights_only" in str(error).lower():
+            raise HubtlError(f"{path} holds code, and is no checkpoint of hubtl", hint="remove it") from error
+        raise Damaged(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+    if not isinstance(state, dict):
+        raise Damaged("it holds no state")
+    return state
 
 
 def _random_state() -> dict[str, Any]:

@@ -9,23 +9,28 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DistributedDataParallelKwargs
 
+from hubtl import launch
+from hubtl.engine import processes
 from hubtl.errors import HubtlError
 from hubtl.recipe import RunSection
+from hubtl.settings import logger
 
 
 def make_accelerator(run: RunSection, folder: Path | None) -> Accelerator:
-    """Raises HubtlError for a device, a precision or a tracker that is not there."""
+    """Raises HubtlError for a device, a precision or a tracker that is not there, and for processes that do not meet."""
+    size = launch.adopt()
     if run.device not in (None, "cpu") and not _available(str(run.device)):
         raise HubtlError(f"device {run.device!r} is not available here", hint="--device cpu, or leave it out")
     if run.mixed_precision == "fp16" and (run.device == "cpu" or not torch.cuda.is_available()):
         raise HubtlError("fp16 needs a CUDA device", hint="--mixed-precision bf16")
+    cpu = run.device == "cpu" or (size > 1 and not _shared(run.device, launch.beside()))
     AcceleratorState._reset_state(
         reset_partial_state=False
     )  # an earlier run of this process may have had another precision
     GradientState._reset_state()
     try:
-        return Accelerator(
-            cpu=run.device == "cpu",
+        accelerator = Accelerator(
+            cpu=cpu,  # without a device that processes share, accelerate takes each for the only one unless it is told
             mixed_precision=run.mixed_precision,
             log_with=run.report_to or None,
             project_dir=str(folder) if folder else None,
@@ -33,6 +38,36 @@ def make_accelerator(run: RunSection, folder: Path | None) -> Accelerator:
         )
     except ValueError as error:
         raise HubtlError(f"{error}".split("\n")[0], hint="hubtl doctor shows what is installed") from error
+    except (RuntimeError, OSError) as error:
+        if size == 1:
+            raise
+        raise HubtlError(
+            f"the {size} processes do not find each other: {str(error).splitlines()[0]}",
+            hint="another MASTER_PORT, or torchrun --rdzv-backend c10d --rdzv-endpoint 127.0.0.1:0 …",
+        ) from error
+    if accelerator.num_processes != size:
+        raise HubtlError(
+            f"{size} processes were started, and each takes itself for one of {accelerator.num_processes}",
+            hint="--device cpu, or one process",
+        )
+    processes.meet(accelerator)
+    return accelerator
+
+
+def _shared(device: str | None, beside: int) -> bool:
+    """Whether there are devices for several processes. Raises HubtlError where they are too few."""
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        if 1 < count < beside:  # where there is one, each process may see another
+            raise HubtlError(f"{beside} processes and {count} GPUs", hint=f"--nproc-per-node {count}, or --device cpu")
+        return True
+    kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if kind is None or kind.type != "mps":
+        return kind is not None
+    if device is not None:
+        raise HubtlError("several processes cannot share mps", hint="--device cpu, or one process")
+    logger.info("device     cpu: several processes cannot share mps")
+    return False
 
 
 def start_trackers(accelerator: Accelerator, recipe: Mapping[str, Any]) -> None:

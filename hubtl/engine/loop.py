@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from accelerate import Accelerator
 
@@ -20,6 +21,14 @@ Judge = Callable[[Strategy, int], dict[str, float]]
 Log = Callable[[Mapping[str, float], int], None]
 
 
+class Memory(Protocol):
+    """What goes into a checkpoint beside the strategy, and comes back from it."""
+
+    def state(self) -> dict[str, Any]: ...
+
+    def load(self, state: dict[str, Any]) -> None: ...
+
+
 @dataclass
 class Engine:
     """Trains strategies in place.
@@ -27,7 +36,7 @@ class Engine:
     ``optim`` and ``run`` have nothing left undecided. ``folder`` takes the checkpoints; None writes none. ``judge`` is
     called with the bare strategy and the update every ``run.evaluate_every`` updates and after the last one, and returns
     scores for the curves. ``log`` gets what was measured, for trackers. ``controller`` looks as often, and what it
-    decides is done before the next update.
+    decides is done before the next update. ``memory`` is kept in the checkpoints: that of a judge which chooses.
     """
 
     accelerator: Accelerator
@@ -40,6 +49,7 @@ class Engine:
     log: Log | None = None
     num_workers: int | None = None
     controller: Controller | None = None
+    memory: Memory | None = None
 
     def train(self, strategy: Strategy, streams: Mapping[str, ImageSet], *, resume: bool = False) -> Trace:
         """Run all phases of a strategy.
@@ -54,6 +64,8 @@ class Engine:
             strategy.load_state_dict(state["strategy"])
             trace = Trace(state["steps"], state["seconds"], state["curves"], state["resumed"] + 1)
             at_phase, at_step = state["phase"], state["step"]
+            if self.memory is not None and state.get("memory") is not None:
+                self.memory.load(state["memory"])
             if self.controller is not None and (steered := state.get("steered")) is not None:
                 trace.adjustments = steered["adjustments"]
                 self.controller.load(steered["controller"])
@@ -65,6 +77,8 @@ class Engine:
                 if number < at_phase:
                     continue
                 first = at_step if number == at_phase else 0
+                if state is not None and number == at_phase and not first:
+                    checkpoint.restore_random(state, self.accelerator)
                 running = PhaseRun(self, strategy, phase, number, streams, tunable, trace, began, stop)
                 running.run(first, state if first else None)
         for p in strategy.parameters():

@@ -86,6 +86,8 @@ class PhaseRun:
                 self.drawn, self.steering.window = steered["drawn"], Window(steered["window"])
             if self.average is not None and left.get("average") is not None:
                 self.average.load(left["average"])
+        if left is not None:
+            self.sums, self.counted = left["sums"], left["counted"]
         self.batches = StepBatches(
             self.streams,
             batch_size=engine.run.batch_size,
@@ -98,6 +100,8 @@ class PhaseRun:
         point = max(1, total // CURVE_POINTS)
         dropping = drop_before(self.strategy.head, self.levels) if self.steering.controller is not None else None
         self.learn()
+        if left is not None:
+            checkpoint.restore_random(left, accelerator)
         try:
             with Bar(engine.title, total, start=first, shown=engine.shown) as bar:
                 for step in range(first, total):
@@ -183,10 +187,11 @@ class PhaseRun:
             place: dict[str, Any] = {"phase": self.number + over, "step": 0 if over else done}
             keep = not over and self.optimizer is not None
             place["optimizer"] = self.optimizer.state_dict() if keep and self.optimizer is not None else None
+            place["sums"], place["counted"] = self.sums, self.counted
             place["average"] = self.average.state() if keep and self.average is not None else None
             self.save(engine.folder, place)
         if stopping:
-            raise Interrupted
+            raise Interrupted(self.stop.number)
         if not over:
             self.learn()
 
@@ -233,6 +238,8 @@ class PhaseRun:
             "curves": self.trace.curves,
             "resumed": self.trace.resumed,
         }
+        if self.engine.memory is not None:
+            state["memory"] = self.engine.memory.state()
         if self.engine.controller is not None:
             adjusted = {"adjustments": self.trace.adjustments, "controller": self.engine.controller.state()}
             state["steered"] = {**adjusted, "window": self.steering.window.state(), "drawn": self.drawn}
@@ -256,7 +263,7 @@ class PhaseRun:
 
     def count(self, said: Mapping[str, torch.Tensor]) -> None:
         for name, value in said.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.sums[name] = self.sums[name].to(value.device) + value if name in self.sums else value
         self.counted += 1
         if self.steering.controller is not None:
             self.steering.window.count(said)

@@ -1,43 +1,54 @@
-"""Stopping a run between two updates: a first Ctrl-C (or SIGTERM) asks, a second one insists."""
+"""Stopping a run between two updates: a first Ctrl-C, SIGTERM or SIGHUP asks, a second one insists."""
 
 import contextlib
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
+
+from hubtl import signals
+
+TOGETHER = 2.0  # seconds: a launcher passes on to its processes a signal that the terminal has sent them already
 
 
 class Interrupted(Exception):
-    """The run was asked to stop, and stopped after a checkpoint in ``folder``."""
+    """The run was asked to stop by a signal, and stopped after a checkpoint in ``folder``."""
 
     folder: Path | None = None
+
+    def __init__(self, number: Any = None) -> None:
+        super().__init__(*([] if number is None else [number]))
+        self.number = number if isinstance(number, int) else int(signal.SIGINT)
 
 
 class StopRequest:
     """True once a signal has asked to stop."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self.number: int | None = None
+        self._when = 0.0
 
     def __bool__(self) -> bool:
-        return self._asked
+        return self.number is not None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Listen to SIGINT and SIGTERM; elsewhere than in the main thread, to nothing."""
+        """Listen to the signals that end programs; elsewhere than in the main thread, to nothing."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def ask(number: int, frame: FrameType | None) -> None:
-            if self._asked:
-                raise KeyboardInterrupt
-            self._asked = True
+            if self.number is None:
+                self.number, self._when = number, time.monotonic()
+            elif "RANK" not in os.environ or time.monotonic() - self._when > TOGETHER:
+                raise signals.Ended(number)
 
-        for number in before:
-            signal.signal(number, ask)
+        before = signals.replace(ask)
         try:
             yield
         finally:

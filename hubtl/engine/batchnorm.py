@@ -1,0 +1,34 @@
+"""BatchNorm and batches of a single row: found before a training, not in the middle of it."""
+
+from collections.abc import Mapping
+
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from hubtl.data.images import ImageSet
+from hubtl.engine.faults import explain
+from hubtl.engine.modes import freeze_all_but, learning_groups, set_modes
+from hubtl.errors import HubtlError
+from hubtl.strategy import Progress, Strategy
+
+
+def check_single(strategy: Strategy, streams: Mapping[str, ImageSet]) -> None:
+    """Try each phase on batches of one row. Raises HubtlError where a BatchNorm has a single value of each channel.
+
+    The strategy is changed by it, and is one to throw away. What else goes wrong is left for the training to say.
+    """
+    if not any(isinstance(module, _BatchNorm) for module in strategy.modules()):
+        return
+    tunable = {p for p in strategy.parameters() if p.requires_grad}
+    for number, phase in enumerate(strategy.phases()):
+        learning = {p for group in learning_groups(phase.learns, tunable).values() for p in group}
+        freeze_all_but(strategy, learning)
+        set_modes(strategy, learning)
+        try:
+            rows = {name: streams[name].fetch([0], seed=0) for name in phase.sees}
+            for _ in phase.step(**rows, at=Progress(number, 0, 0, 0.0)):
+                pass
+        except ValueError as error:
+            if isinstance(known := explain(error), HubtlError):
+                raise known from error
+        except Exception:  # noqa: BLE001 - it may need what a sweep over the data prepares
+            continue
