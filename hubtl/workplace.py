@@ -133,7 +133,7 @@ class Workplace:
         folder = self.folder
         self.goes_on = False
         names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        if not any(not name.endswith(files.PARTIAL) for name in names):
+        if not any(not name.endswith(files.PARTIAL) for name in names - {STATE}) and self._bare():
             return None
         if not self._ours():
             if self.resume:
@@ -157,6 +157,10 @@ class Workplace:
             f"the output directory {folder} is not empty: a run was stopped in it",
             hint="--resume to go on with it, --overwrite to begin anew, or another --output-dir",
         )
+
+    def _bare(self) -> bool:
+        state = self.folder / STATE
+        return not state.exists() or (state.is_dir() and not any(state.iterdir()))
 
     def _ours(self) -> bool:
         return (self.folder / LOCK).exists() or (self.folder / "record.json").exists()
@@ -203,6 +207,8 @@ class Workplace:
         begun anew.
         """
         state = self.folder / STATE
+        if {path.name for path in self.folder.iterdir()} == {STATE} and [*state.iterdir()] == [self.folder / LOCK]:
+            return
         for own in _below(state):
             for name in SAVED:
                 (own / name).unlink(missing_ok=True)

@@ -87,7 +87,7 @@ def test_where_every_checkpoint_is_damaged_nothing_is_begun_anew_unasked(tmp_pat
         checkpoint.save(tmp_path, {"step": step}, accelerator())
     for name in checkpoint.NAMES:
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(HubtlError, match="no checkpoint in .* is whole") as caught:
+    with pytest.raises(HubtlError, match=r"no checkpoint in .* is whole") as caught:
         checkpoint.load(tmp_path, accelerator())
     assert "--overwrite" in str(caught.value.hint)
     assert {path.name for path in tmp_path.iterdir()} == set(checkpoint.NAMES), "they may still be of use"
@@ -97,7 +97,7 @@ def test_where_every_checkpoint_is_damaged_nothing_is_begun_anew_unasked(tmp_pat
 def test_a_checkpoint_of_another_version_or_of_more_processes_is_refused(tmp_path, change):
     checkpoint.save(tmp_path, {"step": 1}, accelerator())
     torch.save({**checkpoint.read(tmp_path / checkpoint.NAME), **change}, tmp_path / checkpoint.NAME)
-    with pytest.raises(HubtlError, match="another version|2 processes"):
+    with pytest.raises(HubtlError, match=r"another version|2 processes"):
         checkpoint.load(tmp_path, accelerator())
 
 
