@@ -41,6 +41,8 @@ class Warm:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(timeout=60)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def run(self, *command: str, folder: Path, before: int = 0, checkpoint: int = 0) -> Outcome:
         """Run ``hubtl`` with some arguments; 0 kills at no event."""
