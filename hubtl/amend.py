@@ -44,9 +44,7 @@ def on_hub(
     record = check(snapshot)
     add(record, found)
     deliver.check_card(record)
-    path = snapshot / "README.md"
-    existing = path.read_text(encoding="utf-8") if path.exists() else None
-    card = render(record, existing=existing, repo=repo)
+    card = render(record, existing=hub.card_at(repo, snapshot, retry=command), repo=repo)
     where = found.data.hub_id or found.data.dataset
     how = f" with {found.online.method}" if found.online else ""
     return hub.amend(

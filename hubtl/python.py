@@ -32,9 +32,13 @@ def adapt(
         shown: show progress on stderr.
         **flags: the flags of the command line with underscores, such as ``model``, ``source_dataset``, ``steps``.
 
-    Returns the output directory and the record. Raises HubtlError for mistakes, all of a recipe's at once.
+    Returns the output directory and the record. Raises HubtlError for mistakes, all of a recipe's at once, and where a
+    finished run could not be pushed.
     """
-    return run_recipe(_recipe("adapt", recipe, options, flags), resume=resume, overwrite=overwrite, shown=shown)
+    done = run_recipe(_recipe("adapt", recipe, options, flags), resume=resume, overwrite=overwrite, shown=shown)
+    if done.not_pushed is not None:
+        raise done.not_pushed
+    return done
 
 
 def compare(

@@ -54,6 +54,7 @@ class Result:
     record: RunRecord
     url: str | None = None  # of the push's commit
     pushed: hub.PushResult | None = None
+    not_pushed: HubtlError | None = None  # why the push failed, and the command that tries it again; the run is whole
 
     def summary(self) -> dict[str, Any]:
         """The run in short, as ``--json`` prints it."""
@@ -179,7 +180,10 @@ def _run(prepared: Prepared, command: str, accelerator: Accelerator, place: Work
             record.save(folder)
         raise _stopped(stop, folder) from None
     if recipe.hub.push_to and accelerator.is_main_process:
-        pushed = hub.push(folder, recipe.hub.push_to, private=recipe.hub.private, announce=_announce)
+        try:
+            pushed = hub.push(folder, recipe.hub.push_to, private=recipe.hub.private, announce=_announce)
+        except HubtlError as error:  # the run is finished, and its figures are said first
+            return Result(folder, record, not_pushed=error)
         return Result(folder, record, pushed.url, pushed)
     return result
 

@@ -25,6 +25,13 @@ def verifies() -> bool:
     return os.environ.get("HUBTL_VERIFY", "0").lower() in ("1", "true", "yes", "on")
 
 
+def page(*parts: str) -> str:
+    """The address of a page of the Hub that is in use, HF_ENDPOINT's: ``page("datasets", "user/data")``."""
+    from huggingface_hub import constants
+
+    return "/".join([constants.ENDPOINT.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
 def is_main_process() -> bool:
     """True in the process that may print and write (rank 0, or no ranks at all)."""
     return launch.rank() == 0

@@ -4,7 +4,7 @@ hub = start()
 environment = env_for(hub, tmp_path / "home")       # for a subprocess: huggingface_hub reads it when imported
 hub.faults["commit"] = "503"                        # a step of the protocol -> a refusal
 hub.files("user/repo")                              # path -> bytes, of a branch, a tag or a commit
-hub.files("spaces/user/repo")                       # of a Space
+hub.files("spaces/user/repo")                       # of a Space, and "datasets/user/repo" of a dataset
 hub.stop()
 """
 
@@ -20,13 +20,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tests import loopback_cards
+from tests.loopback_deviations import ANSWERS, Deviations
 from tests.loopback_storage import XET_TOKEN, Storage
 
 TOKEN = "loopback-token-0123456789"  # does not begin with hf_: nobody may rely on that
@@ -44,7 +45,12 @@ REFUSALS: dict[str, tuple[int, str | None, str]] = {  # status, X-Error-Code, X-
     "409": (409, None, "Conflict"),
     "413": (413, None, "Too large"),
     "429": (429, None, "Too many requests"),
+    "400": (400, None, "Bad request"),
+    "500": (500, None, "Internal error"),
+    "501": (501, None, "Not implemented"),
+    "502": (502, None, "Bad gateway"),
     "503": (503, None, "Service unavailable"),
+    "504": (504, None, "Gateway timeout"),
 }
 # A step of the protocol is named by the first pattern that its path matches.
 STEPS = {
@@ -54,7 +60,9 @@ STEPS = {
     "preupload": r"/api/models/(?P<repo>[^/]+/[^/]+)/preupload/(?P<rev>.+)",
     "commit": r"/api/models/(?P<repo>[^/]+/[^/]+)/commit/(?P<rev>.+)",
     "branch": r"/api/models/(?P<repo>[^/]+/[^/]+)/branch/(?P<rev>.+)",
-    "tree": r"/api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<rev>[^/]+)",
+    "rights": r"/api/models/(?P<repo>[^/]+/[^/]+)/auth-check/write",
+    "tree": r"/api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<rev>[^/]+)(/(?P<path>.*))?",
+    "paths": r"/api/models/(?P<repo>[^/]+/[^/]+)/paths-info/(?P<rev>[^/]+)",
     "xet": r"/api/models/(?P<repo>[^/]+/[^/]+)/xet-(write|read)-token/(?P<rev>.+)",
     "info": r"/api/models/(?P<repo>[^/]+/[^/]+)(/revision/(?P<rev>.+))?",
     "lfs": r"/(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch",
@@ -64,6 +72,7 @@ STEPS = {
     "xorb": r"/v1/xorbs/default/(?P<key>[0-9a-f]+)",
     "shard": r"/(v1/)?shards",
     "verify": r"/verify",
+    "login": r"/login",
     "resolve": r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)",
 }
 WRITES = {"create", "preupload", "commit", "branch", "lfs", "xet", "xorb", "shard"}
@@ -79,7 +88,7 @@ class Repo:
 
 
 @dataclass
-class Hub(Storage):
+class Hub(Storage, Deviations):
     """The server and what is on it. ``faults`` may change between two requests."""
 
     url: str = ""
@@ -88,10 +97,7 @@ class Hub(Storage):
     log: list[tuple[str, str]] = field(default_factory=list)  # method, path with query
     faults: dict[str, str] = field(
         default_factory=dict
-    )  # step, or "step:file", "step:oid", "part:oid/number" -> key of REFUSALS, or "cut"
-    relative_urls: bool = False  # in the answer to a commit
-    silent_404: bool = False  # no X-Error-Code
-    foreign_ids: bool = False  # of small files: not git's
+    )  # step, or "step:file", "step:oid", "part:oid/number" -> key of REFUSALS or ANSWERS, or "cut"; "503 x2": twice
     lfs_over: int | None = None  # bytes; None: *.safetensors go through LFS, whatever their size
     xet: bool = False  # whether there is xet storage
     part_size: int | None = None  # bytes of a part, for LFS in parts
@@ -117,7 +123,8 @@ class Hub(Storage):
 
     def reset(self) -> None:
         """Forget repositories, log and faults."""
-        self.relative_urls = self.silent_404 = self.foreign_ids = self.xet = False
+        self.put_right()
+        self.xet = False
         self.lfs_over = self.part_size = None
         stored = (self._blobs, self._parts, self._xorbs, self.received)
         for kept in (self.repos, self.log, self.faults, self.hooks, self.damaged, self.card_errors, *stored):
@@ -125,7 +132,8 @@ class Hub(Storage):
 
     def _save(self, repo: Repo, ref: str, files: dict[str, bytes], message: str) -> str:
         repo.messages.append(message)
-        commit = hashlib.sha1(f"{time.time_ns()}{len(repo.messages)}".encode()).hexdigest()
+        digest = hashlib.sha256 if self.long_ids else hashlib.sha1
+        commit = digest(f"{time.time_ns()}{len(repo.messages)}".encode()).hexdigest()
         repo.commits[commit] = files
         repo.refs[ref] = commit
         return commit
@@ -136,20 +144,34 @@ class Hub(Storage):
         self.log.append((request.method, unquote(path)))
         step, parts = _step(path)
         named = parts.get("path") or "/".join(parts[k] for k in ("oid", "number") if k in parts)
-        fault = self.faults.get(f"{step}:{named}", self.faults.get(step))
+        fault = self._fault(f"{step}:{named}") or self._fault(step) or (step != "login" and self._fault("all"))
         self.hooks.pop(f"{step}:{named}", self.hooks.pop(step, lambda: None))()
         if fault == "cut":
             await receive()  # the request has begun to arrive
             receive.__self__.transport.abort()
             return
         body = await request.body()
-        answer = self._refuse(fault) if fault else self._allow(step, parts, request)
+        moved = self.sent_on(request, parts)
+        answer = self._refuse(fault) if fault else moved or self._allow(step, parts, request)
         await (answer or getattr(self, f"_{step}")(request, body, **parts))(scope, receive, send)
 
+    def _fault(self, step: str) -> str | None:
+        """The fault of a step, once less if it is counted."""
+        fault, times = [*self.faults.get(step, "").split(" x"), ""][:2]
+        if times:
+            self.faults[step] = f"{fault} x{int(times) - 1}"
+        if times == "1":
+            del self.faults[step]
+        return fault or None
+
     def _refuse(self, fault: str) -> Response:
+        if fault in ANSWERS:
+            return ANSWERS[fault]()
         status, code, message = REFUSALS[fault]
         silent = self.silent_404 and status == 404
         headers = {"X-Error-Code": code} if code and not silent else {}
+        if self.retry_after and (status == 429 or status >= 500):
+            headers["Retry-After"] = self.retry_after
         return JSONResponse({"error": message}, status, headers | ({"X-Error-Message": message} if message else {}))
 
     def _allow(self, step: str, parts: dict[str, Any], request: Request) -> Response | None:
@@ -176,7 +198,12 @@ class Hub(Storage):
     def _whoami(self, request: Request, body: bytes) -> Response:
         if "authorization" not in request.headers:
             return self._refuse("401")
-        return JSONResponse({"type": "user", "name": "user", "orgs": [], "auth": {"accessToken": {"role": "write"}}})
+        known = {"type": "user", "name": "user", "orgs": [], "auth": {"accessToken": {"role": "write"}}}
+        return JSONResponse(known if self.who is None else self.who)
+
+    def _rights(self, request: Request, body: bytes, repo: str) -> Response:
+        right = self.rights.get(repo, "404")
+        return Response() if right == "200" else self._refuse(right)
 
     def _create(self, request: Request, body: bytes) -> Response:
         asked = json.loads(body)
@@ -185,7 +212,7 @@ class Hub(Storage):
         if name in self.repos:
             return JSONResponse({"error": "exists", "url": f"{self.url}/{name}"}, 409)
         self.repos[name] = Repo(private=asked.get("visibility") == "private" or bool(asked.get("private")))
-        return JSONResponse({"url": f"{self.url}/{name}", "name": name})
+        return JSONResponse(self.without("create", {"url": f"{self.url}/{name}", "name": name}))
 
     def _yaml(self, request: Request, body: bytes) -> Response:
         found = [*self.card_errors, *loopback_cards.errors(json.loads(body)["content"])]
@@ -201,6 +228,8 @@ class Hub(Storage):
 
     def _commit(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
         found = self.repos[repo]
+        if request.query_params.get("create_pr") == "1" and self.pull_requests in REFUSALS:
+            return self._refuse(self.pull_requests)
         files, message = dict(found.commits.get(found.refs.get(rev, rev), {})), ""
         operations = [json.loads(line) for line in body.splitlines()]
         for operation in operations:
@@ -218,14 +247,14 @@ class Hub(Storage):
             elif kind == "deletedFile":
                 del files[value["path"]]
         found.changes.append(sorted(o["value"]["path"] for o in operations if o["key"] != "header"))
-        proposed = request.query_params.get("create_pr") == "1"
+        proposed = request.query_params.get("create_pr") == "1" and self.pull_requests != "main"
         number = 1 + sum(ref.startswith("refs/pr/") for ref in found.refs)
         commit = self._save(found, f"refs/pr/{number}" if proposed else rev, files, message)
         base = "" if self.relative_urls else self.url
         answer = {"success": True, "commitOid": commit, "commitUrl": f"{base}/{repo}/commit/{commit}"}
-        if proposed:
+        if proposed and self.pull_requests != "unsaid":
             answer["pullRequestUrl"] = f"{self.url}/{repo}/discussions/{number}"
-        return JSONResponse(answer)
+        return JSONResponse(self.without("commit", answer))
 
     def _branch(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
         found = self.repos[repo]
@@ -236,29 +265,53 @@ class Hub(Storage):
         found.refs[rev] = commit if commit in found.commits else self._save(found, rev, {}, "start")
         return Response()
 
-    def _tree(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
+    def _tree(self, request: Request, body: bytes, repo: str, rev: str, path: str | None = None) -> Response:
+        start = f"{path}/" if path else ""
+        entries = [e for e in self._entries(repo, rev) if e["path"].startswith(start)]
+        if request.query_params.get("recursive", "false").lower() != "true":
+            names = {e["path"].removeprefix(start).partition("/")[0] for e in entries}
+            kept = {e["path"]: e for e in entries}
+            folder = {"type": "directory", "oid": _oid(b""), "size": 0}
+            entries = [kept.get(start + name, folder | {"path": start + name}) for name in sorted(names)]
+        if start and not entries:
+            return self._refuse("entry")
+        at, size = int(request.query_params.get("cursor", 0)), self.page_size or len(entries)
+        more = {"cursor": str(at + size)}
+        headers = (
+            {"Link": f'<{request.url.include_query_params(**more)}>; rel="next"'} if at + size < len(entries) else {}
+        )
+        return JSONResponse(entries[at : at + size], headers=headers)
+
+    def _paths(self, request: Request, body: bytes, repo: str, rev: str) -> Response:
+        asked = parse_qs(body.decode()).get("paths", []) if b"=" in body else json.loads(body)["paths"]
+        return JSONResponse([e for e in self._entries(repo, rev) if e["path"] in asked])
+
+    def _entries(self, repo: str, rev: str) -> list[dict[str, Any]]:
         entries = []
-        for path, content in self.files(repo, rev).items():
-            entry = {"type": "file", "path": path, "size": len(content), "oid": _oid(content + b"+" * self.foreign_ids)}
-            if path.endswith(".safetensors"):
+        for path, content in sorted(self.files(repo, rev).items()):
+            name = _long_oid(content) if self.long_ids else _oid(content + b"+" * self.foreign_ids)
+            entry = {"type": "file", "path": path, "size": len(content), "oid": name}
+            if path.endswith((".safetensors", ".parquet")):
                 sha = hashlib.sha256(content).hexdigest()
                 entry["lfs"] = {"oid": sha, "size": len(content), "pointerSize": 130}
-            entries.append(entry)
-        return JSONResponse(entries)
+            if path not in self.unlisted:
+                entries.append(entry)
+        return entries
 
     def _info(self, request: Request, body: bytes, repo: str, rev: str | None = None) -> Response:
         found = self.repos[repo]
         commit = found.refs.get(rev or "main", rev or "0" * 40)
-        names = [{"rfilename": path} for path in found.commits.get(commit, {})]
+        names = [{"rfilename": path} for path in found.commits.get(commit, {}) if path not in self.unlisted]
         facts = {
-            "id": repo.removeprefix("spaces/"),
+            "id": repo.removeprefix("spaces/").removeprefix("datasets/"),
             "modelId": repo,
             "sha": commit,
             "private": found.private,
             "siblings": names,
             "tags": [],
         }
-        return JSONResponse(facts | {"downloads": 0, "likes": 0, "gated": False, "disabled": False})
+        facts |= {"downloads": 0, "likes": 0, "gated": False, "disabled": False}
+        return JSONResponse(self.without("info", facts))
 
     def _resolve(self, request: Request, body: bytes, repo: str, rev: str, path: str) -> Response:
         files = self.files(repo, rev)
@@ -266,10 +319,15 @@ class Hub(Storage):
             return self._refuse("entry")
         commit = self.repos[repo].refs.get(rev, rev)
         headers = {"ETag": f'"{_oid(files[path])}"', "X-Repo-Commit": commit}
+        headers = self.told(headers)
         if request.method == "HEAD":
-            return Response(headers=headers | {"Content-Length": str(len(files[path]))})
+            return Response(headers=headers | self.told({"Content-Length": str(len(files[path]))}))
         content = files[path][:-1] + b"?" if path in self.damaged else files[path]
+        content, headers = self.packed(content, headers)
         return Response(content, headers=headers, media_type="application/octet-stream")
+
+    def _login(self, request: Request, body: bytes) -> Response:
+        return self._refuse("page")
 
 
 def start(*, certificate: Path | None = None, **settings: Any) -> Hub:
@@ -315,14 +373,20 @@ def env_for(hub: Hub, home: Path, *, token: str | None = None) -> dict[str, str]
 
 def _step(path: str) -> tuple[str, dict[str, Any]]:
     """The step of the protocol that a path belongs to, and the parts of the path."""
-    plain, space = re.subn("^(/api)?/spaces/", lambda m: "/api/models/" if m[1] else "/", path)
+    kind = re.match("(/api)?/(spaces|datasets)/", path)
+    plain = f"{'/api/models/' if kind[1] else '/'}{path[kind.end() :]}" if kind else path
     for step, pattern in STEPS.items():
         if match := re.fullmatch(pattern, plain):
             parts = {name: part and unquote(part) for name, part in match.groupdict().items()}
-            return step, parts | ({"repo": f"spaces/{parts['repo']}"} if space else {})
+            return step, parts | ({"repo": f"{kind[2]}/{parts['repo']}"} if kind else {})
     return "", {}
 
 
 def _oid(content: bytes) -> str:
     """git's name for a file."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _long_oid(content: bytes) -> str:
+    """The same where git counts by SHA-256."""
+    return hashlib.sha256(b"blob %d\0" % len(content) + content).hexdigest()

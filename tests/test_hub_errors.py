@@ -21,7 +21,11 @@ OLD = {"README.md": b"# Mine\n"}
 def refused(done: Any, words: str, first: str, command: list[str]) -> str:
     """Exit code 2 and two lines: what happened, then what to do first and the command that was typed. Returns that."""
     assert done.code == 2
-    error, hint = done.err.splitlines()
+    *busy, error, hint = done.err.splitlines()
+    assert all(re.match(r"the Hub answers \d+: |asking it again in ", line) for line in busy), done.err
+    assert bool(busy) == any(f"({status}" in error for status in (429, 503)), (
+        "a busy Hub is never waited for in silence"
+    )
     assert re.match(f"error: .*{words}", error), error
     assert hint.startswith(f"try:   {first}")
     assert hint.endswith(shlex.join(["hubtl", *command]))

@@ -194,6 +194,9 @@ def test_the_cache_stands_in_for_a_hub_that_is_away_and_not_for_one_that_refuses
     hub.faults["info"] = "503"
     done = client.type("pull", "user/cached", "--quiet")
     assert (done.code, done.out) == (0, f"{folder}\n")
-    assert done.err == f"the Hub cannot be asked about user/cached: its commit {folder.name} is in the cache\n"
+    assert done.err == (
+        "the Hub answers 503: it cannot answer now\n"
+        f"the Hub cannot be asked about user/cached: its commit {folder.name} is in the cache\n"
+    )
     hub.faults["info"] = "gated"
     assert client.type("pull", "user/cached").code == 2

@@ -216,7 +216,7 @@ def test_a_card_of_what_no_other_library_loads_says_so(world, name, said):
     assert said in card
     assert "pip install hubtl" in card
     assert f'hubtl.load("user/my-{name}")' in code_of(card)
-    assert "library_name" not in document.parse(card).metadata
+    assert document.parse(card).metadata["library_name"] == "hubtl"
 
 
 def statistics(root, name, folder):

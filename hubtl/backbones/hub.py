@@ -10,6 +10,7 @@ from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.backbones.reach import out_of_reach
 from hubtl.backbones.saved import lineage
 from hubtl.errors import HubtlError
+from hubtl.hub.licence import licence_of
 from hubtl.hub.network import mind_the_network
 
 
@@ -84,12 +85,4 @@ def _snapshot(repo: str, commit: str) -> Path:
 
 def license_of(repo: str, commit: str) -> str | None:
     """As the repository's own card says; None where it says nothing or cannot be asked."""
-    from huggingface_hub import ModelCard, hf_hub_download
-    from huggingface_hub.utils import httpx
-
-    try:
-        text = Path(hf_hub_download(repo, "README.md", revision=commit)).read_text(encoding="utf-8")
-        value = ModelCard(text, ignore_metadata_errors=True).data.to_dict().get("license")
-    except (OSError, ValueError, httpx.HTTPError):
-        return None
-    return value if isinstance(value, str) else None
+    return licence_of(repo, commit)

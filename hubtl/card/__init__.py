@@ -40,13 +40,13 @@ def render(
 
     ``existing`` is the README as it is: text outside the markers stays, and metadata is merged (see ``card.document``).
     ``repo`` is the ``user/name`` that the code on the card loads; without it the folder of the card. ``snippet``
-    replaces that code, and may leave opening ``image`` and naming the label to the card. Reads no clock, no environment
-    and no file but its template.
+    replaces that code, and may leave opening ``image`` and naming the label to the card. Reads no clock, no file but its
+    template, and of the environment the address of the Hub alone.
     Raises HubtlError if ``existing`` has broken metadata or markers.
     """
     parts = document.parse(existing or "")
     ours = metadata.of(record, repo)
-    merged = document.merge(parts.memory.get("metadata", {}), parts.metadata, ours)
+    merged = document.merge(parts.memory, parts.metadata, ours)
     body = _template().render(_context(record, repo, snippet))
     return document.compose(merged, parts, body, repo=repo, ours=ours)
 

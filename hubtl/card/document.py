@@ -12,6 +12,7 @@ differs from it was written by a person:
 YAML comments in the metadata are not kept.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -74,8 +75,9 @@ def parse(text: str) -> Document:
     return Document(metadata, text[: starts[0]], generated, text[ends[0] + len(END) :])
 
 
-def merge(written: Mapping[str, Any], theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+def merge(memory: Mapping[str, Any], theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata of the new card, from what hubtl wrote last, what the README says now, and the record."""
+    written = memory.get("metadata", {})
     merged: dict[str, Any] = {}
     licence_theirs = any(key in theirs and theirs[key] != written.get(key) for key in LICENCE)
     for key in [*ours, *(k for k in theirs if k not in ours)]:
@@ -83,7 +85,7 @@ def merge(written: Mapping[str, Any], theirs: Mapping[str, Any], ours: Mapping[s
         if key in UNITED:
             value: Any = list(mine or []) + [v for v in _list(said) if v not in _list(old) and v not in (mine or [])]
         elif key == INDEX:
-            value = _results(mine, said)
+            value = _results(mine, persons_results(said, memory))
         elif key in OURS:
             value = mine if said in (None, old) else said
         elif key in LICENCE:
@@ -105,33 +107,49 @@ def compose(
 ) -> str:
     """A README of metadata, the generated part and a person's text."""
     remembered = {key: value for key, value in ours.items() if key != INDEX}
-    memory = json.dumps({"repo": repo, "metadata": remembered}, ensure_ascii=True).replace("--", "-\\u002d")
+    results = [_identity(result) for model in ours.get(INDEX) or [] for result in model["results"]]
+    known = {"repo": repo, "metadata": remembered, "results": results}
+    memory = json.dumps(known, ensure_ascii=True).replace("--", "-\\u002d")
     generated = f"{START}\n<!-- hubtl:written {memory} -->\n\n{body.strip()}\n\n{END}"
     pieces = [front_matter(metadata).rstrip("\n"), parts.before.strip("\n"), generated, parts.after.strip("\n")]
     return "\n\n".join(piece for piece in pieces if piece) + "\n"
 
 
-def persons_results(index: Any) -> list[dict[str, Any]]:
-    """The models of a model-index with those of their results that hubtl would not have written."""
+def persons_results(index: Any, memory: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The models of a model-index with those of their results that hubtl did not write."""
     models = [model for model in index if isinstance(model, Mapping)] if isinstance(index, list) else []
-    kept = [{**model, "results": [r for r in model.get("results") or [] if not _by_hubtl(r)]} for model in models]
+    kept = [
+        {**model, "results": [r for r in model.get("results") or [] if not _by_hubtl(r, memory)]} for model in models
+    ]
     return [model for model in kept if model["results"]]
 
 
-def _results(mine: Any, theirs: Any) -> Any:
+def _results(mine: Any, added: list[dict[str, Any]]) -> Any:
     """A model-index of the record's results, and of those in the README that a person added."""
-    added = persons_results(theirs)
     if not mine or not added:
         return mine or added or None
     first = {**mine[0], "results": [*mine[0]["results"], *(r for model in added for r in model["results"])]}
     return [first, *mine[1:]]
 
 
-def _by_hubtl(result: Any) -> bool:
-    """Whether each metric of a result is titled as hubtl does: ``Accuracy (source-only)``."""
-    metrics = result.get("metrics") if isinstance(result, Mapping) else None
-    names = [str(metric.get("name")) for metric in metrics or [] if isinstance(metric, Mapping)]
+def _by_hubtl(result: Any, memory: Mapping[str, Any]) -> bool:
+    """Whether hubtl wrote a result: it remembers so, or each metric is titled as it once did, ``Accuracy (source-only)``."""
+    if _identity(result) in (memory.get("results") or []):
+        return True
+    names = _titles(result)
     return bool(names) and all(name.startswith(tuple(f"{title} (" for *_, title in FIGURES)) for name in names)
+
+
+def _identity(result: Any) -> str:
+    """What a result is of, whatever its values: its dataset and the titles of its metrics, in short."""
+    dataset = result.get("dataset") if isinstance(result, Mapping) else None
+    text = json.dumps([dataset, sorted(_titles(result))], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _titles(result: Any) -> list[str]:
+    metrics = result.get("metrics") if isinstance(result, Mapping) else None
+    return [str(metric.get("name")) for metric in metrics or [] if isinstance(metric, Mapping)]
 
 
 def _metadata(front: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hubtl.card import licenses
+from hubtl.card import licenses, pipelines
 from hubtl.card.document import FIGURES
 from hubtl.card.names import base_ids, domain_name, is_hub_id, model_name, slug
 from hubtl.card.snippet import loader
@@ -13,7 +13,6 @@ from hubtl.record import DomainFacts, Evaluation, ModelFacts, RunRecord
 
 SOURCE_ONLY = "source-only"  # the strategy that does not adapt: there is nothing to compare it with
 LONGEST_TAG = 100
-PIPELINES = ("image-classification", "text-classification", "audio-classification")  # that the Hub knows
 # The Hub's rule: "name" or "owner/name", and no double dash or dot.
 _ID = re.compile(r"(?!.*(--|\.\.))(?!.*\.git$)([\w-][\w.-]*/)?[\w-][\w.-]{0,95}", re.ASCII)
 _PATH = re.compile(r"(/|~|\.{1,2}([/\\]|$)|[A-Za-z]:[/\\]|\\\\|file:)")
@@ -22,16 +21,13 @@ _PATH = re.compile(r"(/|~|\.{1,2}([/\\]|$)|[A-Za-z]:[/\\]|\\\\|file:)")
 def of(record: RunRecord, repo: str | None = None) -> dict[str, Any]:
     """The metadata of a record. Only what is known is in it: no empty value, no local path.
 
-    ``model-index`` has source-only and adapted side by side, under metric names that tell them apart.
+    ``model-index`` has the figures of the repository's own model alone: what it was compared with is another model, whose
+    figures are in the card's text and in the record.
     """
-    model, library = record.model, loader(record)
-    found: dict[str, Any] = {}
-    if (
-        library != "hubtl"
-    ):  # a library name that the Hub does not know costs the page its snippet and its download count
-        found["library_name"] = library
+    model = record.model
+    found: dict[str, Any] = {"library_name": loader(record)}
     kind = _kind(model)
-    if kind in PIPELINES:  # the Hub has no widget for several modalities
+    if kind in pipelines.KNOWN:  # the Hub has none for several modalities
         found["pipeline_tag"] = kind
     found.update(license_of(record))
     if bases := base_ids(model):
@@ -93,18 +89,12 @@ def _kind(model: ModelFacts) -> str:
 
 
 def _results(record: RunRecord) -> list[dict[str, Any]]:
-    oracle = ", oracle selection" if record.selection.oracle else ""
-    if record.setting == "adaptation" and record.strategy == SOURCE_ONLY:
-        rows = [(record.adapted, f" (source-only{oracle})")]
-    elif record.setting in ("transfer", "sequential"):
-        rows = [(record.adapted, f" ({record.strategy}{oracle})")]
-    else:
-        rows = [(record.source_only, " (source-only)"), (record.adapted, f" (adapted with {record.strategy}{oracle})")]
-    blocks = [(record.target, [metric for evaluation, label in rows for metric in _metrics(evaluation, label)])]
+    oracle = ["oracle selection"] if record.selection.oracle else []
+    blocks = [(record.target, _metrics(record.adapted, oracle))]
     for later in record.evaluations:
-        metrics = _metrics(later.figures, f" ({record.strategy}{oracle})")
+        metrics = _metrics(later.figures, oracle)
         if later.online is not None:
-            metrics += _metrics(later.online.figures, f" ({record.strategy}{oracle}, {later.online.method} online)")
+            metrics += _metrics(later.online.figures, [f"{later.online.method} online", *oracle])
         blocks.append((later.data, metrics))
     kind = _kind(record.model)
     task = {"type": kind, "name": kind.replace("-", " ").title()}
@@ -120,9 +110,11 @@ def _results(record: RunRecord) -> list[dict[str, Any]]:
     return found
 
 
-def _metrics(evaluation: Evaluation | None, label: str) -> list[dict[str, Any]]:
+def _metrics(evaluation: Evaluation | None, notes: list[str]) -> list[dict[str, Any]]:
+    """The figures under their plain names, with a note only on what makes them of another kind."""
     if evaluation is None:
         return []
+    label = f" ({', '.join(notes)})" if notes else ""
     values = [(kind, title, getattr(evaluation, field)) for field, kind, title in FIGURES]
     return [
         {"type": kind, "value": round(value, 4), "name": f"{title}{label}"}

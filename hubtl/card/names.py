@@ -5,6 +5,7 @@ from typing import Any
 
 from hubtl.card.wording import code, md
 from hubtl.record import DomainFacts, ModelFacts, RunRecord, Step
+from hubtl.settings import page
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
@@ -79,7 +80,7 @@ def weights_link(model: ModelFacts) -> str:
 def domain_link(domain: DomainFacts, *, short: bool = False) -> str:
     """The dataset in Markdown, with its domain; ``short`` leaves out where one that is not on the Hub can be found."""
     if domain.hub_id and is_hub_id(domain.hub_id):
-        name = f"[{md(domain.hub_id)}](https://huggingface.co/datasets/{domain.hub_id})"
+        name = f"[{md(domain.hub_id)}]({page('datasets', domain.hub_id)})"
     elif domain.dataset.startswith("builtin:"):
         name = code(domain.dataset.removeprefix("builtin:")) + ("" if short else " (ships with hubtl)")
     else:
@@ -95,7 +96,7 @@ def part_name(part: dict[str, Any]) -> str:
 
 def _link(repo: str, revision: str | None) -> str:
     at = f"/tree/{revision}" if re.fullmatch(r"[\w.-]+", revision or "") else ""
-    return f"[{md(repo)}](https://huggingface.co/{repo}{at})"
+    return f"[{md(repo)}]({page(repo)}{at})"
 
 
 def _step_link(step: Step) -> str:

@@ -140,3 +140,5 @@ def adapt(
         stopped(stop.folder)
         raise typer.Exit(exit_code(stop)) from None
     result(outcome, as_json=json_)
+    if outcome.not_pushed is not None:
+        raise outcome.not_pushed

@@ -100,7 +100,10 @@ class Place:
         self.folder, self.create_pr = Path(model).expanduser(), create_pr
         if not self.folder.is_dir():
             self.repo, self.branch = hub.split_revision(model)
-            hub.check_push(self.repo, flag="--record")
+            if create_pr:  # which takes no right to write
+                hub.check_token(self.repo, flag="--record")
+            else:
+                hub.check_push(self.repo, flag="--record")
             self.folder = hub.pull(model)
             if self.branch == self.folder.name:
                 raise HubtlError(

@@ -45,7 +45,7 @@ def opened(text: str, wanted: Wanted | None = None) -> Opened:
             f"there is no file or folder {text}", hint=str(path.parent / guess) if guess else "mind the path"
         )
     name, config = parts.group("id"), parts.group("config")
-    splits, revision, license = remote.load(text, name, config, parts.group("revision"))
+    splits, name, revision, license = remote.load(text, name, config, parts.group("revision"))
     return Opened(splits, text, hub_id=name, config=config, revision=revision, license=license)
 
 

@@ -1,56 +1,118 @@
 """A dataset of the Hub: its splits, the commit that they are of, and the licence that its card names."""
 
-import os
+import ast
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import datasets
 from datasets import DatasetDict
-from huggingface_hub import is_offline_mode
+from huggingface_hub import HfApi, is_offline_mode
 
+from hubtl.data import kept
 from hubtl.errors import HubtlError
+from hubtl.hub.commits import COMMIT
+from hubtl.hub.faults import causes, explain, is_page, status_of
+from hubtl.hub.licence import licence_in, licence_of
 from hubtl.hub.network import mind_the_network
+from hubtl.hub.patience import AGAIN, patiently
+from hubtl.settings import logger
+
+PATIENCE = 60.0  # seconds to wait for what the Hub says of a dataset
 
 
 class Remote(NamedTuple):
     splits: DatasetDict
-    revision: str | None
+    name: str  # as the Hub has it now
+    revision: str | None  # the commit
     license: str | None
 
 
 def load(text: str, name: str, config: str | None, revision: str | None) -> Remote:
-    """Load what the user called ``text``. Raises HubtlError naming why it cannot be had."""
+    """Load what the user called ``text``, at the commit that its revision is of now.
+
+    What was loaded before is used where the Hub cannot be asked, at the commit that is known of then. Raises HubtlError
+    naming why the dataset cannot be had.
+    """
     mind_the_network()
     if is_offline_mode():
         datasets.config.HF_HUB_OFFLINE = True
     try:
-        loaded = datasets.load_dataset(name, config, revision=revision)
+        info = patiently(lambda: HfApi().dataset_info(name, revision=revision, timeout=PATIENCE))
+        commit = info.sha
+        if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+            raise TypeError(f"the commit of {name} is {commit!r}")
     except Exception as error:
-        raise _unreachable(text, name, error) from error
-    splits = loaded if isinstance(loaded, DatasetDict) else DatasetDict(train=loaded)
-    info = next(iter(splits.values())).info
-    commit = next(iter(info.download_checksums or {}), "")
-    found = re.search(r"@([0-9a-f]{40})", commit)
-    return Remote(splits, found.group(1) if found else revision, info.license or None)
-
-
-def _unreachable(text: str, name: str, error: Exception) -> HubtlError:
-    said = " ".join(str(error).split())[:300]
-    kind = type(error).__name__
-    if "config" in said.lower() and kind == "ValueError":
-        return HubtlError(f"{text}: {said}", hint=f"{name}:CONFIG")
-    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
-        return HubtlError(
-            f"the dataset {text} is not in the cache, and HF_HUB_OFFLINE is set",
-            hint="unset HF_HUB_OFFLINE, or give a folder",
+        status = status_of(error)
+        if status is not None and status not in AGAIN:
+            raise _refused(text, error) from error
+        return _before(text, name, config, revision, error)
+    kept.remember(name, revision, commit)
+    known = str(info.id) if isinstance(info.id, str) and "/" in info.id else name
+    if known != name:
+        logger.info("the Hub calls the dataset %s %s", name, known)
+    try:
+        splits = _splits(datasets.load_dataset(name, config, revision=commit))
+    except Exception as error:
+        raise _broken(text, name, config, error) from error
+    if (came := kept.commit_of(splits)) not in (None, commit):  # datasets takes what it has, where the Hub fails it
+        raise HubtlError(
+            f"the dataset {text} does not load at its commit {commit}, and the cache has another one ({came})",
+            hint=f"try again, or {name}@{came} for the one in the cache",
         )
-    if kind == "DatasetNotFoundError" or "doesn't exist" in said:
+    card = info.card_data.to_dict() if info.card_data else {}
+    return Remote(splits, known, commit, licence_in(card) or licence_of(name, commit, repo_type="dataset"))
+
+
+def _before(text: str, name: str, config: str | None, revision: str | None, away: Exception) -> Remote:
+    """What was loaded before, of the commit that the revision was of then."""
+    found = kept.load(name, config, revision)
+    if found is None:
+        raise _refused(text, away) from away
+    splits, commit = found
+    if not is_offline_mode():
+        logger.warning("the Hub cannot be asked about %s: its commit %s is in the cache", text, commit)
+    return Remote(splits, name, commit, licence_of(name, commit, repo_type="dataset"))
+
+
+def _splits(loaded: Any) -> DatasetDict:
+    return loaded if isinstance(loaded, DatasetDict) else DatasetDict(train=loaded)
+
+
+def _refused(text: str, error: Exception) -> HubtlError:
+    """The Hub's answer to the question for a dataset, in words."""
+    if type(error).__name__ == "RepositoryNotFoundError" and status_of(error) == 404:
         return HubtlError(
             f"there is no dataset {text}: neither a folder or file here, nor on the Hub (or it is private)",
             hint="mind the spelling; hf auth login for a private one",
         )
-    if isinstance(error, ConnectionError) or "OfflineMode" in said or "Connect" in kind:
+    named = {type(e).__name__ for e in causes(error)} & {"GatedRepoError", "DisabledRepoError"}
+    if status_of(error) == 403 and not named and not is_page(error):
         return HubtlError(
-            f"the Hub is out of reach for the dataset {text}", hint="mend the connection, or give a folder"
+            f"the dataset {text} cannot be had: the token may not read it (403)",
+            hint="use a token that may (hf auth login), or give a folder",
         )
+    fault = explain(error, f"the dataset {text} cannot be had")
+    return HubtlError(str(fault), hint=f"{fault.hint}, or give a folder" if fault.hint else "give a folder")
+
+
+def _broken(text: str, name: str, config: str | None, error: Exception) -> HubtlError:
+    """Why a dataset that is there does not load."""
+    said = " ".join(str(error.__cause__ or error).split())[:300]
+    kind = type(error).__name__
+    if listed := re.search(r"(?:Available|available configs): (\[[^\]]*\])", " ".join(str(error).split())):
+        names = [str(name) for name in ast.literal_eval(listed.group(1))]
+        wrong = f"has no configuration {config!r}" if config else "has several configurations"
+        shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+        return HubtlError(f"the dataset {text} {wrong}: {shown}", hint=f"{name}:{names[0] if names else 'CONFIG'}")
+    if "scripts are no longer supported" in said:
+        return HubtlError(
+            f"the dataset {text} needs its own code to load, and none is run from the Hub",
+            hint="a version of it with data files, or a folder",
+        )
+    if kind in ("EmptyDatasetError", "DataFilesNotFoundError"):
+        return HubtlError(
+            f"the dataset {text} holds no data files that can be read", hint="see its page, or give a folder"
+        )
+    if status_of(error) is not None or kind in ("ConnectionError", "LocalEntryNotFoundError"):
+        return _refused(text, error)
     return HubtlError(f"the dataset {text} does not load: {kind}: {said}", hint="--debug shows where")

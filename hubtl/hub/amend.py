@@ -1,11 +1,19 @@
 """A commit that changes a few files of a repository, built on the very commit that they were read from."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from hubtl.errors import HubtlError
-from hubtl.hub.faults import explain, status_of
-from hubtl.hub.push import check_push
+from hubtl.hub.faults import explain, failures, status_of
+from hubtl.hub.landing import Place, commit
+from hubtl.hub.network import ready
+from hubtl.hub.patience import SLOW, patiently
+from hubtl.hub.push import check_token
+from hubtl.hub.theirs import text_of
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitInfo
 
 
 class Amended(NamedTuple):
@@ -28,11 +36,14 @@ def amend(
     Raises HubtlError saying what happened and the command that retries; a repository that has moved on from ``parent``
     is left as it is.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi, constants
+    from huggingface_hub import CommitOperationAdd, HfApi
 
-    check_push(repo, flag="--record")
-    try:
-        done = HfApi().create_commit(
+    check_token(repo, flag="--record")
+    ready()
+    api, place = HfApi(), Place(repo, branch, parent, create_pr, retry)
+
+    def send() -> "CommitInfo":
+        return api.create_commit(
             repo,
             [CommitOperationAdd(name, content) for name, content in files.items()],
             commit_message=message,
@@ -40,9 +51,38 @@ def amend(
             create_pr=create_pr,
             parent_commit=parent,
         )
+
+    try:
+        done = commit(api, place, send, files)
+    except HubtlError:
+        raise
     except Exception as error:
         if status_of(error) == 412:
             raise HubtlError(f"{repo} has changed while its model was evaluated", hint=retry) from error
         raise explain(error, f"the evaluation could not be added to {repo}", retry=retry) from error
-    url = str(done.pr_url or done.commit_url)
-    return Amended(url if "://" in url else f"{constants.ENDPOINT.rstrip('/')}/{url.lstrip('/')}", done.oid)
+    return Amended(done.url, done.commit)
+
+
+def card_at(repo: str, snapshot: Path, *, retry: str) -> str | None:
+    """The README of a pulled commit; None if the repository has none there.
+
+    What a cache lacks may still be on the Hub: it is asked. Raises HubtlError for a README that cannot be read.
+    """
+    from huggingface_hub import HfApi
+
+    path = snapshot / "README.md"
+    if path.exists():
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise HubtlError(
+                f"the README.md of {repo} cannot be read, so it is not overwritten, and nothing was pushed: {error}",
+                hint=f"save it as UTF-8 text there, then: {retry}",
+            ) from error
+    ready()
+    try:
+        info = patiently(lambda: HfApi().model_info(repo, revision=snapshot.name, timeout=SLOW))
+    except failures() as error:
+        raise explain(error, f"the evaluation could not be added to {repo}", retry=retry) from error
+    listed = "README.md" in {file.rfilename for file in info.siblings or []}
+    return text_of(repo, "README.md", snapshot.name, listed=listed, retry=retry)

@@ -1,6 +1,7 @@
 """Whether bytes here are what the Hub says they are."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
 SHA256, SHA1 = 64, 40  # characters
 
 
-def listing(api: "HfApi", repo: str, revision: str | None) -> "dict[str, RepoFile]":
+def listing(api: "HfApi", repo: str, revision: str | None, kind: str = "model") -> "dict[str, RepoFile]":
     """The files of a repository by their paths, with sizes and ids."""
     from huggingface_hub.hf_api import RepoFile
 
-    entries = api.list_repo_tree(repo, recursive=True, revision=revision)
+    entries = api.list_repo_tree(repo, recursive=True, revision=revision, repo_type=kind)
     return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
 
 
@@ -26,9 +27,20 @@ def size_of(content: Path | bytes) -> int:
 
 
 def same(content: Path | bytes, entry: "RepoFile") -> bool:
-    """Whether a file of the Hub has this content: by its sha256 in large file storage, else by git's id for it."""
-    size = size_of(content)
-    return size == _size(entry) and _digest(content, _id(entry), size) == _id(entry)
+    """Whether a file of the Hub has this content: by its sha256 in large file storage, else by git's id for it.
+
+    An id of git may be of 64 digits too, and some servers give a sha256 in its place.
+    """
+    size, stated = size_of(content), _id(entry)
+    if size != _size(entry) or len(stated) not in (SHA256, SHA1):
+        return False
+    found = hashlib.sha256 if len(stated) == SHA256 else hashlib.sha1
+    head = b"blob %d\0" % size
+    git, plain = found(head, usedforsecurity=False), found(usedforsecurity=False)
+    for block in _blocks(content):
+        git.update(block)
+        plain.update(block)
+    return stated == plain.hexdigest() if entry.lfs else stated in (git.hexdigest(), plain.hexdigest())
 
 
 def refuse_damage(folder: Path, entries: "dict[str, RepoFile]", name: str, *, retry: str) -> None:
@@ -39,7 +51,7 @@ def refuse_damage(folder: Path, entries: "dict[str, RepoFile]", name: str, *, re
     """
     here = {path: entry for path, entry in entries.items() if (folder / path).is_file()}
     wrong = [path for path, entry in here.items() if not same(folder / path, entry)]
-    by_git = {path for path, entry in here.items() if len(_id(entry)) != SHA256}
+    by_git = {path for path, entry in here.items() if not entry.lfs}
     foreign = by_git <= set(wrong)
     damaged = [
         path for path in wrong if path not in by_git or not (foreign or path.endswith(".safetensors"))
@@ -71,15 +83,10 @@ def _size(entry: "RepoFile") -> int:
     return int(entry.lfs.size if entry.lfs else entry.size)
 
 
-def _digest(content: Path | bytes, expected: str, size: int) -> str:
-    """The digest of the kind that is expected; nothing for a kind that is not known."""
-    if len(expected) not in (SHA256, SHA1):
-        return ""
-    digest = hashlib.sha256() if len(expected) == SHA256 else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+def _blocks(content: Path | bytes) -> Iterator[bytes]:
     if isinstance(content, bytes):
-        digest.update(content)
-        return digest.hexdigest()
+        yield content
+        return
     with content.open("rb") as file:
         while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+            yield block

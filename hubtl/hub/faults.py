@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 
 from hubtl.errors import HubtlError
+from hubtl.hub.patience import spoken, wished
 from hubtl.hub.tokens import redact
 
 TRANSPORT = {
@@ -23,6 +24,7 @@ UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 CARD = "Invalid metadata in README.md."  # how the client begins the Hub's words about a card
 LFS = "LFS batch API returned errors:"
 LOGIN = "hf auth login (or set HF_TOKEN)"
+UNREADABLE = {"KeyError", "TypeError", "AttributeError", "AssertionError"}  # what an answer of another form leads to
 
 
 def causes(error: BaseException) -> list[BaseException]:
@@ -33,13 +35,31 @@ def causes(error: BaseException) -> list[BaseException]:
     return chain
 
 
+def failures() -> tuple[type[Exception], ...]:
+    """What a call of the Hub can raise: refusals, lost connections, and answers of another form."""
+    from huggingface_hub.utils import httpx
+
+    return (OSError, ValueError, LookupError, TypeError, AttributeError, httpx.HTTPError)
+
+
 def status_of(error: BaseException) -> int | None:
     """The HTTP status that an exception goes back to, or None."""
     responses = (getattr(e, "response", None) for e in causes(error))
     return next((response.status_code for response in responses if response is not None), None)
 
 
-def explain(error: Exception, what: str, *, retry: str) -> HubtlError:
+def is_page(error: BaseException) -> bool:
+    """Whether an answer is a web page, such as that of a proxy or a login: the Hub's own are for programs."""
+    if any(str(getattr(e, "doc", "")).lstrip().startswith("<") for e in causes(error)):  # of a JSONDecodeError
+        return True
+    for answer in filter(None, (getattr(e, "response", None) for e in causes(error))):
+        html = str(answer.headers.get("content-type", "")).startswith("text/html")
+        ours = "x-error-code" in answer.headers or "x-error-message" in answer.headers
+        return html and not ours and answer.status_code < 500 and answer.status_code not in (413, 429)
+    return False
+
+
+def explain(error: Exception, what: str, *, retry: str = "") -> HubtlError:
     """The HubtlError for whatever huggingface_hub raised while doing ``what``; ``retry`` is the exact command."""
     chain = causes(error)
     kinds = {type(e).__name__ for e in chain}
@@ -48,8 +68,13 @@ def explain(error: Exception, what: str, *, retry: str) -> HubtlError:
     said = _short(server or str(error))
 
     def fault(reason: str, first: str = "") -> HubtlError:
-        return HubtlError(redact(f"{what}: {reason}"), hint=redact(f"{first}, then: {retry}" if first else retry))
+        hint = f"{first}, then: {retry}" if first and retry else first or retry
+        return HubtlError(redact(f"{what}: {reason}"), hint=redact(hint) or None)
 
+    if isinstance(error, HubtlError):
+        return error
+    if is_page(error):
+        return _no_hub(fault, f"it answers {status or 200} with a web page")
     if "LocalTokenNotFoundError" in kinds:
         return fault("there is no token", LOGIN)
     if "OfflineModeIsEnabled" in kinds:
@@ -75,12 +100,27 @@ def explain(error: Exception, what: str, *, retry: str) -> HubtlError:
     if by_xet(error):
         return fault(f"the Hub's xet storage refuses ({said})", "export HF_HUB_DISABLE_XET=1")
     if status is not None:
-        return _answered(status, said, fault)
+        return _answered(error, status, said, fault)
     if kinds & TRANSPORT:
         return fault("the connection to the Hub failed or was cut", "mend the connection")
+    if kinds & {"TooManyRedirects", "DecodingError", "UnsupportedProtocol", "InvalidURL"}:
+        return _no_hub(fault, said)
+    if "JSONDecodeError" in kinds:
+        return _no_hub(fault, "its answer is not JSON")
+    if type(error).__name__ in UNREADABLE or "FileMetadataError" in kinds:
+        return _no_hub(fault, f"its answer lacks what a Hub's has: {said}")
     if "LocalEntryNotFoundError" in kinds:
         return fault(f"the Hub is out of reach, and the cache does not have it ({said})", "mend the connection")
     return fault(f"{type(error).__name__}: {said}")
+
+
+def _no_hub(fault: Callable[..., HubtlError], how: str) -> HubtlError:
+    from huggingface_hub import constants
+
+    return fault(
+        f"{constants.ENDPOINT} is no Hub ({how})",
+        "mind HF_ENDPOINT, a proxy, or a network that wants a login first (open a page in a browser)",
+    )
 
 
 def by_xet(error: BaseException) -> bool:
@@ -118,7 +158,7 @@ def _unauthorised(fault: Callable[..., HubtlError]) -> HubtlError:
     return fault("the token was refused (401): it is wrong or expired", LOGIN)
 
 
-def _answered(status: int, said: str, fault: Callable[..., HubtlError]) -> HubtlError:
+def _answered(error: Exception, status: int, said: str, fault: Callable[..., HubtlError]) -> HubtlError:
     """The fault for a status that huggingface_hub has no name for."""
     if status == 403:
         return fault(f"the token may not do this (403: {said})", "use a token with write access to this namespace")
@@ -128,11 +168,20 @@ def _answered(status: int, said: str, fault: Callable[..., HubtlError]) -> Hubtl
         return fault(f"the repository changed meanwhile, or exists in another form ({status}: {said})")
     if status == 413:
         return fault(f"the Hub finds it too large (413: {said})", "see what --dry-run lists")
+    wait = f"wait {spoken(wish)}" if (wish := _wished(error)) else "wait a little"
     if status == 429:
-        return fault("too many requests (429)", "wait a little")
+        return fault("too many requests (429)", wait)
+    if status == 501:
+        return fault("the Hub cannot do this (501)", "another Hub, or without what it lacks")
     if status >= 500:
-        return fault(f"the Hub cannot answer now ({status})", "wait a little")
+        return fault(f"the Hub cannot answer now ({status})", wait)
     return fault(f"the Hub refuses ({status}: {said})")
+
+
+def _wished(error: BaseException) -> float | None:
+    """For how long the answer that an exception goes back to asks to wait."""
+    answers = (getattr(e, "response", None) for e in causes(error))
+    return next((wished(answer.headers) for answer in answers if answer is not None), None)
 
 
 def _short(text: str) -> str:

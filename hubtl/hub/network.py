@@ -1,8 +1,16 @@
 """No minute of retries where there is no network."""
 
+from hubtl.hub.commits import admit_long
+from hubtl.hub.patience import heed
 from hubtl.settings import logger
 
 _asked = False
+
+
+def ready() -> None:
+    """Prepare the client in this process for Hubs of every kind; whatever calls the Hub begins with it."""
+    heed()
+    admit_long()
 
 
 def mind_the_network() -> None:
@@ -14,6 +22,7 @@ def mind_the_network() -> None:
     from huggingface_hub import constants, get_session, is_offline_mode
     from huggingface_hub.utils import httpx
 
+    ready()
     if _asked or is_offline_mode():
         return
     _asked = True

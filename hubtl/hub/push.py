@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hubtl.errors import HubtlError
+from hubtl.hub.access import check_access
 from hubtl.hub.checksums import size_of
 from hubtl.hub.faults import explain
 from hubtl.hub.names import files_of, split_revision
@@ -75,11 +76,29 @@ def push(
         raise explain(error, f"the push to {name} failed", retry=wish.command) from error
 
 
-def check_push(repo: str, card: str | None = None, *, flag: str = "--push-to-hub") -> None:
-    """Raise HubtlError for what would make a push fail anyway: a malformed name, no token, offline mode.
+def retry(folder: Path, repo: str, *, private: bool | None = None) -> str:
+    """The command line that pushes a run directory."""
+    name, revision = split_revision(repo)
+    return Wish(folder, name, private, revision, None, False).command
 
-    With a card the Hub is asked too: whether it would refuse the card, or the token. ``flag`` is what asked for the push.
+
+def check_push(repo: str, card: str | None = None, *, flag: str = "--push-to-hub") -> None:
+    """Raise HubtlError for what would make a push fail anyway: a malformed name, no token, offline mode, no right to write.
+
+    With a card the Hub is asked whether it would refuse the card instead. ``flag`` is what asked for the push.
     """
+    check_token(repo, flag=flag)
+    if card is None:
+        check_access(split_revision(repo)[0], flag=flag)
+        return
+    try:
+        check_card(card)
+    except Exception as error:
+        raise explain(error, f"a push to {repo} would fail", retry=f"try again, or leave {flag} out") from error
+
+
+def check_token(repo: str, *, flag: str) -> None:
+    """Raise HubtlError for what would make a push fail and shows without the Hub."""
     from huggingface_hub import get_token, is_offline_mode
 
     split_revision(repo)
@@ -89,11 +108,6 @@ def check_push(repo: str, card: str | None = None, *, flag: str = "--push-to-hub
         )
     if get_token() is None:
         raise HubtlError("there is no token to push with", hint=f"hf auth login (or set HF_TOKEN), or leave {flag} out")
-    if card is not None:
-        try:
-            check_card(card)
-        except Exception as error:
-            raise explain(error, f"a push to {repo} would fail", retry=f"try again, or leave {flag} out") from error
 
 
 def load_snippet(folder: Path, repo: str, revision: str | None = None) -> str:

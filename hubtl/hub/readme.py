@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hubtl.errors import HubtlError
 from hubtl.hub.faults import CARD
+from hubtl.hub.network import ready
 from hubtl.hub.private import record_of
 from hubtl.settings import logger
 
@@ -52,6 +53,7 @@ def check_card(text: str) -> None:
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, httpx
 
+    ready()
     where, asked = f"{constants.ENDPOINT}/api/validate-yaml", {"content": text, "repoType": "model"}
     try:
         answer = get_session().post(where, json=asked, headers=build_hf_headers())
@@ -80,8 +82,9 @@ def combine(local: str, remote: str) -> str:
         theirs = there.metadata.get(key)
         if isinstance(changed.get(key), list) and isinstance(theirs, list):
             changed[key] = theirs + [v for v in changed[key] if v not in theirs]
-    results = document.persons_results(there.metadata.get(document.INDEX))
-    if new := [model for model in document.persons_results(here.metadata.get(document.INDEX)) if model not in results]:
+    results = document.persons_results(there.metadata.get(document.INDEX), there.memory)
+    ours = document.persons_results(here.metadata.get(document.INDEX), here.memory)
+    if new := [model for model in ours if model not in results]:
         changed[document.INDEX] = results + new
     front = document.front_matter({**there.metadata, **changed}).rstrip("\n")
     generated = "" if there.generated is None else f"{document.START}{there.generated}{document.END}"

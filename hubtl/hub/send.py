@@ -2,17 +2,21 @@
 
 import re
 import shlex
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hubtl.errors import HubtlError
 from hubtl.hub.checksums import listing, same, size_of
-from hubtl.hub.faults import by_xet, status_of
+from hubtl.hub.faults import by_xet, explain, failures, status_of
+from hubtl.hub.landing import Place, commit
+from hubtl.hub.network import ready
+from hubtl.hub.patience import SLOW, patiently
 from hubtl.hub.private import published
 from hubtl.hub.readme import check_card, others, prepare
+from hubtl.hub.theirs import text_of
 from hubtl.settings import logger
 
 if TYPE_CHECKING:
@@ -64,17 +68,35 @@ def send(wish: Wish, names: list[str], card: str | None, announce: Callable[[Sen
 
     Raises whatever the client raises. Nothing is committed then, and what was uploaded is not uploaded again.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
+    from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import LocalTokenNotFoundError
 
     if get_token() is None:
         raise LocalTokenNotFoundError("no token")
+    ready()
     if card is not None:
         check_card(card)
     api = HfApi()
     _ensure_repo(api, wish)
-    head, there = _remote(api, wish)
-    readme = prepare(wish.folder, wish.repo, remote=_remote_readme(wish, head))
+    try:
+        return _send(api, wish, names, announce)
+    except Exception as error:
+        if not _is_empty(api, wish):
+            raise
+        fault = explain(error, f"the push to {wish.repo} failed", retry=wish.command)
+        raise HubtlError(
+            f"{fault}; the repository is there, and empty (hf repos delete {wish.repo} deletes it)", hint=fault.hint
+        ) from error
+
+
+def _send(api: "HfApi", wish: Wish, names: list[str], announce: Callable[[Sent], None]) -> Sent:
+    from huggingface_hub import CommitOperationAdd
+
+    head, there, named = _remote(api, wish)
+    size = there["README.md"].size if "README.md" in there else 0
+    listed = "README.md" in named
+    remote = text_of(wish.repo, "README.md", head or wish.revision, listed=listed, size=size, retry=wish.command)
+    readme = prepare(wish.folder, wish.repo, remote=remote)
     if readme is not None and (kept := others(wish.folder, readme)):
         logger.warning("README.md says what is not of this run, and it stays: %s", "; ".join(kept))
     content: dict[str, Path | bytes] = {name: published(wish.folder, name) for name in names}
@@ -88,18 +110,16 @@ def send(wish: Wish, names: list[str], card: str | None, announce: Callable[[Sen
         return plan
     new = {name: content[name] for name in sizes if name not in unchanged}
     additions = [CommitOperationAdd(n, c if isinstance(c, bytes) else str(c)) for n, c in new.items()]
-    done = _commit(api, wish, additions, head)
-    url = str(done.pr_url or done.commit_url)
-    if "://" not in url:
-        url = f"{constants.ENDPOINT.rstrip('/')}/{url.lstrip('/')}"
-    return Sent(sizes, unchanged, done.oid, url, done.pr_revision)
+    place = Place(wish.repo, wish.revision, head, wish.create_pr, wish.command)
+    done = commit(api, place, lambda: _commit(api, wish, additions, head), new)
+    return Sent(sizes, unchanged, done.commit, done.url, done.revision)
 
 
 def _commit(api: "HfApi", wish: Wish, additions: "list[CommitOperationAdd]", head: str | None) -> "CommitInfo":
     """One commit; by large file storage where the Hub has no xet storage. The client decides by what it has installed."""
     from huggingface_hub import CommitOperationAdd
 
-    def commit(operations: "list[CommitOperationAdd]") -> "CommitInfo":
+    def sent(operations: "list[CommitOperationAdd]") -> "CommitInfo":
         return api.create_commit(
             wish.repo,
             operations,
@@ -110,7 +130,7 @@ def _commit(api: "HfApi", wish: Wish, additions: "list[CommitOperationAdd]", hea
         )
 
     try:
-        return commit(additions)
+        return sent(additions)
     except Exception as error:
         if not by_xet(error) or REFUSED.search(str(error)):
             raise
@@ -122,46 +142,60 @@ def _commit(api: "HfApi", wish: Wish, additions: "list[CommitOperationAdd]", hea
             else CommitOperationAdd(a.path_in_repo, a.path_or_fileobj)
             for a in additions
         ]
-        return commit(opened)
+        return sent(opened)
 
 
 def _ensure_repo(api: "HfApi", wish: Wish) -> None:
     """The repository and the branch, made where they are missing."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    try:
-        api.create_repo(wish.repo, private=wish.private, exist_ok=True)
-    except HfHubHTTPError:
-        raise
-    except (KeyError, ValueError):
-        pass  # made, or there already: the answer only lacks a URL that the client can read
+    if not _is_there(api, wish):
+        try:
+            patiently(lambda: api.create_repo(wish.repo, private=wish.private, exist_ok=True))
+        except HfHubHTTPError:
+            raise
+        except (LookupError, TypeError, ValueError):
+            pass  # made, or there already: the answer only lacks a URL that the client can read
     if wish.revision not in (None, "main") and not str(wish.revision).startswith("refs/"):
-        api.create_branch(wish.repo, branch=str(wish.revision), exist_ok=True)
+        patiently(lambda: api.create_branch(wish.repo, branch=str(wish.revision), exist_ok=True))
 
 
-def _remote(api: "HfApi", wish: Wish) -> "tuple[str | None, dict[str, RepoFile]]":
-    """The commit that the push builds on and its files; neither in a repository that is empty."""
+def _is_there(api: "HfApi", wish: Wish) -> bool:
+    """Whether the repository exists; it may have another name by now."""
     try:
-        head = api.model_info(wish.repo, revision=wish.revision).sha
-        return head, listing(api, wish.repo, head or wish.revision)
+        found = patiently(lambda: api.model_info(wish.repo, timeout=SLOW))
     except Exception as error:
         if status_of(error) == 404:
-            return None, {}
+            return False
         raise
+    if isinstance(found.id, str) and "/" in found.id and found.id != wish.repo:
+        logger.info("the Hub calls the repository %s %s", wish.repo, found.id)
+    return True
 
 
-def _remote_readme(wish: Wish, head: str | None) -> str | None:
-    """The README that is there already; None if there is none.
+def _remote(api: "HfApi", wish: Wish) -> "tuple[str | None, dict[str, RepoFile], set[str]]":
+    """The commit that the push builds on, its files with their ids, and all that are named; none where it is empty."""
+    try:
+        info = patiently(lambda: api.model_info(wish.repo, revision=wish.revision, timeout=SLOW))
+    except Exception as error:
+        if status_of(error) == 404:
+            return None, {}, set()
+        raise
+    named = {file.rfilename for file in info.siblings or []}
+    head = info.sha if isinstance(info.sha, str) else None
+    try:
+        there = listing(api, wish.repo, head or wish.revision)
+    except Exception as error:
+        if status_of(error) == 404 and not named:
+            return None, {}, set()
+        raise
+    return head, there, named | set(there)
 
-    Whatever else went wrong is raised: a README that could not be read must not be overwritten.
-    """
-    from huggingface_hub import hf_hub_download
 
-    with tempfile.TemporaryDirectory() as aside:  # in the cache it would look like a model that was pulled by half
-        try:
-            path = hf_hub_download(wish.repo, "README.md", revision=head or wish.revision, local_dir=aside)
-        except Exception as error:
-            if status_of(error) == 404:
-                return None
-            raise
-        return Path(path).read_text(encoding="utf-8")
+def _is_empty(api: "HfApi", wish: Wish) -> bool:
+    """Whether the repository is there, with nothing in it; False where the Hub cannot be asked."""
+    try:
+        found = api.model_info(wish.repo, timeout=SLOW)
+        return {file.rfilename for file in found.siblings or []} <= {".gitattributes"}
+    except failures():
+        return False

@@ -2,9 +2,9 @@
 
 import json
 import shlex
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,16 @@ import yaml
 
 from hubtl.errors import HubtlError
 from hubtl.hub.faults import explain, status_of
+from hubtl.hub.landing import Place, commit
 from hubtl.hub.names import files_of, split_revision
+from hubtl.hub.network import ready
+from hubtl.hub.patience import SLOW, patiently
 from hubtl.hub.readme import prepare
+from hubtl.hub.theirs import text_of
+from hubtl.settings import page
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitInfo, HfApi
 
 SDK = "6.31.0"  # the gradio that the demo was tried with; constraints.txt has the same
 PYTHON = "3.12"  # the Hub's own default is older than hubtl needs
@@ -144,7 +149,7 @@ def written(wish: Wish, facts: Mapping[str, Any], licence: Mapping[str, Any]) ->
         "models": [spec.partition("@")[0] for spec in (wish.model, wish.source_only) if spec],
         **licence,
     }
-    link = f"[{wish.repo}](https://huggingface.co/{wish.repo})"
+    link = f"[{wish.repo}]({page(wish.repo)})"
     text = f"# {front['title']}\n\nWhat {link} says of an input, and what did it. Made with hubtl.\n"
     return {
         "README.md": _readme(front, text),
@@ -173,37 +178,50 @@ def merged(ours: str, theirs: str) -> str:
 
 
 def _send(wish: Wish, files: Mapping[str, str]) -> SpacePush:
-    from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
+    from huggingface_hub import CommitOperationAdd, HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
     if get_token() is None:
         raise LocalTokenNotFoundError("no token")
+    ready()
     api = HfApi()
     notes = _notes(api, wish)
     try:
-        api.create_repo(wish.space, repo_type="space", space_sdk="gradio", private=wish.private, exist_ok=True)
+        patiently(
+            lambda: api.create_repo(
+                wish.space, repo_type="space", space_sdk="gradio", private=wish.private, exist_ok=True
+            )
+        )
     except HfHubHTTPError:
         raise
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError):
         pass  # made, or there already: the answer only lacks a URL that the client can read
-    now = api.space_info(wish.space)
+    now = patiently(lambda: api.space_info(wish.space, timeout=SLOW))
     there = {s.rfilename for s in now.siblings or []} & files.keys()
-    theirs = {name: _text(wish.space, name, now.sha) for name in sorted(there)}
+    theirs = {
+        name: text_of(wish.space, name, now.sha, listed=True, kind="space", retry=wish.command) or ""
+        for name in sorted(there)
+    }
     if "README.md" in theirs:
         files = {**files, "README.md": merged(files["README.md"], theirs["README.md"])}
     kept = [name for name, text in theirs.items() if name != "README.md" and MARK not in text.splitlines()]
     files = {name: text for name, text in files.items() if name not in kept}
-    done = api.create_commit(
-        wish.space,
-        [CommitOperationAdd(name, text.encode()) for name, text in files.items()],
-        commit_message=wish.message or f"Show {wish.model}, by hubtl",
-        repo_type="space",
-        parent_commit=now.sha if there else None,  # never over what nobody here has read
-        create_pr=wish.create_pr,
-    )
-    page = f"{constants.ENDPOINT.rstrip('/')}/spaces/{wish.space}"
-    url = str(done.pr_url) if wish.create_pr else page
-    return SpacePush(wish.space, wish.model, _sizes(files), kept, notes, url=url, commit=done.oid)
+    parent = now.sha if there else None  # never over what nobody here has read
+
+    def send() -> "CommitInfo":
+        return api.create_commit(
+            wish.space,
+            [CommitOperationAdd(name, text.encode()) for name, text in files.items()],
+            commit_message=wish.message or f"Show {wish.model}, by hubtl",
+            repo_type="space",
+            parent_commit=parent,
+            create_pr=wish.create_pr,
+        )
+
+    place = Place(wish.space, None, now.sha, wish.create_pr, wish.command, "space")
+    done = commit(api, place, send, {name: text.encode() for name, text in files.items()})
+    url = done.url if wish.create_pr else place.page()
+    return SpacePush(wish.space, wish.model, _sizes(files), kept, notes, url=url, commit=done.commit)
 
 
 def _notes(api: "HfApi", wish: Wish) -> list[str]:
@@ -212,7 +230,7 @@ def _notes(api: "HfApi", wish: Wish) -> list[str]:
     for spec in filter(None, (wish.model, wish.source_only)):
         repo, revision = split_revision(spec)
         try:
-            info = api.model_info(repo, revision=revision)
+            info = patiently(partial(api.model_info, repo, revision=revision, timeout=SLOW))
         except Exception as error:
             if status_of(error) != 404:
                 raise
@@ -225,14 +243,6 @@ def _notes(api: "HfApi", wish: Wish) -> list[str]:
         if info.private:
             notes.append(f"{repo} is private: give the Space a secret HF_TOKEN that may read it, in its settings")
     return notes
-
-
-def _text(space: str, name: str, revision: str | None) -> str:
-    from huggingface_hub import hf_hub_download
-
-    with tempfile.TemporaryDirectory() as aside:
-        path = hf_hub_download(space, name, repo_type="space", revision=revision, local_dir=aside)
-        return Path(path).read_text(encoding="utf-8")
 
 
 def _sizes(files: Mapping[str, str]) -> list[tuple[str, int]]:

@@ -280,7 +280,7 @@ def test_the_card_tells_of_the_encoders_the_subsets_and_no_folder_of_this_machin
     card = document.parse(text)
     assert problems(card.metadata) == []
     assert set(MODALITIES) <= set(card.metadata["tags"])
-    assert "library_name" not in card.metadata
+    assert card.metadata["library_name"] == "hubtl"
     assert "## With a modality missing or corrupted" in text.replace("###", "##")
     for subset, before in zip(record.adapted.subsets, record.source_only.subsets, strict=True):
         assert f"| {subset.name} | {100 * before.accuracy:.1f}% | {100 * subset.accuracy:.1f}% |" in text
