@@ -297,10 +297,14 @@ def test_wav_bytes_of_another_number_of_channels_are_mixed(model):
 def test_the_fingerprint_is_that_of_the_content(model, tmp_path):
     """Files of the same names with other content are other rows; of other names with the same content the same."""
 
+    sounds = [
+        wav(np.full(800, level, np.float32), 16000) for level in (0.1, 0.2)
+    ]  # a WAV of floats says when it was made
+
     def fingerprint(folder: Path, order: tuple[int, int]) -> str:
         folder.mkdir()
         for place, number in enumerate(order):
-            (folder / f"{place}.wav").write_bytes(wav(np.full(800, 0.1 * (number + 1), np.float32), 16000))
+            (folder / f"{place}.wav").write_bytes(sounds[number])
         paths = [str(folder / f"{place}.wav") for place in range(2)]
         plain = cells(audio=paths)
         cast = plain.cast_column("audio", Audio(decode=False))
