@@ -28,6 +28,8 @@ SAVED = (*checkpoint.NAMES, "best.pt")  # below STATE; older versions wrote best
 def check_writable(folder: Path) -> None:
     """Raise HubtlError for a place where no directory can be made, or nothing written into the one that is there."""
     try:
+        if "\0" in str(folder):
+            raise ValueError("a name cannot hold a null character")
         near = folder.absolute()
         while not near.exists():
             near = near.parent

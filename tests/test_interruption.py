@@ -134,7 +134,10 @@ def test_two_processes_equal_one_with_the_same_global_batch(tmp_path):
         "127.0.0.1:0",
         "-m",
     ]
-    two = run([*launcher, *hubtl(*common, "--batch-size", "8", "--output-dir", str(tmp_path / "two"), "--json")[2:]])
+    # without --device cpu, as the README has it: accelerate would then take each process for the only one
+    words = hubtl(*common, "--batch-size", "8", "--output-dir", str(tmp_path / "two"), "--json")[2:]
+    place = words.index("--device")
+    two = run([*launcher, *words[:place], *words[place + 2 :]])
     assert two.returncode == 0, two.stderr
     assert two.stdout.count('"output_dir"') == 1, "only one process may print the result"
     a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
