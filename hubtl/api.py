@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from hubtl import backbones, plugins, relevance
 from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, PixelRanges
-from hubtl.backbones.saved import class_names, lineage, read_config, read_facts
+from hubtl.backbones.saved import class_names, lineage, plain_names, read_config, read_facts
 from hubtl.backbones.views import evaluation_view, to_bytes
+from hubtl.backbones.weights import check_finite
+from hubtl.blame import minded
 from hubtl.data.decoding import decode
 from hubtl.data.images import UNREADABLE
 from hubtl.data.inputs import each_image, each_row
@@ -30,6 +32,7 @@ from hubtl.settings import logger
 from hubtl.testtime import TestTime, make
 from hubtl.testtime.order import Witness, order_of
 
+LOST = "train or download the model again"
 SCHEMES = ("local", "local-dir", "hub", "hf-hub", "transformers")  # of what may have a classifier of its own
 
 
@@ -71,6 +74,11 @@ class AdaptedModel:
     @torch.inference_mode()
     def _forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         logits: Tensor = self.classifier({name: x.to(self.device) for name, x in inputs.items()})
+        if bad := (~torch.isfinite(logits)).any(dim=1).nonzero().flatten().tolist():
+            raise HubtlError(
+                f"the logits of {self.info.name} are not finite for {len(bad)} of {len(logits)} inputs, number {bad[0]} first",
+                hint="the weights or the input are spoiled: train the model again, or leave the input out",
+            )
         return logits.float().cpu()
 
     def _inputs(self, images: Sequence[Any]) -> dict[str, Tensor]:
@@ -129,6 +137,7 @@ class AdaptedModel:
         """A copy of the model that adapts while it predicts, by the name of a method: ``tent``."""
         return make(plugins.load("testtime", method), self.classifier, options)
 
+    @minded()
     def predict(
         self,
         inputs: Any,
@@ -226,6 +235,8 @@ def save(
     folder: Path, backbone: Backbone, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]
 ) -> None:
     """Write a model in its library's own format, and ``hubtl.json`` beside it. ``meta``: task, strategy, base model."""
+    whole = {**backbone.state_dict(), **classifier.state_dict(prefix="classifier.")}
+    check_finite(whole, "the model is not saved", hint="a lower --lr, --set optim.clip_norm=1, or no --mixed-precision")
     folder.mkdir(parents=True, exist_ok=True)
     info = backbone.info
     facts = {
@@ -243,6 +254,7 @@ def save(
     (folder / "hubtl.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+@minded()
 def load(name: str | Path, *, revision: str | None = None, device: str | None = None) -> AdaptedModel:
     """Load a classifier: a run directory, another folder of timm's or transformers' format, or a Hub id.
 
@@ -303,6 +315,7 @@ def trained_classifier(
         from hubtl.backbones import timm
 
         backbone, head, names = timm.trained(where.removeprefix("timm/"), image_size)
+        check_finite({**backbone.state_dict(), **head.state_dict()}, f"the weights of {where}", hint=LOST)
         return Trained(backbone, head, names or _numbered(head.out_features), names is not None)
     elif where.startswith((".", "/", "~")):
         raise HubtlError(f"there is no folder {where}", hint="RUN_DIR, user/repo, or a timm name")
@@ -341,12 +354,21 @@ def _open(folder: Path, image_size: int | None = None, options: Mapping[str, Any
     """The classifier of a folder; with ``options``, one that is to be adapted further."""
     config = read_config(folder)
     facts = read_facts(folder)
-    classes = facts.get("classes") or class_names(config) or _numbered(_count(config))
+    names = class_names(config, f"{folder}/config.json")
+    classes = plain_names(facts["classes"], f"{folder}/hubtl.json") if facts.get("classes") else names
+    if len(names) == len(classes) and names != classes:
+        raise HubtlError(
+            f"{folder}: hubtl.json and config.json name the classes differently", hint="save or pull the model again"
+        )
+    classes = classes or _numbered(_count(config))
     if not classes:
         raise HubtlError(f"{folder} does not say what its classes are", hint="a classifier with label names")
     backbone, head = _parts(folder, config, classes, image_size, options)
+    check_finite(
+        {**backbone.state_dict(), **head.state_dict(prefix="classifier.")}, f"the weights in {folder}", hint=LOST
+    )
     if "input" in facts and backbone.rows is None:
-        spec = own.image_input(facts["input"])
+        spec = own.image_input(facts["input"], folder / "hubtl.json")
         spec = dataclasses.replace(spec, size=image_size or spec.size)
         backbone.info = dataclasses.replace(backbone.info, input=spec)
     backbone.ranges = PixelRanges.read(facts.get("pixels"))

@@ -13,7 +13,7 @@ from hubtl import plugins
 from hubtl.batch import Batch
 from hubtl.data.images import ImageSet
 from hubtl.engine.device import Accelerator
-from hubtl.engine.sweep import outputs
+from hubtl.engine.sweep import finite, outputs
 from hubtl.evaluate import evaluation
 from hubtl.modules import Classifier
 from hubtl.prepare import Prepared
@@ -21,7 +21,7 @@ from hubtl.record import Candidate, Evaluation, LabelSets, RunRecord, Selection
 from hubtl.shift import shift
 from hubtl.strategy import Strategy
 from hubtl.subsets import dominance, subsets
-from hubtl.validators import Evidence, Validator, collapse
+from hubtl.validators import Evidence, collapse, measured, merits_of, rule_of, scores_of
 from hubtl.validators.ensemble import Ensemble
 from hubtl.validators.probes import mixture, partners
 from hubtl.verdict import FLOOR
@@ -49,7 +49,7 @@ class Judge:
     ) -> None:
         self.prepared, self.accelerator = prepared, accelerator
         self.name = rule
-        self.rule: Validator = plugins.load("validators", rule)()
+        self.rule = rule_of(rule)
         self.selection = Selection(rule=rule, oracle=self.rule.oracle)
         self._reference = source_accuracy  # of the baseline
         self._weights: dict[str, torch.Tensor] = {}
@@ -62,7 +62,7 @@ class Judge:
             return scores
         if forgets := self.prepared.strategy_class.forgets_source and self.rule.lenient:
             evidence = without_source(evidence)
-        judged = self.rule.scores(evidence)
+        judged = scores_of(self.rule, evidence)
         known = "source-accuracy" in scores and not forgets
         guard = {"source-accuracy": scores["source-accuracy"]} if known else {}
         collapsed = float(fallen(evidence, self.prepared) is not None)
@@ -77,7 +77,7 @@ class Judge:
     def _champion(self, new: Candidate) -> Candidate:
         """The better of the one that is kept and the newest; their merits count all that were judged."""
         tried = self.selection.candidates
-        for candidate, merit in zip(tried, self.rule.merits([c.scores for c in tried]), strict=True):
+        for candidate, merit in zip(tried, merits_of(self.rule, [c.scores for c in tried]), strict=True):
             candidate.merit = merit
         kept = [c for c in tried if c.step == self.selection.step and c is not new]
         return max([*kept, new], key=lambda c: (not self.refused(c), c.merit))
@@ -110,8 +110,8 @@ def gather(prepared: Prepared, acc: Accelerator, model: Classifier, step: int, r
     streams = prepared.streams
     source, target = streams.source_eval, streams.target_plain
     rows = some(len(target))
-    seen = None if source is None else outputs(model, source, acc, rows=some(len(source)))
-    there = outputs(model, target, acc, rows=rows)
+    seen = None if source is None else finite(outputs(model, source, acc, rows=some(len(source))), "the source")
+    there = finite(outputs(model, target, acc, rows=rows), "the target")
     mixed = None
     if "target_mixed_logits" in reads:
         mixed = outputs(model, cast(ImageSet, Mixtures(target, rows)), acc, rows=range(len(rows))).logits
@@ -179,9 +179,9 @@ def label_free(evidence: Evidence, names: Sequence[str] = SCORES) -> dict[str, f
     """The named scores, as far as the evidence goes; none of them reads target labels."""
     scores = {}
     for name in dict.fromkeys(names):
-        rule: Validator = plugins.load("validators", name)()
-        if rule.suffices(evidence):
-            scores[name] = rule.score(evidence)
+        rule = rule_of(name)
+        if rule.suffices(evidence) and (score := measured(rule, evidence)) is not None:
+            scores[name] = score
     return scores
 
 
@@ -189,7 +189,7 @@ def assess(prepared: Prepared, model: Classifier, acc: Accelerator, step: int) -
     """The final figures of a model on the target's evaluation rows, what it cost on the source's, and what can be said
     of it without target labels."""
     streams = prepared.streams
-    seen = outputs(model, streams.target_eval, acc)
+    seen = finite(outputs(model, streams.target_eval, acc), "the target")
     figures = evaluation(seen.logits, streams.target_eval_labels, prepared.classes, prepared.unknown)
     labels = streams.target_eval_labels
     figures.subsets = subsets(model, streams.target_eval, labels, prepared.classes, acc, prepared.unknown)
@@ -198,7 +198,7 @@ def assess(prepared: Prepared, model: Classifier, acc: Accelerator, step: int) -
     figures.collapse = fallen(evidence, prepared)
     figures.shift = shift(evidence)
     if streams.source_eval is not None:
-        source = outputs(model, streams.source_eval, acc)
+        source = finite(outputs(model, streams.source_eval, acc), "the source")
         figures.source_accuracy = evaluation(source.logits, streams.source_eval_labels, prepared.classes).accuracy
         if prepared.source is not None and streams.source_eval_labels is not None:
             for number, name in enumerate(prepared.source.domains):

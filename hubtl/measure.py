@@ -8,13 +8,14 @@ from typing import Any
 import torch
 
 from hubtl import api
+from hubtl.blame import minded
 from hubtl.data import content, labels
 from hubtl.data.classes import UNKNOWN
 from hubtl.data.images import ImageSet
 from hubtl.data.rows import open_rows
 from hubtl.data.sources import open_domain
 from hubtl.engine.device import make_accelerator
-from hubtl.engine.sweep import outputs
+from hubtl.engine.sweep import finite, outputs
 from hubtl.errors import HubtlError
 from hubtl.evaluate import difference, evaluation
 from hubtl.plan import installed_versions
@@ -44,6 +45,7 @@ def measure(
     return later(model, dataset, **where).figures
 
 
+@minded()
 def later(
     model: str,
     dataset: str,
@@ -70,7 +72,7 @@ def later(
     online = None
     if tta is None or adapting is None:
         accelerator = make_accelerator(RunSection(), None)
-        seen = outputs(loaded.classifier, images, accelerator, batch_size=batch_size)
+        seen = finite(outputs(loaded.classifier, images, accelerator, batch_size=batch_size), dataset)
         figures = evaluation(seen.logits, images.labels, loaded.classes, unknown)
         figures.subsets = subsets(loaded.classifier, images, images.labels, loaded.classes, accelerator, unknown)
     else:

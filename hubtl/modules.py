@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from hubtl.batch import Features, Inputs
+from hubtl.blame import broken
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -41,9 +42,21 @@ class Encoder(nn.Module):
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
         # rows of a frozen backbone's features, from the cache, come in place of what it would make of the inputs
         features = Features(inputs["features"]) if "features" in inputs else self.backbone(inputs, present)
+        self._check(features, inputs)
         if self.bottleneck is None:
             return features
         return features._replace(pooled=self.bottleneck(features.pooled))
+
+    def _check(self, features: Any, inputs: Inputs) -> None:
+        """Raise HubtlError for what are no features: a backbone may come out of a plugin."""
+        pooled = features.pooled if isinstance(features, Features) else None
+        wanted = (len(next(iter(inputs.values()))), self.backbone.info.width)  # type: ignore[union-attr]
+        if isinstance(pooled, Tensor) and tuple(pooled.shape) == wanted and pooled.is_floating_point():
+            return
+        found = (
+            f"{pooled.dtype} of shape {tuple(pooled.shape)}" if isinstance(pooled, Tensor) else type(features).__name__
+        )
+        raise broken(self.backbone, f"makes {found} of {wanted[0]} rows", f"Features(pooled) of shape {wanted}, floats")
 
 
 class Classifier(nn.Module):

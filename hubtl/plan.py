@@ -15,14 +15,17 @@ from hubtl import plugins, shown
 from hubtl.backbones.base import Backbone
 from hubtl.card.wording import taken
 from hubtl.domains import NO_TARGET_LABELS
+from hubtl.engine.contract import deployed_by, phases_of
 from hubtl.engine.modes import learning_groups
 from hubtl.engine.optimise import group_lrs, make_optimizer
 from hubtl.engine.phase import phase_steps
 from hubtl.errors import HubtlError
 from hubtl.modules import fold
 from hubtl.prepare import Prepared
+from hubtl.reading import made
 from hubtl.record import ModelFacts, PhaseFacts, RunRecord, Selection, Training
 from hubtl.strategy import Strategy
+from hubtl.validators import rule_of
 
 PACKAGES = (
     "hubtl",
@@ -44,7 +47,7 @@ def plan_phases(prepared: Prepared, name: str) -> list[PhaseFacts]:
     tunable = {p for p in strategy.parameters() if p.requires_grad}
     optim, found = prepared.recipe.optim, []
     rates = strategy.encoder.backbone.rates() if isinstance(strategy.encoder.backbone, Backbone) else {}
-    for phase in strategy.phases():
+    for phase in phases_of(strategy):
         groups = learning_groups(phase.learns, tunable)
         if phase.learns:  # or an optimiser that does not start would be met after the first files are written
             make_optimizer(groups, optim, phase.lr, rates=rates)
@@ -85,7 +88,7 @@ def _rates(
 
 def _check_deployable(strategy: Strategy) -> None:
     """Raise HubtlError for a model that could not be saved after all the training."""
-    deployed = strategy.deployed()
+    deployed = deployed_by(strategy)
     try:
         fold(copy.deepcopy(deployed.encoder.bottleneck), deployed.head)
     except (AttributeError, TypeError) as error:
@@ -102,7 +105,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
     cls = prepared.strategy_class
     entry = plugins.find("strategies", name)
     validator = recipe.run.validator or "last"
-    rule = plugins.load("validators", validator)()
+    rule = rule_of(validator)
     few = recipe.target.labels_per_class
     labels = "training" if prepared.setting not in NO_TARGET_LABELS else "selection" if rule.oracle else "none"
     labels = "few" if few and labels != "training" else labels
@@ -115,7 +118,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         strategy=name,
         strategy_reason=prepared.reason,
         strategy_title=(cls.__doc__ or "").strip().split("\n")[0],
-        strategy_options=cls.Options(**recipe.strategy.options).model_dump(mode="json"),
+        strategy_options=made(cls.Options, name, recipe.strategy.options).model_dump(mode="json"),
         strategy_package=entry.package,
         strategy_version=entry.version,
         paper=cls.paper,

@@ -4,12 +4,14 @@ Built-ins are registered in hubtl's own ``pyproject.toml`` in the same groups as
 a plugin is imported when it is asked for by name, and one that cannot be imported breaks only itself.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from hubtl import contract
 from hubtl.errors import HubtlError, unknown
 
 KINDS = ("strategies", "backbones", "tasks", "tuners", "validators", "testtime")
@@ -31,17 +33,33 @@ class Entry:
         return self.package == "hubtl"
 
     def load(self) -> Any:
-        """Import and return the object. Raises HubtlError naming the package that failed."""
+        """Import and return the object. Raises HubtlError naming the package that failed, or registers something else.
+
+        Whatever an import raises is a failure of its package alone, ``sys.exit`` too; Ctrl-C is not.
+        """
+        hint = f"pip install --upgrade {self.package}, or remove it: pip uninstall {self.package}"
         try:
-            return self._point.load()
-        except HubtlError:
+            found = self._point.load()
+        except (KeyboardInterrupt, GeneratorExit):
             raise
-        except Exception as error:
-            raise HubtlError(
-                f"{SINGULAR[self.kind]} {self.name!r} of {self.package} {self.version} does not load: "
-                f"{type(error).__name__}: {error}",
-                hint=f"pip install --upgrade {self.package}, or remove it: pip uninstall {self.package}",
-            ) from error
+        except HubtlError as error:
+            if self.builtin or isinstance(self._point, _Sum):
+                raise
+            raise HubtlError(f"{self} does not load: {error}", hint=error.hint or hint) from error
+        except BaseException as error:
+            first = " ".join(str(error).split())[:200]
+            raise HubtlError(f"{self} does not load: {type(error).__name__}: {first}", hint=hint) from error
+        if wrong := contract.problem(self.kind, found):
+            raise HubtlError(f"{self} is no {SINGULAR[self.kind]}: {wrong}", hint=hint)
+        return found
+
+    def __str__(self) -> str:
+        return f"{SINGULAR[self.kind]} {self.name!r} of {self.package} {self.version}"
+
+    @property
+    def value(self) -> str:
+        """Where it is: ``module:name``."""
+        return str(getattr(self._point, "value", ""))
 
 
 @cache
@@ -73,14 +91,13 @@ class _Sum:
     parts: tuple[Entry, ...]
 
     def load(self) -> Any:
-        (combine,) = entry_points(group="hubtl.combiners", name=self.kind)
-        return combine.load()(self.name, [part.load() for part in self.parts])
+        return _combiner(self.kind).load()(self.name, [part.load() for part in self.parts])
 
 
 def find(kind: str, name: str) -> Entry:
     """The entry of that name; of ``a+b`` where the kind can be combined. Raises HubtlError with the nearest name."""
     known = entries(kind)
-    if name not in known and "+" in name and entry_points(group="hubtl.combiners", name=kind):
+    if name not in known and "+" in name and _combiner(kind) is not None:
         return _combined(kind, name)
     if name not in known:
         raise unknown(SINGULAR[kind], name, known)
@@ -99,7 +116,15 @@ def _combined(kind: str, name: str) -> Entry:
     return Entry(kind, name, stranger.package, stranger.version, _Sum(kind, name, parts))
 
 
+def _combiner(kind: str) -> Any:
+    """What makes one of several of a kind: hubtl's own where it has one."""
+    found = [_entry(kind, point) for point in entry_points(group="hubtl.combiners", name=kind)]
+    return min(found, key=lambda e: (not e.builtin, e.package))._point if found else None
+
+
 def _entry(kind: str, point: EntryPoint) -> Entry:
-    package = point.dist.name if point.dist else "unknown"
-    version = point.dist.version if point.dist else "0"
+    package, version = "unknown", "0"
+    with contextlib.suppress(Exception):  # its metadata may be damaged: nobody's mistake but its own
+        package = str(point.dist.name or package) if point.dist else package
+        version = str(point.dist.version or version) if point.dist else version
     return Entry(kind, point.name, package, version, point)

@@ -13,14 +13,16 @@ from torch import nn
 from hubtl import backbones, plugins
 from hubtl.api import Trained, trained_classifier
 from hubtl.backbones.base import Backbone, BackboneRequest
+from hubtl.blame import broken, minded
 from hubtl.choice import pick
 from hubtl.data import labels as label_sets
 from hubtl.data.sources import Domain, open_domain
 from hubtl.data.streams import steps_per_epoch
 from hubtl.domains import NO_TARGET_LABELS, Streams, domain_facts, hold_out, label_warnings, match_classes, open_streams
+from hubtl.engine.phase import open_stream
 from hubtl.errors import HubtlError
 from hubtl.modules import Bottleneck, Encoder
-from hubtl.reading import merge, option_problems, parse
+from hubtl.reading import made, merge, option_problems, parse
 from hubtl.recipe import Recipe
 from hubtl.record import DomainFacts, LabelSets, ModelFacts, Step
 from hubtl.settings import logger
@@ -67,17 +69,20 @@ class Prepared:
         if self.unknown is not None and self.classifier is None and not cls.unknown:
             task = copy.copy(task)  # the baseline of an open-set run has no output that it could not learn
             task.classes, task.unknown = task.classes[: self.unknown], None
-        head = task.head(encoder.width)
+        head = head_of(task, encoder.width)
         if self.classifier is not None:
             head.load_state_dict(self.classifier.state_dict())
         own = self.recipe.strategy.options if name == self.recipe.strategy.name else {}
-        strategy: Strategy = cls(encoder, head, task, cls.Options(**own))
+        with minded(cls, "its __init__"):
+            strategy: Any = cls(encoder, head, task, made(cls.Options, name, own))
+        if not isinstance(strategy, Strategy) or not hasattr(strategy, "encoder"):
+            raise broken(cls, f"makes a {type(strategy).__name__} that is no strategy", "call super().__init__ first")
         strategy.setting = self.setting
         return strategy
 
     def epoch_steps(self, sees: Sequence[str]) -> int:
         """Updates in one pass over the largest of some streams."""
-        return steps_per_epoch({name: self.streams.train[name] for name in sees}, self.rows_per_update)
+        return steps_per_epoch({name: open_stream(self.streams.train, name) for name in sees}, self.rows_per_update)
 
 
 def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
@@ -123,13 +128,16 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     recipe = _decide_length(recipe, setting, steps_per_epoch(streams.train, rows))
     torch.manual_seed(recipe.run.seed)
     tuner_class = plugins.load("tuners", recipe.tuner.name)
-    tuner = tuner_class(tuner_class.Options(**recipe.tuner.options))
-    tuner.apply(backbone)
+    with minded(tuner_class, "apply"):
+        tuner = tuner_class(made(tuner_class.Options, recipe.tuner.name, recipe.tuner.options))
+        tuner.apply(backbone)
     for parameter in backbone.frozen():
         parameter.requires_grad_(False)
     model = _model_facts(recipe, backbone, streams)
     task_class = plugins.load("tasks", recipe.task.name)
-    task = task_class(classes, task_class.Options(**recipe.task.options))
+    with minded(task_class, "its __init__"):
+        task = task_class(classes, made(task_class.Options, recipe.task.name, recipe.task.options))
+    head_of(task, backbone.info.width)
     task.source_domains = source.facts.domains if source is not None else []
     task.unknown = other
     if setting == "sequential" and source is not None:
@@ -176,6 +184,17 @@ def _trained(recipe: Recipe, target: Domain) -> tuple[Trained, LabelSets, Domain
     known = [other for other in trained.classes if other != trained.unknown]
     _, relation = label_sets.match(known, target.class_names, called=f"the model {name}")
     return trained, relation, target, warnings
+
+
+def head_of(task: Task, width: int) -> nn.Linear:
+    """A fresh head of a task. Raises HubtlError for one that is not a linear layer from ``width`` to the classes."""
+    with minded(task, "head"):
+        head: Any = task.head(width)
+    shape = (getattr(head, "in_features", None), getattr(head, "out_features", None))
+    if not isinstance(head, nn.Linear) or shape != (width, len(task.classes)):
+        found = f"a layer from {shape[0]} to {shape[1]}" if isinstance(head, nn.Linear) else f"a {type(head).__name__}"
+        raise broken(task, f"makes {found} for a head", f"nn.Linear({width}, {len(task.classes)})")
+    return head
 
 
 def default_output_dir(recipe: Recipe) -> Path:

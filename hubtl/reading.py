@@ -152,6 +152,14 @@ def option_problems(kind: str, name: str, options: Mapping[str, Any]) -> list[st
     return problems_of(plugins.load(kind, name).Options, name, options)
 
 
+def made(model: type[BaseModel], name: str, options: Mapping[str, Any]) -> BaseModel:
+    """Options as their model has them. Raises HubtlError for what is wrong with them, such as one that is missing."""
+    try:
+        return model(**options)
+    except ValidationError as error:
+        raise HubtlError("; ".join(problems_of(model, name, options)), hint=f"hubtl show {name}") from error
+
+
 def problems_of(model: type[BaseModel], name: str, options: Mapping[str, Any]) -> list[str]:
     """What is wrong with options that a model describes, in plain words."""
     try:

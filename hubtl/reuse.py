@@ -12,6 +12,7 @@ from hubtl.data import cache
 from hubtl.data.features import FeatureSet, structure_digest, weights_digest
 from hubtl.data.images import ImageSet
 from hubtl.data.joint import JointSet
+from hubtl.engine.contract import phases_of
 from hubtl.engine.device import Accelerator
 from hubtl.engine.modes import parameters_of
 from hubtl.engine.sweep import outputs
@@ -27,7 +28,7 @@ def reads_features(prepared: Prepared) -> bool:
     """Whether no phase changes the backbone and no stream has random views: its features are the same all along."""
     strategy = prepared.build(prepared.recipe.strategy.name)
     own = {p for p in strategy.encoder.backbone.parameters() if p.requires_grad}
-    for phase in strategy.phases():
+    for phase in phases_of(strategy):
         if not phase.learns and strategy.trains_backbone:  # it may estimate statistics of the backbone, as AdaBN's does
             return False
         if any(p in own for learner in phase.learns.values() for p in parameters_of(learner)):

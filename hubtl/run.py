@@ -10,6 +10,7 @@ import yaml
 
 from hubtl import deliver, energy, hub, workplace
 from hubtl.assess import Judge, assess, doubts, voters_on
+from hubtl.blame import minded
 from hubtl.calibration import calibrate, labelled_rows
 from hubtl.data.content import MARK
 from hubtl.engine.adjust import Controller
@@ -92,6 +93,7 @@ class Result:
         }
 
 
+@minded()
 def adapt(
     recipe: Recipe,
     *,

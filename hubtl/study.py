@@ -9,6 +9,7 @@ from typing import Any
 from hubtl import plugins, space
 from hubtl.assess import FLOOR
 from hubtl.errors import HubtlError
+from hubtl.reading import made
 from hubtl.recipe import Recipe
 
 
@@ -104,7 +105,9 @@ def opened(
 
 def _as_it_is(recipe: Recipe, axes: Sequence[space.Axis]) -> dict[str, Any]:
     """What the recipe says without a search, where that is in its range: the trial to beat."""
-    options = plugins.load("strategies", recipe.strategy.name).Options(**recipe.strategy.options)
+    options = made(
+        plugins.load("strategies", recipe.strategy.name).Options, recipe.strategy.name, recipe.strategy.options
+    )
     found = {}
     for axis in axes:
         section, _, leaf = axis.key.rpartition(".")

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from hubtl.reuse import with_features
 from hubtl.run import TRAINING
 from hubtl.settings import logger
 from hubtl.study import at_work, finished, opened, refusal
-from hubtl.validators import Validator
+from hubtl.validators import rule_of, score_of
 from hubtl.watch import Watch
 
 HELD_OUT = "held-out"  # minus the loss on rows that are held out of a labelled target's training rows
@@ -126,7 +127,7 @@ class Objective:
 
 def _objective(prepared: Prepared, asked: str | None, allowed: bool) -> Objective:
     rule_name = prepared.recipe.run.validator or "last"
-    selecting: Validator = plugins.load("validators", rule_name)()
+    selecting = rule_of(rule_name)
     name = asked
     if name is None and prepared.setting not in NO_TARGET_LABELS:
         name = HELD_OUT
@@ -140,13 +141,13 @@ def _objective(prepared: Prepared, asked: str | None, allowed: bool) -> Objectiv
     if name not in known or name in ("last", "ensemble"):
         scores = ", ".join(n for n in known if n not in ("last", "ensemble"))
         raise HubtlError(f"validator {name!r} gives no score that runs can be compared by", hint=f"one of: {scores}")
-    rule: Validator = plugins.load("validators", name)()
+    rule = rule_of(name)
     for each, label in ((rule, name), (selecting, rule_name)):
         if each.oracle:
             _permitted(label, allowed)
     if prepared.streams.source_eval is None and any(field.startswith("source_") for field in rule.reads):
         raise HubtlError(f"validator {name} reads a source, and there is none to read", hint="--validator infomax")
-    return Objective(name, rule.oracle or selecting.oracle, rule.reads, rule.score)
+    return Objective(name, rule.oracle or selecting.oracle, rule.reads, partial(score_of, rule))
 
 
 def _permitted(name: str, allowed: bool) -> bool:

@@ -345,7 +345,7 @@ def test_lenet_is_the_network_of_the_digits_recipe():
     assert sum(p.numel() for p in lenet.parameters()) == (25 * 20 + 20) + (20 * 25 * 50 + 50) + (800 * 500 + 500)
     assert (lenet.info.width, lenet.info.input.as_dict()) == (
         500,
-        {**ImageInput(size=28, channels=1, interpolation="bilinear").as_dict(), "mean": [0.5], "std": [0.5]},
+        {**ImageInput(28, 1, (0.5,), (0.5,), interpolation="bilinear").as_dict()},
     )
     assert (lenet.eval()({"image": images(lenet)}).pooled >= 0).all(), "a ReLU comes last"
 

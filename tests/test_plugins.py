@@ -7,32 +7,9 @@ import pytest
 from hubtl import plugins
 from hubtl.errors import HubtlError
 
+pytest_plugins = ["tests.plugin_fixtures"]
 
-@pytest.fixture
-def install(tmp_path, monkeypatch):
-    """A function that installs a distribution of one module with entry points, for this test alone."""
-    plugins.entries.cache_clear()
-    monkeypatch.delenv("HUBTL_PLUGINS", raising=False)
-    made = []
-
-    def install(package: str, points: dict[str, str], *, source: str = "", group: str = "hubtl.strategies") -> str:
-        module = package.replace("-", "_") + "_module"
-        home = tmp_path / package
-        info = home / f"{package.replace('-', '_')}-1.2.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")
-        lines = [f"{name} = {module}:{thing}" for name, thing in points.items()]
-        (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
-        (home / f"{module}.py").write_text(source)
-        monkeypatch.syspath_prepend(str(home))
-        made.append(module)
-        plugins.entries.cache_clear()
-        return module
-
-    yield install
-    plugins.entries.cache_clear()
-    for module in made:
-        sys.modules.pop(module, None)
+CLASS = "from hubtl.strategy import Strategy\n\nclass {}(Strategy): ..."
 
 
 def test_built_ins_come_in_through_the_same_door():
@@ -48,7 +25,7 @@ def test_every_built_in_loads():
 
 
 def test_listing_imports_nothing_and_loading_imports_the_one(install):
-    module = install("stranger", {"odd": "Odd"}, source="class Odd: ...")
+    module = install("stranger", {"odd": "Odd"}, source=CLASS.format("Odd"))
     entry = plugins.entries("strategies")["odd"]
     assert (entry.package, entry.version, entry.builtin) == ("stranger", "1.2", False)
     assert module not in sys.modules
@@ -74,7 +51,7 @@ def test_a_broken_plugin_breaks_only_itself(install, source, reason):
 
 
 def test_a_built_in_keeps_its_name_and_the_plugin_gets_its_packages(install):
-    install("stranger", {"dann": "Mine"}, source="class Mine: ...")
+    install("stranger", {"dann": "Mine"}, source=CLASS.format("Mine"))
     assert plugins.load("strategies", "dann").__name__ == "DANN"
     assert plugins.load("strategies", "stranger:dann").__name__ == "Mine"
     assert "stranger:dann" in plugins.entries("strategies")
@@ -82,8 +59,8 @@ def test_a_built_in_keeps_its_name_and_the_plugin_gets_its_packages(install):
 
 
 def test_a_clash_of_two_plugins_is_settled_by_the_packages_names(install):
-    install("zebra", {"odd": "Z"}, source="class Z: ...")
-    install("aardvark", {"odd": "A"}, source="class A: ...")
+    install("zebra", {"odd": "Z"}, source=CLASS.format("Z"))
+    install("aardvark", {"odd": "A"}, source=CLASS.format("A"))
     assert plugins.load("strategies", "odd").__name__ == "A"
     assert plugins.load("strategies", "aardvark:odd").__name__ == "A"
     assert plugins.load("strategies", "zebra:odd").__name__ == "Z"

@@ -4,14 +4,18 @@ import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import torch
 from pydantic import BaseModel
 
 from hubtl import plugins
-from hubtl.backbones.base import Backbone, BackboneRequest
+from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.saved import read_config
+from hubtl.backbones.weights import check_finite
+from hubtl.blame import broken, minded, owner
 from hubtl.errors import HubtlError, nearest, unknown
+from hubtl.modules import Encoder
 from hubtl.reading import problems_of
 from hubtl.recipe import ModelSection
 
@@ -38,8 +42,29 @@ def resolve(name: str, request: BackboneRequest) -> Backbone:
     loader, rest = _loader(name)
     load = plugins.load("backbones", loader)
     check_options(name, request.options)
-    backbone: Backbone = load(rest, request)
-    return backbone
+    with minded(load, f"loading {name}"):
+        backbone: Any = load(rest, request)
+    check_backbone(backbone, load)
+    if request.pretrained:
+        check_finite(backbone.state_dict(), f"the weights of {name}", hint="download or train the model again")
+    return cast(Backbone, backbone)
+
+
+def check_backbone(backbone: Any, load: Any) -> None:
+    """Raise HubtlError for what is no backbone, or makes other features than it says. Of images it is tried on noise."""
+    info = getattr(backbone, "info", None)
+    if not isinstance(backbone, Backbone) or not isinstance(info, BackboneInfo):
+        what = type(backbone).__name__ if not isinstance(backbone, Backbone) else f"backbone whose info is {info!r}"
+        raise broken(load, f"loads a {what}", "return a hubtl.backbones.base.Backbone with its info")
+    if not isinstance(info.width, int) or info.width < 1 or not callable(getattr(info.input, "as_dict", None)):
+        raise broken(load, f"loads a backbone of width {info.width!r} and input {info.input!r}")
+    if owner(backbone) is None or backbone.rows is not None or not isinstance(info.input, ImageInput):
+        return  # what hubtl brings was tried when its classifier was taken out
+    spec, training = info.input, backbone.training
+    with minded(backbone, "its forward"), torch.no_grad():
+        images = torch.randn(2, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
+        Encoder(backbone.eval())({"image": images})
+    backbone.train(training)
 
 
 def modalities(name: str) -> tuple[str, ...]:
@@ -86,7 +111,8 @@ def _peek(name: str) -> dict[str, Any]:
 def _told_by(config: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
     """The loader of what takes more than images, and what it takes."""
     if config.get("architecture") == "multimodal":
-        return "multimodal", tuple(config["modalities"])
+        takes = config.get("modalities")
+        return "multimodal", tuple(str(m) for m in takes) if isinstance(takes, list) else ("image",)
     if "model_type" in config and config["model_type"] != "timm_wrapper":
         from hubtl.backbones.transformers import modality_of
 

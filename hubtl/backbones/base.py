@@ -10,6 +10,10 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from hubtl.batch import Features, Inputs
+from hubtl.errors import HubtlError
+
+LARGEST = 8192  # pixels
+INTERPOLATIONS = ("bicubic", "bilinear", "nearest", "lanczos", "box", "hamming")  # that Pillow resizes by
 
 Range = tuple[float, float]
 
@@ -22,13 +26,47 @@ class ImageInput:
     channels: int = 3
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    interpolation: str = "bicubic"  # bilinear, bicubic, nearest, lanczos
+    interpolation: str = "bicubic"  # of INTERPOLATIONS
     crop_pct: float = 1.0  # evaluation: resize to size / crop_pct, then centre crop
     # squash ignores the aspect ratio; floor is transformers' centre, which halves an odd number of pixels downwards
     crop_mode: Literal["center", "floor", "squash"] = "center"
 
+    def __post_init__(self) -> None:
+        if problem := _odd(self):
+            raise HubtlError(
+                f"how the model wants its images makes no sense: {problem}", hint="another model, or mend it"
+            )
+
     def as_dict(self) -> dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+def _odd(spec: ImageInput) -> str | None:
+    """What of an input nobody can prepare images by; None where all of it is well."""
+    if not _whole(spec.size) or not 1 <= spec.size <= LARGEST:
+        return f"size is {spec.size!r}, not 1 to {LARGEST} pixels"
+    if not _whole(spec.channels) or spec.channels < 1:
+        return f"channels is {spec.channels!r}"
+    for name, values in (("mean", spec.mean), ("std", spec.std)):
+        if not isinstance(values, tuple) or len(values) not in (1, spec.channels):
+            return f"{name} is {values!r}, for {spec.channels} channels"
+        if not all(_number(v) and (name == "mean" or v > 0) for v in values):
+            return f"{name} is {values!r}"
+    if spec.interpolation not in INTERPOLATIONS:
+        return f"interpolation is {spec.interpolation!r}, none of {', '.join(INTERPOLATIONS)}"
+    if not _number(spec.crop_pct) or not 1 / 16 <= spec.crop_pct <= 16:
+        return f"crop_pct is {spec.crop_pct!r}"
+    if spec.crop_mode not in ("center", "floor", "squash"):
+        return f"crop_mode is {spec.crop_mode!r}, none of center, floor, squash"
+    return None
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from hubtl.backbones import local
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.backbones.reach import out_of_reach
-from hubtl.backbones.saved import lineage
+from hubtl.backbones.saved import lineage, read_config
 from hubtl.errors import HubtlError
 from hubtl.hub.licence import licence_of
 from hubtl.hub.network import mind_the_network
@@ -22,7 +22,7 @@ def load(name: str, request: BackboneRequest) -> Backbone:
     repo, _, revision = name.partition("@")
     mind_the_network()
     path = _config(repo, revision or None)
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    config = read_config(path.parent)
     if "auto_map" in config and "model_type" not in config:
         raise HubtlError(
             f"{repo} needs its own code to run, and hubtl runs none from the Hub", hint="choose another model"

@@ -9,6 +9,7 @@ from hubtl.backbones import multimodal, own
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.backbones.saved import lineage, read_config
 from hubtl.backbones.surgery import weights_of
+from hubtl.backbones.weights import check_folder
 from hubtl.errors import HubtlError
 
 
@@ -27,6 +28,11 @@ def from_folder(
     ``known`` are facts about its weights, which say nothing of random ones.
     """
     built: Backbone
+    if not config.get("architecture") and "model_type" not in config:
+        raise HubtlError(
+            f"{shown}: config.json names neither an architecture nor a model type", hint="a timm or transformers folder"
+        )
+    check_folder(folder, weights=request.pretrained)
     if config.get("architecture") == "multimodal":
         built = multimodal().from_folder(folder, shown, request)
     elif own.is_own(config):
@@ -39,14 +45,10 @@ def from_folder(
         from hubtl.backbones import transformers
 
         built = transformers.create(str(folder), shown, request, revision=None)
-    elif config.get("architecture"):
+    else:
         from hubtl.backbones import timm
 
         built = timm.create(f"local-dir:{folder}", shown, request)
-    else:
-        raise HubtlError(
-            f"{shown}: config.json names neither an architecture nor a model type", hint="a timm or transformers folder"
-        )
     facts = {k: v for k, v in known.items() if v is not None} if request.pretrained else {}
     built.info = dataclasses.replace(built.info, name=shown, **facts)
     return built

@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
+from hubtl.backbones.saved import plain_names
+from hubtl.backbones.weights import check_pointer, load_into
 from hubtl.errors import HubtlError
 
 
@@ -41,21 +43,22 @@ def rebuild(folder: Path, config: Mapping[str, Any], size: int | None = None) ->
 
     Raises HubtlError for weights that are not there or do not fit the architecture at that size.
     """
-    spec = image_input(config["input"]) if "input" in config else None
+    spec = image_input(config["input"], folder) if "input" in config else None
     size = size or (spec.size if spec else None)
-    backbone = from_scratch(config, BackboneRequest(config["label_names"], pretrained=False, image_size=size))
+    names = plain_names(config.get("label_names"), str(folder))
+    backbone = from_scratch(config, BackboneRequest(names, pretrained=False, image_size=size))
     network: Any = getattr(backbone, "model", backbone)
     tensors = read_tensors(folder)
     head = linear_of(tensors, backbone._classifier, folder)  # type: ignore[arg-type]
     own = {k: v for k, v in tensors.items() if k.rpartition(".")[0] != backbone._classifier}
-    try:
-        network.load_state_dict(own)
-    except RuntimeError as error:
-        first = " ".join(str(error).split())[:160]
+    resized = spec is not None and spec.size != size
+    hint = f"--image-size {spec.size}" if spec and resized else "save the model again"
+    load_into(network, own, str(folder), model=f"{config['architecture']} at {size} pixels", hint=hint)
+    if head.in_features != backbone.info.width:
         raise HubtlError(
-            f"the weights in {folder} do not fit {config['architecture']} at {size} pixels: {first}",
-            hint=f"--image-size {spec.size}" if spec and spec.size != size else "save the model again",
-        ) from error
+            f"the classifier in {folder} takes {head.in_features} features, and the model makes {backbone.info.width}",
+            hint="save the model again",
+        )
     if spec:
         backbone.info = dataclasses.replace(
             backbone.info, input=dataclasses.replace(spec, size=backbone.info.input.size)
@@ -78,6 +81,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     """The weights of a folder. Raises HubtlError where there are none, or not in safetensors."""
     path = folder / "model.safetensors"
     try:
+        check_pointer(path)
         return load_file(path)
     except OSError as error:
         raise HubtlError(
@@ -89,17 +93,21 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def linear_of(tensors: Mapping[str, Tensor], name: str, folder: Path) -> nn.Linear:
-    """The linear layer of that name among a model's weights. Raises HubtlError where there is none."""
+    """The linear layer of that name among a model's weights. Raises HubtlError where there is none that is whole."""
     weight, bias = tensors.get(f"{name}.weight"), tensors.get(f"{name}.bias")
-    if weight is None or weight.ndim != 2:
+    if weight is None or weight.ndim != 2 or 0 in weight.shape:
         raise HubtlError(f"the weights in {folder} have no classifier {name}", hint="save the model again")
     layer = nn.Linear(weight.shape[1], weight.shape[0])
     nn.init.zeros_(layer.bias)
-    layer.load_state_dict({"weight": weight.float(), "bias": layer.bias if bias is None else bias.float()})
+    bias = layer.bias.detach() if bias is None else bias
+    load_into(layer, {"weight": weight.float(), "bias": bias.float()}, f"the classifier {name} in {folder}")
     return layer
 
 
-def image_input(values: Mapping[str, Any]) -> ImageInput:
-    """``ImageInput.as_dict`` read back."""
-    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return ImageInput(**plain)
+def image_input(values: Any, where: Path) -> ImageInput:
+    """``ImageInput.as_dict`` read back. Raises HubtlError for what it is not."""
+    try:
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return ImageInput(**plain)
+    except (AttributeError, TypeError, HubtlError) as error:
+        raise HubtlError(f"{where}: its input cannot be used: {error}", hint="save or pull the model again") from error

@@ -13,6 +13,7 @@ UNREACHED = {
     "URLError",
     "ProxyError",
 }
+DAMAGED = {"SafetensorError", "UnpicklingError", "EOFError", "JSONDecodeError", "UnicodeDecodeError", "BadZipFile"}
 
 
 def out_of_reach(name: str, error: Exception) -> HubtlError:
@@ -32,7 +33,10 @@ def out_of_reach(name: str, error: Exception) -> HubtlError:
         )
     if kinds & {"EntryNotFoundError", "RemoteEntryNotFoundError"}:
         return HubtlError(f"{name} has no model files: {first}", hint="choose one with config.json and weights")
-    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
+    if kinds & DAMAGED:
+        return HubtlError(f"the files of {name} are damaged: {first}", hint="download or save the model again")
+    offline = os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on")
+    if offline and (kinds & UNREACHED or isinstance(error, OSError)):
         return HubtlError(
             f"the weights of {name} are not in the cache, and HF_HUB_OFFLINE is set",
             hint="unset HF_HUB_OFFLINE, or --no-pretrained for random weights",

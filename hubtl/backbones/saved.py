@@ -1,12 +1,16 @@
 """What a saved model says of itself: ``hubtl.json``, and the class names of its configuration."""
 
-import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hubtl.backbones.weights import named, read_json
 from hubtl.errors import HubtlError
 from hubtl.record import FORMAT_VERSION
+from hubtl.settings import logger
+
+NAMES = "a name for each output, numbered from 0"
 
 STEP = ("base", "revision", "strategy", "target")  # the keys of a step of a lineage
 LONGEST = 20  # steps
@@ -15,27 +19,25 @@ LONGEST = 20  # steps
 def read_config(folder: Path) -> dict[str, Any]:
     """``config.json``. Raises HubtlError where there is none that can be read."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return read_json(folder / "config.json")
     except OSError as error:
         raise HubtlError(
             f"{folder} holds no config.json: not a model's folder", hint="a timm, transformers or hubtl folder"
         ) from error
-    except ValueError as error:
-        raise HubtlError(f"{folder}/config.json is not JSON", hint="save the model again") from error
-    if not isinstance(config, dict):
-        raise HubtlError(f"{folder}/config.json is not a configuration", hint="save the model again")
-    return config
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """``hubtl.json``, or nothing. Raises HubtlError for a format from the future."""
+    """``hubtl.json``, or nothing. Raises HubtlError for a damaged file, and for a format from the future."""
     path = folder / "hubtl.json"
     if not path.exists():
         return {}
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if int(facts.get("format_version", 1)) > FORMAT_VERSION:
+    facts = read_json(path)
+    written = facts.get("format_version", 1)
+    if not isinstance(written, int) or isinstance(written, bool):
+        raise HubtlError(f"{path}: format_version is {written!r}, not a number", hint="save the model again")
+    if written > FORMAT_VERSION:
         raise HubtlError(
-            f"{folder} was written by a newer hubtl (format {facts['format_version']}, this one reads {FORMAT_VERSION})",
+            f"{folder} was written by a newer hubtl (format {written}, this one reads {FORMAT_VERSION})",
             hint="pip install --upgrade hubtl",
         )
     return facts
@@ -53,10 +55,38 @@ def lineage(config: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     return tuple(step for step in known if {"base", "strategy"} <= step.keys())[-LONGEST:]
 
 
-def class_names(config: Mapping[str, Any]) -> list[str]:
-    """The names of the classes that a configuration of timm, transformers or hubtl gives; none where it gives none."""
-    names = config.get("label_names") or (config.get("pretrained_cfg") or {}).get("label_names")
+def class_names(config: Mapping[str, Any], shown: str = "config.json") -> list[str]:
+    """The names of the classes that a configuration of timm, transformers or hubtl gives; none where it gives none.
+
+    Classes of the same name get their number too, and a warning says so. Raises HubtlError for names that are no list,
+    and for numbers of classes that are not 0, 1, 2 and so on.
+    """
+    timm = config.get("pretrained_cfg")
+    names = config.get("label_names") or (timm.get("label_names") if isinstance(timm, dict) else None)
     if names:
-        return list(names)
+        return plain_names(names, shown)
     mapping = config.get("id2label") or {}
-    return [mapping[key] for key in sorted(mapping, key=int)]
+    if not isinstance(mapping, dict):
+        raise HubtlError(f"{shown}: id2label is a {type(mapping).__name__}, not a mapping", hint=NAMES)
+    numbers = {str(key).strip(): name for key, name in mapping.items()}
+    if set(numbers) != {str(i) for i in range(len(mapping))}:
+        odd = next((k for k in numbers if not k.isdigit()), None)
+        what = (
+            f"{odd!r} is no number of a class" if odd else f"its {len(mapping)} numbers are not 0 to {len(mapping) - 1}"
+        )
+        raise HubtlError(f"{shown}: id2label: {what}", hint=NAMES)
+    return plain_names([numbers[str(i)] for i in range(len(numbers))], shown)
+
+
+def plain_names(names: Any, shown: str) -> list[str]:
+    """Class names as a list of different texts."""
+    if not isinstance(names, list | tuple):
+        raise HubtlError(f"{shown}: the class names are a {type(names).__name__}, not a list", hint=NAMES)
+    if odd := [name for name in names if not isinstance(name, str | int | float)]:
+        raise HubtlError(f"{shown}: a class is called {odd[0]!r}, which is no text", hint=NAMES)
+    found = [str(name) for name in names]
+    twice = sorted({name for name, n in Counter(found).items() if n > 1})
+    if not twice:
+        return found
+    logger.warning("%s calls %d classes alike (%s): their numbers are added", shown, len(twice), named(twice))
+    return [f"{name} ({i})" if name in twice else name for i, name in enumerate(found)]

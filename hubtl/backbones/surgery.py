@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hubtl.backbones.base import ImageInput
+from hubtl.backbones.weights import check_finite
 from hubtl.errors import HubtlError
 
 
@@ -34,6 +35,7 @@ def take_out(model: nn.Module, name: str, spec: ImageInput, run: Callable[[Tenso
     """
     layer = model.get_submodule(name)
     assert isinstance(layer, nn.Linear)
+    check_finite(model.state_dict(), f"the weights of {type(model).__name__}", hint="download or train the model again")
     seen: list[Tensor] = []
     handle = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     training = model.training

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.reach import out_of_reach
 from hubtl.backbones.surgery import convolution_names, linear_names, take_out, weights_of, with_classifier
+from hubtl.backbones.weights import HARMLESS, check_fit, check_source, matter
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError, nearest
 from hubtl.hub.network import mind_the_network
@@ -22,7 +23,7 @@ from hubtl.settings import cache_dir
 ensure_torchvision()
 import timm  # noqa: E402
 from timm.data import resolve_model_data_config  # noqa: E402
-from timm.models import group_parameters, save_for_hf  # noqa: E402
+from timm.models import _builder, group_parameters, save_for_hf  # noqa: E402
 
 # What timm's registry says of the weights that an architecture is known for: these are others.
 ORIGIN = ("tag", "origin_url", "paper_ids", "url", "hf_hub_id", "hf_hub_filename")
@@ -172,13 +173,14 @@ def _parts(source: str, shown: str, request: BackboneRequest, base: str | None) 
     if request.pretrained and not source.startswith("local-dir:"):
         mind_the_network()
     try:
-        model = _build(source, {"pretrained": True} if keeps else options, request.image_size)
-        if keeps and not model.num_classes:  # features alone were published
-            keeps, model = False, _build(source, options, request.image_size)
+        with whole(shown):
+            model = _build(source, {"pretrained": True} if keeps else options, request.image_size)
+            if keeps and not model.num_classes:  # features alone were published
+                keeps, model = False, _build(source, options, request.image_size)
     except HubtlError:
         raise
     except Exception as error:
-        raise out_of_reach(shown, error) from error
+        raise refused(source, shown, error) from error
     data = resolve_model_data_config(model)
     configuration = dict(model.pretrained_cfg or {})
     spec = ImageInput(
@@ -209,6 +211,55 @@ def _parts(source: str, shown: str, request: BackboneRequest, base: str | None) 
     built = TimmBackbone(model.float(), info, classifier, source)
     built.kept = weights_of(layer) if keeps else None
     return built, layer.float()
+
+
+@contextlib.contextmanager
+def whole(shown: str) -> Iterator[None]:
+    """While a model is created: raise HubtlError for weights with tensors missing or unexpected, its classifier aside.
+
+    timm says neither, but in a log, as soon as the number of classes is another.
+    """
+
+    def load(model: Any, *args: Any, **kwargs: Any) -> None:
+        given = model.get_classifier() if hasattr(model, "get_classifier") else None
+        parts = given if isinstance(given, tuple | list) else (given,)
+        heads = {name for name, module in model.named_modules() if any(module is part for part in parts)}
+        said = (getattr(model, "pretrained_cfg", None) or {}).get("classifier") or ()
+        heads |= {said} if isinstance(said, str) else set(said)
+
+        def note(_: nn.Module, keys: Any) -> None:
+            lists = [[n for n in matter(names) if n.rpartition(".")[0] not in heads] for names in keys]
+            check_fit(shown, *lists)
+            for names in keys:  # counters and the like: not strict about them
+                names[:] = [n for n in names if not HARMLESS.search(n)]
+
+        handle = model.register_load_state_dict_post_hook(note)
+        try:
+            original(model, *args, **kwargs)
+        finally:
+            handle.remove()
+
+    original, _builder.load_pretrained = _builder.load_pretrained, load
+    try:
+        yield
+    finally:
+        _builder.load_pretrained = original
+
+
+def refused(source: str, shown: str, error: Exception) -> HubtlError:
+    """Why a model of timm's does not load."""
+    try:
+        if ":" in source:
+            check_source(source)
+    except HubtlError as damage:
+        return damage
+    lacking = re.search(r"Missing key\(s\) in state_dict: (.*)", str(error))
+    missing = re.findall(r'"([^"]+)"', lacking[1]) if lacking else []
+    try:
+        check_fit(shown, missing, [], re.findall(r"size mismatch for (\S+?):", str(error)))
+    except HubtlError as misfit:
+        return misfit
+    return out_of_reach(shown, error)
 
 
 def _build(source: str, options: dict[str, Any], size: int | None) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
 
 from torch import Tensor, nn
 
@@ -20,8 +21,9 @@ from hubtl.backbones.surgery import (
     weights_of,
     with_classifier,
 )
+from hubtl.backbones.weights import check_file
 from hubtl.batch import Features, Inputs
-from hubtl.errors import unknown
+from hubtl.errors import HubtlError, unknown
 
 
 class TorchvisionBackbone(Backbone):
@@ -93,7 +95,7 @@ def load(name: str, request: BackboneRequest) -> TorchvisionBackbone:
     try:
         model = models.get_model(name, weights=weights, **({} if weights else _options(name, spec.size)))
     except Exception as error:
-        raise out_of_reach(f"torchvision:{name}", error) from error
+        raise _refused(name, weights, error) from error
     if getattr(model, "aux_logits", False):
         model.aux_logits = False
         for leaf in ("AuxLogits", "aux1", "aux2"):
@@ -117,6 +119,23 @@ def load(name: str, request: BackboneRequest) -> TorchvisionBackbone:
     built = TorchvisionBackbone(model.float(), info, classifier)
     built.kept = weights_of(layer) if weights and request.keep_classifier else None
     return built
+
+
+def _refused(name: str, weights: Any, error: Exception) -> HubtlError:
+    """Why a model does not load: torch keeps a file that it has, whatever is in it."""
+    from torch import hub
+
+    file = Path(hub.get_dir()) / "checkpoints" / Path(getattr(weights, "url", "none")).name
+    if isinstance(error, HTTPError | URLError) or not file.is_file():
+        return out_of_reach(f"torchvision:{name}", error)
+    try:
+        check_file(file)
+    except HubtlError as damage:
+        return HubtlError(str(damage), hint="remove the file: it is then downloaded again")
+    first = " ".join(str(error).split())[:160]
+    return HubtlError(
+        f"{file} is no file of torchvision:{name}: {first}", hint="remove it: it is then downloaded again"
+    )
 
 
 def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

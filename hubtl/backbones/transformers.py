@@ -21,8 +21,11 @@ from hubtl.backbones.surgery import (
     weights_of,
     with_classifier,
 )
+from hubtl.backbones.weights import cached, check_report, check_source, named
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError
+
+POOLER = r"(^|\.)pooler\."  # of the trunk: left out while some models are pretrained
 
 
 class TransformersBackbone(Backbone):
@@ -122,7 +125,7 @@ def create(source: str, shown: str, request: BackboneRequest, *, revision: str |
     try:
         config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
     except Exception as error:
-        raise _refused(shown, error) from error
+        raise _refused(source, revision, shown, error) from error
     modality = modality_of(config.model_type)
     if modality in ("text", "audio"):
         built: Backbone = native(modality, shown).create(modality, source, shown, request, revision=revision)
@@ -130,7 +133,7 @@ def create(source: str, shown: str, request: BackboneRequest, *, revision: str |
     return _classifier_of_images(source, shown, request, revision, config)
 
 
-def _refused(shown: str, error: Exception, kind: str = "") -> HubtlError:
+def _refused(source: str, revision: str | None, shown: str, error: Exception, kind: str = "") -> HubtlError:
     """Why a model does not load."""
     if "Unrecognized configuration class" in str(error):
         return HubtlError(f"{shown} is a {kind} model, which does not classify images", hint="choose another --model")
@@ -138,6 +141,10 @@ def _refused(shown: str, error: Exception, kind: str = "") -> HubtlError:
         return HubtlError(
             f"{shown} needs its own code to run, and hubtl runs none from the Hub", hint="choose another model"
         )
+    try:
+        check_source(source, revision)
+    except HubtlError as damage:
+        return damage
     return out_of_reach(shown, error)
 
 
@@ -162,15 +169,16 @@ def _classifier_of_images(
                 output_loading_info=True,
                 **options,
             )
-            unlike = {key[0] if isinstance(key, tuple) else key for key in loaded["mismatched_keys"]}
-            fresh = {*loaded["missing_keys"], *unlike}
+            fresh = set(check_report(shown, model, loaded, fresh=POOLER))
         else:
             if request.image_size is not None:
                 _set_size(config, request.image_size)
             model = AutoModelForImageClassification.from_config(config)
         processor = _processor(source, config, options)
+    except HubtlError:
+        raise
     except Exception as error:
-        raise _refused(shown, error, config.model_type) from error
+        raise _refused(source, revision, shown, error, config.model_type) from error
     prepared = processors.prepare(processor, config, request.image_size)
     spec = prepared.spec
     origin: str | None = json.dumps(source) + (f', revision="{revision}"' if revision else "")
@@ -185,7 +193,7 @@ def _classifier_of_images(
         width=layer.in_features,
         input=spec,
         pretrained=request.pretrained,
-        notes=(prepared.note,) if prepared.note else (),
+        notes=(*([prepared.note] if prepared.note else []), *_drawn(fresh, classifier)),
     )
     origin = origin if request.pretrained else None
     built = TransformersBackbone(model.float(), info, classifier, prepared, origin)
@@ -194,14 +202,31 @@ def _classifier_of_images(
     return built
 
 
+def _drawn(fresh: set[str], classifier: str) -> list[str]:
+    """A note on layers before the classifier that the weights lack."""
+    layers = sorted({name.rpartition(".")[0] for name in fresh} - {classifier})
+    return [f"{named(layers)}: without pretrained weights, from random ones"] if layers else []
+
+
 def _processor(source: str, config: Any, options: dict[str, Any]) -> Any:
     from transformers import AutoImageProcessor, ViTImageProcessor
 
     try:
         return AutoImageProcessor.from_pretrained(source, backend="pil", **options)
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        # for one that says how it wants its images, what others want would be a guess
+        if written := prepares(source, options["revision"]):
+            first = " ".join(str(error).split())[:120]
+            raise HubtlError(f"{written} cannot be used: {first}", hint="download or save the model again") from error
         size = processors.own_size(config) or 224
         return ViTImageProcessor(size={"height": size, "width": size})
+
+
+def prepares(source: str, revision: str | None) -> Path | None:
+    """The file that says how a model wants its images, where it came with one."""
+    folder = Path(source) if Path(source).is_dir() else cached(source, revision)
+    names = ("preprocessor_config.json", "processor_config.json")
+    return next((folder / name for name in names if (folder / name).is_file()), None) if folder is not None else None
 
 
 def _set_size(config: Any, size: int) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hubtl import launch, shown
+from hubtl.blame import minded
 from hubtl.errors import FailedElsewhere, HubtlError
 from hubtl.settings import is_main_process
 from hubtl.signals import exit_code
@@ -100,7 +101,8 @@ def run() -> None:
     guard()
     _register()
     try:
-        code = app(standalone_mode=False)
+        with minded():  # whatever a plugin raises, sys.exit too, is one error that names it
+            code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except HubtlError as error:
         if debug:

@@ -3,16 +3,20 @@
 Equal to one big batch for losses that are means over rows. What a step does after its last yield runs once per update.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
+from hubtl.blame import broken, minded, owner
 from hubtl.errors import HubtlError
 from hubtl.strategy import Loss, Phase
 
 Backward = Callable[[torch.Tensor], None]
 Update = Callable[[], None]
+END = object()
+MOST = 1000  # losses of one step
 
 
 class Lockstep:
@@ -22,6 +26,7 @@ class Lockstep:
         self, phase: Phase, groups: Mapping[str, list[nn.Parameter]], backward: Backward, update: Update
     ) -> None:
         self.phase, self.groups, self.backward, self.update = phase, groups, backward, update
+        self.owner = getattr(phase.step, "__self__", phase.step)  # the strategy, where the step is a method of it
         self.name = getattr(phase.step, "__qualname__", repr(phase.step))
         self._yields: int | None = None
 
@@ -40,12 +45,14 @@ class Lockstep:
         meters: dict[str, torch.Tensor] = {}
         count = 0
         while True:
+            if count == MOST:
+                raise self._refuse(f"yields {MOST} losses and goes on", "end the step after its losses")
             losses = []
             for position, generator in enumerate(generators):
                 loss = self._advance(generator, len(generators))
                 if loss is None and position == 0:
                     for other in generators[1:]:
-                        other.close()  # type: ignore[attr-defined]
+                        _close(other)
                     self._settle(count)
                     return meters
                 if loss is None:
@@ -62,22 +69,26 @@ class Lockstep:
                     meters[name] = meters[name] + value if name in meters else value
 
     def _advance(self, generator: Iterator[Loss], n: int) -> Loss | None:
-        try:
-            loss = next(generator)
-        except StopIteration:
+        with minded(self.owner, "its step"):
+            loss: Any = next(generator, END)
+        if loss is END:
             return None
         if not torch.is_grad_enabled():
-            generator.close()  # type: ignore[attr-defined]
+            _close(generator)
+            torch.set_grad_enabled(True)
             raise self._refuse(
                 "yields inside torch.no_grad(), which would switch gradients off everywhere", "yield outside it"
             )
         if not isinstance(loss, Loss):
             raise self._refuse(f"yields {type(loss).__name__}", "yield Loss(total, logs={…})")
+        if odd := _odd(loss):
+            raise self._refuse(f"yields a Loss whose {odd}", "yield Loss(total, by=(…,), logs={…})")
+        found: Loss = loss
         if loss.total.requires_grad:
             self.backward(loss.total / n)
         elif self.phase.learns:
             raise self._refuse("yields a loss that nothing learns from", "check phases() and the tuner")
-        return loss
+        return found
 
     def _drop_gradients(self, by: tuple[str, ...] | None) -> None:
         if by is None:
@@ -100,5 +111,30 @@ class Lockstep:
             )
         self._yields = count
 
-    def _refuse(self, what: str, hint: str | None = None) -> HubtlError:
-        return HubtlError(f"{self.name} {what}", hint=hint or "see docs/plugins.md")
+    def _refuse(self, what: str, hint: str = "see docs/plugins.md") -> HubtlError:
+        if owner(self.owner) is None:
+            return HubtlError(f"{self.name} {what}", hint=hint)
+        return broken(self.owner, f"{self.name} {what}", hint)
+
+
+def _odd(loss: Loss) -> str | None:
+    """What of a loss nothing can learn from."""
+    total: Any = loss.total
+    if not isinstance(total, torch.Tensor):
+        return f"total is a {type(total).__name__}, not a tensor"
+    if total.ndim or not total.is_floating_point():
+        return f"total is {total.dtype} of shape {tuple(total.shape)}, not a scalar"
+    if loss.by is not None and not (isinstance(loss.by, tuple | list) and all(isinstance(g, str) for g in loss.by)):
+        return f"by is {loss.by!r}, not names of groups"
+    if not isinstance(loss.logs, Mapping):
+        return f"logs are a {type(loss.logs).__name__}, not a mapping"
+    for name, value in loss.logs.items():
+        if not isinstance(value, torch.Tensor) or value.ndim:
+            shape = f" of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else ""
+            return f"log {name!r} is a {type(value).__name__}{shape}, not a scalar tensor"
+    return None
+
+
+def _close(generator: Iterator[Loss]) -> None:
+    if isinstance(generator, Generator):  # another iterator has nothing to end
+        generator.close()

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from hubtl.data.images import ImageSet
 from hubtl.engine import checkpoint
 from hubtl.engine.adjust import Controller
+from hubtl.engine.contract import phases_of
 from hubtl.engine.phase import PhaseRun
 from hubtl.engine.stop import StopRequest
 from hubtl.engine.trace import Trace
@@ -73,7 +74,7 @@ class Engine:
         began = time.monotonic() - trace.seconds
         stop = StopRequest()
         with stop.listening():
-            for number, phase in enumerate(strategy.phases()):
+            for number, phase in enumerate(phases_of(strategy)):
                 if number < at_phase:
                     continue
                 first = at_step if number == at_phase else 0

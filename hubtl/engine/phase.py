@@ -11,6 +11,7 @@ from torch import nn
 
 from hubtl.backbones.base import Backbone
 from hubtl.batch import Batch
+from hubtl.blame import label, minded
 from hubtl.data.images import ImageSet
 from hubtl.data.streams import StepBatches, load, steps_per_epoch
 from hubtl.engine import checkpoint
@@ -52,7 +53,7 @@ class PhaseRun:
         self.engine, self.strategy, self.phase, self.number = engine, strategy, phase, number
         self.trace, self.began, self.stop = trace, began, stop
         self.accelerator = accelerator = engine.accelerator
-        self.streams = {name: open_stream(streams, name, phase) for name in phase.sees}
+        self.streams = {name: open_stream(streams, name, f"phase {phase.name!r}") for name in phase.sees}
         self.micro = engine.run.gradient_accumulation_steps
         rows = engine.run.batch_size * self.micro * accelerator.num_processes
         self.epoch_steps = steps_per_epoch(self.streams, rows)
@@ -109,7 +110,8 @@ class PhaseRun:
                     at = Progress(self.number, step // self.epoch_steps, step, step / total, **factors)
                     if self.phase.refresh is not None and refresh_due(step, total, self.epoch_steps, self.phase):
                         self.rest()
-                        self.phase.refresh(self.sweep, at)
+                        with minded(self.strategy, "refresh"):
+                            self.phase.refresh(self.sweep, at)
                         self.learn()
                     if self.steering.controller is not None and step == 0:  # a first refresh belongs to what is good
                         self.rest()
@@ -118,7 +120,9 @@ class PhaseRun:
                     if self.optimizer is not None:
                         set_lr(self.optimizer, self.levels.lr * lr_factor(step, total, engine.optim))
                     micro = [self.draw() for _ in range(self.micro * int(self.levels.batch))]
-                    self.count(self.lockstep.run([self.phase.step(**streams, at=at) for streams in micro]))
+                    with minded(self.strategy, "its step"):
+                        generators = [self.phase.step(**streams, at=at) for streams in micro]
+                    self.count(self.lockstep.run(generators))
                     if self.average is not None:
                         self.average.update()
                     self.trace.steps += 1
@@ -222,7 +226,8 @@ class PhaseRun:
             self.rest()
         if not self.steering.retreat(self.trace.steps):
             raise HubtlError(
-                f"a loss is not finite at update {self.trace.steps} of phase {self.phase.name!r}: {show(means)}",
+                f"a loss of {label(self.strategy)} is not finite at update {self.trace.steps} of phase "
+                f"{self.phase.name!r}: {show(means)}",
                 hint="a lower --lr, --set optim.clip_norm=1, or --mixed-precision bf16 instead of fp16",
             )
         self.learn()
@@ -296,10 +301,10 @@ def refresh_due(step: int, total: int, per_epoch: int, phase: Phase) -> bool:
     return step == 0 or step * wanted // total > (step - 1) * wanted // total
 
 
-def open_stream(streams: Mapping[str, ImageSet], name: str, phase: Phase) -> ImageSet:
+def open_stream(streams: Mapping[str, ImageSet], name: str, who: str = "the strategy") -> ImageSet:
     if name not in streams:
         raise HubtlError(
-            f"phase {phase.name!r} needs a {name} stream, and the run has only: {', '.join(streams)}",
+            f"{who} needs a {name} stream, and the run has only: {', '.join(streams)}",
             hint=f"--{name}-dataset, or another --strategy",
         )
     return streams[name]

@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 
 from hubtl.data.images import ImageSet
+from hubtl.errors import HubtlError
 from hubtl.modules import Classifier
 
 
@@ -55,3 +56,13 @@ def outputs(
         module.training = mode
     gathered = [accelerator.gather(torch.cat(parts)) if world > 1 else torch.cat(parts) for parts in (features, logits)]
     return Outputs(*(t[: len(rows)].cpu() for t in gathered))
+
+
+def finite(seen: Outputs, what: str) -> Outputs:
+    """Outputs to judge a model by. Raises HubtlError for logits that are not finite: they are no prediction."""
+    if bad := int((~torch.isfinite(seen.logits)).any(dim=1).sum()):
+        raise HubtlError(
+            f"the model's logits are not finite for {bad} of {len(seen.logits)} rows of {what}",
+            hint="a lower --lr, --set optim.clip_norm=1, or no --mixed-precision; of a saved model, train it again",
+        )
+    return seen

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hubtl.batch import Inputs
+from hubtl.blame import broken, minded
 from hubtl.errors import HubtlError
 from hubtl.settings import logger
 from hubtl.testtime.order import Witness
@@ -117,9 +118,21 @@ class TestTime(ABC):
             if self._collapsed(logits.detach()):
                 self.stats.collapses += 1
                 self.reset()
-                return self.answer(self.forward(inputs).detach())
-            answer = self.answer(logits.detach())
-            self.update(inputs, logits)
+                return self._checked(self.answer(self.forward(inputs).detach()), rows)
+            answer = self._checked(self.answer(logits.detach()), rows)
+            with minded(self, "update"):
+                self.update(inputs, logits)
+        return answer
+
+    def _checked(self, answer: Any, rows: int) -> Tensor:
+        """Raise HubtlError for what are no finite logits of a batch."""
+        if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != rows:
+            shape = f" of shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else ""
+            raise broken(self, f"answers {rows} rows with a {type(answer).__name__}{shape}", "logits [b, c]")
+        if bad := int((~torch.isfinite(answer)).any(dim=1).sum()):
+            raise broken(
+                self, f"gives logits that are not finite for {bad} of {rows} rows", "--tta-set guard=0.2, or less lr"
+            )
         return answer
 
     def forward(self, inputs: Any) -> Tensor:
@@ -186,7 +199,8 @@ def make(method: type[TestTime], model: nn.Module, options: Mapping[str, Any] | 
     from pydantic import ValidationError
 
     try:
-        return method(model, method.Options(**(options or {})))
+        with minded(method, "its __init__"):
+            return method(model, method.Options(**(options or {})))
     except ValidationError as error:
         first = error.errors()[0]
         raise HubtlError(

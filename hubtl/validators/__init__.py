@@ -1,17 +1,25 @@
 """Scores that select a model. Each declares what it reads; one that reads target labels is an oracle."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from numbers import Real
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
+from hubtl import plugins
+from hubtl.blame import broken, minded, owner
 from hubtl.errors import HubtlError
 from hubtl.losses import entropy
 
 Scores = dict[str, float]
+
+
+class NotFinite(HubtlError):
+    """A score that is NaN or infinite."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,56 @@ class TargetAccuracy(Validator):
             raise HubtlError("target-accuracy needs target labels, and there are none", hint="--validator infomax")
         known = evidence.target_labels >= 0
         return float((evidence.target_eval_logits.argmax(dim=1).numpy() == evidence.target_labels)[known].mean())
+
+
+def rule_of(name: str) -> Validator:
+    """The registered validator of a name. Raises HubtlError for one that cannot be made."""
+    cls: type[Validator] = plugins.load("validators", name)
+    with minded(cls, "its __init__"):
+        return cls()
+
+
+def score_of(rule: Validator, evidence: Evidence) -> float:
+    """``rule.score``. Raises HubtlError for what is not a finite number."""
+    with minded(rule, "score"):
+        return _finite(rule, rule.score(evidence))
+
+
+def measured(rule: Validator, evidence: Evidence) -> float | None:
+    """``score_of``; None where a rule of hubtl's own has nothing to measure, such as the spread of a single row."""
+    try:
+        return score_of(rule, evidence)
+    except NotFinite:
+        if owner(rule) is not None:
+            raise
+        return None
+
+
+def scores_of(rule: Validator, evidence: Evidence) -> Scores:
+    """``rule.scores``. Raises HubtlError for what are not finite numbers by name."""
+    with minded(rule, "scores"):
+        found: Any = rule.scores(evidence)
+    if not isinstance(found, Mapping) or not found:
+        raise broken(rule, f"gives a {type(found).__name__} for scores", "a mapping of names to numbers")
+    return {str(name): _finite(rule, value) for name, value in found.items()}
+
+
+def merits_of(rule: Validator, judged: Sequence[Scores]) -> list[float]:
+    """``rule.merits``. Raises HubtlError for what is not a finite number for each of the candidates."""
+    with minded(rule, "merits"):
+        found: Any = list(rule.merits(judged))
+    if len(found) != len(judged):
+        raise broken(rule, f"gives {len(found)} merits for {len(judged)} candidates")
+    return [_finite(rule, value) for value in found]
+
+
+def _finite(rule: Validator, value: Any) -> float:
+    if not isinstance(value, Real):
+        raise broken(rule, f"gives a {type(value).__name__} for a score, not a number", "return float(…)")
+    if not math.isfinite(value):
+        said = broken(rule, f"gives {float(value)} for a score, which is not finite")
+        raise NotFinite(str(said), hint=said.hint)
+    return float(value)
 
 
 def collapse(predicted_counts: np.ndarray, classes: int) -> str | None:

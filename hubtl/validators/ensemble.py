@@ -5,9 +5,8 @@ from typing import ClassVar
 
 from scipy.stats import rankdata
 
-from hubtl import plugins
 from hubtl.errors import HubtlError
-from hubtl.validators import Evidence, Scores, Validator
+from hubtl.validators import Evidence, Scores, Validator, measured, rule_of
 
 
 class Ensemble(Validator):
@@ -38,13 +37,14 @@ class Ensemble(Validator):
     def scores(self, evidence: Evidence) -> Scores:
         found = {}
         for name in self.members:
-            member: Validator = plugins.load("validators", name)()
-            if member.suffices(evidence):
-                found[name] = member.score(evidence)
+            member = rule_of(name)
+            if member.suffices(evidence) and (score := measured(member, evidence)) is not None:
+                found[name] = score
         if not found:
             raise HubtlError("there is no evidence that a member of the ensemble reads", hint="--validator last")
         return found
 
     def merits(self, judged: Sequence[Scores]) -> list[float]:
-        ranks = [rankdata([scores[name] for scores in judged]) for name in judged[0]]
+        named = [name for name in judged[0] if all(name in scores for scores in judged)]
+        ranks = [rankdata([scores[name] for scores in judged]) for name in named] or [[1.0] * len(judged)]
         return [float(sum(column) / len(ranks)) for column in zip(*ranks, strict=True)]

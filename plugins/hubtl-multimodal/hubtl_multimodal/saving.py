@@ -12,6 +12,7 @@ from torch import nn
 from hubtl import HubtlError
 from hubtl.backbones.base import BackboneRequest
 from hubtl.backbones.saved import read_config
+from hubtl.backbones.weights import check_finite, check_fit, check_pointer, load_into
 from hubtl_multimodal import encoders
 from hubtl_multimodal.options import ModelOptions
 
@@ -70,6 +71,11 @@ def read(
     tensors = _tensors(folder)
     _load(backbone.fusion, tensors, "fusion.", folder)
     head = nn.Linear(backbone.info.width, len(classes))
+    if len(tensors.get("classifier.bias", classes)) != len(classes):
+        raise HubtlError(
+            f"{folder} names {len(classes)} classes, and its classifier has {len(tensors['classifier.bias'])} outputs",
+            hint="save the model again with a name for each class",
+        )
     _load(head, tensors, "classifier.", folder)
     return backbone, head
 
@@ -130,15 +136,17 @@ def _backbone(
 
 def _tensors(folder: Path) -> dict[str, Any]:
     try:
-        return dict(load_file(folder / WEIGHTS))
+        check_pointer(folder / WEIGHTS)
+        found = dict(load_file(folder / WEIGHTS))
+    except HubtlError:
+        raise
     except Exception as error:
         raise HubtlError(f"{folder / WEIGHTS} cannot be read: {error}", hint="pull or save the model again") from error
+    check_fit(str(folder), [], [name for name in found if name.partition(".")[0] not in ("fusion", "classifier")])
+    check_finite(found, str(folder / WEIGHTS), hint="train or pull the model again")
+    return found
 
 
 def _load(module: nn.Module, tensors: Mapping[str, Any], prefix: str, folder: Path) -> None:
     own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    try:
-        module.load_state_dict(own)
-    except RuntimeError as error:
-        first = " ".join(str(error).split())[:160]
-        raise HubtlError(f"the weights in {folder} do not fit: {first}", hint="leave --set model.* out") from error
+    load_into(module, own, str(folder), model=f"its {prefix.rstrip('.')}", hint="leave --set model.* out")

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from hubtl.backbones.reach import out_of_reach
 
 # hubtl makes torchvision importable beside a torch of another build before transformers meets it
 from hubtl.backbones.timm import timm  # noqa: F401
+from hubtl.backbones.transformers import prepares
+from hubtl.backbones.weights import check_report, check_source
 from hubtl.errors import HubtlError
 from hubtl_multimodal.encoders.names import Source
 
@@ -22,7 +25,7 @@ def auto_names(mapping: str) -> Mapping[str, Any]:
 
 
 @contextlib.contextmanager
-def told(shown: str) -> Iterator[None]:
+def told(shown: str, source: Source | None = None) -> Iterator[None]:
     """Says why a model could not be had; transformers' bars, and reports on what was left out on purpose, are kept back."""
     from transformers.utils import logging
 
@@ -38,6 +41,8 @@ def told(shown: str) -> Iterator[None]:
             raise HubtlError(
                 f"{shown} needs its own code to run, and none from the Hub is run", hint="choose another model"
             ) from error
+        if source is not None:
+            check_source(source.where, source.revision)
         raise out_of_reach(shown, error) from error
     finally:
         logging.set_verbosity(level)
@@ -48,30 +53,34 @@ def told(shown: str) -> Iterator[None]:
 def config_of(source: Source) -> Any:
     from transformers import AutoConfig
 
-    with told(source.shown):
+    with told(source.shown, source):
         return AutoConfig.from_pretrained(source.where, **_options(source))
 
 
 def model_of(
-    source: Source, cls: Any, config: Any, pretrained: bool, *, may_lack: str = "pooler", **arguments: Any
+    source: Source,
+    cls: Any,
+    config: Any,
+    pretrained: bool,
+    *,
+    may_lack: str = "pooler",
+    idle: str = "",
+    **arguments: Any,
 ) -> Any:
-    """A model of a class (or of an Auto class), float32; parts of the checkpoint that it has no use for are left out.
+    """A model of a class (or of an Auto class), float32; other towers and heads in the checkpoint are left out.
 
-    Parameters with ``may_lack`` in their names may be missing in the checkpoint: they are not used. Raises HubtlError
-    where the weights are out of reach and where others are missing.
+    Parameters with ``may_lack`` in their names may be missing in the checkpoint: they are not used. The checkpoint may
+    have parameters that match ``idle`` and that the model lacks. Raises HubtlError where the weights are out of reach,
+    and where other tensors are missing or left over.
     """
-    with told(source.shown):
+    with told(source.shown, source):
         if not pretrained:
             build = cls.from_config if hasattr(cls, "from_config") else cls._from_config
             return build(config, **arguments).float()
         model, report = cls.from_pretrained(
             source.where, config=config, dtype="float32", output_loading_info=True, **_options(source), **arguments
         )
-    if missing := sorted(key for key in report["missing_keys"] if may_lack not in key):
-        raise HubtlError(
-            f"the weights of {source.shown} lack {len(missing)} of {type(model).__name__}'s, {missing[0]} for one",
-            hint="choose another model",
-        )
+    check_report(source.shown, model, report, fresh=re.escape(may_lack), idle=idle, headless=True)
     return model
 
 
@@ -91,6 +100,11 @@ def processor_of(source: Source, load: Callable[..., Any], **arguments: Any) -> 
             return load(source.where, **_options(source), **arguments)
     except HubtlError as error:
         if isinstance(error.__cause__, OSError | ValueError | TypeError | KeyError):
+            # for one that says how it wants its rows, what others want would be a guess
+            if written := prepares(source.where, source.revision):
+                raise HubtlError(
+                    f"{written} cannot be used: {error}", hint="download or save the model again"
+                ) from error
             return None
         raise
 

@@ -1,6 +1,5 @@
 """A model's name to where it is: timm's registry, a folder, or the Hub."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,7 +81,7 @@ def _of_hub(modality: str, name: str, pretrained: bool) -> Source:
         path = Path(hf_hub_download(repo, "config.json", revision=revision or None))
     except Exception as error:
         raise out_of_reach(name, error) from error
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    config = read_config(path.parent)
     if "auto_map" in config and "model_type" not in config:
         raise HubtlError(f"{repo} needs its own code to run, and none from the Hub is run", hint="choose another model")
     commit = path.parent.name

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hubtl.backbones.weights import check_finite
 from hubtl.errors import unknown
 from hubtl_multimodal.encoders.base import ModalityEncoder
 from hubtl_multimodal.encoders.names import Source, locate, of_folder
@@ -43,7 +44,10 @@ def create(
         if key not in OPTIONS[modality]:
             raise unknown(f"option of {modality}", key, OPTIONS[modality])
     chosen = {key: value for key, value in options.items() if value is not None}
-    return _build(modality, locate(modality, name, pretrained), pretrained, image_size, chosen)
+    built = _build(modality, locate(modality, name, pretrained), pretrained, image_size, chosen)
+    if pretrained:
+        check_finite(built.state_dict(), f"the weights of {name}", hint="download or train the model again")
+    return built
 
 
 def rebuild(modality: str, folder: Path, info: Mapping[str, Any]) -> ModalityEncoder:
@@ -52,6 +56,7 @@ def rebuild(modality: str, folder: Path, info: Mapping[str, Any]) -> ModalityEnc
         raise unknown("modality", modality, OPTIONS)
     source = of_folder(modality, Path(folder), str(info["name"]))
     built = _build(modality, source, True, None, dict(info["input"]), saved=True)
+    check_finite(built.state_dict(), f"the weights in {folder}", hint="train or pull the model again")
     kept = ("name", "pretrained", "base_model", "revision", "license", "architecture")
     facts: dict[str, Any] = {key: info.get(key) for key in kept}
     facts["notes"] = tuple(info.get("notes") or ())

@@ -20,6 +20,7 @@ from hubtl_multimodal.inputs.extracted import ASTReader, ClapReader, WhisperRead
 from hubtl_multimodal.inputs.spectrogram import SpectrogramReader, frames_in
 
 SECONDS = 10.0
+FUSION = r"\.(fusion_model|mel_conv2d)\."  # of CLAP's several crops
 
 
 class Spectral(TransformersEncoder):
@@ -194,9 +195,9 @@ def build_clap(source: Source, config: Any, extractor: Any, pretrained: bool, se
     tower = getattr(config, "audio_config", config)
     tower.enable_fusion = False
     if tower is config:
-        model = model_of(source, ClapAudioModel, config, pretrained)
+        model = model_of(source, ClapAudioModel, config, pretrained, idle=FUSION)
     else:
-        model = model_of(source, ClapModel, config, pretrained).audio_model
+        model = model_of(source, ClapModel, config, pretrained, idle=FUSION).audio_model
     encoder = Clap(model, ClapReader(extractor, seconds))
     width = int(tower.patch_embeds_hidden_size * 2 ** (len(tower.depths) - 1))
     return _described(encoder, source, pretrained, width, {"kind": "clap", "seconds": seconds})

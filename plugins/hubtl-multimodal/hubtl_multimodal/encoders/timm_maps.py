@@ -7,10 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hubtl.backbones.reach import out_of_reach
-
 # hubtl makes torchvision importable beside a torch of another build before timm meets it
-from hubtl.backbones.timm import timm
+from hubtl.backbones.timm import refused, timm, whole
 from hubtl.errors import HubtlError
 from hubtl.hub.network import mind_the_network
 from hubtl_multimodal.encoders.base import Grid, ModalityEncoder
@@ -30,16 +28,17 @@ def load(source: Source, pretrained: bool, *, channels: int | None, size: int | 
         mind_the_network()
     arguments: dict[str, Any] = {"pretrained": pretrained, "num_classes": 0, "in_chans": channels}
     try:
-        if size is not None:
-            try:
-                return timm.create_model(source.where, img_size=size, **arguments).float()
-            except TypeError:  # its maps take any size
-                pass
-        return timm.create_model(source.where, **arguments).float()
+        with whole(source.shown):
+            if size is not None:
+                try:
+                    return timm.create_model(source.where, img_size=size, **arguments).float()
+                except TypeError:  # its maps take any size
+                    pass
+            return timm.create_model(source.where, **arguments).float()
     except HubtlError:
         raise
     except Exception as error:
-        raise out_of_reach(source.shown, error) from error
+        raise refused(source.where, source.shown, error) from error
 
 
 class TimmEncoder(ModalityEncoder):

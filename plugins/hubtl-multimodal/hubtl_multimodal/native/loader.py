@@ -8,14 +8,16 @@ from torch import nn
 from hubtl.backbones import resolve
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.backbones.surgery import last_linear, replace, weights_of
+from hubtl.backbones.weights import check_finite, check_report
 from hubtl.batch import Inputs
 from hubtl.errors import HubtlError
 from hubtl_multimodal.encoders.loading import config_of, told
 from hubtl_multimodal.encoders.names import Source
-from hubtl_multimodal.encoders.repeated import repeated
 from hubtl_multimodal.native import audio, text
 from hubtl_multimodal.native.backbone import NativeClassifier, NativeInput, finished
 from hubtl_multimodal.native.options import NativeOptions
+
+FRESH = r"(^|\.)(pooler\.|masked_spec_embed$)"  # of an encoder: left out while some are pretrained
 
 
 class Loader:
@@ -93,12 +95,12 @@ def _saved(config: Any, modality: str) -> float | None:
 def _model(where: Source, modality: str, config: Any, pretrained: bool) -> tuple[Any, list[str]]:
     """The library's classifier in float32, and the parameters that came without weights.
 
-    Raises HubtlError where those of the encoder's layers are among them.
+    Raises HubtlError where those of the encoder are among them, its pooler aside.
     """
     from transformers import AutoModelForAudioClassification, AutoModelForSequenceClassification
 
     auto: Any = AutoModelForSequenceClassification if modality == "text" else AutoModelForAudioClassification
-    with told(where.shown):
+    with told(where.shown, where):
         if not pretrained:
             return auto.from_config(config).float(), []
         model, report = auto.from_pretrained(
@@ -110,16 +112,7 @@ def _model(where: Source, modality: str, config: Any, pretrained: bool) -> tuple
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    unlike = [key[0] if isinstance(key, tuple) else key for key in report["mismatched_keys"]]
-    missing = sorted({*report["missing_keys"], *unlike})
-    inside = {p for layer in repeated(model) for p in layer.parameters()}
-    own = dict(model.named_parameters())
-    if lost := [name for name in missing if own.get(name) in inside]:
-        raise HubtlError(
-            f"the weights of {where.shown} lack {len(lost)} of {type(model).__name__}'s, {lost[0]} for one",
-            hint="choose another model, or --no-pretrained for random weights",
-        )
-    return model, missing
+    return model, check_report(where.shown, model, report, fresh=FRESH)
 
 
 def _trial(built: NativeClassifier) -> Inputs:
@@ -139,6 +132,7 @@ def _take_out(built: NativeClassifier, name: str, trial: Inputs, shown: str) -> 
     """
     model = built.eval().model
     layer = model.get_submodule(name)
+    check_finite(model.state_dict(), f"the weights of {shown}", hint="download or train the model again")
     try:
         logits = built.logits(trial)
         replace(model, name, nn.Identity())
