@@ -13,7 +13,7 @@ from torch import nn
 from hubtl import backbones, plugins
 from hubtl.api import Trained, trained_classifier
 from hubtl.backbones.base import Backbone, BackboneRequest
-from hubtl.blame import broken, minded
+from hubtl.blame import broken, label, minded
 from hubtl.choice import pick
 from hubtl.data import labels as label_sets
 from hubtl.data.sources import Domain, open_domain
@@ -82,7 +82,7 @@ class Prepared:
 
     def epoch_steps(self, sees: Sequence[str]) -> int:
         """Updates in one pass over the largest of some streams."""
-        return steps_per_epoch({name: open_stream(self.streams.train, name) for name in sees}, self.rows_per_update)
+        return steps_per_epoch({name: open_stream(self.streams.train, name, label(self.strategy_class)) for name in sees}, self.rows_per_update)
 
 
 def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from hubtl.batch import Batch, Features, join
+from hubtl.blame import broken
 from hubtl.modules import Classifier, Encoder
 from hubtl.tasks import Task
 
@@ -187,6 +188,17 @@ class Strategy(nn.Module):
         return [together.rows(start, stop) for start, stop in pairwise(ends)]
 
 
+def scalar(method: Any, found: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """What ``added`` gave. Raises HubtlError for what is not a scalar and its logs: a vector would be averaged."""
+    if isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping):
+        values = [found[0], *found[1].values()]
+        if all(isinstance(value, Tensor) and not value.ndim for value in values):
+            return found
+    parts = found if isinstance(found, tuple) else (found,)
+    shapes = [f"a tensor of shape {tuple(p.shape)}" if isinstance(p, Tensor) else type(p).__name__ for p in parts]
+    raise broken(method, f"adds {', '.join(shapes)}", "return a scalar tensor, and a mapping of names to scalar tensors")
+
+
 class Additive(Strategy):
     """A method that classifies the source and only adds a loss: hence it can be combined by name, ``cdan+mcc``.
 
@@ -213,7 +225,7 @@ class Additive(Strategy):
     def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
         pair = self.pair(source, target)
         task = self.task.loss(pair.ys, source.labels)
-        parts = [self.added(part, at=at) for part in self.pairs(pair)]
+        parts = [scalar(self, self.added(part, at=at)) for part in self.pairs(pair)]
         added = torch.stack([loss for loss, _ in parts]).mean()
         logs = {name: torch.stack([said[name] for _, said in parts]).mean() for name in parts[0][1]}
         yield Loss(task + at.added * added, logs={"task": task, **logs})

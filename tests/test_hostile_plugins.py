@@ -52,7 +52,7 @@ NO_CLASSES = {
     "a module": "import json as Odd",
     "a text": "Odd = 'Odd'",
     "a number": "Odd = 7",
-    "a dict": "Odd = {}",
+    "a dict": "Odd = dict()",
     "a lambda": "Odd = lambda *a: None",
     "a class of no kind": "class Odd: ...",
     "a tensor": "import torch\nOdd = torch.zeros(2)",
@@ -279,7 +279,7 @@ STEPS = {
         f"yield Loss({LOSS})\n        if not at.step: yield Loss({LOSS})",
         "yielded 1 losses, and 2 before",
     ),
-    "yields without end": (f"while True: yield Loss({LOSS})", "yields 1000 losses and goes on"),
+    "yields without end": (f"while True: yield Loss({LOSS})", "yields 256 losses and goes on"),
     "yields in no_grad": (f"with torch.no_grad(): yield Loss({LOSS})", "no_grad"),
     "a NaN loss": (f"yield Loss({LOSS} * float('nan'))", "is not finite at update 1"),
     "an infinite loss": (f"yield Loss({LOSS} + float('inf'))", "is not finite at update 1"),
@@ -630,7 +630,7 @@ def test_a_backbone_of_the_wrong_width_and_one_of_nan_end_a_run(install, data, t
     assert (code, out) == (2, "")
     assert "not finite" in err
     install("another", {"wide": "load"}, source=f"{NET}\n{LOADERS['another width']}\n", group="hubtl.backbones")
-    refused(adapt(capsys, data, tmp_path / "run", strategy="source-only", model="wide"), "of another 1.2")
+    refused(adapt(capsys, data, tmp_path / "other", strategy="source-only", model="wide"), "of another 1.2")
 
 
 TESTTIME = {

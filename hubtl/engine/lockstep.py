@@ -16,7 +16,7 @@ from hubtl.strategy import Loss, Phase
 Backward = Callable[[torch.Tensor], None]
 Update = Callable[[], None]
 END = object()
-MOST = 1000  # losses of one step
+MOST = 256  # losses of one step
 
 
 class Lockstep:
@@ -85,7 +85,8 @@ class Lockstep:
             raise self._refuse(f"yields a Loss whose {odd}", "yield Loss(total, by=(…,), logs={…})")
         found: Loss = loss
         if loss.total.requires_grad:
-            self.backward(loss.total / n)
+            with minded(self.owner, "the gradient of its loss"):
+                self.backward(loss.total / n)
         elif self.phase.learns:
             raise self._refuse("yields a loss that nothing learns from", "check phases() and the tuner")
         return found

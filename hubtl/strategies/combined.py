@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hubtl.errors import HubtlError
 from hubtl.modules import Encoder
-from hubtl.strategy import Additive, Pair, Progress, Strategy, StrategyOptions
+from hubtl.strategy import Additive, Pair, Progress, Strategy, StrategyOptions, scalar
 from hubtl.tasks import Task
 
 
@@ -39,7 +39,7 @@ class Combined(Additive):
             part.encoder, part.head = self.encoder, self.head
             for key in networks:
                 setattr(part, key, getattr(self, field_name(name, key)))
-            loss, shown = part.added(pair, at=at)
+            loss, shown = scalar(part, part.added(pair, at=at))
             total = total + loss
             logs |= {f"{name}/{key}": value for key, value in shown.items()}
         return total, logs
