@@ -27,7 +27,7 @@ from hubtl.data.ranges import kind_of, ranges_in
 from hubtl.data.transforms import to_channels
 from hubtl.errors import HubtlError, unknown
 from hubtl.modules import Classifier, Encoder
-from hubtl.record import FORMAT_VERSION
+from hubtl.record import FORMAT_VERSION, measured
 from hubtl.settings import logger
 from hubtl.testtime import TestTime, make
 from hubtl.testtime.order import Witness, order_of
@@ -251,7 +251,9 @@ def save(
         "native": type(backbone).native,
     }
     backbone.save(folder, classifier, classes, {k: v for k, v in meta.items() if v is not None})
-    (folder / "hubtl.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "hubtl.json").write_text(
+        json.dumps(measured(facts), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
 
 
 @minded()

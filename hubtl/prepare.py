@@ -82,7 +82,10 @@ class Prepared:
 
     def epoch_steps(self, sees: Sequence[str]) -> int:
         """Updates in one pass over the largest of some streams."""
-        return steps_per_epoch({name: open_stream(self.streams.train, name, label(self.strategy_class)) for name in sees}, self.rows_per_update)
+        return steps_per_epoch(
+            {name: open_stream(self.streams.train, name, label(self.strategy_class)) for name in sees},
+            self.rows_per_update,
+        )
 
 
 def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:

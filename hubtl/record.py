@@ -1,6 +1,7 @@
 """The record: every fact that a run found, as JSON. The model card is a pure function of it."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,15 @@ from hubtl.errors import HubtlError
 
 FORMAT_VERSION = 1
 TRIPLE = re.compile(r"\[\n\s+(\d+),\n\s+(\d+),\n\s+(\d+)\n\s+\]")  # a line each; no string has a line break in it
+
+
+def measured(value: Any) -> Any:
+    """Plain values without what is not finite: JSON has no word for it, and it was not measured."""
+    if isinstance(value, dict):
+        return {k: measured(v) for k, v in value.items() if not isinstance(v, float) or math.isfinite(v)}
+    if isinstance(value, list):
+        return [None if isinstance(v, float) and not math.isfinite(v) else measured(v) for v in value]
+    return value
 
 
 class Facts(BaseModel):
@@ -331,7 +341,7 @@ class RunRecord(Facts):
 
     def to_json(self) -> str:
         """The text of ``record.json``."""
-        text = json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(measured(self.model_dump(mode="json")), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         return TRIPLE.sub(r"[\1, \2, \3]", text)
 
     def save(self, folder: Path) -> None:

@@ -196,7 +196,9 @@ def scalar(method: Any, found: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
             return found
     parts = found if isinstance(found, tuple) else (found,)
     shapes = [f"a tensor of shape {tuple(p.shape)}" if isinstance(p, Tensor) else type(p).__name__ for p in parts]
-    raise broken(method, f"adds {', '.join(shapes)}", "return a scalar tensor, and a mapping of names to scalar tensors")
+    raise broken(
+        method, f"adds {', '.join(shapes)}", "return a scalar tensor, and a mapping of names to scalar tensors"
+    )
 
 
 class Additive(Strategy):

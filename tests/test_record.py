@@ -49,3 +49,18 @@ def test_a_failed_write_leaves_the_last_record_whole(tmp_path, monkeypatch):
 def test_facts_that_nobody_declared_are_refused():
     with pytest.raises(ValidationError, match="best_accuracy"):
         a_record(best_accuracy=0.9)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_not_finite_was_not_measured_and_the_file_is_json(tmp_path, value):
+    record = a_record(adapted=Evaluation(n=1, accuracy=value, scores={"snd": value, "bnm": 0.5}))
+    record.training.curves = [{"step": 1.0, "loss": value}]
+    record.save(tmp_path)
+
+    def none(token):
+        raise AssertionError(token)
+
+    json.loads((tmp_path / "record.json").read_text(encoding="utf-8"), parse_constant=none)
+    read = RunRecord.load(tmp_path)
+    assert read.adapted is not None
+    assert (read.adapted.accuracy, read.adapted.scores, read.training.curves) == (None, {"bnm": 0.5}, [{"step": 1.0}])
