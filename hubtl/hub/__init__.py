@@ -9,7 +9,6 @@ from hubtl.hub.push import PushResult as PushResult
 from hubtl.hub.push import check_push as check_push
 from hubtl.hub.push import check_token as check_token
 from hubtl.hub.push import push as push
-from hubtl.hub.push import retry as retry
 
 __all__ = [
     "Amended",
@@ -20,6 +19,5 @@ __all__ = [
     "check_token",
     "pull",
     "push",
-    "retry",
     "split_revision",
 ]

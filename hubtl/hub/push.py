@@ -76,12 +76,6 @@ def push(
         raise explain(error, f"the push to {name} failed", retry=wish.command) from error
 
 
-def retry(folder: Path, repo: str, *, private: bool | None = None) -> str:
-    """The command line that pushes a run directory."""
-    name, revision = split_revision(repo)
-    return Wish(folder, name, private, revision, None, False).command
-
-
 def check_push(repo: str, card: str | None = None, *, flag: str = "--push-to-hub") -> None:
     """Raise HubtlError for what would make a push fail anyway: a malformed name, no token, offline mode, no right to write.
 
