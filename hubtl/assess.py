@@ -12,6 +12,7 @@ import torch
 from hubtl import plugins
 from hubtl.batch import Batch
 from hubtl.data.images import ImageSet
+from hubtl.data.sealed import unsealed
 from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import finite, outputs
 from hubtl.evaluate import evaluation
@@ -21,7 +22,7 @@ from hubtl.record import Candidate, Evaluation, LabelSets, RunRecord, Selection
 from hubtl.shift import shift
 from hubtl.strategy import Strategy
 from hubtl.subsets import dominance, subsets
-from hubtl.validators import Evidence, collapse, measured, merits_of, rule_of, scores_of
+from hubtl.validators import LABELS, Evidence, collapse, measured, merits_of, rule_of, scores_of
 from hubtl.validators.ensemble import Ensemble
 from hubtl.validators.probes import mixture, partners
 from hubtl.verdict import FLOOR
@@ -34,10 +35,13 @@ VOTERS = Ensemble.members  # of the final models
 class Judge:
     """Scores a strategy while it trains, and keeps the weights that its rule likes best.
 
-    The rule sees source evaluation rows and target training rows; only an oracle sees labelled target rows. Guard rails
-    stand before it: a checkpoint whose predictions have collapsed, or that lost more than FLOOR of the best accuracy on
-    the source, is not chosen while there is another. One set of weights is kept: the champion of all seen so far.
+    The rule sees source evaluation rows and target training rows; only an oracle sees labelled target rows, and it is one
+    by what it reads, not by what it says. Guard rails stand before it: a checkpoint whose predictions have collapsed, or
+    that lost more than FLOOR of the best accuracy on the source, is not chosen while there is another. One set of weights
+    is kept: the champion of all seen so far.
     """
+
+    _read = False  # whether the rule has read target labels
 
     def __init__(
         self,
@@ -50,7 +54,7 @@ class Judge:
         self.prepared, self.accelerator = prepared, accelerator
         self.name = rule
         self.rule = rule_of(rule)
-        self.selection = Selection(rule=rule, oracle=self.rule.oracle)
+        self.selection = Selection(rule=rule, oracle=LABELS in self.rule.reads)  # until it is seen what it reads
         self._reference = source_accuracy  # of the baseline
         self._weights: dict[str, torch.Tensor] = {}
 
@@ -63,6 +67,8 @@ class Judge:
         if forgets := self.prepared.strategy_class.forgets_source and self.rule.lenient:
             evidence = without_source(evidence)
         judged = scores_of(self.rule, evidence)
+        self._read |= LABELS in getattr(evidence, "read", ())
+        self.selection.oracle = self._read
         known = "source-accuracy" in scores and not forgets
         guard = {"source-accuracy": scores["source-accuracy"]} if known else {}
         collapsed = float(fallen(evidence, self.prepared) is not None)
@@ -103,6 +109,7 @@ class Judge:
     def load(self, state: dict[str, Any]) -> None:
         self._weights = state["weights"]
         self.selection = Selection.model_validate(state["selection"])
+        self._read = self.selection.oracle
 
 
 def gather(prepared: Prepared, acc: Accelerator, model: Classifier, step: int, reads: Collection[str]) -> Evidence:
@@ -115,7 +122,7 @@ def gather(prepared: Prepared, acc: Accelerator, model: Classifier, step: int, r
     mixed = None
     if "target_mixed_logits" in reads:
         mixed = outputs(model, cast(ImageSet, Mixtures(target, rows)), acc, rows=range(len(rows))).logits
-    oracle = "target_labels" in reads
+    oracle = LABELS in reads
     return Evidence(
         step=step,
         source_logits=None if seen is None else seen.logits,
@@ -126,7 +133,7 @@ def gather(prepared: Prepared, acc: Accelerator, model: Classifier, step: int, r
         target_logits=there.logits,
         target_features=there.features,
         target_mixed_logits=mixed,
-        target_labels=streams.target_eval_labels if oracle else None,
+        target_labels=unsealed(streams.target_eval_labels) if oracle else None,
         target_eval_logits=outputs(model, streams.target_eval, acc).logits if oracle else None,
     )
 
@@ -190,8 +197,8 @@ def assess(prepared: Prepared, model: Classifier, acc: Accelerator, step: int) -
     of it without target labels."""
     streams = prepared.streams
     seen = finite(outputs(model, streams.target_eval, acc), "the target")
-    figures = evaluation(seen.logits, streams.target_eval_labels, prepared.classes, prepared.unknown)
-    labels = streams.target_eval_labels
+    labels = unsealed(streams.target_eval_labels)
+    figures = evaluation(seen.logits, labels, prepared.classes, prepared.unknown)
     figures.subsets = subsets(model, streams.target_eval, labels, prepared.classes, acc, prepared.unknown)
     evidence = gather(prepared, acc, model, step, Ensemble.reads)
     figures.scores = label_free(evidence, [*SCORES, *VOTERS])

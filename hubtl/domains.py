@@ -14,6 +14,7 @@ from hubtl.data.images import ImageSet
 from hubtl.data.joint import JointSet
 from hubtl.data.origin import select
 from hubtl.data.rows import open_rows, ranges_in_rows
+from hubtl.data.sealed import Seal, kept, sealed, unsealed
 from hubtl.data.slices import cut
 from hubtl.data.sources import Domain
 from hubtl.errors import HubtlError
@@ -33,7 +34,7 @@ class Streams:
     source_eval: ImageSet | None
     target_eval: ImageSet
     source_eval_labels: np.ndarray | None
-    target_eval_labels: np.ndarray | None
+    target_eval_labels: Seal | None  # the images have none: only the judge opens it
     target_plain: ImageSet  # the target's training rows in the evaluation view, for scores that read no labels
     ranges: PixelRanges = field(
         default_factory=PixelRanges
@@ -152,7 +153,7 @@ def open_streams(
     ranges = [_ranges(target), (PixelRanges(), PixelRanges()) if source is None else _ranges(source)]
     few = _few(recipe, setting, None if recipe.target.labels_per_class is None else labels(target, "train"), classes)
     if setting in NO_TARGET_LABELS:
-        train = {"target": with_plain(target, None, cls.views)}
+        train = {"target": sealed(with_plain(target, None, cls.views), recipe.run.seed)}
     else:
         train = {"target": with_plain(target, labels(target, "train"), cls.views, few)}
     plain = train["target"].plain
@@ -168,13 +169,14 @@ def open_streams(
         if source.eval is not None and setting != "sequential":  # the deployed head knows the target's classes
             source_eval_labels = labels(source, "eval")
             source_eval = images(source, "eval", source_eval_labels, False)
-            source_eval_labels = _kept(source_eval, source_eval_labels)
+            source_eval_labels = _readable(source_eval, source_eval_labels)
     target_eval_labels = labels(target, "eval")
     target_eval = images(target, "eval", target_eval_labels, False)
-    kept = None if held_out is None else images(held_out, "train", labels(held_out, "train"), False)
-    of_target = _kept(target_eval, target_eval_labels)
+    validating = None if held_out is None else images(held_out, "train", labels(held_out, "train"), False)
+    of_target = kept(_readable(target_eval, target_eval_labels))
+    target_eval.labels = None
     met = ranges[0][1].over(ranges[1][1])
-    return Streams(train, source_eval, target_eval, source_eval_labels, of_target, plain, met, kept)
+    return Streams(train, source_eval, target_eval, source_eval_labels, of_target, plain, met, validating)
 
 
 def _ranges(domain: Domain) -> tuple[PixelRanges, PixelRanges]:
@@ -211,7 +213,7 @@ def _few(recipe: Recipe, setting: str, labels: np.ndarray | None, classes: Seque
     return np.sort(np.concatenate(chosen))
 
 
-def _kept(images: ImageSet, labels: np.ndarray | None) -> np.ndarray | None:
+def _readable(images: ImageSet, labels: np.ndarray | None) -> np.ndarray | None:
     """The labels of the rows that could be read."""
     return None if labels is None else images.labels
 
@@ -227,8 +229,8 @@ def domain_facts(domain: Domain | None, train: ImageSet | None, evaluated: Image
 def label_warnings(relation: LabelSets, streams: Streams, cls: type[Strategy], unknown: str | None) -> list[str]:
     """Where a strategy does not suit the label sets: what that does to the run, and which ones would."""
     warnings = []
-    if relation.target_only and unknown is None and streams.target_eval_labels is not None:
-        n = int((streams.target_eval_labels == UNKNOWN).sum())
+    if relation.target_only and unknown is None and (labels := unsealed(streams.target_eval_labels)) is not None:
+        n = int((labels == UNKNOWN).sum())
         warnings.append(
             f"{n} evaluation rows belong to classes that the source lacks ({label_sets.listed(relation.target_only)}): "
             "they are not scored; osbp has an output for them"

@@ -25,7 +25,7 @@ from hubtl.prepare import Prepared
 from hubtl.reading import made
 from hubtl.record import ModelFacts, PhaseFacts, RunRecord, Selection, Training
 from hubtl.strategy import Strategy
-from hubtl.validators import rule_of
+from hubtl.validators import LABELS, rule_of
 
 PACKAGES = (
     "hubtl",
@@ -107,7 +107,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
     validator = recipe.run.validator or "last"
     rule = rule_of(validator)
     few = recipe.target.labels_per_class
-    labels = "training" if prepared.setting not in NO_TARGET_LABELS else "selection" if rule.oracle else "none"
+    labels = "training" if prepared.setting not in NO_TARGET_LABELS else "selection" if LABELS in rule.reads else "none"
     labels = "few" if few and labels != "training" else labels
     return RunRecord(
         created=datetime.date.today().isoformat(),
@@ -129,7 +129,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         label_sets=prepared.relation,
         unknown=None if prepared.unknown is None else prepared.classes[prepared.unknown],
         training=Training(phases=plan_phases(prepared, name)),
-        selection=Selection(rule=validator, oracle=rule.oracle),
+        selection=Selection(rule=validator, oracle=LABELS in rule.reads),
         target_labels=labels,
         target_labels_per_class=few,
         warnings=list(prepared.warnings),

@@ -12,6 +12,7 @@ from hubtl.data import cache
 from hubtl.data.features import FeatureSet, structure_digest, weights_digest
 from hubtl.data.images import ImageSet
 from hubtl.data.joint import JointSet
+from hubtl.data.sealed import SealedSet
 from hubtl.engine.contract import phases_of
 from hubtl.engine.device import Accelerator
 from hubtl.engine.modes import parameters_of
@@ -44,7 +45,7 @@ def with_features(prepared: Prepared, accelerator: Accelerator) -> Prepared:
     reader = FeatureReader(prepared.backbone, accelerator, recipe.run.mixed_precision, recipe.tuner)
 
     def swapped(images: ImageSet) -> ImageSet:
-        if isinstance(images, JointSet):
+        if isinstance(images, JointSet | SealedSet):  # the rows of a sealed set are kept as they lay, whatever the seed
             return cast(ImageSet, images.replaced(swapped))
         return cast(ImageSet, reader.read(images))
 

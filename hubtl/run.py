@@ -225,6 +225,8 @@ def _train(
     if recipe.run.calibrate:
         record.calibration = calibrate(prepared, model, accelerator)
     record.selection = judge.selection
+    if record.target_labels in ("none", "selection"):  # by what the rule read, whatever it says of itself
+        record.target_labels = "selection" if judge.selection.oracle else "none"
     record.adapted = assess(prepared, model, accelerator, trace.steps)
     record.difference = difference(record.source_only, record.adapted)
     record.training = training(trace, record.training)

@@ -26,7 +26,7 @@ from hubtl.reuse import with_features
 from hubtl.run import TRAINING
 from hubtl.settings import logger
 from hubtl.study import at_work, finished, opened, refusal
-from hubtl.validators import rule_of, score_of
+from hubtl.validators import LABELS, rule_of, score_of
 from hubtl.watch import Watch
 
 HELD_OUT = "held-out"  # minus the loss on rows that are held out of a labelled target's training rows
@@ -132,22 +132,22 @@ def _objective(prepared: Prepared, asked: str | None, allowed: bool) -> Objectiv
     if name is None and prepared.setting not in NO_TARGET_LABELS:
         name = HELD_OUT
     if name is None:  # a rule that compares checkpoints of one run, or that counts updates, says nothing across runs
-        name = rule_name if rule_name not in ("last", "ensemble") and not selecting.oracle else "infomax"
+        name = rule_name if rule_name not in ("last", "ensemble") and LABELS not in selecting.reads else "infomax"
     if name == HELD_OUT:
         if prepared.streams.held_out is None:
             raise HubtlError("held-out needs a target whose labels are learnt from", hint="--validator infomax")
-        return Objective(name, selecting.oracle and _permitted(rule_name, allowed), frozenset(), None)
+        return Objective(name, LABELS in selecting.reads and _permitted(rule_name, allowed), frozenset(), None)
     known = plugins.entries("validators")
     if name not in known or name in ("last", "ensemble"):
         scores = ", ".join(n for n in known if n not in ("last", "ensemble"))
         raise HubtlError(f"validator {name!r} gives no score that runs can be compared by", hint=f"one of: {scores}")
     rule = rule_of(name)
     for each, label in ((rule, name), (selecting, rule_name)):
-        if each.oracle:
+        if LABELS in each.reads:
             _permitted(label, allowed)
     if prepared.streams.source_eval is None and any(field.startswith("source_") for field in rule.reads):
         raise HubtlError(f"validator {name} reads a source, and there is none to read", hint="--validator infomax")
-    return Objective(name, rule.oracle or selecting.oracle, rule.reads, partial(score_of, rule))
+    return Objective(name, LABELS in rule.reads | selecting.reads, rule.reads, partial(score_of, rule))
 
 
 def _permitted(name: str, allowed: bool) -> bool:

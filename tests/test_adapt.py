@@ -11,6 +11,7 @@ from PIL import Image
 import hubtl
 from hubtl.batch import Batch
 from hubtl.card import metadata
+from hubtl.data.sealed import unsealed
 from hubtl.errors import HubtlError, RecipeError
 from hubtl.prepare import prepare
 from hubtl.reading import parse
@@ -85,7 +86,7 @@ def test_target_labels_are_sealed(tmp_path):
     assert target.fetch([0, 1]).labels is None
     assert target.labels is None
     assert target._encoded.column_names == ["image"]
-    truth = prepared.streams.target_eval_labels
+    truth = unsealed(prepared.streams.target_eval_labels)
     assert truth is not None
     assert not _reaches(
         target, lambda thing: isinstance(thing, np.ndarray) and thing.shape == (1197,) and thing.max() == 9

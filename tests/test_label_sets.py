@@ -12,6 +12,7 @@ import hubtl
 from hubtl.choice import pick
 from hubtl.data.labels import indices, unknown_name
 from hubtl.data.opening import opened
+from hubtl.data.sealed import kept, unsealed
 from hubtl.domains import label_warnings
 from hubtl.errors import HubtlError
 from hubtl.evaluate import evaluation
@@ -115,7 +116,7 @@ def test_the_unknown_is_a_class_of_the_target_alone(data):
     assert set(streams.train["source"].labels.tolist()) == {0, 1, 2, 3}
     assert set(streams.source_eval_labels.tolist()) == {0, 1, 2, 3}
     assert streams.train["target"].labels is None
-    assert set(streams.target_eval_labels.tolist()) == {0, 1, 2, 3, 4}
+    assert set(unsealed(streams.target_eval_labels).tolist()) == {0, 1, 2, 3, 4}
     assert prepared.build("osbp").head.out_features == 5
     assert prepared.build("source-only").head.out_features == 4
 
@@ -154,7 +155,7 @@ def test_a_method_that_does_not_suit_is_warned_of_once(name, relation, said):
         source_only=["b"] if "partial" in relation else [],
         target_only=["z"] if "open" in relation else [],
     )
-    streams = SimpleNamespace(target_eval_labels=np.array([0, -1, -1]))
+    streams = SimpleNamespace(target_eval_labels=kept(np.array([0, -1, -1])))
     found = label_warnings(sets, streams, cls, "unknown" if cls.unknown else None)
     rest = list(found)
     for part in said:

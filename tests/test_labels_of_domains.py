@@ -13,6 +13,7 @@ import hubtl
 from hubtl.cli.diff import diff
 from hubtl.cli.evaluate import evaluate
 from hubtl.data.classes import UNLABELLED
+from hubtl.data.sealed import unsealed
 from hubtl.data.sources import open_domain
 from hubtl.domains import hold_out, match_classes
 from hubtl.errors import HubtlError
@@ -180,7 +181,7 @@ def test_finetuning_learns_from_labelled_rows_alone(tmp_path):
     prepared = prepare(recipe(folder))
     assert prepared.streams.train["target"].labels.min() == 0
     assert (prepared.target.rows, prepared.target.unlabelled_rows) == (12, 2)
-    assert (prepared.streams.target_eval_labels == UNLABELLED).sum() == 2
+    assert (unsealed(prepared.streams.target_eval_labels) == UNLABELLED).sum() == 2
     held = prepare(recipe(folder, data={"hold_out": 0.25})).streams.held_out
     assert sorted(held.labels.tolist()) == [0, 1, 2]
     few = prepare(recipe(folder, few=2)).streams.train["target"]
@@ -207,7 +208,7 @@ def test_a_target_of_one_class_is_measured_and_a_source_or_a_task_is_not(tmp_pat
         picture("cat", 20 + i).save(tmp_path / "target" / "cat" / f"{i}.png")
     prepared = prepare(recipe(tmp_path / "target", tmp_path / "source", "source-only"))
     assert (prepared.relation.setting, prepared.relation.shared) == ("partial", ["cat"])
-    assert set(prepared.streams.target_eval_labels.tolist()) == {1}
+    assert set(unsealed(prepared.streams.target_eval_labels).tolist()) == {1}
     with pytest.raises(HubtlError, match=r"one class alone .cat.: nothing to tell apart"):
         prepare(recipe(tmp_path / "target"))
     with pytest.raises(HubtlError, match="one class"):
@@ -229,10 +230,10 @@ def test_the_unknown_class_of_an_open_set_is_apart_from_rows_without_a_label(tmp
     data = rows([n or "dog" for n in labels], labels=labels)
     target = saved(tmp_path / "target", train=data, test=data)
     plain = prepare(recipe(target, source, "dann"))
-    assert plain.streams.target_eval_labels.tolist() == [0, -1, -2, -1, 1, -2, -1, 0]
+    assert unsealed(plain.streams.target_eval_labels).tolist() == [0, -1, -2, -1, 1, -2, -1, 0]
     assert any("3 evaluation rows belong to classes" in warning for warning in plain.warnings)
     opened_set = prepare(recipe(target, source, "osbp"))
-    assert opened_set.streams.target_eval_labels.tolist() == [0, 2, -2, 2, 1, -2, 2, 0]
+    assert unsealed(opened_set.streams.target_eval_labels).tolist() == [0, 2, -2, 2, 1, -2, 2, 0]
     assert plain.streams.train["target"].labels is None
 
 

@@ -18,13 +18,20 @@ from hubtl.losses import entropy
 Scores = dict[str, float]
 
 
+LABELS = "target_labels"  # the field that makes an oracle of who reads it
+WHOLE = ("__dict__", "__getstate__", "__reduce__", "__reduce_ex__")  # by which an object is read as a whole
+
+
 class NotFinite(HubtlError):
     """A score that is NaN or infinite."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What there is to judge a model by. Fields that a validator does not declare are None when it is asked."""
+    """What there is to judge a model by. Fields that a validator does not declare are None when it is asked.
+
+    Which fields were read, and were there, is noted in ``read``.
+    """
 
     step: int
     source_logits: torch.Tensor | None = None  # [n, c], source evaluation rows
@@ -36,6 +43,20 @@ class Evidence:
     target_labels: np.ndarray | None = None  # of target evaluation rows: oracles only
     target_eval_logits: torch.Tensor | None = None
 
+    def __getattribute__(self, name: str) -> Any:
+        value = object.__getattribute__(self, name)
+        own = object.__getattribute__(self, "__dict__")
+        if name in own and value is not None:
+            own.setdefault("_seen", set()).add(name)
+        elif name in WHOLE:
+            own.setdefault("_seen", set()).update(key for key, held in own.items() if held is not None)
+        return value
+
+    @property
+    def read(self) -> frozenset[str]:
+        """The names of the fields that somebody read."""
+        return frozenset(object.__getattribute__(self, "__dict__").get("_seen", ()))
+
 
 class Validator(ABC):
     """The seam of a selection rule; a plugin registers a subclass under ``hubtl.validators``. Higher is better."""
@@ -45,7 +66,8 @@ class Validator(ABC):
 
     @property
     def oracle(self) -> bool:
-        return "target_labels" in self.reads
+        """Whether the rule declares that it reads target labels; a run notes whether it does."""
+        return LABELS in self.reads
 
     @abstractmethod
     def score(self, evidence: Evidence) -> float: ...
