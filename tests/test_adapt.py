@@ -319,7 +319,7 @@ def test_classes_that_differ_are_told_with_both_lists(tmp_path, caplog):
 
 def test_one_class_and_no_images_are_refused(tmp_path):
     lonely = folder_of_images(tmp_path / "lonely", {"cat": 4})
-    with pytest.raises(HubtlError, match="no labels, or one class alone"):
+    with pytest.raises(HubtlError, match=r"one class.*cat"):
         hubtl.adapt(**(DIGITS | {"source_dataset": str(lonely)}), output_dir=str(tmp_path / "run"))
     (tmp_path / "table.csv").write_text("file_name,label\n" + "".join(f"lonely/cat/{i}.png,cat\n" for i in range(4)))
     with pytest.raises(HubtlError, match=r"one class.*cat"):
