@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from hubtl.batch import Batch as Batch
     from hubtl.batch import Features as Features
     from hubtl.errors import HubtlError as HubtlError
-    from hubtl.hub import pull as pull
-    from hubtl.hub import push as push
+    from hubtl.hub.pull import pull as pull
+    from hubtl.hub.push import push as push
     from hubtl.python import adapt as adapt
     from hubtl.python import compare as compare
     from hubtl.ranking import rank as rank
