@@ -5,12 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hubtl import amend, deliver, plugins, run
 from hubtl.comparison import quietly
 from hubtl.errors import HubtlError, unknown
-from hubtl.reading import merge, parse
+from hubtl.reading import merge, parse, read
 from hubtl.recipe import Recipe
 from hubtl.record import Ablated, Evaluation, RunRecord
 from hubtl.settings import is_main_process, logger
@@ -51,7 +49,7 @@ def ablate(folder: Path, without: Sequence[str] = (), *, command: str = "hubtl a
     for name in without:
         if name not in declared:
             raise unknown(f"part of {record.strategy}", name, declared)
-    raw = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    raw = read(folder / "recipe.yaml")
     wanted = [name for name in declared if name in without or not without]
     recipes = {
         name: _recipe(raw, declared[name], _place(folder, name)) for name in wanted

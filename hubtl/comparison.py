@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hubtl import files, plugins, run
+from hubtl import files, plain, plugins, run
 from hubtl.assess import voters_on
 from hubtl.engine.device import make_accelerator
 from hubtl.engine.processes import first
@@ -180,8 +180,8 @@ def _claim(folder: Path, common: dict[str, Any]) -> None:
     path = folder / FILE
     if path.exists():
         try:
-            before = json.loads(path.read_text(encoding="utf-8")).get("recipe")
-        except (OSError, ValueError, AttributeError):
+            before = plain.object_of(path).get("recipe")
+        except (OSError, ValueError):
             before = None
         if before != json.loads(json.dumps(common)):
             raise HubtlError(f"{folder} holds a comparison by another recipe", hint="another --output-dir")

@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from hubtl import plugins
+from hubtl import bounded, plain, plugins
+from hubtl.bounded import Bounded
 from hubtl.errors import HubtlError, RecipeError, nearest
 from hubtl.hub import tokens
 from hubtl.recipe import ModelSection, NamedSection, Recipe, Section, SourceSection
@@ -31,14 +32,17 @@ def read(path: str | Path) -> dict[str, Any]:
     """Read a YAML recipe as plain data. Raises HubtlError if there is none or it is not a mapping."""
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = plain.parsed(plain.text_of(path))
     except OSError as error:
         raise HubtlError(
             f"cannot read the recipe {path}: {error.strerror}", hint="give the path of a YAML file"
         ) from error
     except yaml.YAMLError as error:
-        line = str(error).replace("\n", " ")
-        raise HubtlError(f"{path} is not YAML: {line}", hint="compare with examples/digits.yaml") from error
+        raise HubtlError(f"{path} is not YAML: {_short(error)}", hint="compare with examples/digits.yaml") from error
+    except ValueError as error:
+        raise HubtlError(
+            f"{path} is not a recipe: {_short(error)}", hint="compare with examples/digits.yaml"
+        ) from error
     if not isinstance(raw, dict):
         raise HubtlError(f"{path} holds {type(raw).__name__}, not sections", hint="compare with examples/digits.yaml")
     return raw
@@ -74,11 +78,15 @@ def parse_set(pairs: Iterable[str], *, flag: str = "--set", example: str = "opti
     for pair in pairs:
         key, separator, text = pair.partition("=")
         if not separator or not key.strip():
-            raise HubtlError(f"{flag} takes key=value, got {pair!r}", hint=f"for example {flag} {example}")
+            raise HubtlError(f"{flag} takes key=value, got {_short(repr(pair))}", hint=f"for example {flag} {example}")
         try:
-            changes[key.strip()] = float(text) if _is_float(text) else yaml.safe_load(text)
+            changes[key.strip()] = float(text) if _is_float(text) else plain.parsed(text)
+        except plain.Refused as error:
+            raise HubtlError(f"{flag} {_short(key)}: {_short(error)}", hint=f"for example {flag} {example}") from error
         except yaml.YAMLError as error:
-            raise HubtlError(f"{flag} {key}: {text!r} is not a YAML value", hint="quote it") from error
+            raise HubtlError(
+                f"{flag} {_short(key)}: {_short(repr(text))} is not a YAML value", hint="quote it"
+            ) from error
     return changes
 
 
@@ -101,6 +109,12 @@ def _normal(key: str) -> list[str]:
     return parts
 
 
+def _short(said: object, most: int = 200) -> str:
+    """On one line, and no longer than people read."""
+    text = " ".join(str(said).split())
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def _sentence(error: Any) -> str:
     """One pydantic error in plain words."""
     key = ".".join(str(part) for part in error["loc"]) or "recipe"
@@ -110,7 +124,7 @@ def _sentence(error: Any) -> str:
     if error["type"] == "missing":
         return f"{key} is missing"
     message = error["msg"][0].lower() + error["msg"][1:]
-    return f"{key} is {error['input']!r}: {message}"
+    return f"{key} is {_short(repr(error['input']), 80)}: {message}"
 
 
 def _keys() -> list[str]:
@@ -162,6 +176,11 @@ def made(model: type[BaseModel], name: str, options: Mapping[str, Any]) -> BaseM
 
 def problems_of(model: type[BaseModel], name: str, options: Mapping[str, Any]) -> list[str]:
     """What is wrong with options that a model describes, in plain words."""
+    if not issubclass(model, Bounded):  # of a plugin, with a model of its own
+        fields = model.model_fields
+        found = {k: bounded.odd(v, fields[k].annotation if k in fields else None) for k, v in options.items()}
+        if problems := [f"{name}.{k} is {_short(repr(options[k]), 80)}: {why}" for k, why in found.items() if why]:
+            return problems
     try:
         model.model_validate(options)
     except ValidationError as error:

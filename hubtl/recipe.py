@@ -7,13 +7,16 @@ strategy or the setting"; the run replaces it by what was decided before anythin
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
+from hubtl.bounded import Bounded
 from hubtl.errors import nearest
 
+UPDATES = 10**9  # more than any run has
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+class Section(Bounded):
+    model_config = ConfigDict(validate_assignment=True)
 
 
 class ModelSection(Section):
@@ -23,10 +26,13 @@ class ModelSection(Section):
     )
     pretrained: bool = Field(True, description="load pretrained weights; false starts from random ones")
     image_size: int | None = Field(
-        None, ge=8, description="side of the square input in pixels; default: the model's own"
+        None, ge=8, le=8192, description="side of the square input in pixels; default: the model's own"
     )
     bottleneck: int | None = Field(
-        None, ge=0, description="width of the affine bottleneck (0: none); default: 256 when adapting, 0 in transfer"
+        None,
+        ge=0,
+        le=2**16,
+        description="width of the affine bottleneck (0: none); default: 256 when adapting, 0 in transfer",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="options of the model's loader, where it has any")
 
@@ -60,6 +66,7 @@ class TargetSection(DomainSection):
     labels_per_class: int | None = Field(
         None,
         ge=1,
+        le=10**9,
         description="training rows of each class whose labels are learnt from; default: none, or all without a source",
     )
 
@@ -82,7 +89,7 @@ class DataSection(Section):
     )
     on_bad_sample: Literal["error", "skip"] = Field("error", description="what to do with an unreadable image")
     num_workers: int | None = Field(
-        None, ge=0, description="loader processes; default: 0 when images are kept in memory"
+        None, ge=0, le=1024, description="loader processes; default: 0 when images are kept in memory"
     )
 
 
@@ -102,10 +109,10 @@ class OptimSection(Section):
     schedule: Literal["inverse-decay", "cosine", "step", "constant"] | None = Field(
         None, description="default: the strategy's"
     )
-    warmup_steps: int = Field(0, ge=0, description="linear warm-up from 0")
+    warmup_steps: int = Field(0, ge=0, le=UPDATES, description="linear warm-up from 0")
     gamma: float = Field(1e-3, ge=0, description="inverse-decay: lr * (1 + gamma * step) ** -power")
     power: float = Field(0.75, ge=0)
-    step_every: int = Field(1000, ge=1, description="step schedule: steps between two drops")
+    step_every: int = Field(1000, ge=1, le=UPDATES, description="step schedule: steps between two drops")
     step_factor: float = Field(0.1, gt=0, le=1, description="step schedule: factor of each drop")
     clip_norm: float | None = Field(None, gt=0, description="clip the gradient's norm")
     averaging: float = Field(
@@ -118,17 +125,21 @@ class OptimSection(Section):
 
 
 class RunSection(Section):
-    seed: int = Field(0, ge=0)
-    steps: int | None = Field(None, ge=1, description="optimiser updates in all; default: 2000 when adapting")
-    epochs: float | None = Field(None, gt=0, description="passes over the larger training stream, instead of steps")
-    batch_size: int = Field(32, ge=1, description="images per stream, process and micro-batch")
-    gradient_accumulation_steps: int = Field(1, ge=1)
+    seed: int = Field(0, ge=0, lt=2**63)
+    steps: int | None = Field(
+        None, ge=1, le=UPDATES, description="optimiser updates in all; default: 2000 when adapting"
+    )
+    epochs: float | None = Field(
+        None, gt=0, le=10**6, description="passes over the larger training stream, instead of steps"
+    )
+    batch_size: int = Field(32, ge=1, le=2**20, description="images per stream, process and micro-batch")
+    gradient_accumulation_steps: int = Field(1, ge=1, le=2**20)
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     device: str | None = Field(None, description="cpu, cuda, mps; default: the best that is there")
     output_dir: str | None = Field(None, description="default: runs/MODEL-STRATEGY-TARGET")
-    checkpoint_every: int = Field(500, ge=1, description="steps between two checkpoints for --resume")
+    checkpoint_every: int = Field(500, ge=1, le=UPDATES, description="steps between two checkpoints for --resume")
     evaluate_every: int | None = Field(
-        None, ge=1, description="steps between two evaluations; default: a fifth of the run"
+        None, ge=1, le=UPDATES, description="steps between two evaluations; default: a fifth of the run"
     )
     adjust: bool = Field(
         False, description="adjust rates, batch, regularisation and adaptation by what is measured while training"

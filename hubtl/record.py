@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from hubtl import files
+from hubtl import files, plain
 from hubtl.errors import HubtlError
 
 FORMAT_VERSION = 1
@@ -352,12 +352,12 @@ class RunRecord(Facts):
     def load(cls, folder: Path) -> "RunRecord":
         """Read ``record.json``. Raises HubtlError if there is none, or it is not a record."""
         try:
-            return cls.model_validate_json((folder / "record.json").read_text(encoding="utf-8"))
+            return cls.model_validate_json(plain.text_of(folder / "record.json", plain.LARGEST_JSON))
         except FileNotFoundError as error:
             raise HubtlError(
                 f"{folder} has no record.json", hint="give the directory that hubtl adapt wrote"
             ) from error
-        except (OSError, ValidationError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             first = str(error).splitlines()[0]
             raise HubtlError(
                 f"{folder / 'record.json'} cannot be read: {first}", hint="restore it, or run the recipe again"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from hubtl import deliver, energy, hub, workplace
 from hubtl.assess import Judge, assess, doubts, voters_on
@@ -25,7 +24,7 @@ from hubtl.errors import HubtlError
 from hubtl.evaluate import difference
 from hubtl.plan import describe, facts, keep_source_only
 from hubtl.prepare import Prepared, default_output_dir, prepare
-from hubtl.reading import parse
+from hubtl.reading import parse, read
 from hubtl.recipe import Recipe
 from hubtl.record import Adjustment, Calibration, Evaluation, RunRecord, Training, Verdict
 from hubtl.reuse import with_features
@@ -320,7 +319,7 @@ def training(trace: Trace, known: Training | None = None) -> Training:
 
 def _check_same(recipe: Recipe, folder: Path) -> None:
     """A run can be resumed with the recipe that it was started with, and no other."""
-    kept = RunRecord.load(folder).recipe or yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    kept = RunRecord.load(folder).recipe or read(folder / "recipe.yaml")
     before, now = _flat(parse(kept)), _flat(recipe)
     changed = [key for key in sorted({*before, *now} - FREE_TO_CHANGE) if before.get(key) != now.get(key)]
     if changed:

@@ -10,11 +10,12 @@ from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from hubtl.batch import Batch, Features, join
 from hubtl.blame import broken
+from hubtl.bounded import Bounded
 from hubtl.modules import Classifier, Encoder
 from hubtl.tasks import Task
 
@@ -32,10 +33,10 @@ class Swept(NamedTuple):
 Sweep = Callable[[str], Swept]
 
 
-class StrategyOptions(BaseModel):
+class StrategyOptions(Bounded):
     """A method's own options: one source for the command line, validation, recipes, docs and the card."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
 
 @dataclass(frozen=True)

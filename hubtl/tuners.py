@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from torch import nn
 
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import Backbone
+from hubtl.bounded import Bounded
 from hubtl.errors import HubtlError
 
 
-class TunerOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class TunerOptions(Bounded):
+    model_config = ConfigDict(frozen=True)
 
 
 class Tuner(ABC):

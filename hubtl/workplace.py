@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from hubtl import files
+from hubtl import files, plain
 from hubtl.engine import checkpoint
 from hubtl.errors import HubtlError
 from hubtl.record import RunRecord
@@ -182,7 +182,7 @@ class Workplace:
 
     def _written(self) -> dict[str, str | None]:
         try:
-            found: dict[str, str | None] = json.loads((self.folder / WRITTEN).read_text(encoding="utf-8"))
+            found: dict[str, str | None] = plain.object_of(self.folder / WRITTEN)
         except (OSError, ValueError):
             return {}
         return {name: digest for name, digest in found.items() if not Path(name).is_absolute() and ".." not in name}

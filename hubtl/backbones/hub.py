@@ -1,10 +1,10 @@
 """A model of the Hub, ``user/repo[@revision]``: timm's, transformers' or hubtl's, told apart by its configuration."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
+from hubtl import plain
 from hubtl.backbones import local
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.backbones.reach import out_of_reach
@@ -58,10 +58,9 @@ def peek(name: str) -> dict[str, Any]:
     repo, _, revision = name.partition("@")
     mind_the_network()
     try:
-        found = json.loads(_config(repo, revision or None).read_text(encoding="utf-8"))
+        return plain.object_of(_config(repo, revision or None))
     except (HubtlError, OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _config(repo: str, revision: str | None) -> Path:

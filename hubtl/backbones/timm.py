@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from hubtl import plain
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.reach import out_of_reach
@@ -315,10 +316,10 @@ def model_names() -> list[str]:
     """timm's registry. Listing costs seconds, so it is kept on disk for each version of timm."""
     path = cache_dir() / f"timm-models-{version('timm')}.json"
     try:
-        names: list[str] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        names: list[str] = plain.object_of(path)["names"]
+    except (OSError, ValueError, KeyError):
         names = timm.list_models()
         with contextlib.suppress(OSError):  # a cache that cannot be written costs the next process a second
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(names), encoding="utf-8")
+            path.write_text(json.dumps({"names": names}), encoding="utf-8")
     return names

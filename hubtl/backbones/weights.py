@@ -1,6 +1,5 @@
 """Whether weights are whole: tensors that are missing or left over, damaged files, values that are not finite."""
 
-import json
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from hubtl import plain
 from hubtl.errors import HubtlError
 
 SHOWN = 6  # names in a message
@@ -156,16 +156,18 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Raises HubtlError that names the file where it is damaged, or holds something else."""
     check_pointer(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise HubtlError(f"{path} is not JSON: {' '.join(str(error).split())[:100]}", hint=AGAIN) from error
+        found = plain.json_of(path)
+    except ValueError as error:
+        raise HubtlError(f"{path} cannot be used: {' '.join(str(error).split())[:100]}", hint=AGAIN) from error
     if not isinstance(found, dict):
         raise HubtlError(f"{path} holds a JSON {type(found).__name__}, and is not a configuration", hint=AGAIN)
     return found
 
 
 def check_pointer(path: Path) -> None:
-    """Raise HubtlError for an empty file, and for what Git LFS leaves in place of one that was not fetched."""
+    """Raise HubtlError for an empty file, for a pipe, and for what Git LFS leaves in place of one that was not fetched."""
+    if path.exists() and not path.is_file():
+        raise HubtlError(f"{path} is not a file", hint=AGAIN)
     with path.open("rb") as file:
         start = file.read(len(POINTER))
     if not start:

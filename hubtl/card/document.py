@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from hubtl import plain
 from hubtl.errors import HubtlError
 
 START, END = "<!-- hubtl:start -->", "<!-- hubtl:end -->"
@@ -40,6 +41,9 @@ _FRONT = re.compile(r"\s*---[ \t]*\n((?:.*\n)*?)---[ \t]*(?:\n|$)")
 _MEMORY = re.compile(r"^<!-- hubtl:written (\{.*\}) -->$", re.MULTILINE)
 
 
+FACTS = 200_000  # keys and values of a README: one may list the names of all its classes
+
+
 class Document(NamedTuple):
     metadata: dict[str, Any]
     before: str  # a person's text above the generated part
@@ -52,9 +56,9 @@ class Document(NamedTuple):
         match = _MEMORY.search(self.generated or "")
         try:
             memory = json.loads(match.group(1)) if match else {}
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             return {}
-        return memory if isinstance(memory.get("metadata", {}), dict) else {}
+        return memory if isinstance(memory, dict) and isinstance(memory.get("metadata", {}), dict) else {}
 
 
 def parse(text: str) -> Document:
@@ -154,11 +158,11 @@ def _titles(result: Any) -> list[str]:
 
 def _metadata(front: str) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(front) or {}
-    except yaml.YAMLError as error:
+        found = plain.parsed(front, FACTS) or {}
+    except (ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise HubtlError(
-            f"README.md: its metadata is not YAML: {reason}", hint="mend it between the --- lines"
+            f"README.md: its metadata is not YAML: {reason[:300]}", hint="mend it between the --- lines"
         ) from error
     if not isinstance(found, dict):
         raise HubtlError(f"README.md: its metadata is {type(found).__name__}, not keys", hint="write key: value lines")

@@ -1,7 +1,6 @@
 """What every command does first: where messages go, which warnings of libraries a user need not see, and no token."""
 
 import contextlib
-import json
 import logging
 import os
 import shlex
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubtl import shown
+from hubtl import plain, shown
 
 if TYPE_CHECKING:
     from hubtl.hub.push import PushResult
@@ -71,11 +70,11 @@ def predicting(folder: Path) -> str:
     """How to predict with a saved model."""
     said = {"image": "image=FILE", "text": "text=WORDS", "audio": "audio=FILE"}
     try:
-        modalities = json.loads((folder / "hubtl.json").read_text(encoding="utf-8"))["modalities"]
-    except (OSError, ValueError, KeyError):  # another program's, whose configuration has to be known
+        modalities = [str(m) for m in plain.object_of(folder / "hubtl.json")["modalities"]]
+    except (OSError, ValueError, KeyError, TypeError):  # another program's, whose configuration has to be known
         from hubtl.backbones import takes
 
-        modalities = takes(str(folder)) or ("image",)
+        modalities = list(takes(str(folder)) or ("image",))
     rows = "IMAGE" if list(modalities) == ["image"] else " ".join(said[m] for m in modalities if m in said)
     return f"hubtl predict {folder} {rows}"
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from hubtl import plain
 from hubtl.settings import cache_dir, logger
 
 FORMAT = 2  # to be raised where the same images are shown otherwise, too
@@ -69,7 +70,7 @@ def get(key: str, rows: int) -> np.ndarray | None:
     """
     place = folder() / key
     try:
-        facts = json.loads((place / "facts.json").read_text(encoding="utf-8"))
+        facts = plain.object_of(place / "facts.json")
         features: Any = np.load(place / "features.npy", mmap_mode="r", allow_pickle=False)
         good = features.dtype == np.float32 and features.ndim == 2 and len(features) == rows
         if good and features.flags.c_contiguous and facts["crc"] == _checksum(place / "features.npy", features.offset):
@@ -153,10 +154,9 @@ def _places() -> list[Path]:
 
 def _facts(place: Path) -> dict[str, Any]:
     try:
-        facts = json.loads((place / "facts.json").read_text(encoding="utf-8"))
+        return plain.object_of(place / "facts.json")
     except (OSError, ValueError):
         return {}
-    return facts if isinstance(facts, dict) else {}
 
 
 def _size(path: Path) -> int:

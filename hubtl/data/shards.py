@@ -67,7 +67,7 @@ def class_names(path: Path) -> Named:
     try:
         kept = (pq.read_schema(path).metadata or {}).get(b"huggingface")
         features = Features.from_dict(json.loads(kept)["info"]["features"]) if kept else {}
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, RecursionError):
         return {}  # whatever is wrong with it is said when it is read
     return {name: tuple(f.names) for name, f in features.items() if isinstance(f, ClassLabel)}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from hubtl import plain
 from hubtl.errors import HubtlError
 from hubtl.hub.tokens import any_in
 from hubtl.record import RunRecord
@@ -27,8 +28,8 @@ def published(folder: Path, name: str) -> Path | bytes:
             return (json.dumps(public.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
     if name == "recipe.yaml":
         try:
-            raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            raw = plain.parsed(plain.text_of(path))
+        except (OSError, ValueError, yaml.YAMLError):
             return path
         if (told := _without(_paths(raw))(raw)) != raw:
             return yaml.safe_dump(told, sort_keys=False, allow_unicode=True).encode()

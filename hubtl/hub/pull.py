@@ -1,6 +1,5 @@
 """A repository to a folder: only what belongs to a model, all of it or nothing."""
 
-import json
 import os
 import shlex
 import shutil
@@ -8,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from hubtl import plain
 from hubtl.errors import HubtlError
 from hubtl.hub.checksums import listing, refuse_damage
 from hubtl.hub.faults import explain, status_of
@@ -169,6 +169,6 @@ def _check_weights(folder: Path, spec: str, there: list[str]) -> None:
 def _read(path: Path) -> Any:
     """A JSON file; None for one that is missing or is not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return plain.json_of(path)
     except (OSError, ValueError):
         return None

@@ -1,10 +1,11 @@
 """A run directory to a repository, in one commit or not at all."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from hubtl import plain
 from hubtl.errors import HubtlError
 from hubtl.hub.access import check_access
 from hubtl.hub.checksums import size_of
@@ -104,10 +105,18 @@ def check_token(repo: str, *, flag: str) -> None:
         raise HubtlError("there is no token to push with", hint=f"hf auth login (or set HF_TOKEN), or leave {flag} out")
 
 
+def facts_of(folder: Path) -> dict[str, Any]:
+    """``hubtl.json``, or nothing. Raises HubtlError for one that cannot be read."""
+    path = folder / "hubtl.json"
+    try:
+        return plain.object_of(path) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise HubtlError(f"{path} cannot be read: {error}", hint="save the model again") from error
+
+
 def load_snippet(folder: Path, repo: str, revision: str | None = None) -> str:
     """Two lines of Python that load the pushed model."""
-    path = folder / "hubtl.json"
-    facts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    facts = facts_of(folder)
     library = facts.get("library") if facts.get("native", True) else "hubtl"
     at = f"@{revision}" if revision else ""
     if library == "timm":

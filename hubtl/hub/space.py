@@ -16,6 +16,7 @@ from hubtl.hub.landing import Place, commit
 from hubtl.hub.names import files_of, split_revision
 from hubtl.hub.network import ready
 from hubtl.hub.patience import SLOW, patiently
+from hubtl.hub.push import facts_of
 from hubtl.hub.readme import prepare
 from hubtl.hub.theirs import text_of
 from hubtl.settings import page
@@ -120,8 +121,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     names = files_of(folder) if folder.is_dir() else []
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
         raise HubtlError(f"{folder} holds no finished model", hint="give the output directory of a finished run")
-    facts = json.loads((folder / "hubtl.json").read_text(encoding="utf-8")) if "hubtl.json" in names else {}
-    return dict(facts)
+    return facts_of(folder)
 
 
 def _licence(folder: Path, repo: str) -> dict[str, Any]:

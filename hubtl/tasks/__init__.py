@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 from torch import Tensor, nn
 
+from hubtl.bounded import Bounded
 
-class TaskOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class TaskOptions(Bounded):
+    model_config = ConfigDict(frozen=True)
 
 
 class Task(ABC):

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hubtl.batch import Inputs
 from hubtl.blame import broken, minded
+from hubtl.bounded import Bounded
 from hubtl.errors import HubtlError
 from hubtl.settings import logger
 from hubtl.testtime.order import Witness
@@ -22,11 +23,11 @@ NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 MEMORY = 0.9  # of the running distribution of predicted classes
 
 
-class TestTimeOptions(BaseModel):
+class TestTimeOptions(Bounded):
     """A method's own options; these two are every method's."""
 
     __test__ = False  # no test class, whatever its name
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
     reset_every: int = Field(0, ge=0, description="batches after which the source model is restored; 0: never")
     guard: float = Field(
         0.2, ge=0, le=1, description="restore the source model where fewer than this share of classes is predicted"

@@ -3,17 +3,19 @@
 import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
+
+from hubtl.bounded import Bounded
 
 TUNE = "freeze, full, lora, or top-k for the last k blocks"
 WEIGHTS = "pretrained weights of this encoder; default: as --pretrained or --no-pretrained says of all"
 RATE = "learning rate of this encoder over the run's; default: 0.1 pretrained, 1 from scratch"
 
 
-class ModelOptions(BaseModel):
+class ModelOptions(Bounded):
     """Options of ``--model image=…,text=…,audio=…``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     fusion: Literal["late", "concat-mlp", "concat-transformer", "bottleneck"] = Field(
         "bottleneck", description="how modalities meet"

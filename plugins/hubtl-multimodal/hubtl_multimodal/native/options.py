@@ -1,14 +1,15 @@
 """What a user can say of a native classifier: ``--set model.max_length=256``."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from hubtl.bounded import Bounded
 from hubtl.errors import HubtlError
 
 
-class NativeOptions(BaseModel):
+class NativeOptions(Bounded):
     """Options of ``--model NAME`` where NAME is transformers' model of texts or of recordings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     max_length: int | None = Field(
         None, ge=2, description="tokens that a text is cut to; default: 128, or what it was saved with"
