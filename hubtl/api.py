@@ -1,7 +1,6 @@
 """Saved models: writing one, loading one (a run directory, a folder, or a Hub id), and predicting with it."""
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from hubtl import backbones, plugins, relevance
+from hubtl import backbones, jsontext, plugins, relevance
 from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, PixelRanges
 from hubtl.backbones.saved import class_names, lineage, plain_names, read_config, read_facts
@@ -27,7 +26,7 @@ from hubtl.data.ranges import kind_of, ranges_in
 from hubtl.data.transforms import to_channels
 from hubtl.errors import HubtlError, unknown
 from hubtl.modules import Classifier, Encoder
-from hubtl.record import FORMAT_VERSION, measured
+from hubtl.record import FORMAT_VERSION
 from hubtl.settings import logger
 from hubtl.testtime import TestTime, make
 from hubtl.testtime.order import Witness, order_of
@@ -251,9 +250,7 @@ def save(
         "native": type(backbone).native,
     }
     backbone.save(folder, classifier, classes, {k: v for k, v in meta.items() if v is not None})
-    (folder / "hubtl.json").write_text(
-        json.dumps(measured(facts), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    jsontext.save(folder / "hubtl.json", facts)
 
 
 @minded()

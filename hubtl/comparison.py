@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hubtl import files, plain, plugins, run
+from hubtl import files, jsontext, plain, plugins, run
 from hubtl.assess import voters_on
 from hubtl.engine.device import make_accelerator
 from hubtl.engine.processes import first
 from hubtl.errors import HubtlError
+from hubtl.places import check_writable
 from hubtl.reading import merge, parse
 from hubtl.recipe import Recipe
 from hubtl.record import Evaluation, RunRecord
@@ -178,6 +179,7 @@ def _note(entrant: Entrant, record: RunRecord) -> None:
 def _claim(folder: Path, common: dict[str, Any]) -> None:
     """Make the folder this comparison's. Raises HubtlError where it holds something else."""
     path = folder / FILE
+    check_writable(folder)
     if path.exists():
         try:
             before = plain.object_of(path).get("recipe")
@@ -193,7 +195,7 @@ def _claim(folder: Path, common: dict[str, Any]) -> None:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    files.write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    jsontext.save(path, content)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from hubtl import backbones
+from hubtl import backbones, jsontext
 from hubtl import transferability as formulas
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.data import labels as label_sets
@@ -20,6 +20,7 @@ from hubtl.data.sources import Domain, open_domain
 from hubtl.engine.device import Accelerator, make_accelerator
 from hubtl.errors import HubtlError, nearest, unknown
 from hubtl.flags import KEYS
+from hubtl.places import check_file
 from hubtl.plan import installed_versions
 from hubtl.reading import merge, parse
 from hubtl.recipe import Recipe
@@ -77,7 +78,7 @@ class Ranking(_Facts):
     versions: dict[str, str] = Field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        jsontext.save(path, self.model_dump(mode="json"))
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,8 @@ def rank(
     if by not in SCORES:
         raise unknown("score", by, SCORES)
     path = None if output is None else Path(output)
-    if path is not None and not path.parent.is_dir():
-        raise HubtlError(f"there is no folder {path.parent} for {path.name}", hint="make it, or another --output")
+    if path is not None:
+        check_file(path)
     recipe = _recipe(names[0], target_dataset, source_dataset, flags)
     data = _open(recipe, backbones.modalities(names[0]))
     accelerator = make_accelerator(recipe.run, None)

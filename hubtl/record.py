@@ -1,6 +1,5 @@
 """The record: every fact that a run found, as JSON. The model card is a pure function of it."""
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from hubtl import files, plain
+from hubtl import files, jsontext, plain
 from hubtl.errors import HubtlError
 
 FORMAT_VERSION = 1
@@ -341,7 +340,7 @@ class RunRecord(Facts):
 
     def to_json(self) -> str:
         """The text of ``record.json``."""
-        text = json.dumps(measured(self.model_dump(mode="json")), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        text = jsontext.text(measured(self.model_dump(mode="json")), indent=2) + "\n"
         return TRIPLE.sub(r"[\1, \2, \3]", text)
 
     def save(self, folder: Path) -> None:

@@ -1,6 +1,5 @@
 """What each place of an image does for a prediction, by covering it, and a test that the map is true."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hubtl import jsontext
 from hubtl.card.themes import THEMES, Theme
 from hubtl.shown import line
 
@@ -42,8 +42,7 @@ class Explanation:
     def save(self, folder: Path) -> None:
         """Write ``explanation.json``."""
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
-        (folder / "explanation.json").write_text(text, encoding="utf-8")
+        jsontext.save(folder / "explanation.json", asdict(self))
 
 
 def explain(

@@ -22,6 +22,7 @@ from hubtl.engine.stop import Interrupted
 from hubtl.engine.trace import Trace
 from hubtl.errors import HubtlError
 from hubtl.evaluate import difference
+from hubtl.places import check_writable
 from hubtl.plan import describe, facts, keep_source_only
 from hubtl.prepare import Prepared, default_output_dir, prepare
 from hubtl.reading import parse, read
@@ -116,7 +117,7 @@ def adapt(
         early = Path(recipe.run.output_dir) if recipe.run.output_dir else None
         accelerator = make_accelerator(recipe.run, early / workplace.STATE if early else None)
         if early is None:
-            first(accelerator, lambda: workplace.check_writable(Path("runs")))
+            first(accelerator, lambda: check_writable(Path("runs")))
         else:
             first(accelerator, Workplace(early, resume=resume, overwrite=overwrite).look)
         with explained():

@@ -9,6 +9,7 @@ from typing import Any
 from hubtl import plugins, space
 from hubtl.assess import FLOOR
 from hubtl.errors import HubtlError
+from hubtl.places import check_writable
 from hubtl.reading import made
 from hubtl.recipe import Recipe
 
@@ -52,6 +53,7 @@ def at_work(folder: Path) -> Iterator[None]:
     """Only one search at a time writes to a folder. Raises HubtlError where another does."""
     from filelock import FileLock, Timeout
 
+    check_writable(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / "study.db").exists():
         raise HubtlError(f"the output directory {folder} is not empty", hint="another --output-dir")
     folder.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict, Field
 from torch import nn
 
+from hubtl import jsontext
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import Backbone
 from hubtl.bounded import Bounded
@@ -183,7 +184,7 @@ class LoRA(Tuner):
         path = folder / "adapter_config.json"
         said = json.loads(path.read_text(encoding="utf-8"))
         said["target_modules"] = sorted(said["target_modules"])  # of a set: in another order in each process
-        path.write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        jsontext.save(path, said, sort_keys=True)
         backbone.save_preparation(folder)
         return True
 

@@ -1,6 +1,5 @@
 """``hubtl tune``: a search over learning rate, decay and a strategy's options, on a score that reads no target label."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,13 +11,14 @@ from typing import Any
 
 import torch
 
-from hubtl import files, plugins, space
+from hubtl import files, jsontext, plugins, space
 from hubtl.assess import Judge, fallen, gather, label_free
 from hubtl.domains import NO_TARGET_LABELS
 from hubtl.engine.adjust import Controller
 from hubtl.engine.device import Accelerator, make_accelerator
 from hubtl.engine.loop import Engine
 from hubtl.errors import HubtlError
+from hubtl.places import check_writable
 from hubtl.prepare import Prepared, default_output_dir, prepare
 from hubtl.reading import merge, parse
 from hubtl.recipe import Recipe
@@ -92,6 +92,8 @@ def tune(
     accelerator = make_accelerator(checked.run, None)
     if accelerator.num_processes > 1:
         raise HubtlError("hubtl tune runs in one process", hint="start it without a launcher")
+    if output_dir:
+        check_writable(Path(output_dir))
     prepared = _prepared(checked)
     objective = _objective(prepared, validator, oracle)
     axes = space.written(ranges, prepared.recipe) if ranges else space.derived(prepared.recipe)
@@ -256,7 +258,7 @@ def _write(
     tuning = Tuning(folder, objective.name, objective.oracle, trials)
     facts = {**tuning.summary(), "seed": recipe.run.seed, "space": [axis.facts() for axis in axes]}
     del facts["output_dir"]
-    written = {"tune.json": json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"}
+    written = {"tune.json": jsontext.text(facts, indent=2) + "\n"}
     if tuning.best is not None:
         written["recipe.yaml"] = best_recipe(recipe, tuning).to_yaml()
     for name, text in written.items():

@@ -2,18 +2,17 @@
 
 import contextlib
 import hashlib
-import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from hubtl import files, plain
+from hubtl import files, jsontext, plain
 from hubtl.engine import checkpoint
 from hubtl.errors import HubtlError
+from hubtl.places import check_writable
 from hubtl.record import RunRecord
 
 STATE = "training"  # checkpoints and what else is nobody's but the run's
@@ -23,23 +22,6 @@ STAGE = Path(STATE) / "delivery"
 OURS = ("recipe.yaml", "record.json")
 AMENDED = ("README.md", *OURS)  # by ``hubtl card``, ``evaluate --record`` and ``ablate``
 SAVED = (*checkpoint.NAMES, "best.pt")  # below STATE; older versions wrote best.pt
-
-
-def check_writable(folder: Path) -> None:
-    """Raise HubtlError for a place where no directory can be made, or nothing written into the one that is there."""
-    try:
-        if "\0" in str(folder):
-            raise ValueError("a name cannot hold a null character")
-        near = folder.absolute()
-        while not near.exists():
-            near = near.parent
-        if not near.is_dir():
-            raise HubtlError(f"{near} is a file: {folder} cannot be a directory", hint="another --output-dir")
-        with tempfile.TemporaryFile(dir=near):
-            pass
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise HubtlError(f"cannot write to {folder}: {why}", hint="another --output-dir") from error
 
 
 @contextmanager
@@ -124,7 +106,7 @@ class Workplace:
             made = {path.relative_to(stage).as_posix(): path for path in stage.rglob("*") if path.is_file()}
             before = self._written()
             digests = {name: None if name in AMENDED else _digest(path) for name, path in made.items()}
-            files.write(self.folder / WRITTEN, json.dumps({**before, **digests}, indent=1, sort_keys=True))
+            jsontext.save(self.folder / WRITTEN, {**before, **digests}, indent=1, sort_keys=True)
             files.move(stage, self.folder)
             for name in before.keys() - made.keys():  # of a delivery that was cut off, with other options
                 (self.folder / name).unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "hubtl"
 LAYERS = [
-    {"errors", "settings", "shown", "_compat", "files", "plain", "bounded", "launch", "signals"},
+    {"errors", "settings", "shown", "_compat", "files", "jsontext", "places", "plain", "bounded", "launch", "signals"},
     {"recipe", "reading", "record", "plugins", "contract", "blame", "flags", "space", "card", "hub"},
     {"batch", "losses", "modules", "ranks"},
     {"tasks", "tuners", "backbones", "data"},

@@ -1,7 +1,6 @@
 """hubtl's own format, for architectures that neither timm nor transformers has: ``config.json`` and safetensors."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from hubtl import jsontext
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.saved import plain_names
 from hubtl.backbones.weights import check_pointer, load_into
@@ -33,7 +33,7 @@ def write(
         "input": info.input.as_dict(),
         "hubtl": dict(meta),
     }
-    (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
+    jsontext.save(folder / "config.json", config)
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     save_file(tensors, folder / "model.safetensors")
 

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hubtl import jsontext
 from hubtl.backbones.base import ImageInput
 from hubtl.backbones.views import evaluation_view, to_bytes
 
@@ -115,7 +116,7 @@ def write(processor: Any, folder: Path) -> None:
     path = folder / "preprocessor_config.json"
     written = json.loads(path.read_text(encoding="utf-8"))
     written["image_processor_type"] = str(written["image_processor_type"]).removesuffix("Pil")
-    path.write_text(json.dumps(written, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    jsontext.save(path, written, sort_keys=True)
 
 
 def vision_of(config: Any) -> Any:

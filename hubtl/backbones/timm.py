@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from hubtl import plain
+from hubtl import jsontext, plain
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.reach import out_of_reach
@@ -75,7 +75,7 @@ class TimmBackbone(Backbone):
         written.get("model_args", {}).pop("num_classes", None)
         for key in ORIGIN if self.info.pretrained else (*ORIGIN, "license"):
             written["pretrained_cfg"].pop(key, None)
-        path.write_text(json.dumps(written, indent=2, ensure_ascii=False), encoding="utf-8")
+        jsontext.save(path, written)
 
     def snippet(self, where: str) -> str:
         source = f"local-dir:{where}" if Path(where).is_dir() or where == "." else f"hf-hub:{where}"
@@ -321,5 +321,5 @@ def model_names() -> list[str]:
         names = timm.list_models()
         with contextlib.suppress(OSError):  # a cache that cannot be written costs the next process a second
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"names": names}), encoding="utf-8")
+            jsontext.save(path, {"names": names}, indent=None)
     return names

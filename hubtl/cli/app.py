@@ -1,13 +1,12 @@
 """The command line: what there is to type, and what happens to an error. The work is done elsewhere."""
 
-import json
 import os
 import sys
 from typing import Annotated, Any
 
 import typer
 
-from hubtl import launch, shown
+from hubtl import jsontext, launch, shown
 from hubtl.blame import minded
 from hubtl.errors import FailedElsewhere, HubtlError
 from hubtl.settings import is_main_process
@@ -157,4 +156,4 @@ def fail(error: HubtlError) -> None:
 def emit(value: Any) -> None:
     """Print a result as one JSON object on stdout."""
     if is_main_process():
-        typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        typer.echo(jsontext.text(value))

@@ -1,11 +1,11 @@
 """``hubtl evaluate``."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from hubtl import jsontext
 from hubtl.errors import HubtlError
 
 if TYPE_CHECKING:
@@ -63,7 +63,10 @@ def evaluate(
     begin(quiet=quiet or json_, debug=debug)
     from hubtl.cli.testtime import options_of, seed_of
     from hubtl.measure import later
+    from hubtl.places import check_file
 
+    if output is not None:
+        check_file(output)
     options = options_of(tta, tta_set, tta_reset_every, tta_seed, tta_stream)
     where: dict[str, Any] = {"split": split, "domain": domain, "data": data_of(flags), "batch_size": batch_size}
     place = Place(model, create_pr) if record else None
@@ -73,7 +76,7 @@ def evaluate(
     found = later(opened, dataset, tta=tta, options=options, seed=seed_of(tta_seed, tta_stream), **where)
     shown = as_json(found)
     if output is not None:
-        output.write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
+        jsontext.save(output, shown)
     if place is not None:
         shown["recorded"] = place.keep(found)
     if json_:

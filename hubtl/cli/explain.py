@@ -49,6 +49,9 @@ def explain(
 
     begin(quiet=quiet or json_, debug=debug)
     from hubtl import api
+    from hubtl.places import check_writable
+
+    check_writable(output_dir)
 
     loaded = api.load(model)
     columns = {"image": image_column, "text": text_column, "audio": audio_column}

@@ -2,8 +2,6 @@
 
 import csv
 import io
-import json
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hubtl import shown
+from hubtl import files, jsontext, shown
 
 if TYPE_CHECKING:
     from hubtl.api import Prediction
@@ -69,7 +67,10 @@ def predict(
     from hubtl.cli.rows import rows_of
     from hubtl.cli.testtime import options_of, seed_of
     from hubtl.data.suffixes import IMAGES
+    from hubtl.places import check_file
 
+    if output is not None:
+        check_file(output)
     options = options_of(tta, tta_set, tta_reset_every, tta_seed, tta_stream)
     loaded = api.load(model)
     adapting = None if tta is None else loaded.test_time(tta, options)
@@ -99,7 +100,7 @@ def predict(
         emit({"model": model, "predictions": rows, **found_out})
         return
     if kind == "parquet" and output is not None:
-        _replace(output, _parquet(rows))
+        files.write(output, _parquet(rows))
     elif kind == "table" and output is None and sys.stdout.isatty():
         _show(rows)
     else:
@@ -107,7 +108,7 @@ def predict(
         if output is None:
             typer.echo(shown.lines(text), nl=False)
         else:
-            _replace(output, text.encode())
+            files.write(output, text)
     if output is not None and not quiet:
         typer.echo(f"{len(rows)} predictions: {output}", err=True)
 
@@ -125,19 +126,19 @@ def _source(text: str, split: str | None, image_column: str | None, *, lenient: 
 
 def _row(prediction: "Prediction", top_k: int) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "input": prediction.input,
-        "label": prediction.label,
+        "input": jsontext.whole(prediction.input),
+        "label": jsontext.whole(prediction.label),
         "confidence": round(prediction.confidence, 6),
     }
     best = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:top_k]
     for place, (name, p) in enumerate(best[1:], 2):
-        row |= {f"label_{place}": name, f"confidence_{place}": round(p, 6)}
+        row |= {f"label_{place}": jsontext.whole(name), f"confidence_{place}": round(p, 6)}
     return row
 
 
 def _text(rows: list[dict[str, Any]], kind: str) -> str:
     if kind == "jsonl":
-        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        return "".join(jsontext.text(row) + "\n" for row in rows)
     columns = list(rows[0]) if rows else ["input", "label", "confidence"]
     if kind == "csv":
         buffer = io.StringIO()
@@ -168,11 +169,3 @@ def _parquet(rows: list[dict[str, Any]]) -> bytes:
     buffer = io.BytesIO()
     Dataset.from_list(rows).to_parquet(buffer)
     return buffer.getvalue()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write so that a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

@@ -1,6 +1,5 @@
 """What a run directory tells of the machine it was made on, and does not tell on the Hub: where its folders lie."""
 
-import json
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +24,7 @@ def published(folder: Path, name: str) -> Path | bytes:
     if name == "record.json" and (folder / name).exists():
         record = RunRecord.load(folder)
         if (public := record_of(folder)) != record:
-            return (json.dumps(public.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
+            return public.to_json().encode()
     if name == "recipe.yaml":
         try:
             raw = plain.parsed(plain.text_of(path))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from hubtl import HubtlError
+from hubtl import HubtlError, jsontext
 from hubtl.backbones.base import BackboneRequest
 from hubtl.backbones.saved import read_config
 from hubtl.backbones.weights import check_finite, check_fit, check_pointer, load_into
@@ -54,7 +54,7 @@ def write(
     tensors = {f"fusion.{k}": v.detach().cpu().contiguous() for k, v in backbone.fusion.state_dict().items()}
     tensors |= {f"classifier.{k}": v.detach().cpu().contiguous() for k, v in classifier.state_dict().items()}
     save_file(tensors, folder / WEIGHTS)
-    (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    jsontext.save(folder / "config.json", config)
 
 
 def read(

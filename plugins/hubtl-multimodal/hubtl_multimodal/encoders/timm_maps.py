@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 # hubtl makes torchvision importable beside a torch of another build before timm meets it
+from hubtl import jsontext
 from hubtl.backbones.timm import refused, timm, whole
 from hubtl.errors import HubtlError
 from hubtl.hub.network import mind_the_network
@@ -137,7 +138,7 @@ class TimmEncoder(ModalityEncoder):
         written = json.loads(path.read_text(encoding="utf-8"))
         # transformers passes num_classes too, and fails on meeting it twice
         written.get("model_args", {}).pop("num_classes", None)
-        path.write_text(json.dumps(written, indent=2, ensure_ascii=False), encoding="utf-8")
+        jsontext.save(path, written)
 
 
 def facts(source: Source, model: Any, pretrained: bool) -> dict[str, Any]:
