@@ -238,3 +238,26 @@ def test_files_without_the_headers_of_the_hub(hub, client, tmp_path, lacking):
     assert done.code == 2
     assert "is no Hub (its answer lacks what a Hub's has" in done.err
     assert not (tmp_path / "out").exists()
+
+
+FETCHED = {
+    "429": ("too many requests (429)", "wait"),
+    "503": ("the Hub cannot answer now (503)", "wait"),
+    "page": ("is no Hub", "HF_ENDPOINT"),
+}
+
+
+@pytest.mark.parametrize("fault", FETCHED)
+@pytest.mark.parametrize("name", ["user/model", "hf-hub:user/model", "transformers:user/model"])
+def test_weights_that_a_server_does_not_give_are_an_error_in_its_words(hub, client, fault, name):
+    """Not that there is no network: somebody answered."""
+    hub.add("user/model", model())
+    hub.retry_after = "0"
+    hub.faults["all"] = fault
+    data = ("--source-dataset", "builtin:digits/mnist", "--target-dataset", "builtin:digits/uci")
+    done = client.type("adapt", "--model", name, *data, "--strategy", "coral", "--steps", "1")
+    said, hint = FETCHED[fault]
+    assert done.code == 2
+    assert "user/model" in done.err
+    assert said in done.err
+    assert hint in done.err.splitlines()[-1]

@@ -200,7 +200,7 @@ def unlabelled(tmp_path):
         ({"by": "logmee"}, "unknown score 'logmee'", "logme"),
         ({"strategy": "dann"}, "rank\\(\\) has no argument 'strategy'", "one of"),
         ({"source_split": "train"}, "no source", "--source-dataset"),
-        ({"output": "nowhere/at/all.json"}, "there is no folder nowhere/at", "--output"),
+        ({"output": "."}, "is a folder, and a file is to be written", "--output"),
         ({"target_split": "trian"}, "unknown split", "--target-split train"),
         ({"image_size": 2}, "model.image_size is 2", "hubtl adapt --help"),
     ],

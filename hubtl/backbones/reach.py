@@ -3,6 +3,7 @@
 import os
 
 from hubtl.errors import HubtlError
+from hubtl.hub.faults import causes, explain, is_page, status_of
 
 UNREACHED = {
     "LocalEntryNotFoundError",
@@ -13,16 +14,15 @@ UNREACHED = {
     "URLError",
     "ProxyError",
 }
+ODD = {"FileMetadataError", "TooManyRedirects", "DecodingError"}  # answers of what is no Hub
 DAMAGED = {"SafetensorError", "UnpicklingError", "EOFError", "JSONDecodeError", "UnicodeDecodeError", "BadZipFile"}
 
 
 def out_of_reach(name: str, error: Exception) -> HubtlError:
     """The HubtlError for a failed load, by what huggingface_hub or a library raised."""
-    chain: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in chain:
-        chain.append(current)
-        current = current.__cause__ or current.__context__
+    if isinstance(error, HubtlError):
+        return error
+    chain = causes(error)
     kinds = {type(e).__name__ for e in chain}
     first = " ".join(str(error).split())[:200]
     if "GatedRepoError" in kinds:
@@ -33,6 +33,14 @@ def out_of_reach(name: str, error: Exception) -> HubtlError:
         )
     if kinds & {"EntryNotFoundError", "RemoteEntryNotFoundError"}:
         return HubtlError(f"{name} has no model files: {first}", hint="choose one with config.json and weights")
+    status = status_of(error)
+    if is_page(error) or kinds & ODD or (status is not None and (status == 429 or status >= 500)):
+        return explain(error, f"the weights of {name} cannot be fetched")
+    if refusal := next((code for e in chain if type(e).__name__ == "HTTPError" and (code := getattr(e, "code", 0))), 0):
+        return HubtlError(  # of urllib, as torch fetches weights
+            f"the weights of {name} cannot be fetched: the server answers {refusal}",
+            hint="wait a little, or --no-pretrained for random weights",
+        )
     if kinds & DAMAGED:
         return HubtlError(f"the files of {name} are damaged: {first}", hint="download or save the model again")
     offline = os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on")
