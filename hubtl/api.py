@@ -355,6 +355,9 @@ def _open(folder: Path, image_size: int | None = None, options: Mapping[str, Any
     facts = read_facts(folder)
     names = class_names(config, f"{folder}/config.json")
     classes = plain_names(facts["classes"], f"{folder}/hubtl.json") if facts.get("classes") else names
+    if facts and not facts.get("classes"):
+        told = f"those of config.json are taken ({len(names)})" if names else "they are numbers"
+        logger.warning("%s/hubtl.json names no classes: %s", folder, told)
     if len(names) == len(classes) and names != classes:
         raise HubtlError(
             f"{folder}: hubtl.json and config.json name the classes differently", hint="save or pull the model again"

@@ -19,6 +19,7 @@ from hubtl.evaluate import evaluation
 from hubtl.modules import Classifier
 from hubtl.prepare import Prepared
 from hubtl.record import Candidate, Evaluation, LabelSets, RunRecord, Selection
+from hubtl.settings import logger
 from hubtl.shift import shift
 from hubtl.strategy import Strategy
 from hubtl.subsets import dominance, subsets
@@ -187,7 +188,11 @@ def label_free(evidence: Evidence, names: Sequence[str] = SCORES) -> dict[str, f
     scores = {}
     for name in dict.fromkeys(names):
         rule = rule_of(name)
-        if rule.suffices(evidence) and (score := measured(rule, evidence)) is not None:
+        if not rule.suffices(evidence):
+            continue
+        if (score := measured(rule, evidence)) is None:
+            logger.info("scores     %s is left out: of these rows it gives no number", name)
+        else:
             scores[name] = score
     return scores
 

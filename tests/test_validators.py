@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from hubtl import plugins
+from hubtl.assess import label_free
 from hubtl.errors import HubtlError
 from hubtl.validators import Entropy, Evidence, InfoMax, Last, SourceAccuracy, TargetAccuracy, collapse
 
@@ -92,3 +93,13 @@ def test_a_validator_needs_no_more_than_it_declares(name):
 )
 def test_collapse_is_told_from_a_mere_imbalance(counts, classes, reason):
     assert collapse(np.array(counts), classes) == reason
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_a_score_that_is_no_number_is_left_out_and_said(monkeypatch, caplog, odd):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(Entropy, "score", lambda self, evidence: odd)
+    assert label_free(target(SURE_BOTH), ["entropy", "infomax"]).keys() == {"infomax"}
+    assert [m for m in caplog.messages if "left out" in m] == [
+        "scores     entropy is left out: of these rows it gives no number"
+    ]

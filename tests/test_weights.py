@@ -407,3 +407,33 @@ def test_a_format_version_that_is_none_or_from_the_future_is_refused(copied, wri
     (folder / "hubtl.json").write_text(json.dumps(facts))
     with pytest.raises(HubtlError, match=r"format_version is|newer hubtl"):
         api.load(folder)
+
+
+def test_an_adapter_of_peft_is_one_error(tmp_path, copied):
+    """Alone, and beside a model, where it would change what that predicts without a word."""
+    alone = tmp_path / "adapter"
+    alone.mkdir()
+    beside = copied("transformers")
+    for folder in (alone, beside):
+        (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "user/base"}')
+        with pytest.raises(
+            HubtlError, match=r"is an adapter of PEFT, not a whole model; its base is user/base"
+        ) as caught:
+            resolve(str(folder))
+        assert "merge_and_unload" in caught.value.hint
+        with pytest.raises(HubtlError, match="is an adapter of PEFT"):
+            api.load(folder)
+
+
+@pytest.mark.parametrize("facts", ["{}", '{"version": 1}', '{"classes": []}', '{"classes": null}'])
+@pytest.mark.parametrize("kind", KINDS)
+def test_classes_that_hubtl_json_does_not_name_are_said_to_be_those_of_the_configuration(copied, caplog, kind, facts):
+    folder = copied(kind)
+    before = api.load(folder).classes
+    caplog.clear()
+    (folder / "hubtl.json").write_text(facts)
+    assert api.load(folder).classes == before
+    said = [
+        r.message for r in caplog.records if "hubtl.json names no classes: those of config.json are taken" in r.message
+    ]
+    assert len(said) == (facts != "{}")

@@ -17,7 +17,13 @@ LONGEST = 20  # steps
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """``config.json``. Raises HubtlError where there is none that can be read."""
+    """``config.json``. Raises HubtlError where there is none that can be read, and for an adapter of PEFT."""
+    if (folder / "adapter_config.json").is_file():
+        base = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+        raise HubtlError(
+            f"{folder} is an adapter of PEFT, not a whole model" + (f"; its base is {base}" if base else ""),
+            hint="the folder of a model, such as what merge_and_unload() of PEFT makes, saved",
+        )
     try:
         return read_json(folder / "config.json")
     except OSError as error:
