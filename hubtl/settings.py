@@ -10,6 +10,16 @@ from hubtl.shown import line, lines
 
 logger = logging.getLogger("hubtl")
 
+# None of the libraries reports that it is used, counts what is loaded, or keeps what was asked in a visitor's browser.
+# They read this when they are imported, and every part of hubtl that imports one imports this file first.
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_RUN_HISTORY": "False",
+}
+os.environ.update(QUIET)
+
 
 def cache_dir() -> Path:
     """Where hubtl keeps what can be made again: ``HUBTL_HOME``, else ``HF_HOME/hubtl``, else ``~/.cache/hubtl``."""

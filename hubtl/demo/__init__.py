@@ -5,9 +5,7 @@ import os
 from pathlib import Path
 
 from hubtl.errors import HubtlError
-
-# Before gradio is imported: it would report that it runs, and keep what was asked in the visitor's browser.
-QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False"}
+from hubtl.settings import QUIET
 
 
 def require() -> None:
@@ -36,7 +34,7 @@ def launch(
     and for an address that cannot be served at.
     """
     require()
-    os.environ.update(QUIET)
+    os.environ.update(QUIET)  # whatever was set since
     from hubtl.demo.answers import Answers
     from hubtl.demo.page import serve
 
