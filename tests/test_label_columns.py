@@ -91,6 +91,21 @@ def test_what_values_are_classes(values, names, without):
     assert int((found.codes[0] == UNLABELLED).sum()) == without
 
 
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (["+1", "-1"], ["-1", "+1"]),
+        (["1.0", "-1.0"], ["-1.0", "1.0"]),
+        (["0.0", "1.0", "-1.0"], ["0.0", "1.0"]),
+        (["cat", "dog", "-1.0"], ["cat", "dog"]),
+    ],
+)
+def test_minus_one_is_the_same_number_however_it_is_written(values, names):
+    found = read([table(values)], "label", "x")
+    assert found.names == names
+    assert any("is a class" in note or "is no label" in note for note in found.notes)
+
+
 def test_a_hidden_test_split_is_told_by_the_training_rows():
     found = read([table([0, 1, 2]), table([-1, -1])], "label", "x")
     assert (found.names, names_of(found, 1)) == (["0", "1", "2"], [None, None])
@@ -123,6 +138,35 @@ def test_numbers_in_one_split_and_names_in_another_are_refused():
         read([named([0, 1], ["a", "b"]), table([0, 1])], "label", "the target", ["train", "test"])
     digits = read([named([0, 1], ["1", "0"]), table([0, 1])], "label", "the target")
     assert (names_of(digits, 0), names_of(digits, 1)) == (["1", "0"], ["0", "1"])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ([0, 1], ["a", "b"], "share no class: train has 0, 1, and test a, b: which is which is not known"),
+        (["a", "b"], ["0", "1"], "share no class: train has a, b, and test 0, 1: which is which is not known"),
+        (["cat", "dog"], ["CAT", "dog"], "write a class differently: 'cat', 'CAT'"),
+        (["1", "2"], ["1.0", "2.0"], "write a class differently: '1', '1.0'"),
+    ],
+)
+def test_splits_that_call_their_classes_differently_are_refused(first, second, said):
+    with pytest.raises(HubtlError, match=said):
+        read([table(first), table(second)], "label", "the target", ["train", "test"])
+
+
+def test_splits_of_other_classes_are_said():
+    found = read([table(["a", "b"]), table(["c"])], "label", "x", ["train", "test"])
+    assert "the splits share no class: train has a, b, and test c" in found.notes
+    assert not read([table(["a", "A"]), table(["a"])], "label", "x", ["train", "test"]).notes[1:]
+
+
+def test_a_quote_that_does_not_close_is_no_class(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text('row,label\n0,cat\n1,"dog\n2,cat\n3,dog"\n4,dog\n')
+    with pytest.raises(HubtlError, match=r"split train, column .label., row 1: the label .dog.*has several lines"):
+        read(delimited.read([[path]], ","), "label", "x", ["train"])
+    assert read([table(["cat\n", "dog\n"])], "label", "x").names == ["cat\n", "dog\n"]
+    assert read([named([0, 1], ["a\nb", "c"])], "label", "x").names == ["a\nb", "c"]
 
 
 def test_names_that_differ_little_are_kept_apart_and_said():
@@ -217,6 +261,37 @@ def test_a_table_that_says_less_than_it_holds_is_refused(tmp_path):
     (tmp_path / "c.csv").write_text("x,class\n1,a\n")
     with pytest.raises(HubtlError, match=r"c\.csv has the columns x, class, and b\.csv x, label"):
         delimited.read([[tmp_path / "b.csv", tmp_path / "c.csv"]], ",")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("image;label\na.png;cat\n", "its columns are divided by ';', not by ','"),
+        ("image\tlabel\na.png\tcat\n", "its columns are divided by '\\\\t'"),
+        ("img/a.png,cat\nimg/b.png,dog\n", "has no header: its first line names the file img/a.png"),
+        ("image,label\na.png,cat\n".encode("utf-16"), "is not in UTF-8"),
+        ("image,label\na.png,cat\n".encode("utf-16-le"), "is not in UTF-8"),
+    ],
+)
+def test_a_first_line_that_is_no_header_of_this_kind_is_refused(tmp_path, text, said):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(HubtlError, match=said):
+        delimited.read([[path]], ",")
+
+
+def test_two_columns_of_one_name_and_two_ways_of_one_number_are_said(tmp_path, caplog):
+    path = tmp_path / "rows.csv"
+    path.write_text("row,label,label\n0,1,a\n1,1.0,b\n2,2,c\n")
+    (read,) = delimited.read([[path]], ",")
+    assert read["label"][:] == [1, 1, 2]
+    assert "several columns are called label" in caplog.text
+    assert "1 and 1.0 are the same number" in caplog.text
+
+
+def test_codes_with_an_e_are_names(tmp_path):
+    assert written(tmp_path, ["1E5", "2e3", "10"])["label"][:] == ["1E5", "2e3", "10"]
+    assert written(tmp_path, ["1e5", "0.5"])["label"][:] == [1e5, 0.5]
 
 
 def test_files_of_a_split_may_order_and_write_their_headers_otherwise(tmp_path):

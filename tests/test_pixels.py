@@ -147,6 +147,28 @@ def test_rows_beyond_the_range_of_the_training_rows_are_counted(tmp_path, caplog
     assert "2 images go beyond integers from 0 to 4095" in caplog.text
 
 
+@pytest.mark.parametrize(("mode", "top", "known"), [("I;16", 4000, 65535), ("F", 1, 255), ("F", 12, 255)])
+def test_rows_that_fill_next_to_nothing_of_a_known_range_are_said(tmp_path, caplog, mode, top, known):
+    dataset = table(tmp_path, [wide(mode, RAMP * top), wide(mode, RAMP * top / 2)])
+    kind = "floats" if mode == "F" else "integers"
+    ranges(dataset, PixelRanges(**{kind: (0, known)}))
+    assert f"{kind} from 0 to {top} are read by the range 0 to {known}, and become nearly one grey" in caplog.text
+
+
+@pytest.mark.parametrize(("top", "said"), [(4095, True), (65535, False)])
+def test_colours_of_sixteen_bits_that_hold_twelve_are_said(tmp_path, caplog, top, said):
+    cells = []
+    for colour, bands in ((2, 3), (6, 4), (4, 2)):
+        line = b"\0" + struct.pack(f">{8 * bands}H", *([top // 2] * (bands - 1) + [65535]) * 8)
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, colour, 0, 0, 0))
+        body = chunk(b"IDAT", zlib.compress(line * 8)) + chunk(b"IEND", b"")
+        cells.append({"bytes": b"\x89PNG\r\n\x1a\n" + header + body, "path": None})
+    cells[0]["bytes"] = cells[1]["bytes"]
+    dataset = datasets.Dataset.from_dict({"image": cells}, features=datasets.Features({"image": datasets.Image()}))
+    ranges(dataset)
+    assert ("the 3 colour images of 16 bits fill less than a sixteenth" in caplog.text) is said
+
+
 def test_embedded_images_are_looked_at_too(tmp_path):
     buffer = io.BytesIO()
     wide("I;16", RAMP * 4000).save(buffer, "PNG")

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from datasets import ClassLabel, Dataset
 
-from hubtl.data.names import MISSING, listed, resembling
+from hubtl.data.names import MISSING, listed, loose, resembling
 from hubtl.data.origin import numbers
 from hubtl.errors import HubtlError
 
 UNKNOWN = -1  # the code of a row whose class the model does not know
 UNLABELLED = -2  # and of a row without a label
 SCALARS = (str, int, float)
-INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
+INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.0+)?")  # 1.0 in a column of text, too
+MINUS_ONE = re.compile(r"-1(\.0+)?")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def read(
     cells = [_cells(part, column, where, split) for part, split in zip(parts, called, strict=True)]
     if given and (plain := [i for i, part in enumerate(parts) if not _names(part, column)]):
         strange = [name for i in plain for name in dict.fromkeys(cells[i]) if name and name not in given]
-        if any(INTEGER.fullmatch(name) and name != "-1" for name in strange):
+        if any(INTEGER.fullmatch(name) and not MINUS_ONE.fullmatch(name) for name in strange):
             raise HubtlError(
                 f"{where}: column {column!r} has names in one split, and in split {called[plain[0]]} numbers that are "
                 f"none of them ({listed(strange)}): which is which is not known",
@@ -53,10 +54,15 @@ def read(
             )
     met = set(given).union(*(set(own) for own in cells)) - {None}
     marks, notes = _marks({str(name) for name in met}, given, known)
+    _refuse_lines(cells, met - set(given), column, where, called)
     whole = all(INTEGER.fullmatch(str(name)) for name in met - marks)
-    names = given + sorted({str(n) for n in met - marks} - set(given), key=(lambda n: int(n)) if whole else str)
+    names = given + sorted(
+        {str(n) for n in met - marks} - set(given), key=(lambda n: (_number(n), n)) if whole else str
+    )
     place: dict[str | None, int] = {name: i for i, name in enumerate(names)}
     codes = [np.array([place.get(name, UNLABELLED) for name in own], dtype=np.int64) for own in cells]
+    met_in = [{names[code] for code in np.unique(own).tolist() if code >= 0} for own in codes]
+    notes += _apart(met_in, called, where)
     if alike := resembling(names):
         shown = "; ".join(listed(group, exact=True) for group in alike[:5])
         notes.append(f"classes that differ little, kept apart: {shown}" + "; …" * (len(alike) > 5))
@@ -126,6 +132,20 @@ def _cells(dataset: Dataset, column: str, where: str, split: str) -> list[str | 
     return [own[value] for value in values]
 
 
+def _refuse_lines(
+    cells: Sequence[Sequence[str | None]], met: set[str | None], column: str, where: str, called: Sequence[str]
+) -> None:
+    """Raise HubtlError for a name of several lines: a quote that opens in a table and does not close takes rows along."""
+    broken = {name for name in met if name and len(name.strip().splitlines()) > 1}
+    for split, own in zip(called, cells, strict=True):
+        row = next((row for row, name in enumerate(own) if name in broken), None) if broken else None
+        if row is not None:
+            raise HubtlError(
+                f"{where}, split {split}, column {column!r}, row {row}: the label {ascii(own[row])[:60]} has several lines",
+                hint="close the quote that opens there, or --label-column for another column",
+            )
+
+
 def _marks(met: set[str], given: Iterable[str], known: Sequence[str]) -> tuple[set[str], list[str]]:
     """Values that say that there is no label, and what to tell of them."""
     marks: set[str] = set()
@@ -136,20 +156,56 @@ def _marks(met: set[str], given: Iterable[str], known: Sequence[str]) -> tuple[s
         marks |= words
     elif words:
         notes.append(f"{listed(sorted(words))}: read as the name of a class; leave the cell empty where there is none")
-    if below := {name for name in met if name.startswith("-") and INTEGER.fullmatch(name)} - {"-1"} - set(given):
-        notes.append(f"{listed(sorted(below, key=int))}: read as a class; leave the cell empty where there is none")
-    others = met - marks - {"-1"}
-    if "-1" in met and "-1" not in given:
-        signed = others == {"1"} or any(name.startswith("-") and INTEGER.fullmatch(name) for name in others)
-        counted = bool(known) and all(INTEGER.fullmatch(name) and not name.startswith("-") for name in known)
-        if "-1" in known:
-            notes.append("-1 is a class, as it is one of the source's or the model's")
+    minus = {name for name in met if MINUS_ONE.fullmatch(name)} - set(given)
+    if below := {name for name in met if INTEGER.fullmatch(name) and _number(name) < 0} - minus - set(given):
+        notes.append(f"{listed(sorted(below, key=_number))}: read as a class; leave the cell empty where there is none")
+    others = met - marks - minus
+    if minus:
+        whole = {_number(name) for name in others if INTEGER.fullmatch(name)}
+        signed = (whole == {1} and len(others) == 1) or any(number < 0 for number in whole)
+        counted = bool(known) and all(INTEGER.fullmatch(name) and _number(name) >= 0 for name in known)
+        shown = listed(sorted(minus))
+        if any(MINUS_ONE.fullmatch(name) for name in known):
+            notes.append(f"{shown} is a class, as it is one of the source's or the model's")
         elif counted and signed:
-            marks.add("-1")
-            notes.append(f"-1 is no label, as the classes of the source or the model are {listed(known)}")
+            marks |= minus
+            notes.append(f"{shown} is no label, as the classes of the source or the model are {listed(known)}")
         elif signed:
-            notes.append("-1 is a class, as it stands beside " + listed(sorted(others, key=len)[:3]))
+            notes.append(f"{shown} is a class, as it stands beside " + listed(sorted(others, key=len)[:3]))
         else:
-            marks.add("-1")
-            notes.append("-1 is no label, as it stands beside " + (listed(sorted(others)[:3]) or "nothing else"))
+            marks |= minus
+            notes.append(f"{shown} is no label, as it stands beside " + (listed(sorted(others)[:3]) or "nothing else"))
     return marks, notes
+
+
+def _number(name: str) -> int:
+    return int(name.partition(".")[0])
+
+
+def _apart(parts: Sequence[set[str]], called: Sequence[str], where: str) -> list[str]:
+    """A note for each split that shares no class with the first that has any.
+
+    Raises HubtlError where two splits write a class differently, or one has numbers and the other names.
+    """
+    used = [(name, own) for name, own in zip(called, parts, strict=True) if own]
+    notes = []
+    for split, own in used[1:]:
+        first, usual = used[0]
+        written = {loose(name): name for name in sorted(usual - own)}
+        twins = [(written[loose(name)], name) for name in sorted(own - usual) if loose(name) in written]
+        if twins:
+            raise HubtlError(
+                f"{where}: the splits {first} and {split} write a class differently: {listed(twins[0], exact=True)}",
+                hint="write it alike in both",
+            )
+        if usual & own:
+            continue
+        numbered = [all(INTEGER.fullmatch(name) for name in names) for names in (usual, own)]
+        shown = f"{first} has {listed(sorted(usual)[:5])}, and {split} {listed(sorted(own)[:5])}"
+        if numbered[0] != numbered[1]:
+            raise HubtlError(
+                f"{where}: the splits share no class: {shown}: which is which is not known",
+                hint="write the names of the classes in both",
+            )
+        notes.append(f"the splits share no class: {shown}")
+    return notes

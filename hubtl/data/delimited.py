@@ -5,8 +5,10 @@ every cell is read as text first. A column of integers or decimals becomes numbe
 missing; in any other column they are what they say, and only an empty cell is missing.
 """
 
+import csv
 import hashlib
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,10 @@ from datasets import Dataset
 from hubtl.data.names import MISSING
 from hubtl.data.suffixes import kind_of
 from hubtl.errors import HubtlError
+from hubtl.settings import logger
 
 INTEGER = r"^\s*-?(0|[1-9][0-9]{0,17})\s*$"
+CODE = r"^[0-9]+([eE][0-9]+)?$"  # 1E5 among such is a name: 1E5 and 100000 are two
 DECIMAL = r"^\s*-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
 LONG = r"^\s*-?[0-9]{16,}\s*$"  # would lose digits as a decimal
 ROWS = 20_000  # read at a time
@@ -38,6 +42,7 @@ def read(groups: Sequence[Sequence[Path]], separator: str) -> list[Dataset]:
     found = []
     for table, paths in zip(joined, groups, strict=True):
         typed = pa.table({name: _typed(table[name], *types[name]) for name in table.column_names})
+        _say_merged(table, typed, paths[0].name)
         mark = hashlib.blake2b(str(typed.schema).encode(), digest_size=16)
         for path in paths:
             mark.update(path.read_bytes())
@@ -48,6 +53,7 @@ def read(groups: Sequence[Sequence[Path]], separator: str) -> list[Dataset]:
 def _text(path: Path, separator: str) -> pa.Table:
     options: Any = {"sep": separator, "dtype": str, "na_filter": False, "keep_default_na": False, "index_col": False}
     parts = []
+    _look_at_header(path, separator)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # a row with more cells than the header has
@@ -60,6 +66,33 @@ def _text(path: Path, separator: str) -> pa.Table:
         said = " ".join(str(error).split())[:200]
         raise HubtlError(f"{path.name} does not load: {said}", hint="mend the file") from error
     return pa.concat_tables(parts)
+
+
+def _look_at_header(path: Path, separator: str) -> None:
+    """Raise HubtlError where the first line is no header of this separator, in UTF-8; say which columns have one name."""
+    with path.open("rb") as file:
+        line = file.readline(2**16).removeprefix(b"\xef\xbb\xbf")
+    if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line:
+        raise HubtlError(f"{path.name} is not in UTF-8, but in UTF-16 or another code", hint="save it as UTF-8")
+    try:
+        names = next(csv.reader([line.decode()], delimiter=separator), [])
+    except (UnicodeDecodeError, csv.Error):
+        return  # what is wrong with it is said when it is read
+    others = [mark for mark in ",;\t|" if mark != separator and len(names) == 1 and mark in names[0]]
+    if others:
+        raise HubtlError(
+            f"{path.name}: its columns are divided by {others[0]!r}, not by {separator!r}",
+            hint="a .tsv file has tabs, a .csv file commas",
+        )
+    files = [name for name in names if kind_of(name.strip()) in ("image", "audio")]
+    if files:
+        raise HubtlError(
+            f"{path.name} has no header: its first line names the file {files[0].strip()[:60]}",
+            hint="write a first line such as image,label",
+        )
+    twice = [name for name, count in Counter(name.strip() for name in names if name.strip()).items() if count > 1]
+    if twice:
+        logger.warning("files      %s: several columns are called %s: the first is read as it", path.name, twice[0])
 
 
 def _joined(parts: list[pa.Table], paths: Sequence[Path]) -> pa.Table:
@@ -90,10 +123,27 @@ def _type(columns: Sequence[pa.ChunkedArray]) -> tuple[pa.DataType, bool]:
         return pa.string(), False
     if pc.all(pc.match_substring_regex(told, INTEGER)).as_py():
         return pa.int64(), True
+    if pc.all(pc.match_substring_regex(told, CODE)).as_py():  # and not all are integers
+        return pa.string(), False
     exact = not pc.any(pc.match_substring_regex(told, LONG)).as_py()
     if exact and pc.all(pc.match_substring_regex(told, DECIMAL)).as_py():
         return pa.float64(), True
     return pa.string(), kind_of(told[0].as_py()) in ("image", "audio")  # a file is not called NA
+
+
+def _say_merged(texts: pa.Table, typed: pa.Table, where: str) -> None:
+    """Say which whole numbers are written in two ways, such as 1 and 1.0: as classes they are one."""
+    for name in typed.column_names:
+        if typed[name].type != pa.float64():
+            continue
+        pairs = pa.table({"number": typed[name], "text": pc.utf8_trim_whitespace(texts[name])})
+        pairs = pairs.group_by(["number", "text"]).aggregate([]).drop_null()
+        numbers = pairs["number"].to_pylist()
+        if len(set(numbers)) == len(numbers) or any(number % 1 for number in numbers):
+            continue
+        number = next(n for n in numbers if numbers.count(n) > 1)
+        ways = sorted(text for n, text in zip(numbers, pairs["text"].to_pylist(), strict=True) if n == number)
+        logger.warning("files      %s: column %r: %s are the same number", where, name, " and ".join(ways))
 
 
 def _typed(column: pa.ChunkedArray, kind: pa.DataType, words: bool) -> pa.ChunkedArray:

@@ -10,7 +10,7 @@ MISSING = (  # what programs write for no value
     *("NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "NaN", "nan", "-NaN", "-nan"),
     *("None", "none", "NONE", "null", "NULL", "Null"),
 )
-WHOLE = re.compile(r"-?(0|[1-9][0-9]*)(\.0+)?")  # 1 and 1.0, but not 01
+WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.0+)?")  # 1, +1 and 1.0, but not 01
 DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
 JOINERS = "\u200c\u200d"  # which make one sign of several
 SHOWN = 20

@@ -17,6 +17,7 @@ KINDS["I;16N"] = "integers"
 TOPS = (1.0, 255.0, 4095.0, 65535.0)  # what white is, by custom
 SHARE = 16  # values that fill less than this part of such a range would be read as nearly one grey
 OVERSHOOT = 0.05  # of a range of floats: what resampling adds at edges
+PNG = b"\x89PNG"
 EIGHT_BITS = (b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")  # formats that hold no others
 
 
@@ -60,9 +61,11 @@ def decided(low: float, high: float, kind: str) -> Range:
 def ranges_in(cells: Iterable[Any], known: PixelRanges, where: str) -> PixelRanges:
     """What is known, and of the kinds that are not what the images of these cells have.
 
-    Says so, and how many images go beyond what is known. Unreadable ones are left out.
+    Says so, and how many images go beyond what is known, or whether all fill next to nothing of it. Unreadable ones are
+    left out.
     """
     spans: dict[str, Range] = {}
+    within: dict[str, Range] = {}  # of kinds whose range is known
     count = beyond = 0
     for cell in cells:
         try:
@@ -74,24 +77,38 @@ def ranges_in(cells: Iterable[Any], known: PixelRanges, where: str) -> PixelRang
         except (UnreadableImage, OSError):
             continue
         low, high = float(values.min()), float(values.max())
-        if (fixed := known.of(kind)) is not None:
+        own = spans if (fixed := known.of(kind)) is None else within
+        before = own.get(kind, (math.inf, -math.inf))
+        own[kind] = min(low, before[0]), max(high, before[1])
+        if fixed is not None:
             slack = OVERSHOOT * (fixed[1] - fixed[0])
             beyond += low < fixed[0] - slack or high > fixed[1] + slack
-            continue
-        before = spans.get(kind, (math.inf, -math.inf))
-        spans[kind] = min(low, before[0]), max(high, before[1])
-        count += 1
+        else:
+            count += 1
     new = PixelRanges(**{kind: decided(low, high, kind) for kind, (low, high) in spans.items()})
     if new:
         logger.info("pixels     %s: %s in %d images, scaled to 0 to 255", where, new, count)
     if beyond:
         logger.warning("pixels     %s: %d images go beyond %s, and are cut off there", where, beyond, known)
+    for kind, (low, high) in within.items():
+        fixed = known.of(kind)
+        if fixed is not None and low < high and high - low < (fixed[1] - fixed[0]) / SHARE:
+            logger.warning(
+                "pixels     %s: %s from %g to %g are read by the range %g to %g, and become nearly one grey: scale the files",
+                *(where, kind, low, high, *fixed),
+            )
     return known.over(new)
 
 
 def ranges_of(dataset: Any, column: str, known: PixelRanges, where: str) -> PixelRanges:
     """The ranges of a dataset's images; only those that may hold more than eight bits are decoded."""
     rows = wide_rows(dataset, column)
+    if dim := _dim(dataset, column):
+        logger.warning(
+            "pixels     %s: the %d colour images of 16 bits fill less than a sixteenth of them, and become nearly black: "
+            "scale the files, or save them with 8 bits",
+            *(where, dim),
+        )
     return ranges_in((dataset[row][column] for row in rows), known, where) if len(rows) else known
 
 
@@ -101,8 +118,29 @@ def wide_rows(dataset: Any, column: str) -> list[int]:
     return [row for row in doubtful if _mode(dataset[row][column]) in KINDS]
 
 
+def _dim(dataset: Any, column: str) -> int:
+    """How many PNG images of colour (or grey and alpha) have sixteen bits, if all of them leave the upper four empty.
+
+    The upper eight are all that the reader gives of them.
+    """
+    rows = [row for row, head in enumerate(heads(dataset, column, 32)) if head.startswith(PNG) and _deep(head)]
+    brightest = 0
+    for row in rows:
+        try:
+            brightest = max(brightest, int(np.asarray(decode(dataset[row][column]).convert("RGB")).max()))
+        except (UnreadableImage, OSError):
+            continue
+        if brightest >= 256 // SHARE:
+            return 0
+    return len(rows) if brightest else 0
+
+
+def _deep(head: bytes) -> bool:
+    return head[24:25] == b"\x10" and head[25:26] in (b"\x02", b"\x04", b"\x06")
+
+
 def _doubtful(head: bytes) -> bool:
-    if head.startswith(b"\x89PNG"):
+    if head.startswith(PNG):
         return head[24:26] == b"\x10\x00"  # sixteen bits, grey
     return bool(head) and not head.startswith(EIGHT_BITS)
 

@@ -17,7 +17,7 @@ ENDS = re.compile(r"[-_ ]?(set|data|dataset|split|images|imgs|(19|20)\d\d)$")  #
 
 def split_of(name: str) -> str | None:
     """The split that a folder's or a table's name says, in any case; None where it says none."""
-    word = name.lower()
+    word = name.strip().lower()
     return WORDS.get(word) or WORDS.get(ENDS.sub("", word))
 
 
