@@ -313,3 +313,11 @@ def test_recordings_with_metadata(tmp_path):
         "test": [("Test/0.wav", "no")],
     }
     assert (root / "Test" / "0.wav").read_bytes() == WAV
+
+
+def test_a_folder_of_saved_datasets_is_no_dataset(tmp_path):
+    for split in ("train", "test"):
+        Dataset.from_dict({"text": ["a"]}).save_to_disk(str(tmp_path / "all" / split))
+    with pytest.raises(HubtlError, match="all holds folders that save_to_disk wrote: test, train"):
+        opened(str(tmp_path / "all"))
+    assert opened(str(tmp_path / "all" / "train")).splits["train"]["text"][:] == ["a"]

@@ -10,6 +10,7 @@ from datasets import DatasetDict
 
 from hubtl.data import builtin, folders, remote, tables
 from hubtl.data.cells import Wanted
+from hubtl.data.names import listed
 from hubtl.data.suffixes import TABLES, kind_of
 from hubtl.errors import HubtlError, nearest
 
@@ -62,6 +63,12 @@ def _local(path: Path, wanted: Wanted) -> DatasetDict:
         raise HubtlError(f"{path.name} is neither a file nor a folder", hint="give a folder, or a table")
     if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
         return _saved(path)
+    within = [p.parent for name in ("dataset_dict.json", "state.json") for p in sorted(path.glob(f"*/{name}"))]
+    if any((p / "dataset_dict.json").exists() or (p / "dataset_info.json").exists() for p in within):
+        raise HubtlError(
+            f"{path.name} holds folders that save_to_disk wrote: {listed(p.name for p in within)}",
+            hint=f"give one of them, {path / within[0].name}, or save the splits together as a DatasetDict",
+        )
     return folders.read(path, wanted)
 
 
