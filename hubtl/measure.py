@@ -141,7 +141,8 @@ def labelled(
         )
     _, relation = labels.match(known, opened.class_names, called="the model")
     if relation.respelt:
-        logger.info("%s", labels.describe(relation))
+        for part in labels.describe(relation).split("\n"):
+            logger.info("%s", part)
     unknown = None if loaded.unknown is None else loaded.classes.index(loaded.unknown)
     other = UNKNOWN if unknown is None else unknown
     truth = labels.indices(opened.eval_labels, opened.class_names, loaded.classes, other)

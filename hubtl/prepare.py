@@ -114,7 +114,8 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         request = BackboneRequest(classes, own.pretrained, image_size=own.image_size, options=own.options)
         backbone = backbones.resolve(recipe.model.name, request)
     if relation.setting not in CLOSED or relation.respelt:
-        logger.info("%s", label_sets.describe(relation))
+        for part in label_sets.describe(relation).split("\n"):
+            logger.info("%s", part)
     if relation.setting not in CLOSED:
         recipe = _decide_for(relation, recipe, setting, strategy_class, asked)
     other = None if unknown is None else classes.index(unknown)

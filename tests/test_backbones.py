@@ -186,6 +186,7 @@ def test_a_scheme_of_a_plugin_and_the_prefixes_of_timm_are_understood(monkeypatc
     known = dict.fromkeys(("acme", "hub", "local", "timm", "torchvision", "lenet"))
     monkeypatch.setattr(backbones.plugins, "entries", lambda kind: known)
     monkeypatch.setattr(backbones.plugins, "load", loaders)
+    monkeypatch.setattr(backbones, "check_backbone", lambda backbone, load: None)
     for name in (
         "acme:scanner",
         "hf-hub:me/model@v1",

@@ -359,7 +359,7 @@ MADE = {
 METHODS = {
     "phases are None": ("def phases(self): return None", "gives NoneType for phases"),
     "no phases": ("def phases(self): return []", "gives no phases"),
-    "phases are names": ("def phases(self): return ['adapt']", "for phases"),
+    "phases are names": ("def phases(self): return ['adapt']", "gives str for a phase"),
     "phases are a number": ("def phases(self): return 3", "gives int for phases"),
     "phases raise": ("def phases(self): return 1 / 0", "ZeroDivisionError"),
     "sees nothing": ("def phases(self): return [Phase('a', self.step, (), self.learners())]", "sees no stream"),
@@ -420,7 +420,7 @@ def test_a_strategy_that_cannot_be_run(install, what):
     with names("strategy 'odd' of stranger 1.2", message):
         strategy = tiny.build(plugins.load("strategies", "odd"))
         deployed_by(strategy)
-        phases_of(strategy)
+        list(phases_of(strategy))
         trained_on_vectors(strategy)
 
 

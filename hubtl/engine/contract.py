@@ -11,20 +11,28 @@ from hubtl.modules import Classifier
 from hubtl.strategy import Phase, Strategy
 
 
-def phases_of(strategy: Strategy) -> list[Phase]:
-    """``strategy.phases()``. Raises HubtlError for what is none, or says what cannot be run."""
+def phases_of(strategy: Strategy) -> Iterator[Phase]:
+    """Give the phases of a strategy one by one, for the next may depend on what the last one learnt.
+
+    Raises HubtlError for what is no phase, or one that cannot be run.
+    """
     with minded(strategy, "phases()"):
         found: Any = strategy.phases()
-        found = list(found) if isinstance(found, Iterable) else found
-    if not isinstance(found, list) or not all(isinstance(phase, Phase) for phase in found):
-        kinds = [type(p).__name__ for p in found] if isinstance(found, list) else type(found).__name__
-        raise broken(strategy, f"gives {kinds} for phases()", "return [Phase(…)]")
-    if not found:
-        raise broken(strategy, "gives no phases", "return [Phase(…)]")
-    for phase in found:
+    if not isinstance(found, Iterable):
+        raise broken(strategy, f"gives {type(found).__name__} for phases()", "return [Phase(…)]")
+    given, number, over = iter(found), 0, object()
+    while True:
+        with minded(strategy, "phases()"):
+            phase = next(given, over)
+        if phase is over and number:
+            return
+        if not isinstance(phase, Phase):
+            what = "no phases" if phase is over else f"{type(phase).__name__} for a phase"
+            raise broken(strategy, f"gives {what}", "return [Phase(…)]")
         if odd := _odd(phase):
             raise broken(strategy, f"phase {phase.name!r}: {odd}")
-    return found
+        number += 1
+        yield phase
 
 
 def deployed_by(strategy: Strategy) -> Classifier:
