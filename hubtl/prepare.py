@@ -19,6 +19,7 @@ from hubtl.data import labels as label_sets
 from hubtl.data.sources import Domain, open_domain
 from hubtl.data.streams import steps_per_epoch
 from hubtl.domains import NO_TARGET_LABELS, Streams, domain_facts, hold_out, label_warnings, match_classes, open_streams
+from hubtl.engine.device import check_device
 from hubtl.engine.phase import open_stream
 from hubtl.errors import HubtlError
 from hubtl.modules import Bottleneck, Encoder
@@ -93,6 +94,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
 
     Raises HubtlError for whatever does not fit together.
     """
+    check_device(recipe.run)
     takes = backbones.modalities(recipe.model.name)
     source = open_domain(recipe.source, recipe.data, role="source", modalities=takes) if recipe.source else None
     target = open_domain(

@@ -91,7 +91,8 @@ def _refused(text: str, error: Exception) -> HubtlError:
             f"the dataset {text} cannot be had: the token may not read it (403)",
             hint="use a token that may (hf auth login), or give a folder",
         )
-    fault = explain(error, f"the dataset {text} cannot be had")
+    missing = "" if "/" in text else f"there is no file or folder {text} here, and "
+    fault = explain(error, f"{missing}the dataset {text} cannot be had")
     return HubtlError(str(fault), hint=f"{fault.hint}, or give a folder" if fault.hint else "give a folder")
 
 

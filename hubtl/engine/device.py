@@ -19,10 +19,7 @@ from hubtl.settings import logger
 def make_accelerator(run: RunSection, folder: Path | None) -> Accelerator:
     """Raises HubtlError for a device, a precision or a tracker that is not there, and for processes that do not meet."""
     size = launch.adopt()
-    if run.device not in (None, "cpu") and not _available(str(run.device)):
-        raise HubtlError(f"device {run.device!r} is not available here", hint="--device cpu, or leave it out")
-    if run.mixed_precision == "fp16" and (run.device == "cpu" or not torch.cuda.is_available()):
-        raise HubtlError("fp16 needs a CUDA device", hint="--mixed-precision bf16")
+    check_device(run)
     cpu = run.device == "cpu" or (size > 1 and not _shared(run.device, launch.beside()))
     AcceleratorState._reset_state(
         reset_partial_state=False
@@ -52,6 +49,14 @@ def make_accelerator(run: RunSection, folder: Path | None) -> Accelerator:
         )
     processes.meet(accelerator)
     return accelerator
+
+
+def check_device(run: RunSection) -> None:
+    """Raise HubtlError for a device or a precision that is not there."""
+    if run.device not in (None, "cpu") and not _available(str(run.device)):
+        raise HubtlError(f"device {run.device!r} is not available here", hint="--device cpu, or leave it out")
+    if run.mixed_precision == "fp16" and (run.device == "cpu" or not torch.cuda.is_available()):
+        raise HubtlError("fp16 needs a CUDA device", hint="--mixed-precision bf16")
 
 
 def _shared(device: str | None, beside: int) -> bool:

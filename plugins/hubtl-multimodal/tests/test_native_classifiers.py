@@ -238,7 +238,7 @@ def test_without_pretrained_weights_the_configuration_is_enough(tmp_path, kind):
     built = backbones.resolve(str(folder), BackboneRequest(CLASSES, pretrained=False))
     assert not built.info.pretrained
     assert built.info.notes == ()
-    with pytest.raises(HubtlError, match=r"does not load|no model files") as caught:
+    with pytest.raises(HubtlError, match=r"does not load|no model files|holds no weights") as caught:
         backbones.resolve(str(folder), BackboneRequest(CLASSES))
     assert caught.value.hint
 
