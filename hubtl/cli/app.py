@@ -1,5 +1,6 @@
 """The command line: what there is to type, and what happens to an error. The work is done elsewhere."""
 
+import functools
 import os
 import sys
 from typing import Annotated, Any
@@ -48,7 +49,9 @@ def common(
         raise HubtlError(f"hubtl {command} runs in one process, and {size} were started", hint=f"hubtl {command} …")
 
 
+@functools.cache
 def _register() -> None:
+    """Add the commands, once in a process that types several."""
     from hubtl.cli import (
         ablate,
         adapt,
