@@ -248,16 +248,16 @@ FETCHED = {
 
 
 @pytest.mark.parametrize("fault", FETCHED)
-@pytest.mark.parametrize("name", ["user/model", "hf-hub:user/model", "transformers:user/model"])
+@pytest.mark.parametrize("name", ["user/weights", "hf-hub:user/weights", "transformers:user/weights"])
 def test_weights_that_a_server_does_not_give_are_an_error_in_its_words(hub, client, fault, name):
-    """Not that there is no network: somebody answered."""
-    hub.add("user/model", model())
+    """Not that there is no network: somebody answered. No other test keeps a model of this name in the cache."""
+    hub.add("user/weights", model())
     hub.retry_after = "0"
     hub.faults["all"] = fault
     data = ("--source-dataset", "builtin:digits/mnist", "--target-dataset", "builtin:digits/uci")
     done = client.type("adapt", "--model", name, *data, "--strategy", "coral", "--steps", "1")
     said, hint = FETCHED[fault]
     assert done.code == 2
-    assert "user/model" in done.err
+    assert "user/weights" in done.err
     assert said in done.err
     assert hint in done.err.splitlines()[-1]

@@ -49,7 +49,7 @@ def rebuild(folder: Path, config: Mapping[str, Any], size: int | None = None) ->
     backbone = from_scratch(config, BackboneRequest(names, pretrained=False, image_size=size))
     network: Any = getattr(backbone, "model", backbone)
     tensors = read_tensors(folder)
-    head = linear_of(tensors, backbone._classifier, folder)  # type: ignore[arg-type]
+    head = linear_of(tensors, str(backbone._classifier), folder, biased=True)
     own = {k: v for k, v in tensors.items() if k.rpartition(".")[0] != backbone._classifier}
     resized = spec is not None and spec.size != size
     hint = f"--image-size {spec.size}" if spec and resized else "save the model again"
@@ -92,11 +92,16 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         raise HubtlError(f"{path} is damaged: {error}", hint="save or download the model again") from error
 
 
-def linear_of(tensors: Mapping[str, Tensor], name: str, folder: Path) -> nn.Linear:
-    """The linear layer of that name among a model's weights. Raises HubtlError where there is none that is whole."""
+def linear_of(tensors: Mapping[str, Tensor], name: str, folder: Path, *, biased: bool = False) -> nn.Linear:
+    """The linear layer of that name among a model's weights. Raises HubtlError where there is none that is whole.
+
+    Some architectures have a classifier without a bias; ``biased`` says that this one has.
+    """
     weight, bias = tensors.get(f"{name}.weight"), tensors.get(f"{name}.bias")
     if weight is None or weight.ndim != 2 or 0 in weight.shape:
         raise HubtlError(f"the weights in {folder} have no classifier {name}", hint="save the model again")
+    if biased and bias is None:
+        raise HubtlError(f"the weights in {folder} lack {name}.bias", hint="save the model again")
     layer = nn.Linear(weight.shape[1], weight.shape[0])
     nn.init.zeros_(layer.bias)
     bias = layer.bias.detach() if bias is None else bias
