@@ -27,23 +27,23 @@ def test_the_card_names_the_chain_from_the_base_over_each_adaptation(hub, client
         assert result.code == 0, result.err
 
     done("adapt", "--model", "someone/office", "--strategy", "shot-im", "--target-dataset", webcam,
-         *QUICK, "--output-dir", first, "--push-to-hub", "me/first")  # fmt: skip
-    commits.append(hub.repos["me/first"].refs["main"])
-    done("adapt", "--model", "me/first", "--strategy", "mcc", "--source-dataset", amazon,
+         *QUICK, "--output-dir", first, "--push-to-hub", "user/first")  # fmt: skip
+    commits.append(hub.repos["user/first"].refs["main"])
+    done("adapt", "--model", "user/first", "--strategy", "mcc", "--source-dataset", amazon,
          "--target-dataset", dslr, *QUICK, "--output-dir", second)  # fmt: skip
-    done("push", second, "me/second")
+    done("push", second, "user/second")
     chain = [
         Step(base="someone/office", revision=commits[0], strategy="shot-im", target="webcam"),
-        Step(base="me/first", revision=commits[1], strategy="mcc", target="dslr"),
+        Step(base="user/first", revision=commits[1], strategy="mcc", target="dslr"),
     ]
     made = [RunRecord.load(folder) for folder in (first, second)]
     assert [record.model.lineage for record in made] == [[], chain[:1]]
     assert [names.step(record, record.strategy) for record in made] == chain
     assert trained_classifier(str(second)).backbone.info.lineage == tuple(s.model_dump() for s in chain)
 
-    repos = ("someone/office", "me/first")
-    links = [f"[{r}](https://huggingface.co/{r}/tree/{c})" for r, c in zip(repos, commits, strict=True)]
-    cards = [hub.files(repo)["README.md"].decode() for repo in ("me/first", "me/second")]
+    repos = ("someone/office", "user/first")
+    links = [f"[{r}]({hub.url}/{r}/tree/{c})" for r, c in zip(repos, commits, strict=True)]
+    cards = [hub.files(repo)["README.md"].decode() for repo in ("user/first", "user/second")]
     assert [document.parse(card).metadata["base_model"] for card in cards] == list(repos)
     assert f"{links[0]}, adapted with `shot-im` to `webcam`" in cards[0]
     assert "lineage" not in cards[0]

@@ -236,16 +236,16 @@ def test_a_model_of_the_hub_and_back_to_it(hub, tmp_path):
     commit = hub.add("someone/digits", files(timm_folder(tmp_path / "model")))
     first = command(
         hub, tmp_path / "home", "--model", "hf-hub:someone/digits", "--target-dataset", UCI, "--push-to-hub",
-        "me/adapted", "--output-dir", tmp_path / "run",
+        "user/adapted", "--output-dir", tmp_path / "run",
     )  # fmt: skip
     assert first.returncode == 0, first.stderr
     record = RunRecord.load(tmp_path / "run")
     assert (record.model.name, record.model.base_model) == ("someone/digits", "someone/digits")
     assert record.model.revision == commit
-    pushed = hub.files("me/adapted")
+    pushed = hub.files("user/adapted")
     assert pushed["model.safetensors"] == (tmp_path / "run" / "model.safetensors").read_bytes()
     again = command(
-        hub, tmp_path / "home", "--model", "me/adapted", "--target-dataset", UCI, "--output-dir", tmp_path / "again"
+        hub, tmp_path / "home", "--model", "user/adapted", "--target-dataset", UCI, "--output-dir", tmp_path / "again"
     )
     assert again.returncode == 0, again.stderr
     second = RunRecord.load(tmp_path / "again")
