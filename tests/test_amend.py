@@ -120,11 +120,11 @@ def evaluate(hub, finished, tmp_path):
     """The command in a process of its own, on a repository that holds the run."""
     hub.reset()
     environment = env_for(hub, tmp_path / "home")
-    script = f"from hubtl.hub import push; push({str(finished)!r}, 'ada/digits')"
+    script = f"from hubtl.hub import push; push({str(finished)!r}, 'user/digits')"
     subprocess.run([sys.executable, "-c", script], env=environment, check=True)
     del environment["HF_HUB_DISABLE_PROGRESS_BARS"]  # the command itself keeps them from who does not watch
 
-    def evaluate(*words, model="ada/digits", without=()):
+    def evaluate(*words, model="user/digits", without=()):
         command = [sys.executable, "-m", "hubtl", "evaluate", model, "--dataset", OTHER, "--record", *words]
         own = {key: value for key, value in environment.items() if key not in without}
         return subprocess.run(command, env=own, capture_output=True, text=True, check=False)
@@ -133,65 +133,65 @@ def evaluate(hub, finished, tmp_path):
 
 
 def test_one_commit_adds_it_and_sends_nothing_else(hub, evaluate):
-    before = hub.files("ada/digits")
+    before = hub.files("user/digits")
     hub.log.clear()
     done = evaluate()
     assert done.returncode == 0, done.stderr
     assert "it/s" not in done.stderr
-    after = hub.files("ada/digits")
+    after = hub.files("user/digits")
     assert {name for name in after if before.get(name) != after[name]} == {"record.json", "README.md"}
-    assert hub.repos["ada/digits"].messages[-1] == f"Evaluation on {OTHER}"
-    assert f"{hub.url}/ada/digits/commit/" in done.stdout
+    assert hub.repos["user/digits"].messages[-1] == f"Evaluation on {OTHER}"
+    assert f"{hub.url}/user/digits/commit/" in done.stdout
     assert HEADING in after["README.md"].decode()
     assert sum("/commit/" in path for method, path in hub.log if method == "POST") == 1
     assert not [path for method, path in hub.log if method == "PUT"]
     assert TOKEN not in done.stdout + done.stderr + after["README.md"].decode() + after["record.json"].decode()
     assert evaluate("--tta", "bn").returncode == 0, "the second builds on the first"
-    assert len(json.loads(hub.files("ada/digits")["record.json"])["evaluations"]) == 2
+    assert len(json.loads(hub.files("user/digits")["record.json"])["evaluations"]) == 2
 
 
 def test_to_a_repository_of_others_it_is_proposed(hub, evaluate):
-    before = hub.files("ada/digits")
+    before = hub.files("user/digits")
     done = evaluate("--create-pr")
     assert done.returncode == 0, done.stderr
-    assert f"{hub.url}/ada/digits/discussions/1" in done.stdout
-    assert hub.files("ada/digits") == before
-    assert HEADING.encode() in hub.files("ada/digits", "refs/pr/1")["README.md"]
+    assert f"{hub.url}/user/digits/discussions/1" in done.stdout
+    assert hub.files("user/digits") == before
+    assert HEADING.encode() in hub.files("user/digits", "refs/pr/1")["README.md"]
 
 
 def test_a_commit_cannot_change(hub, evaluate):
-    commit = hub.repos["ada/digits"].refs["main"]
-    done = evaluate(model=f"ada/digits@{commit}")
+    commit = hub.repos["user/digits"].refs["main"]
+    done = evaluate(model=f"user/digits@{commit}")
     assert done.returncode == 2
     assert "is a commit: nothing can be added to it" in done.stderr
 
 
 def test_a_refusal_loses_nothing_and_says_what_to_type(hub, evaluate):
-    before = hub.files("ada/digits")
+    before = hub.files("user/digits")
     hub.faults["commit"] = "403"
     done = evaluate()
     assert done.returncode == 2
-    assert "could not be added to ada/digits" in done.stderr
-    assert f"hubtl evaluate ada/digits --dataset {OTHER} --record" in done.stderr
-    assert hub.files("ada/digits") == before
+    assert "could not be added to user/digits" in done.stderr
+    assert f"hubtl evaluate user/digits --dataset {OTHER} --record" in done.stderr
+    assert hub.files("user/digits") == before
 
 
 def test_a_repository_that_has_moved_on_is_left_as_it_is(hub, evaluate, tmp_path):
-    before = hub.repos["ada/digits"].refs["main"]
-    now = hub.add("ada/digits", {"README.md": b"By another."})
+    before = hub.repos["user/digits"].refs["main"]
+    now = hub.add("user/digits", {"README.md": b"By another."})
     script = f"""
 from hubtl.errors import HubtlError
 from hubtl.hub import amend
 try:
-    amend("ada/digits", {{"README.md": b"Ours."}}, parent={before!r}, message="late", retry="hubtl evaluate again")
+    amend("user/digits", {{"README.md": b"Ours."}}, parent={before!r}, message="late", retry="hubtl evaluate again")
 except HubtlError as error:
     print(error, error.hint)
 """
     environment = env_for(hub, tmp_path / "other")
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert "ada/digits has changed while its model was evaluated hubtl evaluate again" in done.stdout
-    assert hub.repos["ada/digits"].refs["main"] == now
+    assert "user/digits has changed while its model was evaluated hubtl evaluate again" in done.stdout
+    assert hub.repos["user/digits"].refs["main"] == now
 
 
 def test_without_a_token_nothing_is_measured(evaluate):
