@@ -24,8 +24,8 @@ _HOMES = {
     "adapt": "hubtl.python",
     "compare": "hubtl.python",
     "load": "hubtl.api",
-    "pull": "hubtl.hub",
-    "push": "hubtl.hub",
+    "pull": "hubtl.hub.pull",
+    "push": "hubtl.hub.push",
     "rank": "hubtl.ranking",
     "tune": "hubtl.tuning",
 }

@@ -90,7 +90,7 @@ def test_the_ensemble_reads_what_its_members_read():
 class Scripted:
     """A judge whose evidence is written down: (merit, source accuracy, collapsed) by step."""
 
-    def __init__(self, monkeypatch, rows, reference=None, folder=None):
+    def __init__(self, monkeypatch, rows, reference=None):
         from hubtl import assess
 
         self.said = dict(rows)
@@ -100,7 +100,7 @@ class Scripted:
         monkeypatch.setattr(plugins.load("validators", "infomax"), "score", lambda rule, said: said[0])
         prepared = type("P", (), {"classes": ["a", "b"], "strategy_class": SourceOnly})()
         accelerator = type("A", (), {"is_main_process": True})()
-        self.judge = assess.Judge(prepared, accelerator, "infomax", folder, source_accuracy=reference)
+        self.judge = assess.Judge(prepared, accelerator, "infomax", source_accuracy=reference)
 
     def chosen(self):
         model = torch.nn.Linear(1, 1, bias=False)
@@ -137,9 +137,10 @@ def test_the_floor_counts_the_baseline(monkeypatch):
     assert Scripted(monkeypatch, rows, reference=0.95).chosen() == 1
 
 
-def test_candidates_met_again_after_a_restart_count_once(monkeypatch, tmp_path):
-    rows = {1: (3.0, 0.9, False), 2: (1.0, 0.9, False)}
-    assert Scripted(monkeypatch, rows, folder=tmp_path).chosen() == 1
-    again = Scripted(monkeypatch, {2: (1.0, 0.9, False), 3: (2.0, 0.9, False)}, folder=tmp_path)
+def test_candidates_met_again_after_a_restart_count_once(monkeypatch):
+    first = Scripted(monkeypatch, {1: (3.0, 0.9, False), 2: (1.0, 0.9, False)})
+    assert first.chosen() == 1
+    again = Scripted(monkeypatch, {2: (1.0, 0.9, False), 3: (2.0, 0.9, False)})
+    again.judge.load(first.judge.state())
     assert again.chosen() == 1
     assert [c.step for c in again.judge.selection.candidates] == [1, 2, 3]
