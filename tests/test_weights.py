@@ -195,8 +195,8 @@ CONFIGS = {
     "text": ('"lenet"', "is not a configuration"),
     "YAML": ("architecture: lenet", "is not JSON"),
     "a pointer": ("version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
-    "nested without end": ("[" * 100_000, "is not JSON"),
-    "bytes": (b"\xff\xfe\x00", "is not JSON"),
+    "nested without end": ("[" * 100_000, "is nested too deeply"),
+    "bytes": (b"\xff\xfe\x00", "is not UTF-8"),
 }
 
 
