@@ -224,13 +224,15 @@ def test_links_are_followed_and_circles_end(tmp_path, said):
     (root / "dog" / "9.png").symlink_to(store / "n01" / "0.png")
     (root / "dog" / "self").symlink_to(root)
     (root / "dog" / "loop").symlink_to("loop")
+    (root / "owl").symlink_to("../gone")  # of a class, as likely as not
     assert listed(root) == {
         "train": [
             *(("bus/1.png", "bus"), ("bus/deep/2.png", "bus"), ("cat/0.png", "cat")),
             *(("dog/0.png", "dog"), ("dog/9.png", "dog")),
         ]
     }
-    assert "links in a circle: dog/self" in said()
+    assert "links in a circle or to nothing: " in said()
+    assert all(name in said().split("to nothing: ")[1].splitlines()[0] for name in ("dog/self", "dog/loop", "owl"))
 
 
 def test_a_maze_of_links_ends(tmp_path):
@@ -277,7 +279,7 @@ def test_folders_that_cannot_be_listed_are_said(tmp_path, monkeypatch, said):
 
     monkeypatch.setattr(os, "scandir", closed)
     assert listed(root) == {"train": [("cat/0.png", "cat"), ("dog/0.png", "dog")]}
-    assert "cannot be listed, or are links in a circle: owl" in said()
+    assert "cannot be listed, links in a circle or to nothing: owl" in said()
     monkeypatch.setattr(os, "scandir", lambda path: closed("owl"))
     with pytest.raises(HubtlError, match="data cannot be listed: Permission denied"):
         listed(root)

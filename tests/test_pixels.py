@@ -471,3 +471,55 @@ def test_files_on_the_command_line_have_one_range_and_those_left_out_are_counted
     done = CliRunner().invoke(app, words)
     assert [row["label"] for row in json.loads(done.stdout)["predictions"]] == ["dark", "bright"]
     assert "1 inputs are left out" in done.stderr
+
+
+def tiff(pixels: np.ndarray, kind: int) -> bytes:
+    """A bare TIFF of integers (1 unsigned, 2 signed); of three channels where the last axis has three."""
+    n, bits, data = pixels.shape[2] if pixels.ndim == 3 else 1, pixels.dtype.itemsize * 8, pixels.tobytes()
+    tags = [(256, pixels.shape[1]), (257, pixels.shape[0]), (258, bits), (259, 1), (262, 2 if n == 3 else 1), (273, 0)]
+    tags += [(277, n), (278, pixels.shape[0]), (279, len(data)), (339, kind)]
+    end = 8 + 2 + 12 * len(tags) + 4
+    entries = extra = b""
+    for tag, value in tags:
+        several = tag in (258, 339) and n > 1
+        place = end + len(extra) if several else end + (4 * n if n > 1 else 0) if tag == 273 else value
+        extra += struct.pack(f"<{n}H", *[value] * n) if several else b""
+        entries += struct.pack("<HHII", tag, 3 if several else 4, n if several else 1, place)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + extra + data
+
+
+@pytest.mark.parametrize(("top", "said"), [(3000, True), (60000, False)])
+@pytest.mark.parametrize("suffix", ["tif", "ppm"])
+def test_colours_of_sixteen_bits_in_other_formats(tmp_path, caplog, suffix, top, said):
+    pixels = np.repeat((RAMP * top).astype(np.uint16)[..., None], 3, axis=2)
+    for number in range(3):
+        encoded = tiff(pixels, 1) if suffix == "tif" else b"P6 8 8 65535\n" + pixels.astype(">u2").tobytes()
+        (tmp_path / f"{number}.{suffix}").write_bytes(encoded)
+    paths = [str(path) for path in sorted(tmp_path.iterdir())]
+    ranges(datasets.Dataset.from_dict({"image": paths}).cast_column("image", datasets.Image()))
+    assert ("the 3 colour images of 16 bits fill less than a sixteenth" in caplog.text) is said
+
+
+@pytest.mark.parametrize(
+    ("pixels", "kind", "problem"),
+    [
+        ((RAMP * 200 - 100).astype(np.int8), 2, "signed integers of 8 bits"),
+        ((RAMP * (2**32 - 1)).astype(np.uint32), 1, "integers above 2,147,483,647"),
+        ((RAMP * (2**31 - 1)).astype(np.uint32), 1, None),
+        ((RAMP * 2000 - 1000).astype(np.int32), 2, None),
+        ((RAMP * 2000 - 1000).astype(np.int16), 2, None),
+        ((RAMP * 255).astype(np.uint8), 1, None),
+    ],
+)
+def test_integers_that_would_be_taken_for_others_are_refused(pixels, kind, problem):
+    if problem is None:
+        assert (np.asarray(decode(tiff(pixels, kind))).astype(np.int64) == pixels).all()
+    else:
+        with pytest.raises(UnreadableImage, match=problem):
+            decode(tiff(pixels, kind))
+
+
+def test_images_of_another_scale_than_the_others_are_said(tmp_path, caplog):
+    dark = [Image.new("F", (4, 4), 0.0), *(wide("F", RAMP) for _ in range(2))]  # of one value, and from 0 to 1
+    ranges(table(tmp_path, [*dark, wide("F", RAMP * 255)]))
+    assert "2 of 4 images fill no more than one grey of that: are they of another scale?" in caplog.text

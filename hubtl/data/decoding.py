@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from hubtl.data.suffixes import FORMATS
@@ -31,6 +32,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 ORIENTATION = 0x0112  # of EXIF
+SAMPLE_FORMAT = 339  # of TIFF: 1 unsigned, 2 signed, 3 floats
 ORDER = [name for name in FORMATS if name != "TGA"] + ["TGA"]  # which no mark tells: it comes last
 
 
@@ -54,7 +56,9 @@ def decode(value: Any, *, small: bool = False) -> Image.Image:
             image = _identified(file)
             if small:
                 image.draft(None, (1, 1))
+            signs = _tag(image, SAMPLE_FORMAT) if image.format == "TIFF" else ()
             _load(image)
+            _refuse_misread(image, 2 in signs)
             return _upright(image)
 
 
@@ -62,6 +66,14 @@ def mode_of(value: Any) -> str:
     """The mode that a cell's image will have, from its header alone. Raises as ``decode`` does."""
     with _as_unreadable(), _file(value) as file:
         return str(_identified(file).mode)
+
+
+def is_deep_colour(value: Any) -> bool:
+    """Whether a TIFF has sixteen bits to each of several channels, told from its header. Raises as ``decode`` does."""
+    with _as_unreadable(), _file(value) as file:
+        image = _identified(file)
+        bits = _tag(image, 258) if image.format == "TIFF" else ()
+        return len(bits) > 1 and max(bits) > 8
 
 
 def is_cell(value: Any) -> bool:
@@ -145,6 +157,23 @@ def _load(image: Image.Image) -> None:
         # a TIFF is turned by Pillow once its pixels are there: what fails then is what the file says of itself
         if image.format != "TIFF" or getattr(image, "tile", True) or getattr(image, "_im", None) is None:
             raise
+
+
+def _tag(image: Image.Image, number: int) -> tuple[int, ...]:
+    """The integers of a tag of a TIFF; none where there is none, or it holds something else."""
+    found = getattr(image, "tag_v2", {}).get(number, ())
+    found = found if isinstance(found, tuple) else (found,)
+    return found if all(isinstance(value, int) for value in found) else ()
+
+
+def _refuse_misread(image: Image.Image, signed: bool) -> None:
+    """Raise UnreadableImage for integers of a TIFF that Pillow takes for others: the darkest would come out bright."""
+    if signed and image.mode in ("1", "L", "P"):
+        raise UnreadableImage(
+            "it holds signed integers of 8 bits, which would be read as unsigned: save it with 16 bits"
+        )
+    if image.format == "TIFF" and image.mode == "I" and not signed and int(np.asarray(image).min()) < 0:
+        raise UnreadableImage("it holds integers above 2,147,483,647, which would be read as negative: scale the file")
 
 
 def _upright(image: Image.Image) -> Image.Image:

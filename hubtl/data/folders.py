@@ -196,7 +196,7 @@ def others(walked: Walked, kinds: Sequence[str], metadata: Sequence[Metadata] = 
         )
     if walked.closed:
         parts.append(
-            f"folders that cannot be listed, or are links in a circle: {', '.join(map(_short, walked.closed[:4]))}"
+            f"folders that cannot be listed, links in a circle or to nothing: {', '.join(map(_short, walked.closed[:4]))}"
         )
     return ", ".join(parts)
 

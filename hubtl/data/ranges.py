@@ -1,6 +1,7 @@
 """Pixels of more than eight bits: what black and white are, decided for a dataset as a whole."""
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,7 +10,7 @@ from PIL import Image
 
 from hubtl.backbones.base import PixelRanges, Range
 from hubtl.data.content import heads
-from hubtl.data.decoding import UnreadableImage, decode, mode_of
+from hubtl.data.decoding import UnreadableImage, decode, is_deep_colour, mode_of
 from hubtl.settings import logger
 
 KINDS = {"F": "floats", "I": "integers", "I;16": "integers", "I;16L": "integers", "I;16B": "integers"}
@@ -17,7 +18,8 @@ KINDS["I;16N"] = "integers"
 TOPS = (1.0, 255.0, 4095.0, 65535.0)  # what white is, by custom
 SHARE = 16  # values that fill less than this part of such a range would be read as nearly one grey
 OVERSHOOT = 0.05  # of a range of floats: what resampling adds at edges
-PNG = b"\x89PNG"
+PNG, TIFF = b"\x89PNG", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+PPM = re.compile(rb"P6\s+\d+\s+\d+\s+(\d+)\s")
 EIGHT_BITS = (b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")  # formats that hold no others
 
 
@@ -61,10 +63,11 @@ def decided(low: float, high: float, kind: str) -> Range:
 def ranges_in(cells: Iterable[Any], known: PixelRanges, where: str) -> PixelRanges:
     """What is known, and of the kinds that are not what the images of these cells have.
 
-    Says so, and how many images go beyond what is known, or whether all fill next to nothing of it. Unreadable ones are
-    left out.
+    Says so, and how many images go beyond what is known, or fill next to nothing of what was found, or whether all do of
+    what is known. Unreadable ones are left out.
     """
     spans: dict[str, Range] = {}
+    own_spans: list[tuple[str, float]] = []  # kind and span of each image that is not of one value
     within: dict[str, Range] = {}  # of kinds whose range is known
     count = beyond = 0
     for cell in cells:
@@ -85,9 +88,16 @@ def ranges_in(cells: Iterable[Any], known: PixelRanges, where: str) -> PixelRang
             beyond += low < fixed[0] - slack or high > fixed[1] + slack
         else:
             count += 1
+            own_spans += [(kind, high - low)] if low < high else []
     new = PixelRanges(**{kind: decided(low, high, kind) for kind, (low, high) in spans.items()})
     if new:
         logger.info("pixels     %s: %s in %d images, scaled to 0 to 255", where, new, count)
+    wholes = {kind: high - low for kind in spans if (found := new.of(kind)) for low, high in [found]}
+    if lost := sum(span * 255 <= wholes[kind] for kind, span in own_spans):
+        logger.warning(
+            "pixels     %s: %d of %d images fill no more than one grey of that: are they of another scale?",
+            *(where, lost, count),
+        )
     if beyond:
         logger.warning("pixels     %s: %d images go beyond %s, and are cut off there", where, beyond, known)
     for kind, (low, high) in within.items():
@@ -119,11 +129,11 @@ def wide_rows(dataset: Any, column: str) -> list[int]:
 
 
 def _dim(dataset: Any, column: str) -> int:
-    """How many PNG images of colour (or grey and alpha) have sixteen bits, if all of them leave the upper four empty.
+    """How many PNG, TIFF and PPM images of several channels have sixteen bits, if all leave the upper four empty.
 
     The upper eight are all that the reader gives of them.
     """
-    rows = [row for row, head in enumerate(heads(dataset, column, 32)) if head.startswith(PNG) and _deep(head)]
+    rows = [row for row, head in enumerate(heads(dataset, column, 32)) if _deep(head, dataset, row, column)]
     brightest = 0
     for row in rows:
         try:
@@ -135,8 +145,16 @@ def _dim(dataset: Any, column: str) -> int:
     return len(rows) if brightest else 0
 
 
-def _deep(head: bytes) -> bool:
-    return head[24:25] == b"\x10" and head[25:26] in (b"\x02", b"\x04", b"\x06")
+def _deep(head: bytes, dataset: Any, row: int, column: str) -> bool:
+    """Whether an image has several channels of more than eight bits, by its first bytes; of TIFF, by its header."""
+    if head.startswith(PNG):
+        return head[24:25] == b"\x10" and head[25:26] in (b"\x02", b"\x04", b"\x06")
+    if found := PPM.match(head):
+        return int(found[1]) > 255
+    try:
+        return head.startswith(TIFF) and is_deep_colour(dataset[row][column])
+    except (UnreadableImage, OSError):
+        return False
 
 
 def _doubtful(head: bytes) -> bool:

@@ -39,7 +39,7 @@ class Walked:
     folders: list[tuple[str, ...]] = field(default_factory=list)
     unused: Counter[tuple[str, str]] = field(default_factory=Counter)  # (kind, reason) -> files
     hidden: int = 0
-    closed: list[str] = field(default_factory=list)  # folders that cannot be listed
+    closed: list[str] = field(default_factory=list)  # folders that cannot be listed, and links to nothing
 
     def of(self, *kinds: str) -> list[File]:
         return [file for file in self.files if file.kind in kinds]
@@ -103,7 +103,9 @@ def _take(found: Walked, entry: os.DirEntry[str], parts: tuple[str, ...]) -> Non
         reason = "empty"
     if not reason and not _is_text(parts):
         reason = "with a name that is not UTF-8"
-    if reason:
+    if reason == "broken links" and kind == "other":
+        found.closed.append("/".join(parts))  # it may have been a class
+    elif reason:
         found.unused[kind, reason] += 1
     else:
         found.files.append(File(parts, kind, status.st_size, status.st_mtime_ns))
