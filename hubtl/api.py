@@ -372,10 +372,25 @@ def _open(folder: Path, image_size: int | None = None, options: Mapping[str, Any
     if "input" in facts and backbone.rows is None:
         spec = own.image_input(facts["input"], folder / "hubtl.json")
         spec = dataclasses.replace(spec, size=image_size or spec.size)
-        backbone.info = dataclasses.replace(backbone.info, input=spec)
+        built, backbone.info = backbone.info.input, dataclasses.replace(backbone.info, input=spec)
+        if (built.size, built.channels) != (spec.size, spec.channels):
+            _try_input(backbone, f"{folder}/hubtl.json")
     backbone.ranges = PixelRanges.read(facts.get("pixels"))
     named = list(classes) != _numbered(len(classes))
     return Trained(backbone, head, list(classes), named, facts.get("unknown"))
+
+
+def _try_input(backbone: Backbone, where: str) -> None:
+    """Raise HubtlError where a model cannot take the images that a file says it takes."""
+    spec = backbone.info.input
+    try:
+        with torch.no_grad():
+            backbone.eval()({"image": torch.zeros(1, spec.channels, spec.size, spec.size)})
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise HubtlError(
+            f"{where}: its input does not fit the model: {spec.channels} channels of {spec.size} pixels",
+            hint="save or pull the model again",
+        ) from error
 
 
 def _parts(

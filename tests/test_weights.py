@@ -437,3 +437,29 @@ def test_classes_that_hubtl_json_does_not_name_are_said_to_be_those_of_the_confi
         r.message for r in caplog.records if "hubtl.json names no classes: those of config.json are taken" in r.message
     ]
     assert len(said) == (facts != "{}")
+
+
+def test_integers_in_place_of_weights_are_refused(copied):
+    folder = copied("lenet")
+    change(folder, lambda t: {k: v.to(torch.int8) if v.ndim == 4 else v for k, v in t.items()})
+    with pytest.raises(HubtlError, match=r"are integers: .*quantised"):
+        api.load(folder)
+    change(folder, lambda t: {k: v.to(torch.int8) for k, v in t.items()})
+    with pytest.raises(HubtlError, match=r"integers in .*quantised"):
+        api.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({}, "it lacks size, channels, mean, std"),
+        ({"size": 64, "channels": 1, "mean": [0.5], "std": [0.5]}, "does not fit the model: 1 channels of 64 pixels"),
+        ({"size": 32, "channels": 3, "mean": [0.5], "std": [0.5]}, "does not fit the model: 3 channels of 32 pixels"),
+    ],
+)
+def test_an_input_that_the_model_cannot_take_is_refused(copied, given, problem):
+    folder = copied("lenet")
+    facts = json.loads((folder / "hubtl.json").read_text())
+    (folder / "hubtl.json").write_text(json.dumps(facts | {"input": given}))
+    with pytest.raises(HubtlError, match=problem):
+        api.load(folder)

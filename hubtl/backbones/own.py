@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hubtl import jsontext
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.saved import plain_names
-from hubtl.backbones.weights import check_pointer, load_into
+from hubtl.backbones.weights import AGAIN, check_pointer, load_into
 from hubtl.errors import HubtlError
 
 
@@ -102,6 +102,8 @@ def linear_of(tensors: Mapping[str, Tensor], name: str, folder: Path, *, biased:
         raise HubtlError(f"the weights in {folder} have no classifier {name}", hint="save the model again")
     if biased and bias is None:
         raise HubtlError(f"the weights in {folder} lack {name}.bias", hint="save the model again")
+    if not weight.is_floating_point():
+        raise HubtlError(f"the weights in {folder} have integers in {name}: quantised ones are not read", hint=AGAIN)
     layer = nn.Linear(weight.shape[1], weight.shape[0])
     nn.init.zeros_(layer.bias)
     bias = layer.bias.detach() if bias is None else bias
@@ -113,6 +115,8 @@ def image_input(values: Any, where: Path) -> ImageInput:
     """``ImageInput.as_dict`` read back. Raises HubtlError for what it is not."""
     try:
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        if lacking := [key for key in ("size", "channels", "mean", "std") if key not in plain]:
+            raise TypeError(f"it lacks {', '.join(lacking)}")
         return ImageInput(**plain)
     except (AttributeError, TypeError, HubtlError) as error:
         raise HubtlError(f"{where}: its input cannot be used: {error}", hint="save or pull the model again") from error

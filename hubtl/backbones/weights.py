@@ -111,7 +111,7 @@ def check_report(
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], shown: str, **said: str) -> None:
-    """``load_state_dict``; raises HubtlError for tensors that are missing, unexpected or of another shape."""
+    """``load_state_dict``; raises HubtlError for tensors that are missing, unexpected, of another shape, or integers."""
     own = module.state_dict()
     unlike = [
         f"{name} {tuple(tensors[name].shape)} for {tuple(value.shape)}"
@@ -119,6 +119,12 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], shown: str, **sa
         if name in tensors and tensors[name].shape != value.shape
     ]
     check_fit(shown, matter(own.keys() - tensors.keys()), matter(tensors.keys() - own.keys()), unlike, **said)
+    if whole := [
+        n for n, value in own.items() if value.is_floating_point() and not tensors.get(n, value).is_floating_point()
+    ]:
+        raise HubtlError(
+            f"the weights of {shown} are integers: {named(whole)}; quantised ones are not read", hint=AGAIN
+        )
     module.load_state_dict(tensors, strict=False)
 
 

@@ -107,7 +107,8 @@ class TestTime(ABC):
         rows = len(inputs) if isinstance(inputs, Tensor) else len(next(iter(inputs.values())))
         if rows < 2 and self._norms:
             raise HubtlError(
-                "one row has no batch statistics, and this model's BatchNorm needs them", hint="--batch-size 32 or more"
+                "one row has no batch statistics, and this model's BatchNorm needs them",
+                hint="--batch-size 32 or more, and more inputs than one",
             )
         if self.options.reset_every and self._since == self.options.reset_every:
             self.reset()
