@@ -439,13 +439,12 @@ def test_classes_that_hubtl_json_does_not_name_are_said_to_be_those_of_the_confi
     assert len(said) == (facts != "{}")
 
 
-def test_integers_in_place_of_weights_are_refused(copied):
-    folder = copied("lenet")
-    change(folder, lambda t: {k: v.to(torch.int8) if v.ndim == 4 else v for k, v in t.items()})
-    with pytest.raises(HubtlError, match=r"are integers: .*quantised"):
-        api.load(folder)
-    change(folder, lambda t: {k: v.to(torch.int8) for k, v in t.items()})
-    with pytest.raises(HubtlError, match=r"integers in .*quantised"):
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dims", [2, 4])
+def test_integers_in_place_of_weights_are_refused(copied, kind, dims):
+    folder = copied(kind)
+    change(folder, lambda t: {k: v.to(torch.int8) if v.ndim == dims else v for k, v in t.items()})
+    with pytest.raises(HubtlError, match=r"integers.*quantised"):
         api.load(folder)
 
 

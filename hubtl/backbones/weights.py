@@ -25,6 +25,7 @@ AUXILIARY = re.compile(
 )  # of pretraining: nothing computes with them
 PICKLES = ("*.bin", "*.pth", "*.pt")
 POINTER = b"version https://git-lfs"
+EIGHT = ("I8", "U8")  # of safetensors: weights that another program has quantised
 AGAIN = "download or save the model again"
 
 
@@ -187,16 +188,28 @@ def check_file(path: Path) -> None:
     check_pointer(path)
     if path.suffix == ".safetensors":
         try:
-            with safe_open(path, "pt"):
-                return
+            with safe_open(path, "pt") as file:
+                shapes = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+                quantised = [n for n, part in shapes.items() if part.get_dtype() in EIGHT and len(part.get_shape()) > 1]
         except (SafetensorError, OSError, ValueError) as error:
             raise HubtlError(f"{path} is damaged: {' '.join(str(error).split())[:120]}", hint=AGAIN) from error
+        if quantised and not _says_how(path.parent):
+            raise HubtlError(
+                f"the weights in {path} are integers: {named(quantised)}; quantised ones are not read", hint=AGAIN
+            )
+        return
     with path.open("rb") as file:
         start = file.read(2)
     if zipfile.is_zipfile(path) or start[:1] == b"\x80":
         return
     what = "is cut short" if start == b"PK" else "is no file of weights"
     raise HubtlError(f"{path} {what}", hint=AGAIN)
+
+
+def _says_how(folder: Path) -> bool:
+    """Whether a configuration says how the weights were quantised, for a library that undoes it."""
+    config = folder / "config.json"
+    return config.is_file() and "quantization_config" in read_json(config)
 
 
 def cached(repo: str, revision: str | None) -> Path | None:
