@@ -36,7 +36,17 @@ def dataset(text):
     found = opened(text)
     rows = {name: len(split) for name, split in found.splits.items()}
     return {"rows": rows, "revision": found.revision, "license": found.license, "hub_id": found.hub_id}
-own = {"typed": typed, "dataset": dataset}
+def columns(text):
+    from hubtl.data.opening import opened
+    found = {}
+    for name, split in opened(text).splits.items():
+        cells = {column: split[column][:] for column in split.column_names}
+        for column, feature in split.features.items():
+            if hasattr(feature, "names"):
+                cells[column] = [feature.names[i] for i in cells[column]]
+        found[name] = cells
+    return found
+own = {"typed": typed, "dataset": dataset, "columns": columns}
 for line in sys.stdin:
     name, arguments, options, token = json.loads(line)
     os.environ.pop("HF_TOKEN", None)
@@ -98,6 +108,10 @@ class Client:
     def dataset(self, text: str, **options: Any) -> Any:
         """What is known of a dataset, and its rows."""
         return self.call("dataset", text, **options)
+
+    def columns(self, text: str) -> dict[str, dict[str, list[Any]]]:
+        """The cells of a dataset's splits by column, classes by their names."""
+        return vars(self.call("columns", text))
 
     def pull(self, spec: str, **options: Any) -> Path:
         return Path(self.call("pull", spec, **options))

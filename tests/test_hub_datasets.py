@@ -5,6 +5,7 @@ import io
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 
 from hubtl.errors import HubtlError
 from tests.hub_client import hubtl
@@ -135,3 +136,38 @@ def test_offline_says_so_and_several_configurations_are_named(hub, client, tmp_p
     away = hubtl(hub, tmp_path / "home", *words, HF_HUB_OFFLINE="1")
     assert away.returncode == 2
     assert "the dataset user/never cannot be had: HF_HUB_OFFLINE is set" in away.stderr
+
+
+def shard(names, labels):
+    out = io.BytesIO()
+    features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
+    rows = {"text": [f"a {names[i]}" for i in labels], "label": labels}
+    Dataset.from_dict(rows, features=features).to_parquet(out)
+    return out.getvalue()
+
+
+def test_each_shard_is_read_by_its_own_names(hub, client):
+    files = {
+        "data/train-00000-of-00002.parquet": shard(["cat", "dog"], [0, 1, 1]),
+        "data/train-00001-of-00002.parquet": shard(["dog", "cat"], [0, 0, 1]),
+        "data/test-00000-of-00001.parquet": shard(["dog", "cat"], [0, 1]),
+    }
+    hub.add("datasets/user/shards", files)
+    found = client.columns("user/shards")
+    assert {split: [a.split()[1] for a in rows["text"]] for split, rows in found.items()} == {
+        split: rows["label"] for split, rows in found.items()
+    }
+    assert len(found["train"]["label"]) == 6
+    hub.faults["all"] = "503"
+    with pytest.raises(HubtlError, match="number their classes differently"):
+        client.columns("user/shards")
+
+
+def test_na_is_a_name_in_a_text_column_of_csv_files(hub, client):
+    train = b"text,country,n\na,NA,1\nb,FR,\nc,,3\nd,None,4\n"
+    hub.add("datasets/user/countries", {"train.csv": train, "test.csv": b"text,country,n\ne,DE,5\n"})
+    found = client.columns("user/countries")
+    assert found["train"]["country"] == ["NA", "FR", None, "None"]
+    assert found["train"]["n"] == [1, None, 3, 4]
+    assert found["test"]["country"] == ["DE"]
+    assert list(found["train"]) == ["text", "country", "n"]

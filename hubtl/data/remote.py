@@ -2,13 +2,13 @@
 
 import ast
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import datasets
 from datasets import DatasetDict
 from huggingface_hub import HfApi, is_offline_mode
 
-from hubtl.data import kept
+from hubtl.data import hubfiles, kept
 from hubtl.errors import HubtlError
 from hubtl.hub.commits import COMMIT
 from hubtl.hub.faults import causes, explain, is_page, status_of
@@ -51,7 +51,7 @@ def load(text: str, name: str, config: str | None, revision: str | None) -> Remo
     if known != name:
         logger.info("the Hub calls the dataset %s %s", name, known)
     try:
-        splits = _splits(datasets.load_dataset(name, config, revision=commit))
+        splits = hubfiles.load(name, config, commit)
     except Exception as error:
         raise _broken(text, name, config, error) from error
     if (came := kept.commit_of(splits)) not in (None, commit):  # datasets takes what it has, where the Hub fails it
@@ -69,13 +69,10 @@ def _before(text: str, name: str, config: str | None, revision: str | None, away
     if found is None:
         raise _refused(text, away) from away
     splits, commit = found
+    hubfiles.check(splits, name, commit)
     if not is_offline_mode():
         logger.warning("the Hub cannot be asked about %s: its commit %s is in the cache", text, commit)
     return Remote(splits, name, commit, licence_of(name, commit, repo_type="dataset"))
-
-
-def _splits(loaded: Any) -> DatasetDict:
-    return loaded if isinstance(loaded, DatasetDict) else DatasetDict(train=loaded)
 
 
 def _refused(text: str, error: Exception) -> HubtlError:
