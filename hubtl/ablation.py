@@ -12,6 +12,7 @@ from hubtl.reading import merge, parse, read
 from hubtl.recipe import Recipe
 from hubtl.record import Ablated, Evaluation, RunRecord
 from hubtl.settings import is_main_process, logger
+from hubtl.workplace import changing
 
 # of the run that is taken apart: what an ablated one leaves out
 BARE: Mapping[str, Any] = {"run.baseline": False, "run.plots": False, "run.fallback": False, "hub.push_to": None}
@@ -60,8 +61,9 @@ def ablate(folder: Path, without: Sequence[str] = (), *, command: str = "hubtl a
             found = Ablated(without=name, changes=declared[name], **_trained(recipe, _place(folder, name), command))
             record.ablation = [*(a for a in record.ablation if a.without != name), found]
             if is_main_process():  # after each: what is done is in the card, whatever happens to the next
-                record.save(folder)
-                deliver.card(folder, record)
+                with changing(folder):
+                    record.save(folder)
+                    deliver.card(folder, record)
     return record
 
 

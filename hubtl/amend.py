@@ -6,6 +6,7 @@ from hubtl import deliver, hub
 from hubtl.card import render
 from hubtl.errors import HubtlError
 from hubtl.record import LaterEvaluation, RunRecord
+from hubtl.workplace import changing
 
 
 def check(folder: Path) -> RunRecord:
@@ -25,12 +26,16 @@ def add(record: RunRecord, found: LaterEvaluation) -> None:
 
 
 def in_folder(folder: Path, found: LaterEvaluation) -> None:
-    """Add an evaluation to ``record.json`` and the card of a run directory. What a person wrote there stays."""
-    record = check(folder)
-    add(record, found)
-    deliver.check_card(record)
-    record.save(folder)
-    deliver.card(folder, record)
+    """Add an evaluation to ``record.json`` and the card of a run directory. What a person wrote there stays.
+
+    Raises HubtlError where another process is at work in it.
+    """
+    with changing(folder):
+        record = check(folder)
+        add(record, found)
+        deliver.check_card(record)
+        record.save(folder)
+        deliver.card(folder, record)
 
 
 def on_hub(

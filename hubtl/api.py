@@ -17,7 +17,7 @@ from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, PixelRanges
 from hubtl.backbones.saved import class_names, lineage, plain_names, read_config, read_facts
 from hubtl.backbones.views import evaluation_view, to_bytes
-from hubtl.backbones.weights import check_finite
+from hubtl.backbones.weights import check_finite, named
 from hubtl.blame import minded
 from hubtl.data.decoding import decode
 from hubtl.data.images import UNREADABLE
@@ -314,6 +314,7 @@ def trained_classifier(
         from hubtl.backbones import timm
 
         backbone, head, names = timm.trained(where.removeprefix("timm/"), image_size)
+        _check_trained(backbone, where)
         check_finite({**backbone.state_dict(), **head.state_dict()}, f"the weights of {where}", hint=LOST)
         return Trained(backbone, head, names or _numbered(head.out_features), names is not None)
     elif where.startswith((".", "/", "~")):
@@ -330,6 +331,13 @@ def trained_classifier(
     known["lineage"] = lineage(read_config(folder))
     trained.backbone.info = dataclasses.replace(trained.backbone.info, **known)
     return trained
+
+
+def _check_trained(backbone: Backbone, shown: str) -> None:
+    """Raise HubtlError for weights without a part of the classifier, which would predict with random numbers."""
+    if backbone.drawn:
+        lost = named(sorted(backbone.drawn))
+        raise HubtlError(f"the weights of {shown} lack {len(backbone.drawn)} tensors ({lost})", hint=LOST)
 
 
 def is_timm(name: str) -> bool:
@@ -408,6 +416,7 @@ def _parts(
     else:
         request = BackboneRequest(classes, image_size=image_size, options=options or {})
         backbone = backbones.resolve(f"local:{folder}", request)
+        _check_trained(backbone, str(folder))
         head = own.linear_of(own.read_tensors(folder), str(backbone._classifier), folder)
     if head.out_features != len(classes):
         raise HubtlError(

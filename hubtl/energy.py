@@ -33,10 +33,12 @@ class Meter:
         self._tracker.start()
         self._runs = True
 
-    def read(self, *, partial: bool = False) -> Energy:
-        """The energy so far; the meter stops."""
+    def read(self, *, partial: bool = False) -> Energy | None:
+        """The energy so far; the meter stops. None where it had no time for a first reading."""
         self.stop()
-        found = self._tracker.final_emissions_data
+        found = getattr(self._tracker, "final_emissions_data", None)
+        if found is None:
+            return None
         parts = {name: float(getattr(found, f"{name}_energy")) for name in ("cpu", "gpu", "ram")}
         return Energy(
             kwh=float(found.energy_consumed),

@@ -40,6 +40,13 @@ def at_work(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """``at_work`` where there is a run's state; a folder without one, such as a pulled model, is nobody's to hold."""
+    with at_work(folder) if (folder / LOCK).exists() else contextlib.nullcontext():
+        yield
+
+
 class Workplace:
     """The output directory of one run. ``resume`` and ``overwrite`` are what its user asked for."""
 

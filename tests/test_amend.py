@@ -10,6 +10,7 @@ import pytest
 import hubtl
 from hubtl.card import document
 from hubtl.record import RunRecord
+from hubtl.workplace import at_work
 from tests.loopback_hub import TOKEN, env_for, start
 from tests.tiny import hubtl_command
 
@@ -198,3 +199,14 @@ def test_without_a_token_nothing_is_measured(evaluate):
     done = evaluate(without=("HF_TOKEN",))
     assert (done.returncode, done.stdout) == (2, "")
     assert "hf auth login (or set HF_TOKEN), or leave --record out" in done.stderr
+
+
+def test_a_card_is_not_written_while_another_process_is_at_work(run, capsys):
+    before = (run / "README.md").read_bytes()
+    with at_work(run):
+        for words in (["card", str(run)], ["evaluate", str(run), "--dataset", OTHER, "--record"]):
+            code, _, err = hubtl_command(words, capsys)
+            assert code == 2
+            assert "another process is at work" in err
+        assert hubtl_command(["card", str(run), "--check"], capsys)[0] == 0
+    assert (run / "README.md").read_bytes() == before

@@ -77,6 +77,8 @@ def test_the_meter_stops_when_the_run_fails(monkeypatch):
     with pytest.raises(RuntimeError, match="fell"):
         fall()
     assert not Tracker.on
+    with energy.metered(True) as meter:
+        assert meter.read() is None, "it had no time for a reading"
 
 
 def test_what_no_sensor_reads_is_estimated():

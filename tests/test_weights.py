@@ -121,7 +121,7 @@ def test_a_classifier_for_other_classes_and_counters_are_no_misfit(copied, kind)
     change(folder, lambda t: {k: v for k, v in t.items() if k not in heads(t)})
     if kind in ("timm", "transformers"):
         assert resolve(folder, CLASSES[:3]).info.pretrained
-    with pytest.raises(HubtlError, match=r"no classifier|do not fit"):
+    with pytest.raises(HubtlError, match=r"no classifier|do not fit|lack"):
         api.load(folder)
 
 
@@ -461,4 +461,11 @@ def test_an_input_that_the_model_cannot_take_is_refused(copied, given, problem):
     facts = json.loads((folder / "hubtl.json").read_text())
     (folder / "hubtl.json").write_text(json.dumps(facts | {"input": given}))
     with pytest.raises(HubtlError, match=problem):
+
+
+def test_a_trained_classifier_without_its_bias_does_not_predict(copied, kind):
+    folder = copied(kind)
+    assert api.load(folder).classes
+    change(folder, lambda tensors: {k: v for k, v in tensors.items() if not (k in heads(tensors) and "bias" in k)})
+    with pytest.raises(HubtlError, match=r"lack .*bias"):
         api.load(folder)

@@ -147,6 +147,7 @@ class Backbone(nn.Module):
         lora_targets: names of the linear layers that LoRA adapts by default.
         kept: weight [z, d] and bias [z] of the classifier that the pretrained weights came with, where the request
             asked for it and there is one. No part of the module's state.
+        drawn: names of the parameters that the pretrained weights lack, and that are random instead.
         ranges: black and white of images of more than eight bits, as in the rows that it was trained on.
         rows: makes a set of rows from ``(dataset, columns, *, labels, name, augment, views, domains, on_bad_sample)``, with
             the interface of ``hubtl.data.images.ImageSet``, where the backbone takes more than images; None: images.
@@ -157,6 +158,7 @@ class Backbone(nn.Module):
 
     info: BackboneInfo
     kept: tuple[Tensor, Tensor] | None = None
+    drawn: frozenset[str] = frozenset()
     ranges: PixelRanges = PixelRanges()
     rows: Callable[..., Any] | None = None
     explain: Callable[..., Any] | None = None

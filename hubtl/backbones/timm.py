@@ -174,7 +174,7 @@ def _parts(source: str, shown: str, request: BackboneRequest, base: str | None) 
     if request.pretrained and not source.startswith("local-dir:"):
         mind_the_network()
     try:
-        with whole(shown):
+        with whole(shown) as drawn:
             model = _build(source, {"pretrained": True} if keeps else options, request.image_size)
             if keeps and not model.num_classes:  # features alone were published
                 keeps, model = False, _build(source, options, request.image_size)
@@ -210,16 +210,19 @@ def _parts(source: str, shown: str, request: BackboneRequest, base: str | None) 
         license=configuration.get("license") if request.pretrained else None,
     )
     built = TimmBackbone(model.float(), info, classifier, source)
-    built.kept = weights_of(layer) if keeps else None
+    built.kept = weights_of(layer) if keeps and not drawn else None
+    built.drawn = frozenset(drawn)
     return built, layer.float()
 
 
 @contextlib.contextmanager
-def whole(shown: str) -> Iterator[None]:
+def whole(shown: str) -> Iterator[set[str]]:
     """While a model is created: raise HubtlError for weights with tensors missing or unexpected, its classifier aside.
 
-    timm says neither, but in a log, as soon as the number of classes is another.
+    timm says neither, but in a log, as soon as the number of classes is another. Yields the names of what the
+    classifier lacks.
     """
+    drawn: set[str] = set()
 
     def load(model: Any, *args: Any, **kwargs: Any) -> None:
         given = model.get_classifier() if hasattr(model, "get_classifier") else None
@@ -231,6 +234,7 @@ def whole(shown: str) -> Iterator[None]:
         def note(_: nn.Module, keys: Any) -> None:
             lists = [[n for n in matter(names) if n.rpartition(".")[0] not in heads] for names in keys]
             check_fit(shown, *lists)
+            drawn.update(matter(keys.missing_keys) if model.num_classes else ())
             for names in keys:  # counters and the like: not strict about them
                 names[:] = [n for n in names if not HARMLESS.search(n)]
 
@@ -242,7 +246,7 @@ def whole(shown: str) -> Iterator[None]:
 
     original, _builder.load_pretrained = _builder.load_pretrained, load
     try:
-        yield
+        yield drawn
     finally:
         _builder.load_pretrained = original
 

@@ -197,6 +197,7 @@ def _classifier_of_images(
     )
     origin = origin if request.pretrained else None
     built = TransformersBackbone(model.float(), info, classifier, prepared, origin)
+    built.drawn = frozenset(fresh)
     if request.keep_classifier and request.pretrained and f"{classifier}.weight" not in fresh:
         built.kept = weights_of(layer)
     return built

@@ -42,7 +42,10 @@ def card(
             what = "drifts from record.json" if existing else "is missing"
             raise HubtlError(f"{path} {what}", hint=f"hubtl card {run_dir}")
     elif not print_:
-        files.write(path, text)
+        from hubtl.workplace import changing
+
+        with changing(run_dir):
+            files.write(path, text)
         typer.echo(str(path))
 
 

@@ -1,20 +1,29 @@
 """The licence that a repository's own card names."""
 
+import re
 from pathlib import Path
 from typing import Any
+
+import yaml
+
+from hubtl import plain
+
+FACTS = 200_000  # keys and values: the card of a dataset may list the names of all its classes
+BLOCK = re.compile(r"\A\s*---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 
 
 def licence_of(repo: str, commit: str, *, repo_type: str = "model") -> str | None:
     """The licence of a repository at a commit; None where its card names none or cannot be had."""
-    from huggingface_hub import RepoCard, hf_hub_download
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.utils import httpx
 
     try:
         path = hf_hub_download(repo, "README.md", revision=commit, repo_type=repo_type)
-        text = Path(path).read_text(encoding="utf-8-sig")
-        return licence_in(RepoCard(text, ignore_metadata_errors=True).data.to_dict())
-    except (OSError, ValueError, httpx.HTTPError):
+        block = BLOCK.match(plain.text_of(Path(path)))
+        found = plain.parsed(block[1], FACTS) if block else None
+    except (OSError, ValueError, yaml.YAMLError, httpx.HTTPError):
         return None
+    return licence_in(found) if isinstance(found, dict) else None
 
 
 def licence_in(metadata: dict[str, Any]) -> str | None:

@@ -77,6 +77,7 @@ class Loader:
             input=NativeInput(described),
             pretrained=request.pretrained,
         )
+        built.drawn = frozenset(missing)
         if request.keep_classifier and request.pretrained and f"{classifier}.weight" not in missing:
             built.kept = weights_of(layer)
         return built
