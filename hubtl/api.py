@@ -416,11 +416,11 @@ def _parts(
     else:
         request = BackboneRequest(classes, image_size=image_size, options=options or {})
         backbone = backbones.resolve(f"local:{folder}", request)
-        _check_trained(backbone, str(folder))
         head = own.linear_of(own.read_tensors(folder), str(backbone._classifier), folder)
     if head.out_features != len(classes):
         raise HubtlError(
             f"{folder} names {len(classes)} classes, and its classifier has {head.out_features} outputs",
             hint="save the model again with a name for each class",
         )
+    _check_trained(backbone, str(folder))
     return backbone, head

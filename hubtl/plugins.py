@@ -6,6 +6,7 @@ a plugin is imported when it is asked for by name, and one that cannot be import
 
 import contextlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -72,8 +73,7 @@ def entries(kind: str) -> dict[str, Entry]:
     setting = os.environ.get("HUBTL_PLUGINS")
     allowed = None if setting is None else {package.strip() for package in setting.split(",")}
     names: dict[str, Entry] = {}
-    found = [_entry(kind, point) for point in entry_points(group=f"hubtl.{kind}")]
-    for entry in sorted(found, key=lambda e: (not e.builtin, e.package)):
+    for entry in sorted(_entries(kind, entry_points(group=f"hubtl.{kind}")), key=lambda e: (not e.builtin, e.package)):
         if not entry.builtin and allowed is not None and entry.package not in allowed:
             continue
         first = names.setdefault(entry.name, entry)
@@ -118,13 +118,24 @@ def _combined(kind: str, name: str) -> Entry:
 
 def _combiner(kind: str) -> Any:
     """What makes one of several of a kind: hubtl's own where it has one."""
-    found = [_entry(kind, point) for point in entry_points(group="hubtl.combiners", name=kind)]
+    found = _entries(kind, entry_points(group="hubtl.combiners", name=kind))
     return min(found, key=lambda e: (not e.builtin, e.package))._point if found else None
 
 
-def _entry(kind: str, point: EntryPoint) -> Entry:
+def _entries(kind: str, points: Iterable[EntryPoint]) -> list[Entry]:
+    """Entry points with the name and version of their package, whose metadata is read once for all of its points."""
+    packages: dict[int, tuple[str, str]] = {}
+    found = []
+    for point in points:
+        if id(point.dist) not in packages:
+            packages[id(point.dist)] = _package(point)
+        found.append(Entry(kind, point.name, *packages[id(point.dist)], point))
+    return found
+
+
+def _package(point: EntryPoint) -> tuple[str, str]:
     package, version = "unknown", "0"
     with contextlib.suppress(Exception):  # its metadata may be damaged: nobody's mistake but its own
-        package = str(point.dist.name or package) if point.dist else package
-        version = str(point.dist.version or version) if point.dist else version
-    return Entry(kind, point.name, package, version, point)
+        metadata: Any = point.dist.metadata if point.dist else {}
+        package, version = str(metadata.get("Name") or package), str(metadata.get("Version") or version)
+    return package, version

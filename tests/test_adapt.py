@@ -180,7 +180,7 @@ def test_the_classic_architectures_run(tmp_path, model, size):
         image_size=size,
         strategy="mcc",
         steps=1,
-        batch_size=4,
+        batch_size=20,
         augment="none",
         target_split="train[:40]",
         target_eval_split="test[:20]",

@@ -1,7 +1,11 @@
 """A run that is killed loses nothing, and two processes are one: real processes, real signals."""
 
+import json
 import os
+import re
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,8 +24,10 @@ def hubtl(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "hubtl", *ADAPT, *arguments]
 
 
-def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+def run(command: list[str], cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    env = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=cwd, env=env)
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
@@ -49,11 +55,11 @@ def test_a_killed_run_resumes_to_bit_equal_weights(tmp_path):
         "--strategy",
         "dann",
         "--steps",
-        "150",
+        "40",
         "--batch-size",
         "16",
         "--set",
-        "run.checkpoint_every=10",
+        "run.checkpoint_every=4",
     ]
     whole = run(hubtl(*common, "--output-dir", str(tmp_path / "whole")))
     assert whole.returncode == 0, whole.stderr
@@ -63,7 +69,7 @@ def test_a_killed_run_resumes_to_bit_equal_weights(tmp_path):
     assert code == -signal.SIGKILL
     assert not (folder / "model.safetensors").exists()
     state = torch.load(folder / "training" / "dann" / "checkpoint.pt", weights_only=True)
-    assert 0 < state["steps"] < 150
+    assert 0 < state["steps"] < 40
     refused = run(command)
     assert refused.returncode == 2
     assert "--resume" in refused.stderr
@@ -98,52 +104,39 @@ def test_ctrl_c_stops_after_a_checkpoint_and_says_how_to_go_on(tmp_path):
 
 
 def test_two_processes_equal_one_with_the_same_global_batch(tmp_path):
-    """Gloo, two ranks of 8 rows against one process of 16; a transformer without dropout or batch statistics."""
-    common = [
-        "--model",
-        "test_vit",
-        "--image-size",
-        "32",
-        "--augment",
-        "none",
-        "--strategy",
-        "dann",
-        "--steps",
-        "6",
-        "--no-baseline",
-        "--set",
-        "critic_batchnorm=false",
-        "--set",
-        "model.bottleneck=0",
-        "--set",
-        "ramp_steps=1",
-        "--lr",
-        "0.05",
-    ]
-    one = run(hubtl(*common, "--batch-size", "16", "--output-dir", str(tmp_path / "one")))
-    assert one.returncode == 0, one.stderr
-    launcher = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--rdzv-backend",
-        "c10d",
-        "--rdzv-endpoint",
-        "127.0.0.1:0",
-        "-m",
-    ]
-    # without --device cpu, as the README has it: accelerate would then take each process for the only one
-    words = hubtl(*common, "--batch-size", "8", "--output-dir", str(tmp_path / "two"), "--json")[2:]
-    place = words.index("--device")
-    two = run([*launcher, *words[:place], *words[place + 2 :]])
-    assert two.returncode == 0, two.stderr
-    assert two.stdout.count('"output_dir"') == 1, "only one process may print the result"
-    a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
-    assert a.keys() == b.keys()
-    assert max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-5
-    start = run(hubtl(*common[:-1], "1e-9", "--batch-size", "16", "--output-dir", str(tmp_path / "start")))
-    assert start.returncode == 0, start.stderr
-    c = load_file(tmp_path / "start" / "model.safetensors")
-    assert max(float((a[k] - c[k]).abs().max()) for k in a) > 1e-3, "nothing was learnt, so nothing was compared"
+    """The command of the README: two ranks of 8 rows against one process of 16, without dropout or batch statistics."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    words = shlex.split(re.findall(r"`(torchrun [^`]+)`", readme)[0])
+    assert words[-2:] == ["adapt", "recipe.yaml"]
+
+    def trained(name, batch_size, command, lr=0.05, **environment):
+        folder = tmp_path / name
+        folder.mkdir()
+        recipe = {
+            "model": {"name": "test_vit", "pretrained": False, "image_size": 32, "bottleneck": 0},
+            "source": {"dataset": "builtin:digits/mnist"},
+            "target": {"dataset": "builtin:digits/uci"},
+            "data": {"augment": "none"},
+            "strategy": {"name": "dann", "options": {"critic_batchnorm": False, "ramp_steps": 1}},
+            "optim": {"lr": lr},
+            "run": {"steps": 6, "batch_size": batch_size, "baseline": False, "plots": False, "output_dir": "out"},
+        }
+        (folder / "recipe.yaml").write_text(json.dumps(recipe))
+        done = run([*command, "--json"], cwd=folder, **environment)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count('"output_dir"') == 1, "only one process may print the result"
+        return load_file(folder / "out" / "model.safetensors")
+
+    alone = [sys.executable, "-m", "hubtl", "adapt", "recipe.yaml"]
+    one = trained("one", 16, alone)
+    with socket.socket() as taken:  # the command's own port may be another's
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+    torchrun = [str(Path(sys.executable).with_name(words[0])), *words[1:]]
+    two = trained("two", 8, torchrun, PET_MASTER_PORT=port)
+    assert one.keys() == two.keys()
+    assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-5
+    start = trained("start", 16, alone, lr=1e-9)
+    assert max(float((one[k] - start[k]).abs().max()) for k in one) > 1e-3, (
+        "nothing was learnt, so nothing was compared"
+    )

@@ -12,7 +12,7 @@ from tests.killing import Warm
 ALL = os.environ.get("HUBTL_KILLS") == "all"
 METHODS = ("shot", "adda", "fixmatch", "mcc", "mean-teacher") if ALL else ("shot",)  # lenet has dropout
 WORKERS = (0, 2) if ALL else (2,)
-EVENTS = range(1, 13) if ALL else (1, 3, 5, 7, 9, 11, 12)
+EVENTS = range(1, 13) if ALL else (1, 4, 8, 12)
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -73,7 +73,7 @@ def test_killed_before_a_file_event(warm, whole, tmp_path, method, workers, even
 
 @pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("number", (1, 2, 3, 4) if ALL else (2, 3))
+@pytest.mark.parametrize("number", (1, 2, 3, 4) if ALL else (3,))
 def test_killed_after_a_checkpoint(warm, whole, tmp_path, method, workers, number):
     folder = tmp_path / "run"
     killed = warm.run(*command(method, folder, workers), folder=folder, checkpoint=number)

@@ -11,6 +11,7 @@ from datasets.packaged_modules.csv.csv import Csv, CsvConfig
 from datasets.packaged_modules.parquet.parquet import Parquet
 from huggingface_hub import HfApi, HfFileSystem, constants
 from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.hf_file_system import HfFileSystemResolvedRepositoryPath
 
 from hubtl.data import shards, tables
 from hubtl.data.names import listed
@@ -76,6 +77,7 @@ def _paths(urls: Sequence[str]) -> list[Path]:
     system, found = HfFileSystem(), []
     for url in urls:
         there = system.resolve_path(url)
+        assert isinstance(there, HfFileSystemResolvedRepositoryPath), url
         found.append(
             HfApi().hf_hub_download(
                 there.repo_id, there.path_in_repo, repo_type=there.repo_type, revision=there.revision

@@ -16,7 +16,7 @@ class Bar:
         self.title, self.total, self.start = title, total, start
         self._shown = shown
         self._live = shown and sys.stderr.isatty()
-        self._next_line = 0.1 * (1 + int(10 * start / total)) if total else 1.0
+        self._tenth = 1 + 10 * start // total if total else 1  # after which the next line comes
 
     def __enter__(self) -> "Bar":
         if self._live:
@@ -42,9 +42,9 @@ class Bar:
         if self._live:
             text: dict[str, Any] = {} if losses is None else {"losses": show(losses)}
             self._progress.update(self._task, completed=step, **text)
-        elif self._shown and losses is not None and step / self.total >= self._next_line:
+        elif self._shown and losses is not None and 10 * step >= self._tenth * self.total:
             logger.info("%s  %d/%d  %s", self.title, step, self.total, show(losses))
-            self._next_line = 0.1 * (1 + int(10 * step / self.total))
+            self._tenth = 1 + 10 * step // self.total
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -10,7 +10,7 @@ sys.path.append(str(ROOT))  # for the helpers of hubtl's tests, which are in no 
 
 from trimodal import Models, models_in, write  # noqa: E402
 
-from tests.conftest import _log  # noqa: E402, F401  (its import sets the environment, before hubtl is imported)
+from tests.conftest import _freeze, _log  # noqa: E402, F401  (its import sets the environment, before hubtl is imported)
 from tests.tiny import hubtl_command  # noqa: E402
 
 
