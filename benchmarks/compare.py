@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 import hubtl
-from hubtl.comparison import DEFAULT
+from hubtl.studies.compare import DEFAULT
 
 
 def seconds(call: Any) -> float:

@@ -11,10 +11,10 @@ import argparse
 import json
 from pathlib import Path
 
-from hubtl import api
-from hubtl.measure import labelled, online_beside_frozen
+from hubtl.judging.subsets import variants
+from hubtl.models import saved as api
 from hubtl.record import RunRecord
-from hubtl.subsets import variants
+from hubtl.studies.evaluate import labelled, online_beside_frozen
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import hubtl
 from hubtl import plugins
-from hubtl.reading import parse_set
+from hubtl.recipe.reading import parse_set
 
 LR = {("mnist", "usps"): 0.01, ("usps", "mnist"): 0.1}
 # What the published digits recipes set besides: SHOT's own repository, MCD's paper, and the Transfer Learning Library.

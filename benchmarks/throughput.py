@@ -22,8 +22,8 @@ from hubtl.engine.device import make_accelerator
 from hubtl.engine.loop import Engine
 from hubtl.losses import domain_loss
 from hubtl.modules import reverse_gradient
-from hubtl.prepare import Prepared, prepare
-from hubtl.reading import merge, parse
+from hubtl.recipe.reading import merge, parse
+from hubtl.run.prepare import Prepared, prepare
 
 
 def folder(root: Path, name: str, size: int, rows: int, seed: int) -> str:

@@ -24,7 +24,7 @@ import datasets
 import numpy as np
 
 import hubtl
-from hubtl.measure import measure
+from hubtl.studies.evaluate import measure
 
 MODALITIES = ("image", "audio", "text")
 NO_PAIRS: dict[str, Any] = {"correspondence": 0.0, "mimicry_target": 0.0, "pseudo": 0.0, "prototype": 0.0}

@@ -17,18 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from hubtl import plugins
-from hubtl.assess import fallen, gather, label_free, voters_on
 from hubtl.engine.device import make_accelerator
 from hubtl.engine.loop import Engine
 from hubtl.engine.sweep import outputs
-from hubtl.evaluate import evaluation
-from hubtl.prepare import prepare
-from hubtl.reading import parse
+from hubtl.judging.figures import evaluation
+from hubtl.judging.judge import fallen, gather, label_free, voters_on
+from hubtl.judging.validators.ensemble import Ensemble
+from hubtl.judging.verdict import FLOOR, verdict
+from hubtl.recipe.reading import parse
 from hubtl.record import Evaluation
-from hubtl.reuse import with_features
+from hubtl.run.features import with_features
+from hubtl.run.prepare import prepare
 from hubtl.strategy import Strategy
-from hubtl.validators.ensemble import Ensemble
-from hubtl.verdict import FLOOR, verdict
 
 DIGITS_LR = {"mnist-usps": 0.01, "usps-mnist": 0.1}
 CHECKPOINTS = 10

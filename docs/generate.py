@@ -4,6 +4,7 @@ python docs/generate.py            # write them
 python docs/generate.py --check    # exit 1, with the difference, if they are not what they should be
 """
 
+import ast
 import difflib
 import inspect
 import sys
@@ -19,10 +20,12 @@ from pydantic_core import PydanticUndefined
 
 from hubtl import plugins
 from hubtl.cli.adapt import adapt
-from hubtl.flags import KEYS
-from hubtl.recipe import NamedSection, Recipe
+from hubtl.recipe.flags import KEYS
+from hubtl.recipe.schema import NamedSection, Recipe
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).resolve().parent
+sys.path.append(str(DOCS.parent))
+MAP, MAP_END = "<!-- map: make docs -->", "<!-- end of the map -->"
 MARK = "<!-- Written by docs/generate.py: `make docs`. Change the code that it describes, not this page. -->"
 NAMES = {str: "text", bool: "true, false", list[str]: "list of texts", dict[str, Any]: "mapping"}
 BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
@@ -219,7 +222,28 @@ def multimodal() -> str:
     return before + "<!-- options:start -->" + "\n".join(lines).rstrip() + "\n\n<!-- options:end -->" + after
 
 
+def contributing() -> str:
+    """CONTRIBUTING.md with the map of the layers that its test holds."""
+    from tests.test_layers import LAYERS, ROOT
+
+    text = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    start, end = text.index(MAP), text.index(MAP_END)
+    rows = []
+    for number, (what, units) in reversed(list(enumerate(LAYERS))):
+        names = sorted(f"{unit}.py" if (ROOT / f"{unit}.py").exists() else f"{unit}/" for unit in units)
+        rows.append((str(number), what, " ".join(f"`{name}`" for name in names)))
+    folders = sorted(path for path in ROOT.iterdir() if (path / "__init__.py").exists())
+    lines = [MAP, "", *table(("layer", "what", "where"), rows)]
+    for folder in folders:
+        first = (ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or "").split("\n")[
+            0
+        ]
+        lines.append(f"- `{folder.name}/` " + first.replace("``", "`"))
+    return text[:start] + "\n".join(lines) + "\n\n" + text[end:]
+
+
 PAGES = {
+    "../CONTRIBUTING.md": contributing,
     "strategies.md": strategies,
     "recipes.md": recipes,
     "plugins.md": guide,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AdaptedModel": "hubtl.api",
+    "AdaptedModel": "hubtl.models.saved",
     "Backbone": "hubtl.backbones.base",
     "Batch": "hubtl.batch",
     "Features": "hubtl.batch",
@@ -14,20 +14,20 @@ _HOMES = {
     "Loss": "hubtl.strategy",
     "Phase": "hubtl.strategy",
     "Progress": "hubtl.strategy",
-    "Recipe": "hubtl.recipe",
+    "Recipe": "hubtl.recipe.schema",
     "RunRecord": "hubtl.record",
     "Strategy": "hubtl.strategy",
     "StrategyOptions": "hubtl.strategy",
     "Task": "hubtl.tasks",
     "Tuner": "hubtl.tuners",
-    "Validator": "hubtl.validators",
+    "Validator": "hubtl.judging.validators",
     "adapt": "hubtl.python",
     "compare": "hubtl.python",
-    "load": "hubtl.api",
+    "load": "hubtl.models.saved",
     "pull": "hubtl.hub.pull",
     "push": "hubtl.hub.push",
-    "rank": "hubtl.ranking",
-    "tune": "hubtl.tuning",
+    "rank": "hubtl.studies.rank",
+    "tune": "hubtl.studies.tune",
 }
 __all__ = [
     *sorted(_HOMES),
@@ -35,28 +35,28 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from hubtl.api import AdaptedModel as AdaptedModel
-    from hubtl.api import load as load
     from hubtl.backbones.base import Backbone as Backbone
     from hubtl.batch import Batch as Batch
     from hubtl.batch import Features as Features
     from hubtl.errors import HubtlError as HubtlError
     from hubtl.hub.pull import pull as pull
     from hubtl.hub.push import push as push
+    from hubtl.judging.validators import Validator as Validator
+    from hubtl.models.saved import AdaptedModel as AdaptedModel
+    from hubtl.models.saved import load as load
     from hubtl.python import adapt as adapt
     from hubtl.python import compare as compare
-    from hubtl.ranking import rank as rank
-    from hubtl.recipe import Recipe as Recipe
+    from hubtl.recipe.schema import Recipe as Recipe
     from hubtl.record import RunRecord as RunRecord
     from hubtl.strategy import Loss as Loss
     from hubtl.strategy import Phase as Phase
     from hubtl.strategy import Progress as Progress
     from hubtl.strategy import Strategy as Strategy
     from hubtl.strategy import StrategyOptions as StrategyOptions
+    from hubtl.studies.rank import rank as rank
+    from hubtl.studies.tune import tune as tune
     from hubtl.tasks import Task as Task
     from hubtl.tuners import Tuner as Tuner
-    from hubtl.tuning import tune as tune
-    from hubtl.validators import Validator as Validator
 
 
 def __getattr__(name: str) -> Any:

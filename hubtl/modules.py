@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from hubtl.batch import Features, Inputs
-from hubtl.blame import broken
+from hubtl.plugins.blame import broken
 
 Module = TypeVar("Module", bound=nn.Module)
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hubtl import comparison
 from hubtl.errors import HubtlError, nearest
-from hubtl.flags import KEYS
-from hubtl.reading import merge, parse, read
-from hubtl.recipe import Recipe
-from hubtl.run import Result
-from hubtl.run import adapt as run_recipe
+from hubtl.recipe.flags import KEYS
+from hubtl.recipe.reading import merge, parse, read
+from hubtl.recipe.schema import Recipe
+from hubtl.run.adapt import Result
+from hubtl.run.adapt import adapt as run_recipe
+from hubtl.studies import compare as comparison
 
 
 def adapt(

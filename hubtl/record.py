@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from hubtl import files, jsontext, plain
 from hubtl.errors import HubtlError
+from hubtl.io import files, jsontext, plain
 
 FORMAT_VERSION = 1
 TRIPLE = re.compile(r"\[\n\s+(\d+),\n\s+(\d+),\n\s+(\d+)\n\s+\]")  # a line each; no string has a line break in it

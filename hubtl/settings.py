@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from hubtl import launch
-from hubtl.shown import line, lines
+from hubtl.io.shown import line, lines
 
 logger = logging.getLogger("hubtl")
 

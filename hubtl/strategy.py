@@ -14,9 +14,9 @@ from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from hubtl.batch import Batch, Features, join
-from hubtl.blame import broken
-from hubtl.bounded import Bounded
 from hubtl.modules import Classifier, Encoder
+from hubtl.plugins.blame import broken
+from hubtl.recipe.bounded import Bounded
 from hubtl.tasks import Task
 
 Learner = nn.Module | Iterable[nn.Parameter]

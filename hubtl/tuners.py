@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict, Field
 from torch import nn
 
-from hubtl import jsontext
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import Backbone
-from hubtl.bounded import Bounded
 from hubtl.errors import HubtlError
+from hubtl.io import jsontext
+from hubtl.recipe.bounded import Bounded
 
 
 class TunerOptions(Bounded):

@@ -6,11 +6,12 @@ import shutil
 import pytest
 
 import hubtl
-from hubtl import ablation, plugins
-from hubtl import run as story
+from hubtl import plugins
 from hubtl.card import render
 from hubtl.engine.stop import Interrupted
 from hubtl.record import Ablated, RunRecord
+from hubtl.run import adapt as story
+from hubtl.studies import ablate as ablation
 from tests import records
 from tests.tiny import hubtl_command
 

@@ -13,9 +13,9 @@ from hubtl.batch import Batch
 from hubtl.card import metadata
 from hubtl.data.sealed import unsealed
 from hubtl.errors import HubtlError, RecipeError
-from hubtl.prepare import prepare
-from hubtl.reading import parse
+from hubtl.recipe.reading import parse
 from hubtl.record import RunRecord
+from hubtl.run.prepare import prepare
 
 DIGITS = {
     "model": "lenet",
@@ -56,7 +56,7 @@ def test_the_run_directory_is_the_repository(run):
 
 def test_the_saved_model_is_the_evaluated_model(run):
     """The folded, saved and loaded model has the accuracy that the record claims."""
-    from hubtl.measure import measure
+    from hubtl.studies.evaluate import measure
 
     figures = measure(str(run.output_dir), "builtin:digits/uci")
     assert figures.accuracy == pytest.approx(run.record.adapted.accuracy, abs=1e-9)
@@ -397,8 +397,8 @@ def test_a_selection_survives_an_interruption(tmp_path, monkeypatch):
     """The candidates seen before the stop, and the best weights among them, count after it."""
     import signal
 
-    from hubtl.assess import Judge
     from hubtl.engine.stop import Interrupted
+    from hubtl.judging.judge import Judge
 
     options = {"run.evaluate_every": 5, "run.plots": False}
     common = DIGITS | {"strategy": "mcc", "validator": "infomax", "steps": 20, "batch_size": 16, "baseline": False}

@@ -15,13 +15,13 @@ from hubtl.engine.adjust import Controller
 from hubtl.engine.loop import Engine
 from hubtl.engine.stop import Interrupted
 from hubtl.losses import entropy
-from hubtl.recipe import OptimSection, RunSection
+from hubtl.recipe.schema import OptimSection, RunSection
 from hubtl.record import LabelSets, RunRecord
+from hubtl.run.watch import Watch
 from hubtl.strategies.dann import DANN
 from hubtl.strategies.mcc import MCC
 from hubtl.strategies.source_only import SourceOnly
 from hubtl.strategy import Loss, Phase
-from hubtl.watch import Watch
 from tests.test_engine import StopAt, same, weights
 from tests.tiny import Rows, accelerator, accuracy, build, domains, sealed
 
@@ -264,8 +264,8 @@ def test_record_and_card_tell_what_was_adjusted(tmp_path):
 
 
 def test_in_transfer_rows_are_held_out_of_training_and_never_of_evaluation(tmp_path):
-    from hubtl.prepare import prepare
-    from hubtl.reading import parse
+    from hubtl.recipe.reading import parse
+    from hubtl.run.prepare import prepare
 
     recipe = {"model": {"name": "lenet", "pretrained": False}, "target": "builtin:digits/uci"}
     plain, adjusted = (prepare(parse({**recipe, "run": {"adjust": flag}})) for flag in (False, True))

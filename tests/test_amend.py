@@ -10,7 +10,7 @@ import pytest
 import hubtl
 from hubtl.card import document
 from hubtl.record import RunRecord
-from hubtl.workplace import at_work
+from hubtl.run.workplace import at_work
 from tests.loopback_hub import TOKEN, env_for, start
 from tests.tiny import hubtl_command
 

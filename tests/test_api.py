@@ -15,10 +15,11 @@ from torch import nn
 from typer.testing import CliRunner
 
 import hubtl
-from hubtl import api, backbones
+from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.cli.app import app
 from hubtl.errors import HubtlError
+from hubtl.models import saved as api
 from tests.test_backbones import CLASSES, tiny
 
 META = {"task": "classification", "strategy": "coral", "base_model": None, "revision": None}

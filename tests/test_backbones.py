@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from hubtl import api, backbones, plugins
+from hubtl import backbones, plugins
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import BackboneRequest, ImageInput
 from hubtl.errors import HubtlError
+from hubtl.models import saved as api
 from tests.loopback_hub import env_for, start
 
 CLASSES = ["ape", "bee", "cat", "dog", "elk"]
@@ -381,7 +382,8 @@ ASK = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
 import torch
-from hubtl import api, backbones
+from hubtl import backbones
+from hubtl.models import saved as api
 from hubtl.backbones.base import BackboneRequest
 from hubtl.errors import HubtlError
 for name, pretrained in json.load(sys.stdin):

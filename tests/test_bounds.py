@@ -12,10 +12,10 @@ from hubtl.backbones.saved import read_config, read_facts
 from hubtl.cli.messages import predicting
 from hubtl.errors import HubtlError, RecipeError
 from hubtl.hub.push import facts_of
-from hubtl.plain import Refused, json_of, parsed
-from hubtl.reading import merge, parse, parse_set, problems_of, read
+from hubtl.io.plain import Refused, json_of, parsed
+from hubtl.recipe.reading import merge, parse, parse_set, problems_of, read
 from hubtl.record import RunRecord
-from hubtl.workplace import Workplace
+from hubtl.run.workplace import Workplace
 
 GOOD = {"model": "lenet", "target": "data"}
 LAUGHS = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(

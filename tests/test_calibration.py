@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import hubtl
-from hubtl.calibration import fit
 from hubtl.errors import HubtlError
+from hubtl.judging.calibration import fit
 from hubtl.strategies.finetune import Finetune
 from hubtl.strategies.source_only import SourceOnly
 

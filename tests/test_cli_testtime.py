@@ -9,12 +9,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hubtl import api, backbones
+from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.cli.app import run
 from hubtl.errors import HubtlError
-from hubtl.measure import later, measure
+from hubtl.models import saved as api
 from hubtl.modules import Bottleneck, Encoder, fold
+from hubtl.studies.evaluate import later, measure
 from hubtl.testtime.tent import Tent
 
 METHODS = {

@@ -6,11 +6,11 @@ import os
 import pytest
 
 import hubtl
-from hubtl import run as story
-from hubtl.comparison import Entrant, rank
 from hubtl.engine.stop import Interrupted
 from hubtl.errors import HubtlError
 from hubtl.record import DomainFacts, Evaluation, ModelFacts, RunRecord
+from hubtl.run import adapt as story
+from hubtl.studies.compare import Entrant, rank
 from tests.tiny import hubtl_command
 
 DIGITS = {

@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 
 import hubtl
-from hubtl import study
 from hubtl.backbones.base import ImageInput, PixelRanges
 from hubtl.data import cache, content, tables
 from hubtl.data.images import ImageSet
 from hubtl.errors import HubtlError
-from hubtl.measure import measure
-from hubtl.reading import parse
+from hubtl.recipe.reading import parse
 from hubtl.record import RunRecord
-from hubtl.run import adapt
+from hubtl.run.adapt import adapt
+from hubtl.studies import journal as study
+from hubtl.studies.evaluate import measure
 
 SPEC = ImageInput(size=8)
 

@@ -10,7 +10,7 @@ from PIL import Image
 from hubtl.data import classes, labels
 from hubtl.data.sources import open_domain
 from hubtl.errors import HubtlError
-from hubtl.recipe import DataSection, DomainSection
+from hubtl.recipe.schema import DataSection, DomainSection
 
 
 def picture(seed: int, size=(12, 10)) -> Image.Image:

@@ -15,10 +15,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hubtl import api, backbones
+from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.demo.answers import Answers
 from hubtl.errors import HubtlError
+from hubtl.models import saved as api
 
 CLASSES = ["even", "odd"]
 CHROMIUM = Path("/usr/bin/chromium")

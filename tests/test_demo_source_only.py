@@ -7,7 +7,7 @@ import yaml
 import hubtl
 from hubtl.hub import push
 from hubtl.hub.names import files_of
-from hubtl.measure import measure
+from hubtl.studies.evaluate import measure
 
 DIGITS = {
     "model": "lenet",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import hubtl
-from hubtl.measure import measure_two
+from hubtl.studies.evaluate import measure_two
 from tests.tiny import hubtl_command
 
 DIGITS = "builtin:digits/mnist"

@@ -9,8 +9,8 @@ import torch
 from hubtl.backbones.base import BackboneRequest
 from hubtl.backbones.lenet import load as lenet
 from hubtl.errors import HubtlError
+from hubtl.judging.validators import Evidence
 from hubtl.testing import check
-from hubtl.validators import Evidence
 from tests.tiny import accuracy, build, domains, sealed, train
 
 ROOT = Path(__file__).parent.parent

@@ -7,10 +7,10 @@ import types
 import pytest
 
 import hubtl
-from hubtl import energy
 from hubtl.card import render
 from hubtl.errors import HubtlError
 from hubtl.record import Energy, RunRecord
+from hubtl.run import energy
 from tests import records
 
 TINY = {

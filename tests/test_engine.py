@@ -126,7 +126,7 @@ def test_bf16_autocast_reaches_similar_weights():
     train(exact, streams(), steps=20)
     from hubtl.engine.device import make_accelerator
     from hubtl.engine.loop import Engine
-    from hubtl.recipe import OptimSection, RunSection
+    from hubtl.recipe.schema import OptimSection, RunSection
 
     run = RunSection(steps=20, batch_size=32, device="cpu", mixed_precision="bf16")
     optim = OptimSection(lr=0.02, backbone_lr_scale=1.0, schedule="constant", weight_decay=0.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hubtl.evaluate import calibration_error, evaluation
+from hubtl.judging.figures import calibration_error, evaluation
 
 CLASSES = ["a", "b", "c"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtl.reading import parse, read
+from hubtl.recipe.reading import parse, read
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

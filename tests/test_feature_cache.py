@@ -20,7 +20,7 @@ from hubtl.data import cache, images
 from hubtl.data.features import FeatureSet, structure_digest, weights_digest
 from hubtl.data.opening import opened
 from hubtl.modules import Encoder
-from hubtl.reuse import FeatureReader
+from hubtl.run.features import FeatureReader
 from tests.tiny import Flat, accelerator
 
 KEY = cache.key_of({"name": "x"})

@@ -11,7 +11,7 @@ from hubtl.data.folders import files_of
 from hubtl.data.opening import opened
 from hubtl.data.sources import open_domain
 from hubtl.errors import HubtlError
-from hubtl.recipe import DataSection, DomainSection
+from hubtl.recipe.schema import DataSection, DomainSection
 
 
 @pytest.fixture

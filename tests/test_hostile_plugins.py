@@ -12,9 +12,9 @@ from hubtl import backbones, plugins
 from hubtl.backbones.base import BackboneRequest
 from hubtl.engine.contract import deployed_by, phases_of
 from hubtl.errors import HubtlError
-from hubtl.prepare import head_of
+from hubtl.judging.validators import Evidence, measured, merits_of, rule_of, score_of, scores_of
+from hubtl.run.prepare import head_of
 from hubtl.testtime import make
-from hubtl.validators import Evidence, measured, merits_of, rule_of, score_of, scores_of
 from tests import tiny
 from tests.tiny import hubtl_command
 
@@ -39,7 +39,10 @@ class Odd(Additive):
 )
 GROUPS = {
     "strategies": STRATEGY,
-    "validators": "from hubtl.validators import Validator\nclass Odd(Validator):\n    def score(self, evidence): return 1.0\n",
+    "validators": (
+        "from hubtl.judging.validators import Validator\n"
+        "class Odd(Validator):\n    def score(self, evidence): return 1.0\n"
+    ),
     "tuners": "from hubtl.tuners import Tuner\nclass Odd(Tuner):\n    def apply(self, backbone): ...\n",
     "tasks": "from hubtl.tasks.classification import Classification\nclass Odd(Classification): ...\n",
     "testtime": "from hubtl.testtime import TestTime\nclass Odd(TestTime):\n    def update(self, inputs, logits): ...\n",
@@ -468,7 +471,7 @@ SCORES = {
 
 @pytest.mark.parametrize("what", SCORES)
 def test_a_score_that_is_none(install, what):
-    source = "import torch\nfrom hubtl.validators import Validator\nclass Odd(Validator):\n"
+    source = "import torch\nfrom hubtl.judging.validators import Validator\nclass Odd(Validator):\n"
     source += f"    reads = frozenset({{'target_logits'}})\n    def score(self, evidence):\n        {SCORES[what]}\n"
     install("stranger", {"odd": "Odd"}, source=source, group="hubtl.validators")
     evidence = Evidence(step=1, target_logits=torch.randn(4, 3))

@@ -2,10 +2,10 @@
 
 import pytest
 
-from hubtl.api import trained_classifier
 from hubtl.backbones.saved import lineage
 from hubtl.card import document, names
 from hubtl.card import render as rendered
+from hubtl.models.saved import trained_classifier
 from hubtl.record import RunRecord, Step
 from tests import records
 from tests.hub_client import classifier, photos

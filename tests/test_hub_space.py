@@ -20,11 +20,12 @@ from packaging.specifiers import SpecifierSet
 from PIL import Image
 from torch import nn
 
-from hubtl import api, backbones
+from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.card import document
 from hubtl.errors import HubtlError
 from hubtl.hub.space import MARK, NEW, PYTHON, SDK, Wish, merged, push_space, written
+from hubtl.models import saved as api
 from tests.loopback_hub import env_for, start
 
 ROOT = Path(__file__).parent.parent

@@ -9,18 +9,18 @@ import torch
 from datasets import ClassLabel
 
 import hubtl
-from hubtl.choice import pick
 from hubtl.data.labels import indices, unknown_name
 from hubtl.data.opening import opened
 from hubtl.data.sealed import kept, unsealed
-from hubtl.domains import label_warnings
 from hubtl.errors import HubtlError
-from hubtl.evaluate import evaluation
-from hubtl.measure import measure
+from hubtl.judging.figures import evaluation
 from hubtl.plugins import load
-from hubtl.prepare import prepare
-from hubtl.reading import parse
+from hubtl.recipe.reading import parse
 from hubtl.record import LabelSets, RunRecord
+from hubtl.run.auto import pick
+from hubtl.run.prepare import prepare
+from hubtl.run.streams import label_warnings
+from hubtl.studies.evaluate import measure
 
 CLASSES = ["a", "b", "unknown"]
 QUICK = {"run.plots": False, "run.evaluate_every": 100}
@@ -291,8 +291,8 @@ def test_a_partial_run_ends_bit_equal_after_an_interruption(data, tmp_path, monk
     """The class weights are in the checkpoint."""
     import signal
 
-    from hubtl.assess import Judge
     from hubtl.engine.stop import Interrupted
+    from hubtl.judging.judge import Judge
 
     common = {
         "source_dataset": data.all,
@@ -327,7 +327,7 @@ def test_a_partial_run_ends_bit_equal_after_an_interruption(data, tmp_path, monk
 
 
 def test_two_of_six_classes_are_no_collapse_where_the_target_has_no_more(data):
-    from hubtl.assess import _collapse
+    from hubtl.judging.judge import _collapse
 
     partial = LabelSets(setting="partial", shared=["0", "1"], source_only=["2", "3", "4", "5"])
     closed = LabelSets(setting="closed", shared=list("012345"))

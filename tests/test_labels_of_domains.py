@@ -15,11 +15,11 @@ from hubtl.cli.evaluate import evaluate
 from hubtl.data.classes import UNLABELLED
 from hubtl.data.sealed import unsealed
 from hubtl.data.sources import open_domain
-from hubtl.domains import hold_out, match_classes
 from hubtl.errors import HubtlError
-from hubtl.prepare import prepare
-from hubtl.reading import parse
-from hubtl.recipe import DataSection, DomainSection, SourceSection
+from hubtl.recipe.reading import parse
+from hubtl.recipe.schema import DataSection, DomainSection, SourceSection
+from hubtl.run.prepare import prepare
+from hubtl.run.streams import hold_out, match_classes
 
 COLOURS = {"bus": (220, 30, 30), "cat": (30, 220, 30), "dog": (30, 30, 220), "eel": (200, 200, 30)}
 QUICK = {"run.plots": False, "run.evaluate_every": 100}

@@ -24,12 +24,12 @@ from hubtl.data.opening import opened
 from hubtl.data.sources import open_domain
 from hubtl.engine.optimise import make_optimizer
 from hubtl.errors import HubtlError
-from hubtl.prepare import default_output_dir
-from hubtl.reading import parse
-from hubtl.recipe import DataSection, DomainSection, OptimSection
+from hubtl.judging.subsets import dominance, variants
+from hubtl.judging.validators.probes import MIX, mixture
+from hubtl.recipe.reading import parse
+from hubtl.recipe.schema import DataSection, DomainSection, OptimSection
 from hubtl.record import SubsetScore
-from hubtl.subsets import dominance, variants
-from hubtl.validators.probes import MIX, mixture
+from hubtl.run.prepare import default_output_dir
 
 FILE = {"bytes": Value("binary"), "path": Value("string")}
 SAYINGS = ["it was a very good film", "it was a very bad film", "", "nobody liked it at all"]

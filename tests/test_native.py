@@ -12,8 +12,9 @@ from PIL import Image
 from torch import nn
 
 import hubtl
-from hubtl import api, backbones
+from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
+from hubtl.models import saved as api
 from hubtl.modules import Bottleneck, fold
 from hubtl.tuners import LoRA
 from tests.fresh import PRELUDE

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from hubtl import api, backbones
+from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
+from hubtl.models import saved as api
 from hubtl.modules import Classifier, Encoder, fold
 from hubtl.tuners import LoRA
 from tests.fresh import loads

@@ -77,7 +77,7 @@ page(Answers.of("run", None))
 """
 METER = """
 import time
-from hubtl.energy import Meter
+from hubtl.run.energy import Meter
 meter = Meter()
 time.sleep(1)
 meter.read()

@@ -424,7 +424,7 @@ def trained(tmp_path_factory):
 
 def test_floats_are_learnt_predicted_and_measured_by_the_same_range(trained, caplog):
     import hubtl
-    from hubtl.measure import measure
+    from hubtl.studies.evaluate import measure
 
     folder, record = trained
     assert record.target.pixels == {"floats": [0, 1]}

@@ -11,11 +11,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hubtl import api, backbones, files, jsontext
+from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.errors import HubtlError
-from hubtl.places import check_file, check_writable
-from hubtl.ranking import Ranked, Ranking
+from hubtl.io import files, jsontext
+from hubtl.io.places import check_file, check_writable
+from hubtl.models import saved as api
+from hubtl.studies.rank import Ranked, Ranking
 from tests.tiny import hubtl_command
 
 CLASSES = ["a", "b", "c"]
@@ -169,16 +171,16 @@ def test_what_was_not_measured_is_null(tmp_path, odd):
 @pytest.mark.parametrize("odd", [math.nan, math.inf])
 @pytest.mark.parametrize("command", ["evaluate", "diff"])
 def test_figures_that_are_none_are_null_on_stdout_too(model, photos, capsys, monkeypatch, tmp_path, command, odd):
-    import hubtl.measure
+    import hubtl.studies.evaluate
 
-    real = hubtl.measure.evaluation
+    real = hubtl.studies.evaluate.evaluation
 
     def spoilt(*a, **options):
         found = real(*a, **options)
         found.ece = odd
         return found
 
-    monkeypatch.setattr(hubtl.measure, "evaluation", spoilt)
+    monkeypatch.setattr(hubtl.studies.evaluate, "evaluation", spoilt)
     models = [str(model)] * (1 if command == "evaluate" else 2)
     data = ["--dataset", str(photos), "--split", "train", "--json"]
     code, out, err = hubtl_command([command, *models, *data], capsys)

@@ -11,10 +11,11 @@ from PIL import Image
 from torch import nn
 
 import hubtl
-from hubtl import api, backbones
+from hubtl import backbones
 from hubtl.backbones import processors
 from hubtl.backbones.base import BackboneRequest, ImageInput
 from hubtl.backbones.views import evaluation_view, to_bytes
+from hubtl.models import saved as api
 from tests.test_backbones import CLASSES, tiny
 
 COLOUR = SimpleNamespace(num_channels=3)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from hubtl.card import metadata, render
-from hubtl.recipe import Recipe
+from hubtl.recipe.schema import Recipe
 from hubtl.record import RunRecord
 
 ROOT = Path(__file__).parent.parent

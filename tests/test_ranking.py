@@ -11,12 +11,14 @@ import torch
 from torch import nn
 
 import hubtl
-from hubtl import api, backbones, ranking
+from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.cli.rank import _show as show
 from hubtl.data import cache
 from hubtl.errors import HubtlError
-from hubtl.transferability import leep
+from hubtl.judging.transferability import leep
+from hubtl.models import saved as api
+from hubtl.studies import rank as ranking
 
 DIGITS = "builtin:digits/uci"
 SMALL = {"target_split": "train[:300]", "device": "cpu"}

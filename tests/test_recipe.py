@@ -4,9 +4,9 @@ import pytest
 
 from hubtl import plugins
 from hubtl.errors import HubtlError, RecipeError
-from hubtl.flags import KEYS
-from hubtl.reading import merge, parse, parse_set, read
-from hubtl.recipe import Recipe
+from hubtl.recipe.flags import KEYS
+from hubtl.recipe.reading import merge, parse, parse_set, read
+from hubtl.recipe.schema import Recipe
 
 GOOD = {"model": {"name": "resnet18"}, "target": {"dataset": "user/target"}}
 

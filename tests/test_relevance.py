@@ -8,10 +8,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hubtl import api, backbones
+from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.errors import HubtlError
-from hubtl.relevance import explain
+from hubtl.models import saved as api
+from hubtl.models.explain import explain
 from tests.tiny import hubtl_command
 
 CLASSES = ["other", "there"]

@@ -6,7 +6,7 @@ from torch import nn
 
 from hubtl.engine.optimise import lr_factor, make_optimizer, set_lr
 from hubtl.errors import HubtlError
-from hubtl.recipe import OptimSection
+from hubtl.recipe.schema import OptimSection
 
 
 def factors(total=100, **keys):

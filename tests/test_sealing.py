@@ -13,14 +13,14 @@ from PIL import Image
 
 import hubtl
 from hubtl import plugins
-from hubtl.assess import Judge
 from hubtl.data.sealed import kept, unsealed
 from hubtl.engine.device import make_accelerator
-from hubtl.plan import facts
-from hubtl.prepare import prepare
-from hubtl.reading import parse
+from hubtl.judging.judge import Judge
+from hubtl.judging.validators import Evidence, TargetAccuracy, Validator
+from hubtl.recipe.reading import parse
 from hubtl.record import RunRecord
-from hubtl.validators import Evidence, TargetAccuracy, Validator
+from hubtl.run.plan import facts
+from hubtl.run.prepare import prepare
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_the_order_is_that_of_the_seed_and_survives_a_loader(folders, prepared):
 
 def test_features_of_a_sealed_stream_are_kept_whatever_the_seed(folders, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("HUBTL_HOME", str(tmp_path))
-    from hubtl.reuse import with_features
+    from hubtl.run.features import with_features
 
     def read(seed):
         own = parse({**recipe(folders, seed=seed).model_dump(exclude_unset=True), "tuner": {"name": "head"}})

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from hubtl.evaluate import calibration_error, difference, evaluation, reliability
-from hubtl.shift import shift
-from hubtl.validators import Evidence
+from hubtl.judging.figures import calibration_error, difference, evaluation, reliability
+from hubtl.judging.shift import shift
+from hubtl.judging.validators import Evidence
 
 
 def evidence(offset, classes=3, n=200, predicted=None):

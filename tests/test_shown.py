@@ -15,7 +15,7 @@ from PIL import Image
 from rich.text import Text
 from torch import nn
 
-from hubtl import api, backbones, shown
+from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.card import plots, render, wording
 from hubtl.cli.app import run
@@ -23,7 +23,9 @@ from hubtl.cli.messages import Guarded
 from hubtl.cli.table import Screen, Words
 from hubtl.cli.table import show as show_table
 from hubtl.errors import HubtlError
-from hubtl.plan import describe
+from hubtl.io import shown
+from hubtl.models import saved as api
+from hubtl.run.plan import describe
 from hubtl.settings import configure_logging, logger
 
 NAMES = [

@@ -15,12 +15,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import hubtl
-from hubtl import api
 from hubtl._compat import ensure_torchvision
 from hubtl.data.opening import opened
 from hubtl.errors import HubtlError
-from hubtl.measure import measure
+from hubtl.models import saved as api
 from hubtl.record import RunRecord
+from hubtl.studies.evaluate import measure
 from tests.loopback_hub import Hub, env_for, start
 
 ensure_torchvision()

@@ -3,8 +3,8 @@
 import pytest
 
 from hubtl.errors import HubtlError
-from hubtl.reading import parse
-from hubtl.space import Axis, derived, pairs, written
+from hubtl.recipe.ranges import Axis, derived, pairs, written
+from hubtl.recipe.reading import parse
 
 
 def recipe(strategy="mcc", **options):

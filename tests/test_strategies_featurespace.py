@@ -397,7 +397,7 @@ def digits(tmp_path, name, strategy, **options):
 
 
 def test_all_of_them_and_their_baselines_run_on_one_encoder_pass(tmp_path, home, caplog):
-    from hubtl.measure import measure
+    from hubtl.studies.evaluate import measure
 
     names = ("standardise", "coral-transform", "subspace-alignment", "ot-propagation", "knn")
     passes, runs = [], []

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from hubtl.batch import Batch
 from hubtl.errors import HubtlError
-from hubtl.evaluate import evaluation
+from hubtl.judging.figures import evaluation
 from hubtl.losses.openset import unknown_boundary
 from hubtl.modules import Bottleneck, Encoder
 from hubtl.strategies.combined import combine

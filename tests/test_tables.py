@@ -13,7 +13,7 @@ from hubtl.data.opening import opened
 from hubtl.data.sources import open_domain
 from hubtl.data.splits import split_names
 from hubtl.errors import HubtlError
-from hubtl.recipe import DataSection, DomainSection
+from hubtl.recipe.schema import DataSection, DomainSection
 
 
 def write(path: Path, *lines: str) -> Path:

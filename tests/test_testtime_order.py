@@ -9,11 +9,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hubtl import api, backbones
+from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.cli.app import run
 from hubtl.errors import HubtlError
-from hubtl.measure import later
+from hubtl.models import saved as api
+from hubtl.studies.evaluate import later
 from hubtl.testtime.order import Witness, batches_of, order_of
 
 CLASSES = ["east", "north", "south", "west"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from hubtl import transferability as scores
+from hubtl.judging import transferability as scores
 
 
 def clouds(n: int = 60, d: int = 5, classes: int = 3, gap: float = 2.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 import hubtl
-from hubtl import tuning
 from hubtl.errors import HubtlError
-from hubtl.reading import parse, read
+from hubtl.recipe.reading import parse, read
+from hubtl.studies import tune as tuning
 
 RECIPE = {
     "model": {"name": "lenet", "pretrained": False},
@@ -113,7 +113,7 @@ def test_a_rule_that_cannot_compare_runs_is_refused(tmp_path, name):
 
 FAKE = """
 import math, os, signal, sys
-from hubtl import tuning
+from hubtl.studies import tune as tuning
 
 calls = 0
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from hubtl import plugins
-from hubtl.assess import label_free
 from hubtl.errors import HubtlError
-from hubtl.validators import Entropy, Evidence, InfoMax, Last, SourceAccuracy, TargetAccuracy, collapse
+from hubtl.judging.judge import label_free
+from hubtl.judging.validators import Entropy, Evidence, InfoMax, Last, SourceAccuracy, TargetAccuracy, collapse
 
 SURE_BOTH = torch.tensor([[50.0, 0.0], [0.0, 50.0]])
 SURE_ONE = torch.tensor([[50.0, 0.0], [50.0, 0.0]])

@@ -6,10 +6,10 @@ import torch
 
 from hubtl import plugins
 from hubtl.errors import HubtlError
+from hubtl.judging.validators import Evidence
+from hubtl.judging.validators.ensemble import Ensemble
+from hubtl.judging.validators.probes import MIX, mixture, partners
 from hubtl.strategies.source_only import SourceOnly
-from hubtl.validators import Evidence
-from hubtl.validators.ensemble import Ensemble
-from hubtl.validators.probes import MIX, mixture, partners
 
 
 def certain(labels, classes=3, sharpness=50.0):
@@ -91,7 +91,7 @@ class Scripted:
     """A judge whose evidence is written down: (merit, source accuracy, collapsed) by step."""
 
     def __init__(self, monkeypatch, rows, reference=None):
-        from hubtl import assess
+        from hubtl.judging import judge as assess
 
         self.said = dict(rows)
         monkeypatch.setattr(assess, "gather", lambda prepared, acc, model, step, reads: self.said[step])

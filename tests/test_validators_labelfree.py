@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hubtl import plugins
-from hubtl.validators import Evidence
-from hubtl.validators.weighted import density_ratio, weighted_risk
+from hubtl.judging.validators import Evidence
+from hubtl.judging.validators.weighted import density_ratio, weighted_risk
 
 
 def score(name, **evidence):

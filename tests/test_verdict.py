@@ -6,14 +6,14 @@ import pytest
 
 import hubtl
 from hubtl import plugins
-from hubtl.api import load
-from hubtl.assess import VOTERS, voters_on
 from hubtl.card import metadata
+from hubtl.judging.judge import VOTERS, voters_on
+from hubtl.judging.validators import Validator
+from hubtl.judging.verdict import verdict
+from hubtl.models.saved import load
 from hubtl.record import Evaluation
 from hubtl.strategies.mcc import MCC
 from hubtl.strategies.shot import SHOT
-from hubtl.validators import Validator
-from hubtl.verdict import verdict
 
 DIGITS = {
     "model": "lenet",
@@ -86,7 +86,7 @@ def test_no_voter_reads_target_labels_and_every_abstention_names_one():
 
 def scripted(monkeypatch, adapted):
     """The voters say what the test wants them to; everything else is real."""
-    from hubtl import run
+    from hubtl.run import adapt as run
 
     def said(before, after, voters, abstain=(), comparable=True, floor=None):
         found = verdict(before, after, voters, abstain)
@@ -136,7 +136,7 @@ def test_auto_ships_the_adapted_model_where_the_vote_is_for_it(monkeypatch, tmp_
 
 def test_a_resumed_auto_run_ends_the_same(monkeypatch, tmp_path):
     scripted(monkeypatch, adapted=False)
-    from hubtl import run as story
+    from hubtl.run import adapt as story
 
     deliver = story.deliver.write
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from hubtl import api, backbones
+from hubtl import backbones
 from hubtl.backbones import own
 from hubtl.backbones.base import BackboneRequest, ImageInput
 from hubtl.backbones.saved import class_names
 from hubtl.errors import HubtlError
+from hubtl.models import saved as api
 from tests.test_backbones import tiny
 
 CLASSES = ["ape", "bee", "cat", "dog", "elk"]

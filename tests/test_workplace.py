@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from hubtl import workplace
 from hubtl.errors import HubtlError
-from hubtl.workplace import Workplace, at_work
+from hubtl.run import workplace
+from hubtl.run.workplace import Workplace, at_work
 from tests.records import unfinished as record
 
 

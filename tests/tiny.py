@@ -17,7 +17,7 @@ from hubtl.engine.device import make_accelerator
 from hubtl.engine.loop import Engine
 from hubtl.engine.trace import Trace
 from hubtl.modules import Bottleneck, Encoder
-from hubtl.recipe import OptimSection, RunSection
+from hubtl.recipe.schema import OptimSection, RunSection
 from hubtl.strategy import Strategy
 from hubtl.tasks.classification import Classification
 

@@ -11,13 +11,15 @@ from pydantic import BaseModel
 
 from hubtl import plugins
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
+from hubtl.backbones.packages import multimodal as multimodal
+from hubtl.backbones.packages import native as native
 from hubtl.backbones.saved import read_config
 from hubtl.backbones.weights import check_finite
-from hubtl.blame import broken, minded, owner
 from hubtl.errors import HubtlError, nearest, unknown
 from hubtl.modules import Encoder
-from hubtl.reading import problems_of
-from hubtl.recipe import ModelSection
+from hubtl.plugins.blame import broken, minded, owner
+from hubtl.recipe.reading import problems_of
+from hubtl.recipe.schema import ModelSection
 
 MODALITIES = ("image", "text", "audio")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -155,28 +157,6 @@ def parts_of(name: str) -> dict[str, str]:
             raise HubtlError(f"--model {name}: {modality} is given twice", hint="one model for each modality")
         parts[modality] = model
     return parts
-
-
-def multimodal() -> Any:
-    """The loader of models of several modalities. Raises HubtlError where no package brings one."""
-    if "multimodal" not in plugins.entries("backbones"):
-        raise HubtlError(
-            "models of several modalities come with hubtl-multimodal, which is not installed",
-            hint="pip install hubtl-multimodal",
-        )
-    return plugins.load("backbones", "multimodal")
-
-
-def native(modality: str, shown: str) -> Any:
-    """The loader of transformers' classifiers of texts and recordings. Raises HubtlError where no package brings one."""
-    if "transformers" not in plugins.entries("backbones"):
-        a = "an" if modality[0] in "aeiou" else "a"
-        raise HubtlError(
-            f"{shown} is {a} {modality} model, and what reads {modality} comes with hubtl-multimodal, "
-            "which is not installed",
-            hint="pip install hubtl-multimodal",
-        )
-    return plugins.load("backbones", "transformers")
 
 
 def _loader(name: str) -> tuple[str, str]:

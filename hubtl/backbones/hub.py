@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from hubtl import plain
 from hubtl.backbones import local
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.backbones.reach import out_of_reach
@@ -12,6 +11,7 @@ from hubtl.backbones.saved import lineage, read_config
 from hubtl.errors import HubtlError
 from hubtl.hub.licence import licence_of
 from hubtl.hub.network import mind_the_network
+from hubtl.io import plain
 
 
 def load(name: str, request: BackboneRequest) -> Backbone:

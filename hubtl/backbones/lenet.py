@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
+from hubtl.backbones.writer import write
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError
 
@@ -55,7 +55,7 @@ class LeNet(Backbone):
     def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
         whole = copy.deepcopy(self).cpu()
         whole.add_module(self._classifier, copy.deepcopy(classifier).cpu())
-        own.write(folder, "lenet", self.info, whole, classes, meta)
+        write(folder, "lenet", self.info, whole, classes, meta)
 
     def snippet(self, where: str) -> str:
         return (

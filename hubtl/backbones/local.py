@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hubtl.backbones import multimodal, own
+from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneRequest
+from hubtl.backbones.packages import multimodal
 from hubtl.backbones.saved import lineage, read_config
 from hubtl.backbones.surgery import weights_of
 from hubtl.backbones.weights import check_folder

@@ -1,16 +1,15 @@
 """hubtl's own format, for architectures that neither timm nor transformers has: ``config.json`` and safetensors."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from hubtl import jsontext
-from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
+from hubtl.backbones.base import Backbone, BackboneRequest, ImageInput
 from hubtl.backbones.saved import plain_names
 from hubtl.backbones.weights import AGAIN, check_pointer, load_into
 from hubtl.errors import HubtlError
@@ -20,22 +19,6 @@ def is_own(config: Mapping[str, Any]) -> bool:
     """Whether a configuration is of this format."""
     architecture = str(config.get("architecture", ""))
     return architecture == "lenet" or architecture.startswith("torchvision:")
-
-
-def write(
-    folder: Path, architecture: str, info: BackboneInfo, network: nn.Module, classes: Sequence[str], meta: Any
-) -> None:
-    """Write a network with its classifier in it."""
-    config = {
-        "architecture": architecture,
-        "num_classes": len(classes),
-        "label_names": list(classes),
-        "input": info.input.as_dict(),
-        "hubtl": dict(meta),
-    }
-    jsontext.save(folder / "config.json", config)
-    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    save_file(tensors, folder / "model.safetensors")
 
 
 def rebuild(folder: Path, config: Mapping[str, Any], size: int | None = None) -> tuple[Backbone, nn.Linear]:

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hubtl import jsontext
 from hubtl.backbones.base import ImageInput
 from hubtl.backbones.views import evaluation_view, to_bytes
+from hubtl.io import jsontext
 
 PIL_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 ROUNDING = 3 / 255  # torchvision resizes bytes like PIL, but for one or two values

@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from hubtl import jsontext, plain
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.reach import out_of_reach
@@ -19,6 +18,7 @@ from hubtl.backbones.weights import HARMLESS, check_fit, check_source, matter
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError, nearest
 from hubtl.hub.network import mind_the_network
+from hubtl.io import jsontext, plain
 from hubtl.settings import cache_dir
 
 ensure_torchvision()

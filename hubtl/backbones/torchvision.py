@@ -10,7 +10,6 @@ from urllib.error import HTTPError, URLError
 from torch import Tensor, nn
 
 from hubtl._compat import ensure_torchvision
-from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.reach import out_of_reach
 from hubtl.backbones.surgery import (
@@ -22,6 +21,7 @@ from hubtl.backbones.surgery import (
     with_classifier,
 )
 from hubtl.backbones.weights import check_file
+from hubtl.backbones.writer import write
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError, unknown
 
@@ -50,7 +50,7 @@ class TorchvisionBackbone(Backbone):
 
     def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
         whole = with_classifier(self.model, self._classifier, classifier)
-        own.write(folder, f"torchvision:{self.info.architecture}", self.info, whole, classes, meta)
+        write(folder, f"torchvision:{self.info.architecture}", self.info, whole, classes, meta)
 
     def snippet(self, where: str) -> str:
         spec = self.info.input

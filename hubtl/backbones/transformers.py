@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from hubtl._compat import ensure_torchvision
-from hubtl.backbones import native, processors
+from hubtl.backbones import processors
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
+from hubtl.backbones.packages import native
 from hubtl.backbones.reach import out_of_reach
 from hubtl.backbones.surgery import (
     convolution_names,

@@ -10,8 +10,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from hubtl import plain
 from hubtl.errors import HubtlError
+from hubtl.io import plain
 
 SHOWN = 6  # names in a message
 # Made anew when a model is built, or counters that nothing is computed from.

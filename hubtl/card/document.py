@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from hubtl import plain
 from hubtl.errors import HubtlError
+from hubtl.io import plain
 
 START, END = "<!-- hubtl:start -->", "<!-- hubtl:end -->"
 FIGURES = (  # what hubtl measures: the field of the record, the Hub's name, and how the metric is titled

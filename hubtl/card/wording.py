@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hubtl.io.shown import line as on_one_line
+from hubtl.io.shown import lines
 from hubtl.record import Evaluation
-from hubtl.shown import line as on_one_line
-from hubtl.shown import lines
 
 NOT_MEASURED = "not measured"
 

@@ -23,11 +23,11 @@ def ablate(
     from hubtl.cli.messages import begin, typed
 
     begin(quiet=quiet or json_, debug=debug)
-    from hubtl import ablation
-    from hubtl.cli.app import emit
+    from hubtl.cli.messages import emit
     from hubtl.engine.stop import Interrupted
     from hubtl.settings import is_main_process
     from hubtl.signals import exit_code
+    from hubtl.studies import ablate as ablation
 
     if list_:
         declared = ablation.parts(run_dir)

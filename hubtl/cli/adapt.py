@@ -107,8 +107,8 @@ def adapt(
     begin(quiet=quiet, debug=debug)
     from hubtl.cli.show import plan, result, stopped
     from hubtl.errors import HubtlError
-    from hubtl.flags import KEYS
-    from hubtl.reading import merge, parse, parse_set, read
+    from hubtl.recipe.flags import KEYS
+    from hubtl.recipe.reading import merge, parse, parse_set, read
 
     if recipe and config:
         raise HubtlError("the recipe is given twice", hint="RECIPE.yaml or --config RECIPE.yaml")
@@ -131,7 +131,7 @@ def adapt(
         plan(checked, as_json=json_)
         return
     from hubtl.engine.stop import Interrupted
-    from hubtl.run import adapt as run_recipe
+    from hubtl.run.adapt import adapt as run_recipe
     from hubtl.signals import exit_code
 
     try:

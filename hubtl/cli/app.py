@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from hubtl import jsontext, launch, shown
-from hubtl.blame import minded
+from hubtl import launch
 from hubtl.errors import FailedElsewhere, HubtlError
+from hubtl.io import shown
+from hubtl.plugins.blame import minded
 from hubtl.settings import is_main_process
 from hubtl.signals import exit_code
 
@@ -154,9 +155,3 @@ def fail(error: HubtlError) -> None:
         if error.hint:
             typer.echo(f"try:   {shown.line(' '.join(error.hint.split()))}", err=True)
     sys.exit(2)
-
-
-def emit(value: Any) -> None:
-    """Print a result as one JSON object on stdout."""
-    if is_main_process():
-        typer.echo(jsontext.text(value))

@@ -25,7 +25,7 @@ SHORT = 12  # characters of a key
 def list_(json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False) -> None:
     """List what the cache holds, the last used first."""
     from hubtl.cli import table
-    from hubtl.cli.app import emit
+    from hubtl.cli.messages import emit
     from hubtl.data import cache
 
     found = cache.entries()
@@ -55,7 +55,7 @@ def clear(
 ) -> None:
     """Remove cached features: they are made again when a run needs them."""
     from hubtl.cli import table
-    from hubtl.cli.app import emit
+    from hubtl.cli.messages import emit
     from hubtl.data import cache
 
     if key is not None and older_than is not None:

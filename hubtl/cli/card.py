@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hubtl import files
 from hubtl.errors import HubtlError
+from hubtl.io import files
 
 if TYPE_CHECKING:
     from hubtl.record import RunRecord
@@ -42,7 +42,7 @@ def card(
             what = "drifts from record.json" if existing else "is missing"
             raise HubtlError(f"{path} {what}", hint=f"hubtl card {run_dir}")
     elif not print_:
-        from hubtl.workplace import changing
+        from hubtl.run.workplace import changing
 
         with changing(run_dir):
             files.write(path, text)

@@ -48,14 +48,14 @@ def compare(
     from hubtl.cli.messages import begin, typed
 
     begin(quiet=quiet or json_, debug=debug)
-    from hubtl import comparison
-    from hubtl.cli.app import emit
+    from hubtl.cli.messages import emit
     from hubtl.engine.stop import Interrupted
     from hubtl.errors import HubtlError
-    from hubtl.flags import KEYS
-    from hubtl.reading import merge, parse, parse_set, read
+    from hubtl.recipe.flags import KEYS
+    from hubtl.recipe.reading import merge, parse, parse_set, read
     from hubtl.settings import is_main_process
     from hubtl.signals import exit_code
+    from hubtl.studies import compare as comparison
 
     flags = {k: v for k, v in given.items() if k in KEYS and k != "output_dir" and v is not None and v != []}
     changes: dict[str, Any] = {KEYS[name]: value for name, value in flags.items()}

@@ -27,12 +27,11 @@ def diff(
 ) -> None:
     """Compare two models on the same labelled rows, class by class, with an interval of the difference."""
     flags = dict(locals())
-    from hubtl.cli.app import emit
-    from hubtl.cli.messages import begin
+    from hubtl.cli.messages import begin, emit
     from hubtl.cli.rows import data_of
 
     begin(quiet=quiet or json_, debug=debug)
-    from hubtl.measure import measure_two
+    from hubtl.studies.evaluate import measure_two
 
     where: dict[str, Any] = {"split": split, "domain": domain, "data": data_of(flags), "batch_size": batch_size}
     one, other, apart = measure_two(first, second, dataset, **where)

@@ -11,10 +11,9 @@ def doctor(json_: Annotated[bool, typer.Option("--json", help="One JSON object o
     """Check the installation: versions, devices, torchvision's operators, plugins, Hub settings."""
     from hubtl import plugins
     from hubtl._compat import ensure_torchvision
-    from hubtl.cli.app import emit
-    from hubtl.cli.messages import begin
+    from hubtl.cli.messages import begin, emit
     from hubtl.errors import HubtlError
-    from hubtl.plan import hardware, installed_versions
+    from hubtl.run.plan import hardware, installed_versions
     from hubtl.settings import cache_dir
 
     begin(quiet=True)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hubtl import jsontext
 from hubtl.errors import HubtlError
+from hubtl.io import jsontext
 
 if TYPE_CHECKING:
     from hubtl.cli.table import Screen
@@ -56,14 +56,13 @@ def evaluate(
     With --tta, beside the frozen model the same model that adapts to the rows as to a stream.
     """
     flags = dict(locals())
-    from hubtl.cli.app import emit
-    from hubtl.cli.messages import begin
+    from hubtl.cli.messages import begin, emit
     from hubtl.cli.rows import data_of
 
     begin(quiet=quiet or json_, debug=debug)
     from hubtl.cli.testtime import options_of, seed_of
-    from hubtl.measure import later
-    from hubtl.places import check_file
+    from hubtl.io.places import check_file
+    from hubtl.studies.evaluate import later
 
     if output is not None:
         check_file(output)
@@ -97,7 +96,8 @@ class Place:
     """
 
     def __init__(self, model: str, create_pr: bool) -> None:
-        from hubtl import amend, hub
+        from hubtl import hub
+        from hubtl.studies import amend
 
         self.repo: str | None = None
         self.folder, self.create_pr = Path(model).expanduser(), create_pr
@@ -118,8 +118,8 @@ class Place:
 
     def keep(self, found: "LaterEvaluation") -> str:
         """Add the evaluation; returns where it is now."""
-        from hubtl import amend
         from hubtl.cli.messages import typed
+        from hubtl.studies import amend
 
         if self.repo is None:
             amend.in_folder(self.folder, found)

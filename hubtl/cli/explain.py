@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hubtl import shown
+from hubtl.io import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,14 +42,13 @@ def explain(
     """Show what each place, and of several modalities each part, did for a prediction, and test that it is so."""
     from dataclasses import asdict
 
-    from hubtl.cli.app import emit
-    from hubtl.cli.messages import begin
+    from hubtl.cli.messages import begin, emit
     from hubtl.cli.rows import rows_of
     from hubtl.errors import HubtlError
 
     begin(quiet=quiet or json_, debug=debug)
-    from hubtl import api
-    from hubtl.places import check_writable
+    from hubtl.io.places import check_writable
+    from hubtl.models import saved as api
 
     check_writable(output_dir)
 
@@ -82,7 +81,7 @@ def _labelled(text: str, modalities: tuple[str, ...], asked: "Mapping[str, str |
     """The training rows of a dataset with the names of their labels, where it has any."""
     from hubtl.data.inputs import each_row
     from hubtl.data.sources import open_domain
-    from hubtl.recipe import DataSection, DomainSection
+    from hubtl.recipe.schema import DataSection, DomainSection
 
     data = DataSection(**{f"{m}_column": column for m, column in asked.items()})
     domain = open_domain(DomainSection(dataset=text), data, role="source", modalities=modalities)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubtl import plain, shown
+from hubtl.io import jsontext, plain, shown
 
 if TYPE_CHECKING:
     from hubtl.hub.push import PushResult
@@ -131,3 +131,13 @@ def guard() -> None:
         sys.stdout = Guarded(sys.stdout)
     if not isinstance(sys.stderr, Guarded):
         sys.stderr = Guarded(sys.stderr, patient=True)
+
+
+def emit(value: Any) -> None:
+    """Print a result as one JSON object on stdout."""
+    import typer
+
+    from hubtl.settings import is_main_process
+
+    if is_main_process():
+        typer.echo(jsontext.text(value))

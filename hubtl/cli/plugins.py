@@ -13,7 +13,7 @@ def list_(
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """List strategies, backbones, tasks, tuners and validators, built in or from installed plugins."""
-    from hubtl.cli.app import emit
+    from hubtl.cli.messages import emit
 
     if kind is not None and kind not in plugins.KINDS:
         raise unknown("kind", kind, plugins.KINDS)
@@ -40,7 +40,7 @@ def show(
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Show what a strategy, tuner or validator does, its paper, and its options."""
-    from hubtl.cli.app import emit
+    from hubtl.cli.messages import emit
 
     homes = [kind for kind in plugins.KINDS if name in plugins.entries(kind)]
     if not homes:

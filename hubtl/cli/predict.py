@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hubtl import files, jsontext, shown
+from hubtl.io import files, jsontext, shown
 
 if TYPE_CHECKING:
-    from hubtl.api import Prediction
+    from hubtl.models.saved import Prediction
 
 SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 Format = Literal["table", "jsonl", "csv", "parquet"]
@@ -55,19 +55,18 @@ def predict(
     With --tta the model adapts to the inputs on the way. It meets them in a drawn order, as folders are often sorted by
     class; the predictions come in the order of the inputs.
     """
-    from hubtl.cli.app import emit
-    from hubtl.cli.messages import begin
+    from hubtl.cli.messages import begin, emit
     from hubtl.errors import HubtlError
 
     begin(quiet=quiet or json_, debug=debug)
     kind: str = format_ or SUFFIXES.get(output.suffix if output else "", "table")
     if kind == "parquet" and output is None:
         raise HubtlError("parquet is not text and needs a file", hint="--output predictions.parquet")
-    from hubtl import api
     from hubtl.cli.rows import rows_of
     from hubtl.cli.testtime import options_of, seed_of
     from hubtl.data.suffixes import IMAGES
-    from hubtl.places import check_file
+    from hubtl.io.places import check_file
+    from hubtl.models import saved as api
 
     if output is not None:
         check_file(output)

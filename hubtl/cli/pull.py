@@ -14,8 +14,7 @@ def pull(
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
     """Fetch a model from the Hub: only what belongs to it, all of it or nothing."""
-    from hubtl.cli.app import emit
-    from hubtl.cli.messages import begin, predicting, stoppable
+    from hubtl.cli.messages import begin, emit, predicting, stoppable
     from hubtl.hub.pull import pull as fetch
 
     begin(quiet=quiet or json_, debug=debug)

@@ -22,8 +22,7 @@ def push(
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
     """Push a run directory to the Hub: one commit, with the card; training state stays here."""
-    from hubtl.cli.app import emit
-    from hubtl.cli.messages import begin, pushed, stoppable
+    from hubtl.cli.messages import begin, emit, pushed, stoppable
     from hubtl.hub.push import PushResult
     from hubtl.hub.push import push as send
 

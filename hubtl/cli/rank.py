@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hubtl import shown
+from hubtl.io import shown
 
 if TYPE_CHECKING:
-    from hubtl.ranking import Ranked, Ranking
+    from hubtl.studies.rank import Ranked, Ranking
 
 DATA = "Data"
 TITLES = {"logme": "LogME", "leep": "LEEP", "h-score": "H-score", "linear-probe": "linear probe"}
@@ -49,12 +49,11 @@ def rank(
 ) -> None:
     """Rank backbones for a target by LogME, LEEP, H-score and a linear probe of their features, before any training."""
     given = locals()
-    from hubtl.cli.app import emit
-    from hubtl.cli.messages import begin
+    from hubtl.cli.messages import begin, emit
 
     begin(quiet=quiet or json_, debug=debug)
-    from hubtl.ranking import FLAGS
-    from hubtl.ranking import rank as rank_models
+    from hubtl.studies.rank import FLAGS
+    from hubtl.studies.rank import rank as rank_models
 
     ranking = rank_models(
         models,

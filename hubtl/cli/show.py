@@ -4,19 +4,19 @@ from pathlib import Path
 
 import typer
 
-from hubtl import launch, shown
+from hubtl import launch
 from hubtl.card.wording import unscored
-from hubtl.cli.app import emit
-from hubtl.cli.messages import predicting, pushed
-from hubtl.recipe import Recipe
-from hubtl.run import Result
+from hubtl.cli.messages import emit, predicting, pushed
+from hubtl.io import shown
+from hubtl.recipe.schema import Recipe
+from hubtl.run.adapt import Result
 from hubtl.settings import is_main_process
 
 
 def plan(recipe: Recipe, *, as_json: bool) -> None:
     """Prepare everything, write nothing, and print what would happen."""
-    from hubtl.plan import describe, facts
-    from hubtl.prepare import default_output_dir, prepare
+    from hubtl.run.plan import describe, facts
+    from hubtl.run.prepare import default_output_dir, prepare
 
     processes = launch.adopt()
     if not is_main_process():

@@ -12,7 +12,7 @@ def push_space(run_dir: "Path", repo: str, *, json_: bool, quiet: bool, **wishes
     """Push the Space and say what was written."""
     from dataclasses import asdict
 
-    from hubtl.cli.app import emit
+    from hubtl.cli.messages import emit
     from hubtl.hub.space import push_space as send
 
     done = send(run_dir, repo, **wishes)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hubtl import shown
+from hubtl.io import shown
 
 
 class Words(Table):

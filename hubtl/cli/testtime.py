@@ -9,7 +9,7 @@ def options_of(
 ) -> dict[str, Any]:
     """Read the options of ``--tta``. Raises HubtlError where no method takes them, or two of them contradict."""
     from hubtl.errors import HubtlError
-    from hubtl.reading import parse_set
+    from hubtl.recipe.reading import parse_set
 
     if method is None:
         given = {

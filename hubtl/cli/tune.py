@@ -26,14 +26,13 @@ def tune(
     debug: Annotated[bool, typer.Option("--debug", help="Tracebacks and details.")] = False,
 ) -> None:
     """Search for the rates and options under which a recipe scores best, without target labels."""
-    from hubtl.cli.app import emit
-    from hubtl.cli.messages import begin
+    from hubtl.cli.messages import begin, emit
 
     begin(quiet=quiet or json_, debug=debug)
     from hubtl.engine.stop import Interrupted
-    from hubtl.reading import merge, parse_set, read
+    from hubtl.recipe.reading import merge, parse_set, read
     from hubtl.signals import exit_code
-    from hubtl.tuning import tune as run_search
+    from hubtl.studies.tune import tune as run_search
 
     raw = merge(read(recipe), parse_set(set_ or []))
     try:

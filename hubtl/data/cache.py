@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from hubtl import plain
+from hubtl.io import plain
 from hubtl.settings import cache_dir, logger
 
 FORMAT = 2  # to be raised where the same images are shown otherwise, too

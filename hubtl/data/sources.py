@@ -13,7 +13,7 @@ from hubtl.data.names import seen
 from hubtl.data.opening import opened
 from hubtl.data.origin import select
 from hubtl.errors import HubtlError
-from hubtl.recipe import DataSection, DomainSection, SourceSection
+from hubtl.recipe.schema import DataSection, DomainSection, SourceSection
 from hubtl.record import DomainFacts
 from hubtl.settings import logger
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from PIL import Image
 
-from hubtl import api
 from hubtl.backbones.saved import read_facts
 from hubtl.data.decoding import decode
 from hubtl.data.images import UNREADABLE, file_name
-from hubtl.deliver import SOURCE_ONLY
 from hubtl.errors import HubtlError
+from hubtl.models import saved as api
+from hubtl.run.export import SOURCE_ONLY
 
 KEEP = "a run keeps one with --set run.keep_source_only=true, and hubtl demo --source-only names one"
 

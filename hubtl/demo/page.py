@@ -5,9 +5,9 @@ from typing import Any
 
 import gradio as gr
 
-from hubtl import shown
 from hubtl.demo.answers import Answers
 from hubtl.errors import HubtlError
+from hubtl.io import shown
 
 PREDICTED = "the predicted class"
 UNEXPLAINED = "There is no relevance: hubtl explain takes models of images, and those of hubtl-multimodal's encoders."

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from hubtl import files
 from hubtl.engine.processes import first
 from hubtl.errors import HubtlError
+from hubtl.io import files
 from hubtl.settings import logger
 
 NAME = "checkpoint.pt"

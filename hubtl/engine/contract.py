@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from hubtl.blame import broken, minded
 from hubtl.modules import Classifier
+from hubtl.plugins.blame import broken, minded
 from hubtl.strategy import Phase, Strategy
 
 

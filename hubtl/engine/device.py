@@ -12,7 +12,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from hubtl import launch
 from hubtl.engine import processes
 from hubtl.errors import HubtlError
-from hubtl.recipe import RunSection
+from hubtl.recipe.schema import RunSection
 from hubtl.settings import logger
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from hubtl.blame import broken, minded, owner
 from hubtl.errors import HubtlError
+from hubtl.plugins.blame import broken, minded, owner
 from hubtl.strategy import Loss, Phase
 
 Backward = Callable[[torch.Tensor], None]

@@ -15,7 +15,7 @@ from hubtl.engine.contract import phases_of
 from hubtl.engine.phase import PhaseRun
 from hubtl.engine.stop import StopRequest
 from hubtl.engine.trace import Trace
-from hubtl.recipe import OptimSection, RunSection
+from hubtl.recipe.schema import OptimSection, RunSection
 from hubtl.strategy import Strategy
 
 Judge = Callable[[Strategy, int], dict[str, float]]

@@ -8,7 +8,7 @@ from torch import nn
 
 from hubtl._compat import ensure_torchvision
 from hubtl.errors import HubtlError, unknown
-from hubtl.recipe import OptimSection
+from hubtl.recipe.schema import OptimSection
 
 
 def group_lrs(groups: Iterable[str], optim: OptimSection, factors: Mapping[str, float]) -> dict[str, float]:

@@ -11,7 +11,6 @@ from torch import nn
 
 from hubtl.backbones.base import Backbone
 from hubtl.batch import Batch
-from hubtl.blame import label, minded
 from hubtl.data.images import ImageSet
 from hubtl.data.streams import StepBatches, load, steps_per_epoch
 from hubtl.engine import checkpoint
@@ -26,7 +25,8 @@ from hubtl.engine.sweep import outputs
 from hubtl.engine.trace import Trace
 from hubtl.engine.wrap import Wrapping
 from hubtl.errors import HubtlError
-from hubtl.recipe import RunSection
+from hubtl.plugins.blame import label, minded
+from hubtl.recipe.schema import RunSection
 from hubtl.strategy import Phase, Progress, Strategy, Swept
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from hubtl import shown
+from hubtl.io import shown
 from hubtl.settings import logger
 
 

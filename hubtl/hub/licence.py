@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from hubtl import plain
+from hubtl.io import plain
 
 FACTS = 200_000  # keys and values: the card of a dataset may list the names of all its classes
 BLOCK = re.compile(r"\A\s*---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)

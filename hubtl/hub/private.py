@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from hubtl import plain
 from hubtl.errors import HubtlError
 from hubtl.hub.tokens import any_in
+from hubtl.io import plain
 from hubtl.record import RunRecord
 
 KEYS = ("dataset", "output_dir", "name")  # of a recipe, whose values may be paths; a class may be called /m/01abc

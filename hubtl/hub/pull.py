@@ -7,12 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hubtl import plain
 from hubtl.errors import HubtlError
 from hubtl.hub.checksums import listing, refuse_damage
 from hubtl.hub.faults import explain, status_of
 from hubtl.hub.names import FILES, belongs, split_revision
 from hubtl.hub.network import mind_the_network
+from hubtl.io import plain
 from hubtl.record import FORMAT_VERSION
 from hubtl.settings import logger
 

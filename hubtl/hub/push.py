@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hubtl import plain
 from hubtl.errors import HubtlError
 from hubtl.hub.access import check_access
 from hubtl.hub.checksums import size_of
@@ -15,6 +14,7 @@ from hubtl.hub.private import published, refuse_tokens
 from hubtl.hub.readme import check_card, prepare
 from hubtl.hub.send import Sent, Wish, send
 from hubtl.hub.tokens import redact
+from hubtl.io import plain
 
 
 @dataclass(frozen=True)

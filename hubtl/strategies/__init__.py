@@ -1,0 +1,1 @@
+"""Methods: one file each, or one file for a family."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pydantic import ConfigDict
 from torch import Tensor, nn
 
-from hubtl.bounded import Bounded
+from hubtl.recipe.bounded import Bounded
 
 
 class TaskOptions(Bounded):

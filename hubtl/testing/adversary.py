@@ -16,7 +16,7 @@ from hubtl.engine.modes import freeze_all_but, learning_groups, set_modes
 from hubtl.engine.sweep import outputs
 from hubtl.errors import HubtlError
 from hubtl.modules import Critic
-from hubtl.recipe import RunSection
+from hubtl.recipe.schema import RunSection
 from hubtl.strategy import Loss, Phase, Progress, Strategy, Swept
 from hubtl.testing.toy import ToyWorld, toy_domain
 

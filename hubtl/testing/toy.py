@@ -16,7 +16,7 @@ from hubtl.engine.loop import Engine
 from hubtl.engine.trace import Trace
 from hubtl.errors import HubtlError
 from hubtl.modules import Bottleneck, Encoder
-from hubtl.recipe import OptimSection, RunSection
+from hubtl.recipe.schema import OptimSection, RunSection
 from hubtl.strategies.source_only import SourceOnly
 from hubtl.strategy import Strategy
 from hubtl.tasks.classification import Classification

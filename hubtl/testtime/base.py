@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hubtl.batch import Inputs
-from hubtl.blame import broken, minded
-from hubtl.bounded import Bounded
 from hubtl.errors import HubtlError
+from hubtl.plugins.blame import broken, minded
+from hubtl.recipe.bounded import Bounded
 from hubtl.settings import logger
 from hubtl.testtime.order import Witness
 

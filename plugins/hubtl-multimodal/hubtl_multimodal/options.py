@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
-from hubtl.bounded import Bounded
+from hubtl.recipe.bounded import Bounded
 
 TUNE = "freeze, full, lora, or top-k for the last k blocks"
 WEIGHTS = "pretrained weights of this encoder; default: as --pretrained or --no-pretrained says of all"

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from hubtl import HubtlError, jsontext
+from hubtl import HubtlError
 from hubtl.backbones.base import BackboneRequest
 from hubtl.backbones.saved import read_config
 from hubtl.backbones.weights import check_finite, check_fit, check_pointer, load_into
+from hubtl.io import jsontext
 from hubtl_multimodal import encoders
 from hubtl_multimodal.options import ModelOptions
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from trimodal import CLASSES, adapting, row
 
-from hubtl import api
 from hubtl.demo.answers import Answers
 from hubtl.errors import HubtlError
+from hubtl.models import saved as api
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,10 @@ from tiny_encoders import audio_model, text_model, tone
 from torch import nn
 
 import hubtl as library
-from hubtl import api, backbones
+from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.errors import HubtlError
+from hubtl.models import saved as api
 from hubtl.modules import Bottleneck, Classifier, Encoder, fold
 from hubtl.tuners import LoRA
 from tests.fresh import PRELUDE

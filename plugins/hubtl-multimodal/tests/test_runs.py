@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 from trimodal import CLASSES, adapting, row, table
 
 import hubtl as library
-from hubtl.assess import Judge
 from hubtl.card import document
 from hubtl.card.metadata import problems
 from hubtl.data.opening import opened
 from hubtl.errors import HubtlError
+from hubtl.judging.judge import Judge
 from hubtl.record import RunRecord
 
 MODALITIES = ("image", "text", "audio")

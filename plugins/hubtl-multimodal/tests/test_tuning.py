@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import load_file
 from trimodal import CLASSES, Models, adapting, row
 
-from hubtl import api
 from hubtl.backbones import resolve
 from hubtl.backbones.base import BackboneRequest
 from hubtl.engine.optimise import make_optimizer
 from hubtl.errors import HubtlError
-from hubtl.recipe import OptimSection
+from hubtl.models import saved as api
+from hubtl.recipe.schema import OptimSection
 
 SMALL = {"width": 16, "layers": 1, "heads": 2, "bottlenecks": 2, "latents": 4, "max_length": 12, "seconds": 0.3}
 

@@ -18,7 +18,7 @@ from hubtl.engine.device import make_accelerator
 from hubtl.engine.loop import Engine
 from hubtl.engine.sweep import outputs
 from hubtl.modules import Encoder
-from hubtl.recipe import OptimSection, RunSection
+from hubtl.recipe.schema import OptimSection, RunSection
 from hubtl.tasks.classification import Classification
 
 CLASSES = ["1", "2", "4", "5"]

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# hubtl makes torchvision importable beside a torch of another build before timm meets it
-from hubtl import jsontext
 from hubtl.backbones.timm import refused, timm, whole
 from hubtl.errors import HubtlError
 from hubtl.hub.network import mind_the_network
+
+# hubtl makes torchvision importable beside a torch of another build before timm meets it
+from hubtl.io import jsontext
 from hubtl_multimodal.encoders.base import Grid, ModalityEncoder
 from hubtl_multimodal.encoders.names import Source
 

@@ -2,8 +2,8 @@
 
 from pydantic import ConfigDict, Field
 
-from hubtl.bounded import Bounded
 from hubtl.errors import HubtlError
+from hubtl.recipe.bounded import Bounded
 
 
 class NativeOptions(Bounded):

@@ -1,0 +1,28 @@
+"""Loaders that other packages bring: of several modalities, and of texts and recordings."""
+
+from typing import Any
+
+from hubtl import plugins
+from hubtl.errors import HubtlError
+
+
+def multimodal() -> Any:
+    """The loader of models of several modalities. Raises HubtlError where no package brings one."""
+    if "multimodal" not in plugins.entries("backbones"):
+        raise HubtlError(
+            "models of several modalities come with hubtl-multimodal, which is not installed",
+            hint="pip install hubtl-multimodal",
+        )
+    return plugins.load("backbones", "multimodal")
+
+
+def native(modality: str, shown: str) -> Any:
+    """The loader of transformers' classifiers of texts and recordings. Raises HubtlError where no package brings one."""
+    if "transformers" not in plugins.entries("backbones"):
+        a = "an" if modality[0] in "aeiou" else "a"
+        raise HubtlError(
+            f"{shown} is {a} {modality} model, and what reads {modality} comes with hubtl-multimodal, "
+            "which is not installed",
+            hint="pip install hubtl-multimodal",
+        )
+    return plugins.load("backbones", "transformers")

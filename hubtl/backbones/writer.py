@@ -1,0 +1,27 @@
+"""Writing models in hubtl's own format, which ``hubtl.backbones.own`` reads."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import nn
+
+from hubtl.backbones.base import BackboneInfo
+from hubtl.io import jsontext
+
+
+def write(
+    folder: Path, architecture: str, info: BackboneInfo, network: nn.Module, classes: Sequence[str], meta: Any
+) -> None:
+    """Write a network with its classifier in it."""
+    config = {
+        "architecture": architecture,
+        "num_classes": len(classes),
+        "label_names": list(classes),
+        "input": info.input.as_dict(),
+        "hubtl": dict(meta),
+    }
+    jsontext.save(folder / "config.json", config)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors")

@@ -1,0 +1,1 @@
+"""Files and foreign text: read within bounds, written whole, shown without control characters."""

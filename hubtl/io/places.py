@@ -1,0 +1,41 @@
+"""Where a command may write: found out before it works, not after."""
+
+import tempfile
+from pathlib import Path
+
+from hubtl.errors import HubtlError
+from hubtl.io import files
+
+
+def check_writable(folder: Path, *, flag: str = "--output-dir") -> None:
+    """Raise HubtlError for a place where no directory can be made, or nothing written into the one that is there."""
+    try:
+        if "\0" in str(folder):
+            raise ValueError("a name cannot hold a null character")
+        near = folder.absolute()
+        while not near.exists():
+            near = near.parent
+        if not near.is_dir():
+            raise HubtlError(f"{near} is a file: {folder} cannot be a directory", hint=f"another {flag}")
+        with tempfile.TemporaryFile(dir=near):
+            pass
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise HubtlError(f"cannot write to {folder}: {why}", hint=f"another {flag}") from error
+
+
+def check_file(path: Path, *, flag: str = "--output") -> None:
+    """Make the folder of a file that will be written. Raises HubtlError where the file cannot be."""
+    try:
+        if "\0" in path.name:
+            raise ValueError("a name cannot hold a null character")
+        if path.is_dir():
+            raise HubtlError(f"{path} is a folder, and a file is to be written", hint=f"{flag} {path / 'NAME'}")
+        for name in (path, path.with_name(path.name + files.PARTIAL)):
+            if name.exists() and not name.is_file():
+                raise HubtlError(f"{name} is no plain file: it cannot be replaced", hint=f"another {flag}")
+        check_writable(path.parent, flag=flag)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise HubtlError(f"cannot write {path}: {why}", hint=f"another {flag}") from error

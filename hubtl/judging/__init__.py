@@ -1,0 +1,1 @@
+"""Judging models: figures, label-free validators, calibration, and the verdict between source-only and adapted."""

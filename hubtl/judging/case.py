@@ -1,0 +1,39 @@
+"""What judging is told of a run: its rows, its classes, and how the label sets relate. It knows nothing else of one."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from hubtl.backbones.base import PixelRanges
+from hubtl.data.images import ImageSet
+from hubtl.data.sealed import Seal
+from hubtl.record import DomainFacts, LabelSets
+from hubtl.strategy import Strategy
+
+
+@dataclass
+class Streams:
+    """The images of a run. ``train`` is all that training may open; its target is sealed when adapting."""
+
+    train: dict[str, ImageSet]
+    source_eval: ImageSet | None
+    target_eval: ImageSet
+    source_eval_labels: np.ndarray | None
+    target_eval_labels: Seal | None  # the images have none: only the judge opens it
+    target_plain: ImageSet  # the target's training rows in the evaluation view, for scores that read no labels
+    ranges: PixelRanges = field(
+        default_factory=PixelRanges
+    )  # of the target's images of more than eight bits, else of the source's
+    held_out: ImageSet | None = None  # labelled rows that were taken out of the target's training rows, to validate on
+
+
+class Case(Protocol):
+    """What is judged; ``hubtl.run.prepare.Prepared`` is one."""
+
+    streams: Streams
+    classes: list[str]
+    relation: LabelSets
+    source: DomainFacts | None
+    unknown: int | None  # index of the class for what is none of the others
+    strategy_class: type[Strategy]

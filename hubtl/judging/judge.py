@@ -1,0 +1,247 @@
+"""Judging models: label-free scores on the way, the choice of a checkpoint, the final figures,
+and the doubts about them.
+"""
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from hubtl import plugins
+from hubtl.batch import Batch
+from hubtl.data.images import ImageSet
+from hubtl.data.sealed import unsealed
+from hubtl.engine.device import Accelerator
+from hubtl.engine.sweep import finite, outputs
+from hubtl.judging.case import Case
+from hubtl.judging.figures import evaluation
+from hubtl.judging.shift import shift
+from hubtl.judging.subsets import dominance, subsets
+from hubtl.judging.validators import LABELS, Evidence, collapse, measured, merits_of, rule_of, scores_of
+from hubtl.judging.validators.ensemble import Ensemble
+from hubtl.judging.validators.probes import mixture, partners
+from hubtl.judging.verdict import FLOOR
+from hubtl.modules import Classifier
+from hubtl.record import Candidate, Evaluation, LabelSets, RunRecord, Selection
+from hubtl.settings import logger
+from hubtl.strategy import Strategy
+
+EVIDENCE_ROWS = 512  # of each stream, for scores on the way
+SCORES = ("source-accuracy", "infomax", "entropy")  # of every checkpoint; none reads target labels
+VOTERS = Ensemble.members  # of the final models
+
+
+class Judge:
+    """Scores a strategy while it trains, and keeps the weights that its rule likes best.
+
+    The rule sees source evaluation rows and target training rows; only an oracle sees labelled target rows, and it is one
+    by what it reads, not by what it says. Guard rails stand before it: a checkpoint whose predictions have collapsed, or
+    that lost more than FLOOR of the best accuracy on the source, is not chosen while there is another. One set of weights
+    is kept: the champion of all seen so far.
+    """
+
+    _read = False  # whether the rule has read target labels
+
+    def __init__(
+        self,
+        case: Case,
+        accelerator: Accelerator,
+        rule: str,
+        *,
+        source_accuracy: float | None = None,
+    ) -> None:
+        self.case, self.accelerator = case, accelerator
+        self.name = rule
+        self.rule = rule_of(rule)
+        self.selection = Selection(rule=rule, oracle=LABELS in self.rule.reads)  # until it is seen what it reads
+        self._reference = source_accuracy  # of the baseline
+        self._weights: dict[str, torch.Tensor] = {}
+
+    def __call__(self, strategy: Strategy, step: int) -> dict[str, float]:
+        evidence = self.evidence(strategy.deployed(), step)
+        scores = label_free(evidence)
+        if self.name == "last":
+            self.selection.step = step
+            return scores
+        if forgets := self.case.strategy_class.forgets_source and self.rule.lenient:
+            evidence = without_source(evidence)
+        judged = scores_of(self.rule, evidence)
+        self._read |= LABELS in getattr(evidence, "read", ())
+        self.selection.oracle = self._read
+        known = "source-accuracy" in scores and not forgets
+        guard = {"source-accuracy": scores["source-accuracy"]} if known else {}
+        collapsed = float(fallen(evidence, self.case) is not None)
+        new = Candidate(step=step, scores=judged, guard=guard | {"collapsed": collapsed})
+        # a run that goes on from a checkpoint may come by a candidate again
+        self.selection.candidates = [*(c for c in self.selection.candidates if c.step != step), new]
+        if self._champion(new) is new:
+            self.selection.step = step
+            self._weights = {name: value.detach().cpu().clone() for name, value in strategy.state_dict().items()}
+        return scores | judged if len(judged) > 1 else scores
+
+    def _champion(self, new: Candidate) -> Candidate:
+        """The better of the one that is kept and the newest; their merits count all that were judged."""
+        tried = self.selection.candidates
+        for candidate, merit in zip(tried, merits_of(self.rule, [c.scores for c in tried]), strict=True):
+            candidate.merit = merit
+        kept = [c for c in tried if c.step == self.selection.step and c is not new]
+        return max([*kept, new], key=lambda c: (not self.refused(c), c.merit))
+
+    def refused(self, candidate: Candidate) -> bool:
+        """Whether a guard rail stands against a candidate."""
+        known = [c.guard["source-accuracy"] for c in self.selection.candidates if "source-accuracy" in c.guard]
+        best = max([*known, *([] if self._reference is None else [self._reference])], default=0.0)
+        return bool(candidate.guard["collapsed"]) or candidate.guard.get("source-accuracy", best) < best - FLOOR
+
+    def restore(self, strategy: Strategy) -> None:
+        """Put the selected weights back into the strategy."""
+        if self.name != "last":
+            strategy.load_state_dict(self._weights)
+
+    def evidence(self, model: Classifier, step: int) -> Evidence:
+        return gather(self.case, self.accelerator, model, step, self.rule.reads)
+
+    def state(self) -> dict[str, Any]:
+        """What has been seen so far, to go on with after a stop; it belongs to the checkpoint of the same update."""
+        return {"weights": self._weights, "selection": self.selection.model_dump()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._weights = state["weights"]
+        self.selection = Selection.model_validate(state["selection"])
+        self._read = self.selection.oracle
+
+
+def gather(case: Case, acc: Accelerator, model: Classifier, step: int, reads: Collection[str]) -> Evidence:
+    """What there is to judge a model by: what the standard scores read, and what else is asked for by name."""
+    streams = case.streams
+    source, target = streams.source_eval, streams.target_plain
+    rows = some(len(target))
+    seen = None if source is None else finite(outputs(model, source, acc, rows=some(len(source))), "the source")
+    there = finite(outputs(model, target, acc, rows=rows), "the target")
+    mixed = None
+    if "target_mixed_logits" in reads:
+        mixed = outputs(model, cast(ImageSet, Mixtures(target, rows)), acc, rows=range(len(rows))).logits
+    oracle = LABELS in reads
+    return Evidence(
+        step=step,
+        source_logits=None if seen is None else seen.logits,
+        source_features=None if seen is None else seen.features,
+        source_labels=None
+        if source is None or streams.source_eval_labels is None
+        else streams.source_eval_labels[some(len(source))],
+        target_logits=there.logits,
+        target_features=there.features,
+        target_mixed_logits=mixed,
+        target_labels=unsealed(streams.target_eval_labels) if oracle else None,
+        target_eval_logits=outputs(model, streams.target_eval, acc).logits if oracle else None,
+    )
+
+
+def without_source(evidence: Evidence) -> Evidence:
+    """What is left for judging a method that leaves its source behind."""
+    return dataclasses.replace(evidence, source_logits=None, source_features=None, source_labels=None)
+
+
+def voters_on(cls: type[Strategy]) -> list[str]:
+    """The validators whose verdict on a method counts, those aside that it makes better by itself or reads no more."""
+    read = {name: plugins.load("validators", name).reads for name in VOTERS}
+    return [name for name in VOTERS if not (cls.forgets_source and "source_labels" in read[name])]
+
+
+class Mixtures:
+    """Rows of a stream, each mixed with its partner among them (see ``validators.probes``)."""
+
+    def __init__(self, images: ImageSet, rows: Sequence[int]) -> None:
+        self._images, self._rows, self._partner = images, list(rows), partners(len(rows))
+
+    def fetch(self, rows: Sequence[int]) -> Batch:
+        of = self._images.fetch([self._rows[i] for i in rows])
+        other = self._images.fetch([self._rows[self._partner[i]] for i in rows])
+        return dataclasses.replace(
+            of, inputs={name: mixture(value, other.inputs[name]) for name, value in of.inputs.items()}
+        )
+
+
+def some(n: int) -> list[int]:
+    """At most EVIDENCE_ROWS rows, spread over the dataset, the same ones each time."""
+    return np.unique(np.linspace(0, n - 1, min(n, EVIDENCE_ROWS)).round().astype(int)).tolist()
+
+
+def fallen(evidence: Evidence, case: Case) -> str | None:
+    """Why the predictions on the target look collapsed, or None."""
+    if evidence.target_logits is None:
+        return None
+    counts = np.bincount(evidence.target_logits.argmax(dim=1).numpy(), minlength=len(case.classes))
+    return _collapse(counts, case.relation, case.unknown)
+
+
+def _collapse(counts: np.ndarray, relation: LabelSets, unknown: int | None) -> str | None:
+    """Among the classes that the target can have: how many rows are unknown is not known, nor that all classes occur."""
+    known = counts if unknown is None else np.delete(counts, unknown)
+    return collapse(known, min(len(known), len(relation.shared) or len(known)))
+
+
+def label_free(evidence: Evidence, names: Sequence[str] = SCORES) -> dict[str, float]:
+    """The named scores, as far as the evidence goes; none of them reads target labels."""
+    scores = {}
+    for name in dict.fromkeys(names):
+        rule = rule_of(name)
+        if not rule.suffices(evidence):
+            continue
+        if (score := measured(rule, evidence)) is None:
+            logger.info("scores     %s is left out: of these rows it gives no number", name)
+        else:
+            scores[name] = score
+    return scores
+
+
+def assess(case: Case, model: Classifier, acc: Accelerator, step: int) -> Evaluation:
+    """The final figures of a model on the target's evaluation rows, what it cost on the source's, and what can be said
+    of it without target labels."""
+    streams = case.streams
+    seen = finite(outputs(model, streams.target_eval, acc), "the target")
+    labels = unsealed(streams.target_eval_labels)
+    figures = evaluation(seen.logits, labels, case.classes, case.unknown)
+    figures.subsets = subsets(model, streams.target_eval, labels, case.classes, acc, case.unknown)
+    evidence = gather(case, acc, model, step, Ensemble.reads)
+    figures.scores = label_free(evidence, [*SCORES, *VOTERS])
+    figures.collapse = fallen(evidence, case)
+    figures.shift = shift(evidence)
+    if streams.source_eval is not None:
+        source = finite(outputs(model, streams.source_eval, acc), "the source")
+        figures.source_accuracy = evaluation(source.logits, streams.source_eval_labels, case.classes).accuracy
+        if case.source is not None and streams.source_eval_labels is not None:
+            for number, name in enumerate(case.source.domains):
+                rows = streams.source_eval.domains == number
+                own = evaluation(source.logits[torch.from_numpy(rows)], streams.source_eval_labels[rows], case.classes)
+                if own.accuracy is not None:
+                    figures.source_accuracies[name] = own.accuracy
+    return figures
+
+
+def doubts(record: RunRecord) -> list[str]:
+    """Why an adapted model may not be trusted, from evidence that needs no target labels, and from measured figures."""
+    adapted, base = record.adapted, record.source_only
+    if adapted is None:
+        return []
+    found = []
+    if adapted.collapse:
+        found.append(f"collapse: {adapted.collapse}")
+    if said := dominance(adapted.subsets, len(record.classes)):
+        found.append(said)
+    if record.verdict is not None and record.verdict.tried is not None:
+        return [f"source-only was kept, {record.verdict.tried} was dropped: {record.verdict.reason}"]
+    if base is None:
+        return found
+    if record.verdict is not None and not record.verdict.adapted and not adapted.collapse:
+        found.append(
+            f"the vote of label-free scores is not for the adapted model ({record.verdict.reason}): "
+            "consider --strategy source-only"
+        )
+    if base.accuracy is not None and adapted.accuracy is not None and adapted.accuracy < base.accuracy:
+        found.append(
+            f"negative transfer: the adapted model is {100 * (base.accuracy - adapted.accuracy):.1f} points worse"
+        )
+    return found

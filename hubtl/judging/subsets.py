@@ -1,0 +1,75 @@
+"""A model of several modalities on rows that lack one, and on rows in which one is corrupted."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from hubtl.engine.device import Accelerator
+from hubtl.engine.sweep import outputs
+from hubtl.judging.figures import evaluation
+from hubtl.modules import Classifier
+from hubtl.record import SubsetScore
+
+ALONE = " only"
+DOMINANT = 3.0
+
+
+def subsets(
+    model: Classifier, rows: Any, labels: np.ndarray | None, classes: list[str], acc: Accelerator, unknown: int | None
+) -> list[SubsetScore]:
+    """Figures of every subset: minus one modality, only one, and each corrupted; none of one modality.
+
+    Without labels there are only those of each modality alone, and how sure the model then is.
+    """
+    found = []
+    for name, changed in variants(model, rows):
+        if labels is None and not name.endswith(ALONE):
+            continue
+        logits = outputs(model, changed, acc).logits
+        figures = evaluation(logits, labels, classes, unknown)
+        scores = {"accuracy": figures.accuracy, "balanced_accuracy": figures.balanced_accuracy}
+        sure = round(float(logits.softmax(dim=1).amax(dim=1).mean()), 4)  # what a saved model gives again
+        found.append(SubsetScore(name=name, n=figures.n, confidence=sure, **scores))
+    return found
+
+
+def dominance(found: Sequence[SubsetScore], classes: int) -> str | None:
+    """Which modality decides nearly alone, in words; None where none does.
+
+    By how much surer than chance the model is of each modality alone: one counts as dominant where it is more than
+    ``DOMINANT`` times as sure as another.
+    """
+    chance = 1 / classes
+    sure = {
+        s.name.removesuffix(ALONE): s.confidence - chance
+        for s in found
+        if s.name.endswith(ALONE) and s.confidence is not None
+    }
+    if len(sure) < 2:
+        return None
+    most, least = max(sure, key=lambda m: sure[m]), min(sure, key=lambda m: sure[m])
+    if sure[most] <= DOMINANT * max(sure[least], 0.0):
+        return None
+    shown = ", ".join(f"{m} {100 * (value + chance):.0f} %" for m, value in sure.items())
+    return (
+        f"{most} dominates, and {least} says little: how sure the model is of each alone is {shown}, chance "
+        f"{100 * chance:.0f} %; a larger model.modality_dropout makes the others learn more"
+    )
+
+
+def variants(model: Classifier, rows: Any) -> Iterator[tuple[str, Any]]:
+    """The rows without each modality, with each alone, and with each corrupted at the model's severities."""
+    info: Any = getattr(model.encoder.backbone, "info", None)
+    modalities: tuple[str, ...] = getattr(info, "modalities", ())
+    if not hasattr(rows, "without"):  # one modality, or features of a frozen backbone
+        return
+    if len(modalities) > 2:
+        for left in modalities:
+            yield f"without {left}", rows.without([left])
+    if len(modalities) > 1:
+        for only in modalities:
+            yield f"{only}{ALONE}", rows.without([m for m in modalities if m != only])
+    for spoiled in modalities:
+        for severity in info.input.as_dict().get("options", {}).get("corruption", ()):
+            yield f"{spoiled} corrupted, severity {severity}", rows.corrupted(spoiled, severity)

@@ -1,0 +1,207 @@
+"""Scores that select a model. Each declares what it reads; one that reads target labels is an oracle."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from hubtl import plugins
+from hubtl.errors import HubtlError
+from hubtl.losses import entropy
+from hubtl.plugins.blame import broken, minded, owner
+
+Scores = dict[str, float]
+
+
+LABELS = "target_labels"  # the field that makes an oracle of who reads it
+WHOLE = ("__dict__", "__getstate__", "__reduce__", "__reduce_ex__")  # by which an object is read as a whole
+
+
+class NotFinite(HubtlError):
+    """A score that is NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What there is to judge a model by. Fields that a validator does not declare are None when it is asked.
+
+    Which fields were read, and were there, is noted in ``read``.
+    """
+
+    step: int
+    source_logits: torch.Tensor | None = None  # [n, c], source evaluation rows
+    source_features: torch.Tensor | None = None  # [n, d]
+    source_labels: np.ndarray | None = None  # [n]
+    target_logits: torch.Tensor | None = None  # [m, c], target training rows, never the evaluation rows
+    target_features: torch.Tensor | None = None  # [m, d]
+    target_mixed_logits: torch.Tensor | None = None  # [m, c], each row's image mixed with another's
+    target_labels: np.ndarray | None = None  # of target evaluation rows: oracles only
+    target_eval_logits: torch.Tensor | None = None
+
+    def __getattribute__(self, name: str) -> Any:
+        value = object.__getattribute__(self, name)
+        own = object.__getattribute__(self, "__dict__")
+        if name in own and value is not None:
+            own.setdefault("_seen", set()).add(name)
+        elif name in WHOLE:
+            own.setdefault("_seen", set()).update(key for key, held in own.items() if held is not None)
+        return value
+
+    @property
+    def read(self) -> frozenset[str]:
+        """The names of the fields that somebody read."""
+        return frozenset(object.__getattribute__(self, "__dict__").get("_seen", ()))
+
+
+class Validator(ABC):
+    """The seam of a selection rule; a plugin registers a subclass under ``hubtl.validators``. Higher is better."""
+
+    reads: ClassVar[frozenset[str]] = frozenset()  # names of Evidence's fields; "target_labels" makes an oracle
+    lenient: ClassVar[bool] = False  # True: it goes on without what is missing
+
+    @property
+    def oracle(self) -> bool:
+        """Whether the rule declares that it reads target labels; a run notes whether it does."""
+        return LABELS in self.reads
+
+    @abstractmethod
+    def score(self, evidence: Evidence) -> float: ...
+
+    def suffices(self, evidence: Evidence) -> bool:
+        """Whether the evidence has what the rule reads."""
+        return all(getattr(evidence, field) is not None for field in self.reads)
+
+    def scores(self, evidence: Evidence) -> Scores:
+        """What is kept of a checkpoint's evidence, to compare it with others."""
+        return {"score": self.score(evidence)}
+
+    def merits(self, judged: Sequence[Scores]) -> list[float]:
+        """How good each of the checkpoints judged so far is beside the others. Higher is better."""
+        return [scores["score"] for scores in judged]
+
+
+class Last(Validator):
+    """The last iterate: nothing is read, nothing is selected."""
+
+    def score(self, evidence: Evidence) -> float:
+        return float(evidence.step)
+
+
+class SourceAccuracy(Validator):
+    """Accuracy on the source's evaluation rows: blind to the target, but a floor for adaptation."""
+
+    reads = frozenset({"source_logits", "source_labels"})
+
+    def score(self, evidence: Evidence) -> float:
+        logits, labels = need(evidence, "source_logits"), evidence.source_labels
+        if labels is None:
+            raise HubtlError("source-accuracy needs a labelled source", hint="--validator infomax")
+        return float((logits.argmax(dim=1).numpy() == labels).mean())
+
+
+class InfoMax(Validator):
+    """``H(mean p) − mean H(p)`` on the target: predictions that are sure, and not all the same."""
+
+    reads = frozenset({"target_logits"})
+
+    def score(self, evidence: Evidence) -> float:
+        logits = need(evidence, "target_logits")
+        mean = logits.softmax(dim=1).mean(dim=0)
+        diversity = -(mean * mean.clamp_min(1e-12).log()).sum()
+        return float(diversity - entropy(logits).mean())
+
+
+class Entropy(Validator):
+    """``−mean H(p)`` on the target: predictions that are sure. A collapsed model scores best."""
+
+    reads = frozenset({"target_logits"})
+
+    def score(self, evidence: Evidence) -> float:
+        return float(-entropy(need(evidence, "target_logits")).mean())
+
+
+class TargetAccuracy(Validator):
+    """Accuracy on the target's labelled evaluation rows: an oracle, impossible where labels are missing."""
+
+    reads = frozenset({"target_labels"})
+
+    def score(self, evidence: Evidence) -> float:
+        if evidence.target_labels is None or evidence.target_eval_logits is None:
+            raise HubtlError("target-accuracy needs target labels, and there are none", hint="--validator infomax")
+        known = evidence.target_labels >= 0
+        return float((evidence.target_eval_logits.argmax(dim=1).numpy() == evidence.target_labels)[known].mean())
+
+
+def rule_of(name: str) -> Validator:
+    """The registered validator of a name. Raises HubtlError for one that cannot be made."""
+    cls: type[Validator] = plugins.load("validators", name)
+    with minded(cls, "its __init__"):
+        return cls()
+
+
+def score_of(rule: Validator, evidence: Evidence) -> float:
+    """``rule.score``. Raises HubtlError for what is not a finite number."""
+    with minded(rule, "score"):
+        return _finite(rule, rule.score(evidence))
+
+
+def measured(rule: Validator, evidence: Evidence) -> float | None:
+    """``score_of``; None where a rule of hubtl's own has nothing to measure, such as the spread of a single row."""
+    try:
+        return score_of(rule, evidence)
+    except NotFinite:
+        if owner(rule) is not None:
+            raise
+        return None
+
+
+def scores_of(rule: Validator, evidence: Evidence) -> Scores:
+    """``rule.scores``. Raises HubtlError for what are not finite numbers by name."""
+    with minded(rule, "scores"):
+        found: Any = rule.scores(evidence)
+    if not isinstance(found, Mapping) or not found:
+        raise broken(rule, f"gives a {type(found).__name__} for scores", "a mapping of names to numbers")
+    return {str(name): _finite(rule, value) for name, value in found.items()}
+
+
+def merits_of(rule: Validator, judged: Sequence[Scores]) -> list[float]:
+    """``rule.merits``. Raises HubtlError for what is not a finite number for each of the candidates."""
+    with minded(rule, "merits"):
+        found: Any = list(rule.merits(judged))
+    if len(found) != len(judged):
+        raise broken(rule, f"gives {len(found)} merits for {len(judged)} candidates")
+    return [_finite(rule, value) for value in found]
+
+
+def _finite(rule: Validator, value: Any) -> float:
+    if not isinstance(value, Real):
+        raise broken(rule, f"gives a {type(value).__name__} for a score, not a number", "return float(…)")
+    if not math.isfinite(value):
+        said = broken(rule, f"gives {float(value)} for a score, which is not finite")
+        raise NotFinite(str(said), hint=said.hint)
+    return float(value)
+
+
+def collapse(predicted_counts: np.ndarray, classes: int) -> str | None:
+    """Why the predictions look collapsed, or None: one class, fewer than half of them, or one with most of the rows."""
+    total = predicted_counts.sum()
+    used, largest = int((predicted_counts > 0).sum()), int(predicted_counts.argmax())
+    if used < min(classes, total) / 2 or used == 1:
+        return f"only {used} of {classes} classes are ever predicted"
+    share = predicted_counts[largest] / max(1, total)
+    if share > max(0.5, 4 / classes) and classes > 2:
+        return f"{share:.0%} of the predictions are one class"
+    return None
+
+
+def need(evidence: Evidence, name: str) -> torch.Tensor:
+    value: torch.Tensor | None = getattr(evidence, name)
+    if value is None:
+        stream = name.split("_")[0]
+        raise HubtlError(f"this validator needs a {stream} stream, and the run has none", hint="--validator last")
+    return value

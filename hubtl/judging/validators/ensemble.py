@@ -1,0 +1,50 @@
+"""Many weak judges, one vote each, behind guard rails that no vote can open."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from scipy.stats import rankdata
+
+from hubtl.errors import HubtlError
+from hubtl.judging.validators import Evidence, Scores, Validator, measured, rule_of
+
+
+class Ensemble(Validator):
+    """Agreement of validators: the mean rank that they give a checkpoint among all that were judged.
+
+    Ranks need no common scale, and a validator that a method trains on directly has one vote like the others. A
+    validator that the evidence does not suffice for, such as one that reads a source where there is none, does not
+    vote.
+    """
+
+    members: ClassVar[tuple[str, ...]] = ("infomax", "bnm", "snd", "ami", "mixval", "dev", "reverse")
+
+    reads = frozenset(
+        {
+            "source_logits",
+            "source_labels",
+            "source_features",
+            "target_logits",
+            "target_features",
+            "target_mixed_logits",
+        }
+    )
+    lenient = True
+
+    def score(self, evidence: Evidence) -> float:
+        raise HubtlError("an ensemble ranks checkpoints and gives one alone no score", hint="--validator infomax")
+
+    def scores(self, evidence: Evidence) -> Scores:
+        found = {}
+        for name in self.members:
+            member = rule_of(name)
+            if member.suffices(evidence) and (score := measured(member, evidence)) is not None:
+                found[name] = score
+        if not found:
+            raise HubtlError("there is no evidence that a member of the ensemble reads", hint="--validator last")
+        return found
+
+    def merits(self, judged: Sequence[Scores]) -> list[float]:
+        named = [name for name in judged[0] if all(name in scores for scores in judged)]
+        ranks = [rankdata([scores[name] for scores in judged]) for name in named] or [[1.0] * len(judged)]
+        return [float(sum(column) / len(ranks)) for column in zip(*ranks, strict=True)]

@@ -1,0 +1,428 @@
+"""Saved models: writing one, loading one (a run directory, a folder, or a Hub id), and predicting with it."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from hubtl import backbones, plugins
+from hubtl.backbones import own
+from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, PixelRanges
+from hubtl.backbones.saved import class_names, lineage, plain_names, read_config, read_facts
+from hubtl.backbones.views import evaluation_view, to_bytes
+from hubtl.backbones.weights import check_finite, named
+from hubtl.data.decoding import decode
+from hubtl.data.images import UNREADABLE
+from hubtl.data.inputs import each_image, each_row
+from hubtl.data.ranges import kind_of, ranges_in
+from hubtl.data.transforms import to_channels
+from hubtl.errors import HubtlError, unknown
+from hubtl.io import jsontext
+from hubtl.models import explain as relevance
+from hubtl.modules import Classifier, Encoder
+from hubtl.plugins.blame import minded
+from hubtl.record import FORMAT_VERSION
+from hubtl.settings import logger
+from hubtl.testtime import TestTime, make
+from hubtl.testtime.order import Witness, order_of
+
+LOST = "train or download the model again"
+SCHEMES = ("local", "local-dir", "hub", "hf-hub", "transformers")  # of what may have a classifier of its own
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one input."""
+
+    input: str
+    label: str
+    index: int
+    confidence: float
+    probabilities: dict[str, float]
+
+
+class AdaptedModel:
+    """A loaded classifier: ``predict`` takes files, folders, PIL images, arrays or a dataset."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        info: BackboneInfo,
+        classes: Sequence[str],
+        device: str | None = None,
+        unknown: str | None = None,
+    ) -> None:
+        self.classifier = classifier.eval()
+        self.info = info
+        self.backbone = cast(Backbone, classifier.encoder.backbone)
+        self.classes = list(classes)
+        self.unknown = unknown  # the last of the classes, if it stands for what is none of the others
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.classifier.to(self.device)
+
+    @torch.inference_mode()
+    def logits(self, images: Sequence[Any]) -> Tensor:
+        """Logits [b, c] of PIL images, or of rows of several modalities, on the CPU."""
+        return self._forward(self._inputs(images))
+
+    @torch.inference_mode()
+    def _forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        logits: Tensor = self.classifier({name: x.to(self.device) for name, x in inputs.items()})
+        if bad := (~torch.isfinite(logits)).any(dim=1).nonzero().flatten().tolist():
+            raise HubtlError(
+                f"the logits of {self.info.name} are not finite for {len(bad)} of {len(logits)} inputs, number {bad[0]} first",
+                hint="the weights or the input are spoiled: train the model again, or leave the input out",
+            )
+        return logits.float().cpu()
+
+    def _inputs(self, images: Sequence[Any]) -> dict[str, Tensor]:
+        if self.backbone.collate is not None:
+            return dict(self.backbone.collate(images))
+        return {"image": self._normalised(self._views(images))}
+
+    def _views(self, images: Sequence[Any], ranges: PixelRanges | None = None) -> np.ndarray:
+        """PIL images as the model sees them: uint8 [b, c, h, w]."""
+        spec, ranges = self.info.input, ranges or self.backbone.ranges
+        grey = [to_channels(image, spec.channels, ranges) for image in images]
+        return np.stack([to_bytes(evaluation_view(image, spec)) for image in grey])
+
+    def _normalised(self, views: np.ndarray) -> Tensor:
+        spec = self.info.input
+        mean, std = torch.tensor(spec.mean).view(-1, 1, 1), torch.tensor(spec.std).view(-1, 1, 1)
+        return (torch.from_numpy(views).float() / 255 - mean) / std
+
+    def explain(self, row: Any, *, label: str | None = None, **options: Any) -> Any:
+        """What did it for a prediction: each place of an image, or each modality and token of a row of several.
+
+        ``row`` is an image as ``predict`` takes it, or ``{"image": …, "text": …}``. Options: ``seed``, ``orders`` and
+        ``folder`` (see ``hubtl.models.explain.explain``), and those of ``hubtl_multimodal.explain.explain`` where the model
+        is of that package. Raises HubtlError for what cannot be read, and for a label that the model does not have.
+        """
+        if label is not None and label not in self.classes:
+            raise unknown("class", label, self.classes)
+        if self.backbone.explain is not None:
+            return self.backbone.explain(self.classifier, self.classes, row, label=label, **options)
+        if self.backbone.collate is not None:
+            raise HubtlError(
+                f"{self.info.name} has no tokens to explain a prediction by",
+                hint=f"adapt with --model {self.info.modalities[0]}=NAME, of hubtl-multimodal, which takes one too",
+            )
+        for name, what in (("samples", "random subsets: it covers each place"), ("source", "source rows beside it")):
+            if options.pop(name, None):
+                raise HubtlError(f"a model of images alone is explained without {what}", hint=f"leave {name} out")
+        return self._explain_image(row["image"] if isinstance(row, Mapping) and "image" in row else row, label, options)
+
+    def _explain_image(self, cell: Any, label: str | None, options: Mapping[str, Any]) -> relevance.Explanation:
+        name, value = ("image", cell) if isinstance(cell, Mapping) else next(iter(each_image(cell)))
+        try:
+            view = self._views([decode(value)])
+        except UNREADABLE as error:
+            raise HubtlError(f"cannot read {name}: {error}", hint="another image") from error
+        return relevance.explain(
+            lambda images: self._forward({"image": images}),
+            self._normalised(view),
+            self.classes,
+            label=label,
+            shown=view[0],
+            **options,
+        )
+
+    def test_time(self, method: str, options: Mapping[str, Any] | None = None) -> TestTime:
+        """A copy of the model that adapts while it predicts, by the name of a method: ``tent``."""
+        return make(plugins.load("testtime", method), self.classifier, options)
+
+    @minded()
+    def predict(
+        self,
+        inputs: Any,
+        *,
+        batch_size: int = 32,
+        on_bad_sample: str = "error",
+        tta: TestTime | str | None = None,
+        tta_options: Mapping[str, Any] | None = None,
+        tta_seed: int | None = 0,
+    ) -> list[Prediction]:
+        """One prediction for each image or row, in order.
+
+        ``inputs`` is an image, a uint8 array ([h, w], [h, w, c] or [n, h, w, c]), a path of a file or of a folder
+        (searched for images, sorted), a ``datasets.Dataset`` with an image column, or a sequence of these. Of a model of
+        several modalities it is a row, ``{"image": …, "text": …}`` with any of them, a sequence of rows, or a
+        ``datasets.Dataset`` with their columns; of a model of texts, or of recordings, also a text, or a file. Raises
+        HubtlError for an unreadable input, unless ``on_bad_sample="skip"``.
+
+        With ``tta``, the name of a test-time method or what ``test_time`` gave, a copy of the model adapts to the
+        inputs, batch by batch; a single row that would remain joins the last batch. It meets them in an order drawn from
+        ``tta_seed``, for which all of them are listed first, as folders are often sorted by class and a batch of one
+        class misleads it. None: they are a stream, met in their own order, and a warning says where that is sorted by
+        class. The predictions come in the order of ``inputs`` in any case.
+        """
+        adapting = self.test_time(tta, tta_options) if isinstance(tta, str) else tta
+        witness = None if adapting is None else Witness(len(self.classes))
+        found: list[tuple[int, Prediction]] = []
+        waiting: list[tuple[int, str, Any]] = []  # place among the inputs, name, image
+
+        def flush(count: int) -> None:
+            if now := waiting[:count]:
+                images = [image for _, _, image in now]
+                inputs = joined(images) if several else {"image": self._normalised(np.concatenate(images))}
+                logits = self._forward(inputs) if adapting is None or tta_seed is None else None
+                if adapting is not None and witness is not None:
+                    answers = adapting.predict({k: x.to(self.device) for k, x in inputs.items()}).float().cpu()
+                    witness.see(answers, logits)
+                    logits = answers
+                assert logits is not None
+                for (place, name, _), row in zip(now, logits.softmax(dim=1), strict=True):
+                    best = int(row.argmax())
+                    probabilities = dict(zip(self.classes, row.tolist(), strict=True))
+                    found.append((place, Prediction(name, self.classes[best], best, float(row[best]), probabilities)))
+            del waiting[:count]
+
+        several, ranges = self.backbone.collate is not None, self.backbone.ranges
+        left_out: list[str] = []
+        each = enumerate(each_row(inputs, self.info.modalities) if several else each_image(inputs))
+        drawn = adapting is not None and tta_seed is not None
+        for place, (name, value) in reordered(each, tta_seed) if drawn else each:
+            try:
+                if several:
+                    image: Any = self._inputs([value])
+                else:
+                    picture = decode(value)
+                    ranges = known_ranges(picture, ranges, inputs)
+                    image = self._views([picture], ranges)
+            except (*UNREADABLE, HubtlError) as error:
+                if on_bad_sample == "skip":
+                    left_out.append(f"{name}: {error}")
+                    continue
+                raise HubtlError(f"cannot read {name}: {error}", hint="mend it, or --on-bad-sample skip") from error
+            waiting.append((place, name, image))
+            if len(waiting) == batch_size + (0 if adapting is None else 2):
+                flush(batch_size)
+        flush(batch_size if adapting is None else batch_size + 1)
+        if left_out:
+            logger.warning("predict    %d inputs are left out, the first of them %s", len(left_out), left_out[0])
+        if adapting is not None and witness is not None:
+            adapting.warn(witness)
+        return [prediction for _, prediction in sorted(found, key=lambda one: one[0])]
+
+
+def reordered(each: Iterable[Any], seed: int | None) -> list[Any]:
+    """All of what comes, in an order drawn from a seed."""
+    listed = list(each)
+    return [listed[i] for i in order_of(len(listed), seed)]
+
+
+def known_ranges(image: Image.Image, ranges: PixelRanges, inputs: Any) -> PixelRanges:
+    """What black and white are in an image: what the model was trained with, else what all of these inputs have."""
+    kind = kind_of(image)
+    if kind is None or ranges.of(kind) is not None:
+        return ranges
+    passing = isinstance(inputs, Iterator)  # it can be gone through once
+    return ranges_in([image] if passing else (v for _, v in each_image(inputs)), ranges, "these inputs")
+
+
+def joined(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The inputs of single rows as those of a batch."""
+    return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+
+
+def save(
+    folder: Path, backbone: Backbone, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]
+) -> None:
+    """Write a model in its library's own format, and ``hubtl.json`` beside it. ``meta``: task, strategy, base model."""
+    whole = {**backbone.state_dict(), **classifier.state_dict(prefix="classifier.")}
+    check_finite(whole, "the model is not saved", hint="a lower --lr, --set optim.clip_norm=1, or no --mixed-precision")
+    folder.mkdir(parents=True, exist_ok=True)
+    info = backbone.info
+    facts = {
+        "format_version": FORMAT_VERSION,
+        "library": info.library,
+        "architecture": info.architecture,
+        "classes": list(classes),
+        "input": info.input.as_dict(),
+        "modalities": list(info.modalities),
+        **({"pixels": backbone.ranges.as_dict()} if backbone.ranges else {}),
+        **meta,
+        "native": type(backbone).native,
+    }
+    backbone.save(folder, classifier, classes, {k: v for k, v in meta.items() if v is not None})
+    jsontext.save(folder / "hubtl.json", facts)
+
+
+@minded()
+def load(name: str | Path, *, revision: str | None = None, device: str | None = None) -> AdaptedModel:
+    """Load a classifier: a run directory, another folder of timm's or transformers' format, or a Hub id.
+
+    ``device`` defaults to the GPU where there is one. Classes without names are called as transformers calls them:
+    ``LABEL_0``. Raises HubtlError for a folder without a model, a format from the future, and a repository out of reach.
+    """
+    folder = folder_of(name, revision=revision)
+    trained = _open(folder)
+    classifier = Classifier(Encoder(trained.backbone), trained.head)
+    return AdaptedModel(classifier, trained.backbone.info, trained.classes, device, trained.unknown)
+
+
+def folder_of(name: str | Path, *, revision: str | None = None) -> Path:
+    """The folder of a model; one on the Hub is pulled into the cache. Raises HubtlError as ``load`` does."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if str(name).startswith((".", "/", "~")) or "/" not in str(name):
+        raise HubtlError(f"there is no folder {name}, and it is no Hub id", hint="RUN_DIR, or user/repo")
+    from hubtl.hub import pull
+
+    return pull(f"{name}@{revision}" if revision else str(name))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained classifier in its parts."""
+
+    backbone: Backbone
+    head: nn.Linear
+    classes: list[str]
+    named: bool = True  # False: its classes are numbers, LABEL_0 and so on
+    unknown: str | None = None  # the class for what is none of the others, if it has one
+
+
+def trained_classifier(
+    name: str, *, image_size: int | None = None, options: Mapping[str, Any] | None = None
+) -> Trained:
+    """A trained model in its parts, for adapting it without its source.
+
+    ``name`` is a folder (of hubtl, transformers or timm), also as ``local-dir:FOLDER``, a Hub id, also as
+    ``hf-hub:ID`` or ``transformers:ID``, or a timm name, whose classifier is that of its pretrained weights. ``options``
+    are those of its loader, where it has any. Raises HubtlError for anything else, and for weights out of reach.
+    """
+    backbones.check_options(name, options or {})
+    scheme, colon, rest = name.partition(":")
+    where = rest if colon and scheme in SCHEMES and not Path(name).exists() else name
+    folder = Path(where).expanduser()
+    if folder.is_dir():
+        trained = _open(folder, image_size, options or {})
+        known: dict[str, Any] = {"name": folder.resolve().name}
+    elif where in plugins.entries("backbones") or ":" in where:
+        raise HubtlError(
+            f"{name} is an architecture without a classifier of its own, and there is no source to train one on",
+            hint="a folder, a Hub id or a timm name with pretrained weights; or --source-dataset",
+        )
+    elif is_timm(where):
+        from hubtl.backbones import timm
+
+        backbone, head, names = timm.trained(where.removeprefix("timm/"), image_size)
+        _check_trained(backbone, where)
+        check_finite({**backbone.state_dict(), **head.state_dict()}, f"the weights of {where}", hint=LOST)
+        return Trained(backbone, head, names or _numbered(head.out_features), names is not None)
+    elif where.startswith((".", "/", "~")):
+        raise HubtlError(f"there is no folder {where}", hint="RUN_DIR, user/repo, or a timm name")
+    else:
+        from hubtl.backbones.hub import license_of
+        from hubtl.hub import pull
+
+        snapshot = pull(where)
+        trained = _open(snapshot, image_size, options or {})
+        repo, commit = where.partition("@")[0], snapshot.name
+        known = {"name": where, "base_model": repo, "revision": commit, "license": license_of(repo, commit)}
+        folder = snapshot
+    known["lineage"] = lineage(read_config(folder))
+    trained.backbone.info = dataclasses.replace(trained.backbone.info, **known)
+    return trained
+
+
+def _check_trained(backbone: Backbone, shown: str) -> None:
+    """Raise HubtlError for weights without a part of the classifier, which would predict with random numbers."""
+    if backbone.drawn:
+        lost = named(sorted(backbone.drawn))
+        raise HubtlError(f"the weights of {shown} lack {len(backbone.drawn)} tensors ({lost})", hint=LOST)
+
+
+def is_timm(name: str) -> bool:
+    """Whether a name is of timm's registry, or none that anything else would know: timm's error then says so."""
+    plain = name.removeprefix("timm/")
+    return "/" not in plain and not name.startswith((".", "~"))
+
+
+def _numbered(count: int) -> list[str]:
+    """As transformers calls classes without names."""
+    return [f"LABEL_{i}" for i in range(count)]
+
+
+def _count(config: Mapping[str, Any]) -> int:
+    """How many classes a configuration without names has. transformers leaves its default out: two."""
+    classifies = any(re.search("For(Image|Sequence|Audio)Classification", k) for k in config.get("architectures") or ())
+    return int(config.get("num_classes") or (2 if classifies else 0))
+
+
+def _open(folder: Path, image_size: int | None = None, options: Mapping[str, Any] | None = None) -> Trained:
+    """The classifier of a folder; with ``options``, one that is to be adapted further."""
+    config = read_config(folder)
+    facts = read_facts(folder)
+    names = class_names(config, f"{folder}/config.json")
+    classes = plain_names(facts["classes"], f"{folder}/hubtl.json") if facts.get("classes") else names
+    if facts and not facts.get("classes"):
+        told = f"those of config.json are taken ({len(names)})" if names else "they are numbers"
+        logger.warning("%s/hubtl.json names no classes: %s", folder, told)
+    if len(names) == len(classes) and names != classes:
+        raise HubtlError(
+            f"{folder}: hubtl.json and config.json name the classes differently", hint="save or pull the model again"
+        )
+    classes = classes or _numbered(_count(config))
+    if not classes:
+        raise HubtlError(f"{folder} does not say what its classes are", hint="a classifier with label names")
+    backbone, head = _parts(folder, config, classes, image_size, options)
+    check_finite(
+        {**backbone.state_dict(), **head.state_dict(prefix="classifier.")}, f"the weights in {folder}", hint=LOST
+    )
+    if "input" in facts and backbone.rows is None:
+        spec = own.image_input(facts["input"], folder / "hubtl.json")
+        spec = dataclasses.replace(spec, size=image_size or spec.size)
+        built, backbone.info = backbone.info.input, dataclasses.replace(backbone.info, input=spec)
+        if (built.size, built.channels) != (spec.size, spec.channels):
+            _try_input(backbone, f"{folder}/hubtl.json")
+    backbone.ranges = PixelRanges.read(facts.get("pixels"))
+    named = list(classes) != _numbered(len(classes))
+    return Trained(backbone, head, list(classes), named, facts.get("unknown"))
+
+
+def _try_input(backbone: Backbone, where: str) -> None:
+    """Raise HubtlError where a model cannot take the images that a file says it takes."""
+    spec = backbone.info.input
+    try:
+        with torch.no_grad():
+            backbone.eval()({"image": torch.zeros(1, spec.channels, spec.size, spec.size)})
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise HubtlError(
+            f"{where}: its input does not fit the model: {spec.channels} channels of {spec.size} pixels",
+            hint="save or pull the model again",
+        ) from error
+
+
+def _parts(
+    folder: Path,
+    config: Mapping[str, Any],
+    classes: Sequence[str],
+    image_size: int | None,
+    options: Mapping[str, Any] | None,
+) -> tuple[Backbone, nn.Linear]:
+    """Backbone and classifier of a folder. Raises HubtlError where the names and the classifier's outputs differ."""
+    if config.get("architecture") == "multimodal":
+        backbone, head = backbones.multimodal().rebuild(folder, classes, options)
+    elif own.is_own(config):
+        backbone, head = own.rebuild(folder, config, image_size)
+    else:
+        request = BackboneRequest(classes, image_size=image_size, options=options or {})
+        backbone = backbones.resolve(f"local:{folder}", request)
+        head = own.linear_of(own.read_tensors(folder), str(backbone._classifier), folder)
+    if head.out_features != len(classes):
+        raise HubtlError(
+            f"{folder} names {len(classes)} classes, and its classifier has {head.out_features} outputs",
+            hint="save the model again with a name for each class",
+        )
+    _check_trained(backbone, str(folder))
+    return backbone, head

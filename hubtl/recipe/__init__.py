@@ -1,0 +1,1 @@
+"""Recipes: what determines a run, from files, mappings and flags."""

@@ -1,0 +1,210 @@
+"""Recipes from files, mappings and flags: what is wrong with one is said all at once, with the nearest name."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from hubtl import plugins
+from hubtl.errors import HubtlError, RecipeError, nearest
+from hubtl.hub import tokens
+from hubtl.io import plain
+from hubtl.recipe import bounded
+from hubtl.recipe.bounded import Bounded
+from hubtl.recipe.schema import ModelSection, NamedSection, Recipe, Section, SourceSection
+
+
+def parse(raw: Mapping[str, Any], *, where: str = "the recipe") -> Recipe:
+    """Check a raw recipe and return it. Raises RecipeError with every mistake at once."""
+    problems, recipe = [], None
+    try:
+        recipe = Recipe.model_validate(raw)
+    except ValidationError as error:
+        problems += [_sentence(e) for e in error.errors()]
+    problems += _name_problems(raw)
+    problems += [f"{key} has a token in it, which the run would write down" for key in tokens.held(raw)]
+    if problems or recipe is None:
+        raise RecipeError([tokens.redact(p) for p in problems], where=tokens.redact(where), hint=_first_guess(problems))
+    return recipe
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Read a YAML recipe as plain data. Raises HubtlError if there is none or it is not a mapping."""
+    path = Path(path)
+    try:
+        raw = plain.parsed(plain.text_of(path))
+    except OSError as error:
+        raise HubtlError(
+            f"cannot read the recipe {path}: {error.strerror}", hint="give the path of a YAML file"
+        ) from error
+    except yaml.YAMLError as error:
+        raise HubtlError(f"{path} is not YAML: {_short(error)}", hint="compare with examples/digits.yaml") from error
+    except ValueError as error:
+        raise HubtlError(
+            f"{path} is not a recipe: {_short(error)}", hint="compare with examples/digits.yaml"
+        ) from error
+    if not isinstance(raw, dict):
+        raise HubtlError(f"{path} holds {type(raw).__name__}, not sections", hint="compare with examples/digits.yaml")
+    return raw
+
+
+def merge(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A raw recipe with dotted keys changed: ``{"optim.lr": 0.1}``. A key without a dot is a strategy option."""
+    merged = {k: dict(v) if isinstance(v, Mapping) else v for k, v in raw.items()}
+    for key, value in changes.items():
+        if "." not in key:
+            key = key if key in Recipe.model_fields else f"strategy.options.{key}"
+        node: dict[str, Any] = merged
+        *parents, leaf = _normal(key)
+        for parent in parents:
+            child = node.get(parent)
+            if isinstance(child, str):
+                child = {"dataset" if parent in ("source", "target") else "name": child}
+            elif child is None:
+                child = {"name": "auto"} if parent == "strategy" else {}
+            elif not isinstance(child, Mapping):
+                raise HubtlError(
+                    f"{key}: {parent} holds {child!r}, not a section", hint=f"write {parent}: as a mapping"
+                )
+            node[parent] = dict(child)
+            node = node[parent]
+        node[leaf] = value
+    return merged
+
+
+def parse_set(pairs: Iterable[str], *, flag: str = "--set", example: str = "optim.lr=3e-3") -> dict[str, Any]:
+    """``["optim.lr=3e-3"]`` to ``{"optim.lr": 0.003}``; values are read as YAML. Raises HubtlError without a ``=``."""
+    changes = {}
+    for pair in pairs:
+        key, separator, text = pair.partition("=")
+        if not separator or not key.strip():
+            raise HubtlError(f"{flag} takes key=value, got {_short(repr(pair))}", hint=f"for example {flag} {example}")
+        try:
+            changes[key.strip()] = float(text) if _is_float(text) else plain.parsed(text)
+        except plain.Refused as error:
+            raise HubtlError(f"{flag} {_short(key)}: {_short(error)}", hint=f"for example {flag} {example}") from error
+        except yaml.YAMLError as error:
+            raise HubtlError(
+                f"{flag} {_short(key)}: {_short(repr(text))} is not a YAML value", hint="quote it"
+            ) from error
+    return changes
+
+
+def _is_float(text: str) -> bool:
+    """YAML 1.1 reads 3e-3 as text; people mean a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return any(mark in text.lower() for mark in "e.") and not text.lower().lstrip("+-").startswith(("inf", "nan"))
+
+
+def _normal(key: str) -> list[str]:
+    """The path of a dotted key; ``strategy.weight`` is short for ``strategy.options.weight``."""
+    parts = key.split(".")
+    named: dict[str, type[Section]] = dict.fromkeys(("strategy", "tuner", "task"), NamedSection)
+    named["model"] = ModelSection
+    if len(parts) == 2 and parts[0] in named and parts[1] not in named[parts[0]].model_fields:
+        parts.insert(1, "options")
+    return parts
+
+
+def _short(said: object, most: int = 200) -> str:
+    """On one line, and no longer than people read."""
+    text = " ".join(str(said).split())
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def _sentence(error: Any) -> str:
+    """One pydantic error in plain words."""
+    key = ".".join(str(part) for part in error["loc"]) or "recipe"
+    if error["type"] == "extra_forbidden":
+        guess = nearest(key, _keys())
+        return f"unknown key {key}" + (f" (nearest: {guess})" if guess else "")
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"{key} is {_short(repr(error['input']), 80)}: {message}"
+
+
+def _keys() -> list[str]:
+    sections = {name: f.annotation for name, f in Recipe.model_fields.items()}
+    sections["source"] = SourceSection
+    return [
+        f"{name}.{key}"
+        for name, section in sections.items()
+        if isinstance(section, type) and issubclass(section, Section)
+        for key in section.model_fields
+    ] + list(sections)
+
+
+def _name_problems(raw: Mapping[str, Any]) -> list[str]:
+    """Names that no package registers, and options that the named strategy or tuner does not have."""
+    problems = []
+    for key, kind in (("strategy", "strategies"), ("tuner", "tuners"), ("task", "tasks")):
+        section = raw.get(key)
+        name = (
+            section if isinstance(section, str) else (section or {}).get("name") if isinstance(section, dict) else None
+        )
+        if not isinstance(name, str) or (key == "strategy" and name == "auto"):
+            continue
+        known = plugins.entries(kind)
+        parts = name.split("+") if kind == "strategies" and name not in known else [name]
+        if missing := [part for part in parts if part not in known]:
+            problems.append(_unknown_name(key, missing[0], known))
+        elif isinstance(section, dict) and isinstance(section.get("options"), dict) and section["options"]:
+            problems += option_problems(kind, name, section["options"])
+    run = raw.get("run")
+    rule = run.get("validator") if isinstance(run, dict) else None
+    if isinstance(rule, str) and rule not in plugins.entries("validators"):
+        problems.append(_unknown_name("run.validator", rule, plugins.entries("validators")))
+    return problems
+
+
+def option_problems(kind: str, name: str, options: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the options of a registered strategy or tuner, in plain words."""
+    return problems_of(plugins.load(kind, name).Options, name, options)
+
+
+def made(model: type[BaseModel], name: str, options: Mapping[str, Any]) -> BaseModel:
+    """Options as their model has them. Raises HubtlError for what is wrong with them, such as one that is missing."""
+    try:
+        return model(**options)
+    except ValidationError as error:
+        raise HubtlError("; ".join(problems_of(model, name, options)), hint=f"hubtl show {name}") from error
+
+
+def problems_of(model: type[BaseModel], name: str, options: Mapping[str, Any]) -> list[str]:
+    """What is wrong with options that a model describes, in plain words."""
+    if not issubclass(model, Bounded):  # of a plugin, with a model of its own
+        fields = model.model_fields
+        found = {k: bounded.odd(v, fields[k].annotation if k in fields else None) for k, v in options.items()}
+        if problems := [f"{name}.{k} is {_short(repr(options[k]), 80)}: {why}" for k, why in found.items() if why]:
+            return problems
+    try:
+        model.model_validate(options)
+    except ValidationError as error:
+        known = list(model.model_fields)
+        problems = []
+        for e in error.errors():
+            key = ".".join(str(part) for part in e["loc"])
+            if e["type"] == "extra_forbidden":
+                guess = nearest(key, known)
+                listed = f"nearest: {guess}" if guess else f"it has: {', '.join(known) or 'none'}"
+                problems.append(f"{name} has no option {key!r} ({listed})")
+            else:
+                problems.append(_sentence(e).replace(key, f"{name}.{key}", 1))
+        return problems
+    return []
+
+
+def _unknown_name(key: str, name: str, known: Iterable[str]) -> str:
+    guess = nearest(name, known)
+    return f"unknown {key} {name!r}" + (f" (nearest: {guess})" if guess else f" (known: {', '.join(known)})")
+
+
+def _first_guess(problems: list[str]) -> str | None:
+    guesses = [p.split("(nearest: ")[1].rstrip(")") for p in problems if "(nearest: " in p]
+    return ", ".join(guesses) if guesses else None

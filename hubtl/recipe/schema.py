@@ -1,0 +1,224 @@
+"""The recipe: everything that determines a run, as a YAML file, as flags, or as keyword arguments.
+
+Sections nest one level deep, so that ``--set optim.lr=3e-3`` names any key. ``None`` means "decided by the model, the
+strategy or the setting"; the run replaces it by what was decided before anything is trained, and saves the result.
+"""
+
+from typing import Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, field_validator
+
+from hubtl.errors import nearest
+from hubtl.recipe.bounded import Bounded
+
+UPDATES = 10**9  # more than any run has
+
+
+class Section(Bounded):
+    model_config = ConfigDict(validate_assignment=True)
+
+
+class ModelSection(Section):
+    name: str = Field(
+        description="timm name, Hub id (user/repo[@revision]), torchvision:NAME, folder, or lenet; or one for each modality, "
+        "image=NAME,text=NAME,audio=NAME"
+    )
+    pretrained: bool = Field(True, description="load pretrained weights; false starts from random ones")
+    image_size: int | None = Field(
+        None, ge=8, le=8192, description="side of the square input in pixels; default: the model's own"
+    )
+    bottleneck: int | None = Field(
+        None,
+        ge=0,
+        le=2**16,
+        description="width of the affine bottleneck (0: none); default: 256 when adapting, 0 in transfer",
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the model's loader, where it has any")
+
+
+class DomainSection(Section):
+    dataset: str = Field(
+        description="Hub dataset (user/name[:config][@revision]), image folder, parquet/csv/jsonl file, "
+        "save_to_disk folder, or builtin:digits/mnist"
+    )
+    split: str | None = Field(None, description="split to train on; default: train, or the only one")
+    eval_split: str | None = Field(None, description="split to evaluate on; default: test, else validation")
+    domain: str | None = Field(None, description="value of data.domain_column that selects this domain's rows")
+
+
+class SourceSection(DomainSection):
+    domain: str | list[str] | None = Field(  # type: ignore[assignment]
+        None, description="value of data.domain_column that selects the source's rows; several are told apart"
+    )
+
+    @field_validator("domain")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        """One in a list is one; a name that is given twice is given once."""
+        if not isinstance(value, list):
+            return value
+        names = list(dict.fromkeys(value))
+        return names[0] if len(names) == 1 else names or None
+
+
+class TargetSection(DomainSection):
+    labels_per_class: int | None = Field(
+        None,
+        ge=1,
+        le=10**9,
+        description="training rows of each class whose labels are learnt from; default: none, or all without a source",
+    )
+
+
+class DataSection(Section):
+    image_column: str | None = Field(None, description="column with the images; default: found by its type")
+    text_column: str | None = Field(None, description="column with the texts; default: the longest strings")
+    audio_column: str | None = Field(None, description="column with the recordings; default: found by its type")
+    label_column: str | None = Field(None, description="column with the classes; default: found by its type")
+    domain_column: str | None = Field(None, description="column that names the domain, for one dataset with several")
+    augment: Literal["auto", "none", "standard"] = Field(
+        "auto", description="training view: standard is random resized crop and flip; auto: standard from 64 px on"
+    )
+    hold_out: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="share of a labelled target's training rows that is kept from training, to validate on; default: 0.1 "
+        "with run.adjust, else 0",
+    )
+    on_bad_sample: Literal["error", "skip"] = Field("error", description="what to do with an unreadable image")
+    num_workers: int | None = Field(
+        None, ge=0, le=1024, description="loader processes; default: 0 when images are kept in memory"
+    )
+
+
+class NamedSection(Section):
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the named thing: hubtl show NAME")
+
+
+class OptimSection(Section):
+    name: str = Field("sgd", description="sgd, adam, adamw, adagrad, or another name of timm's optimiser factory")
+    lr: float | None = Field(None, gt=0, description="learning rate of new layers; default: the strategy's")
+    backbone_lr_scale: float | None = Field(
+        None, ge=0, description="backbone's learning rate over lr; default: 0.1 pretrained, 1 from scratch"
+    )
+    weight_decay: float = Field(1e-3, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    schedule: Literal["inverse-decay", "cosine", "step", "constant"] | None = Field(
+        None, description="default: the strategy's"
+    )
+    warmup_steps: int = Field(0, ge=0, le=UPDATES, description="linear warm-up from 0")
+    gamma: float = Field(1e-3, ge=0, description="inverse-decay: lr * (1 + gamma * step) ** -power")
+    power: float = Field(0.75, ge=0)
+    step_every: int = Field(1000, ge=1, le=UPDATES, description="step schedule: steps between two drops")
+    step_factor: float = Field(0.1, gt=0, le=1, description="step schedule: factor of each drop")
+    clip_norm: float | None = Field(None, gt=0, description="clip the gradient's norm")
+    averaging: float = Field(
+        0.0,
+        ge=0,
+        le=0.25,
+        description="judge and ship a running average of the weights: its width over the updates of the phase so far, "
+        "such as 0.1; 0: the last weights",
+    )
+
+
+class RunSection(Section):
+    seed: int = Field(0, ge=0, lt=2**63)
+    steps: int | None = Field(
+        None, ge=1, le=UPDATES, description="optimiser updates in all; default: 2000 when adapting"
+    )
+    epochs: float | None = Field(
+        None, gt=0, le=10**6, description="passes over the larger training stream, instead of steps"
+    )
+    batch_size: int = Field(32, ge=1, le=2**20, description="images per stream, process and micro-batch")
+    gradient_accumulation_steps: int = Field(1, ge=1, le=2**20)
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    device: str | None = Field(None, description="cpu, cuda, mps; default: the best that is there")
+    output_dir: str | None = Field(None, description="default: runs/MODEL-STRATEGY-TARGET")
+    checkpoint_every: int = Field(500, ge=1, le=UPDATES, description="steps between two checkpoints for --resume")
+    evaluate_every: int | None = Field(
+        None, ge=1, le=UPDATES, description="steps between two evaluations; default: a fifth of the run"
+    )
+    adjust: bool = Field(
+        False, description="adjust rates, batch, regularisation and adaptation by what is measured while training"
+    )
+    calibrate: bool | None = Field(
+        None,
+        description="divide the logits by a temperature fitted on the source's evaluation rows, or on data.hold_out; "
+        "default: the strategy's",
+    )
+    baseline: bool = Field(True, description="train source-only beside the adaptation")
+    keep_source_only: bool = Field(
+        False, description="save the source-only model too, in source-only/ of the output directory; it is not pushed"
+    )
+    fallback: bool = Field(
+        False, description="ship source-only where no label-free score prefers the adapted model; auto: true"
+    )
+    validator: str | None = Field(
+        None,
+        description="how the checkpoint is selected; by default ensemble for an unlabelled target, last otherwise",
+    )
+    report_to: list[str] = Field(
+        default_factory=list, description="trackers of accelerate: tensorboard, wandb, trackio, …"
+    )
+    energy: bool = Field(False, description="meter the energy of the run with codecarbon (extra: energy)")
+    plots: bool = True
+
+
+class HubSection(Section):
+    push_to: str | None = Field(None, description="user/repo to push the result to")
+    private: bool | None = Field(None, description="create the repository as private")
+    license: str | None = Field(
+        None, description="licence of the result, by the Hub's identifier (apache-2.0); default: that of the weights"
+    )
+
+    @field_validator("license")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        """As the Hub spells it, in lower case."""
+        from hubtl.card.licenses import KNOWN
+
+        if value is None or value.lower() in KNOWN:
+            return value and value.lower()
+        guess = nearest(value, KNOWN)
+        raise ValueError("the Hub does not know this licence" + (f" (nearest: {guess})" if guess else ""))
+
+
+class Recipe(Section):
+    """Everything that determines a run."""
+
+    model: ModelSection
+    source: SourceSection | None = None
+    target: TargetSection
+    data: DataSection = Field(default_factory=DataSection)
+    strategy: NamedSection = Field(default_factory=lambda: NamedSection(name="auto"))
+    tuner: NamedSection = Field(default_factory=lambda: NamedSection(name="full"))
+    task: NamedSection = Field(default_factory=lambda: NamedSection(name="classification"))
+    optim: OptimSection = Field(default_factory=OptimSection)
+    run: RunSection = Field(default_factory=RunSection)
+    hub: HubSection = Field(default_factory=HubSection)
+
+    @field_validator("strategy", "tuner", "task", mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("source", "target", mode="before")
+    @classmethod
+    def _dataset_alone(cls, value: Any) -> Any:
+        return {"dataset": value} if isinstance(value, str) else value
+
+    @property
+    def setting(self) -> Literal["transfer", "adaptation"]:
+        """``adaptation`` with a source, ``transfer`` with a labelled target alone."""
+        return "adaptation" if self.source else "transfer"
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,145 @@
+"""What a run leaves behind: the model in its library's own format, plots, and the card."""
+
+import copy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+import yaml
+
+from hubtl import hub
+from hubtl.backbones.base import Backbone
+from hubtl.card import adapter, document, metadata, names, plots, render
+from hubtl.card.plots import FeatureSample
+from hubtl.card.themes import THEMES, Theme
+from hubtl.card.wording import md
+from hubtl.engine.device import Accelerator
+from hubtl.engine.sweep import outputs
+from hubtl.errors import HubtlError
+from hubtl.io import files
+from hubtl.judging.judge import some
+from hubtl.models import saved as api
+from hubtl.modules import Classifier, fold
+from hubtl.record import RunRecord
+from hubtl.run.prepare import Prepared
+from hubtl.settings import logger
+
+SOURCE_ONLY = "source-only"  # folder of the baseline, where a run keeps it
+
+
+def check_card(record: RunRecord, push_to: str | None = None) -> None:
+    """Raise HubtlError if the Hub would refuse the card's metadata: better now than after hours of training.
+
+    With a repository to push to, the Hub itself is asked too.
+    """
+    found = metadata.of(record, push_to)
+    if problems := metadata.problems(found):
+        raise HubtlError(
+            f"the Hub would refuse the card: {'; '.join(problems)}", hint="mend what it names, or report it"
+        )
+    if push_to:
+        hub.check_push(push_to, document.front_matter(found))
+
+
+def look(prepared: Prepared, model: Classifier, accelerator: Accelerator) -> FeatureSample | None:
+    """Features of some rows of both domains, for the plot; None without a source. Target labels are not looked at."""
+    streams = prepared.streams
+    if streams.source_eval is None or streams.source_eval_labels is None or not prepared.recipe.run.plots:
+        return None
+    rows = some(len(streams.source_eval))
+    source = outputs(model, streams.source_eval, accelerator, rows=rows)
+    target = outputs(model, streams.target_plain, accelerator, rows=some(len(streams.target_plain)))
+    return FeatureSample(
+        source=source.features.numpy(),
+        target=target.features.numpy(),
+        source_labels=streams.source_eval_labels[rows],
+        target_predictions=target.predictions,
+    )
+
+
+def write(
+    folder: Path,
+    prepared: Prepared,
+    record: RunRecord,
+    model: Classifier,
+    samples: Mapping[str, FeatureSample | None],
+) -> None:
+    """Save the deployed model, its tuner merged and its bottleneck folded, beside it what the tuner keeps, and the plots."""
+    _export(folder, prepared, record, model, record.strategy)
+    if prepared.recipe.run.plots:
+        draw(folder / "plots", record, samples)
+
+
+def keep(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier) -> None:
+    """Save the source-only model of a run that ships the adapted one, with a card of a few lines, to push by itself."""
+    _export(folder, prepared, record, model, "source-only")
+    base = names.base_name(record.model)
+    front = yaml.safe_dump({**metadata.license_of(record), "tags": ["hubtl", "source-only"]}, sort_keys=False)
+    came = "as it came" if record.source is None else f"trained on {names.domain_name(record.source)} alone"
+    text = (
+        f"{base}, {came}: what {record.strategy} was compared with on {names.domain_name(record.target)}. Not adapted."
+    )
+    (folder / "README.md").write_text(f"---\n{front}---\n\n# Source-only\n\n{md(text)}\n", encoding="utf-8")
+
+
+def _export(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier, strategy: str) -> None:
+    deployed = copy.deepcopy(model).cpu().eval()
+    backbone = cast(Backbone, deployed.encoder.backbone)
+    classifier = fold(deployed.encoder.bottleneck, deployed.head)
+    folder.mkdir(parents=True, exist_ok=True)
+    shipped = strategy == record.strategy  # of the model that it is compared with nobody asked for an adapter
+    if shipped and prepared.tuner.export(folder / "adapter", backbone, classifier, record.classes):
+        code = backbone.adapter_snippet(".", record.classes)
+        assert code is not None
+        (folder / "adapter" / "README.md").write_text(adapter.render(record, code), encoding="utf-8")
+    prepared.tuner.merge(backbone)
+    backbone.merge()
+    for p in deployed.parameters():
+        p.requires_grad_(True)
+    meta = {
+        "task": record.task,
+        "strategy": strategy,
+        "base_model": record.model.base_model,
+        "revision": record.model.revision,
+        "lineage": [
+            made.model_dump(exclude_none=True) for made in (*record.model.lineage, names.step(record, strategy))
+        ],
+        **({"unknown": record.unknown} if record.unknown else {}),
+    }
+    api.save(folder, backbone, classifier, record.classes, meta)
+
+
+def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | None]) -> None:
+    """Draw every plot that the run has data for, for light and for dark pages, and name them in the record."""
+    folder.mkdir(exist_ok=True)
+    alone = record.strategy == metadata.SOURCE_ONLY  # there is nothing to compare it with
+    adapted, base = record.adapted, None if alone else record.source_only
+    named = {record.strategy if alone else "source-only": "before", record.strategy if alone else "adapted": "after"}
+    seen = {title: sample for title, key in named.items() if (sample := samples.get(key)) is not None}
+    drawn: dict[str, Callable[[Path, Theme], None]] = {}
+    if record.training.curves:
+        drawn["curves"] = lambda path, theme: plots.curves(record.training.curves, path, theme)
+    if adapted is not None and adapted.confusion_cells:
+        title = f"{record.strategy} on the target"
+        drawn["confusion"] = lambda path, theme: plots.confusion(adapted, record.classes, path, title, theme)
+    if adapted is not None and base is not None and adapted.per_class and base.per_class:
+        drawn["per_class"] = lambda path, theme: plots.per_class(base, adapted, path, theme)
+    if adapted is not None and adapted.reliability:
+        drawn["reliability"] = lambda path, theme: plots.reliability(base, adapted, path, theme)
+    if seen:
+        drawn["features"] = lambda path, theme: plots.features(seen, record.classes, path, theme=theme)
+    for name, plot in drawn.items():
+        for theme in THEMES:
+            plot(folder / f"{name}{theme.suffix}.png", theme)
+    record.plots = [f"{name}{theme.suffix}.png" for name in drawn for theme in THEMES]
+
+
+def card(folder: Path, record: RunRecord, *, into: Path | None = None) -> None:
+    """Render the card of a run directory; what a person wrote outside the markers stays.
+
+    ``into`` takes the card in place of ``folder``, where its files are delivered later.
+    """
+    path = folder / "README.md"
+    existing = path.read_text(encoding="utf-8") if path.exists() else None
+    files.write((into or folder) / "README.md", render(record, existing=existing))
+    logger.info("card       %s", path)

@@ -1,0 +1,249 @@
+"""What a run is about to do: its phases in numbers, and the record as far as it is known before training."""
+
+import copy
+import datetime
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+from torch import nn
+
+from hubtl import plugins
+from hubtl.backbones.base import Backbone
+from hubtl.card.wording import taken
+from hubtl.engine.contract import deployed_by, phases_of
+from hubtl.engine.modes import learning_groups
+from hubtl.engine.optimise import group_lrs, make_optimizer
+from hubtl.engine.phase import phase_steps
+from hubtl.errors import HubtlError
+from hubtl.io import shown
+from hubtl.judging.validators import LABELS, rule_of
+from hubtl.modules import fold
+from hubtl.recipe.reading import made
+from hubtl.record import ModelFacts, PhaseFacts, RunRecord, Selection, Training
+from hubtl.run.prepare import Prepared
+from hubtl.run.streams import NO_TARGET_LABELS
+from hubtl.strategy import Strategy
+
+PACKAGES = (
+    "hubtl",
+    "torch",
+    "timm",
+    "transformers",
+    "datasets",
+    "accelerate",
+    "huggingface_hub",
+    "scikit-learn",
+    "numpy",
+)
+
+
+def plan_phases(prepared: Prepared, name: str) -> list[PhaseFacts]:
+    """Who learns how much from what, phase by phase, under a strategy."""
+    strategy = prepared.build(name)
+    _check_deployable(strategy)
+    tunable = {p for p in strategy.parameters() if p.requires_grad}
+    optim, found = prepared.recipe.optim, []
+    rates = strategy.encoder.backbone.rates() if isinstance(strategy.encoder.backbone, Backbone) else {}
+    for phase in phases_of(strategy):
+        groups = learning_groups(phase.learns, tunable)
+        if phase.learns:  # or an optimiser that does not start would be met after the first files are written
+            make_optimizer(groups, optim, phase.lr, rates=rates)
+        learns, lrs = _rates(groups, group_lrs(groups, optim, phase.lr), optim.lr or 0.0, phase.lr, rates)
+        found.append(
+            PhaseFacts(
+                name=phase.name,
+                sees=list(phase.sees),
+                learns=learns,
+                steps=phase_steps(phase, prepared.recipe.run, prepared.epoch_steps(phase.sees)),
+                lr=lrs,
+            )
+        )
+    return found
+
+
+def _rates(
+    groups: Mapping[str, list[nn.Parameter]],
+    lrs: Mapping[str, float],
+    base: float,
+    factors: Mapping[str, float],
+    own: Mapping[nn.Parameter, float],
+) -> tuple[dict[str, int], dict[str, float]]:
+    """How many parameters of each group learn, and at which rate; a group with several rates is named by their factors."""
+    learns: dict[str, int] = {}
+    found: dict[str, float] = {}
+    for name, ps in groups.items():
+        parts: dict[float | None, int] = {}
+        for p in ps:
+            parts[own.get(p)] = parts.get(own.get(p), 0) + p.numel()
+        for rate, number in (parts or {None: 0}).items():
+            label = name if len(parts) < 2 or rate is None else f"{name} ×{rate:g}"
+            learns[label] = number
+            if ps:
+                found[label] = lrs[name] if rate is None else base * factors.get(name, 1.0) * rate
+    return learns, found
+
+
+def _check_deployable(strategy: Strategy) -> None:
+    """Raise HubtlError for a model that could not be saved after all the training."""
+    deployed = deployed_by(strategy)
+    try:
+        fold(copy.deepcopy(deployed.encoder.bottleneck), deployed.head)
+    except (AttributeError, TypeError) as error:
+        raise HubtlError(
+            f"what {type(strategy).__name__} deploys cannot ship inside a plain classifier: {error}",
+            hint="deploy an encoder, an affine bottleneck and a linear head: docs/plugins.md",
+        ) from error
+
+
+def facts(prepared: Prepared, command: str) -> RunRecord:
+    """The record before anything was trained."""
+    recipe = prepared.recipe
+    name = recipe.strategy.name
+    cls = prepared.strategy_class
+    entry = plugins.find("strategies", name)
+    validator = recipe.run.validator or "last"
+    rule = rule_of(validator)
+    few = recipe.target.labels_per_class
+    labels = "training" if prepared.setting not in NO_TARGET_LABELS else "selection" if LABELS in rule.reads else "none"
+    labels = "few" if few and labels != "training" else labels
+    return RunRecord(
+        created=datetime.date.today().isoformat(),
+        command=command,
+        recipe=recipe.model_dump(mode="json", exclude_none=True),
+        setting=prepared.setting,
+        task=recipe.task.name,
+        strategy=name,
+        strategy_reason=prepared.reason,
+        strategy_title=(cls.__doc__ or "").strip().split("\n")[0],
+        strategy_options=made(cls.Options, name, recipe.strategy.options).model_dump(mode="json"),
+        strategy_package=entry.package,
+        strategy_version=entry.version,
+        paper=cls.paper,
+        model=prepared.model,
+        source=prepared.source,
+        target=prepared.target,
+        classes=prepared.classes,
+        label_sets=prepared.relation,
+        unknown=None if prepared.unknown is None else prepared.classes[prepared.unknown],
+        training=Training(phases=plan_phases(prepared, name)),
+        selection=Selection(rule=validator, oracle=LABELS in rule.reads),
+        target_labels=labels,
+        target_labels_per_class=few,
+        warnings=list(prepared.warnings),
+        native=type(prepared.backbone).native,
+        not_native_because=None
+        if type(prepared.backbone).native
+        else type(prepared.backbone).not_native_because
+        or f"neither timm nor transformers has the architecture {prepared.model.architecture}",
+        versions=installed_versions(),
+        hardware=hardware(),
+    )
+
+
+def keep_source_only(record: RunRecord, prepared: Prepared) -> None:
+    """Make the record that of the source-only model, which is shipped in place of the adapted one.
+
+    What was tried, and its figures, move to the verdict.
+    """
+    assert record.verdict is not None
+    record.verdict.tried, record.verdict.dropped = record.strategy, record.adapted
+    record.adapted, record.selection = record.source_only, Selection(rule="last")
+    if prepared.setting == "source-free":  # the model as it came: nothing was trained
+        record.strategy, record.strategy_title = "source-only", "The model as it was, not adapted."
+        record.strategy_options, record.paper, record.training = {}, None, Training()
+        return
+    cls = plugins.load("strategies", "source-only")
+    record.strategy, record.strategy_title = "source-only", (cls.__doc__ or "").strip().split("\n")[0]
+    record.strategy_options, record.paper = {}, None
+    known = record.baseline_training or Training()
+    record.training = known.model_copy(update={"phases": plan_phases(prepared, "source-only")})
+    record.baseline_training = None
+    record.difference = None
+
+
+def describe(record: RunRecord) -> str:
+    """The plan in lines for a person."""
+    model, recipe = record.model, record.recipe
+    lines = [
+        f"setting    {record.setting}" + (f", {record.label_sets.setting} set" if record.source else ""),
+        f"strategy   {record.strategy}" + (f" (auto: {record.strategy_reason})" if record.strategy_reason else ""),
+        *_described(model),
+        *(f"           {note}" for note in model.notes),
+        f"tuner      {model.tuner}: {model.trained_parameters:,} of the backbone's parameters learn",
+    ]
+    for role, domain in (("source", record.source), ("target", record.target)):
+        if domain is None:
+            continue
+        columns = ", ".join(f"{what} ← {column!r}" for what, column in domain.columns.items())
+        name = shown.line(domain.dataset) + (f" [{shown.line(domain.domain)}]" if domain.domain else "")
+        lines.append(
+            f"{role:<10} {name}: {domain.rows:,} rows of {domain.split}, {domain.eval_rows:,} of {domain.eval_split} "
+            f"to evaluate; {columns}"
+        )
+        if domain.unlabelled_rows or domain.eval_unlabelled_rows:
+            lines.append(
+                f"           without a label: {domain.unlabelled_rows:,} training rows, "
+                f"{domain.eval_unlabelled_rows:,} evaluation rows"
+            )
+        lines += [
+            f"           skipped {len(domain.skipped)} unreadable: {', '.join(map(shown.line, domain.skipped[:3]))}"
+        ] * bool(domain.skipped)
+    lines.append(
+        f"classes    {len(record.classes)}: {', '.join(map(shown.line, record.classes[:12]))}"
+        + ", …" * (len(record.classes) > 12)
+    )
+    run = recipe["run"]
+    for number, phase in enumerate(record.training.phases, 1):
+        learns = ", ".join(f"{name} {n:,} (lr {phase.lr.get(name, 0):g})" for name, n in phase.learns.items() if n)
+        sees = " + ".join(phase.sees)
+        rows = f"of {run['batch_size']} × {run['gradient_accumulation_steps']} rows of {sees}"
+        if learns:
+            what = f"update{'s' * (phase.steps != 1)} {rows}; learns {learns}"
+        else:  # one step alone is one look at whole streams
+            what = f"steps {rows}" if phase.steps != 1 else f"step on all of {sees}"
+            what += "; nothing learns by gradient, what changes is computed from the rows"
+        lines.append(f"phase {number}    {phase.name}: {phase.steps:,} {what}")
+    rule = f"{record.selection.rule}" + (" (ORACLE: reads target labels)" if record.selection.oracle else "")
+    optim = recipe["optim"]
+    averaged = f", weights averaged with width {optim['averaging']:g}" if optim.get("averaging") else ""
+    lines.append(f"optimiser  {optim['name']}, {optim['schedule']} schedule{averaged}; selection: {rule}")
+    return "\n".join(lines)
+
+
+def _described(model: ModelFacts) -> list[str]:
+    """The model, and of several modalities each encoder, in lines."""
+    weights = "pretrained" if model.pretrained else "random"
+    if not model.parts:
+        seen = taken(model.modalities, model.input)
+        if seen is None:
+            size = model.input["size"]
+            seen = f"{size}×{size} px, {model.input['channels']} channel(s)"
+        return [
+            f"model      {model.name} [{model.library}], {weights} weights, {model.parameters:,} parameters, {seen}"
+        ]
+    options = model.input["options"]
+    lines = [f"model      {' + '.join(model.parts)}, {options['fusion']} fusion, {model.parameters:,} parameters"]
+    for modality, part in model.parts.items():
+        own = "pretrained" if part["pretrained"] else "random"
+        lines.append(f"  {modality:<9}{part['name']} [{part['library']}], {own} weights, learns: {part['tune']}")
+    return lines
+
+
+def installed_versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    if torch.cuda.is_available():
+        return {"device": torch.cuda.get_device_name(), "count": torch.cuda.device_count()}
+    return {"device": f"CPU ({platform.machine()})", "cores": os.cpu_count(), "threads": torch.get_num_threads()}

@@ -1,0 +1,353 @@
+"""From a recipe to everything that training needs: data, backbone, tuner, strategy, and nothing left undecided."""
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from hubtl import backbones, plugins
+from hubtl.backbones.base import Backbone, BackboneRequest
+from hubtl.data import labels as label_sets
+from hubtl.data.sources import Domain, open_domain
+from hubtl.data.streams import steps_per_epoch
+from hubtl.engine.device import check_device
+from hubtl.engine.phase import open_stream
+from hubtl.errors import HubtlError
+from hubtl.models.saved import Trained, trained_classifier
+from hubtl.modules import Bottleneck, Encoder
+from hubtl.plugins.blame import broken, label, minded
+from hubtl.recipe.reading import made, merge, option_problems, parse
+from hubtl.recipe.schema import Recipe
+from hubtl.record import DomainFacts, LabelSets, ModelFacts, Step
+from hubtl.run.auto import pick
+from hubtl.run.streams import (
+    NO_TARGET_LABELS,
+    Streams,
+    domain_facts,
+    hold_out,
+    label_warnings,
+    match_classes,
+    open_streams,
+)
+from hubtl.settings import logger
+from hubtl.strategy import Strategy
+from hubtl.tasks import Task
+
+CLOSED = ("closed", "unknown")  # relations that ask for nothing of their own
+OWN_LAYERS = 1_299_709  # added to the seed, or new layers would be drawn from the numbers that drew the backbone
+LOOKS = 20  # evaluations of a run that adjusts itself
+SMALLEST_AUGMENTED = 64  # pixels; below, a random crop of a tenth of the image shows nothing
+
+
+@dataclass
+class Prepared:
+    """A run that is ready to start."""
+
+    recipe: Recipe
+    setting: str
+    reason: str | None  # why "auto" picked the strategy
+    strategy_class: type[Strategy]
+    classes: list[str]
+    relation: LabelSets
+    source: DomainFacts | None
+    target: DomainFacts
+    model: ModelFacts
+    backbone: Backbone
+    tuner: Any
+    task: Task
+    streams: Streams
+    rows_per_update: int
+    classifier: nn.Linear | None = None  # of a source-free run: what the model came with
+    unknown: int | None = None  # index of the class for what is none of the others, the last one, if there is one
+    warnings: list[str] = field(default_factory=list)
+
+    def build(self, name: str) -> Strategy:
+        """A fresh strategy on a copy of the backbone; every strategy of a run starts from the same weights."""
+        torch.manual_seed(self.recipe.run.seed + OWN_LAYERS)
+        backbone = copy.deepcopy(self.backbone)
+        width = self.recipe.model.bottleneck or 0
+        bottleneck: nn.Module | None = Bottleneck(backbone.info.width, width) if width else None
+        encoder = Encoder(backbone, bottleneck)
+        cls = plugins.load("strategies", name)
+        task = self.task
+        if self.unknown is not None and self.classifier is None and not cls.unknown:
+            task = copy.copy(task)  # the baseline of an open-set run has no output that it could not learn
+            task.classes, task.unknown = task.classes[: self.unknown], None
+        head = head_of(task, encoder.width)
+        if self.classifier is not None:
+            head.load_state_dict(self.classifier.state_dict())
+        own = self.recipe.strategy.options if name == self.recipe.strategy.name else {}
+        with minded(cls, "its __init__"):
+            strategy: Any = cls(encoder, head, task, made(cls.Options, name, own))
+        if not isinstance(strategy, Strategy) or not hasattr(strategy, "encoder"):
+            raise broken(cls, f"makes a {type(strategy).__name__} that is no strategy", "call super().__init__ first")
+        strategy.setting = self.setting
+        return strategy
+
+    def epoch_steps(self, sees: Sequence[str]) -> int:
+        """Updates in one pass over the largest of some streams."""
+        return steps_per_epoch(
+            {name: open_stream(self.streams.train, name, label(self.strategy_class)) for name in sees},
+            self.rows_per_update,
+        )
+
+
+def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
+    """Open the data, load the backbone and decide what the recipe left open. Writes nothing.
+
+    Raises HubtlError for whatever does not fit together.
+    """
+    check_device(recipe.run)
+    takes = backbones.modalities(recipe.model.name)
+    source = open_domain(recipe.source, recipe.data, role="source", modalities=takes) if recipe.source else None
+    target = open_domain(
+        recipe.target, recipe.data, role="target", modalities=takes, known=source.class_names if source else None
+    )
+    asked = recipe.run.validator
+    recipe, setting, reason, strategy_class = _decide_strategy(recipe, source, target)
+    classifier, unknown, unnamed = None, None, list[str]()
+    torch.manual_seed(recipe.run.seed)  # what has no pretrained weights is drawn here
+    if setting == "source-free":
+        trained, relation, target, unnamed = _trained(recipe, target)
+        backbone, classifier, classes, unknown = trained.backbone, trained.head, trained.classes, trained.unknown
+    else:
+        classes, relation = match_classes(None if setting == "sequential" else source, target)
+        if strategy_class.unknown:
+            unknown = label_sets.unknown_name(classes)
+            classes = [*classes, unknown]
+        own = recipe.model
+        request = BackboneRequest(classes, own.pretrained, image_size=own.image_size, options=own.options)
+        backbone = backbones.resolve(recipe.model.name, request)
+    if relation.setting not in CLOSED or relation.respelt:
+        for part in label_sets.describe(relation).split("\n"):
+            logger.info("%s", part)
+    if relation.setting not in CLOSED:
+        recipe = _decide_for(relation, recipe, setting, strategy_class, asked)
+    other = None if unknown is None else classes.index(unknown)
+    recipe = _decide_model(recipe, backbone, strategy_class)
+    if setting not in NO_TARGET_LABELS:
+        target = target.labelled()
+    target, held_out = hold_out(target, recipe.data.hold_out, setting)
+    streams = open_streams(recipe, setting, source, target, classes, backbone, strategy_class, other, held_out)
+    backbone.ranges = streams.ranges.over(backbone.ranges)
+    if recipe.run.calibrate is None:
+        fitted = streams.source_eval_labels is not None
+        recipe = _changed(recipe, {"run.calibrate": strategy_class.calibrated and fitted})
+    rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
+    recipe = _decide_length(recipe, setting, steps_per_epoch(streams.train, rows))
+    torch.manual_seed(recipe.run.seed)
+    tuner_class = plugins.load("tuners", recipe.tuner.name)
+    with minded(tuner_class, "apply"):
+        tuner = tuner_class(made(tuner_class.Options, recipe.tuner.name, recipe.tuner.options))
+        tuner.apply(backbone)
+    for parameter in backbone.frozen():
+        parameter.requires_grad_(False)
+    model = _model_facts(recipe, backbone, streams)
+    task_class = plugins.load("tasks", recipe.task.name)
+    with minded(task_class, "its __init__"):
+        task = task_class(classes, made(task_class.Options, recipe.task.name, recipe.task.options))
+    head_of(task, backbone.info.width)
+    task.source_domains = source.facts.domains if source is not None else []
+    task.unknown = other
+    if setting == "sequential" and source is not None:
+        task.source_classes = list(match_classes(None, source)[0])
+    return Prepared(
+        recipe=recipe,
+        setting=setting,
+        reason=reason,
+        strategy_class=strategy_class,
+        classes=classes,
+        relation=relation,
+        source=domain_facts(source, streams.train.get("source"), streams.source_eval),
+        target=domain_facts(target, streams.train["target"], streams.target_eval),
+        model=model,
+        backbone=backbone,
+        tuner=tuner,
+        task=task,
+        streams=streams,
+        rows_per_update=rows,
+        classifier=classifier,
+        unknown=other,
+        warnings=[*unnamed, *label_warnings(relation, streams, strategy_class, unknown)],
+    )
+
+
+def _trained(recipe: Recipe, target: Domain) -> tuple[Trained, LabelSets, Domain, list[str]]:
+    """A trained model whose source nobody opens, its classes matched with the target's by name, and what to mind.
+
+    A model that gives its classes no names has nothing to match: the target then counts as unlabelled.
+    """
+    name = recipe.model.name
+    if not recipe.model.pretrained:
+        raise HubtlError(
+            f"{recipe.strategy.name} adapts a trained classifier without its source: there is none in random weights",
+            hint="leave --no-pretrained out, or --source-dataset for a labelled source",
+        )
+    trained = trained_classifier(name, image_size=recipe.model.image_size, options=recipe.model.options)
+    warnings = []
+    if not trained.named and target.label_column is not None:
+        warnings.append(
+            f"{name} gives its classes no names: they are not matched with the target's, nothing is measured"
+        )
+        target = replace(target, label_column=None, class_names=None, labels=None, eval_labels=None)
+    known = [other for other in trained.classes if other != trained.unknown]
+    _, relation = label_sets.match(known, target.class_names, called=f"the model {name}")
+    return trained, relation, target, warnings
+
+
+def head_of(task: Task, width: int) -> nn.Linear:
+    """A fresh head of a task. Raises HubtlError for one that is not a linear layer from ``width`` to the classes."""
+    with minded(task, "head"):
+        head: Any = task.head(width)
+    shape = (getattr(head, "in_features", None), getattr(head, "out_features", None))
+    if not isinstance(head, nn.Linear) or shape != (width, len(task.classes)):
+        found = f"a layer from {shape[0]} to {shape[1]}" if isinstance(head, nn.Linear) else f"a {type(head).__name__}"
+        raise broken(task, f"makes {found} for a head", f"nn.Linear({width}, {len(task.classes)})")
+    return head
+
+
+def default_output_dir(recipe: Recipe) -> Path:
+    """``runs/MODEL-STRATEGY-TARGET``, in characters that every file system takes."""
+    named = backbones.parts_of(recipe.model.name).values() or [recipe.model.name]
+    parts = [*named, recipe.strategy.name, recipe.target.domain or recipe.target.dataset]
+    return Path("runs") / "-".join(re.sub(r"[^\w.]+", "-", Path(part).name).strip("-") for part in parts)
+
+
+def _decide_strategy(
+    recipe: Recipe, source: Domain | None, target: Domain
+) -> tuple[Recipe, str, str | None, type[Strategy]]:
+    reason, name = None, recipe.strategy.name
+    possible = ("adaptation", "sequential") if recipe.source else ("transfer", "source-free")
+    if name == "auto":
+        if source is not None:
+            takes = backbones.modalities(recipe.model.name)
+            name, reason = pick("adaptation", match_classes(source, target)[1].setting, takes)
+        else:
+            labelled = target.labels is not None
+            name, reason = pick("transfer" if labelled else "source-free", "unknown")
+        if problems := option_problems("strategies", name, recipe.strategy.options):
+            raise HubtlError(problems[0], hint=f"hubtl show {name}")
+        keep = {} if "fallback" in recipe.run.model_fields_set else {"run.fallback": True}
+        recipe = _changed(recipe, {"strategy.name": name, **keep})
+    cls: type[Strategy] = plugins.load("strategies", name)
+    setting = next((s for s in possible if s in cls.settings), None)
+    if setting is None:
+        if recipe.source and "transfer" in cls.settings:
+            raise HubtlError(
+                f"{name} trains on a labelled target and takes no source, but a source dataset is given",
+                hint="leave --source-dataset out, or --strategy source-only to train on the source alone",
+            )
+        if recipe.source:
+            raise HubtlError(f"{name} takes no source, but a source dataset is given", hint="leave it out")
+        raise HubtlError(f"{name} needs a labelled source, and none is given", hint="add --source-dataset")
+    general: dict[str, Any] = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
+    general["model.bottleneck"] = 256 if setting == "adaptation" else 0
+    general["run.validator"] = "ensemble" if setting in NO_TARGET_LABELS else "last"
+    if setting == "adaptation" and not cls.trains_backbone:  # nor does source-only then, which stands beside it
+        general["tuner.name"] = "head"
+    if recipe.run.adjust and setting not in NO_TARGET_LABELS:
+        general["data.hold_out"] = 0.1
+    recipe = _filled(recipe, general | dict(cls.defaults) | _customary(recipe, cls))
+    if "tuner.name" in general and recipe.tuner.name != "head":
+        raise HubtlError(
+            f"{name} never trains the backbone, and --tuner {recipe.tuner.name} says that it should learn",
+            hint="leave --tuner out, or another --strategy, such as mcc",
+        )
+    rule = plugins.load("validators", recipe.run.validator or "last")
+    if setting != "adaptation" and "source_labels" in rule.reads and not rule.lenient:
+        why = "and none is given" if not recipe.source else f"and {name} has no model of the source's classes to judge"
+        raise HubtlError(f"validator {recipe.run.validator} reads a source, {why}", hint="--validator last")
+    return recipe, setting, reason, cls
+
+
+def _customary(recipe: Recipe, cls: type[Strategy]) -> dict[str, Any]:
+    """How models of this kind are trained, where neither the user nor the strategy names an optimiser.
+
+    A strategy's own rate is then for another optimiser; one that leaves the backbone alone knows its head best.
+    """
+    given = recipe.optim.model_fields_set if "optim" in recipe.model_fields_set else set()
+    if "name" in given or "optim.name" in cls.defaults or not cls.trains_backbone:
+        return {}
+    defaults = dict(backbones.training_defaults(recipe.model.name))
+    if not recipe.model.pretrained:
+        defaults.pop("optim.backbone_lr_scale", None)
+    return defaults
+
+
+def _decide_for(relation: LabelSets, recipe: Recipe, setting: str, cls: type[Strategy], asked: str | None) -> Recipe:
+    """What follows from label sets that are not closed, unless the user decided it."""
+    own = dict(cls.label_set_options.get(relation.setting, {}))
+    recipe = _changed(recipe, {"strategy.options": own | dict(recipe.strategy.options)})
+    if setting in NO_TARGET_LABELS and asked is None:
+        # rules that read no labels reward predictions that spread over all classes, each of them sure
+        recipe = _changed(recipe, {"run.validator": "last"})
+    return recipe
+
+
+def _decide_model(recipe: Recipe, backbone: Backbone, cls: type[Strategy]) -> Recipe:
+    size: int | None = getattr(backbone.info.input, "size", None)  # of an image, where a model takes images alone
+    augment = recipe.data.augment
+    frozen = recipe.tuner.name == "head" or not cls.trains_backbone  # its features are then worth keeping
+    if augment == "auto":
+        augment = "standard" if size is not None and size >= SMALLEST_AUGMENTED and not frozen else "none"
+    scale = 0.1 if backbone.info.pretrained else 1.0
+    decided: dict[str, Any] = {"optim.backbone_lr_scale": scale}
+    recipe = _filled(recipe, decided if size is None else {"model.image_size": size} | decided)
+    return _changed(recipe, {"data.augment": augment})
+
+
+def _decide_length(recipe: Recipe, setting: str, per_epoch: int) -> Recipe:
+    run = recipe.run
+    if run.steps is not None and run.epochs is not None:
+        raise HubtlError("both steps and epochs are given", hint="give --steps or --epochs")
+    epochs = run.epochs
+    if run.steps is None and epochs is None and setting != "adaptation":
+        epochs = 10.0
+    steps = run.steps if run.steps is not None else max(1, round(epochs * per_epoch)) if epochs else 2000
+    recipe = _changed(recipe, {"run.steps": steps, "run.epochs": None})
+    return _filled(recipe, {"run.evaluate_every": max(1, steps // (LOOKS if run.adjust else 5))})
+
+
+def _model_facts(recipe: Recipe, backbone: Backbone, streams: Streams) -> ModelFacts:
+    info = backbone.info
+    notes = [*info.notes, *(n for n in {s.note for s in streams.train.values()} if n)]
+    return ModelFacts(
+        name=info.name,
+        library=info.library,
+        architecture=info.architecture,
+        pretrained=info.pretrained,
+        base_model=info.base_model,
+        revision=info.revision,
+        weights=info.weights,
+        license=info.license,
+        lineage=[Step(**step) for step in info.lineage],
+        parameters=sum(p.numel() for p in backbone.parameters()),
+        width=info.width,
+        input=info.input.as_dict(),
+        tuner=recipe.tuner.name,
+        trained_parameters=sum(p.numel() for p in backbone.parameters() if p.requires_grad),
+        parts=info.parts,
+        modalities=list(info.modalities),
+        notes=notes,
+    )
+
+
+def _filled(recipe: Recipe, defaults: Mapping[str, Any]) -> Recipe:
+    """The recipe with undecided keys decided; what its user gave stays."""
+    open_keys = {}
+    for key, value in defaults.items():
+        section, leaf = key.split(".")
+        part = getattr(recipe, section)
+        given = part.model_fields_set if section in recipe.model_fields_set else set()
+        if getattr(part, leaf) is None or (leaf not in given and type(part).model_fields[leaf].default is not None):
+            open_keys[key] = value
+    return _changed(recipe, open_keys)
+
+
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    return parse(merge(recipe.model_dump(exclude_unset=True), changes))

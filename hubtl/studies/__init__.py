@@ -1,0 +1,1 @@
+"""Several runs or evaluations side by side: compare, rank, tune, ablate, evaluate."""

@@ -1,0 +1,70 @@
+"""Adding an evaluation to a finished run's record and card: in its folder, or in its repository on the Hub."""
+
+from pathlib import Path
+
+from hubtl import hub
+from hubtl.card import render
+from hubtl.errors import HubtlError
+from hubtl.record import LaterEvaluation, RunRecord
+from hubtl.run import export as deliver
+from hubtl.run.workplace import changing
+
+
+def check(folder: Path) -> RunRecord:
+    """The record that an evaluation is to be added to. Raises HubtlError for a folder without a finished run."""
+    record = RunRecord.load(folder)
+    if record.status != "finished":
+        raise HubtlError(
+            f"the run in {folder} is not finished ({record.status})", hint=f"hubtl adapt --resume --output-dir {folder}"
+        )
+    return record
+
+
+def add(record: RunRecord, found: LaterEvaluation) -> None:
+    """Add an evaluation; one of the same rows in the same way takes the place of the one before."""
+    kept = [evaluation for evaluation in record.evaluations if _key(evaluation) != _key(found)]
+    record.evaluations = [*kept, found]
+
+
+def in_folder(folder: Path, found: LaterEvaluation) -> None:
+    """Add an evaluation to ``record.json`` and the card of a run directory. What a person wrote there stays.
+
+    Raises HubtlError where another process is at work in it.
+    """
+    with changing(folder):
+        record = check(folder)
+        add(record, found)
+        deliver.check_card(record)
+        record.save(folder)
+        deliver.card(folder, record)
+
+
+def on_hub(
+    repo: str, snapshot: Path, found: LaterEvaluation, *, branch: str | None, create_pr: bool, command: str
+) -> hub.Amended:
+    """Add an evaluation to the record and the card of a repository, in one commit that changes nothing else.
+
+    ``snapshot`` is the pulled commit that was evaluated; it stays as it is. Raises HubtlError where the repository has
+    moved on since, and for what the Hub refuses; ``command`` is what to type again.
+    """
+    record = check(snapshot)
+    add(record, found)
+    deliver.check_card(record)
+    card = render(record, existing=hub.card_at(repo, snapshot, retry=command), repo=repo)
+    where = found.data.hub_id or found.data.dataset
+    how = f" with {found.online.method}" if found.online else ""
+    return hub.amend(
+        repo,
+        {"record.json": record.to_json().encode(), "README.md": card.encode()},
+        parent=snapshot.name,
+        message=f"Evaluation on {where}{how}",
+        branch=branch,
+        create_pr=create_pr,
+        retry=command,
+    )
+
+
+def _key(evaluation: LaterEvaluation) -> tuple[object, ...]:
+    data, online = evaluation.data, evaluation.online
+    rows = (data.dataset, data.config, data.domain, data.eval_split)
+    return (*rows, None if online is None else (online.method, repr(sorted(online.options.items())), online.batch_size))

@@ -1,0 +1,211 @@
+"""Several strategies on the same data, ranked without target labels."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hubtl import plugins
+from hubtl.engine.device import make_accelerator
+from hubtl.engine.processes import first
+from hubtl.errors import HubtlError
+from hubtl.io import files, jsontext, plain
+from hubtl.io.places import check_writable
+from hubtl.judging.judge import voters_on
+from hubtl.judging.validators.ensemble import Ensemble
+from hubtl.judging.verdict import FLOOR, verdict
+from hubtl.recipe.reading import merge, parse
+from hubtl.recipe.schema import Recipe
+from hubtl.record import Evaluation, RunRecord
+from hubtl.run import adapt as run
+from hubtl.settings import is_main_process, logger
+
+FIRST = "source-only"
+DEFAULT = ("coral", "dan", "dann", "cdan", "mcc", "bnm", "shot", "aad")
+FILE = "compare.json"
+
+
+@dataclass
+class Entrant:
+    """One strategy's outcome."""
+
+    strategy: str
+    failed: str | None = None  # why it could not run
+    scores: dict[str, float] = field(default_factory=dict)  # by validator, without target labels; higher is better
+    merit: float | None = None  # mean rank that the voting validators give it among all: higher is better
+    adapted: bool | None = None  # True: the vote prefers it to source-only
+    reason: str = ""  # how the vote went
+    refused: bool = False  # a guard rail stands against it
+    seconds: float = 0.0  # of the whole run
+    accuracy: float | None = None  # on the target's evaluation rows: an oracle's column
+
+
+@dataclass
+class Comparison:
+    """What was compared, best first by evidence that reads no target labels."""
+
+    output_dir: Path
+    model: str
+    voters: list[str]
+    entrants: list[Entrant]
+    oracle: bool = False
+
+    @property
+    def best(self) -> str:
+        """The strategy that the evidence prefers; source-only where it prefers none to that."""
+        return self.entrants[0].strategy
+
+    def summary(self) -> dict[str, Any]:
+        """The comparison as it is saved. Target accuracy is in it only where an oracle was asked for."""
+        rows = []
+        for entrant in self.entrants:
+            row = asdict(entrant)
+            if not self.oracle:
+                del row["accuracy"]
+            rows.append(row)
+        return {
+            "model": self.model,
+            "best": self.best,
+            "voters": self.voters,
+            "oracle": self.oracle,
+            "output_dir": str(self.output_dir),
+            "entrants": rows,
+        }
+
+
+def compare(
+    recipe: Recipe,
+    strategies: Sequence[str] = DEFAULT,
+    *,
+    folder: Path | None = None,
+    full: bool = False,
+    oracle: bool = False,
+    command: str = "hubtl compare",
+) -> Comparison:
+    """Train source-only and each strategy by the same recipe, and rank them without target labels.
+
+    Unless ``full``, the backbone is frozen: all read the same cached features. Each strategy's run stays in
+    ``folder/STRATEGY`` and can be pushed. Called again, finished runs are not repeated and an interrupted one goes on.
+    A strategy that cannot run is listed with the reason. Raises HubtlError for names that do not exist, for a labelled
+    target without a source, and for a folder with another comparison.
+    """
+    names = list(dict.fromkeys([FIRST, *strategies]))
+    for name in names:
+        plugins.find("strategies", name)
+    if recipe.source is None:
+        raise HubtlError(
+            "a comparison ranks ways to adapt from a labelled source, and none is given", hint="add --source-dataset"
+        )
+    changes: dict[str, Any] = {"run.baseline": False, "run.plots": False, "run.fallback": False}
+    if not full:
+        changes["tuner.name"] = "head"
+    common = merge(recipe.model_dump(exclude_unset=True), changes)
+    target = recipe.target.domain or Path(recipe.target.dataset).name
+    folder = folder or Path("runs") / f"compare-{Path(recipe.model.name).name}-{target}"
+    accelerator = make_accelerator(recipe.run, None)
+    first(accelerator, lambda: _claim(folder, common))
+    found = []
+    for name in names:
+        began = time.monotonic()
+        entrant = Entrant(name)
+        own = parse(merge(common, {"strategy.name": name, "run.output_dir": str(folder / name)}))
+        logger.info("compare    %s", name)
+        try:
+            with quietly():
+                record = run.adapt(
+                    own, command=command, resume=(folder / name / "record.json").exists(), shown=False
+                ).record
+        except HubtlError as error:
+            if name == FIRST or (accelerator.num_processes > 1 and not error.everywhere):
+                raise  # one of several processes failed by itself: the others no longer wait for it
+            entrant.failed = str(error)
+            logger.warning("compare    %s: %s", name, error)
+        else:
+            _note(entrant, record)
+        entrant.seconds = round(time.monotonic() - began, 2)
+        found.append((entrant, None if entrant.failed else record))
+    ranked, voters = rank(found)
+    outcome = Comparison(folder, recipe.model.name, voters, ranked, oracle)
+    if is_main_process():
+        _write(folder / FILE, {"recipe": common, **outcome.summary()})
+    return outcome
+
+
+def rank(found: Sequence[tuple[Entrant, RunRecord | None]]) -> tuple[list[Entrant], list[str]]:
+    """The entrants, best first, and the validators that voted.
+
+    A validator that one of the methods makes better by its own loss, or that reads a source which one of them leaves
+    behind, has no vote, unless no other could vote. What a
+    guard rail stands against comes after what none does, and a failed run last.
+    """
+    first = found[0][1]
+    assert first is not None
+    assert first.adapted is not None
+    ran = [(e, r.adapted) for e, r in found if r is not None and r.adapted is not None]
+    classes = [plugins.load("strategies", e.strategy) for e, _ in ran]
+    counting = [name for name in voters_on(classes[0]) if all(name in voters_on(cls) for cls in classes)]
+    known = [name for name in counting if all(name in e.scores for e, _ in ran)]
+    partial = {rule for cls in classes for rule in cls.improves}
+    voters = [name for name in known if name not in partial] or known
+    merits = (
+        Ensemble().merits([{name: e.scores[name] for name in voters} for e, _ in ran]) if voters else [0.0] * len(ran)
+    )
+    for (entrant, figures), merit in zip(ran, merits, strict=True):
+        entrant.merit = merit
+        if entrant.strategy != FIRST:
+            _vote(entrant, first.adapted, figures)
+    order = sorted(
+        (e for e, _ in found),
+        key=lambda e: (e.failed is not None, e.refused, -(e.merit if e.merit is not None else 0.0)),
+    )
+    return order, voters
+
+
+def _vote(entrant: Entrant, before: Evaluation, after: Evaluation) -> None:
+    cls = plugins.load("strategies", entrant.strategy)
+    said = verdict(before, after, voters_on(cls), cls.improves, floor=None if cls.forgets_source else FLOOR)
+    entrant.adapted, entrant.reason = said.adapted, said.reason
+    entrant.refused = not said.adapted and said.rail
+
+
+def _note(entrant: Entrant, record: RunRecord) -> None:
+    figures = record.adapted
+    assert figures is not None
+    entrant.scores, entrant.accuracy = dict(figures.scores), figures.accuracy
+
+
+def _claim(folder: Path, common: dict[str, Any]) -> None:
+    """Make the folder this comparison's. Raises HubtlError where it holds something else."""
+    path = folder / FILE
+    check_writable(folder)
+    if path.exists():
+        try:
+            before = plain.object_of(path).get("recipe")
+        except (OSError, ValueError):
+            before = None
+        if before != json.loads(json.dumps(common)):
+            raise HubtlError(f"{folder} holds a comparison by another recipe", hint="another --output-dir")
+    elif folder.exists() and any(not found.name.endswith(files.PARTIAL) for found in folder.iterdir()):
+        raise HubtlError(f"the output directory {folder} is not empty", hint="another --output-dir")
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(path, {"recipe": common})
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    jsontext.save(path, content)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without the messages of the single runs."""
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

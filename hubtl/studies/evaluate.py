@@ -1,0 +1,157 @@
+"""Measuring a saved model on a labelled dataset: as it is, or while it adapts to the rows as to a stream."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from hubtl.data import content, labels
+from hubtl.data.classes import UNKNOWN
+from hubtl.data.images import ImageSet
+from hubtl.data.rows import open_rows
+from hubtl.data.sources import open_domain
+from hubtl.engine.device import make_accelerator
+from hubtl.engine.sweep import finite, outputs
+from hubtl.errors import HubtlError
+from hubtl.judging.figures import difference, evaluation
+from hubtl.judging.subsets import subsets
+from hubtl.models import saved as api
+from hubtl.plugins.blame import minded
+from hubtl.recipe.schema import DataSection, DomainSection, RunSection
+from hubtl.record import Difference, DomainFacts, Evaluation, LaterEvaluation, OnlineFacts
+from hubtl.run.plan import installed_versions
+from hubtl.settings import logger
+from hubtl.testtime import TestTime
+from hubtl.testtime.order import Witness, batches_of, order_of
+
+
+def measure(
+    model: str,
+    dataset: str,
+    *,
+    split: str | None = None,
+    domain: str | None = None,
+    data: Mapping[str, Any] | None = None,
+    batch_size: int = 64,
+) -> Evaluation:
+    """The figures of a saved model (run directory, Hub id or folder) on the evaluation rows of a dataset.
+
+    Classes are matched by name; those that the model does not know are left out, or are ``unknown`` where it has such a
+    class. Raises HubtlError for a dataset without labels or without a class that the model knows.
+    """
+    where: dict[str, Any] = {"split": split, "domain": domain, "data": data, "batch_size": batch_size}
+    return later(model, dataset, **where).figures
+
+
+@minded()
+def later(
+    model: str,
+    dataset: str,
+    *,
+    tta: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int | None = 0,
+    split: str | None = None,
+    domain: str | None = None,
+    data: Mapping[str, Any] | None = None,
+    batch_size: int = 64,
+) -> LaterEvaluation:
+    """The same as ``measure``, with what a record keeps of it: which rows, when, which versions.
+
+    With ``tta``, a method of test-time adaptation and its ``options``, a copy of the model adapts to the rows while it
+    predicts them, beside the frozen model. They come in an order drawn from ``seed``, as datasets are often sorted by
+    class; None keeps the dataset's own, as of a stream, and a warning says where that is sorted by class. Every batch is
+    scored before the model learns from it, the labels only score. A single row that would remain joins the last batch.
+    Raises HubtlError also for a method or an option that there is not.
+    """
+    loaded = api.load(model)
+    adapting = None if tta is None else loaded.test_time(tta, options)  # a wrong option costs no dataset
+    images, unknown, on = labelled(loaded, dataset, split, domain, data)
+    online = None
+    if tta is None or adapting is None:
+        accelerator = make_accelerator(RunSection(), None)
+        seen = finite(outputs(loaded.classifier, images, accelerator, batch_size=batch_size), dataset)
+        figures = evaluation(seen.logits, images.labels, loaded.classes, unknown)
+        figures.subsets = subsets(loaded.classifier, images, images.labels, loaded.classes, accelerator, unknown)
+    else:
+        online, figures = online_beside_frozen(loaded, adapting, tta, images, unknown, batch_size, seed)
+    today = datetime.date.today().isoformat()
+    return LaterEvaluation(created=today, data=on, figures=figures, online=online, versions=installed_versions())
+
+
+def measure_two(
+    first: str, second: str, dataset: str, **where: Any
+) -> tuple[Evaluation, Evaluation, Difference | None]:
+    """The figures of two saved models on the same rows, and the interval of the second's accuracy less the first's.
+
+    Keywords are those of ``measure``. The difference is None where the models do not know the same classes of the
+    dataset: their figures are then of other rows.
+    """
+    one, other = (measure(model, dataset, **where) for model in (first, second))
+    known = [{score.name for score in figures.per_class if score.n} for figures in (one, other)]
+    return one, other, difference(one, other) if known[0] == known[1] else None
+
+
+def online_beside_frozen(
+    loaded: api.AdaptedModel,
+    adapting: TestTime,
+    method: str,
+    images: ImageSet,
+    unknown: int | None,
+    batch_size: int,
+    seed: int | None,
+) -> tuple[OnlineFacts, Evaluation]:
+    """What adapts while it predicts, and the frozen model's figures on the same rows in the same order."""
+    rows, witness = order_of(len(images), seed), Witness(len(loaded.classes))
+    logits, still = [], []
+    for part in batches_of(rows, batch_size):
+        inputs = {name: x.to(loaded.device) for name, x in images.fetch(part.tolist()).inputs.items()}
+        with torch.inference_mode():
+            still.append(loaded.classifier(inputs).float().cpu())
+        logits.append(adapting.predict(inputs).float().cpu())
+        witness.see(logits[-1], still[-1] if seed is None else None)
+    adapting.warn(witness)
+    truth = None if images.labels is None else images.labels[rows]
+    online = OnlineFacts(
+        method=method,
+        options=adapting.options.model_dump(mode="json"),
+        figures=evaluation(torch.cat(logits), truth, loaded.classes, unknown),
+        batch_size=batch_size,
+        seed=seed,
+        **{name: count for name, count in asdict(adapting.stats).items() if name != "rows"},
+    )
+    return online, evaluation(torch.cat(still), truth, loaded.classes, unknown)
+
+
+def labelled(
+    loaded: api.AdaptedModel, dataset: str, split: str | None, domain: str | None, data: Mapping[str, Any] | None
+) -> tuple[ImageSet, int | None, DomainFacts]:
+    """The evaluation rows of a dataset, labelled by the model's classes; which of these is the unknown; and their facts."""
+    section = DataSection(**(data or {}))
+    where = DomainSection(dataset=dataset, eval_split=split, domain=domain)
+    known = [name for name in loaded.classes if name != loaded.unknown]
+    opened = open_domain(where, section, role="target", modalities=loaded.info.modalities, known=known)
+    if opened.eval_labels is None or opened.class_names is None:
+        why = f" ({'; '.join(opened.passed)})" if opened.passed else f" in split {opened.facts.eval_split}"
+        raise HubtlError(
+            f"{dataset} has no labels to evaluate against{why}",
+            hint="--label-column NAME, --split NAME, or hubtl predict",
+        )
+    _, relation = labels.match(known, opened.class_names, called="the model")
+    if relation.respelt:
+        for part in labels.describe(relation).split("\n"):
+            logger.info("%s", part)
+    unknown = None if loaded.unknown is None else loaded.classes.index(loaded.unknown)
+    other = UNKNOWN if unknown is None else unknown
+    truth = labels.indices(opened.eval_labels, opened.class_names, loaded.classes, other)
+    bad = section.on_bad_sample
+    rows = open_rows(loaded.backbone, opened.eval, opened.columns, labels=truth, name=dataset, on_bad_sample=bad)
+    mark = content.mark([opened.eval], list(opened.facts.columns.values()))
+    facts = opened.facts.model_copy(update={"fingerprint": mark, "class_counts": {}})
+    return (
+        rows,
+        unknown,
+        facts.model_copy(update={"rows": len(rows), "eval_rows": len(rows), "skipped": list(rows.bad)}),
+    )

@@ -1,0 +1,120 @@
+"""The study of a search: one at a time in a folder, gone on with where it was left, and what its trials came to."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hubtl import plugins
+from hubtl.errors import HubtlError
+from hubtl.io.places import check_writable
+from hubtl.judging.judge import FLOOR
+from hubtl.recipe import ranges as space
+from hubtl.recipe.reading import made
+from hubtl.recipe.schema import Recipe
+
+
+def refusal(guard: Mapping[str, float], best: float | None) -> str | None:
+    """Which guard rail stands against a trial; ``best`` is the best accuracy on the source of all of them."""
+    if guard.get("collapsed"):
+        return "collapsed"
+    if best is not None and guard.get("source-accuracy", best) < best - FLOOR:
+        return "lost the source"
+    return None
+
+
+def finished(study: Any) -> list[dict[str, Any]]:
+    """The finished trials, best first; those that were cut off do not count."""
+    from optuna.trial import TrialState
+
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    known = [t.user_attrs.get("guard", {}).get("source-accuracy") for t in done]
+    best = max([accuracy for accuracy in known if accuracy is not None], default=None)
+    found = []
+    for order, trial in enumerate(sorted(done, key=lambda t: t.number)):
+        guard = trial.user_attrs.get("guard", {})
+        lost = trial.state == TrialState.PRUNED
+        found.append(
+            {
+                "number": trial.number,
+                "order": order,
+                "parameters": dict(trial.params),
+                "score": trial.user_attrs.get("score"),
+                "guard": guard,
+                "refused": "diverged" if lost else refusal(guard, best),
+                "seconds": trial.user_attrs.get("seconds"),
+            }
+        )
+    return sorted(found, key=lambda t: (t["refused"] is not None, t["score"] is None, -(t["score"] or 0.0), t["order"]))
+
+
+@contextmanager
+def at_work(folder: Path) -> Iterator[None]:
+    """Only one search at a time writes to a folder. Raises HubtlError where another does."""
+    from filelock import FileLock, Timeout
+
+    check_writable(folder)
+    if folder.exists() and any(folder.iterdir()) and not (folder / "study.db").exists():
+        raise HubtlError(f"the output directory {folder} is not empty", hint="another --output-dir")
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "study.lock", timeout=0)
+    try:
+        with lock:
+            yield
+    except Timeout as error:
+        raise HubtlError(f"another hubtl tune is at work in {folder}", hint="wait, or another --output-dir") from error
+
+
+@contextmanager
+def opened(
+    folder: Path, recipe: Recipe, axes: Sequence[space.Axis], objective: str, data: Sequence[str] = ()
+) -> Iterator[Any]:
+    """The study in a folder, new or gone on with. Raises HubtlError where it searches for something else.
+
+    ``data`` are the fingerprints of what it trains and scores on.
+    """
+    import optuna
+    from optuna.trial import TrialState
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / 'study.db').resolve()}")
+    try:
+        study = optuna.create_study(study_name="hubtl", storage=storage, direction="maximize", load_if_exists=True)
+        plain = recipe.model_dump(mode="json", exclude={"hub"})
+        plain["run"].pop("output_dir")
+        about = json.loads(json.dumps({"recipe": plain, "space": [a.facts() for a in axes], "objective": objective}))
+        about["data"] = list(data)
+        before = study.user_attrs.get("about")
+        if before is not None and "data" not in before:  # of an earlier hubtl
+            before["data"] = about["data"]
+        if before is not None and before != about:
+            changed = [key for key in about if before.get(key) != about[key]]
+            raise HubtlError(
+                f"the search in {folder} was started with another {' and '.join(changed)}",
+                hint="another --output-dir, or what it was started with",
+            )
+        study.set_user_attr("about", about)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):  # cut off: it is done again
+            study.tell(trial.number, state=TrialState.FAIL)
+        waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if not finished(study) and not waiting:
+            study.enqueue_trial(_as_it_is(recipe, axes))
+        yield study
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _as_it_is(recipe: Recipe, axes: Sequence[space.Axis]) -> dict[str, Any]:
+    """What the recipe says without a search, where that is in its range: the trial to beat."""
+    options = made(
+        plugins.load("strategies", recipe.strategy.name).Options, recipe.strategy.name, recipe.strategy.options
+    )
+    found = {}
+    for axis in axes:
+        section, _, leaf = axis.key.rpartition(".")
+        value = getattr(recipe.optim if section == "optim" else options, leaf)
+        if axis.holds(value):
+            found[axis.key] = value
+    return found

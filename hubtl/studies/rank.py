@@ -1,0 +1,310 @@
+"""``hubtl rank``: which of several backbones suits a target best, by scores of their features, before any training."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from hubtl import backbones
+from hubtl.backbones.base import Backbone, BackboneRequest
+from hubtl.data import labels as label_sets
+from hubtl.data.rows import open_rows
+from hubtl.data.sources import Domain, open_domain
+from hubtl.engine.device import Accelerator, make_accelerator
+from hubtl.errors import HubtlError, nearest, unknown
+from hubtl.io import jsontext
+from hubtl.io.places import check_file
+from hubtl.judging import transferability as formulas
+from hubtl.recipe.flags import KEYS
+from hubtl.recipe.reading import merge, parse
+from hubtl.recipe.schema import Recipe
+from hubtl.run.features import FeatureReader
+from hubtl.run.plan import installed_versions
+from hubtl.settings import is_main_process, logger
+
+SCORES = ("logme", "leep", "h-score", "linear-probe")
+BY = "logme"
+SCORED_ROWS = 4000  # of a domain, spread over it: the scores settle long before, and cost the square of the width
+FLAGS = (
+    *("pretrained", "image_size", "source_split", "source_domain", "target_split", "target_eval_split"),
+    *("target_domain", "image_column", "text_column", "audio_column", "label_column", "domain_column"),
+    *("on_bad_sample", "device", "mixed_precision", "seed"),
+)
+# what a model may fail with: its own loader's words, or a library's in the forward pass
+FAILURES = (HubtlError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OSError, ImportError)
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class Ranked(_Facts):
+    """One model, and what its features score."""
+
+    model: str
+    rank: int | None = None  # from 1; None where the score that ranks was not measured
+    pretrained: bool | None = None
+    library: str | None = None
+    architecture: str | None = None
+    weights: str | None = None
+    parameters: int | None = None
+    width: int | None = None
+    image_size: int | None = None
+    scores: dict[str, float] = Field(default_factory=dict)  # higher is better
+    a_distance: float | None = None  # between the features of source and target, 0 to 2; lower is better
+    not_measured: dict[str, str] = Field(default_factory=dict)  # score -> why
+    seconds: float = 0.0
+    error: str | None = None  # why the model was not scored at all
+
+
+class Ranking(_Facts):
+    """Models, the best first. ``save`` writes it, ``hubtl.rank`` returns it."""
+
+    by: str
+    labels: Literal["target", "source"]  # whose labels the features are scored against
+    target: str
+    source: str | None = None
+    split: str
+    rows: int
+    scored_rows: int
+    classes: list[str]
+    models: list[Ranked] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    versions: dict[str, str] = Field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        jsontext.save(path, self.model_dump(mode="json"))
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What every model is scored on: labelled rows, and, with a source, the target's rows without labels."""
+
+    labelled: Domain
+    labels: np.ndarray  # of the labelled training rows
+    classes: list[str]
+    target: Domain | None  # None where the target itself is labelled
+    on_bad_sample: str
+
+
+def rank(
+    models: str | Sequence[str],
+    target_dataset: str,
+    *,
+    source_dataset: str | None = None,
+    by: str = BY,
+    output: str | Path | None = None,
+    **flags: Any,
+) -> Ranking:
+    """Rank backbones for a target by how well their features fit its labels, with no training.
+
+    Without a source the target must be labelled: the features of its training rows are scored against their labels;
+    evaluation rows stay unseen. With a source the target's labels are never read, as when adapting: the features are
+    scored on the labelled source, and ``a_distance`` says how far the target's lie from them. The two are not mixed
+    into one figure: nothing label-free says how much a shift weighs.
+
+    Args:
+        models: what ``--model`` takes, as a sequence or with commas between.
+        target_dataset: what ``--target-dataset`` takes; ``source_dataset`` likewise.
+        by: the score that ranks: ``logme``, ``leep``, ``h-score`` or ``linear-probe`` (see ``transferability``).
+        output: a JSON file for the result.
+        **flags: of ``hubtl adapt`` those about models and data, such as ``pretrained``, ``target_split``, ``device``.
+
+    Features are cached as in training, so that a second call, and a linear probe of the winner, reads no image again.
+    A model that fails is listed with its reason. Raises HubtlError for mistakes, and where every model fails.
+    """
+    names = _names(models)
+    if by not in SCORES:
+        raise unknown("score", by, SCORES)
+    path = None if output is None else Path(output)
+    if path is not None:
+        check_file(path)
+    recipe = _recipe(names[0], target_dataset, source_dataset, flags)
+    data = _open(recipe, backbones.modalities(names[0]))
+    accelerator = make_accelerator(recipe.run, None)
+    domain = data.labelled
+    ranking = Ranking(
+        by=by,
+        labels="target" if data.target is None else "source",
+        target=domain.facts.dataset if data.target is None else data.target.facts.dataset,
+        source=None if data.target is None else domain.facts.dataset,
+        split=domain.facts.split,
+        rows=len(domain.train),
+        scored_rows=len(_spread(len(domain.train))),
+        classes=data.classes,
+        versions=installed_versions(),
+    )
+    hints = []
+    for number, name in enumerate(names, 1):
+        logger.info("model      %d of %d: %s", number, len(names), name)
+        began = time.monotonic()
+        try:
+            found = _score(name, recipe, data, accelerator)
+        except FAILURES as error:
+            first = " ".join(str(error).split())[:300]
+            found = Ranked(
+                model=name, error=first if isinstance(error, HubtlError) else f"{type(error).__name__}: {first}"
+            )
+            hints.append(getattr(error, "hint", None))
+            logger.warning("%s is not ranked: %s", name, found.error)
+        found.seconds = round(time.monotonic() - began, 3)
+        ranking.models.append(found)
+    if len(hints) == len(names):
+        which = "the model" if len(names) == 1 else f"none of the {len(names)} models"
+        raise HubtlError(f"{which} could be scored: {ranking.models[0].error}", hint=hints[0] or "hubtl doctor")
+    ranking.models = _ordered(ranking.models, by)
+    ranking.notes = _notes(ranking, data)
+    if path is not None and is_main_process():
+        ranking.save(path)
+    return ranking
+
+
+def _names(models: str | Sequence[str]) -> list[str]:
+    given = [models] if isinstance(models, str) else models
+    names = list(dict.fromkeys(name.strip() for part in given for name in part.split(",") if name.strip()))
+    if not names:
+        raise HubtlError("no models are given", hint="--models resnet18,resnet50")
+    return names
+
+
+def _recipe(model: str, target: str, source: str | None, flags: Mapping[str, Any]) -> Recipe:
+    """The flags as a recipe, which checks them. Raises HubtlError for flags that ranking does not have."""
+    for name in flags:
+        if name not in FLAGS:
+            raise HubtlError(
+                f"rank() has no argument {name!r}", hint=nearest(name, FLAGS) or f"one of {', '.join(FLAGS)}"
+            )
+    changes = {"model.name": model, "target.dataset": target, "source.dataset": source}
+    changes |= {KEYS[name]: value for name, value in flags.items()}
+    if source is None and any(flags.get(name) is not None for name in ("source_split", "source_domain")):
+        raise HubtlError("a part of the source is named, and no source", hint="add --source-dataset")
+    return parse(merge({}, {key: value for key, value in changes.items() if value is not None}), where="hubtl rank")
+
+
+def _open(recipe: Recipe, modalities: tuple[str, ...]) -> _Data:
+    """Raises HubtlError where there are no labels to score against."""
+    target = open_domain(recipe.target, recipe.data, role="target", modalities=modalities)
+    labelled = target
+    if recipe.source is not None:
+        labelled = open_domain(recipe.source, recipe.data, role="source", modalities=modalities)
+    if labelled.labels is None or labelled.class_names is None:
+        why = f" ({'; '.join(labelled.passed)})" if labelled.passed else ""
+        if recipe.source is None:
+            hint = "--label-column NAME, or --source-dataset for a labelled source"
+            raise HubtlError(f"{labelled.facts.dataset} has no labels{why} to score features against", hint=hint)
+        raise HubtlError(f"the source {labelled.facts.dataset} has no labels{why}", hint="--label-column NAME")
+    classes = list(labelled.class_names)
+    labelled = labelled.labelled()
+    assert labelled.labels is not None
+    found = label_sets.indices(labelled.labels, classes, classes)
+    return _Data(labelled, found, classes, None if recipe.source is None else target, recipe.data.on_bad_sample)
+
+
+def _score(name: str, recipe: Recipe, data: _Data, accelerator: Accelerator) -> Ranked:
+    torch.manual_seed(recipe.run.seed)  # as training does: what has no pretrained weights is drawn here
+    request = BackboneRequest(
+        data.classes, recipe.model.pretrained, image_size=recipe.model.image_size, keep_classifier=True
+    )
+    backbone = backbones.resolve(name, request)
+    info = backbone.info
+    if backbones.parts_of(name):
+        raise HubtlError(f"{name} names encoders of a fusion, which has to learn first", hint="rank each by itself")
+    if tuple(info.modalities) != tuple(data.labelled.columns):
+        asked, first = (" and ".join(found) for found in (info.modalities, data.labelled.columns))
+        raise HubtlError(f"{name} takes {asked}, and the first of the models {first}", hint="rank them apart")
+    reader = FeatureReader(backbone, accelerator, recipe.run.mixed_precision)
+    features, labels = _read(reader, backbone, data.labelled, data.labels, data.on_bad_sample)
+    assert labels is not None
+    found = Ranked(
+        model=info.name,
+        pretrained=info.pretrained,
+        library=info.library,
+        architecture=info.architecture,
+        weights=info.weights,
+        parameters=sum(p.numel() for p in backbone.parameters()),
+        width=info.width,
+        image_size=getattr(info.input, "size", None),
+    )
+    scores: dict[str, Callable[[], float]] = {
+        "logme": lambda: formulas.logme(features, labels),
+        "h-score": lambda: formulas.h_score(features, labels),
+        "linear-probe": lambda: formulas.linear_probe(features, labels),
+    }
+    if backbone.kept is not None:
+        kept = backbone.kept
+        scores["leep"] = lambda: formulas.leep(_probabilities(features, kept), labels)
+    else:
+        why = "the pretrained model has no classifier of its own" if info.pretrained else "random weights"
+        found.not_measured["leep"] = why
+    for score, measure in scores.items():
+        try:
+            found.scores[score] = measure()
+        except ValueError as error:
+            found.not_measured[score] = str(error)
+    found.scores = {score: found.scores[score] for score in SCORES if score in found.scores}
+    if data.target is not None:
+        others, _ = _read(reader, backbone, data.target, None, data.on_bad_sample)
+        found.a_distance = formulas.proxy_a_distance(features, others)
+    return found
+
+
+def _read(
+    reader: FeatureReader, backbone: Backbone, domain: Domain, labels: np.ndarray | None, on_bad_sample: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The features [n, d] of the rows that are scored, and their labels. Every training row's are kept, for training."""
+    name = f"{domain.facts.dataset}/train"
+    images = open_rows(backbone, domain.train, domain.columns, labels=labels, name=name, on_bad_sample=on_bad_sample)
+    kept = reader.read(images)
+    batch = kept.fetch(_spread(len(kept)))
+    return batch.inputs["features"].numpy(), None if batch.labels is None else batch.labels.numpy()
+
+
+def _spread(n: int) -> list[int]:
+    """At most SCORED_ROWS of n rows, the same ones each time: data are often sorted by class."""
+    return np.unique(np.linspace(0, n - 1, min(n, SCORED_ROWS)).round().astype(int)).tolist()
+
+
+def _probabilities(features: np.ndarray, classifier: tuple[Tensor, Tensor]) -> np.ndarray:
+    """What the pretrained classifier says of features [n, d]: [n, z]."""
+    weight, bias = (part.double() for part in classifier)
+    return (torch.from_numpy(features).double() @ weight.T + bias).softmax(dim=1).numpy()
+
+
+def _ordered(models: list[Ranked], by: str) -> list[Ranked]:
+    """The best first; then those without the score, then those that failed, in the order given."""
+    ordered = sorted(models, key=lambda m: (m.error is not None, by not in m.scores, -m.scores.get(by, 0.0)))
+    for place, found in enumerate(ordered, 1):
+        found.rank = place if by in found.scores else None
+    return ordered
+
+
+def _notes(ranking: Ranking, data: _Data) -> list[str]:
+    """What a reader must know to read the figures right."""
+    scored = [found for found in ranking.models if found.error is None]
+    notes = []
+    if data.target is not None:
+        notes.append(
+            f"scored on the labels of the source {ranking.source}; labels of the target, if it has any, are not read. "
+            "A-distance: how far the target's features lie from the source's, 0 to 2; it does not enter the order"
+        )
+    if any(not found.pretrained for found in scored):
+        notes.append("random weights, as asked: what is ranked are architectures, not what pretraining taught them")
+    if ranking.scored_rows < ranking.rows:
+        notes.append(f"scored on {ranking.scored_rows} of {ranking.rows} rows, spread over them")
+    met = set(data.labels[_spread(len(data.labels))].tolist())
+    if missing := [name for c, name in enumerate(data.classes) if c not in met]:
+        notes.append(f"classes without a scored row ({len(missing)}): {', '.join(missing[:10])}")
+    probed = [found for found in scored if "linear-probe" in found.scores]
+    if ranking.by != "linear-probe" and probed and ranking.models[0] in probed:
+        best = max(probed, key=lambda found: found.scores["linear-probe"])
+        first = ranking.models[0].scores["linear-probe"]
+        if best.scores["linear-probe"] > first:
+            figures = f"{100 * best.scores['linear-probe']:.1f} % against {100 * first:.1f} %"
+            notes.append(f"the linear probe would put {best.model} first ({figures}): try both")
+    return notes
