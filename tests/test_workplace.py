@@ -48,6 +48,45 @@ def test_a_second_process_is_refused_and_one_that_is_gone_holds_nothing(tmp_path
     assert Workplace(folder, resume=True).look() is None
 
 
+def test_a_process_that_is_refused_leaves_what_is_anothers(tmp_path):
+    """Both looked at the folder while it was empty, and one of them was the first to hold it."""
+    folder = tmp_path / "run"
+    second = Workplace(folder)
+    second.look()
+    with at_work(folder):
+        for name, text in (("recipe.yaml", "model: lenet\n"), ("record.json", "{}")):
+            (folder / name).write_text(text)
+        with pytest.raises(HubtlError, match="another process is at work"):
+            second.enter()
+        second.leave()
+        left = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    assert left == {"recipe.yaml", "record.json", "training", "training/run.lock"}
+
+
+@pytest.mark.parametrize("damage", ["", "{", None])
+def test_a_model_whose_record_is_lost_is_not_written_over(tmp_path, damage):
+    folder = tmp_path / "run"
+    finished(folder)
+    (folder / "training" / "mcc" / "checkpoint.pt").unlink()  # to save room
+    record_file = folder / "record.json"
+    record_file.unlink() if damage is None else record_file.write_text(damage)
+    with pytest.raises(HubtlError, match=r"record\.json is missing or damaged") as caught:
+        Workplace(folder).look()
+    assert "--overwrite" in str(caught.value.hint)
+    begun_anew(folder).leave()
+    assert not (folder / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("fault", [PermissionError(13, "Permission denied"), NotImplementedError("no flock")])
+def test_a_folder_that_cannot_be_held_is_one_error(tmp_path, monkeypatch, fault):
+    def acquire(self):
+        raise fault
+
+    monkeypatch.setattr("filelock.FileLock._acquire", acquire)
+    with pytest.raises(HubtlError, match="cannot hold"), at_work(tmp_path):
+        pass
+
+
 def test_overwriting_removes_what_the_run_wrote_and_nothing_else(tmp_path):
     folder = tmp_path / "run"
     finished(folder)

@@ -34,6 +34,11 @@ def at_work(folder: Path) -> Iterator[None]:
         raise HubtlError(
             f"another process is at work in {folder}", hint="wait until it is done, or another --output-dir"
         ) from error
+    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
+        why = getattr(error, "strerror", None) or "this file system has no locks"
+        raise HubtlError(
+            f"cannot hold {folder}: {why}: {folder / LOCK}", hint="mend it, or a copy elsewhere"
+        ) from error
     try:
         yield
     finally:
@@ -54,6 +59,7 @@ class Workplace:
         self.folder, self.resume, self.overwrite = folder, resume, overwrite
         self.new: list[Path] = []  # directories that were made for this run
         self.goes_on = False
+        self._held = False
         self._lock = contextlib.ExitStack()
 
     def look(self) -> RunRecord | None:
@@ -77,6 +83,7 @@ class Workplace:
             self.new = [path for path in (place, *place.parents) if not path.exists()]
             place.mkdir(parents=True, exist_ok=True)
             self._lock.enter_context(at_work(self.folder))
+            self._held = True
         except OSError as error:
             raise HubtlError(f"cannot write to {self.folder}: {error.strerror}", hint="another --output-dir") from error
         return self._decide()  # it may have been written to meanwhile
@@ -89,16 +96,16 @@ class Workplace:
         record.save(self.folder)
 
     def leave(self) -> None:
-        """Let others in. A run that came to no checkpoint leaves nothing behind."""
+        """Let others in. A run that came to no checkpoint leaves nothing behind; what is another's is not touched."""
         try:
-            if self._ours() and not self.started() and self._status() != "finished":
+            if self._held and self._ours() and not self.started() and self._status() != "finished":
                 for name in (*OURS, LOCK):
                     (self.folder / name).unlink(missing_ok=True)
                 shutil.rmtree(self.folder / STAGE, ignore_errors=True)
                 _prune(self.folder / STATE)
-                for path in self.new:
-                    with contextlib.suppress(OSError):
-                        path.rmdir()
+            for path in self.new:
+                with contextlib.suppress(OSError):
+                    path.rmdir()
         finally:
             self._lock.close()
 
@@ -132,8 +139,9 @@ class Workplace:
                     f"{folder} holds no run to resume", hint="leave --resume out, and choose another --output-dir"
                 )
             raise HubtlError(f"the output directory {folder} is not empty", hint="another --output-dir")
-        finished = self._status() == "finished"
-        if not finished and not self.started():
+        status = self._status()
+        finished, unknown = status == "finished", status is None and bool(self._written())
+        if not finished and not self.started() and not unknown:
             return None  # nothing is lost
         if self.overwrite:
             self._check_unchanged(finished)
@@ -144,6 +152,11 @@ class Workplace:
         if finished:
             hint = "--overwrite to train it anew, or another --output-dir"
             raise HubtlError(f"the output directory {folder} is not empty: its run is finished", hint=hint)
+        if unknown:
+            raise HubtlError(
+                f"the output directory {folder} has the model of a run whose record.json is missing or damaged",
+                hint="--overwrite to train it anew, record.json put back, or another --output-dir",
+            )
         raise HubtlError(
             f"the output directory {folder} is not empty: a run was stopped in it",
             hint="--resume to go on with it, --overwrite to begin anew, or another --output-dir",
