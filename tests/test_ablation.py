@@ -85,6 +85,21 @@ def test_what_was_done_is_not_done_again_and_an_interrupted_part_goes_on(run, mo
     assert record.ablation[0].seconds == first.seconds, "it was not trained again"
 
 
+def test_what_joins_the_record_meanwhile_stays(run, monkeypatch):
+    figures = RunRecord.load(run).adapted
+
+    def trained(recipe, place, command):
+        now = RunRecord.load(run)
+        now.warnings = [*now.warnings, "added meanwhile"]
+        now.save(run)
+        return {"figures": figures, "seconds": 1.0}
+
+    monkeypatch.setattr(ablation, "_trained", trained)
+    record = ablation.ablate(run)
+    assert [a.without for a in record.ablation] == ["cdan", "mcc"]
+    assert RunRecord.load(run).warnings.count("added meanwhile") == 2
+
+
 def test_one_part_is_enough_where_one_is_asked_for(run, capsys):
     code, out, _ = hubtl_command(["ablate", str(run), "--without", "mcc", "--json"], capsys)
     assert code == 0

@@ -97,6 +97,20 @@ def test_what_cannot_be_recorded_is_said_before_anything_is_measured(run, capsys
     assert said in err
 
 
+def test_figures_that_cannot_be_recorded_are_said_all_the_same(run, capsys):
+    command = ["evaluate", str(run), "--dataset", OTHER, "--record"]
+    with at_work(run):
+        code, out, err = hubtl_command([*command, "--json"], capsys)
+        assert code == 2
+        found = json.loads(out)
+        assert found["recorded"] is None
+        assert found["accuracy"] is not None
+        assert "another process is at work" in err
+        code, out, err = hubtl_command(command, capsys)
+    assert (code, "balanced accuracy" in out) == (2, True)
+    assert not RunRecord.load(run).evaluations
+
+
 def test_a_pull_request_needs_a_record(run, capsys):
     code, _, err = hubtl_command(["evaluate", str(run), "--dataset", OTHER, "--create-pr"], capsys)
     assert code == 2

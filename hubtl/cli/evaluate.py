@@ -76,16 +76,21 @@ def evaluate(
     shown = as_json(found)
     if output is not None:
         jsontext.save(output, shown)
+    failed: HubtlError | None = None
     if place is not None:
-        shown["recorded"] = place.keep(found)
+        try:
+            shown["recorded"] = place.keep(found)
+        except HubtlError as error:  # the figures are said first
+            shown["recorded"], failed = None, error
     if json_:
         emit(shown)
-        return
-    if found.online is not None:
+    elif found.online is not None:
         _show_online(found)
     else:
         _show(found.figures)
-    if place is not None and not quiet:
+    if failed is not None:
+        raise failed
+    if place is not None and not quiet and not json_:
         typer.echo(f"\nrecorded   {shown['recorded']}")
 
 

@@ -62,9 +62,10 @@ def ablate(folder: Path, without: Sequence[str] = (), *, command: str = "hubtl a
         logger.info("ablate     without %s", name)
         with quietly():
             found = Ablated(without=name, changes=declared[name], **_trained(recipe, _place(folder, name), command))
-            record.ablation = [*(a for a in record.ablation if a.without != name), found]
             if is_main_process():  # after each: what is done is in the card, whatever happens to the next
                 with changing(folder):
+                    record = amend.check(folder)  # others may have added to it meanwhile
+                    record.ablation = [*(a for a in record.ablation if a.without != name), found]
                     record.save(folder)
                     deliver.card(folder, record)
     return record
