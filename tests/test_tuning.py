@@ -211,6 +211,19 @@ def test_two_searches_do_not_share_a_folder(tmp_path, monkeypatch):
         hubtl.tune(RECIPE, trials=2, search=LR, output_dir=tmp_path)
 
 
+def test_a_damaged_study_is_one_error_and_any_name_is_a_folders(tmp_path, monkeypatch):
+    faked(monkeypatch)
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "study.db").write_text("no database, and longer than the head of one" * 4)
+    with pytest.raises(HubtlError, match=r"study\.db cannot be used: file is not a database"):
+        hubtl.tune(RECIPE, trials=1, output_dir=damaged)
+    folder = tmp_path / "what? 100%41"
+    hubtl.tune(RECIPE, trials=1, output_dir=folder)
+    assert (folder / "study.db").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"damaged", folder.name}
+
+
 def test_a_recipe_may_say_what_to_search(tmp_path, monkeypatch):
     faked(monkeypatch)
     found = hubtl.tune({**RECIPE, "tune": {"weight": "0:2"}}, trials=1, output_dir=tmp_path / "a")

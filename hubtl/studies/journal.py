@@ -60,10 +60,16 @@ def at_work(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "study.lock", timeout=0)
     try:
-        with lock:
-            yield
+        lock.acquire()
     except Timeout as error:
         raise HubtlError(f"another hubtl tune is at work in {folder}", hint="wait, or another --output-dir") from error
+    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
+        why = getattr(error, "strerror", None) or "this file system has no locks"
+        raise HubtlError(f"cannot write to {folder}: {why}", hint="another --output-dir") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -75,11 +81,16 @@ def opened(
     ``data`` are the fingerprints of what it trains and scores on.
     """
     import optuna
+    from optuna.exceptions import StorageInternalError
     from optuna.trial import TrialState
+    from sqlalchemy import URL
+    from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / 'study.db').resolve()}")
+    where = URL.create("sqlite", database=str((folder / "study.db").resolve()))  # a name may have a ? in it
+    storage = None
     try:
+        storage = optuna.storages.RDBStorage(where.render_as_string())
         study = optuna.create_study(study_name="hubtl", storage=storage, direction="maximize", load_if_exists=True)
         plain = recipe.model_dump(mode="json", exclude={"hub"})
         plain["run"].pop("output_dir")
@@ -101,9 +112,17 @@ def opened(
         if not finished(study) and not waiting:
             study.enqueue_trial(_as_it_is(recipe, axes))
         yield study
+    except (StorageInternalError, SQLAlchemyError) as error:
+        root = error.__cause__ or error
+        said = " ".join(str(getattr(root, "orig", None) or root).split())[:200]
+        raise HubtlError(
+            f"{folder / 'study.db'} cannot be used: {said}",
+            hint="make room, put a copy of the file back, or another --output-dir",
+        ) from error
     finally:
-        storage.remove_session()
-        storage.engine.dispose()
+        if storage is not None:
+            storage.remove_session()
+            storage.engine.dispose()
 
 
 def _as_it_is(recipe: Recipe, axes: Sequence[space.Axis]) -> dict[str, Any]:
