@@ -1,11 +1,13 @@
 """Plugins: listed without being imported, each one's failure its own, names settled."""
 
+import json
 import sys
 
 import pytest
 
 from hubtl import plugins
 from hubtl.errors import HubtlError
+from tests.tiny import hubtl_command
 
 pytest_plugins = ["tests.plugin_fixtures"]
 
@@ -66,15 +68,24 @@ def test_a_clash_of_two_plugins_is_settled_by_the_packages_names(install):
     assert plugins.load("strategies", "zebra:odd").__name__ == "Z"
 
 
-@pytest.mark.parametrize(("allowed", "seen"), [("", set()), ("one", {"first"}), ("one, two", {"first", "second"})])
+@pytest.mark.parametrize(("allowed", "seen"), [("", set()), ("one", {"first"}), ("ONE, t_wo", {"first", "second"})])
 def test_hubtl_plugins_restricts_which_packages_are_seen(install, monkeypatch, allowed, seen):
     install("one", {"first": "X"})
-    install("two", {"second": "X"})
+    install("t-wo", {"second": "X"})
     monkeypatch.setenv("HUBTL_PLUGINS", allowed)
     plugins.entries.cache_clear()
     names = set(plugins.entries("strategies"))
     assert names & {"first", "second"} == seen
     assert "dann" in names
+
+
+def test_what_an_import_prints_is_no_part_of_what_a_command_found(install, capsys):
+    source = "print('hello')\nfrom hubtl.strategy import Strategy\n"
+    source += "class Loud(Strategy):\n    'Loud.'\n    def step(self, source, target, *, at): ...\n"
+    install("loud-package", {"loud": "Loud"}, source=source)
+    code, out, err = hubtl_command(["show", "loud", "--json"], capsys)
+    assert (code, json.loads(out)["name"]) == (0, "loud")
+    assert "hello" in err
 
 
 def test_an_unknown_name_hints_at_the_nearest():

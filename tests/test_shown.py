@@ -1,9 +1,13 @@
 """Foreign text steers no terminal: names of classes, files, columns, models, and what libraries say, are written out."""
 
+import errno
 import io
 import json
 import logging
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +31,7 @@ from hubtl.io import shown
 from hubtl.models import saved as api
 from hubtl.run.plan import describe
 from hubtl.settings import configure_logging, logger
+from tests.tiny import hubtl_command
 
 NAMES = [
     "\x1b[31mred",
@@ -201,3 +206,35 @@ def test_cards_and_pictures_write_names_out(tmp_path):
     plots.confusion(after, names, tmp_path / "c.png", NAMES[0])
     plots.per_class(record.source_only, after, tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 1000
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_stdout_that_takes_nothing_is_one_error():
+    command = [sys.executable, "-m", "hubtl", "list", "tuners"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "error: what was found cannot be written to stdout: No space left on device"
+    assert len(done.stderr.splitlines()) == 2
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (128 + 13, "")
+
+
+@pytest.mark.parametrize("text", ["hf-mirror.com", "http://127.0.0.1:80x", "http://", "ftp://host", "http://[::1"])
+def test_an_endpoint_that_is_no_address_is_said_before_a_library_fails_at_it(monkeypatch, capsys, text):
+    monkeypatch.setenv("HF_ENDPOINT", text)
+    code, _, err = hubtl_command(["list", "tuners"], capsys)
+    assert (code, err.splitlines()[0]) == (2, f"error: HF_ENDPOINT is {text!r}, not an address")
+
+
+def test_a_fault_of_the_machine_is_one_error_in_any_command(monkeypatch, tmp_path, capsys):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "x"))
+
+    monkeypatch.setattr("hubtl.cli.plugins.plugins.entries", full)
+    code, _, err = hubtl_command(["list"], capsys)
+    assert code == 2
+    assert err.startswith(f"error: no space left to write {tmp_path / 'x'}")

@@ -93,7 +93,7 @@ def _register() -> None:
 
 def run() -> None:
     """Run the command line; a HubtlError becomes an ``error:`` and a ``try:`` line and exit code 2."""
-    from hubtl.cli.messages import guard
+    from hubtl.cli.messages import Unread, endpoint, guard
 
     debug = "--debug" in sys.argv
     # Both are read when huggingface_hub is imported, which guard does. Progress is for who watches.
@@ -101,11 +101,13 @@ def run() -> None:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if not debug:
         os.environ.setdefault("HF_HUB_VERBOSITY", "error")
-    guard()
-    _register()
     try:
+        endpoint()
+        guard()
+        _register()
         with minded():  # whatever a plugin raises, sys.exit too, is one error that names it
             code = app(standalone_mode=False)
+            sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except HubtlError as error:
         if debug:
@@ -115,14 +117,17 @@ def run() -> None:
         sys.exit(2)
     except typer.Abort as abort:
         interrupted(abort.__cause__)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain again when it closes stdout
+    except Unread:
         sys.exit(128 + 13)
     except Exception as error:
         if launch.claim is not None and not launch.speaks():
             sys.exit(2)
         # Typer carries its own copy of click, whose usage errors have no public name
-        if debug or not hasattr(error, "format_message"):
+        if debug:
+            raise
+        if (known := by_machine(error)) is not None:
+            fail(known)
+        if not hasattr(error, "format_message"):
             raise
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text
             typer.echo(error.format_message(), err=True)
@@ -137,6 +142,19 @@ def interrupted(end: BaseException | None) -> None:
     if is_main_process():
         typer.echo("interrupted", err=True)
     sys.exit(exit_code(end))
+
+
+def by_machine(error: Exception) -> HubtlError | None:
+    """What the machine did to a command, in words; None for any other error."""
+    if not isinstance(error, OSError | RuntimeError | MemoryError):
+        return None
+    from hubtl.engine.faults import FULL, REFUSED, explain
+
+    if (known := explain(error)) is not None or not isinstance(error, OSError) or not error.filename:
+        return known
+    if error.errno not in (*FULL, *REFUSED):
+        return None
+    return HubtlError(f"{error.filename}: {error.strerror}", hint="mend it, or --debug shows where")
 
 
 def usage(error: Any) -> HubtlError:

@@ -9,7 +9,9 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from hubtl.errors import HubtlError
 from hubtl.io import jsontext, plain, shown
 
 if TYPE_CHECKING:
@@ -79,10 +81,26 @@ def predicting(folder: Path) -> str:
     return f"hubtl predict {folder} {rows}"
 
 
+class Unread(Exception):
+    """Nobody reads what is written to stdout any more."""
+
+
+_lost: list[Exception] = []  # why nothing reaches stdout any more
+
+
+def _untaken(error: OSError) -> Exception:
+    if isinstance(error, BrokenPipeError):
+        return Unread()
+    return HubtlError(
+        f"what was found cannot be written to stdout: {error.strerror}", hint="send it elsewhere, or make room"
+    )
+
+
 class Guarded:
     """A stream that lets no token of this machine through and nothing that steers a terminal, whoever writes to it.
 
-    Where nobody reads it any more, ``patient`` lets what is written go: a training needs no listener.
+    Where nobody reads it any more, ``patient`` lets what is written go: a training needs no listener. Else Unread is
+    raised then, and HubtlError for a disk that is full.
     """
 
     def __init__(self, stream: Any, *, styled: bool = False, patient: bool = False) -> None:
@@ -109,13 +127,29 @@ class Guarded:
             said.encode(encoding)
         except UnicodeEncodeError:
             said = said.encode(encoding, "backslashreplace").decode(encoding)
-        with contextlib.suppress(*self._forgiven):
+        if _lost and self._stream is sys.__stdout__:  # said again: who tries a stream out may have swallowed it
+            raise _lost[0]
+        with self._taken():
             self._stream.write(said)
         return len(text)
 
     def flush(self) -> None:
-        with contextlib.suppress(*self._forgiven):
+        with self._taken():
             self._stream.flush()
+
+    @contextlib.contextmanager
+    def _taken(self) -> Iterator[None]:
+        own = self._stream is sys.__stdout__
+        try:
+            yield
+        except self._forgiven:
+            pass
+        except OSError as error:
+            why = _untaken(error)
+            if own:
+                _lost.append(why)
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain again when it closes it
+            raise why from error
 
     def writelines(self, lines: Any) -> None:
         for line in lines:
@@ -123,6 +157,23 @@ class Guarded:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def endpoint() -> None:
+    """Raise HubtlError for an HF_ENDPOINT that is no address: huggingface_hub fails at it in many ways, some when imported."""
+    text = os.environ.get("HF_ENDPOINT", "").strip()
+    if not text:
+        os.environ.pop("HF_ENDPOINT", None)  # set to nothing is not set
+        return
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise HubtlError(
+            f"HF_ENDPOINT is {text!r}, not an address", hint="export HF_ENDPOINT=https://HOST, or unset it"
+        )
 
 
 def guard() -> None:

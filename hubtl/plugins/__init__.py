@@ -6,6 +6,8 @@ a plugin is imported when it is asked for by name, and one that cannot be import
 
 import contextlib
 import os
+import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -40,7 +42,8 @@ class Entry:
         """
         hint = f"pip install --upgrade {self.package}, or remove it: pip uninstall {self.package}"
         try:
-            found = self._point.load()
+            with contextlib.redirect_stdout(sys.stderr):  # stdout has what a command found, and nothing else
+                found = self._point.load()
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except HubtlError as error:
@@ -71,10 +74,10 @@ def entries(kind: str) -> dict[str, Entry]:
     ``HUBTL_PLUGINS`` restricts the packages whose plugins are seen (comma-separated; empty: built-ins only).
     """
     setting = os.environ.get("HUBTL_PLUGINS")
-    allowed = None if setting is None else {package.strip() for package in setting.split(",")}
+    allowed = None if setting is None else {_normal(package) for package in setting.split(",")}
     names: dict[str, Entry] = {}
     for entry in sorted(_entries(kind, entry_points(group=f"hubtl.{kind}")), key=lambda e: (not e.builtin, e.package)):
-        if not entry.builtin and allowed is not None and entry.package not in allowed:
+        if not entry.builtin and allowed is not None and _normal(entry.package) not in allowed:
             continue
         first = names.setdefault(entry.name, entry)
         if first.package != entry.package:
@@ -120,6 +123,11 @@ def _combiner(kind: str) -> Any:
     """What makes one of several of a kind: hubtl's own where it has one."""
     found = _entries(kind, entry_points(group="hubtl.combiners", name=kind))
     return min(found, key=lambda e: (not e.builtin, e.package))._point if found else None
+
+
+def _normal(package: str) -> str:
+    """A package's name as installers compare it: ``My_Package`` is ``my-package``."""
+    return re.sub(r"[-_.]+", "-", package.strip()).lower()
 
 
 def _entries(kind: str, points: Iterable[EntryPoint]) -> list[Entry]:
