@@ -73,6 +73,12 @@ def test_a_model_whose_record_is_lost_is_not_written_over(tmp_path, damage):
     with pytest.raises(HubtlError, match=r"record\.json is missing or damaged") as caught:
         Workplace(folder).look()
     assert "--overwrite" in str(caught.value.hint)
+    if damage is not None:
+        again = Workplace(folder, resume=True)
+        assert again.enter() is None
+        again.leave()  # as its caller cannot read the record
+        assert record_file.read_text() == damage
+        assert (folder / "recipe.yaml").exists()
     begun_anew(folder).leave()
     assert not (folder / "model.safetensors").exists()
 

@@ -59,7 +59,7 @@ class Workplace:
         self.folder, self.resume, self.overwrite = folder, resume, overwrite
         self.new: list[Path] = []  # directories that were made for this run
         self.goes_on = False
-        self._held = False
+        self._began = self._own_lock = False
         self._lock = contextlib.ExitStack()
 
     def look(self) -> RunRecord | None:
@@ -82,8 +82,9 @@ class Workplace:
         try:
             self.new = [path for path in (place, *place.parents) if not path.exists()]
             place.mkdir(parents=True, exist_ok=True)
+            there = (self.folder / LOCK).exists()
             self._lock.enter_context(at_work(self.folder))
-            self._held = True
+            self._own_lock = not there
         except OSError as error:
             raise HubtlError(f"cannot write to {self.folder}: {error.strerror}", hint="another --output-dir") from error
         return self._decide()  # it may have been written to meanwhile
@@ -92,16 +93,20 @@ class Workplace:
         """Write down which run this is. What an earlier one left that is not gone on with is removed first."""
         if not self.goes_on:
             self._clear(record)
+        self._began = True
         files.write(self.folder / "recipe.yaml", recipe)
         record.save(self.folder)
 
     def leave(self) -> None:
         """Let others in. A run that came to no checkpoint leaves nothing behind; what is another's is not touched."""
         try:
-            if self._held and self._ours() and not self.started() and self._status() != "finished":
-                for name in (*OURS, LOCK):
+            if self._began and not self.started() and self._status() != "finished":
+                for name in OURS:
                     (self.folder / name).unlink(missing_ok=True)
                 shutil.rmtree(self.folder / STAGE, ignore_errors=True)
+                self._own_lock = True
+            if self._own_lock and not self.started() and not (self.folder / "record.json").exists():
+                (self.folder / LOCK).unlink(missing_ok=True)
                 _prune(self.folder / STATE)
             for path in self.new:
                 with contextlib.suppress(OSError):
