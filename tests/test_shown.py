@@ -23,7 +23,7 @@ from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.card import plots, render, wording
 from hubtl.cli.app import run
-from hubtl.cli.messages import Guarded
+from hubtl.cli.messages import Guarded, predicting
 from hubtl.cli.table import Screen, Words
 from hubtl.cli.table import show as show_table
 from hubtl.errors import HubtlError
@@ -59,6 +59,21 @@ def test_a_line_is_one_line_and_lines_are_json_still(text):
     assert json.loads(shown.lines(said)) == {"label": text}
     plain = "".join(c for c in text if c.isalnum() or c == " ")
     assert shown.line(plain) == plain
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("runs/a", "runs/a"),
+        ("my runs/a", "'my runs/a'"),
+        ("a[1]*", "'a[1]*'"),
+        ("it's", "'it'\"'\"'s'"),
+        ("-x", "./-x"),
+    ],
+)
+def test_a_path_in_a_command_to_type_is_as_a_shell_takes_it(path, words):
+    assert shown.typed(path) == words
+    assert f"hubtl predict {words} " in predicting(Path(path))
 
 
 def test_what_people_write_is_left_alone():

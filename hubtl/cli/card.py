@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hubtl.errors import HubtlError
-from hubtl.io import files
+from hubtl.io import files, shown
 
 if TYPE_CHECKING:
     from hubtl.record import RunRecord
@@ -40,7 +40,7 @@ def card(
     if check:
         if existing != text:
             what = "drifts from record.json" if existing else "is missing"
-            raise HubtlError(f"{path} {what}", hint=f"hubtl card {run_dir}")
+            raise HubtlError(f"{path} {what}", hint=f"hubtl card {shown.typed(run_dir)}")
     elif not print_:
         from hubtl.run.workplace import changing
 

@@ -78,7 +78,7 @@ def predicting(folder: Path) -> str:
 
         modalities = list(takes(str(folder)) or ("image",))
     rows = "IMAGE" if list(modalities) == ["image"] else " ".join(said[m] for m in modalities if m in said)
-    return f"hubtl predict {folder} {rows}"
+    return f"hubtl predict {shown.typed(folder)} {rows}"
 
 
 class Unread(Exception):

@@ -76,7 +76,7 @@ def result(outcome: Result, *, as_json: bool) -> None:
         typer.echo(pushed(outcome.output_dir, outcome.pushed))
     else:
         console.print(
-            f"next: {predicting(outcome.output_dir)}, or hubtl push {outcome.output_dir} user/repo",
+            f"next: {predicting(outcome.output_dir)}, or hubtl push {shown.typed(outcome.output_dir)} user/repo",
             soft_wrap=True,
         )
 
@@ -84,5 +84,5 @@ def result(outcome: Result, *, as_json: bool) -> None:
 def stopped(folder: Path | None) -> None:
     """How to go on with an interrupted run."""
     if is_main_process():
-        where = f" --output-dir {folder}" if folder else ""
+        where = f" --output-dir {shown.typed(folder)}" if folder else ""
         typer.echo(f"stopped after a checkpoint; go on with: hubtl adapt --resume{where}", err=True)

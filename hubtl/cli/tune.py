@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from hubtl.io import shown
+
 
 def tune(
     recipe: Annotated[Path, typer.Argument(help="A recipe in YAML; a tune: mapping in it is as --search.")],
@@ -77,4 +79,4 @@ def _table(found: Any, trials: int) -> None:
     if found.best is None:
         console.print("no trial passed the guard rails: no recipe is written")
         return
-    console.print(f"best recipe: hubtl adapt {found.output_dir}/recipe.yaml", soft_wrap=True)
+    console.print(f"best recipe: hubtl adapt {shown.typed(found.output_dir / 'recipe.yaml')}", soft_wrap=True)

@@ -10,6 +10,7 @@ import torch
 
 from hubtl.engine.processes import lost
 from hubtl.errors import HubtlError
+from hubtl.io.shown import typed
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.ENOENT, errno.ESTALE)
@@ -42,7 +43,7 @@ def explain(error: BaseException, folder: Path | None = None) -> HubtlError | No
     words = " ".join(str(error).split())
     lower = words.lower()
     number = error.errno if isinstance(error, OSError) else None
-    again = "" if folder is None else f", then hubtl adapt --resume --output-dir {folder}"
+    again = "" if folder is None else f", then hubtl adapt --resume --output-dir {typed(folder)}"
     if number in FULL or FULL_WORDS.search(lower):
         where = _place(error, folder)
         return HubtlError(f"no space left to write {where}", hint=f"make room on the disk{again}")

@@ -15,6 +15,7 @@ from hubtl.hub.readme import check_card, prepare
 from hubtl.hub.send import Sent, Wish, send
 from hubtl.hub.tokens import redact
 from hubtl.io import plain
+from hubtl.io.shown import typed
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,8 @@ def _finished(folder: Path) -> list[str]:
 
         if (status := RunRecord.load(folder).status) != "finished":
             raise HubtlError(
-                f"the run in {folder} is not finished ({status})", hint=f"hubtl adapt --resume --output-dir {folder}"
+                f"the run in {folder} is not finished ({status})",
+                hint=f"hubtl adapt --resume --output-dir {typed(folder)}",
             )
     return names
 

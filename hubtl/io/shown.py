@@ -1,6 +1,7 @@
 """Foreign text on a screen or a page: what would steer a terminal, or turn what is read around, is written out."""
 
 import re
+import shlex
 import sys
 from typing import Any
 
@@ -15,6 +16,12 @@ PROGRESS = re.compile("\r(?!\n)|(?:\n|\x1b\\[A)+$")  # how a progress bar begins
 def line(text: object) -> str:
     """Write foreign text on one line: ``\\n`` for a line break, ``\\u001b`` for an escape. What is printed is shown."""
     return STEERS.sub(lambda found: NAMED.get(found[0]) or _code(found[0]), str(text))
+
+
+def typed(path: object) -> str:
+    """A path as a shell takes it: quoted where it has spaces or signs in it, and never taken for a flag."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def lines(text: str) -> str:

@@ -19,6 +19,7 @@ from hubtl.engine.stop import Interrupted
 from hubtl.engine.trace import Trace
 from hubtl.errors import HubtlError
 from hubtl.io.places import check_writable
+from hubtl.io.shown import typed
 from hubtl.judging.calibration import calibrate, labelled_rows
 from hubtl.judging.figures import difference
 from hubtl.judging.judge import Judge, assess, doubts, voters_on
@@ -329,7 +330,7 @@ def _check_same(recipe: Recipe, folder: Path) -> None:
         listed = ", ".join(f"{key} ({before.get(key)} → {now.get(key)})" for key in changed)
         raise HubtlError(
             f"the run in {folder} was started with another recipe: {listed}",
-            hint=f"hubtl adapt --resume --output-dir {folder}, with recipe.yaml there as the run wrote it; or --overwrite",
+            hint=f"hubtl adapt --resume --output-dir {typed(folder)}, with recipe.yaml there as the run wrote it; or --overwrite",
         )
 
 

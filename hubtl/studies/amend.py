@@ -5,6 +5,7 @@ from pathlib import Path
 from hubtl import hub
 from hubtl.card import render
 from hubtl.errors import HubtlError
+from hubtl.io.shown import typed
 from hubtl.record import LaterEvaluation, RunRecord
 from hubtl.run import export as deliver
 from hubtl.run.workplace import changing
@@ -15,7 +16,8 @@ def check(folder: Path) -> RunRecord:
     record = RunRecord.load(folder)
     if record.status != "finished":
         raise HubtlError(
-            f"the run in {folder} is not finished ({record.status})", hint=f"hubtl adapt --resume --output-dir {folder}"
+            f"the run in {folder} is not finished ({record.status})",
+            hint=f"hubtl adapt --resume --output-dir {typed(folder)}",
         )
     return record
 
