@@ -111,6 +111,17 @@ def test_figures_that_cannot_be_recorded_are_said_all_the_same(run, capsys):
     assert not RunRecord.load(run).evaluations
 
 
+def test_a_folder_that_cannot_be_written_to_is_said_before_anything_is_measured(run, capsys, monkeypatch):
+    def refuse(**options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("hubtl.io.places.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("hubtl.studies.evaluate.later", lambda *a, **k: pytest.fail("it measured"))
+    code, _, err = hubtl_command(["evaluate", str(run), "--dataset", OTHER, "--record"], capsys)
+    assert code == 2
+    assert err.startswith(f"error: cannot write to {run}: Permission denied")
+
+
 def test_a_pull_request_needs_a_record(run, capsys):
     code, _, err = hubtl_command(["evaluate", str(run), "--dataset", OTHER, "--create-pr"], capsys)
     assert code == 2

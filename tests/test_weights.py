@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from hubtl import backbones
 from hubtl.backbones import own
 from hubtl.backbones.base import BackboneRequest, ImageInput
-from hubtl.backbones.saved import class_names
+from hubtl.backbones.saved import class_names, read_config
 from hubtl.errors import HubtlError
 from hubtl.models import saved as api
 from tests.test_backbones import tiny
@@ -478,3 +478,13 @@ def test_a_trained_classifier_without_its_bias_does_not_predict(copied, kind):
     change(folder, lambda t: but(t, [name for name in heads(t) if "bias" in name]))
     with pytest.raises(HubtlError, match=r"(lack|missing).*bias"):
         api.load(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_file_that_cannot_be_read_is_not_called_missing(tmp_path, name):
+    (tmp_path / name).symlink_to(tmp_path / name)  # a link to itself, which no right and no user changes
+    with pytest.raises(HubtlError, match=rf"{name} cannot be read: Too many levels"):
+        read_config(tmp_path) if name == "config.json" else own.read_tensors(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(HubtlError, match=f"holds no {name}"):
+        read_config(tmp_path) if name == "config.json" else own.read_tensors(tmp_path)

@@ -67,6 +67,8 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         check_pointer(path)
         return load_file(path)
     except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            raise HubtlError(f"{path} cannot be read: {error.strerror or error}", hint="mend it") from error
         raise HubtlError(
             f"{folder} holds no model.safetensors: weights in other formats are not read",
             hint="save it again with safetensors, in one file",

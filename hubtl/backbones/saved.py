@@ -27,6 +27,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         return read_json(folder / "config.json")
     except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            raise HubtlError(f"{folder / 'config.json'} cannot be read: {error.strerror}", hint="mend it") from error
         raise HubtlError(
             f"{folder} holds no config.json: not a model's folder", hint="a timm, transformers or hubtl folder"
         ) from error

@@ -102,6 +102,7 @@ class Place:
 
     def __init__(self, model: str, create_pr: bool) -> None:
         from hubtl import hub
+        from hubtl.io.places import check_writable
         from hubtl.studies import amend
 
         self.repo: str | None = None
@@ -120,6 +121,8 @@ class Place:
         elif create_pr:
             raise HubtlError(f"{model} is a folder here: there is nothing to request", hint="leave out --create-pr")
         amend.check(self.folder)
+        if self.repo is None:
+            check_writable(self.folder, flag="folder, such as a copy")
 
     def keep(self, found: "LaterEvaluation") -> str:
         """Add the evaluation; returns where it is now."""
