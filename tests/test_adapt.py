@@ -172,7 +172,7 @@ def test_tuners_compose_with_a_strategy_and_ship_natively(tmp_path, tuner, optio
 
 
 @pytest.mark.parametrize(
-    ("model", "size"), [("torchvision:alexnet", 64), ("vgg11", 32), ("resnet18", 32), ("inception_v3", 80)]
+    ("model", "size"), [("torchvision:alexnet", 64), ("torchvision:vgg11", 32), ("resnet18", 32), ("inception_v3", 80)]
 )
 def test_the_classic_architectures_run(tmp_path, model, size):
     result = hubtl.adapt(
