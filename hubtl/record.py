@@ -139,6 +139,19 @@ class Difference(Facts):
     resamples: int
 
 
+# Fields of an evaluation that are one number each, whatever the classes are.
+NUMBERS = {
+    "n",
+    "unknown_class_rows",
+    "unlabelled_rows",
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "ece",
+    "source_accuracy",
+}
+
+
 class Evaluation(Facts):
     """What one model did on one labelled stream; figures are None ("not measured") without labels."""
 

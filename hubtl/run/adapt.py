@@ -27,7 +27,7 @@ from hubtl.judging.verdict import FLOOR, verdict
 from hubtl.plugins.blame import minded
 from hubtl.recipe.reading import parse, read
 from hubtl.recipe.schema import Recipe
-from hubtl.record import Adjustment, Calibration, Evaluation, RunRecord, Training, Verdict
+from hubtl.record import NUMBERS, Adjustment, Calibration, Evaluation, RunRecord, Training, Verdict
 from hubtl.run import energy, workplace
 from hubtl.run import export as deliver
 from hubtl.run.features import with_features
@@ -67,17 +67,7 @@ class Result:
         def figures(evaluation: Any) -> dict[str, Any] | None:
             if evaluation is None:
                 return None
-            keep = {
-                "n",
-                "unknown_class_rows",
-                "unlabelled_rows",
-                "accuracy",
-                "balanced_accuracy",
-                "macro_f1",
-                "ece",
-                "source_accuracy",
-                "scores",
-            }
+            keep = {*NUMBERS, "scores"}
             if record.unknown:
                 keep |= {"known_recall", "unknown_recall", "hos"}
             return evaluation.model_dump(include=keep)

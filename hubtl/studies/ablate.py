@@ -9,7 +9,7 @@ from hubtl import plugins
 from hubtl.errors import HubtlError, unknown
 from hubtl.recipe.reading import merge, parse, read
 from hubtl.recipe.schema import Recipe
-from hubtl.record import Ablated, Evaluation, RunRecord
+from hubtl.record import NUMBERS, Ablated, Evaluation, RunRecord
 from hubtl.run import adapt as run
 from hubtl.run import export as deliver
 from hubtl.run.workplace import changing
@@ -20,18 +20,7 @@ from hubtl.studies.compare import quietly
 # of the run that is taken apart: what an ablated one leaves out
 BARE: Mapping[str, Any] = {"run.baseline": False, "run.plots": False, "run.fallback": False, "hub.push_to": None}
 KEPT = ("record.json", "recipe.yaml")  # of each ablated run: its weights are of no use
-COLUMNS = {
-    "n",
-    "unknown_class_rows",
-    "unlabelled_rows",
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "ece",
-    "subsets",
-    "source_accuracy",
-    "collapse",
-}
+COLUMNS = {*NUMBERS, "subsets", "collapse"}
 
 
 def parts(folder: Path) -> dict[str, dict[str, Any]]:
