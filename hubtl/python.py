@@ -8,8 +8,8 @@ from hubtl.errors import HubtlError, nearest
 from hubtl.recipe.flags import KEYS
 from hubtl.recipe.reading import merge, parse, read
 from hubtl.recipe.schema import Recipe
-from hubtl.run.adapt import Result
 from hubtl.run.adapt import adapt as run_recipe
+from hubtl.run.result import Result
 from hubtl.studies import compare as comparison
 
 

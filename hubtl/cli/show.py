@@ -9,7 +9,7 @@ from hubtl.card.wording import unscored
 from hubtl.cli.messages import emit, predicting, pushed
 from hubtl.io import shown
 from hubtl.recipe.schema import Recipe
-from hubtl.run.adapt import Result
+from hubtl.run.result import Result
 from hubtl.settings import is_main_process
 
 

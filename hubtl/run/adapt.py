@@ -1,89 +1,32 @@
 """A run, as the story it is: recipe, data, backbone, strategy, engine, evaluation, checkpoint, record, card, Hub."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from hubtl import hub
-from hubtl.data.content import MARK
-from hubtl.engine.adjust import Controller
 from hubtl.engine.batchnorm import check_single
 from hubtl.engine.device import Accelerator, check_trackers, make_accelerator, start_trackers
 from hubtl.engine.faults import explained
-from hubtl.engine.loop import Engine
 from hubtl.engine.processes import all_of, first, reporting
 from hubtl.engine.stop import Interrupted
-from hubtl.engine.trace import Trace
 from hubtl.errors import HubtlError
 from hubtl.io.places import check_writable
-from hubtl.io.shown import typed
-from hubtl.judging.calibration import calibrate, labelled_rows
+from hubtl.judging.calibration import labelled_rows
 from hubtl.judging.figures import difference
-from hubtl.judging.judge import Judge, assess, doubts, voters_on
+from hubtl.judging.judge import doubts, voters_on
 from hubtl.judging.verdict import FLOOR, verdict
 from hubtl.plugins.blame import minded
-from hubtl.recipe.reading import parse, read
 from hubtl.recipe.schema import Recipe
-from hubtl.record import NUMBERS, Adjustment, Calibration, Evaluation, RunRecord, Training, Verdict
+from hubtl.record import Evaluation, RunRecord, Verdict
 from hubtl.run import energy, workplace
 from hubtl.run import export as deliver
+from hubtl.run.arm import Arms
 from hubtl.run.features import with_features
 from hubtl.run.plan import describe, facts, keep_source_only
 from hubtl.run.prepare import Prepared, default_output_dir, prepare
-from hubtl.run.watch import Watch
+from hubtl.run.result import Result
+from hubtl.run.resume import check_same_data, check_same_recipe
 from hubtl.run.workplace import Workplace
 from hubtl.settings import logger
-from hubtl.strategy import Strategy
-
-TRAINING = 15_485_863  # added to the seed: dropout has random numbers of its own
-FREE_TO_CHANGE = {
-    "run.checkpoint_every",
-    "run.report_to",
-    "run.output_dir",
-    "run.plots",
-    "run.keep_source_only",
-    "run.energy",
-    "data.num_workers",
-}
-
-
-@dataclass(frozen=True)
-class Result:
-    """What ``hubtl.adapt`` returns."""
-
-    output_dir: Path
-    record: RunRecord
-    url: str | None = None  # of the push's commit
-    pushed: hub.PushResult | None = None
-    not_pushed: HubtlError | None = None  # why the push failed, and the command that tries it again; the run is whole
-
-    def summary(self) -> dict[str, Any]:
-        """The run in short, as ``--json`` prints it."""
-        record = self.record
-
-        def figures(evaluation: Any) -> dict[str, Any] | None:
-            if evaluation is None:
-                return None
-            keep = {*NUMBERS, "scores"}
-            if record.unknown:
-                keep |= {"known_recall", "unknown_recall", "hos"}
-            return evaluation.model_dump(include=keep)
-
-        return {
-            "output_dir": str(self.output_dir),
-            "setting": record.setting,
-            "strategy": record.strategy,
-            "model": record.model.name,
-            "target": {"source_only": figures(record.source_only), "adapted": figures(record.adapted)},
-            "selection": {"rule": record.selection.rule, "oracle": record.selection.oracle},
-            "steps": record.training.steps,
-            "seconds": round(record.training.seconds, 3),
-            "warnings": record.warnings,
-            "url": self.url,
-        }
 
 
 @minded()
@@ -120,8 +63,8 @@ def adapt(
         try:
             finished = first(accelerator, place.enter)
             if finished is not None:
-                _check_same_data(prepared, folder)
-                _check_same(prepared.recipe, folder)
+                check_same_data(prepared, folder)
+                check_same_recipe(prepared.recipe, folder)
                 logger.info("%s is finished already", folder)
                 return Result(folder, finished)
             with explained(folder):
@@ -154,8 +97,8 @@ def _run(prepared: Prepared, command: str, accelerator: Accelerator, place: Work
 
     def begin() -> bool:
         if place.goes_on:
-            _check_same_data(prepared, folder)
-            _check_same(recipe, folder)
+            check_same_data(prepared, folder)
+            check_same_recipe(recipe, folder)
         deliver.check_card(record, recipe.hub.push_to)
         logger.info(describe(record) + "\n")
         place.begin(recipe.to_yaml(), record)
@@ -198,47 +141,35 @@ def _train(
     shown: bool,
 ) -> Result:
     recipe, folder = prepared.recipe, place.folder
-    samples: dict[str, deliver.FeatureSample | None] = {}
-    before: Strategy | None = None
-    before_calibration: Calibration | None = None
-    if prepared.setting == "source-free" and recipe.run.baseline:
-        before = prepared.build(record.strategy)
-        record.source_only = assess(prepared, before.deployed(), accelerator, 0)
-    if prepared.setting == "adaptation" and recipe.run.baseline and record.strategy != "source-only":
-        before, trace, _ = _fit("source-only", prepared, accelerator, place, shown=shown)
-        before_calibration = calibrate(prepared, before.deployed(), accelerator) if recipe.run.calibrate else None
-        record.source_only = assess(prepared, before.deployed(), accelerator, trace.steps)
-        record.baseline_training = training(trace)
-        samples["before"] = deliver.look(prepared, before.deployed(), accelerator)
+    arms = Arms(prepared, accelerator, place, shown=shown)
+    before = arms.baseline(record.strategy) if recipe.run.baseline else None
+    if before is not None:
+        record.source_only, record.baseline_training = before.evaluation, before.training
         first(accelerator, lambda: record.save(folder))
-    name = record.strategy
-    strategy, trace, judge = _fit(name, prepared, accelerator, place, shown=shown, baseline=record.source_only)
-    judge.restore(strategy)
-    model = strategy.deployed()
-    if recipe.run.calibrate:
-        record.calibration = calibrate(prepared, model, accelerator)
-    record.selection = judge.selection
+    after = arms.trained(record.strategy, baseline=record.source_only)
+    assert after.training is not None
+    record.adapted, record.selection = after.evaluation, after.selection
+    record.training = after.training.model_copy(update={"phases": record.training.phases})
     if record.target_labels in ("none", "selection"):  # by what the rule read, whatever it says of itself
-        record.target_labels = "selection" if judge.selection.oracle else "none"
-    record.adapted = assess(prepared, model, accelerator, trace.steps)
+        record.target_labels = "selection" if after.selection.oracle else "none"
     record.difference = difference(record.source_only, record.adapted)
-    record.training = training(trace, record.training)
-    samples["after"] = deliver.look(prepared, model, accelerator)
-    if record.source_only is not None and before is not None:
-        record.verdict = _judged(prepared, record.source_only, record.adapted)
+    shipped = after
+    if before is not None:
+        record.verdict = _judged(prepared, before.evaluation, after.evaluation)
         if recipe.run.fallback and not record.verdict.adapted and prepared.unknown is None:
             logger.info("kept       source-only: %s", record.verdict.reason)
             keep_source_only(record, prepared)
-            model, samples["after"] = before.deployed(), samples.get("before")
-            record.calibration, before = before_calibration, None
+            shipped = before
+    record.calibration = shipped.calibration
     record.energy = None if meter is None else meter.read(partial=record.training.resumed > 0)
     record.warnings = [*prepared.warnings, *doubts(record)]
+    samples = {"before": None if before is None else before.sample, "after": shipped.sample}
 
     def finish() -> None:
         with place.delivery() as stage:
-            deliver.write(stage, prepared, record, model, samples)
-            if recipe.run.keep_source_only and before is not None:
-                deliver.keep(stage / deliver.SOURCE_ONLY, prepared, record, before.deployed())
+            deliver.write(stage, prepared, record, shipped.model, samples)
+            if recipe.run.keep_source_only and before is not None and shipped is not before:
+                deliver.keep(stage / deliver.SOURCE_ONLY, prepared, record, before.model)
             record.status = "finished"
             deliver.card(folder, record, into=stage)
         record.save(folder)
@@ -259,97 +190,9 @@ def _judged(prepared: Prepared, before: Evaluation, after: Evaluation) -> Verdic
     return verdict(before, after, voters_on(cls), cls.improves, comparable=prepared.unknown is None, floor=floor)
 
 
-def _fit(
-    name: str,
-    prepared: Prepared,
-    accelerator: Accelerator,
-    place: Workplace,
-    *,
-    shown: bool,
-    baseline: Evaluation | None = None,
-) -> tuple[Strategy, Trace, Judge]:
-    recipe = prepared.recipe
-    beside = name != recipe.strategy.name
-    floor = None if baseline is None else baseline.source_accuracy
-    strategy = prepared.build(name)
-    rule = "last" if beside else recipe.run.validator or "last"
-    judge = Judge(prepared, accelerator, rule, source_accuracy=floor)
-    prefix = "source-only/" if beside else ""
-
-    def log(measured: Mapping[str, float], step: int) -> None:
-        if accelerator.log_with:
-            accelerator.log({f"{prefix}{key}": value for key, value in measured.items()}, step=step)
-
-    decays = recipe.optim.weight_decay > 0
-    controller = Controller(Watch(prepared, accelerator), decays=decays) if recipe.run.adjust else None
-    engine = Engine(
-        accelerator,
-        recipe.optim,
-        recipe.run,
-        folder=place.folder / workplace.STATE / name,
-        title=name,
-        shown=shown and accelerator.is_main_process,
-        judge=judge,
-        log=log,
-        num_workers=recipe.data.num_workers,
-        controller=controller,
-        memory=judge,
-    )
-    torch.manual_seed(recipe.run.seed + TRAINING + accelerator.process_index)  # dropout differs between ranks
-    trace = engine.train(strategy, prepared.streams.train, resume=place.goes_on)
-    return strategy, trace, judge
-
-
-def training(trace: Trace, known: Training | None = None) -> Training:
-    return Training(
-        phases=known.phases if known else [],
-        steps=trace.steps,
-        seconds=trace.seconds,
-        curves=trace.curves,
-        resumed=trace.resumed,
-        adjustments=[Adjustment(**told) for told in trace.adjustments],
-    )
-
-
-def _check_same(recipe: Recipe, folder: Path) -> None:
-    """A run can be resumed with the recipe that it was started with, and no other."""
-    kept = RunRecord.load(folder).recipe or read(folder / "recipe.yaml")
-    before, now = _flat(parse(kept)), _flat(recipe)
-    changed = [key for key in sorted({*before, *now} - FREE_TO_CHANGE) if before.get(key) != now.get(key)]
-    if changed:
-        listed = ", ".join(f"{key} ({before.get(key)} → {now.get(key)})" for key in changed)
-        raise HubtlError(
-            f"the run in {folder} was started with another recipe: {listed}",
-            hint=f"hubtl adapt --resume --output-dir {typed(folder)}, with recipe.yaml there as the run wrote it; or --overwrite",
-        )
-
-
-def _check_same_data(prepared: Prepared, folder: Path) -> None:
-    """A run is gone on with, or its figures taken over, on the data that it was started with, and no others."""
-    if not (folder / "record.json").exists():
-        return
-    before = RunRecord.load(folder)
-    for role, old, new in (("source", before.source, prepared.source), ("target", before.target, prepared.target)):
-        if old is None or new is None or not old.fingerprint.startswith(MARK):
-            continue  # a record of an earlier hubtl says nothing of the content
-        if old.fingerprint != new.fingerprint:
-            raise HubtlError(
-                f"the data of the {role} have changed since the run in {folder} was started: {new.dataset}",
-                hint="another --output-dir, or the data as they were",
-            )
-
-
 def check_rows(prepared: Prepared) -> None:
     """Read the rows that are evaluated on: an unreadable one would be met after the training."""
     streams = prepared.streams
     for rows in (streams.target_eval, streams.source_eval, streams.held_out):
         if rows is not None and (check := getattr(rows, "check", None)) is not None:
             check()
-
-
-def _flat(recipe: Recipe) -> dict[str, Any]:
-    found = {}
-    for section, value in recipe.model_dump(mode="json").items():
-        for key, item in (value or {}).items():
-            found[f"{section}.{key}"] = item
-    return found

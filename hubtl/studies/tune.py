@@ -23,7 +23,7 @@ from hubtl.judging.validators import LABELS, rule_of, score_of
 from hubtl.recipe import ranges as space
 from hubtl.recipe.reading import merge, parse
 from hubtl.recipe.schema import Recipe
-from hubtl.run.adapt import TRAINING
+from hubtl.run.arm import TRAINING
 from hubtl.run.features import with_features
 from hubtl.run.prepare import Prepared, default_output_dir, prepare
 from hubtl.run.streams import NO_TARGET_LABELS

@@ -1,0 +1,114 @@
+"""The two models of a run, source-only and adapted, each trained and measured in the same way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from hubtl.card.plots import FeatureSample
+from hubtl.engine.adjust import Controller
+from hubtl.engine.device import Accelerator
+from hubtl.engine.loop import Engine
+from hubtl.engine.trace import Trace
+from hubtl.judging.calibration import calibrate
+from hubtl.judging.judge import Judge, assess
+from hubtl.modules import Classifier
+from hubtl.record import Adjustment, Calibration, Evaluation, Selection, Training
+from hubtl.run import export, workplace
+from hubtl.run.prepare import Prepared
+from hubtl.run.watch import Watch
+from hubtl.run.workplace import Workplace
+
+BASELINE = "source-only"
+TRAINING = 15_485_863  # added to the seed: dropout has random numbers of its own
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One model of a run, and what was measured of it."""
+
+    model: Classifier
+    evaluation: Evaluation
+    calibration: Calibration | None = None
+    training: Training | None = None  # None: the model is as it came
+    sample: FeatureSample | None = None  # for the plot of features
+    selection: Selection = field(default_factory=lambda: Selection(rule="last"))
+
+
+@dataclass(frozen=True)
+class Arms:
+    """Makes the arms of one run."""
+
+    prepared: Prepared
+    accelerator: Accelerator
+    place: Workplace
+    shown: bool = True
+
+    def baseline(self, strategy: str) -> Arm | None:
+        """What a strategy is compared with: a model trained on the source alone, or the one that it starts from."""
+        if self.prepared.setting == "source-free":
+            model = self.prepared.build(strategy).deployed()
+            return Arm(model, assess(self.prepared, model, self.accelerator, 0))
+        if self.prepared.setting == "adaptation" and strategy != BASELINE:
+            return self.trained(BASELINE)
+        return None
+
+    def trained(self, name: str, *, baseline: Evaluation | None = None) -> Arm:
+        """Train a strategy, take the checkpoint that the run's rule selects, and measure it.
+
+        ``baseline`` is the evaluation whose accuracy on the source a checkpoint must keep. The baseline itself always
+        ships its last weights.
+        """
+        prepared, accelerator, recipe = self.prepared, self.accelerator, self.prepared.recipe
+        beside = name != recipe.strategy.name
+        rule = "last" if beside else recipe.run.validator or "last"
+        floor = None if baseline is None else baseline.source_accuracy
+        strategy = prepared.build(name)
+        judge = Judge(prepared, accelerator, rule, source_accuracy=floor)
+        engine = self._engine(name, judge, prefix=f"{name}/" if beside else "")
+        torch.manual_seed(recipe.run.seed + TRAINING + accelerator.process_index)  # dropout differs between ranks
+        trace = engine.train(strategy, prepared.streams.train, resume=self.place.goes_on)
+        judge.restore(strategy)
+        model = strategy.deployed()
+        calibration = calibrate(prepared, model, accelerator) if recipe.run.calibrate else None  # changes the head
+        return Arm(
+            model,
+            calibration=calibration,
+            evaluation=assess(prepared, model, accelerator, trace.steps),
+            training=_training(trace),
+            sample=export.look(prepared, model, accelerator),
+            selection=judge.selection,
+        )
+
+    def _engine(self, name: str, judge: Judge, *, prefix: str) -> Engine:
+        """``prefix`` goes before the names of what trackers are told."""
+        prepared, accelerator, recipe = self.prepared, self.accelerator, self.prepared.recipe
+
+        def log(measured: Mapping[str, float], step: int) -> None:
+            if accelerator.log_with:
+                accelerator.log({f"{prefix}{key}": value for key, value in measured.items()}, step=step)
+
+        decays = recipe.optim.weight_decay > 0
+        return Engine(
+            accelerator,
+            recipe.optim,
+            recipe.run,
+            folder=self.place.folder / workplace.STATE / name,
+            title=name,
+            shown=self.shown and accelerator.is_main_process,
+            judge=judge,
+            log=log,
+            num_workers=recipe.data.num_workers,
+            controller=Controller(Watch(prepared, accelerator), decays=decays) if recipe.run.adjust else None,
+            memory=judge,
+        )
+
+
+def _training(trace: Trace) -> Training:
+    return Training(
+        steps=trace.steps,
+        seconds=trace.seconds,
+        curves=trace.curves,
+        resumed=trace.resumed,
+        adjustments=[Adjustment(**told) for told in trace.adjustments],
+    )

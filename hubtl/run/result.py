@@ -1,0 +1,45 @@
+"""What a run returns: where it is, its record, and whether it was pushed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hubtl.errors import HubtlError
+from hubtl.hub import PushResult
+from hubtl.record import NUMBERS, RunRecord
+
+
+@dataclass(frozen=True)
+class Result:
+    """What ``hubtl.adapt`` returns."""
+
+    output_dir: Path
+    record: RunRecord
+    url: str | None = None  # of the push's commit
+    pushed: PushResult | None = None
+    not_pushed: HubtlError | None = None  # why the push failed, and the command that tries it again; the run is whole
+
+    def summary(self) -> dict[str, Any]:
+        """The run in short, as ``--json`` prints it."""
+        record = self.record
+
+        def figures(evaluation: Any) -> dict[str, Any] | None:
+            if evaluation is None:
+                return None
+            keep = {*NUMBERS, "scores"}
+            if record.unknown:
+                keep |= {"known_recall", "unknown_recall", "hos"}
+            return evaluation.model_dump(include=keep)
+
+        return {
+            "output_dir": str(self.output_dir),
+            "setting": record.setting,
+            "strategy": record.strategy,
+            "model": record.model.name,
+            "target": {"source_only": figures(record.source_only), "adapted": figures(record.adapted)},
+            "selection": {"rule": record.selection.rule, "oracle": record.selection.oracle},
+            "steps": record.training.steps,
+            "seconds": round(record.training.seconds, 3),
+            "warnings": record.warnings,
+            "url": self.url,
+        }

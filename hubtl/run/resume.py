@@ -1,0 +1,58 @@
+"""Whether an interrupted run may go on: with the recipe and the data that it was started with, and no others."""
+
+from pathlib import Path
+from typing import Any
+
+from hubtl.data.content import MARK
+from hubtl.errors import HubtlError
+from hubtl.io.shown import typed
+from hubtl.recipe.reading import parse, read
+from hubtl.recipe.schema import Recipe
+from hubtl.record import RunRecord
+from hubtl.run.prepare import Prepared
+
+FREE_TO_CHANGE = {
+    "run.checkpoint_every",
+    "run.report_to",
+    "run.output_dir",
+    "run.plots",
+    "run.keep_source_only",
+    "run.energy",
+    "data.num_workers",
+}
+
+
+def check_same_recipe(recipe: Recipe, folder: Path) -> None:
+    """A run can be resumed with the recipe that it was started with, and no other."""
+    kept = RunRecord.load(folder).recipe or read(folder / "recipe.yaml")
+    before, now = _flat(parse(kept)), _flat(recipe)
+    changed = [key for key in sorted({*before, *now} - FREE_TO_CHANGE) if before.get(key) != now.get(key)]
+    if changed:
+        listed = ", ".join(f"{key} ({before.get(key)} → {now.get(key)})" for key in changed)
+        raise HubtlError(
+            f"the run in {folder} was started with another recipe: {listed}",
+            hint=f"hubtl adapt --resume --output-dir {typed(folder)}, with recipe.yaml there as the run wrote it; or --overwrite",
+        )
+
+
+def check_same_data(prepared: Prepared, folder: Path) -> None:
+    """A run is gone on with, or its figures taken over, on the data that it was started with, and no others."""
+    if not (folder / "record.json").exists():
+        return
+    before = RunRecord.load(folder)
+    for role, old, new in (("source", before.source, prepared.source), ("target", before.target, prepared.target)):
+        if old is None or new is None or not old.fingerprint.startswith(MARK):
+            continue  # a record of an earlier hubtl says nothing of the content
+        if old.fingerprint != new.fingerprint:
+            raise HubtlError(
+                f"the data of the {role} have changed since the run in {folder} was started: {new.dataset}",
+                hint="another --output-dir, or the data as they were",
+            )
+
+
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    found = {}
+    for section, value in recipe.model_dump(mode="json").items():
+        for key, item in (value or {}).items():
+            found[f"{section}.{key}"] = item
+    return found
