@@ -39,7 +39,7 @@ check: $(STAMP)  ## lint, format, types, layers, generated pages
 	$(BIN)/mypy
 	MYPYPATH=plugins/hubtl-multimodal:. $(BIN)/python -m mypy --config-file pyproject.toml \
 		--explicit-package-bases plugins/hubtl-multimodal/hubtl_multimodal
-	$(BIN)/python -m pytest tests/test_layers.py
+	$(BIN)/python -m pytest tests/house/test_layers.py
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python docs/gallery.py --check
 	$(BIN)/python benchmarks/tables.py --check

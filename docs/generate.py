@@ -224,7 +224,7 @@ def multimodal() -> str:
 
 def contributing() -> str:
     """CONTRIBUTING.md with the map of the layers that its test holds."""
-    from tests.test_layers import LAYERS, ROOT
+    from tests.house.test_layers import LAYERS, ROOT
 
     text = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
     start, end = text.index(MAP), text.index(MAP_END)

@@ -10,7 +10,7 @@ from trimodal import CLASSES, SMALL, adapting, row
 
 import hubtl
 from hubtl.record import RunRecord
-from tests.loopback_hub import Hub, env_for, start
+from tests.hub.loopback import Hub, env_for, start
 
 ROWS = [row(y, seed) for y in range(3) for seed in range(2)]
 ENCODERS = {

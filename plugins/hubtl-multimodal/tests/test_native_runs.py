@@ -19,7 +19,7 @@ import hubtl as library
 from hubtl.card import document
 from hubtl.card.metadata import problems
 from hubtl.record import RunRecord
-from tests.loopback_hub import env_for, start
+from tests.hub.loopback import env_for, start
 
 CLASSES = ["good", "bad", "boring"]
 HERTZ = [300.0, 900.0, 2500.0]
