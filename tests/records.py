@@ -7,7 +7,6 @@ import numpy as np
 
 from hubtl.record import (
     Candidate,
-    ClassScore,
     DomainFacts,
     Evaluation,
     LabelSets,
@@ -18,6 +17,7 @@ from hubtl.record import (
     SubsetScore,
     Training,
 )
+from hubtl.tasks.classification import ClassScore
 
 CLASSES = ["back_pack", "bike", "calculator", "desk lamp", "mug"]
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -204,7 +204,7 @@ def transfer() -> RunRecord:
     )
     record.target_labels = "training"
     assert record.adapted is not None
-    record.adapted.source_accuracy = None
+    record.adapted.source = None
     return record
 
 
@@ -217,9 +217,9 @@ def unlabelled() -> RunRecord:
         known: Evaluation = getattr(record, name)
         blind = Evaluation(
             n=known.n,
-            predicted_counts=known.predicted_counts,
+            predicted_counts=known.figures.predicted_counts,
             scores=known.scores,
-            source_accuracy=known.source_accuracy,
+            source=known.source,
         )
         setattr(record, name, blind)
     record.target = record.target.model_copy(update={"eval_labelled": False, "labelled": False})
@@ -309,7 +309,7 @@ def several() -> RunRecord:
     for evaluated, shift in ((record.source_only, 0.0), (record.adapted, 0.2)):
         assert evaluated is not None
         evaluated.subsets = [
-            SubsetScore(name=name, n=200, accuracy=0.3 + shift + i / 10, balanced_accuracy=0.3)
+            SubsetScore(name=name, n=200, primary=0.3 + shift + i / 10, balanced_accuracy=0.3)
             for i, name in enumerate(names)
         ]
     return record

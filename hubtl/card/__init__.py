@@ -1,34 +1,23 @@
 """The model card: a pure function of the record, with what a person wrote around it left alone."""
 
+import math
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 
-from hubtl.card import comparison, document, evidence, metadata, names, snippet, wording
+from hubtl import plugins
+from hubtl.card import comparison, document, evidence, metadata, metrics, names, snippet, wording
 from hubtl.card.themes import DARK
-from hubtl.record import Adjustment, ClassScore, Evaluation, PhaseFacts, RunRecord
+from hubtl.errors import HubtlError
+from hubtl.record import Adjustment, Evaluation, Group, Metric, PhaseFacts, RunRecord
 
 SOURCE_ONLY = metadata.SOURCE_ONLY
-MANY_CLASSES = 20  # from here on the table of classes is folded
-MOST_CLASSES = 400  # lines of that table: the rest is in the record
-FIGURES = (
-    ("accuracy", "accuracy"),
-    ("balanced accuracy", "balanced_accuracy"),
-    ("macro F1", "macro_f1"),
-    ("expected calibration error", "ece"),
-)
-OPEN_SET = (  # of a run whose model has a class for what is none of the others
-    ("H-score (HOS)", "hos"),
-    ("recall of the known classes (OS*)", "known_recall"),
-    ("recall of unknown", "unknown_recall"),
-)
+MANY = 20  # classes or outputs: from here on their table is folded
+MOST = 400  # lines of that table: the rest is in the record
 CAPTIONS = {
-    "confusion": "Confusion matrix on the target's evaluation rows, in shares of each true class",
-    "per_class": "Recall of each class, source-only and adapted",
     "curves": "Losses and label-free scores while training",
-    "reliability": "How often the model is right, by how sure it is; on the line it is as sure as it is right",
     "features": "Features of both domains; the target's colours are predictions, not labels",
 }
 
@@ -82,24 +71,40 @@ def _template() -> jinja2.Template:
 def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str, Any]:
     base, adapted = record.source_only, record.adapted
     load = snippet.complete(given, record) if given else snippet.default(record, repo)
-    classes = _classes(base, adapted)
+    groups = _groups(base, adapted)
+    task = task_of(record)
+    shown = (adapted or base or Evaluation(n=0)).figures
+    adapting = record.setting in ("adaptation", "source-free") and record.strategy != SOURCE_ONLY
+    primary = next((e.primary for e in (adapted, base) if e and e.primary), task.primary() if task else None)
     return {
         "r": record,
         "names": names,
         "base": base or Evaluation(n=0),
         "adapted": adapted or Evaluation(n=0),
-        "adapting": record.setting in ("adaptation", "source-free") and record.strategy != SOURCE_ONLY,
-        "intervals": [wording.interval(e.accuracy, e.n) if e else None for e in (base, adapted)],
+        "adapting": adapting,
+        "primary": primary,
+        "metric": primary.shown if primary else "accuracy",
+        "value": lambda number: metrics.value(primary, number),
+        "change": lambda before, after: metrics.change(primary, before, after),
+        "intervals": [metrics.bounds(primary, wording.interval(e)) for e in (base, adapted)],
+        "known_interval": wording.interval(adapted) is not None,
+        "headline": _lines(base, adapted, shown.headline() if shown else []),
+        "figures": _lines(base, adapted, shown.rows() if shown else [primary] if primary else []),
+        "figure_notes": task.notes(record, adapting=adapting) if task else "",
         "rows": _rows(record),
         "alarms": evidence.alarms(record),
-        "limits": evidence.limits(record),
+        "limits": evidence.limits(record, task),
         "load": load,
         "loader": snippet.loader(record),
         "grey": snippet.loader(record) != "hubtl" and record.model.input.get("channels") == 1,
         "domains": [(role, d) for role, d in (("source", record.source), ("target", record.target)) if d],
-        "classes": classes[:MOST_CLASSES],
-        "left_out": max(0, len(classes) - MOST_CLASSES),
-        "folded": len(record.classes) > MANY_CLASSES,
+        "groups": groups[:MOST],
+        "group": shown.group if shown else "",
+        "groups_called": _plural(shown.group) if shown else "",
+        "grouped_by": groups[0].metric if groups else "",
+        "outputs_called": (_plural(task.Figures.group) if task else "outputs").capitalize(),
+        "left_out": max(0, len(groups) - MOST),
+        "folded": len(record.outputs.names) > MANY,
         "subsets": comparison.subsets(base, adapted),
         "gain": comparison.gain(record),
         "has_adapter": record.recipe.get("tuner", {}).get("options", {}).get("adapter", False)
@@ -111,15 +116,15 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "shifts": comparison.shifts(base, adapted),
         "shift_rows": comparison.shift_rows(adapted),
         "fusion": _input(record.model.input.get("options", {})) if record.model.parts else "",
-        "figures": FIGURES + (OPEN_SET if record.unknown else ()),
-        "captions": CAPTIONS,
+        "brief": (shown.brief() if shown else []),
+        "captions": {**CAPTIONS, **(task.captions if task else {})},
         "labels": lambda role, domain: _labels(record, role, domain.labelled),
         "unlabelled": lambda role, *rows: _unlabelled(record, role, *rows),
         "label_use": _label_use(record),
         "selection": _selection(record),
         "verdict": _verdict(record),
         "relation": _relation(record),
-        "difference": _difference,
+        "difference": lambda before, after: _difference(primary, before, after),
         "scores": _scores(base, adapted),
         "plots": _plots(record.plots),
         "adjustments": _adjustments(record),
@@ -151,9 +156,45 @@ def _rows(record: RunRecord) -> str:
     return f"{n:,} target rows{where} that training saw too, {saw}"
 
 
-def _difference(before: float | None, after: float | None) -> str:
-    text = wording.points(before, after)
-    return text if text == wording.NOT_MEASURED else f"**{text} points**"
+def _difference(metric: Metric | None, before: float | None, after: float | None) -> str:
+    text = metrics.change(metric, before, after)
+    if text == wording.NOT_MEASURED:
+        return text
+    return f"**{text}{' points' if metric is None or metric.unit == 'share' else ''}**"
+
+
+def task_of(record: RunRecord) -> Any:
+    """What the task of a record says of its figures; None where its package is not installed."""
+    try:
+        return plugins.load("tasks", record.task)(record.outputs)
+    except HubtlError:
+        return None
+
+
+def _plural(word: str) -> str:
+    return f"{word}es" if word.endswith("s") else f"{word}s"
+
+
+class Line(NamedTuple):
+    """A metric of two models, as it is written."""
+
+    title: str
+    before: str
+    after: str
+    difference: str
+
+
+def _lines(base: Evaluation | None, adapted: Evaluation | None, wanted: list[Metric]) -> list[Line]:
+    def known(evaluation: Evaluation | None) -> dict[str, Metric]:
+        return {m.name: m for m in evaluation.figures.rows()} if evaluation and evaluation.figures else {}
+
+    before, after = known(base), known(adapted)
+    found = []
+    for metric in wanted:
+        old, new = (side[metric.name].value if metric.name in side else None for side in (before, after))
+        cells = metrics.cell(metric, old), metrics.cell(metric, new)
+        found.append(Line(metric.shown, *cells, metrics.change(metric, old, new)))
+    return found
 
 
 def _labels(record: RunRecord, role: str, labelled: bool) -> str:
@@ -187,7 +228,7 @@ def _label_use(record: RunRecord) -> str:
         return f"**those of {_few(record)} used for training**, source-only included{chosen}"
     if record.selection.oracle or record.target_labels == "selection":
         return "**used to select the checkpoint** (oracle), not for training"
-    measured = record.adapted is not None and record.adapted.accuracy is not None
+    measured = record.adapted is not None and record.adapted.value is not None
     return (
         "used for the figures on this card only; training and selection did not read them" if measured else "not used"
     )
@@ -214,9 +255,10 @@ def _verdict(record: RunRecord) -> str | None:
         text += f" No vote: {own}, which the method's own loss makes better."
     if verdict.tried is None:
         return text
-    figure = wording.percent(verdict.dropped.accuracy if verdict.dropped else None)
-    name = wording.code(verdict.tried)
-    return f"{text} So {name} was dropped; its accuracy on the same rows, which that choice did not see: {figure}."
+    primary = verdict.dropped.primary if verdict.dropped else None
+    figure, name = metrics.value(primary), wording.code(verdict.tried)
+    called = primary.shown if primary else "accuracy"
+    return f"{text} So {name} was dropped; its {called} on the same rows, which that choice did not see: {figure}."
 
 
 def _relation(record: RunRecord) -> str:
@@ -237,28 +279,34 @@ def _relation(record: RunRecord) -> str:
     return text
 
 
-def _classes(base: Evaluation | None, adapted: Evaluation | None) -> list[dict[str, Any]]:
-    before: dict[str, ClassScore] = {score.name: score for score in base.per_class} if base else {}
-    after = adapted.per_class if adapted else []
-    found = [
-        {
-            "name": score.name,
-            "n": score.n,
-            "before": before[score.name].recall if score.name in before else None,
-            "after": score.recall,
-            "difference": evidence.difference_note(before.get(score.name), score),
-            "change": _change(before.get(score.name), score),
-        }
-        for score in after
-    ]
-    return sorted(found, key=lambda row: row["change"])
+class GroupLine(NamedTuple):
+    """A class or an output under two models."""
+
+    name: str
+    n: int
+    metric: str
+    before: str
+    after: str
+    difference: str
+    change: float
 
 
-def _change(before: ClassScore | None, after: ClassScore) -> float:
-    """Worst first; classes that were not measured come last."""
-    if after.recall is None:
-        return 2.0
-    return after.recall - (before.recall or 0.0 if before else 0.0)
+def _groups(base: Evaluation | None, adapted: Evaluation | None) -> list[GroupLine]:
+    """Each class or output, the worst change first; what was not measured comes last."""
+    before = {g.name: g for g in base.figures.groups()} if base and base.figures else {}
+    after = adapted.figures.groups() if adapted and adapted.figures else []
+    return sorted((_group_line(before.get(g.name), g) for g in after if g.metrics), key=lambda line: line.change)
+
+
+def _group_line(before: Group | None, after: Group) -> GroupLine:
+    new = after.metrics[0]
+    old = before.metrics[0].value if before and before.metrics else None
+    sign = 1 if new.higher_is_better else -1
+    change = math.inf if new.value is None else sign * (new.value - (old or 0.0))
+    text = metrics.change(new, old, new.value)
+    worse = old is not None and new.value is not None and sign * (new.value - old) < 0
+    cells = metrics.cell(new, old), metrics.cell(new, new.value)
+    return GroupLine(after.name, after.n, new.shown, *cells, f"**{text} ▼**" if worse else text, change)
 
 
 def _scores(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:

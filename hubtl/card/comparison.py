@@ -4,7 +4,7 @@ other data, and the model that goes on learning at test time beside itself as it
 
 from typing import NamedTuple
 
-from hubtl.card import names, wording
+from hubtl.card import metrics, names, wording
 from hubtl.record import Evaluation, LaterEvaluation, RunRecord
 
 SHIFTS = (
@@ -17,9 +17,7 @@ SHIFTS = (
 def gain(record: RunRecord) -> str:
     """The interval of the difference; empty where there is none."""
     found = record.difference
-    if found is None:
-        return ""
-    return f"{wording.signed(100 * found.low)} to {wording.signed(100 * found.high)} points"
+    return "" if found is None else metrics.gain(record.adapted.primary if record.adapted else None, found.low, found.high)
 
 
 def shifts(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
@@ -37,10 +35,10 @@ def shift_rows(adapted: Evaluation | None) -> str:
 
 
 def subsets(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
-    """Accuracy on rows that lack a modality or have one corrupted, by what they are called."""
-    before = {subset.name: subset.accuracy for subset in base.subsets} if base else {}
+    """The primary metric on rows that lack a modality or have one corrupted, by what they are called."""
+    before = {subset.name: subset.primary for subset in base.subsets} if base else {}
     found = adapted.subsets if adapted else []
-    return [(s.name, before.get(s.name), s.accuracy) for s in found if s.accuracy is not None]
+    return [(s.name, before.get(s.name), s.primary) for s in found if s.primary is not None]
 
 
 class Line(NamedTuple):
@@ -49,7 +47,7 @@ class Line(NamedTuple):
     data: str  # Markdown
     how: str  # Markdown
     figures: Evaluation
-    interval: tuple[float, float] | None
+    cells: tuple[str, ...]  # the primary metric, its interval, and what stands beside it in narrow tables
 
 
 def later(record: RunRecord) -> list[Line]:
@@ -59,7 +57,7 @@ def later(record: RunRecord) -> list[Line]:
         data, online = _rows(evaluation), evaluation.online
         lines = still.setdefault(data, [])
         frozen = _line(data, "as it is", evaluation.figures)
-        if not any(line.how == frozen.how and _shown(line) == _shown(frozen) for line in lines):
+        if not any(line.how == frozen.how and line.figures.n == frozen.figures.n and line.cells == frozen.cells for line in lines):
             lines.insert(sum(line.how == frozen.how for line in lines), frozen)
         if online is not None:
             lines.append(_line(data, f"{wording.code(online.method)}, online", online.figures))
@@ -67,13 +65,10 @@ def later(record: RunRecord) -> list[Line]:
 
 
 def _line(data: str, how: str, figures: Evaluation) -> Line:
-    return Line(data, how, figures, wording.interval(figures.accuracy, figures.n))
-
-
-def _shown(line: Line) -> tuple[object, ...]:
-    """As far as the table shows it: sums of the same figures differ in their last bits."""
-    figures = line.figures
-    return (figures.n, *(wording.percent(v) for v in (figures.accuracy, figures.macro_f1, figures.ece)))
+    """The cells are compared as they are shown: sums of the same figures differ in their last bits."""
+    own = [] if figures.figures is None else figures.figures.brief()
+    first = metrics.value(figures.primary), metrics.bounds(figures.primary, wording.interval(figures))
+    return Line(data, how, figures, (*first, *(metrics.value(metric) for metric in own)))
 
 
 def streams(record: RunRecord) -> list[str]:
@@ -100,7 +95,7 @@ def streams(record: RunRecord) -> list[str]:
 
 class Part(NamedTuple):
     name: str
-    accuracy: float | None
+    value: float | None
     cells: list[float | None]  # of rows that lack a modality
 
 
@@ -118,8 +113,8 @@ def ablation(record: RunRecord) -> Ablation:
     columns = [s.name for s in record.adapted.subsets if "corrupted" not in s.name]
 
     def line(name: str, figures: Evaluation) -> Part:
-        known = {s.name: s.accuracy for s in figures.subsets}
-        return Part(name, figures.accuracy, [known.get(column) for column in columns])
+        known = {s.name: s.primary for s in figures.subsets}
+        return Part(name, figures.value, [known.get(column) for column in columns])
 
     lines = [line(f"{record.strategy}, all of it", record.adapted)]
     lines += [line(f"without {part.without}", part.figures) for part in record.ablation]
@@ -132,11 +127,11 @@ def at_test_time(record: RunRecord) -> str | None:
         online, data = evaluation.online, evaluation.data
         if online is None or (data.dataset, data.domain) != (record.target.dataset, record.target.domain):
             continue
-        frozen, moving = evaluation.figures.accuracy, online.figures.accuracy
+        frozen, moving, metric = evaluation.figures.value, online.figures.value, evaluation.figures.primary
         return (
             f"With {wording.code(online.method)}, which goes on learning from the rows that it predicts: "
-            f"**{wording.percent(moving)}** instead of {wording.percent(frozen)} "
-            f"({wording.points(frozen, moving)} points) on "
+            f"**{metrics.value(metric, moving)}** instead of {metrics.value(metric, frozen)} "
+            f"({metrics.change(metric, frozen, moving)}{' points' if metric is None or metric.unit == 'share' else ''}) on "
             f"{wording.plural(evaluation.figures.n, 'row')} of the target{_aside(evaluation)}."
         )
     return None

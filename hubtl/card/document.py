@@ -24,14 +24,14 @@ from hubtl.errors import HubtlError
 from hubtl.io import plain
 
 START, END = "<!-- hubtl:start -->", "<!-- hubtl:end -->"
-FIGURES = (  # what hubtl measures: the field of the record, the Hub's name, and how the metric is titled
-    ("accuracy", "accuracy", "Accuracy"),
-    ("balanced_accuracy", "balanced_accuracy", "Balanced accuracy"),
-    ("macro_f1", "f1", "Macro F1"),
-    ("ece", "expected_calibration_error", "Expected calibration error"),
-    ("hos", "h_score", "H-score"),
-    ("known_recall", "known_recall", "Recall of the known classes"),
-    ("unknown_recall", "unknown_recall", "Recall of unknown"),
+TITLES = (  # of metrics that earlier versions wrote
+    "Accuracy",
+    "Balanced accuracy",
+    "Macro F1",
+    "Expected calibration error",
+    "H-score",
+    "Recall of the known classes",
+    "Recall of unknown",
 )
 OURS = ("library_name", "pipeline_tag", "base_model", "base_model_relation", "model-index")
 INDEX = "model-index"
@@ -141,7 +141,7 @@ def _by_hubtl(result: Any, memory: Mapping[str, Any]) -> bool:
     if _identity(result) in (memory.get("results") or []):
         return True
     names = _titles(result)
-    return bool(names) and all(name.startswith(tuple(f"{title} (" for *_, title in FIGURES)) for name in names)
+    return bool(names) and all(name.startswith(tuple(f"{title} (" for title in TITLES)) for name in names)
 
 
 def _identity(result: Any) -> str:

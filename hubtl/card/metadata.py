@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hubtl import plugins
 from hubtl.card import licenses, pipelines
-from hubtl.card.document import FIGURES
 from hubtl.card.names import base_ids, domain_name, is_hub_id, model_name, slug
 from hubtl.card.snippet import loader
-from hubtl.record import DomainFacts, Evaluation, ModelFacts, RunRecord
+from hubtl.errors import HubtlError
+from hubtl.record import DomainFacts, Evaluation, RunRecord
 
 SOURCE_ONLY = "source-only"  # the strategy that does not adapt: there is nothing to compare it with
 LONGEST_TAG = 100
@@ -26,7 +27,7 @@ def of(record: RunRecord, repo: str | None = None) -> dict[str, Any]:
     """
     model = record.model
     found: dict[str, Any] = {"library_name": loader(record)}
-    kind = _kind(model)
+    kind = _kind(record)
     if kind in pipelines.KNOWN:  # the Hub has none for several modalities
         found["pipeline_tag"] = kind
     found.update(license_of(record))
@@ -40,10 +41,18 @@ def of(record: RunRecord, repo: str | None = None) -> dict[str, Any]:
     found["tags"] = _unique(["hubtl", setting, slug(record.strategy), model.library, *model.parts, kind])
     results = _results(record)
     if results:
-        found["metrics"] = ["accuracy", "f1"]
+        found["metrics"] = _listed(record)
         name = repo or slug(f"{model_name(model)}-{record.strategy}-{domain_name(record.target)}")
         found["model-index"] = [{"name": name, "results": results}]
     return found
+
+
+def _listed(record: RunRecord) -> list[str]:
+    """The metrics that the Hub is told of: the primary one, and those of a narrow table that the Hub knows."""
+    figures = record.adapted.figures if record.adapted else None
+    hub_names = _hub_names(record.adapted) if record.adapted else {}
+    shown = [m.name for m in (*figures.rows()[:1], *figures.brief()[:1])] if figures else []
+    return [hub_names.get(name, name) for name in shown] or ["accuracy", "f1"]
 
 
 def problems(metadata: Mapping[str, Any]) -> list[str]:
@@ -82,10 +91,16 @@ def license_of(record: RunRecord) -> dict[str, str]:
     return {"license": "other", "license_name": slug(known)}
 
 
-def _kind(model: ModelFacts) -> str:
+def _kind(record: RunRecord) -> str:
     """``image-classification`` and the like; ``multimodal-classification`` of more than one modality."""
-    modalities = list(model.parts) or model.modalities
-    return f"{modalities[0]}-classification" if len(modalities) == 1 else "multimodal-classification"
+    modalities = list(record.model.parts) or record.model.modalities
+    try:
+        task = plugins.load("tasks", record.task)
+    except HubtlError:
+        return slug(record.task)
+    if len(modalities) != 1:
+        return f"multimodal-{task.kind}"
+    return str(task.pipeline_tags.get(modalities[0], f"{modalities[0]}-{task.kind}"))
 
 
 def _results(record: RunRecord) -> list[dict[str, Any]]:
@@ -96,7 +111,7 @@ def _results(record: RunRecord) -> list[dict[str, Any]]:
         if later.online is not None:
             metrics += _metrics(later.online.figures, [f"{later.online.method} online", *oracle])
         blocks.append((later.data, metrics))
-    kind = _kind(record.model)
+    kind = _kind(record)
     task = {"type": kind, "name": kind.replace("-", " ").title()}
     found: list[dict[str, Any]] = []
     for domain, metrics in blocks:
@@ -115,12 +130,27 @@ def _metrics(evaluation: Evaluation | None, notes: list[str]) -> list[dict[str, 
     if evaluation is None:
         return []
     label = f" ({', '.join(notes)})" if notes else ""
-    values = [(kind, title, getattr(evaluation, field)) for field, kind, title in FIGURES]
+    figures = evaluation.figures.rows() if evaluation.figures else []
+    hub_names = _hub_names(evaluation)
     return [
-        {"type": kind, "value": round(value, 4), "name": f"{title}{label}"}
-        for kind, title, value in values
-        if value is not None and math.isfinite(value)
+        {"type": hub_names.get(m.name, m.name), "value": round(m.value, 4), "name": f"{_title(m.shown)}{label}"}
+        for m in figures
+        if m.value is not None and math.isfinite(m.value)
     ]
+
+
+def _hub_names(evaluation: Evaluation) -> Mapping[str, str]:
+    """What the Hub calls the metrics of a task."""
+    try:
+        found: Mapping[str, str] = plugins.load("tasks", evaluation.figures.task if evaluation.figures else "").metrics
+    except HubtlError:
+        return {}
+    return found
+
+
+def _title(shown: str) -> str:
+    plain = shown.partition(" (")[0]
+    return plain[:1].upper() + plain[1:]
 
 
 def _dataset(domain: DomainFacts) -> dict[str, Any]:

@@ -30,6 +30,23 @@ def signed(value: float) -> str:
     return text if text == "0.0" else f"{'+' if value > 0 else '−'}{text}"
 
 
+def significant(value: float, digits: int = 3) -> str:
+    """A number with three significant digits, as people write it: ``0.412``, ``12.3``, ``1,240``."""
+    if not math.isfinite(value):
+        return NOT_MEASURED
+    size = 0 if value == 0 else math.floor(math.log10(abs(value)))
+    if abs(value) >= 10**15 or (value and size < -4):
+        return f"{value:.{digits - 1}e}".replace("-", "−")
+    return f"{value:,.{max(0, digits - 1 - size)}f}".replace("-", "−")
+
+
+def signed_significant(value: float, of: float) -> str:
+    """A difference with its sign, in the decimals that a number as large as ``of`` is written with."""
+    size = 0 if of == 0 or not math.isfinite(of) else math.floor(math.log10(abs(of)))
+    text = f"{abs(value):,.{max(0, 2 - size)}f}"
+    return text if not text.strip("0.,") else f"{'+' if value > 0 else '−'}{text}"
+
+
 def score(value: float | None) -> str:
     """A validator's score with three decimals."""
     return NOT_MEASURED if _missing(value) else f"{value:.3f}".replace("-", "−")
@@ -45,10 +62,7 @@ def plural(number: int, noun: str, many: str | None = None) -> str:
 
 def unscored(figures: Evaluation | None) -> str:
     """Rows that are in no figure, by why: ``6 rows of unknown classes, 3 rows without a label``; empty without any."""
-    if figures is None:
-        return ""
-    kinds = ((figures.unknown_class_rows, "of unknown classes"), (figures.unlabelled_rows, "without a label"))
-    return ", ".join(f"{plural(n, 'row')} {which}" for n, which in kinds if n)
+    return "" if figures is None else ", ".join(f"{plural(n, 'row')} {which}" for which, n in figures.unscored().items())
 
 
 def duration(seconds: float) -> str:
@@ -99,13 +113,21 @@ def fenced(text: str, language: str) -> str:
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def interval(accuracy: float | None, n: int) -> tuple[float, float] | None:
+def interval(figures: Evaluation | None) -> tuple[float, float] | None:
+    """The 95 % interval of the primary metric: Wilson's of a share of the rows, else what was resampled."""
+    primary = None if figures is None else figures.primary
+    if figures is None or primary is None or primary.value is None or _missing(primary.value):
+        return None
+    return wilson(primary.value, figures.n) if primary.proportion else primary.interval
+
+
+def wilson(share: float, n: int) -> tuple[float, float] | None:
     """Wilson's 95 % interval of a share that was measured on ``n`` rows."""
-    if accuracy is None or _missing(accuracy) or n < 1:
+    if n < 1:
         return None
     z2 = 1.96**2
-    centre = (accuracy + z2 / (2 * n)) / (1 + z2 / n)
-    half = math.sqrt(z2) * math.sqrt(accuracy * (1 - accuracy) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     return max(0.0, centre - half), min(1.0, centre + half)
 
 

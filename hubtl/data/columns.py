@@ -1,12 +1,11 @@
-"""Which column holds the images, texts and recordings, and which the classes: by feature type, or as the user says."""
+"""Which column holds the images, texts and recordings: by feature type, or as the user says."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import Audio, ClassLabel, Dataset, Image, Value
+from datasets import Audio, Dataset, Image, Value
 
-from hubtl.data.classes import unfit
 from hubtl.data.suffixes import IMAGES, SOUNDS
 from hubtl.errors import HubtlError, nearest, unknown
 
@@ -19,14 +18,14 @@ TEXT_NAMES = ("text", "sentence", "review", "content", "caption", "title", "desc
 def image_column(dataset: Dataset, asked: str | None, where: str) -> str:
     """The column with images. Raises HubtlError where there is none, or more than one."""
     if asked is not None:
-        return _existing(dataset, asked, "image", where)
+        return existing(dataset, asked, "image", where)
     found = [name for name, feature in dataset.features.items() if isinstance(feature, Image)]
     if not found:
         found = [name for name, feature in dataset.features.items() if _holds_images(dataset, name, feature)]
     if len(found) == 1:
         return found[0]
     if found:
-        by_name = _usual(found, IMAGE_NAMES)
+        by_name = usual(found, IMAGE_NAMES)
         if by_name:
             return by_name[0]
         raise HubtlError(f"{where} has several image columns: {', '.join(found)}", hint=f"--image-column {found[0]}")
@@ -38,10 +37,10 @@ def image_column(dataset: Dataset, asked: str | None, where: str) -> str:
 def audio_column(dataset: Dataset, asked: str | None, where: str) -> str:
     """The column with recordings. Raises HubtlError where there is none, or more than one."""
     if asked is not None:
-        return _existing(dataset, asked, "audio", where)
+        return existing(dataset, asked, "audio", where)
     found = [name for name, feature in dataset.features.items() if isinstance(feature, Audio)]
     if not found:
-        named = _usual(dataset.features, AUDIO_NAMES)
+        named = usual(dataset.features, AUDIO_NAMES)
         found = [name for name in named if _holds_sounds(dataset, name)]
     return _only(found, AUDIO_NAMES, "audio", dataset, where)
 
@@ -52,12 +51,12 @@ def text_column(dataset: Dataset, asked: str | None, where: str) -> str:
     Raises HubtlError where there is none, or more than one.
     """
     if asked is not None:
-        return _existing(dataset, asked, "text", where)
+        return existing(dataset, asked, "text", where)
     strings = [name for name, feature in dataset.features.items() if _is_string(feature)]
-    found = _usual(strings, TEXT_NAMES)
+    found = usual(strings, TEXT_NAMES)
     if found:
         return found[0]
-    aside = _usual(strings, (*LABEL_NAMES, "id", "file_name", "path"))
+    aside = usual(strings, (*LABEL_NAMES, "id", "file_name", "path"))
     found = [name for name in strings if name not in aside and _prose(dataset, name)]
     return _only(found, TEXT_NAMES, "text", dataset, where)
 
@@ -69,33 +68,6 @@ FINDERS: dict[str, Callable[[Dataset, str | None, str], str]] = {
 }
 
 
-def label_column(
-    dataset: Dataset, asked: str | None, where: str, *, aside: str | None = None
-) -> tuple[str | None, list[str]]:
-    """The column with classes, None where there is none; and why others that could be it were passed over.
-
-    ``aside`` is a column that is none, such as the one that names domains. Raises HubtlError for several, and for one
-    that was asked for and does not hold one class to a row.
-    """
-    if asked is not None:
-        found = _existing(dataset, asked, "label", where)
-        if why := unfit(dataset, found):
-            raise HubtlError(f"{where}: column {found!r} holds {why}", hint="--label-column for another column")
-        return found, []
-    aside = None if aside is None else header(dataset, aside)
-    typed = [n for n, feature in dataset.features.items() if isinstance(feature, ClassLabel) and n != aside]
-    named = [name for name in _usual(dataset.features, LABEL_NAMES) if name != aside]
-    strange = {name: f"it holds {why}" for name in named if name not in typed and (why := unfit(dataset, name))}
-    usual = [name for name in named if name in typed] or (typed if len(typed) == 1 else [])
-    if typed and not usual:
-        raise HubtlError(f"{where} has several label columns: {', '.join(typed)}", hint=f"--label-column {typed[0]}")
-    fit = [*usual, *(name for name in named if name not in strange and name not in usual)]
-    passed = (
-        strange | {name: f"{fit[0]!r} is read" for name in [*fit[1:], *typed] if name != fit[0]} if fit else strange
-    )
-    return (fit[0] if fit else None), [f"column {name!r} is passed over: {why}" for name, why in passed.items()]
-
-
 def header(dataset: Dataset, name: str) -> str | None:
     """A column by its name, regardless of case and of spaces around it; None where there is none, or several."""
     if name in dataset.features:
@@ -104,17 +76,27 @@ def header(dataset: Dataset, name: str) -> str | None:
     return alike[0] if len(alike) == 1 else None
 
 
+def headers(dataset: Dataset, asked: str | Sequence[str]) -> list[str]:
+    """Columns by their names: one, several in a list, or several with commas between; none where one is missing."""
+    names = [asked] if isinstance(asked, str) else list(asked)
+    if isinstance(asked, str) and header(dataset, asked) is None and "," in asked:
+        names = [name.strip() for name in asked.split(",") if name.strip()]
+    found = [header(dataset, name) for name in names]
+    return [name for name in found if name is not None] if all(found) else []
+
+
 def _bare(name: str) -> str:
     return name.strip().casefold()
 
 
-def _usual(names: Iterable[str], usual: Sequence[str]) -> list[str]:
+def usual(names: Iterable[str], known: Sequence[str]) -> list[str]:
     """Those of usual names, regardless of case, in the order of these."""
-    rank = {name: place for place, name in enumerate(usual)}
+    rank = {name: place for place, name in enumerate(known)}
     return sorted((name for name in names if _bare(name) in rank), key=lambda n: (rank[_bare(n)], n != _bare(n)))
 
 
-def _existing(dataset: Dataset, name: str, what: str, where: str) -> str:
+def existing(dataset: Dataset, name: str, what: str, where: str) -> str:
+    """A column that was asked for. Raises HubtlError where there is none of that name."""
     found = header(dataset, name)
     if found is None:
         error = unknown(f"{what} column of {where}", name, dataset.column_names)
@@ -138,9 +120,9 @@ def _holds_images(dataset: Dataset, name: str, feature: Any) -> bool:
     return isinstance(first, str) and Path(first).suffix.lower() in IMAGES
 
 
-def _only(found: Sequence[str], usual: Sequence[str], what: str, dataset: Dataset, where: str) -> str:
+def _only(found: Sequence[str], known: Sequence[str], what: str, dataset: Dataset, where: str) -> str:
     if len(found) > 1:
-        found = _usual(found, usual)[:1] or found
+        found = usual(found, known)[:1] or found
     if len(found) == 1:
         return found[0]
     if found:

@@ -7,8 +7,8 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 
 from hubtl.data import columns
-from hubtl.data.classes import UNLABELLED, cell_names
 from hubtl.data.origin import select
+from hubtl.data.values import cell_names
 from hubtl.errors import HubtlError, nearest, unknown
 
 EVAL_SHARE = 0.2  # of the training rows, where the data have no split to evaluate on
@@ -64,23 +64,23 @@ def numbers(dataset: Dataset, column: str | None, names: list[str]) -> np.ndarra
 
 
 def cut(
-    dataset: Dataset, label: str | None, share: float = EVAL_SHARE, labels: np.ndarray | None = None
+    rows: int, strata: np.ndarray | None = None, share: float = EVAL_SHARE, labelled: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose rows to evaluate on among the training rows; each class alike where there are labels.
+    """Choose rows to evaluate on among the training rows, of each of the ``strata`` [n] alike where there are any.
 
     Returns the rows that stay and those that are cut off, the same ones in every run. Rows without a label stay.
     """
     rng = np.random.default_rng(0)
-    values = np.array([str(v) for v in dataset.with_format(None)[label][:]]) if label else np.zeros(len(dataset), int)
+    values = np.zeros(rows, int) if strata is None else strata
     _, group = np.unique(values, return_inverse=True)
     order = np.argsort(group, kind="stable")
     held: list[int] = []
-    for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
-        rows = rows if labels is None else rows[labels[rows] != UNLABELLED]
-        rows = rng.permutation(rows)
-        held += rows[: max(1, round(share * len(rows)))].tolist() if len(rows) > 1 else []
+    for part in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        part = part if labelled is None else part[labelled[part]]
+        part = rng.permutation(part)
+        held += part[: max(1, round(share * len(part)))].tolist() if len(part) > 1 else []
     chosen = np.array(sorted(held), dtype=np.int64)
-    return np.setdiff1d(np.arange(len(dataset)), chosen), chosen
+    return np.setdiff1d(np.arange(rows), chosen), chosen
 
 
 def of_domain(dataset: Dataset, column: str | None, value: str | list[str] | None, where: str, role: str) -> Dataset:

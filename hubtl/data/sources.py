@@ -1,38 +1,54 @@
 """``--source-dataset`` and ``--target-dataset``: from what a user typed to two splits with known columns."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from datasets import Dataset
 
-from hubtl.data import classes, columns, content, slices
+from hubtl.data import columns, content, slices
 from hubtl.data.cells import Wanted
-from hubtl.data.classes import UNLABELLED, unfit
-from hubtl.data.names import seen
+from hubtl.data.labels import Labels
 from hubtl.data.opening import opened
 from hubtl.data.origin import select
 from hubtl.errors import HubtlError
 from hubtl.recipe.schema import DataSection, DomainSection, SourceSection
-from hubtl.record import DomainFacts
+from hubtl.record import DomainFacts, Outputs
 from hubtl.settings import logger
+
+
+class Reader(Protocol):
+    """What reads labels; ``hubtl.tasks.Task`` says what each of these does."""
+
+    def find(self, dataset: Any, asked: Any, where: str, aside: str | None = None) -> tuple[list[str], list[str]]: ...
+
+    def read(
+        self, parts: Sequence[Any], columns: Sequence[str], where: str, called: Sequence[str], known: Outputs | None
+    ) -> Labels: ...
+
+    def unlabelled(self, labels: np.ndarray) -> np.ndarray: ...
+
+    def strata(self, dataset: Any, columns: Sequence[str]) -> np.ndarray | None: ...
+
+    def check_source(self, labels: np.ndarray, outputs: Outputs, where: str) -> dict[str, int]: ...
 
 
 @dataclass(frozen=True)
 class Domain:
     """A source or a target: rows to train on, rows to evaluate on, and what their columns mean.
 
-    ``labels`` and ``eval_labels`` hold the place of each row's class in ``class_names``, ``UNLABELLED`` for a row
-    without a label; they are None where no row has one. A target's are read to know which rows can be scored; a stream
-    is made without them wherever a method may not see labels.
+    ``labels`` and ``eval_labels`` are in the task's own type, and None where no row has a label. A target's are read
+    to know which rows can be scored; a stream is made without them wherever a method may not see labels.
     """
 
     train: Dataset
     eval: Dataset
     columns: dict[str, str]  # modality -> column
-    label_column: str | None  # None where no row has a label
-    class_names: list[str] | None
+    label_columns: list[str]  # none where no row has a label
+    outputs: Outputs | None  # what the labels mean
     facts: DomainFacts
+    task: Reader
     domains: np.ndarray | None = None  # [n] of several: which one a training row is of
     eval_domains: np.ndarray | None = None
     labels: np.ndarray | None = None  # [n] of the training rows
@@ -41,9 +57,9 @@ class Domain:
 
     def labelled(self) -> "Domain":
         """The domain without the training rows that have no label, for a method that learns from labels."""
-        if self.labels is None or (self.labels != UNLABELLED).all():
+        if self.labels is None or not (without := self.task.unlabelled(self.labels)).any():
             return self
-        rows = np.flatnonzero(self.labels != UNLABELLED)
+        rows = np.flatnonzero(~without)
         logger.info(
             "%s: %d training rows without a label are left out", self.facts.dataset, len(self.labels) - len(rows)
         )
@@ -57,10 +73,10 @@ class _Found:
     """The labels of a domain's training rows, and of the rows of a split that may be evaluated on."""
 
     rows: Dataset | None = None
-    column: str | None = None
+    columns: tuple[str, ...] = ()
     passed: tuple[str, ...] = ()
-    names: list[str] = field(default_factory=list)
-    train: np.ndarray | None = None  # codes; None where no row has a label
+    outputs: Outputs | None = None
+    train: np.ndarray | None = None  # None where no row has a label
     eval: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
@@ -68,17 +84,18 @@ class _Found:
 def open_domain(
     section: DomainSection | SourceSection,
     data: DataSection,
+    task: Reader,
     *,
     role: str,
     modalities: Sequence[str] = ("image",),
-    known: Sequence[str] | None = None,
+    known: Outputs | None = None,
 ) -> Domain:
     """Open a domain, or several of one dataset as one that knows which row is of which.
 
     Training rows default to the split ``train`` (or the only one). Evaluation rows default to the first of ``test`` and
     ``validation`` that has labels, else to a fifth of the training rows that is cut off them: the same rows in every
-    run. Rows of a source without a label are left out. ``known`` are the classes of the source or the model that this
-    domain is for. Raises HubtlError naming what is missing.
+    run. Rows of a source without a label are left out. ``task`` reads the labels. ``known`` is what the source or the
+    model that this domain is for answers with. Raises HubtlError naming what is missing.
     """
     where = f"the {role} {section.dataset}"
     asked = {m: getattr(data, f"{m}_column") for m in modalities}
@@ -98,51 +115,45 @@ def open_domain(
     met: dict[str, _Found] = {}
     for name in tried:
         rows = _headed(part(name, f"--{role}-eval-split"), held.values(), where, name, role)
-        met[name] = found = _labels(train, rows, data, where, (train_name, name), known or ())
+        met[name] = found = _labels(task, train, rows, data, where, (train_name, name), known)
         if found.eval is not None:
             break
     labelled = [name for name, known in met.items() if known.eval is not None]
     without_labels = [name for name, known in met.items() if section.eval_split or known.train is None]
     eval_name = next(iter([*labelled, *without_labels]), None)
-    found = met[eval_name] if eval_name else _labels(train, None, data, where, (train_name, ""), known or ())
+    found = met[eval_name] if eval_name else _labels(task, train, None, data, where, (train_name, ""), known)
     evaluated = found.rows
     instead = eval_name or f"{slices.EVAL_SHARE:.0%} of split {train_name}"
     for name in (name for name in met if name != eval_name):
         logger.info("%s: no row of split %s has a label: %s is evaluated", where, name, instead)
     for note in (*found.passed, *found.notes):
         logger.info("%s: %s", where, note)
-    labels, eval_labels, without = found.train, found.eval, _without(found.train)
+    labels, eval_labels, without = found.train, found.eval, _without(task, found.train)
     if without:
         logger.info(
             "%s: %d of %d training rows have no label%s",
             *(where, without, len(train), ": they are left out" if role == "source" else ""),
         )
     if role == "source" and labels is not None:
-        rows_with = np.flatnonzero(labels != UNLABELLED)
+        rows_with = np.flatnonzero(~task.unlabelled(labels))
         train, labels = _selected(train, labels, rows_with)
     if evaluated is None:
-        keep, cut_off = slices.cut(train, found.column if labels is not None else None, labels=labels)
+        strata = None if labels is None else task.strata(train, found.columns)
+        keep, cut_off = slices.cut(len(train), strata, labelled=None if labels is None else ~task.unlabelled(labels))
         evaluated, eval_labels = _selected(train, labels, cut_off)
         train, labels = _selected(train, labels, keep)
         eval_name = f"{slices.EVAL_SHARE:.0%} of {train_name}"
-    hidden = _without(eval_labels)
+    hidden = _without(task, eval_labels)
     if role == "source" and eval_labels is not None:
-        evaluated, eval_labels = _selected(evaluated, eval_labels, np.flatnonzero(eval_labels != UNLABELLED))
+        evaluated, eval_labels = _selected(evaluated, eval_labels, np.flatnonzero(~task.unlabelled(eval_labels)))
     if hidden:
         every = len(evaluated) + (hidden if role == "source" else 0)
         logger.info("%s: %d of %d evaluation rows have no label and are not scored", where, hidden, every)
     if len(evaluated) == 0 or len(train) == 0:
         raise HubtlError(f"{where}: split {train_name} has too few rows", hint=f"--{role}-split, or other data")
     counts: dict[str, int] = {}
-    if role == "source" and labels is not None:
-        n = np.bincount(labels, minlength=len(found.names)).tolist()
-        counts = dict(zip(found.names, n, strict=True))
-        if sum(1 for number in n if number) == 1:
-            only = next(name for name, number in counts.items() if number)
-            raise HubtlError(
-                f"{where}: all training rows are of one class ({seen(only)})",
-                hint="a source needs at least two classes",
-            )
+    if role == "source" and labels is not None and found.outputs is not None:
+        counts = task.check_source(labels, found.outputs, where)
     several = section.domain if isinstance(section.domain, list) else []
     domains, eval_domains = (slices.numbers(rows, data.domain_column, several) for rows in (train, evaluated))
     facts = DomainFacts(
@@ -151,60 +162,61 @@ def open_domain(
         config=source.config,
         revision=source.revision,
         license=source.license,
-        fingerprint=content.mark([train, evaluated], [*held.values(), *([found.column] if found.column else [])]),
+        fingerprint=content.mark([train, evaluated], [*held.values(), *found.columns]),
         domain=" + ".join(several) if several else section.domain,
         domains=several,
         split=train_name,
         eval_split=eval_name,
         rows=len(train),
         eval_rows=len(evaluated),
-        labelled=found.column is not None,
+        labelled=bool(found.columns),
         eval_labelled=eval_labels is not None,
         unlabelled_rows=without,
         eval_unlabelled_rows=hidden,
         class_counts=counts,
-        columns=held | ({"label": found.column} if found.column else {}),
+        columns=held | ({"label": ", ".join(found.columns)} if found.columns else {}),
     )
-    names = found.names if found.column else None
-    own = (labels, eval_labels, found.passed)
-    return Domain(train, evaluated, held, found.column, names, facts, domains, eval_domains, *own)
+    own = (domains, eval_domains, labels, eval_labels, found.passed)
+    return Domain(train, evaluated, held, list(found.columns), found.outputs, facts, task, *own)
 
 
 def _labels(
+    task: Reader,
     train: Dataset,
     rows: Dataset | None,
     data: DataSection,
     where: str,
     called: tuple[str, str],
-    known: Sequence[str] = (),
+    known: Outputs | None,
 ) -> _Found:
-    """The labels of two splits, and the second under the header of the first.
+    """The labels of two splits, and the second under the headers of the first.
 
-    The column is found in the training rows, else in the others: an unlabelled target may have a labelled test split.
+    The columns are found in the training rows, else in the others: an unlabelled target may have a labelled test split.
     """
     asked, aside = data.label_column, data.domain_column
-    if asked is not None and rows is not None and not columns.header(train, asked) and columns.header(rows, asked):
-        column, passed = columns.label_column(rows, asked, where)
+    if asked is not None and rows is not None and not columns.headers(train, asked) and columns.headers(rows, asked):
+        found, passed = task.find(rows, asked, where)
     else:
-        column, passed = columns.label_column(train, asked, where, aside=aside)
-        if column is None and rows is not None:
-            column, more = columns.label_column(rows, None, where, aside=aside)
+        found, passed = task.find(train, asked, where, aside=aside)
+        if not found and rows is not None:
+            found, more = task.find(rows, None, where, aside=aside)
             passed = list(dict.fromkeys([*passed, *more]))
-    if column is None:
+    if not found:
         return _Found(rows, passed=tuple(passed))
-    there = None if rows is None else columns.header(rows, column)
-    if rows is not None and there is not None and there != column:
-        rows = rows.rename_column(there, column)
-    parts = [(part, n) for part, n in zip((train, rows), called, strict=True) if part and column in part.features]
-    for part, name in parts:
-        if why := unfit(part, column):
-            raise HubtlError(f"{where}, split {name}: column {column!r} holds {why}", hint="--label-column NAME")
-    read = classes.read([part for part, _ in parts], column, where, [name for _, name in parts], known)
-    codes = dict(zip((name for _, name in parts), read.codes, strict=True))
-    own, other = (c if c is not None and (c != UNLABELLED).any() else None for c in map(codes.get, called))
+    for column in found:
+        there = None if rows is None else columns.header(rows, column)
+        if rows is not None and there is not None and there != column:
+            rows = rows.rename_column(there, column)
+    pairs = zip((train, rows), called, strict=True)
+    parts = [(part, name) for part, name in pairs if part and all(column in part.features for column in found)]
+    read = task.read([part for part, _ in parts], found, where, [name for _, name in parts], known)
+    values = dict(zip((name for _, name in parts), read.values, strict=True))
+    own, other = (v if v is not None and not task.unlabelled(v).all() else None for v in map(values.get, called))
     if own is None and other is None:
-        return _Found(rows, passed=(*passed, f"column {column!r} has no label in any row"))
-    return _Found(rows, column, tuple(passed), read.names, own, other, tuple(read.notes))
+        shown = " and ".join(f"{column!r}" for column in found)
+        what = f"column {shown} has" if len(found) == 1 else f"columns {shown} have"
+        return _Found(rows, passed=(*passed, f"{what} no label in any row"))
+    return _Found(rows, tuple(found), tuple(passed), read.outputs, own, other, tuple(read.notes))
 
 
 def _headed(rows: Dataset, names: Iterable[str], where: str, split: str, role: str) -> Dataset:
@@ -221,6 +233,6 @@ def _selected(rows: Dataset, codes: np.ndarray | None, chosen: np.ndarray) -> tu
     return rows if len(chosen) == len(rows) else select(rows, chosen), None if codes is None else codes[chosen]
 
 
-def _without(codes: np.ndarray | None) -> int:
+def _without(task: Reader, labels: np.ndarray | None) -> int:
     """How many rows have no label, where others have one."""
-    return 0 if codes is None else int((codes == UNLABELLED).sum())
+    return 0 if labels is None else int(task.unlabelled(labels).sum())

@@ -75,7 +75,9 @@ class DataSection(Section):
     image_column: str | None = Field(None, description="column with the images; default: found by its type")
     text_column: str | None = Field(None, description="column with the texts; default: the longest strings")
     audio_column: str | None = Field(None, description="column with the recordings; default: found by its type")
-    label_column: str | None = Field(None, description="column with the classes; default: found by its type")
+    label_column: str | list[str] | None = Field(
+        None, description="column with the labels, or several; default: found by its type"
+    )
     domain_column: str | None = Field(None, description="column that names the domain, for one dataset with several")
     augment: Literal["auto", "none", "standard"] = Field(
         "auto", description="training view: standard is random resized crop and flip; auto: standard from 64 px on"

@@ -23,6 +23,7 @@ from hubtl.modules import Classifier, fold
 from hubtl.record import RunRecord
 from hubtl.run.prepare import Prepared
 from hubtl.settings import logger
+from hubtl.tasks import Task
 
 SOURCE_ONLY = "source-only"  # folder of the baseline, where a run keeps it
 
@@ -67,7 +68,7 @@ def write(
     """Save the deployed model, its tuner merged and its bottleneck folded, beside it what the tuner keeps, and the plots."""
     _export(folder, prepared, record, model, record.strategy)
     if prepared.recipe.run.plots:
-        draw(folder / "plots", record, samples)
+        draw(folder / "plots", record, samples, prepared.task)
 
 
 def keep(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier) -> None:
@@ -109,25 +110,18 @@ def _export(folder: Path, prepared: Prepared, record: RunRecord, model: Classifi
     api.save(folder, backbone, classifier, record.classes, meta)
 
 
-def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | None]) -> None:
+def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | None], task: Task) -> None:
     """Draw every plot that the run has data for, for light and for dark pages, and name them in the record."""
     folder.mkdir(exist_ok=True)
     alone = record.strategy == metadata.SOURCE_ONLY  # there is nothing to compare it with
-    adapted, base = record.adapted, None if alone else record.source_only
     named = {record.strategy if alone else "source-only": "before", record.strategy if alone else "adapted": "after"}
     seen = {title: sample for title, key in named.items() if (sample := samples.get(key)) is not None}
     drawn: dict[str, Callable[[Path, Theme], None]] = {}
     if record.training.curves:
         drawn["curves"] = lambda path, theme: plots.curves(record.training.curves, path, theme)
-    if adapted is not None and adapted.confusion_cells:
-        title = f"{record.strategy} on the target"
-        drawn["confusion"] = lambda path, theme: plots.confusion(adapted, record.classes, path, title, theme)
-    if adapted is not None and base is not None and adapted.per_class and base.per_class:
-        drawn["per_class"] = lambda path, theme: plots.per_class(base, adapted, path, theme)
-    if adapted is not None and adapted.reliability:
-        drawn["reliability"] = lambda path, theme: plots.reliability(base, adapted, path, theme)
+    drawn |= task.plots(record)
     if seen:
-        drawn["features"] = lambda path, theme: plots.features(seen, record.classes, path, theme=theme)
+        drawn["features"] = lambda path, theme: plots.features(seen, record.outputs.names, path, theme=theme)
     for name, plot in drawn.items():
         for theme in THEMES:
             plot(folder / f"{name}{theme.suffix}.png", theme)

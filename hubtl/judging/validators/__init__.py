@@ -187,18 +187,6 @@ def _finite(rule: Validator, value: Any) -> float:
     return float(value)
 
 
-def collapse(predicted_counts: np.ndarray, classes: int) -> str | None:
-    """Why the predictions look collapsed, or None: one class, fewer than half of them, or one with most of the rows."""
-    total = predicted_counts.sum()
-    used, largest = int((predicted_counts > 0).sum()), int(predicted_counts.argmax())
-    if used < min(classes, total) / 2 or used == 1:
-        return f"only {used} of {classes} classes are ever predicted"
-    share = predicted_counts[largest] / max(1, total)
-    if share > max(0.5, 4 / classes) and classes > 2:
-        return f"{share:.0%} of the predictions are one class"
-    return None
-
-
 def need(evidence: Evidence, name: str) -> torch.Tensor:
     value: torch.Tensor | None = getattr(evidence, name)
     if value is None:

@@ -3,15 +3,17 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, Dataset
 
+from hubtl.data.labels import Labels
 from hubtl.data.names import MISSING, listed, loose, resembling
 from hubtl.data.origin import numbers
+from hubtl.data.values import names_of, value_name
 from hubtl.errors import HubtlError
+from hubtl.record import Outputs
 
 UNKNOWN = -1  # the code of a row whose class the model does not know
 UNLABELLED = -2  # and of a row without a label
@@ -20,19 +22,12 @@ INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.0+)?")  # 1.0 in a column of text,
 MINUS_ONE = re.compile(r"-1(\.0+)?")
 
 
-@dataclass(frozen=True)
-class Labels:
-    """The classes of a domain, and which of them each row of each split has."""
-
-    names: list[str]
-    codes: list[np.ndarray]  # of each split int64 [n]: the place of a row's class in ``names``, or ``UNLABELLED``
-    notes: list[str] = field(default_factory=list)  # what to tell the user
-
-
 def read(
     parts: Sequence[Dataset], column: str, where: str, called: Sequence[str] = (), known: Sequence[str] = ()
 ) -> Labels:
     """Read the label column of the splits of a domain, each by the names of its own feature.
+
+    The values are int64 [n] of each split: the place of a row's class among the names, or ``UNLABELLED``.
 
     The classes are those of the features, in their order, and the values that occur, sorted (numbers by size). A row
     has no label where its cell is empty, None or NaN. −1 is no label beside names or numbers from 0 on; beside 1 alone
@@ -42,9 +37,9 @@ def read(
     Raises HubtlError for a value that is no class of its column, naming the row.
     """
     called = called or [f"split {number}" for number in range(1, len(parts) + 1)]
-    given = list(dict.fromkeys(name for part in parts for name in _names(part, column) if name.strip()))
+    given = list(dict.fromkeys(name for part in parts for name in names_of(part, column) if name.strip()))
     cells = [_cells(part, column, where, split) for part, split in zip(parts, called, strict=True)]
-    if given and (plain := [i for i, part in enumerate(parts) if not _names(part, column)]):
+    if given and (plain := [i for i, part in enumerate(parts) if not names_of(part, column)]):
         strange = [name for i in plain for name in dict.fromkeys(cells[i]) if name and name not in given]
         if any(INTEGER.fullmatch(name) and not MINUS_ONE.fullmatch(name) for name in strange):
             raise HubtlError(
@@ -66,7 +61,7 @@ def read(
     if alike := resembling(names):
         shown = "; ".join(listed(group, exact=True) for group in alike[:5])
         notes.append(f"classes that differ little, kept apart: {shown}" + "; …" * (len(alike) > 5))
-    return Labels(names, codes, notes)
+    return Labels(Outputs(names=names), codes, notes)
 
 
 def unfit(dataset: Dataset, column: str) -> str | None:
@@ -92,31 +87,9 @@ def unfit(dataset: Dataset, column: str) -> str | None:
     return f"{feature.dtype} values, not labels"
 
 
-def value_name(value: Any) -> str | None:
-    """What a cell calls its class: 1.0 is 1; None for an empty cell and for NaN."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    text = str(value)
-    return text if text.strip() else None
-
-
-def cell_names(dataset: Dataset, column: str) -> list[str | None]:
-    """What each cell of a column is called: a feature's own name for it, None where it is empty."""
-    names = _names(dataset, column)
-    values = dataset.with_format(None)[column][:]
-    return [(names[v] if v is not None and 0 <= v < len(names) else None) if names else value_name(v) for v in values]
-
-
-def _names(dataset: Dataset, column: str) -> list[str]:
-    feature = dataset.features[column]
-    return list(feature.names) if isinstance(feature, ClassLabel) else []
-
-
 def _cells(dataset: Dataset, column: str, where: str, split: str) -> list[str | None]:
     values = dataset.with_format(None)[column][:]
-    names = _names(dataset, column)
+    names = names_of(dataset, column)
     if not names:
         known = {value: value_name(value) for value in set(values)}
         return [known[value] for value in values]

@@ -1,4 +1,4 @@
-"""The figures that a model's outputs make against labels."""
+"""The figures that the logits of a classifier make against labels."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,14 @@ import numpy as np
 import torch
 from sklearn.metrics import precision_recall_fscore_support
 
-from hubtl.data.classes import UNKNOWN, UNLABELLED
-from hubtl.record import ClassScore, Difference, Evaluation, ReliabilityBin
+from hubtl.record import Evaluation
+from hubtl.tasks.classification.figures import ClassificationFigures, ClassScore, ReliabilityBin
+from hubtl.tasks.classification.reading import UNKNOWN, UNLABELLED
 
 PART = 2**22  # logits that are turned into probabilities at a time
 
 
-def evaluation(
+def figures_of(
     logits: torch.Tensor, labels: np.ndarray | None, classes: Sequence[str], unknown: int | None = None
 ) -> Evaluation:
     """The figures of ``logits`` [n, c] against ``labels`` [n]; without labels only what was predicted is counted.
@@ -22,26 +23,25 @@ def evaluation(
     like the others, and there are the figures of the field besides. A model without that output, such as source-only,
     has one logit less and never predicts it.
     """
-    left_out: dict[str, int] = {}
+    without, strange = 0, 0
     if labels is not None:
         scored = labels >= 0
-        left_out["unknown_class_rows"] = int((labels == UNKNOWN).sum())
-        left_out["unlabelled_rows"] = int((labels == UNLABELLED).sum())
+        strange, without = int((labels == UNKNOWN).sum()), int((labels == UNLABELLED).sum())
         if not scored.all():
             logits, labels = logits[torch.from_numpy(scored)], labels[scored]
     predicted = logits.argmax(dim=1).numpy()
     counts = np.bincount(predicted, minlength=len(classes)).tolist()
     if labels is None or not len(labels):
-        return Evaluation(n=len(predicted), predicted_counts=counts, **left_out)
+        blind = ClassificationFigures(predicted_counts=counts, unknown_class_rows=strange)
+        return Evaluation(n=len(predicted), unlabelled_rows=without, figures=blind)
     every = np.arange(len(classes))
     precision, recall, f1, n = precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
     met = n > 0
     known = met & (every != unknown)
     sure, right = confidence(logits), predicted == labels
     bins = _bins(sure, right)
-    figures = Evaluation(
-        n=len(labels),
-        **left_out,
+    figures = ClassificationFigures(
+        unknown_class_rows=strange,
         accuracy=float(right.mean()),
         balanced_accuracy=float(recall[met].mean()),
         macro_f1=float(f1[met].mean()),
@@ -62,23 +62,7 @@ def evaluation(
         **({} if unknown is None else open_set(recall[known], recall[unknown] if met[unknown] else None)),
     )
     figures._right = right.tolist()
-    return figures
-
-
-def difference(before: Evaluation | None, after: Evaluation | None, resamples: int = 2000) -> Difference | None:
-    """The 95 % interval of the difference of two accuracies on the same rows, by the paired bootstrap.
-
-    Resampling rows is drawing how many of them only the one model, only the other, and both or neither get right. None
-    where one was not measured.
-    """
-    if before is None or after is None or not before._right or len(before._right) != len(after._right):
-        return None
-    old, new = np.array(before._right), np.array(after._right)
-    n = len(old)
-    won, lost = int((new & ~old).sum()), int((old & ~new).sum())
-    drawn = np.random.default_rng(0).multinomial(n, [won / n, lost / n, (n - won - lost) / n], size=resamples)
-    low, high = np.percentile((drawn[:, 0] - drawn[:, 1]) / n, [2.5, 97.5])
-    return Difference(low=float(low), high=float(high), resamples=resamples)
+    return Evaluation(n=len(labels), unlabelled_rows=without, figures=figures)
 
 
 def open_set(known: np.ndarray, unknown: float | None) -> dict[str, float | None]:
@@ -132,3 +116,15 @@ def _bins(sure: np.ndarray, right: np.ndarray, bins: int = 15) -> list[Reliabili
         for b in range(bins)
         if (place == b).any()
     ]
+
+
+def collapse(predicted_counts: np.ndarray, classes: int) -> str | None:
+    """Why the predictions look collapsed, or None: one class, fewer than half of them, or one with most of the rows."""
+    total = predicted_counts.sum()
+    used, largest = int((predicted_counts > 0).sum()), int(predicted_counts.argmax())
+    if used < min(classes, total) / 2 or used == 1:
+        return f"only {used} of {classes} classes are ever predicted"
+    share = predicted_counts[largest] / max(1, total)
+    if share > max(0.5, 4 / classes) and classes > 2:
+        return f"{share:.0%} of the predictions are one class"
+    return None

@@ -1,0 +1,50 @@
+"""The record: every fact that a run found, as JSON. The model card is a pure function of it."""
+
+from hubtl.record.facts import DomainFacts, Facts, LabelSets, ModelFacts, Outputs, Step
+from hubtl.record.figures import Difference, Evaluation, Figures, Group, Metric, Shift, SubsetScore
+from hubtl.record.run import (
+    FORMAT_VERSION,
+    Ablated,
+    Adjustment,
+    Calibration,
+    Candidate,
+    Energy,
+    LaterEvaluation,
+    OnlineFacts,
+    PhaseFacts,
+    RunRecord,
+    Selection,
+    Training,
+    Verdict,
+    measured,
+)
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Ablated",
+    "Adjustment",
+    "Calibration",
+    "Candidate",
+    "Difference",
+    "DomainFacts",
+    "Energy",
+    "Evaluation",
+    "Facts",
+    "Figures",
+    "Group",
+    "LabelSets",
+    "LaterEvaluation",
+    "Metric",
+    "ModelFacts",
+    "OnlineFacts",
+    "Outputs",
+    "PhaseFacts",
+    "RunRecord",
+    "Selection",
+    "Shift",
+    "Step",
+    "SubsetScore",
+    "Training",
+    "Verdict",
+    "measured",
+]

@@ -1,0 +1,189 @@
+"""Figures of a model on labelled rows: one primary metric, and the model of its task behind it."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, field_validator, model_validator
+
+from hubtl import plugins
+from hubtl.errors import HubtlError
+from hubtl.record.facts import Facts
+from hubtl.record.upgrade import evaluation
+
+SHARE = "share"  # the unit of what is a share of one, and is shown in percent
+
+
+class Metric(Facts):
+    """One number, and how it is read."""
+
+    name: str  # accuracy
+    value: float | None = None  # None: not measured
+    title: str = ""  # in words; empty: the name
+    unit: str = SHARE  # of the value; empty: it has none
+    higher_is_better: bool = True
+    proportion: bool = False  # True: the share of the rows that were answered rightly
+    interval: tuple[float, float] | None = None  # 95 %, where it was resampled
+
+    @property
+    def shown(self) -> str:
+        """What a table calls it."""
+        return self.title or self.name.replace("_", " ")
+
+    def gain(self, after: "Metric") -> float | None:
+        """By how much ``after`` is better; negative: worse; None where one was not measured."""
+        if self.value is None or after.value is None:
+            return None
+        return (after.value - self.value) * (1 if self.higher_is_better else -1)
+
+
+class Group(Facts):
+    """The figures of some of the rows, or of one output; the first metric is the one that is compared."""
+
+    name: str
+    n: int  # rows
+    metrics: list[Metric] = Field(default_factory=list)
+
+
+class Figures(Facts):
+    """The figures of a task; a task registers a subclass, which says what its numbers are.
+
+    Read from a file without the package of its task, it keeps what it was given, and shows the plain numbers.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    group: ClassVar[str] = "output"  # what one of ``groups`` is
+
+    task: str
+    _resample: Callable[[np.ndarray], np.ndarray] | None = PrivateAttr(None)
+
+    def primary(self) -> Metric | None:
+        """The metric that decides; None where nothing says which one does."""
+        return None
+
+    def rows(self) -> list[Metric]:
+        """Every metric that a table of figures lists, the primary one first."""
+        extra = self.model_extra or {}
+        numbers = {n: v for n, v in extra.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+        return [Metric(name=name, value=value, unit="") for name, value in numbers.items()]
+
+    def headline(self) -> list[Metric]:
+        """What a card shows beside the primary metric at its very top."""
+        return []
+
+    def brief(self) -> list[Metric]:
+        """What a narrow table shows beside the primary metric."""
+        return []
+
+    def groups(self) -> list[Group]:
+        """The figures by class, or by output."""
+        return []
+
+    def unscored(self) -> dict[str, int]:
+        """Rows that are in no figure, by why: ``of unknown classes``."""
+        return {}
+
+    def numbers(self) -> dict[str, float | int | None]:
+        """The figures that are one number each, by name."""
+        return {metric.name: metric.value for metric in self.rows()}
+
+
+def of_task(given: Any) -> Any:
+    """Plain figures as the model of their task; as ``Figures`` where its package is not installed."""
+    if not isinstance(given, Mapping):
+        return given
+    try:
+        known: type[Figures] = plugins.load("tasks", str(given.get("task"))).Figures
+    except HubtlError:
+        known = Figures
+    return known.model_validate(given)
+
+
+class SubsetScore(Facts):
+    """What a model of several modalities did on rows that lack one, or have one spoiled."""
+
+    name: str  # "without image", "image only", "image corrupted, severity 3"
+    n: int
+    primary: float | None = None  # the value of the primary metric
+    balanced_accuracy: float | None = None
+    confidence: float | None = None  # mean probability of the predicted class; no label is read
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_1(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and "accuracy" in given:
+            return {("primary" if name == "accuracy" else name): value for name, value in given.items()}
+        return given
+
+
+class Shift(Facts):
+    """How far source and target lie apart under one model, as far as that is seen without target labels."""
+
+    a_distance: float | None = None  # of the features, proxy: 0 (alike) to 2 (always told apart)
+    mmd: float | None = None  # of the features, squared, multi-kernel, unbiased: may be a little below 0
+    class_prior: float | None = None  # total variation, 0..1: the source's labels against the target's predictions
+    rows: list[int] = Field(default_factory=list)  # of source and target that it was measured on
+
+
+class Difference(Facts):
+    """The 95 % interval of adapted less source-only in the primary metric, from resampling the rows of both."""
+
+    low: float
+    high: float
+    resamples: int
+
+
+class Evaluation(Facts):
+    """What one model did on one stream. Everything outside a task reads ``primary`` and ``figures.rows()`` alone."""
+
+    n: int  # rows that were scored; of an unlabelled stream those that were predicted
+    unlabelled_rows: int = 0  # rows besides, without a label: not scored
+    primary: Metric | None = None  # None: not measured
+    figures: SerializeAsAny[Figures] | None = None  # those of the task
+    shift: Shift | None = None
+    subsets: list[SubsetScore] = Field(default_factory=list)  # of several modalities; the figures above have all
+    scores: dict[str, float] = Field(default_factory=dict)  # label-free validators, higher is better
+    collapse: str | None = None  # why the predictions on the target look collapsed
+    source: float | None = None  # the primary metric on the source's evaluation rows
+    sources: dict[str, float] = Field(default_factory=dict)  # of each of several sources
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_1(cls, given: Any) -> Any:
+        return evaluation(given)
+
+    @field_validator("figures", mode="before")
+    @classmethod
+    def _of_task(cls, given: Any) -> Any:
+        return of_task(given)
+
+    @model_validator(mode="after")
+    def _with_primary(self) -> "Evaluation":
+        if self.primary is None and self.figures is not None:
+            self.primary = self.figures.primary()
+        return self
+
+    @property
+    def value(self) -> float | None:
+        """The primary metric; None: not measured."""
+        return None if self.primary is None else self.primary.value
+
+    def unscored(self) -> dict[str, int]:
+        """Rows that are in no figure, by why."""
+        own = {} if self.figures is None else self.figures.unscored()
+        return own | ({"without a label": self.unlabelled_rows} if self.unlabelled_rows else {})
+
+    def numbers(self) -> dict[str, Any]:
+        """The figures that are one number each, as ``--json`` prints them."""
+        own = {} if self.figures is None else self.figures.numbers()
+        primary = None if self.primary is None else self.primary.model_dump(mode="json")
+        return {"n": self.n, "unlabelled_rows": self.unlabelled_rows, "primary": primary, **own, "source": self.source}
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The task's own figures by name, as records of version 1 had them: ``evaluation.accuracy``."""
+            figures = self.__dict__.get("figures")
+            if figures is not None and (name in type(figures).model_fields or name in (figures.model_extra or {})):
+                return getattr(figures, name)
+            return super().__getattr__(name)

@@ -1,0 +1,269 @@
+"""The seam of a task: all that depends on what labels are."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import ConfigDict
+
+from hubtl.card.metrics import value
+from hubtl.errors import HubtlError
+from hubtl.recipe.bounded import Bounded
+from hubtl.record import Evaluation, Figures, LabelSets, Metric, Outputs, RunRecord
+from hubtl.record.figures import SHARE
+
+if TYPE_CHECKING:  # a card is rendered without torch
+    from torch import Tensor, nn
+
+    from hubtl.data.labels import Labels
+
+FLOOR = 0.10  # of a share, and of any other metric's own value: what adaptation may cost on the source
+
+
+class TaskOptions(Bounded):
+    model_config = ConfigDict(frozen=True)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one input."""
+
+    input: str
+
+    def row(self, top: int = 1) -> dict[str, Any]:
+        """The columns that ``hubtl predict`` writes; ``top`` is how many answers to show where there are several."""
+        raise NotImplementedError
+
+    def probabilities_of(self) -> dict[str, float]:
+        """What a bar chart shows, by output."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Related:
+    """What the model of a run answers with, and how the labels of its two domains relate."""
+
+    outputs: Outputs
+    relation: LabelSets
+    unknown: int | None = None  # the output for what is none of the others
+    notes: tuple[str, ...] = field(default=())  # for the plan
+
+
+class Meter(ABC):
+    """Collects the outputs of a model and the labels of their rows, batch by batch."""
+
+    @abstractmethod
+    def update(self, outputs: "Tensor", targets: np.ndarray | None) -> None:
+        """Add rows: ``outputs`` [b, k] on the CPU and their labels, or None where they have none."""
+
+    @abstractmethod
+    def result(self) -> Evaluation:
+        """The figures of all rows so far."""
+
+
+class Task(ABC):
+    """The seam of a task; a plugin registers a subclass under ``hubtl.tasks``.
+
+    Its module imports no torch at the top: a card is rendered by it too.
+
+    Attributes:
+        name: by which it is registered.
+        Figures: the model of its figures in a record.
+        probabilities: whether a softmax of the outputs says how likely each of them is. Methods and validators whose
+            ``needs`` name ``probabilities`` are refused where it is False.
+        kind: what the Hub calls it, after the modality: ``classification`` of ``image-classification``.
+        pipeline_tags: the Hub's tag by modality, where it knows the task.
+        metrics: what the Hub calls the metrics of the card, by the names of ``Figures.rows()``.
+        scores: validators that score every checkpoint; none reads target labels.
+        guard: the one among them that a guard rail watches: accuracy on the source, or its like.
+        voters: validators that vote on the finished models.
+        oracle: the validator that reads target labels.
+        picks: what ``--strategy auto`` takes and why, by setting and relation (None: any other).
+        library: whether timm's and transformers' own formats say all that a reader must know.
+    """
+
+    name: ClassVar[str]
+    Options: ClassVar[type[TaskOptions]] = TaskOptions
+    Figures: ClassVar[type[Figures]] = Figures
+    probabilities: ClassVar[bool] = False
+    kind: ClassVar[str] = "other"
+    pipeline_tags: ClassVar[Mapping[str, str]] = {}
+    metrics: ClassVar[Mapping[str, str]] = {}
+    scores: ClassVar[tuple[str, ...]] = ("source-score",)
+    guard: ClassVar[str] = "source-score"
+    voters: ClassVar[tuple[str, ...]] = ("dev",)
+    oracle: ClassVar[str] = "target-score"
+    picks: ClassVar[Mapping[tuple[str, str | None], tuple[str, str]]] = {}
+    captions: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, outputs: Outputs | Sequence[str] = (), options: TaskOptions | None = None) -> None:
+        self.outputs = outputs if isinstance(outputs, Outputs) else Outputs(names=list(outputs))
+        self.source_domains: list[str] = []  # where there are several
+        self.source_outputs: Outputs | None = None  # of a sequential run, whose source has outputs of its own
+        self.unknown: int | None = None  # the output for what is none of the others, in an open-set run
+        self.options = options if options is not None else self.Options()
+
+    # labels
+
+    @abstractmethod
+    def find(self, dataset: Any, asked: Any, where: str, aside: str | None = None) -> tuple[list[str], list[str]]:
+        """Find the label columns of a ``datasets.Dataset``: their names, and why others were passed over.
+
+        ``asked`` is what the recipe names. No column is found where the dataset has no labels. Raises HubtlError for
+        columns that were asked for and do not hold labels of this task.
+        """
+
+    @abstractmethod
+    def read(
+        self, parts: Sequence[Any], columns: Sequence[str], where: str, called: Sequence[str], known: Outputs | None
+    ) -> "Labels":
+        """Read the label columns of the splits of a domain; ``known`` are the outputs of the other domain."""
+
+    @abstractmethod
+    def present(self, labels: np.ndarray) -> np.ndarray:
+        """Say which rows have a label that can be learnt from or scored: bool [n]."""
+
+    def unlabelled(self, labels: np.ndarray) -> np.ndarray:
+        """Say which rows have no label at all: bool [n]."""
+        return ~self.present(labels)
+
+    def strata(self, dataset: Any, columns: Sequence[str]) -> np.ndarray | None:
+        """Give rows [n] to groups of which equal shares are held out; None: rows are drawn freely."""
+        return None
+
+    def check_source(self, labels: np.ndarray, outputs: Outputs, where: str) -> dict[str, int]:
+        """Count the source's labels by name. Raises HubtlError where there is nothing to learn from them."""
+        return {}
+
+    @abstractmethod
+    def relate(
+        self, source: Outputs | None, target: Outputs | None, *, called: str = "source", open_set: bool = False
+    ) -> Related:
+        """Say what the model answers with, and how the labels of the two domains relate.
+
+        Without a source the outputs are the target's own. Raises HubtlError where they share nothing.
+        """
+
+    @abstractmethod
+    def targets(self, labels: np.ndarray, own: Outputs, outputs: Outputs, other: int | None = None) -> np.ndarray:
+        """Turn the labels of a domain, which mean ``own``, into those of a model with ``outputs``."""
+
+    def learn(self, labels: np.ndarray) -> None:
+        """Take from the training rows' labels what the loss needs, such as their scale."""
+
+    def few(self, labels: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+        """Choose the rows whose labels may be learnt from, ``k`` of each class."""
+        raise HubtlError(
+            f"--target-labels-per-class counts rows of a class, and {self.name} has no classes",
+            hint="leave it out",
+        )
+
+    # model
+
+    def head(self, width: int) -> "nn.Linear":
+        """Make a fresh head on pooled features of ``width``."""
+        from torch import nn
+
+        return nn.Linear(width, len(self.outputs.names))
+
+    @abstractmethod
+    def losses(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
+        """The supervised loss of each row [b]; rows without a label count nothing."""
+
+    def loss(self, outputs: "Tensor", labels: "Tensor | None", weight: "Tensor | None" = None) -> "Tensor":
+        """Average the supervised loss over rows, each times its ``weight`` [b] if there is one: a scalar.
+
+        Raises HubtlError if the labels are sealed.
+        """
+        if labels is None:
+            raise HubtlError(
+                "a supervised loss was asked for on a sealed stream: its labels are not there",
+                hint="compute it on the source stream, or use a strategy for a labelled target",
+            )
+        each = self.losses(outputs.float(), labels)
+        return each.mean() if weight is None else (weight * each).mean()
+
+    def export(self, classifier: "nn.Linear") -> "nn.Linear":
+        """Turn the last layer into one whose outputs are what a reader of the model wants; in place or new."""
+        return classifier
+
+    def exported(self) -> Outputs:
+        """What the saved model's outputs mean."""
+        return self.outputs
+
+    @abstractmethod
+    def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
+        """Turn outputs [b, k] of inputs that are called ``names`` into answers."""
+
+    # judging
+
+    @abstractmethod
+    def meter(self) -> Meter:
+        """Make a fresh meter."""
+
+    def evaluation(self, outputs: "Tensor", targets: np.ndarray | None) -> Evaluation:
+        """The figures of outputs [n, k] against labels; without labels only what is known without them."""
+        meter = self.meter()
+        meter.update(outputs, targets)
+        return meter.result()
+
+    def collapse(self, outputs: "Tensor", relation: LabelSets) -> str | None:
+        """Say why the outputs on the target look collapsed, or None."""
+        return None
+
+    def score(self, outputs: "Tensor", labels: np.ndarray) -> float:
+        """One number for a guard rail, 1 at best: the share that is explained, or answered rightly."""
+        raise NotImplementedError
+
+    def spread(self, outputs: "Tensor", relation: LabelSets) -> dict[str, float]:
+        """What a run that adjusts itself watches of outputs on rows without labels."""
+        return {}
+
+    def chance(self) -> float:
+        """The loss of the best constant answer, about."""
+        return 1.0
+
+    def prior_shift(self, labels: np.ndarray, outputs: "Tensor") -> float | None:
+        """How far the source's labels and the target's predictions lie apart, 0 to 1; None: not measured."""
+        return None
+
+    def cost(self, before: Evaluation, after: Evaluation) -> str | None:
+        """Say what adapting cost on the source, where it cost too much to be trusted."""
+        metric = after.primary or before.primary
+        old, new = before.source or 0.0, after.source or 0.0
+        if metric is None or metric.unit == SHARE:
+            name = "accuracy" if metric is None else metric.shown
+            lost = old - new
+            return f"adapting cost {100 * lost:.1f} points of {name} on the source" if lost > FLOOR else None
+        worse = (new - old) * (-1 if metric.higher_is_better else 1)
+        if before.source is None or after.source is None or worse <= FLOOR * abs(old):
+            return None
+        return f"adapting took the {metric.shown} on the source from {value(metric, old)} to {value(metric, new)}"
+
+    # saying
+
+    def warnings(self, relation: LabelSets, labels: np.ndarray | None, method: Any, unknown: str | None) -> list[str]:
+        """Say where a method does not suit how the labels of the domains relate."""
+        return []
+
+    def limits(self, record: RunRecord, does: str) -> list[str]:
+        """What this task's models cannot do, for a card; ``does`` is what an input does: ``image shows``. Markdown."""
+        return []
+
+    def doubts(self, record: RunRecord) -> list[str]:
+        """What makes figures of this task say little, for a card. Markdown."""
+        return []
+
+    def notes(self, record: RunRecord, *, adapting: bool) -> str:
+        """Lines under a card's table of results. Markdown."""
+        return ""
+
+    def plots(self, record: RunRecord) -> dict[str, Callable[[Any, Any], None]]:
+        """What to draw of the figures, by file name: functions of a path and a theme."""
+        return {}
+
+    def primary(self) -> Metric:
+        """What the primary metric is called, without a value."""
+        raise NotImplementedError

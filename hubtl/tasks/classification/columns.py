@@ -1,0 +1,34 @@
+"""Which column holds the classes."""
+
+from datasets import ClassLabel, Dataset
+
+from hubtl.data.columns import LABEL_NAMES, existing, header, usual
+from hubtl.errors import HubtlError
+from hubtl.tasks.classification.reading import unfit
+
+
+def label_column(
+    dataset: Dataset, asked: str | None, where: str, *, aside: str | None = None
+) -> tuple[str | None, list[str]]:
+    """The column with classes, None where there is none; and why others that could be it were passed over.
+
+    ``aside`` is a column that is none, such as the one that names domains. Raises HubtlError for several, and for one
+    that was asked for and does not hold one class to a row.
+    """
+    if asked is not None:
+        found = existing(dataset, asked, "label", where)
+        if why := unfit(dataset, found):
+            raise HubtlError(f"{where}: column {found!r} holds {why}", hint="--label-column for another column")
+        return found, []
+    aside = None if aside is None else header(dataset, aside)
+    typed = [n for n, feature in dataset.features.items() if isinstance(feature, ClassLabel) and n != aside]
+    named = [name for name in usual(dataset.features, LABEL_NAMES) if name != aside]
+    strange = {name: f"it holds {why}" for name in named if name not in typed and (why := unfit(dataset, name))}
+    likely = [name for name in named if name in typed] or (typed if len(typed) == 1 else [])
+    if typed and not likely:
+        raise HubtlError(f"{where} has several label columns: {', '.join(typed)}", hint=f"--label-column {typed[0]}")
+    fit = [*likely, *(name for name in named if name not in strange and name not in likely)]
+    passed = (
+        strange | {name: f"{fit[0]!r} is read" for name in [*fit[1:], *typed] if name != fit[0]} if fit else strange
+    )
+    return (fit[0] if fit else None), [f"column {name!r} is passed over: {why}" for name, why in passed.items()]

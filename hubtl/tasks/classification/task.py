@@ -1,0 +1,235 @@
+"""One class for each input, of a closed set or with an output for what is none of them."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+from pydantic import Field
+
+from hubtl.errors import HubtlError
+from hubtl.record import Evaluation, LabelSets, Metric, Outputs, RunRecord
+from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions
+from hubtl.tasks.classification import words
+from hubtl.tasks.classification.answer import Prediction
+from hubtl.tasks.classification.figures import PRIMARY, ClassificationFigures
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hubtl.data.labels import Labels
+
+
+class ClassificationOptions(TaskOptions):
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="mass that the loss spreads over the other classes")
+
+
+class Classification(Task):
+    """Softmax cross-entropy over a closed set of classes."""
+
+    name = "classification"
+    Options = ClassificationOptions
+    Figures = ClassificationFigures
+    probabilities = True
+    kind = "classification"
+    pipeline_tags = {f"{m}": f"{m}-classification" for m in ("image", "text", "audio")}
+    metrics = {
+        "accuracy": "accuracy",
+        "balanced_accuracy": "balanced_accuracy",
+        "macro_f1": "f1",
+        "ece": "expected_calibration_error",
+        "hos": "h_score",
+        "known_recall": "known_recall",
+        "unknown_recall": "unknown_recall",
+    }
+    scores = ("source-accuracy", "infomax", "entropy")
+    guard = "source-accuracy"
+    voters = ("infomax", "bnm", "snd", "ami", "mixval", "dev", "reverse")
+    oracle = "target-accuracy"
+    picks = words.PICKS
+    captions = words.CAPTIONS
+
+    @property
+    def classes(self) -> list[str]:
+        return self.outputs.names
+
+    @classes.setter
+    def classes(self, names: Sequence[str]) -> None:
+        self.outputs = Outputs(names=list(names))
+
+    @property
+    def source_classes(self) -> list[str] | None:
+        return None if self.source_outputs is None else self.source_outputs.names
+
+    # labels
+
+    def find(self, dataset: Any, asked: Any, where: str, aside: str | None = None) -> tuple[list[str], list[str]]:
+        from hubtl.tasks.classification.columns import label_column
+
+        if isinstance(asked, list):
+            if len(asked) > 1:
+                raise HubtlError(
+                    f"{where}: a class is in one column, and {len(asked)} are asked for", hint="--label-column NAME"
+                )
+            asked = asked[0] if asked else None
+        found, passed = label_column(dataset, asked, where, aside=aside)
+        return ([] if found is None else [found]), passed
+
+    def read(
+        self, parts: Sequence[Any], columns: Sequence[str], where: str, called: Sequence[str], known: Outputs | None
+    ) -> "Labels":
+        from hubtl.tasks.classification.reading import read, unfit
+
+        (column,) = columns
+        for part, name in zip(parts, called, strict=True):
+            if why := unfit(part, column):
+                raise HubtlError(f"{where}, split {name}: column {column!r} holds {why}", hint="--label-column NAME")
+        return read(parts, column, where, called, () if known is None else known.names)
+
+    def present(self, labels: np.ndarray) -> np.ndarray:
+        return np.asarray(labels >= 0)
+
+    def unlabelled(self, labels: np.ndarray) -> np.ndarray:
+        from hubtl.tasks.classification.reading import UNLABELLED
+
+        return np.asarray(labels == UNLABELLED)
+
+    def strata(self, dataset: Any, columns: Sequence[str]) -> np.ndarray | None:
+        (column,) = columns
+        return np.array([str(value) for value in dataset.with_format(None)[column][:]])
+
+    def check_source(self, labels: np.ndarray, outputs: Outputs, where: str) -> dict[str, int]:
+        from hubtl.data.names import seen
+
+        counts = dict(zip(outputs.names, np.bincount(labels, minlength=len(outputs.names)).tolist(), strict=True))
+        if sum(1 for number in counts.values() if number) == 1:
+            only = next(name for name, number in counts.items() if number)
+            raise HubtlError(
+                f"{where}: all training rows are of one class ({seen(only)})", hint="a source needs at least two classes"
+            )
+        return counts
+
+    def relate(
+        self, source: Outputs | None, target: Outputs | None, *, called: str = "source", open_set: bool = False
+    ) -> Related:
+        from hubtl.tasks.classification.matching import describe, match, own, unknown_name
+
+        names = None if target is None else target.names
+        classes, relation = own(names or []) if source is None else match(source.names, names, called=called)
+        unknown = unknown_name(classes) if open_set else None
+        outputs = Outputs(names=[*classes, *([unknown] if unknown else [])])
+        told = relation.setting not in ("closed", "unknown") or relation.respelt
+        notes = tuple(describe(relation).split("\n")) if told else ()
+        return Related(outputs, relation, None if unknown is None else len(classes), notes)
+
+    def targets(self, labels: np.ndarray, own: Outputs, outputs: Outputs, other: int | None = None) -> np.ndarray:
+        from hubtl.tasks.classification.matching import indices
+        from hubtl.tasks.classification.reading import UNKNOWN
+
+        return indices(labels, own.names, outputs.names, UNKNOWN if other is None else other)
+
+    def few(self, labels: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+        from hubtl.settings import logger
+
+        chosen = []
+        for number, name in enumerate(self.classes):
+            rows = np.flatnonzero(labels == number)
+            if len(rows) < k:
+                logger.warning("the target has %d training rows of class %s, not %d", len(rows), name, k)
+            chosen.append(rng.permutation(rows)[:k])
+        return np.sort(np.concatenate(chosen))
+
+    # model
+
+    def losses(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
+        import torch.nn.functional as F
+
+        return F.cross_entropy(outputs, labels, reduction="none")
+
+    def loss(self, outputs: "Tensor", labels: "Tensor | None", weight: "Tensor | None" = None) -> "Tensor":
+        import torch.nn.functional as F
+
+        if labels is None:
+            return super().loss(outputs, labels, weight)
+        smoothing = cast(ClassificationOptions, self.options).label_smoothing
+        if weight is None:
+            return F.cross_entropy(outputs.float(), labels, label_smoothing=smoothing)
+        each = F.cross_entropy(outputs.float(), labels, label_smoothing=smoothing, reduction="none")
+        return (weight * each).mean()
+
+    def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
+        found: list[Answer] = []
+        for name, row in zip(names, outputs.softmax(dim=1), strict=True):
+            best = int(row.argmax())
+            probabilities = dict(zip(self.classes, row.tolist(), strict=True))
+            found.append(Prediction(name, self.classes[best], best, float(row[best]), probabilities))
+        return found
+
+    # judging
+
+    def meter(self) -> Meter:
+        from hubtl.tasks.classification.meter import ClassificationMeter
+
+        return ClassificationMeter(self.classes, self.unknown)
+
+    def score(self, outputs: "Tensor", labels: np.ndarray) -> float:
+        return float((outputs.argmax(dim=1).numpy() == labels).mean())
+
+    def collapse(self, outputs: "Tensor", relation: LabelSets) -> str | None:
+        """Among the classes that the target can have: how many rows are unknown is not known, nor that all occur."""
+        from hubtl.tasks.classification.measuring import collapse
+
+        counts = np.bincount(outputs.argmax(dim=1).numpy(), minlength=len(self.classes))
+        known = counts if self.unknown is None else np.delete(counts, self.unknown)
+        return collapse(known, min(len(known), len(relation.shared) or len(known)))
+
+    def spread(self, outputs: "Tensor", relation: LabelSets | None = None) -> dict[str, float]:
+        """How the predictions spread over the classes that the rows may have."""
+        from hubtl.tasks.classification.measuring import collapse
+
+        counts = np.bincount(outputs.argmax(dim=1).numpy(), minlength=outputs.shape[1])
+        lacks = relation is not None and relation.setting in ("partial", "open-partial")
+        classes = len(relation.shared) if relation is not None and lacks else len(self.classes)
+        return {
+            "collapsed": float(collapse(counts, classes) is not None),
+            "predicted_classes": float((counts > 0).sum()),
+            "largest_share": float(counts.max() / counts.sum()),
+            "classes": float(classes),
+        }
+
+    def chance(self) -> float:
+        return math.log(len(self.classes))
+
+    def prior_shift(self, labels: np.ndarray, outputs: "Tensor") -> float | None:
+        """Total variation of the source's labels against the target's predictions."""
+        if not (labels >= 0).any():
+            return None
+        classes = outputs.shape[1]
+        priors = [
+            np.bincount(labels[labels >= 0], minlength=classes),
+            np.bincount(outputs.argmax(dim=1), minlength=classes),
+        ]
+        one, other = (counts / counts.sum() for counts in priors)
+        return float(np.abs(one - other).sum() / 2)
+
+    # saying
+
+    def warnings(self, relation: LabelSets, labels: np.ndarray | None, method: Any, unknown: str | None) -> list[str]:
+        return words.warnings(relation, labels, method, unknown)
+
+    def limits(self, record: RunRecord, does: str) -> list[str]:
+        return words.limits(record, does)
+
+    def doubts(self, record: RunRecord) -> list[str]:
+        return words.doubts(record)
+
+    def notes(self, record: RunRecord, *, adapting: bool) -> str:
+        return words.notes(record, adapting=adapting)
+
+    def plots(self, record: RunRecord) -> dict[str, Callable[[Any, Any], None]]:
+        from hubtl.tasks.classification.plots import drawn
+
+        return drawn(record)
+
+    def primary(self) -> Metric:
+        return PRIMARY
