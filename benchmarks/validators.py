@@ -20,7 +20,6 @@ from hubtl import plugins
 from hubtl.engine.device import make_accelerator
 from hubtl.engine.loop import Engine
 from hubtl.engine.sweep import outputs
-from hubtl.judging.figures import evaluation
 from hubtl.judging.judge import fallen, gather, label_free, voters_on
 from hubtl.judging.validators.ensemble import Ensemble
 from hubtl.judging.verdict import FLOOR, verdict
@@ -29,6 +28,8 @@ from hubtl.record import Evaluation
 from hubtl.run.features import with_features
 from hubtl.run.prepare import prepare
 from hubtl.strategy import Strategy
+from hubtl.tasks.classification import Classification
+from hubtl.tasks.classification.measuring import figures_of as evaluation
 
 DIGITS_LR = {"mnist-usps": 0.01, "usps-mnist": 0.1}
 CHECKPOINTS = 10
@@ -90,7 +91,9 @@ def choices(candidates: list[dict[str, Any]], cls: type[Strategy]) -> dict[str, 
     for name in candidates[0]["scores"]:
         found[name] = max(places, key=lambda i, name=name: float(candidates[i]["scores"][name]))  # type: ignore[misc]
     rule = Ensemble()
-    known = [{name: c["scores"][name] for name in voters_on(cls) if name in c["scores"]} for c in candidates]
+    known = [
+        {name: c["scores"][name] for name in voters_on(cls, Classification) if name in c["scores"]} for c in candidates
+    ]
     merits = rule.merits(known)
     best = max(c["scores"].get("source-accuracy", 0.0) for c in candidates)
     lost = [not cls.forgets_source and c["scores"].get("source-accuracy", best) < best - FLOOR for c in candidates]
@@ -124,7 +127,11 @@ def main() -> None:
             chosen = choices(candidates, cls)
             floor = None if cls.forgets_source else FLOOR
             said = verdict(
-                figures(base), figures(candidates[chosen["ensemble"]]), voters_on(cls), cls.improves, floor=floor
+                figures(base),
+                figures(candidates[chosen["ensemble"]]),
+                voters_on(cls, Classification),
+                cls.improves,
+                floor=floor,
             )
             line = {
                 "benchmark": "validators",

@@ -7,7 +7,7 @@ from typing import Any
 
 from hubtl.backbones.weights import named, read_json
 from hubtl.errors import HubtlError
-from hubtl.record import FORMAT_VERSION
+from hubtl.record import FORMAT_VERSION, Outputs
 from hubtl.settings import logger
 
 NAMES = "a name for each output, numbered from 0"
@@ -61,6 +61,23 @@ def lineage(config: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         steps = [{"base": meta.get("base_model"), "revision": meta.get("revision"), "strategy": meta.get("strategy")}]
     known = [{k: v for k, v in s.items() if k in STEP and isinstance(v, str)} for s in steps if isinstance(s, dict)]
     return tuple(step for step in known if {"base", "strategy"} <= step.keys())[-LONGEST:]
+
+
+def outputs_of(facts: Mapping[str, Any], shown: str) -> Outputs | None:
+    """What ``hubtl.json`` says that a model answers with; None where it does not. Raises HubtlError for no names."""
+    given = facts.get("outputs")
+    if isinstance(given, dict):
+        details = given.get("details")
+        return Outputs(
+            names=plain_names(given.get("names"), shown), details=details if isinstance(details, dict) else {}
+        )
+    return Outputs(names=plain_names(facts["classes"], shown)) if facts.get("classes") else None
+
+
+def task_of(facts: Mapping[str, Any]) -> str:
+    """What a model is for; a classifier where nothing says so."""
+    given = facts.get("task")
+    return given if isinstance(given, str) and given else "classification"
 
 
 def class_names(config: Mapping[str, Any], shown: str = "config.json") -> list[str]:

@@ -17,7 +17,9 @@ SHIFTS = (
 def gain(record: RunRecord) -> str:
     """The interval of the difference; empty where there is none."""
     found = record.difference
-    return "" if found is None else metrics.gain(record.adapted.primary if record.adapted else None, found.low, found.high)
+    return (
+        "" if found is None else metrics.gain(record.adapted.primary if record.adapted else None, found.low, found.high)
+    )
 
 
 def shifts(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
@@ -57,7 +59,10 @@ def later(record: RunRecord) -> list[Line]:
         data, online = _rows(evaluation), evaluation.online
         lines = still.setdefault(data, [])
         frozen = _line(data, "as it is", evaluation.figures)
-        if not any(line.how == frozen.how and line.figures.n == frozen.figures.n and line.cells == frozen.cells for line in lines):
+        if not any(
+            line.how == frozen.how and line.figures.n == frozen.figures.n and line.cells == frozen.cells
+            for line in lines
+        ):
             lines.insert(sum(line.how == frozen.how for line in lines), frozen)
         if online is not None:
             lines.append(_line(data, f"{wording.code(online.method)}, online", online.figures))

@@ -62,7 +62,9 @@ def plural(number: int, noun: str, many: str | None = None) -> str:
 
 def unscored(figures: Evaluation | None) -> str:
     """Rows that are in no figure, by why: ``6 rows of unknown classes, 3 rows without a label``; empty without any."""
-    return "" if figures is None else ", ".join(f"{plural(n, 'row')} {which}" for which, n in figures.unscored().items())
+    return (
+        "" if figures is None else ", ".join(f"{plural(n, 'row')} {which}" for which, n in figures.unscored().items())
+    )
 
 
 def duration(seconds: float) -> str:

@@ -54,16 +54,17 @@ def ablate(
 
 def _show(record: "RunRecord") -> None:
     from hubtl.card import comparison
-    from hubtl.card.wording import percent, points
+    from hubtl.card.metrics import change, value
     from hubtl.cli.table import Screen, Words
 
     found = comparison.ablation(record)
     shown = [i for i, column in enumerate(found.columns) if column.startswith("without")]  # the card has all
     table = Words()
     table.add_column("", no_wrap=True)
-    for column in ("accuracy", "difference", *(found.columns[i] for i in shown)):
+    metric = record.adapted.primary if record.adapted else None
+    for column in (metric.shown if metric else "accuracy", "difference", *(found.columns[i] for i in shown)):
         table.add_column(column, justify="right", min_width=6)
     for line in found.lines:
-        cells = [percent(line.cells[i]) for i in shown]
-        table.add_row(line.name, percent(line.accuracy), points(found.lines[0].accuracy, line.accuracy), *cells)
+        cells = [value(metric, line.cells[i]) for i in shown]
+        table.add_row(line.name, value(metric, line.value), change(metric, found.lines[0].value, line.value), *cells)
     Screen().print(table)

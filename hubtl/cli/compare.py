@@ -83,7 +83,7 @@ def compare(
 
 
 def _show(outcome: Any) -> None:
-    from hubtl.cli.table import Screen, Words
+    from hubtl.cli.table import Screen, Words, figure
 
     table = Words()
     table.add_column("")
@@ -92,7 +92,8 @@ def _show(outcome: Any) -> None:
     table.add_column("beside source-only")
     table.add_column("seconds", justify="right")
     if outcome.oracle:
-        table.add_column("target accuracy (oracle)", justify="right")
+        known = next((e.primary.shown for e in outcome.entrants if e.primary), "figures")
+        table.add_column(f"target {known} (oracle)", justify="right")
     for place, entrant in enumerate(outcome.entrants, 1):
         beside = {True: "better", False: "not better", None: "–"}[entrant.adapted]
         if entrant.failed or entrant.refused:
@@ -100,7 +101,7 @@ def _show(outcome: Any) -> None:
         row = [str(place), entrant.strategy, "–" if entrant.merit is None else f"{entrant.merit:.1f}", beside]
         row.append(f"{entrant.seconds:.1f}")
         if outcome.oracle:
-            row.append("not measured" if entrant.accuracy is None else f"{100 * entrant.accuracy:.1f} %")
+            row.append(figure(entrant.primary))
         table.add_row(*row)
     console = Screen()
     console.print(table)

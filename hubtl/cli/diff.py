@@ -25,7 +25,7 @@ def diff(
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
-    """Compare two models on the same labelled rows, class by class, with an interval of the difference."""
+    """Compare two models on the same labelled rows, class by class or output by output, with an interval of the difference."""
     flags = dict(locals())
     from hubtl.cli.messages import begin, emit
     from hubtl.cli.rows import data_of
@@ -43,23 +43,31 @@ def diff(
 
 
 def _show(first: str, second: str, one: "Evaluation", other: "Evaluation", apart: "Difference | None") -> None:
-    from hubtl.card.wording import points, signed, unscored
-    from hubtl.cli.table import Screen, Words
+    from hubtl.card.metrics import change, gain
+    from hubtl.card.wording import unscored
+    from hubtl.cli.table import Screen, Words, figure_or
 
     console = Screen()
     console.print(f"A  {first}\nB  {second}\n")
     table = Words()
     for column in ("", "rows", "A", "B", "B − A"):
         table.add_column(column, justify="right" if column else "left")
-    titles = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"}
-    lines = [(title, str(one.n), getattr(one, name), getattr(other, name)) for name, title in titles.items()]
-    lines.append(("calibration error", str(one.n), one.ece, other.ece))
-    known = {score.name: score.recall for score in other.per_class}
-    classes = [(f"recall of {s.name}", str(s.n), s.recall, known.get(s.name)) for s in one.per_class if s.n]
-    classes.sort(key=lambda line: (line[3] or 0.0) - (line[2] or 0.0))
-    for title, rows, before, after in [*lines, *classes]:
-        cells = ("–" if v is None else f"{100 * v:.1f} %" for v in (before, after))
-        table.add_row(title, rows, *cells, points(before, after))
+    lines = [(m.shown, one.n, m, _of(other, m.name)) for m in (one.figures.rows() if one.figures else [])]
+    known = {group.name: group for group in (other.figures.groups() if other.figures else [])}
+    groups = [
+        (
+            f"{g.metrics[0].shown} of {g.name}",
+            g.n,
+            g.metrics[0],
+            known[g.name].metrics[0].value if g.name in known else None,
+        )
+        for g in (one.figures.groups() if one.figures else [])
+        if g.n and g.metrics
+    ]
+    groups.sort(key=lambda line: ((line[3] or 0.0) - (line[2].value or 0.0)) * (1 if line[2].higher_is_better else -1))
+    for title, rows, metric, after in [*lines, *groups]:
+        cells = (figure_or(metric, v, "–") for v in (metric.value, after))
+        table.add_row(title, str(rows), *cells, change(metric, metric.value, after))
     console.print(table)
     for name, figures in (("A", one), ("B", other)):
         if aside := unscored(figures):
@@ -67,6 +75,21 @@ def _show(first: str, second: str, one: "Evaluation", other: "Evaluation", apart
     if apart is None:
         typer.echo("\nThe models do not know the same classes: their figures are of other rows.")
         return
-    said = "B is better" if apart.low > 0 else "A is better" if apart.high < 0 else "the rows do not tell them apart"
-    interval = f"{signed(100 * apart.low)} to {signed(100 * apart.high)} points (95 %, the same rows)"
-    typer.echo(f"\naccuracy, B − A: {interval}: {said}")
+    metric = one.primary
+    up = metric is None or metric.higher_is_better
+    better, worse = ("B", "A") if up else ("A", "B")
+    said = (
+        f"{better} is better"
+        if apart.low > 0
+        else f"{worse} is better"
+        if apart.high < 0
+        else "the rows do not tell them apart"
+    )
+    interval = f"{gain(metric, apart.low, apart.high)} (95 %, the same rows)"
+    typer.echo(f"\n{metric.shown if metric else 'accuracy'}, B − A: {interval}: {said}")
+
+
+def _of(evaluation: "Evaluation", name: str) -> float | None:
+    """A figure of the other model by its name."""
+    rows = evaluation.figures.rows() if evaluation.figures else []
+    return next((metric.value for metric in rows if metric.name == name), None)

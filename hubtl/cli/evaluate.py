@@ -10,7 +10,7 @@ from hubtl.io import jsontext
 
 if TYPE_CHECKING:
     from hubtl.cli.table import Screen
-    from hubtl.record import Evaluation, LaterEvaluation, SubsetScore
+    from hubtl.record import Evaluation, LaterEvaluation
 
 
 def evaluate(
@@ -51,7 +51,7 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
-    """Measure a model on labelled rows: accuracy, balanced accuracy, macro F1, calibration, per class.
+    """Measure a model on labelled rows: the figures of its task, as a whole and by class or output.
 
     With --tta, beside the frozen model the same model that adapts to the rows as to a stream.
     """
@@ -145,12 +145,12 @@ def as_json(found: "LaterEvaluation") -> dict[str, Any]:
     stats = online.model_dump(include={"batches", "learnt", "resets", "collapses", "warnings"})
     return {
         "method": online.method,
-        "online_accuracy": online.figures.accuracy,
-        "frozen_accuracy": found.figures.accuracy,
+        "online_accuracy": online.figures.value,
+        "frozen_accuracy": found.figures.value,
         "stats": {
             "rows": found.figures.n,
-            "unknown_class_rows": found.figures.unknown_class_rows,
             "unlabelled_rows": found.figures.unlabelled_rows,
+            **{k: v for k, v in found.figures.numbers().items() if k.endswith("_rows")},
             **stats,
         },
         "reset_every": online.options["reset_every"],
@@ -161,71 +161,55 @@ def as_json(found: "LaterEvaluation") -> dict[str, Any]:
     }
 
 
-def _show(figures: "Evaluation") -> None:
+def _show(found: "Evaluation") -> None:
     from hubtl.card.wording import unscored
-    from hubtl.cli.table import Screen, Words
+    from hubtl.cli.table import Screen, Words, figure
 
-    console = Screen()
-    for label, value in (
-        ("accuracy", figures.accuracy),
-        ("balanced accuracy", figures.balanced_accuracy),
-        ("macro F1", figures.macro_f1),
-        ("calibration error", figures.ece),
-        *(
-            (label, value)
-            for label, value in (
-                ("H-score", figures.hos),
-                ("known recall", figures.known_recall),
-                ("unknown recall", figures.unknown_recall),
-            )
-            if value is not None
-        ),
-    ):
-        console.print(f"{label:<18} " + ("not measured" if value is None else f"{100 * value:5.1f} %"))
-    aside = unscored(figures)
-    rows = f"{'rows':<18} {figures.n:>5}" + (f"  not scored: {aside}" if aside else "")
-    console.print(f"{rows}\n", soft_wrap=True)
+    console, figures = Screen(), found.figures
+    lines = figures.rows() if figures else []
+    width = max([18, *(len(metric.shown) for metric in lines)])
+    for metric in lines:
+        console.print(f"{metric.shown:<{width}} {figure(metric):>7}", soft_wrap=True)
+    aside = unscored(found)
+    console.print(
+        f"{'rows':<{width}} {found.n:>7}" + (f"  not scored: {aside}" if aside else "") + "\n", soft_wrap=True
+    )
+    groups = figures.groups() if figures else []
     table = Words()
-    for column in ("class", "rows", "recall", "precision", "F1"):
-        table.add_column(column, justify="left" if column == "class" else "right")
-    for score in figures.per_class:
-        cells = (score.recall, score.precision, score.f1)
-        table.add_row(score.name, str(score.n), *("–" if c is None else f"{100 * c:.1f}" for c in cells))
-    if figures.per_class:
+    for column in (figures.group if figures else "", "rows", *(m.shown for m in (groups[0].metrics if groups else []))):
+        table.add_column(column, justify="left" if figures and column == figures.group else "right")
+    for group in groups:
+        table.add_row(group.name, str(group.n), *("–" if m.value is None else figure(m) for m in group.metrics))
+    if groups:
         console.print(table)
-    if figures.subsets:
-        _show_subsets(console, figures.subsets)
+    if found.subsets:
+        _show_subsets(console, found)
 
 
-def _show_subsets(console: "Screen", subsets: "list[SubsetScore]") -> None:
-    from hubtl.cli.table import Words
+def _show_subsets(console: "Screen", found: "Evaluation") -> None:
+    from hubtl.cli.table import Words, figure
 
     table = Words()
     table.add_column("rows with")
-    table.add_column("accuracy", justify="right")
-    for subset in subsets:
-        table.add_row(subset.name, "not measured" if subset.accuracy is None else f"{100 * subset.accuracy:.1f} %")
+    table.add_column(found.primary.shown if found.primary else "figure", justify="right")
+    for subset in found.subsets:
+        table.add_row(subset.name, "not measured" if subset.primary is None else figure(found.primary, subset.primary))
     console.print()
     console.print(table)
 
 
 def _show_online(found: "LaterEvaluation") -> None:
     from hubtl.card.wording import unscored
-    from hubtl.cli.table import Screen, Words
+    from hubtl.cli.table import Screen, Words, figure
 
     online = found.online
     assert online is not None
     table = Words()
     for column in ("", "frozen", f"{online.method}, online"):
         table.add_column(column, justify="right" if column else "left")
-    for label, name in (
-        ("accuracy", "accuracy"),
-        ("balanced accuracy", "balanced_accuracy"),
-        ("macro F1", "macro_f1"),
-        ("calibration error", "ece"),
-    ):
-        values = (getattr(found.figures, name), getattr(online.figures, name))
-        table.add_row(label, *("not measured" if v is None else f"{100 * v:.1f} %" for v in values))
+    moving = {m.name: m for m in online.figures.figures.rows()} if online.figures.figures else {}
+    for metric in found.figures.figures.rows() if found.figures.figures else []:
+        table.add_row(metric.shown, figure(metric), figure(moving.get(metric.name)))
     console, aside = Screen(), unscored(found.figures)
     console.print(table)
     console.print(

@@ -25,7 +25,10 @@ def plan(recipe: Recipe, *, as_json: bool) -> None:
     record = facts(prepared, "")
     folder = recipe.run.output_dir or str(default_output_dir(prepared.recipe))
     if as_json:
-        shown = record.model_dump(mode="json", include={"setting", "strategy", "recipe", "classes", "label_sets"})
+        shown = record.model_dump(
+            mode="json", include={"setting", "strategy", "recipe", "task", "outputs", "label_sets"}
+        )
+        shown["classes"] = record.outputs.names
         phases = [phase.model_dump(mode="json") for phase in record.training.phases]
         emit({"output_dir": folder, **shown, "model": record.model.model_dump(mode="json"), "phases": phases})
         return
@@ -40,7 +43,7 @@ def result(outcome: Result, *, as_json: bool) -> None:
     if as_json:
         emit(outcome.summary())
         return
-    from hubtl.cli.table import Screen, Words
+    from hubtl.cli.table import Screen, Words, figure_or
 
     record = outcome.record
     table = Words()
@@ -54,16 +57,11 @@ def result(outcome: Result, *, as_json: bool) -> None:
     measured = [(name, figures) for name, figures in columns if figures is not None]
     for name, _ in measured:
         table.add_column(name, justify="right")
-    open_set = (("H-score", "hos"), ("known recall", "known_recall"), ("unknown recall", "unknown_recall"))
-    for label, key in (
-        ("accuracy", "accuracy"),
-        ("balanced accuracy", "balanced_accuracy"),
-        ("macro F1", "macro_f1"),
-        ("calibration error", "ece"),
-        *(open_set if record.unknown else ()),
-    ):
-        values = [getattr(figures, key) for _, figures in measured]
-        table.add_row(label, *("not measured" if value is None else f"{100 * value:.1f} %" for value in values))
+    sides = [{m.name: m for m in e.figures.rows()} if e.figures else {} for _, e in measured]
+    for name in dict.fromkeys(name for side in reversed(sides) for name in side):
+        known = next(side[name] for side in sides if name in side)
+        cells = [side[name].value if name in side else None for side in sides]
+        table.add_row(known.shown, *(figure_or(known, number) for number in cells))
     console = Screen()
     console.print(table)
     if record.selection.oracle:

@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from hubtl.io import shown
+
+if TYPE_CHECKING:
+    from hubtl.record import Metric
 
 
 class Words(Table):
@@ -60,3 +63,15 @@ def size(count: int) -> str:
             return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} GiB"
+
+
+def figure(metric: "Metric | None", number: float | None = None) -> str:
+    """A metric as a terminal shows it: ``87.3 %``; of another model with its ``number``."""
+    from hubtl.card import metrics
+
+    return metrics.value(metric, number).replace("%", " %")
+
+
+def figure_or(metric: "Metric | None", number: float | None, instead: str = "not measured") -> str:
+    """The same of a number that may be missing."""
+    return instead if number is None else figure(metric, number)

@@ -32,7 +32,7 @@ class ImageSet:
     Args:
         dataset: rows of a ``datasets.Dataset``.
         image_column: its column with the images.
-        labels: [n] classes, −1 for a class that the model does not know; None seals the set.
+        labels: [n, …] in the task's own type; None seals the set.
         spec: how the model wants its images.
         augment: random crops and flips instead of the evaluation view.
         name: for messages.
@@ -60,7 +60,7 @@ class ImageSet:
     ) -> None:
         encoded = dataset.select_columns([image_column]).cast_column(image_column, ImageFeature(decode=False))
         self._encoded, self._column, self._numbers = encoded, image_column, numbers(dataset)
-        self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
+        self.labels = None if labels is None else np.asarray(labels)
         self.domains = domains
         self.spec, self.augment, self.name, self.ranges = spec, augment, name, ranges
         self.bad: list[str] = []

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 
@@ -18,10 +17,6 @@ class Outputs:
 
     features: torch.Tensor  # [n, d] pooled
     logits: torch.Tensor  # [n, c]
-
-    @property
-    def predictions(self) -> np.ndarray:
-        return self.logits.argmax(dim=1).numpy()
 
 
 @torch.no_grad()

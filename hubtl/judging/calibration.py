@@ -34,10 +34,12 @@ def calibrate(case: Case, model: Classifier, accelerator: Accelerator) -> Calibr
     Raises HubtlError where there are no such rows, and for a head that is not linear.
     """
     rows, labels = labelled_rows(case)
+    if not case.task.probabilities:
+        raise HubtlError(f"{case.task.name} has no temperature to fit", hint="leave run.calibrate out")
     if not isinstance(model.head, nn.Linear):
         raise HubtlError(f"a {type(model.head).__name__} head has no temperature", hint="leave run.calibrate out")
     features = outputs(model, rows, accelerator).features
-    known = torch.from_numpy(labels >= 0)
+    known = torch.from_numpy(case.task.present(labels))
     blocks = cast(Backbone, model.encoder.backbone).head_blocks() if model.encoder.bottleneck is None else {}
     whole = {"head": slice(0, model.head.in_features)}
     factors, before, after = fit(model.head, features[known], torch.from_numpy(labels)[known], blocks or whole)

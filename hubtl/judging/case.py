@@ -1,4 +1,4 @@
-"""What judging is told of a run: its rows, its classes, and how the label sets relate. It knows nothing else of one."""
+"""What judging is told of a run: its rows, its task, and how the labels of its domains relate. It knows nothing else of one."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -10,6 +10,7 @@ from hubtl.data.images import ImageSet
 from hubtl.data.sealed import Seal
 from hubtl.record import DomainFacts, LabelSets
 from hubtl.strategy import Strategy
+from hubtl.tasks import Task
 
 
 @dataclass
@@ -32,8 +33,7 @@ class Case(Protocol):
     """What is judged; ``hubtl.run.prepare.Prepared`` is one."""
 
     streams: Streams
-    classes: list[str]
+    task: Task
     relation: LabelSets
     source: DomainFacts | None
-    unknown: int | None  # index of the class for what is none of the others
     strategy_class: type[Strategy]

@@ -11,26 +11,25 @@ import torch
 
 from hubtl import plugins
 from hubtl.batch import Batch
+from hubtl.card.metrics import amount
 from hubtl.data.images import ImageSet
 from hubtl.data.sealed import unsealed
 from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import finite, outputs
 from hubtl.judging.case import Case
-from hubtl.judging.figures import evaluation
 from hubtl.judging.shift import shift
 from hubtl.judging.subsets import dominance, subsets
-from hubtl.judging.validators import LABELS, Evidence, collapse, measured, merits_of, rule_of, scores_of
+from hubtl.judging.validators import LABELS, Evidence, measured, merits_of, rule_of, scores_of
 from hubtl.judging.validators.ensemble import Ensemble
 from hubtl.judging.validators.probes import mixture, partners
-from hubtl.judging.verdict import FLOOR
 from hubtl.modules import Classifier
-from hubtl.record import Candidate, Evaluation, LabelSets, RunRecord, Selection
+from hubtl.record import Candidate, Evaluation, RunRecord, Selection
 from hubtl.settings import logger
 from hubtl.strategy import Strategy
+from hubtl.tasks import Task
+from hubtl.tasks.base import FLOOR
 
 EVIDENCE_ROWS = 512  # of each stream, for scores on the way
-SCORES = ("source-accuracy", "infomax", "entropy")  # of every checkpoint; none reads target labels
-VOTERS = Ensemble.members  # of the final models
 
 
 class Judge:
@@ -38,7 +37,7 @@ class Judge:
 
     The rule sees source evaluation rows and target training rows; only an oracle sees labelled target rows, and it is one
     by what it reads, not by what it says. Guard rails stand before it: a checkpoint whose predictions have collapsed, or
-    that lost more than FLOOR of the best accuracy on the source, is not chosen while there is another. One set of weights
+    that lost more than FLOOR of the best score on the source, is not chosen while there is another. One set of weights
     is kept: the champion of all seen so far.
     """
 
@@ -50,18 +49,19 @@ class Judge:
         accelerator: Accelerator,
         rule: str,
         *,
-        source_accuracy: float | None = None,
+        source_score: float | None = None,
     ) -> None:
         self.case, self.accelerator = case, accelerator
         self.name = rule
         self.rule = rule_of(rule)
         self.selection = Selection(rule=rule, oracle=LABELS in self.rule.reads)  # until it is seen what it reads
-        self._reference = source_accuracy  # of the baseline
+        self._reference = source_score  # of the baseline
         self._weights: dict[str, torch.Tensor] = {}
 
     def __call__(self, strategy: Strategy, step: int) -> dict[str, float]:
         evidence = self.evidence(strategy.deployed(), step)
-        scores = label_free(evidence)
+        scores = label_free(evidence, self.case.task.scores)
+        watched = self.case.task.guard
         if self.name == "last":
             self.selection.step = step
             return scores
@@ -70,8 +70,7 @@ class Judge:
         judged = scores_of(self.rule, evidence)
         self._read |= LABELS in getattr(evidence, "read", ())
         self.selection.oracle = self._read
-        known = "source-accuracy" in scores and not forgets
-        guard = {"source-accuracy": scores["source-accuracy"]} if known else {}
+        guard = {watched: scores[watched]} if watched in scores and not forgets else {}
         collapsed = float(fallen(evidence, self.case) is not None)
         new = Candidate(step=step, scores=judged, guard=guard | {"collapsed": collapsed})
         # a run that goes on from a checkpoint may come by a candidate again
@@ -91,9 +90,10 @@ class Judge:
 
     def refused(self, candidate: Candidate) -> bool:
         """Whether a guard rail stands against a candidate."""
-        known = [c.guard["source-accuracy"] for c in self.selection.candidates if "source-accuracy" in c.guard]
+        watched = self.case.task.guard
+        known = [c.guard[watched] for c in self.selection.candidates if watched in c.guard]
         best = max([*known, *([] if self._reference is None else [self._reference])], default=0.0)
-        return bool(candidate.guard["collapsed"]) or candidate.guard.get("source-accuracy", best) < best - FLOOR
+        return bool(candidate.guard["collapsed"]) or candidate.guard.get(watched, best) < best - FLOOR
 
     def restore(self, strategy: Strategy) -> None:
         """Put the selected weights back into the strategy."""
@@ -126,6 +126,7 @@ def gather(case: Case, acc: Accelerator, model: Classifier, step: int, reads: Co
     oracle = LABELS in reads
     return Evidence(
         step=step,
+        task=case.task,
         source_logits=None if seen is None else seen.logits,
         source_features=None if seen is None else seen.features,
         source_labels=None
@@ -144,10 +145,10 @@ def without_source(evidence: Evidence) -> Evidence:
     return dataclasses.replace(evidence, source_logits=None, source_features=None, source_labels=None)
 
 
-def voters_on(cls: type[Strategy]) -> list[str]:
+def voters_on(cls: type[Strategy], task: Task | type[Task]) -> list[str]:
     """The validators whose verdict on a method counts, those aside that it makes better by itself or reads no more."""
-    read = {name: plugins.load("validators", name).reads for name in VOTERS}
-    return [name for name in VOTERS if not (cls.forgets_source and "source_labels" in read[name])]
+    read = {name: plugins.load("validators", name).reads for name in task.voters}
+    return [name for name in task.voters if not (cls.forgets_source and "source_labels" in read[name])]
 
 
 class Mixtures:
@@ -170,20 +171,13 @@ def some(n: int) -> list[int]:
 
 
 def fallen(evidence: Evidence, case: Case) -> str | None:
-    """Why the predictions on the target look collapsed, or None."""
+    """Why the outputs on the target look collapsed, or None."""
     if evidence.target_logits is None:
         return None
-    counts = np.bincount(evidence.target_logits.argmax(dim=1).numpy(), minlength=len(case.classes))
-    return _collapse(counts, case.relation, case.unknown)
+    return case.task.collapse(evidence.target_logits, case.relation)
 
 
-def _collapse(counts: np.ndarray, relation: LabelSets, unknown: int | None) -> str | None:
-    """Among the classes that the target can have: how many rows are unknown is not known, nor that all classes occur."""
-    known = counts if unknown is None else np.delete(counts, unknown)
-    return collapse(known, min(len(known), len(relation.shared) or len(known)))
-
-
-def label_free(evidence: Evidence, names: Sequence[str] = SCORES) -> dict[str, float]:
+def label_free(evidence: Evidence, names: Sequence[str]) -> dict[str, float]:
     """The named scores, as far as the evidence goes; none of them reads target labels."""
     scores = {}
     for name in dict.fromkeys(names):
@@ -200,25 +194,25 @@ def label_free(evidence: Evidence, names: Sequence[str] = SCORES) -> dict[str, f
 def assess(case: Case, model: Classifier, acc: Accelerator, step: int) -> Evaluation:
     """The final figures of a model on the target's evaluation rows, what it cost on the source's, and what can be said
     of it without target labels."""
-    streams = case.streams
+    streams, task = case.streams, case.task
     seen = finite(outputs(model, streams.target_eval, acc), "the target")
     labels = unsealed(streams.target_eval_labels)
-    figures = evaluation(seen.logits, labels, case.classes, case.unknown)
-    figures.subsets = subsets(model, streams.target_eval, labels, case.classes, acc, case.unknown)
+    found = task.evaluation(seen.logits, labels)
+    found.subsets = subsets(model, streams.target_eval, labels, task, acc)
     evidence = gather(case, acc, model, step, Ensemble.reads)
-    figures.scores = label_free(evidence, [*SCORES, *VOTERS])
-    figures.collapse = fallen(evidence, case)
-    figures.shift = shift(evidence)
+    found.scores = label_free(evidence, [*task.scores, *task.voters])
+    found.collapse = fallen(evidence, case)
+    found.shift = shift(evidence)
     if streams.source_eval is not None:
         source = finite(outputs(model, streams.source_eval, acc), "the source")
-        figures.source_accuracy = evaluation(source.logits, streams.source_eval_labels, case.classes).accuracy
+        found.source = task.evaluation(source.logits, streams.source_eval_labels).value
         if case.source is not None and streams.source_eval_labels is not None:
             for number, name in enumerate(case.source.domains):
                 rows = streams.source_eval.domains == number
-                own = evaluation(source.logits[torch.from_numpy(rows)], streams.source_eval_labels[rows], case.classes)
-                if own.accuracy is not None:
-                    figures.source_accuracies[name] = own.accuracy
-    return figures
+                own = task.evaluation(source.logits[torch.from_numpy(rows)], streams.source_eval_labels[rows]).value
+                if own is not None:
+                    found.sources[name] = own
+    return found
 
 
 def doubts(record: RunRecord) -> list[str]:
@@ -229,7 +223,7 @@ def doubts(record: RunRecord) -> list[str]:
     found = []
     if adapted.collapse:
         found.append(f"collapse: {adapted.collapse}")
-    if said := dominance(adapted.subsets, len(record.classes)):
+    if said := dominance(adapted.subsets, len(record.outputs.names)):
         found.append(said)
     if record.verdict is not None and record.verdict.tried is not None:
         return [f"source-only was kept, {record.verdict.tried} was dropped: {record.verdict.reason}"]
@@ -240,8 +234,7 @@ def doubts(record: RunRecord) -> list[str]:
             f"the vote of label-free scores is not for the adapted model ({record.verdict.reason}): "
             "consider --strategy source-only"
         )
-    if base.accuracy is not None and adapted.accuracy is not None and adapted.accuracy < base.accuracy:
-        found.append(
-            f"negative transfer: the adapted model is {100 * (base.accuracy - adapted.accuracy):.1f} points worse"
-        )
+    lost = base.primary.gain(adapted.primary) if base.primary and adapted.primary else None
+    if base.primary is not None and lost is not None and lost < 0:
+        found.append(f"negative transfer: the adapted model is {amount(base.primary, -lost)} worse")
     return found

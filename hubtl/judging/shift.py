@@ -1,8 +1,6 @@
-"""How far two domains lie apart under a model: by its features, and by the classes that it sees in the target."""
+"""How far two domains lie apart under a model: by its features, and by what it predicts of the target."""
 
 import contextlib
-
-import numpy as np
 
 from hubtl.judging.transferability import proxy_a_distance
 from hubtl.judging.validators import Evidence
@@ -22,13 +20,7 @@ def shift(evidence: Evidence) -> Shift | None:
     found = Shift(rows=[len(source), len(target)], mmd=float(mk_mmd(source, target)))
     with contextlib.suppress(ValueError):  # features that are not finite, or too few rows
         found.a_distance = proxy_a_distance(source.numpy(), target.numpy())
-    labels, logits = evidence.source_labels, evidence.target_logits
-    if labels is not None and logits is not None and (labels >= 0).any():
-        classes = logits.shape[1]
-        priors = [
-            np.bincount(labels[labels >= 0], minlength=classes),
-            np.bincount(logits.argmax(dim=1), minlength=classes),
-        ]
-        one, other = (counts / counts.sum() for counts in priors)
-        found.class_prior = float(np.abs(one - other).sum() / 2)
+    labels, logits, task = evidence.source_labels, evidence.target_logits, evidence.task
+    if labels is not None and logits is not None and task is not None:
+        found.class_prior = task.prior_shift(labels, logits)
     return found

@@ -7,17 +7,15 @@ import numpy as np
 
 from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import outputs
-from hubtl.judging.figures import evaluation
 from hubtl.modules import Classifier
 from hubtl.record import SubsetScore
+from hubtl.tasks import Task
 
 ALONE = " only"
 DOMINANT = 3.0
 
 
-def subsets(
-    model: Classifier, rows: Any, labels: np.ndarray | None, classes: list[str], acc: Accelerator, unknown: int | None
-) -> list[SubsetScore]:
+def subsets(model: Classifier, rows: Any, labels: np.ndarray | None, task: Task, acc: Accelerator) -> list[SubsetScore]:
     """Figures of every subset: minus one modality, only one, and each corrupted; none of one modality.
 
     Without labels there are only those of each modality alone, and how sure the model then is.
@@ -27,10 +25,17 @@ def subsets(
         if labels is None and not name.endswith(ALONE):
             continue
         logits = outputs(model, changed, acc).logits
-        figures = evaluation(logits, labels, classes, unknown)
-        scores = {"accuracy": figures.accuracy, "balanced_accuracy": figures.balanced_accuracy}
-        sure = round(float(logits.softmax(dim=1).amax(dim=1).mean()), 4)  # what a saved model gives again
-        found.append(SubsetScore(name=name, n=figures.n, confidence=sure, **scores))
+        figures = task.evaluation(logits, labels)
+        confident = task.confidence(logits)
+        found.append(
+            SubsetScore(
+                name=name,
+                n=figures.n,
+                primary=figures.value,
+                balanced_accuracy=figures.numbers().get("balanced_accuracy"),
+                confidence=None if confident is None else round(confident, 4),  # what a saved model gives again
+            )
+        )
     return found
 
 

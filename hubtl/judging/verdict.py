@@ -1,10 +1,9 @@
 """Whether adapting helped, as far as that can be told without target labels: validators vote, behind guard rails."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from hubtl.record import Evaluation, Verdict
 
-FLOOR = 0.10  # accuracy on the source that adaptation may cost before it is doubted
 SAME = 1e-6  # scores that differ by no more are equal
 
 
@@ -15,12 +14,12 @@ def verdict(
     abstain: Collection[str] = (),
     *,
     comparable: bool = True,
-    floor: float | None = FLOOR,
+    cost: Callable[[Evaluation, Evaluation], str | None] | None = None,
 ) -> Verdict:
     """Compare an adapted model with source-only, by scores that read no target label.
 
-    Against the adapted model stands a guard rail, if one does: collapsed predictions, or more than ``floor`` of the
-    source's accuracy lost (None: it does not matter). Else the ``voters`` that scored both models decide, each with one
+    Against the adapted model stands a guard rail, if one does: collapsed predictions, or what ``cost`` says that adapting
+    cost on the source (None: it does not matter). Else the ``voters`` that scored both models decide, each with one
     vote; ``abstain`` are those that the method itself makes better, whatever it does to accuracy. Source-only wins a
     tie: who adapts has to show it. Models that are not ``comparable``, one with an output for the unknown and one
     without, leave only the rails.
@@ -33,7 +32,7 @@ def verdict(
     silent = sorted(name for name in scores if name in abstain)
     better = sorted(n for n, (b, a) in scores.items() if n not in abstain and a > b + SAME)
     worse = sorted(n for n, (b, a) in scores.items() if n not in abstain and a < b - SAME)
-    if rail := _rail(before, after, floor):
+    if rail := _rail(before, after, cost):
         return Verdict(adapted=False, reason=rail, rail=True, scores=scores, abstained=silent)
     if not comparable:
         reason = "only the adapted model can answer that a row is of no known class; their scores share no scale"
@@ -42,10 +41,9 @@ def verdict(
     return Verdict(adapted=len(better) > len(worse), reason=said, scores=scores, abstained=silent)
 
 
-def _rail(before: Evaluation, after: Evaluation, floor: float | None) -> str | None:
+def _rail(
+    before: Evaluation, after: Evaluation, cost: Callable[[Evaluation, Evaluation], str | None] | None
+) -> str | None:
     if after.collapse:
         return f"collapse: {after.collapse}"
-    lost = (before.source_accuracy or 0.0) - (after.source_accuracy or 0.0)
-    if floor is not None and lost > floor:
-        return f"adapting cost {100 * lost:.1f} points of accuracy on the source"
-    return None
+    return None if cost is None else cost(before, after)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hubtl import backbones, plugins
 from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, PixelRanges
-from hubtl.backbones.saved import class_names, lineage, plain_names, read_config, read_facts
+from hubtl.backbones.saved import class_names, lineage, outputs_of, read_config, read_facts, task_of
 from hubtl.backbones.views import evaluation_view, to_bytes
 from hubtl.backbones.weights import check_finite, named
 from hubtl.data.decoding import decode
@@ -28,44 +28,44 @@ from hubtl.io import jsontext
 from hubtl.models import explain as relevance
 from hubtl.modules import Classifier, Encoder
 from hubtl.plugins.blame import minded
-from hubtl.record import FORMAT_VERSION
+from hubtl.record import FORMAT_VERSION, Outputs
 from hubtl.settings import logger
+from hubtl.tasks import Answer, Task
 from hubtl.testtime import TestTime, make
 from hubtl.testtime.order import Witness, order_of
 
+DEFAULT = "classification"  # the task of what does not say any
 LOST = "train or download the model again"
 SCHEMES = ("local", "local-dir", "hub", "hf-hub", "transformers")  # of what may have a classifier of its own
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says of one input."""
-
-    input: str
-    label: str
-    index: int
-    confidence: float
-    probabilities: dict[str, float]
-
-
 class AdaptedModel:
-    """A loaded classifier: ``predict`` takes files, folders, PIL images, arrays or a dataset."""
+    """A loaded model: ``predict`` takes files, folders, PIL images, arrays or a dataset."""
 
     def __init__(
         self,
         classifier: Classifier,
         info: BackboneInfo,
-        classes: Sequence[str],
+        task: Task | Sequence[str],
         device: str | None = None,
-        unknown: str | None = None,
     ) -> None:
+        """Wrap a model for its task; a list of names is that of a classifier's classes."""
         self.classifier = classifier.eval()
         self.info = info
         self.backbone = cast(Backbone, classifier.encoder.backbone)
-        self.classes = list(classes)
-        self.unknown = unknown  # the last of the classes, if it stands for what is none of the others
+        self.task = task if isinstance(task, Task) else plugins.load("tasks", DEFAULT)(task)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.classifier.to(self.device)
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the outputs."""
+        return self.task.outputs.names
+
+    @property
+    def unknown(self) -> str | None:
+        """The last of the classes, if it stands for what is none of the others."""
+        return None if self.task.unknown is None else self.classes[self.task.unknown]
 
     @torch.inference_mode()
     def logits(self, images: Sequence[Any]) -> Tensor:
@@ -135,8 +135,16 @@ class AdaptedModel:
         )
 
     def test_time(self, method: str, options: Mapping[str, Any] | None = None) -> TestTime:
-        """A copy of the model that adapts while it predicts, by the name of a method: ``tent``."""
-        return make(plugins.load("testtime", method), self.classifier, options)
+        """A copy of the model that adapts while it predicts, by the name of a method: ``tent``.
+
+        Raises HubtlError for a method that reads probabilities of a task without any.
+        """
+        cls = plugins.load("testtime", method)
+        if not self.task.probabilities and "probabilities" in getattr(cls, "needs", ("probabilities",)):
+            raise HubtlError(
+                f"{method} reads class probabilities, and {self.task.name} has none", hint="leave --tta out"
+            )
+        return make(cls, self.classifier, options)
 
     @minded()
     def predict(
@@ -148,8 +156,8 @@ class AdaptedModel:
         tta: TestTime | str | None = None,
         tta_options: Mapping[str, Any] | None = None,
         tta_seed: int | None = 0,
-    ) -> list[Prediction]:
-        """One prediction for each image or row, in order.
+    ) -> list[Answer]:
+        """Answer each image or row, in order, with what the task decodes: a ``Prediction`` of a classifier.
 
         ``inputs`` is an image, a uint8 array ([h, w], [h, w, c] or [n, h, w, c]), a path of a file or of a folder
         (searched for images, sorted), a ``datasets.Dataset`` with an image column, or a sequence of these. Of a model of
@@ -164,8 +172,8 @@ class AdaptedModel:
         class. The predictions come in the order of ``inputs`` in any case.
         """
         adapting = self.test_time(tta, tta_options) if isinstance(tta, str) else tta
-        witness = None if adapting is None else Witness(len(self.classes))
-        found: list[tuple[int, Prediction]] = []
+        witness = None if adapting is None else Witness(len(self.task.outputs.names))
+        found: list[tuple[int, Answer]] = []
         waiting: list[tuple[int, str, Any]] = []  # place among the inputs, name, image
 
         def flush(count: int) -> None:
@@ -178,10 +186,8 @@ class AdaptedModel:
                     witness.see(answers, logits)
                     logits = answers
                 assert logits is not None
-                for (place, name, _), row in zip(now, logits.softmax(dim=1), strict=True):
-                    best = int(row.argmax())
-                    probabilities = dict(zip(self.classes, row.tolist(), strict=True))
-                    found.append((place, Prediction(name, self.classes[best], best, float(row[best]), probabilities)))
+                answered = self.task.decode([name for _, name, _ in now], logits)
+                found.extend((place, answer) for (place, _, _), answer in zip(now, answered, strict=True))
             del waiting[:count]
 
         several, ranges = self.backbone.collate is not None, self.backbone.ranges
@@ -209,7 +215,7 @@ class AdaptedModel:
             logger.warning("predict    %d inputs are left out, the first of them %s", len(left_out), left_out[0])
         if adapting is not None and witness is not None:
             adapting.warn(witness)
-        return [prediction for _, prediction in sorted(found, key=lambda one: one[0])]
+        return [answer for _, answer in sorted(found, key=lambda one: one[0])]
 
 
 def reordered(each: Iterable[Any], seed: int | None) -> list[Any]:
@@ -233,31 +239,36 @@ def joined(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def save(
-    folder: Path, backbone: Backbone, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]
+    folder: Path, backbone: Backbone, classifier: nn.Linear, outputs: Outputs | Sequence[str], meta: Mapping[str, Any]
 ) -> None:
-    """Write a model in its library's own format, and ``hubtl.json`` beside it. ``meta``: task, strategy, base model."""
+    """Write a model in its library's own format, and ``hubtl.json`` beside it. ``meta``: task, strategy, base model.
+
+    The file is of version 1 where a reader of that version understands it: for the classes of a classifier.
+    """
+    outputs = outputs if isinstance(outputs, Outputs) else Outputs(names=list(outputs))
+    plain = meta.get("task", DEFAULT) == DEFAULT and not outputs.details
     whole = {**backbone.state_dict(), **classifier.state_dict(prefix="classifier.")}
     check_finite(whole, "the model is not saved", hint="a lower --lr, --set optim.clip_norm=1, or no --mixed-precision")
     folder.mkdir(parents=True, exist_ok=True)
     info = backbone.info
     facts = {
-        "format_version": FORMAT_VERSION,
+        "format_version": 1 if plain else FORMAT_VERSION,
         "library": info.library,
         "architecture": info.architecture,
-        "classes": list(classes),
+        **({"classes": outputs.names} if plain else {"outputs": outputs.model_dump(mode="json")}),
         "input": info.input.as_dict(),
         "modalities": list(info.modalities),
         **({"pixels": backbone.ranges.as_dict()} if backbone.ranges else {}),
-        **meta,
+        **{name: value for name, value in meta.items() if name != "problem_type"},
         "native": type(backbone).native,
     }
-    backbone.save(folder, classifier, classes, {k: v for k, v in meta.items() if v is not None})
+    backbone.save(folder, classifier, outputs.names, {k: v for k, v in meta.items() if v is not None})
     jsontext.save(folder / "hubtl.json", facts)
 
 
 @minded()
 def load(name: str | Path, *, revision: str | None = None, device: str | None = None) -> AdaptedModel:
-    """Load a classifier: a run directory, another folder of timm's or transformers' format, or a Hub id.
+    """Load a model: a run directory, another folder of timm's or transformers' format, or a Hub id.
 
     ``device`` defaults to the GPU where there is one. Classes without names are called as transformers calls them:
     ``LABEL_0``. Raises HubtlError for a folder without a model, a format from the future, and a repository out of reach.
@@ -265,7 +276,7 @@ def load(name: str | Path, *, revision: str | None = None, device: str | None = 
     folder = folder_of(name, revision=revision)
     trained = _open(folder)
     classifier = Classifier(Encoder(trained.backbone), trained.head)
-    return AdaptedModel(classifier, trained.backbone.info, trained.classes, device, trained.unknown)
+    return AdaptedModel(classifier, trained.backbone.info, trained.for_task(), device)
 
 
 def folder_of(name: str | Path, *, revision: str | None = None) -> Path:
@@ -282,13 +293,24 @@ def folder_of(name: str | Path, *, revision: str | None = None) -> Path:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained classifier in its parts."""
+    """A trained model in its parts."""
 
     backbone: Backbone
     head: nn.Linear
-    classes: list[str]
-    named: bool = True  # False: its classes are numbers, LABEL_0 and so on
-    unknown: str | None = None  # the class for what is none of the others, if it has one
+    outputs: Outputs
+    named: bool = True  # False: its outputs are numbers, LABEL_0 and so on
+    unknown: str | None = None  # the output for what is none of the others, if it has one
+    task: str = DEFAULT
+
+    @property
+    def classes(self) -> list[str]:
+        return self.outputs.names
+
+    def for_task(self) -> Task:
+        """The task of the model, which knows its outputs. Raises HubtlError where no package registers it."""
+        made: Task = plugins.load("tasks", self.task)(self.outputs)
+        made.unknown = None if self.unknown is None else self.outputs.names.index(self.unknown)
+        return made
 
 
 def trained_classifier(
@@ -318,7 +340,7 @@ def trained_classifier(
         backbone, head, names = timm.trained(where.removeprefix("timm/"), image_size)
         _check_trained(backbone, where)
         check_finite({**backbone.state_dict(), **head.state_dict()}, f"the weights of {where}", hint=LOST)
-        return Trained(backbone, head, names or _numbered(head.out_features), names is not None)
+        return Trained(backbone, head, Outputs(names=names or _numbered(head.out_features)), names is not None)
     elif where.startswith((".", "/", "~")):
         raise HubtlError(f"there is no folder {where}", hint="RUN_DIR, user/repo, or a timm name")
     else:
@@ -364,8 +386,9 @@ def _open(folder: Path, image_size: int | None = None, options: Mapping[str, Any
     config = read_config(folder)
     facts = read_facts(folder)
     names = class_names(config, f"{folder}/config.json")
-    classes = plain_names(facts["classes"], f"{folder}/hubtl.json") if facts.get("classes") else names
-    if facts and not facts.get("classes"):
+    outputs = outputs_of(facts, f"{folder}/hubtl.json")
+    classes = outputs.names if outputs else names
+    if facts and not outputs:
         told = f"those of config.json are taken ({len(names)})" if names else "they are numbers"
         logger.warning("%s/hubtl.json names no classes: %s", folder, told)
     if len(names) == len(classes) and names != classes:
@@ -387,7 +410,10 @@ def _open(folder: Path, image_size: int | None = None, options: Mapping[str, Any
             _try_input(backbone, f"{folder}/hubtl.json")
     backbone.ranges = PixelRanges.read(facts.get("pixels"))
     named = list(classes) != _numbered(len(classes))
-    return Trained(backbone, head, list(classes), named, facts.get("unknown"))
+    details = outputs.details if outputs else {}
+    return Trained(
+        backbone, head, Outputs(names=list(classes), details=details), named, facts.get("unknown"), task_of(facts)
+    )
 
 
 def _try_input(backbone: Backbone, where: str) -> None:

@@ -11,6 +11,7 @@ from hubtl.errors import HubtlError
 from hubtl.record.facts import Facts
 from hubtl.record.upgrade import evaluation
 
+PART = 2**22  # weights that are drawn at a time
 SHARE = "share"  # the unit of what is a share of one, and is shown in percent
 
 
@@ -55,7 +56,15 @@ class Figures(Facts):
     group: ClassVar[str] = "output"  # what one of ``groups`` is
 
     task: str
-    _resample: Callable[[np.ndarray], np.ndarray] | None = PrivateAttr(None)
+    _resampled: Callable[[np.ndarray], np.ndarray] | None = PrivateAttr(None)
+
+    @property
+    def resampled(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """The primary metric [r] of the same rows, each counted as often as its weight [r, n] says.
+
+        None where the rows are not there, as in figures that were read from a file.
+        """
+        return self._resampled
 
     def primary(self) -> Metric | None:
         """The metric that decides; None where nothing says which one does."""
@@ -83,9 +92,23 @@ class Figures(Facts):
         """Rows that are in no figure, by why: ``of unknown classes``."""
         return {}
 
+    def slim(self) -> "Figures":
+        """The same without its lists: the numbers alone."""
+        kept = {name: v for name, v in self.model_dump().items() if not isinstance(v, list | dict)}
+        return type(self).model_validate(kept)
+
     def numbers(self) -> dict[str, float | int | None]:
         """The figures that are one number each, by name."""
         return {metric.name: metric.value for metric in self.rows()}
+
+
+def drawn(metric: Callable[[np.ndarray], np.ndarray], rows: int, resamples: int = 2000) -> np.ndarray:
+    """A metric [resamples] of rows drawn with replacement, the same rows at each call."""
+    rng = np.random.default_rng(0)
+    step = max(1, PART // max(1, rows))
+    parts = [min(step, resamples - start) for start in range(0, resamples, step)]
+    each = np.full(rows, 1 / rows)
+    return np.concatenate([metric(rng.multinomial(rows, each, size=part)) for part in parts])
 
 
 def of_task(given: Any) -> Any:
@@ -168,6 +191,19 @@ class Evaluation(Facts):
         """The primary metric; None: not measured."""
         return None if self.primary is None else self.primary.value
 
+    def slim(self) -> "Evaluation":
+        """The numbers, what was seen of subsets, and whether it collapsed."""
+        figures = None if self.figures is None else self.figures.slim()
+        return Evaluation(
+            n=self.n,
+            unlabelled_rows=self.unlabelled_rows,
+            primary=self.primary,
+            figures=figures,
+            subsets=self.subsets,
+            collapse=self.collapse,
+            source=self.source,
+        )
+
     def unscored(self) -> dict[str, int]:
         """Rows that are in no figure, by why."""
         own = {} if self.figures is None else self.figures.unscored()
@@ -184,6 +220,6 @@ class Evaluation(Facts):
         def __getattr__(self, name: str) -> Any:
             """The task's own figures by name, as records of version 1 had them: ``evaluation.accuracy``."""
             figures = self.__dict__.get("figures")
-            if figures is not None and (name in type(figures).model_fields or name in (figures.model_extra or {})):
+            if figures is not None and not name.startswith("_"):
                 return getattr(figures, name)
             return super().__getattr__(name)

@@ -11,9 +11,9 @@ from hubtl.engine.stop import Interrupted
 from hubtl.errors import HubtlError
 from hubtl.io.places import check_writable
 from hubtl.judging.calibration import labelled_rows
-from hubtl.judging.figures import difference
+from hubtl.judging.difference import difference
 from hubtl.judging.judge import doubts, voters_on
-from hubtl.judging.verdict import FLOOR, verdict
+from hubtl.judging.verdict import verdict
 from hubtl.plugins.blame import minded
 from hubtl.recipe.schema import Recipe
 from hubtl.record import Evaluation, RunRecord, Verdict
@@ -156,7 +156,7 @@ def _train(
     shipped = after
     if before is not None:
         record.verdict = _judged(prepared, before.evaluation, after.evaluation)
-        if recipe.run.fallback and not record.verdict.adapted and prepared.unknown is None:
+        if recipe.run.fallback and not record.verdict.adapted and prepared.task.unknown is None:
             logger.info("kept       source-only: %s", record.verdict.reason)
             keep_source_only(record, prepared)
             shipped = before
@@ -186,8 +186,8 @@ def _announce(plan: hub.PushResult) -> None:
 
 def _judged(prepared: Prepared, before: Evaluation, after: Evaluation) -> Verdict:
     cls = prepared.strategy_class
-    floor = None if cls.forgets_source else FLOOR
-    return verdict(before, after, voters_on(cls), cls.improves, comparable=prepared.unknown is None, floor=floor)
+    task, cost = prepared.task, None if cls.forgets_source else prepared.task.cost
+    return verdict(before, after, voters_on(cls, task), cls.improves, comparable=task.unknown is None, cost=cost)
 
 
 def check_rows(prepared: Prepared) -> None:

@@ -14,6 +14,7 @@ from hubtl.judging.calibration import calibrate
 from hubtl.judging.judge import Judge, assess
 from hubtl.modules import Classifier
 from hubtl.record import Adjustment, Calibration, Evaluation, Selection, Training
+from hubtl.record.figures import SHARE
 from hubtl.run import export, workplace
 from hubtl.run.prepare import Prepared
 from hubtl.run.watch import Watch
@@ -56,15 +57,14 @@ class Arms:
     def trained(self, name: str, *, baseline: Evaluation | None = None) -> Arm:
         """Train a strategy, take the checkpoint that the run's rule selects, and measure it.
 
-        ``baseline`` is the evaluation whose accuracy on the source a checkpoint must keep. The baseline itself always
+        ``baseline`` is the evaluation whose score on the source a checkpoint must keep. The baseline itself always
         ships its last weights.
         """
         prepared, accelerator, recipe = self.prepared, self.accelerator, self.prepared.recipe
         beside = name != recipe.strategy.name
         rule = "last" if beside else recipe.run.validator or "last"
-        floor = None if baseline is None else baseline.source_accuracy
         strategy = prepared.build(name)
-        judge = Judge(prepared, accelerator, rule, source_accuracy=floor)
+        judge = Judge(prepared, accelerator, rule, source_score=_source_score(baseline, prepared.task.guard))
         engine = self._engine(name, judge, prefix=f"{name}/" if beside else "")
         torch.manual_seed(recipe.run.seed + TRAINING + accelerator.process_index)  # dropout differs between ranks
         trace = engine.train(strategy, prepared.streams.train, resume=self.place.goes_on)
@@ -102,6 +102,13 @@ class Arms:
             controller=Controller(Watch(prepared, accelerator), decays=decays) if recipe.run.adjust else None,
             memory=judge,
         )
+
+
+def _source_score(baseline: Evaluation | None, guard: str) -> float | None:
+    """How good the baseline is on the source, on the scale of the score that a guard rail watches."""
+    if baseline is None or baseline.primary is None:
+        return None
+    return baseline.source if baseline.primary.unit == SHARE else baseline.scores.get(guard)
 
 
 def _training(trace: Trace) -> Training:

@@ -1,45 +1,26 @@
-"""What ``--strategy auto`` takes: by what a run is given, and by how the classes of its domains relate."""
+"""What ``--strategy auto`` takes: by what a run is given, and by how the labels of its domains relate."""
 
 from collections.abc import Sequence
 
 from hubtl import plugins
-
-PICKS = {
-    ("transfer", None): ("finetune", "the target is labelled and there is no source"),
-    ("source-free", None): ("shot", "a trained classifier, an unlabelled target and no source"),
-    ("adaptation", None): (
-        "mcc",
-        "a labelled source and an unlabelled target; no critic, hence the stablest of the built-in methods",
-    ),
-    # its paper (arXiv:2002.08546) reports it well ahead of pada and iwan on partial sets, with the options that
-    # SHOT.label_set_options sets; and where class weights go wrong, they feed on themselves
-    ("adaptation", "partial"): (
-        "shot",
-        "the target lacks classes of the source; it aligns no domains as wholes, and the source plays no part once "
-        "it is learnt",
-    ),
-    ("adaptation", "open"): (
-        "osbp",
-        "the target has classes that the source lacks, and it has an output for them",
-    ),
-    ("adaptation", "open-partial"): (
-        "osbp",
-        "the target has classes that the source lacks, and it has an output for them, but it is not made for source "
-        "classes that the target lacks",
-    ),
-}
-
+from hubtl.errors import HubtlError
+from hubtl.tasks import Task
 
 SEVERAL = ("mm-da", "a model of several modalities, which can label the target for each other")
 
 
-def pick(setting: str, relation: str, modalities: Sequence[str] = ("image",)) -> tuple[str, str]:
-    """The name of a strategy and why, for a setting and a relation of the label sets (``record.LabelSets.setting``).
+def pick(task: Task, setting: str, relation: str, modalities: Sequence[str] = ("image",)) -> tuple[str, str]:
+    """The name of a strategy and why, for a setting and a relation of the labels (``record.LabelSets.setting``).
 
     A relation that asks for nothing of its own, such as ``unknown``, gets what a closed set gets. Of several modalities
-    it is the method made for them, where a package brings it.
+    it is the method made for them, where a package brings it and the task has probabilities. Raises HubtlError where
+    the task names none.
     """
-    closed = setting == "adaptation" and (setting, relation) not in PICKS
-    if closed and len(modalities) > 1 and SEVERAL[0] in plugins.entries("strategies"):
+    picks = task.picks
+    closed = setting == "adaptation" and (setting, relation) not in picks
+    if closed and task.probabilities and len(modalities) > 1 and SEVERAL[0] in plugins.entries("strategies"):
         return SEVERAL
-    return PICKS.get((setting, relation)) or PICKS[setting, None]
+    found = picks.get((setting, relation)) or picks.get((setting, None))
+    if found is None:
+        raise HubtlError(f"{task.name} names no strategy for the setting {setting}", hint="--strategy NAME")
+    return found

@@ -53,8 +53,8 @@ def look(prepared: Prepared, model: Classifier, accelerator: Accelerator) -> Fea
     return FeatureSample(
         source=source.features.numpy(),
         target=target.features.numpy(),
-        source_labels=streams.source_eval_labels[rows],
-        target_predictions=target.predictions,
+        source_labels=prepared.task.groups(streams.source_eval_labels[rows]),
+        target_predictions=prepared.task.predicted(target.logits),
     )
 
 
@@ -86,11 +86,11 @@ def keep(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier)
 def _export(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier, strategy: str) -> None:
     deployed = copy.deepcopy(model).cpu().eval()
     backbone = cast(Backbone, deployed.encoder.backbone)
-    classifier = fold(deployed.encoder.bottleneck, deployed.head)
+    classifier = prepared.task.export(fold(deployed.encoder.bottleneck, deployed.head))
     folder.mkdir(parents=True, exist_ok=True)
     shipped = strategy == record.strategy  # of the model that it is compared with nobody asked for an adapter
-    if shipped and prepared.tuner.export(folder / "adapter", backbone, classifier, record.classes):
-        code = backbone.adapter_snippet(".", record.classes)
+    if shipped and prepared.tuner.export(folder / "adapter", backbone, classifier, record.outputs.names):
+        code = backbone.adapter_snippet(".", record.outputs.names)
         assert code is not None
         (folder / "adapter" / "README.md").write_text(adapter.render(record, code), encoding="utf-8")
     prepared.tuner.merge(backbone)
@@ -99,6 +99,7 @@ def _export(folder: Path, prepared: Prepared, record: RunRecord, model: Classifi
         p.requires_grad_(True)
     meta = {
         "task": record.task,
+        "problem_type": prepared.task.problem_type,
         "strategy": strategy,
         "base_model": record.model.base_model,
         "revision": record.model.revision,
@@ -107,7 +108,7 @@ def _export(folder: Path, prepared: Prepared, record: RunRecord, model: Classifi
         ],
         **({"unknown": record.unknown} if record.unknown else {}),
     }
-    api.save(folder, backbone, classifier, record.classes, meta)
+    api.save(folder, backbone, classifier, prepared.task.exported(), meta)
 
 
 def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | None], task: Task) -> None:

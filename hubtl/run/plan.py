@@ -126,9 +126,9 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         model=prepared.model,
         source=prepared.source,
         target=prepared.target,
-        classes=prepared.classes,
+        outputs=prepared.task.outputs,
         label_sets=prepared.relation,
-        unknown=None if prepared.unknown is None else prepared.classes[prepared.unknown],
+        unknown=None if prepared.task.unknown is None else prepared.task.outputs.names[prepared.task.unknown],
         training=Training(phases=plan_phases(prepared, name)),
         selection=Selection(rule=validator, oracle=LABELS in rule.reads),
         target_labels=labels,
@@ -193,8 +193,8 @@ def describe(record: RunRecord) -> str:
             f"           skipped {len(domain.skipped)} unreadable: {', '.join(map(shown.line, domain.skipped[:3]))}"
         ] * bool(domain.skipped)
     lines.append(
-        f"classes    {len(record.classes)}: {', '.join(map(shown.line, record.classes[:12]))}"
-        + ", …" * (len(record.classes) > 12)
+        f"{outputs_called(record.task):<10} {len(record.outputs.names)}: "
+        f"{', '.join(map(shown.line, record.outputs.names[:12]))}" + ", …" * (len(record.outputs.names) > 12)
     )
     run = recipe["run"]
     for number, phase in enumerate(record.training.phases, 1):
@@ -212,6 +212,12 @@ def describe(record: RunRecord) -> str:
     averaged = f", weights averaged with width {optim['averaging']:g}" if optim.get("averaging") else ""
     lines.append(f"optimiser  {optim['name']}, {optim['schedule']} schedule{averaged}; selection: {rule}")
     return "\n".join(lines)
+
+
+def outputs_called(task: str) -> str:
+    """``classes``, or ``outputs``."""
+    word = plugins.load("tasks", task).Figures.group
+    return f"{word}es" if word.endswith("s") else f"{word}s"
 
 
 def _described(model: ModelFacts) -> list[str]:

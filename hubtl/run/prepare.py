@@ -12,7 +12,6 @@ from torch import nn
 
 from hubtl import backbones, plugins
 from hubtl.backbones.base import Backbone, BackboneRequest
-from hubtl.data import labels as label_sets
 from hubtl.data.sources import Domain, open_domain
 from hubtl.data.streams import steps_per_epoch
 from hubtl.engine.device import check_device
@@ -23,7 +22,7 @@ from hubtl.modules import Bottleneck, Encoder
 from hubtl.plugins.blame import broken, label, minded
 from hubtl.recipe.reading import made, merge, option_problems, parse
 from hubtl.recipe.schema import Recipe
-from hubtl.record import DomainFacts, LabelSets, ModelFacts, Step
+from hubtl.record import DomainFacts, LabelSets, ModelFacts, Outputs, Step
 from hubtl.run.auto import pick
 from hubtl.run.streams import (
     NO_TARGET_LABELS,
@@ -31,12 +30,12 @@ from hubtl.run.streams import (
     domain_facts,
     hold_out,
     label_warnings,
-    match_classes,
     open_streams,
+    relate,
 )
 from hubtl.settings import logger
 from hubtl.strategy import Strategy
-from hubtl.tasks import Task
+from hubtl.tasks import Related, Task
 
 CLOSED = ("closed", "unknown")  # relations that ask for nothing of their own
 OWN_LAYERS = 1_299_709  # added to the seed, or new layers would be drawn from the numbers that drew the backbone
@@ -52,7 +51,6 @@ class Prepared:
     setting: str
     reason: str | None  # why "auto" picked the strategy
     strategy_class: type[Strategy]
-    classes: list[str]
     relation: LabelSets
     source: DomainFacts | None
     target: DomainFacts
@@ -63,7 +61,6 @@ class Prepared:
     streams: Streams
     rows_per_update: int
     classifier: nn.Linear | None = None  # of a source-free run: what the model came with
-    unknown: int | None = None  # index of the class for what is none of the others, the last one, if there is one
     warnings: list[str] = field(default_factory=list)
 
     def build(self, name: str) -> Strategy:
@@ -75,9 +72,9 @@ class Prepared:
         encoder = Encoder(backbone, bottleneck)
         cls = plugins.load("strategies", name)
         task = self.task
-        if self.unknown is not None and self.classifier is None and not cls.unknown:
+        if task.unknown is not None and self.classifier is None and not cls.unknown:
             task = copy.copy(task)  # the baseline of an open-set run has no output that it could not learn
-            task.classes, task.unknown = task.classes[: self.unknown], None
+            task.outputs, task.unknown = Outputs(names=task.outputs.names[: task.unknown]), None
         head = head_of(task, encoder.width)
         if self.classifier is not None:
             head.load_state_dict(self.classifier.state_dict())
@@ -104,39 +101,37 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     """
     check_device(recipe.run)
     takes = backbones.modalities(recipe.model.name)
-    source = open_domain(recipe.source, recipe.data, role="source", modalities=takes) if recipe.source else None
-    target = open_domain(
-        recipe.target, recipe.data, role="target", modalities=takes, known=source.class_names if source else None
-    )
+    task = task_of(recipe)
+    source = open_domain(recipe.source, recipe.data, task, role="source", modalities=takes) if recipe.source else None
+    known = source.outputs if source else None
+    target = open_domain(recipe.target, recipe.data, task, role="target", modalities=takes, known=known)
     asked = recipe.run.validator
-    recipe, setting, reason, strategy_class = _decide_strategy(recipe, source, target)
-    classifier, unknown, unnamed = None, None, list[str]()
+    recipe, setting, reason, strategy_class = _decide_strategy(recipe, source, target, task)
+    check_needs(strategy_class, recipe.strategy.name, task)
+    classifier, unnamed = None, list[str]()
     torch.manual_seed(recipe.run.seed)  # what has no pretrained weights is drawn here
     if setting == "source-free":
-        trained, relation, target, unnamed = _trained(recipe, target)
-        backbone, classifier, classes, unknown = trained.backbone, trained.head, trained.classes, trained.unknown
+        trained, related, target, unnamed = _trained(recipe, target, task)
+        backbone, classifier = trained.backbone, trained.head
     else:
-        classes, relation = match_classes(None if setting == "sequential" else source, target)
-        if strategy_class.unknown:
-            unknown = label_sets.unknown_name(classes)
-            classes = [*classes, unknown]
+        related = relate(task, None if setting == "sequential" else source, target, open_set=strategy_class.unknown)
         own = recipe.model
-        request = BackboneRequest(classes, own.pretrained, image_size=own.image_size, options=own.options)
+        names = related.outputs.names
+        request = BackboneRequest(names, own.pretrained, image_size=own.image_size, options=own.options)
         backbone = backbones.resolve(recipe.model.name, request)
-    if relation.setting not in CLOSED or relation.respelt:
-        for part in label_sets.describe(relation).split("\n"):
-            logger.info("%s", part)
+    relation, task.outputs, task.unknown = related.relation, related.outputs, related.unknown
+    for note in related.notes:
+        logger.info("%s", note)
     if relation.setting not in CLOSED:
         recipe = _decide_for(relation, recipe, setting, strategy_class, asked)
-    other = None if unknown is None else classes.index(unknown)
     recipe = _decide_model(recipe, backbone, strategy_class)
     if setting not in NO_TARGET_LABELS:
         target = target.labelled()
     target, held_out = hold_out(target, recipe.data.hold_out, setting)
-    streams = open_streams(recipe, setting, source, target, classes, backbone, strategy_class, other, held_out)
+    streams = open_streams(recipe, setting, source, target, task, backbone, strategy_class, held_out)
     backbone.ranges = streams.ranges.over(backbone.ranges)
     if recipe.run.calibrate is None:
-        fitted = streams.source_eval_labels is not None
+        fitted = streams.source_eval_labels is not None and task.probabilities
         recipe = _changed(recipe, {"run.calibrate": strategy_class.calibrated and fitted})
     rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
     recipe = _decide_length(recipe, setting, steps_per_epoch(streams.train, rows))
@@ -148,20 +143,15 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     for parameter in backbone.frozen():
         parameter.requires_grad_(False)
     model = _model_facts(recipe, backbone, streams)
-    task_class = plugins.load("tasks", recipe.task.name)
-    with minded(task_class, "its __init__"):
-        task = task_class(classes, made(task_class.Options, recipe.task.name, recipe.task.options))
     head_of(task, backbone.info.width)
     task.source_domains = source.facts.domains if source is not None else []
-    task.unknown = other
     if setting == "sequential" and source is not None:
-        task.source_classes = list(match_classes(None, source)[0])
+        task.source_outputs = relate(task, None, source).outputs
     return Prepared(
         recipe=recipe,
         setting=setting,
         reason=reason,
         strategy_class=strategy_class,
-        classes=classes,
         relation=relation,
         source=domain_facts(source, streams.train.get("source"), streams.source_eval),
         target=domain_facts(target, streams.train["target"], streams.target_eval),
@@ -172,15 +162,32 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         streams=streams,
         rows_per_update=rows,
         classifier=classifier,
-        unknown=other,
-        warnings=[*unnamed, *label_warnings(relation, streams, strategy_class, unknown)],
+        warnings=[*unnamed, *label_warnings(task, relation, streams, strategy_class)],
     )
 
 
-def _trained(recipe: Recipe, target: Domain) -> tuple[Trained, LabelSets, Domain, list[str]]:
-    """A trained model whose source nobody opens, its classes matched with the target's by name, and what to mind.
+def task_of(recipe: Recipe) -> Task:
+    """The task of a recipe, which does not know yet what its model answers with."""
+    cls = plugins.load("tasks", recipe.task.name)
+    with minded(cls, "its __init__"):
+        task: Task = cls(options=made(cls.Options, recipe.task.name, recipe.task.options))
+    return task
 
-    A model that gives its classes no names has nothing to match: the target then counts as unlabelled.
+
+def check_needs(cls: type[Strategy], name: str, task: Task) -> None:
+    """Raise HubtlError for a method that reads probabilities of a task whose outputs are none."""
+    if task.probabilities or "probabilities" not in getattr(cls, "needs", ("features", "probabilities")):
+        return
+    raise HubtlError(
+        f"{name} reads class probabilities, and {task.name} has none: it would train on numbers that mean nothing",
+        hint="a --strategy that works on features, such as coral, dan, dann or afn: hubtl list strategies",
+    )
+
+
+def _trained(recipe: Recipe, target: Domain, task: Task) -> tuple[Trained, Related, Domain, list[str]]:
+    """A trained model whose source nobody opens, its outputs matched with the target's by name, and what to mind.
+
+    A model that gives its outputs no names has nothing to match: the target then counts as unlabelled.
     """
     name = recipe.model.name
     if not recipe.model.pretrained:
@@ -190,24 +197,27 @@ def _trained(recipe: Recipe, target: Domain) -> tuple[Trained, LabelSets, Domain
         )
     trained = trained_classifier(name, image_size=recipe.model.image_size, options=recipe.model.options)
     warnings = []
-    if not trained.named and target.label_column is not None:
+    if trained.task != task.name:
+        raise HubtlError(f"{name} is a model for {trained.task}, not for {task.name}", hint=f"--task {trained.task}")
+    if not trained.named and target.label_columns:
         warnings.append(
             f"{name} gives its classes no names: they are not matched with the target's, nothing is measured"
         )
-        target = replace(target, label_column=None, class_names=None, labels=None, eval_labels=None)
-    known = [other for other in trained.classes if other != trained.unknown]
-    _, relation = label_sets.match(known, target.class_names, called=f"the model {name}")
-    return trained, relation, target, warnings
+        target = replace(target, label_columns=[], outputs=None, labels=None, eval_labels=None)
+    known = Outputs(names=[other for other in trained.classes if other != trained.unknown])
+    related = task.relate(known, target.outputs, called=f"the model {name}")
+    unknown = None if trained.unknown is None else trained.classes.index(trained.unknown)
+    return trained, replace(related, outputs=trained.outputs, unknown=unknown), target, warnings
 
 
 def head_of(task: Task, width: int) -> nn.Linear:
-    """A fresh head of a task. Raises HubtlError for one that is not a linear layer from ``width`` to the classes."""
+    """A fresh head of a task. Raises HubtlError for one that is not a linear layer from ``width`` to the outputs."""
     with minded(task, "head"):
         head: Any = task.head(width)
     shape = (getattr(head, "in_features", None), getattr(head, "out_features", None))
-    if not isinstance(head, nn.Linear) or shape != (width, len(task.classes)):
+    if not isinstance(head, nn.Linear) or shape != (width, len(task.outputs.names)):
         found = f"a layer from {shape[0]} to {shape[1]}" if isinstance(head, nn.Linear) else f"a {type(head).__name__}"
-        raise broken(task, f"makes {found} for a head", f"nn.Linear({width}, {len(task.classes)})")
+        raise broken(task, f"makes {found} for a head", f"nn.Linear({width}, {len(task.outputs.names)})")
     return head
 
 
@@ -219,17 +229,17 @@ def default_output_dir(recipe: Recipe) -> Path:
 
 
 def _decide_strategy(
-    recipe: Recipe, source: Domain | None, target: Domain
+    recipe: Recipe, source: Domain | None, target: Domain, task: Task
 ) -> tuple[Recipe, str, str | None, type[Strategy]]:
     reason, name = None, recipe.strategy.name
     possible = ("adaptation", "sequential") if recipe.source else ("transfer", "source-free")
     if name == "auto":
         if source is not None:
             takes = backbones.modalities(recipe.model.name)
-            name, reason = pick("adaptation", match_classes(source, target)[1].setting, takes)
+            name, reason = pick(task, "adaptation", relate(task, source, target).relation.setting, takes)
         else:
             labelled = target.labels is not None
-            name, reason = pick("transfer" if labelled else "source-free", "unknown")
+            name, reason = pick(task, "transfer" if labelled else "source-free", "unknown")
         if problems := option_problems("strategies", name, recipe.strategy.options):
             raise HubtlError(problems[0], hint=f"hubtl show {name}")
         keep = {} if "fallback" in recipe.run.model_fields_set else {"run.fallback": True}

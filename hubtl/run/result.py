@@ -6,7 +6,7 @@ from typing import Any
 
 from hubtl.errors import HubtlError
 from hubtl.hub import PushResult
-from hubtl.record import NUMBERS, RunRecord
+from hubtl.record import Evaluation, RunRecord
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,8 @@ class Result:
         """The run in short, as ``--json`` prints it."""
         record = self.record
 
-        def figures(evaluation: Any) -> dict[str, Any] | None:
-            if evaluation is None:
-                return None
-            keep = {*NUMBERS, "scores"}
-            if record.unknown:
-                keep |= {"known_recall", "unknown_recall", "hos"}
-            return evaluation.model_dump(include=keep)
+        def figures(evaluation: Evaluation | None) -> dict[str, Any] | None:
+            return None if evaluation is None else {**evaluation.numbers(), "scores": evaluation.scores}
 
         return {
             "output_dir": str(self.output_dir),

@@ -1,6 +1,5 @@
 """The data of a run: classes matched, and streams of which training may open only what it may read."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -8,8 +7,6 @@ import numpy as np
 
 from hubtl.backbones.base import Backbone, PixelRanges
 from hubtl.batch import OF_TARGET
-from hubtl.data import labels as label_sets
-from hubtl.data.classes import UNKNOWN
 from hubtl.data.images import ImageSet
 from hubtl.data.joint import JointSet
 from hubtl.data.origin import select
@@ -21,8 +18,8 @@ from hubtl.errors import HubtlError
 from hubtl.judging.case import Streams
 from hubtl.recipe.schema import Recipe
 from hubtl.record import LabelSets
-from hubtl.settings import logger
 from hubtl.strategy import Strategy
+from hubtl.tasks import Related, Task
 
 NO_TARGET_LABELS = ("adaptation", "source-free")
 
@@ -39,7 +36,9 @@ def hold_out(target: Domain, share: float | None, setting: str) -> tuple[Domain,
             "data.hold_out takes labelled rows out of the target's, and this run reads no label of its target",
             hint="leave data.hold_out out: the source's evaluation rows are validated on",
         )
-    keep, taken = cut(target.train, target.label_column, share, target.labels)
+    labelled = None if target.labels is None else ~target.task.unlabelled(target.labels)
+    strata = target.task.strata(target.train, target.label_columns) if target.label_columns else None
+    keep, taken = cut(len(target.train), strata, share, labelled)
     if target.labels is None or not len(taken):
         raise HubtlError(f"of {len(keep)} training rows none can be held out", hint="--no-adjust, or more rows")
     facts = target.facts.model_copy(update={"rows": len(keep), "split": f"{target.facts.split} less {share:.0%}"})
@@ -47,29 +46,24 @@ def hold_out(target: Domain, share: float | None, setting: str) -> tuple[Domain,
     return replace(target, train=select(target.train, keep), labels=target.labels[keep], facts=facts), held
 
 
-def match_classes(source: Domain | None, target: Domain) -> tuple[list[str], LabelSets]:
-    """The classes of a run's model, and how those of its domains relate; of a labelled target alone its own.
+def relate(task: Task, source: Domain | None, target: Domain, *, open_set: bool = False) -> Related:
+    """What a run's model answers with, and how the labels of its domains relate; of a labelled target alone its own.
 
-    Raises HubtlError where there is nothing to learn from, or one class alone.
+    Raises HubtlError where there is nothing to learn from.
     """
     if source is None:
-        if target.labels is None or target.class_names is None:
+        if target.labels is None or target.outputs is None:
             raise HubtlError(
                 f"{target.facts.dataset} has no labels{_why(target)}, and there is nothing to learn from",
                 hint="--label-column NAME, or --source-dataset for a labelled source",
             )
-        if len(target.class_names) < 2:
-            only = label_sets.listed(target.class_names)
-            raise HubtlError(
-                f"{target.facts.dataset} has one class alone ({only}): nothing to tell apart", hint="choose other data"
-            )
-        return list(target.class_names), LabelSets(setting="closed", shared=list(target.class_names))
+        return task.relate(None, target.outputs, called=target.facts.dataset, open_set=open_set)
     if source.labels is None:
         raise HubtlError(
             f"the source {source.facts.dataset} has no labels{_why(source)}",
             hint="--label-column NAME; an image folder needs a sub-folder for each of at least two classes",
         )
-    return label_sets.match(source.class_names, target.class_names)
+    return task.relate(source.outputs, target.outputs, open_set=open_set)
 
 
 def _why(domain: Domain) -> str:
@@ -82,13 +76,12 @@ def open_streams(
     setting: str,
     source: Domain | None,
     target: Domain,
-    classes: list[str],
+    task: Task,
     backbone: Backbone,
     cls: type[Strategy],
-    unknown: int | None = None,
     held_out: Domain | None = None,
 ) -> Streams:
-    """The streams of a run. Target rows of other classes are labelled ``UNKNOWN``, or ``unknown`` where that is a class."""
+    """The streams of a run, their labels turned into those of its model."""
     augment = recipe.data.augment == "standard"
     bad = recipe.data.on_bad_sample
 
@@ -128,15 +121,17 @@ def open_streams(
         return made
 
     def labels(domain: Domain, split: str) -> np.ndarray | None:
-        own = list(domain.class_names or classes) if setting == "sequential" and domain is source else classes
-        codes = domain.labels if split == "train" else domain.eval_labels
-        if codes is None or domain.class_names is None:
+        found = domain.labels if split == "train" else domain.eval_labels
+        if found is None or domain.outputs is None:
             return None
-        other = unknown if unknown is not None and domain is target else UNKNOWN
-        return label_sets.indices(codes, domain.class_names, own, other)
+        own = domain.outputs if setting == "sequential" and domain is source else task.outputs
+        return task.targets(found, domain.outputs, own, task.unknown if domain is target else None)
 
+    learnt_from = source if source is not None and setting != "sequential" else target
+    if (known := labels(learnt_from, "train")) is not None and (source is not None or setting != "source-free"):
+        task.learn(known)
     ranges = [_ranges(target), (PixelRanges(), PixelRanges()) if source is None else _ranges(source)]
-    few = _few(recipe, setting, None if recipe.target.labels_per_class is None else labels(target, "train"), classes)
+    few = _few(recipe, setting, None if recipe.target.labels_per_class is None else labels(target, "train"), task)
     if setting in NO_TARGET_LABELS:
         train = {"target": sealed(with_plain(target, None, cls.views), recipe.run.seed)}
     else:
@@ -174,7 +169,7 @@ def _ranges(domain: Domain) -> tuple[PixelRanges, PixelRanges]:
     return train, train if domain.eval is None else ranges_in_rows(domain.eval, domain.columns, train, f"{name}/eval")
 
 
-def _few(recipe: Recipe, setting: str, labels: np.ndarray | None, classes: Sequence[str]) -> np.ndarray | None:
+def _few(recipe: Recipe, setting: str, labels: np.ndarray | None, task: Task) -> np.ndarray | None:
     """The target's training rows whose labels may be learnt from, where they are to be few; the seed chooses them."""
     k = recipe.target.labels_per_class
     if k is None:
@@ -189,13 +184,7 @@ def _few(recipe: Recipe, setting: str, labels: np.ndarray | None, classes: Seque
             f"{k} labelled rows of each class are asked for, and the target's training rows have no labels",
             hint="leave --target-labels-per-class out, or --label-column NAME",
         )
-    rng, chosen = np.random.default_rng([recipe.run.seed, k]), []
-    for number, name in enumerate(classes):
-        rows = np.flatnonzero(labels == number)
-        if len(rows) < k:
-            logger.warning("the target has %d training rows of class %s, not %d", len(rows), name, k)
-        chosen.append(rng.permutation(rows)[:k])
-    return np.sort(np.concatenate(chosen))
+    return task.few(labels, k, np.random.default_rng([recipe.run.seed, k]))
 
 
 def _readable(images: ImageSet, labels: np.ndarray | None) -> np.ndarray | None:
@@ -211,23 +200,7 @@ def domain_facts(domain: Domain | None, train: ImageSet | None, evaluated: Image
     return domain.facts.model_copy(update={"skipped": skipped, "pixels": pixels})
 
 
-def label_warnings(relation: LabelSets, streams: Streams, cls: type[Strategy], unknown: str | None) -> list[str]:
-    """Where a strategy does not suit the label sets: what that does to the run, and which ones would."""
-    warnings = []
-    if relation.target_only and unknown is None and (labels := unsealed(streams.target_eval_labels)) is not None:
-        n = int((labels == UNKNOWN).sum())
-        warnings.append(
-            f"{n} evaluation rows belong to classes that the source lacks ({label_sets.listed(relation.target_only)}): "
-            "they are not scored; osbp has an output for them"
-        )
-    if cls.unknown and relation.setting in ("closed", "partial"):
-        warnings.append(
-            f"the target has no class that the source lacks: whatever is called {unknown} is so by mistake, "
-            "and methods for closed sets do better"
-        )
-    if relation.source_only and not {"partial", relation.setting} & set(cls.label_sets):
-        warnings.append(
-            f"the target lacks source classes ({label_sets.listed(relation.source_only)}): methods that align whole domains may "
-            "do harm; shot, pada and iwan are made for it"
-        )
-    return warnings
+def label_warnings(task: Task, relation: LabelSets, streams: Streams, cls: type[Strategy]) -> list[str]:
+    """Where a strategy does not suit the labels of its domains: what that does to the run, and which ones would."""
+    unknown = None if task.unknown is None else task.outputs.names[task.unknown]
+    return task.warnings(relation, unsealed(streams.target_eval_labels), cls, unknown)

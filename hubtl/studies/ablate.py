@@ -9,7 +9,7 @@ from hubtl import plugins
 from hubtl.errors import HubtlError, unknown
 from hubtl.recipe.reading import merge, parse, read
 from hubtl.recipe.schema import Recipe
-from hubtl.record import NUMBERS, Ablated, Evaluation, RunRecord
+from hubtl.record import Ablated, RunRecord
 from hubtl.run import adapt as run
 from hubtl.run import export as deliver
 from hubtl.run.workplace import changing
@@ -20,7 +20,6 @@ from hubtl.studies.compare import quietly
 # of the run that is taken apart: what an ablated one leaves out
 BARE: Mapping[str, Any] = {"run.baseline": False, "run.plots": False, "run.fallback": False, "hub.push_to": None}
 KEPT = ("record.json", "recipe.yaml")  # of each ablated run: its weights are of no use
-COLUMNS = {*NUMBERS, "subsets", "collapse"}
 
 
 def parts(folder: Path) -> dict[str, dict[str, Any]]:
@@ -91,4 +90,4 @@ def _trained(recipe: Recipe, place: Path, command: str) -> dict[str, Any]:
         for path in place.iterdir():
             if path.name not in KEPT:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return {"figures": Evaluation(**figures.model_dump(include=COLUMNS)), "seconds": done.training.seconds}
+    return {"figures": figures.slim(), "seconds": done.training.seconds}

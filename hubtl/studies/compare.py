@@ -17,12 +17,13 @@ from hubtl.io import files, jsontext, plain
 from hubtl.io.places import check_writable
 from hubtl.judging.judge import voters_on
 from hubtl.judging.validators.ensemble import Ensemble
-from hubtl.judging.verdict import FLOOR, verdict
+from hubtl.judging.verdict import verdict
 from hubtl.recipe.reading import merge, parse
 from hubtl.recipe.schema import Recipe
-from hubtl.record import Evaluation, RunRecord
+from hubtl.record import Evaluation, Metric, RunRecord
 from hubtl.run import adapt as run
 from hubtl.settings import is_main_process, logger
+from hubtl.tasks import Task
 
 FIRST = "source-only"
 DEFAULT = ("coral", "dan", "dann", "cdan", "mcc", "bnm", "shot", "aad")
@@ -41,7 +42,7 @@ class Entrant:
     reason: str = ""  # how the vote went
     refused: bool = False  # a guard rail stands against it
     seconds: float = 0.0  # of the whole run
-    accuracy: float | None = None  # on the target's evaluation rows: an oracle's column
+    primary: Metric | None = None  # on the target's evaluation rows: an oracle's column
 
 
 @dataclass
@@ -60,12 +61,15 @@ class Comparison:
         return self.entrants[0].strategy
 
     def summary(self) -> dict[str, Any]:
-        """The comparison as it is saved. Target accuracy is in it only where an oracle was asked for."""
+        """The comparison as it is saved. Figures on target labels are in it only where an oracle was asked for."""
         rows = []
         for entrant in self.entrants:
             row = asdict(entrant)
-            if not self.oracle:
-                del row["accuracy"]
+            del row["primary"]
+            if self.oracle:
+                metric = entrant.primary
+                row["primary"] = None if metric is None else metric.model_dump(mode="json")
+                row["accuracy"] = None if metric is None or metric.name != "accuracy" else metric.value
             rows.append(row)
         return {
             "model": self.model,
@@ -128,14 +132,14 @@ def compare(
             _note(entrant, record)
         entrant.seconds = round(time.monotonic() - began, 2)
         found.append((entrant, None if entrant.failed else record))
-    ranked, voters = rank(found)
+    ranked, voters = rank(found, plugins.load("tasks", recipe.task.name))
     outcome = Comparison(folder, recipe.model.name, voters, ranked, oracle)
     if is_main_process():
         _write(folder / FILE, {"recipe": common, **outcome.summary()})
     return outcome
 
 
-def rank(found: Sequence[tuple[Entrant, RunRecord | None]]) -> tuple[list[Entrant], list[str]]:
+def rank(found: Sequence[tuple[Entrant, RunRecord | None]], task: type[Task]) -> tuple[list[Entrant], list[str]]:
     """The entrants, best first, and the validators that voted.
 
     A validator that one of the methods makes better by its own loss, or that reads a source which one of them leaves
@@ -147,7 +151,7 @@ def rank(found: Sequence[tuple[Entrant, RunRecord | None]]) -> tuple[list[Entran
     assert first.adapted is not None
     ran = [(e, r.adapted) for e, r in found if r is not None and r.adapted is not None]
     classes = [plugins.load("strategies", e.strategy) for e, _ in ran]
-    counting = [name for name in voters_on(classes[0]) if all(name in voters_on(cls) for cls in classes)]
+    counting = [name for name in voters_on(classes[0], task) if all(name in voters_on(cls, task) for cls in classes)]
     known = [name for name in counting if all(name in e.scores for e, _ in ran)]
     partial = {rule for cls in classes for rule in cls.improves}
     voters = [name for name in known if name not in partial] or known
@@ -157,7 +161,7 @@ def rank(found: Sequence[tuple[Entrant, RunRecord | None]]) -> tuple[list[Entran
     for (entrant, figures), merit in zip(ran, merits, strict=True):
         entrant.merit = merit
         if entrant.strategy != FIRST:
-            _vote(entrant, first.adapted, figures)
+            _vote(entrant, first.adapted, figures, task)
     order = sorted(
         (e for e, _ in found),
         key=lambda e: (e.failed is not None, e.refused, -(e.merit if e.merit is not None else 0.0)),
@@ -165,9 +169,10 @@ def rank(found: Sequence[tuple[Entrant, RunRecord | None]]) -> tuple[list[Entran
     return order, voters
 
 
-def _vote(entrant: Entrant, before: Evaluation, after: Evaluation) -> None:
+def _vote(entrant: Entrant, before: Evaluation, after: Evaluation, task: type[Task]) -> None:
     cls = plugins.load("strategies", entrant.strategy)
-    said = verdict(before, after, voters_on(cls), cls.improves, floor=None if cls.forgets_source else FLOOR)
+    cost = None if cls.forgets_source else task().cost
+    said = verdict(before, after, voters_on(cls, task), cls.improves, cost=cost)
     entrant.adapted, entrant.reason = said.adapted, said.reason
     entrant.refused = not said.adapted and said.rail
 
@@ -175,7 +180,7 @@ def _vote(entrant: Entrant, before: Evaluation, after: Evaluation) -> None:
 def _note(entrant: Entrant, record: RunRecord) -> None:
     figures = record.adapted
     assert figures is not None
-    entrant.scores, entrant.accuracy = dict(figures.scores), figures.accuracy
+    entrant.scores, entrant.primary = dict(figures.scores), figures.primary
 
 
 def _claim(folder: Path, common: dict[str, Any]) -> None:

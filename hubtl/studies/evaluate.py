@@ -7,20 +7,20 @@ from typing import Any
 
 import torch
 
-from hubtl.data import content, labels
-from hubtl.data.classes import UNKNOWN
+from hubtl.backbones.saved import read_facts, task_of
+from hubtl.data import content
 from hubtl.data.images import ImageSet
 from hubtl.data.rows import open_rows
 from hubtl.data.sources import open_domain
 from hubtl.engine.device import make_accelerator
 from hubtl.engine.sweep import finite, outputs
 from hubtl.errors import HubtlError
-from hubtl.judging.figures import difference, evaluation
+from hubtl.judging.difference import difference
 from hubtl.judging.subsets import subsets
 from hubtl.models import saved as api
 from hubtl.plugins.blame import minded
 from hubtl.recipe.schema import DataSection, DomainSection, RunSection
-from hubtl.record import Difference, DomainFacts, Evaluation, LaterEvaluation, OnlineFacts
+from hubtl.record import Difference, DomainFacts, Evaluation, LaterEvaluation, OnlineFacts, Outputs
 from hubtl.run.plan import installed_versions
 from hubtl.settings import logger
 from hubtl.testtime import TestTime
@@ -68,15 +68,15 @@ def later(
     """
     loaded = api.load(model)
     adapting = None if tta is None else loaded.test_time(tta, options)  # a wrong option costs no dataset
-    images, unknown, on = labelled(loaded, dataset, split, domain, data)
+    images, on = labelled(loaded, dataset, split, domain, data)
     online = None
     if tta is None or adapting is None:
         accelerator = make_accelerator(RunSection(), None)
         seen = finite(outputs(loaded.classifier, images, accelerator, batch_size=batch_size), dataset)
-        figures = evaluation(seen.logits, images.labels, loaded.classes, unknown)
-        figures.subsets = subsets(loaded.classifier, images, images.labels, loaded.classes, accelerator, unknown)
+        figures = loaded.task.evaluation(seen.logits, images.labels)
+        figures.subsets = subsets(loaded.classifier, images, images.labels, loaded.task, accelerator)
     else:
-        online, figures = online_beside_frozen(loaded, adapting, tta, images, unknown, batch_size, seed)
+        online, figures = online_beside_frozen(loaded, adapting, tta, images, batch_size, seed)
     today = datetime.date.today().isoformat()
     return LaterEvaluation(created=today, data=on, figures=figures, online=online, versions=installed_versions())
 
@@ -84,13 +84,19 @@ def later(
 def measure_two(
     first: str, second: str, dataset: str, **where: Any
 ) -> tuple[Evaluation, Evaluation, Difference | None]:
-    """The figures of two saved models on the same rows, and the interval of the second's accuracy less the first's.
+    """The figures of two saved models on the same rows, and the interval of the second's primary metric less the first's.
 
     Keywords are those of ``measure``. The difference is None where the models do not know the same classes of the
-    dataset: their figures are then of other rows.
+    dataset: their figures are then of other rows. Raises HubtlError for models of different tasks.
     """
+    tasks = [task_of(read_facts(api.folder_of(model))) for model in (first, second)]
+    if tasks[0] != tasks[1]:
+        raise HubtlError(
+            f"{first} is a model for {tasks[0]}, {second} for {tasks[1]}: they have no figure in common",
+            hint="two models for the same task",
+        )
     one, other = (measure(model, dataset, **where) for model in (first, second))
-    known = [{score.name for score in figures.per_class if score.n} for figures in (one, other)]
+    known = [{g.name for g in e.figures.groups() if g.n} if e.figures else set() for e in (one, other)]
     return one, other, difference(one, other) if known[0] == known[1] else None
 
 
@@ -99,12 +105,11 @@ def online_beside_frozen(
     adapting: TestTime,
     method: str,
     images: ImageSet,
-    unknown: int | None,
     batch_size: int,
     seed: int | None,
 ) -> tuple[OnlineFacts, Evaluation]:
     """What adapts while it predicts, and the frozen model's figures on the same rows in the same order."""
-    rows, witness = order_of(len(images), seed), Witness(len(loaded.classes))
+    rows, witness = order_of(len(images), seed), Witness(len(loaded.task.outputs.names))
     logits, still = [], []
     for part in batches_of(rows, batch_size):
         inputs = {name: x.to(loaded.device) for name, x in images.fetch(part.tolist()).inputs.items()}
@@ -117,41 +122,40 @@ def online_beside_frozen(
     online = OnlineFacts(
         method=method,
         options=adapting.options.model_dump(mode="json"),
-        figures=evaluation(torch.cat(logits), truth, loaded.classes, unknown),
+        figures=loaded.task.evaluation(torch.cat(logits), truth),
         batch_size=batch_size,
         seed=seed,
         **{name: count for name, count in asdict(adapting.stats).items() if name != "rows"},
     )
-    return online, evaluation(torch.cat(still), truth, loaded.classes, unknown)
+    return online, loaded.task.evaluation(torch.cat(still), truth)
 
 
 def labelled(
     loaded: api.AdaptedModel, dataset: str, split: str | None, domain: str | None, data: Mapping[str, Any] | None
-) -> tuple[ImageSet, int | None, DomainFacts]:
-    """The evaluation rows of a dataset, labelled by the model's classes; which of these is the unknown; and their facts."""
+) -> tuple[ImageSet, DomainFacts]:
+    """The evaluation rows of a dataset, labelled by what the model answers with, and their facts."""
     section = DataSection(**(data or {}))
     where = DomainSection(dataset=dataset, eval_split=split, domain=domain)
-    known = [name for name in loaded.classes if name != loaded.unknown]
-    opened = open_domain(where, section, role="target", modalities=loaded.info.modalities, known=known)
-    if opened.eval_labels is None or opened.class_names is None:
+    task = loaded.task
+    names = [name for number, name in enumerate(task.outputs.names) if number != task.unknown]
+    known = Outputs(names=names, details=task.outputs.details)
+    opened = open_domain(where, section, task, role="target", modalities=loaded.info.modalities, known=known)
+    if opened.eval_labels is None or opened.outputs is None:
         why = f" ({'; '.join(opened.passed)})" if opened.passed else f" in split {opened.facts.eval_split}"
         raise HubtlError(
             f"{dataset} has no labels to evaluate against{why}",
             hint="--label-column NAME, --split NAME, or hubtl predict",
         )
-    _, relation = labels.match(known, opened.class_names, called="the model")
-    if relation.respelt:
-        for part in labels.describe(relation).split("\n"):
-            logger.info("%s", part)
-    unknown = None if loaded.unknown is None else loaded.classes.index(loaded.unknown)
-    other = UNKNOWN if unknown is None else unknown
-    truth = labels.indices(opened.eval_labels, opened.class_names, loaded.classes, other)
+    related = task.relate(known, opened.outputs, called="the model")
+    if related.relation.respelt:
+        for note in related.notes:
+            logger.info("%s", note)
+    truth = task.targets(opened.eval_labels, opened.outputs, task.outputs, task.unknown)
     bad = section.on_bad_sample
     rows = open_rows(loaded.backbone, opened.eval, opened.columns, labels=truth, name=dataset, on_bad_sample=bad)
     mark = content.mark([opened.eval], list(opened.facts.columns.values()))
     facts = opened.facts.model_copy(update={"fingerprint": mark, "class_counts": {}})
     return (
         rows,
-        unknown,
         facts.model_copy(update={"rows": len(rows), "eval_rows": len(rows), "skipped": list(rows.bad)}),
     )

@@ -1,7 +1,7 @@
 """The study of a search: one at a time in a folder, gone on with where it was left, and what its trials came to."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,29 @@ from typing import Any
 from hubtl import plugins
 from hubtl.errors import HubtlError
 from hubtl.io.places import check_writable
-from hubtl.judging.judge import FLOOR
 from hubtl.recipe import ranges as space
 from hubtl.recipe.reading import made
 from hubtl.recipe.schema import Recipe
+from hubtl.tasks.base import FLOOR
 
 
 def refusal(guard: Mapping[str, float], best: float | None) -> str | None:
-    """Which guard rail stands against a trial; ``best`` is the best accuracy on the source of all of them."""
+    """Which guard rail stands against a trial; ``best`` is the best score on the source of all of them."""
     if guard.get("collapsed"):
         return "collapsed"
-    if best is not None and guard.get("source-accuracy", best) < best - FLOOR:
+    if best is not None and guard.get(source_score(guard) or "", best) < best - FLOOR:
         return "lost the source"
     return None
+
+
+def source_score(guard: Mapping[str, float]) -> str | None:
+    """Which of the guard's figures is the score on the source: ``source-accuracy``, or its like of another task."""
+    return next((name for name in guard if name.startswith("source-")), None)
+
+
+def best_on_source(guards: Iterable[Mapping[str, float]]) -> float | None:
+    """The best score on the source of some trials."""
+    return max((guard[name] for guard in guards if (name := source_score(guard))), default=None)
 
 
 def finished(study: Any) -> list[dict[str, Any]]:
@@ -29,8 +39,7 @@ def finished(study: Any) -> list[dict[str, Any]]:
     from optuna.trial import TrialState
 
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    known = [t.user_attrs.get("guard", {}).get("source-accuracy") for t in done]
-    best = max([accuracy for accuracy in known if accuracy is not None], default=None)
+    best = best_on_source(t.user_attrs.get("guard", {}) for t in done)
     found = []
     for order, trial in enumerate(sorted(done, key=lambda t: t.number)):
         guard = trial.user_attrs.get("guard", {})

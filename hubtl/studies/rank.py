@@ -11,9 +11,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from hubtl import backbones
+from hubtl import backbones, plugins
 from hubtl.backbones.base import Backbone, BackboneRequest
-from hubtl.data import labels as label_sets
 from hubtl.data.rows import open_rows
 from hubtl.data.sources import Domain, open_domain
 from hubtl.engine.device import Accelerator, make_accelerator
@@ -189,21 +188,24 @@ def _recipe(model: str, target: str, source: str | None, flags: Mapping[str, Any
 
 def _open(recipe: Recipe, modalities: tuple[str, ...]) -> _Data:
     """Raises HubtlError where there are no labels to score against."""
-    target = open_domain(recipe.target, recipe.data, role="target", modalities=modalities)
+    if recipe.task.name != "classification":
+        raise HubtlError("features are scored against classes, and against no other labels", hint="leave --task out")
+    task = plugins.load("tasks", recipe.task.name)()
+    target = open_domain(recipe.target, recipe.data, task, role="target", modalities=modalities)
     labelled = target
     if recipe.source is not None:
-        labelled = open_domain(recipe.source, recipe.data, role="source", modalities=modalities)
-    if labelled.labels is None or labelled.class_names is None:
+        labelled = open_domain(recipe.source, recipe.data, task, role="source", modalities=modalities)
+    if labelled.labels is None or labelled.outputs is None:
         why = f" ({'; '.join(labelled.passed)})" if labelled.passed else ""
         if recipe.source is None:
             hint = "--label-column NAME, or --source-dataset for a labelled source"
             raise HubtlError(f"{labelled.facts.dataset} has no labels{why} to score features against", hint=hint)
         raise HubtlError(f"the source {labelled.facts.dataset} has no labels{why}", hint="--label-column NAME")
-    classes = list(labelled.class_names)
+    outputs = labelled.outputs
     labelled = labelled.labelled()
     assert labelled.labels is not None
-    found = label_sets.indices(labelled.labels, classes, classes)
-    return _Data(labelled, found, classes, None if recipe.source is None else target, recipe.data.on_bad_sample)
+    found = task.targets(labelled.labels, outputs, outputs)
+    return _Data(labelled, found, outputs.names, None if recipe.source is None else target, recipe.data.on_bad_sample)
 
 
 def _score(name: str, recipe: Recipe, data: _Data, accelerator: Accelerator) -> Ranked:

@@ -29,7 +29,7 @@ from hubtl.run.prepare import Prepared, default_output_dir, prepare
 from hubtl.run.streams import NO_TARGET_LABELS
 from hubtl.run.watch import Watch
 from hubtl.settings import logger
-from hubtl.studies.journal import at_work, finished, opened, refusal
+from hubtl.studies.journal import at_work, best_on_source, finished, opened, refusal
 
 HELD_OUT = "held-out"  # minus the loss on rows that are held out of a labelled target's training rows
 HOLD_OUT = 0.1  # of them
@@ -83,7 +83,7 @@ def tune(
         output_dir: by default ``runs/MODEL-STRATEGY-TARGET-tune``.
 
     Each trial trains the same model on the same data from the same seed. A trial that collapses, or that loses more than
-    ``assess.FLOOR`` of the best accuracy on the source, is ranked behind all others. Raises HubtlError for mistakes, and
+    a tenth of the best score on the source, is ranked behind all others. Raises HubtlError for mistakes, and
     Interrupted when asked to stop; the trial that was at work is then done again by the next call.
     """
     if find_spec("optuna") is None:
@@ -212,8 +212,8 @@ def _trial(
     trial.set_user_attr("score", score)
     trial.set_user_attr("guard", guard)
     trial.set_user_attr("seconds", round(time.monotonic() - began, 3))
-    known = [t.user_attrs["guard"].get("source-accuracy") for t in study.get_trials() if "guard" in t.user_attrs]
-    refused = refusal(guard, max([a for a in [*known, guard.get("source-accuracy")] if a is not None], default=None))
+    known = [t.user_attrs["guard"] for t in study.get_trials() if "guard" in t.user_attrs]
+    refused = refusal(guard, best_on_source([*known, guard]))
     study.tell(trial, score if refused is None else score - BELOW)
 
 
@@ -244,8 +244,9 @@ def _score(
     guard: dict[str, float] = {}
     if prepared.setting in NO_TARGET_LABELS:
         guard["collapsed"] = float(fallen(evidence, prepared) is not None)
-        scores = label_free(evidence)
-        guard |= {"source-accuracy": scores["source-accuracy"]} if "source-accuracy" in scores else {}
+        watched = prepared.task.guard
+        scores = label_free(evidence, [watched])
+        guard |= {watched: scores[watched]} if watched in scores else {}
     if objective.of is not None:
         return objective.of(evidence), guard
     assert prepared.streams.held_out is not None

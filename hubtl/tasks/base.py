@@ -81,7 +81,7 @@ class Task(ABC):
         voters: validators that vote on the finished models.
         oracle: the validator that reads target labels.
         picks: what ``--strategy auto`` takes and why, by setting and relation (None: any other).
-        library: whether timm's and transformers' own formats say all that a reader must know.
+        problem_type: what transformers calls it in a model's configuration; None: it needs no word.
     """
 
     name: ClassVar[str]
@@ -96,6 +96,7 @@ class Task(ABC):
     voters: ClassVar[tuple[str, ...]] = ("dev",)
     oracle: ClassVar[str] = "target-score"
     picks: ClassVar[Mapping[tuple[str, str | None], tuple[str, str]]] = {}
+    problem_type: ClassVar[str | None] = None
     captions: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, outputs: Outputs | Sequence[str] = (), options: TaskOptions | None = None) -> None:
@@ -150,8 +151,8 @@ class Task(ABC):
     def targets(self, labels: np.ndarray, own: Outputs, outputs: Outputs, other: int | None = None) -> np.ndarray:
         """Turn the labels of a domain, which mean ``own``, into those of a model with ``outputs``."""
 
-    def learn(self, labels: np.ndarray) -> None:
-        """Take from the training rows' labels what the loss needs, such as their scale."""
+    def learn(self, labels: np.ndarray) -> None:  # noqa: B027
+        """Take from the training rows' labels what the loss needs, such as their scale; by default nothing."""
 
     def few(self, labels: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
         """Choose the rows whose labels may be learnt from, ``k`` of each class."""
@@ -217,9 +218,13 @@ class Task(ABC):
         """One number for a guard rail, 1 at best: the share that is explained, or answered rightly."""
         raise NotImplementedError
 
-    def spread(self, outputs: "Tensor", relation: LabelSets) -> dict[str, float]:
+    def spread(self, outputs: "Tensor", relation: LabelSets | None) -> dict[str, float]:
         """What a run that adjusts itself watches of outputs on rows without labels."""
         return {}
+
+    def confidence(self, outputs: "Tensor") -> float | None:
+        """How confident the outputs are on average, as a probability; None where they are none."""
+        return None
 
     def chance(self) -> float:
         """The loss of the best constant answer, about."""
@@ -259,6 +264,14 @@ class Task(ABC):
     def notes(self, record: RunRecord, *, adapting: bool) -> str:
         """Lines under a card's table of results. Markdown."""
         return ""
+
+    def groups(self, labels: np.ndarray) -> np.ndarray | None:
+        """The place of each row's label [n] among the outputs, to colour a plot by; None: labels are no groups."""
+        return None
+
+    def predicted(self, outputs: "Tensor") -> np.ndarray | None:
+        """The same of what is predicted [n]."""
+        return None
 
     def plots(self, record: RunRecord) -> dict[str, Callable[[Any, Any], None]]:
         """What to draw of the figures, by file name: functions of a path and a theme."""

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hubtl.judging.validators import collapse
+from hubtl.tasks.classification.measuring import collapse
 
 FEWEST = 24  # rows of which an order can be judged
 RUNS = 0.3  # share of neighbours that are called alike beyond chance

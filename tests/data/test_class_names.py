@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubtl.data import labels
 from hubtl.data.names import listed, loose, partners, seen
 from hubtl.errors import HubtlError
+from hubtl.tasks.classification import matching as labels
 
 PIECES = ["a", "A", "b", "B", "é", "é", "ａ", "1", "2", "1.0", "-", "_", " ", "−", "ß", "ss", "а", "​", "👩", "0", "."]
 NAMES = st.lists(st.lists(st.sampled_from(PIECES), max_size=4).map("".join), min_size=1, max_size=8, unique=True)

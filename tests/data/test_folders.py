@@ -11,6 +11,7 @@ from hubtl.data.opening import opened
 from hubtl.data.sources import open_domain
 from hubtl.errors import HubtlError
 from hubtl.recipe.schema import DataSection, DomainSection
+from hubtl.tasks.classification import Classification
 from tests.data.trees import PNG, grow, listed
 
 
@@ -395,8 +396,10 @@ def test_a_folder_of_recordings_is_predicted_file_by_file(tmp_path):
 
 def test_a_domain_of_recordings_in_class_folders(tmp_path):
     root = grow(tmp_path / "data", *(f"{name}/{i}.wav" for name in ("yes", "no") for i in range(4)))
-    domain = open_domain(DomainSection(dataset=str(root)), DataSection(), role="source", modalities=("audio",))
-    assert (domain.columns, domain.class_names) == ({"audio": "audio"}, ["no", "yes"])
+    domain = open_domain(
+        DomainSection(dataset=str(root)), DataSection(), Classification(), role="source", modalities=("audio",)
+    )
+    assert (domain.columns, domain.outputs.names) == ({"audio": "audio"}, ["no", "yes"])
     assert (len(domain.train), len(domain.eval)) == (6, 2)
     with pytest.raises(HubtlError, match="has no image column; its columns: audio"):
-        open_domain(DomainSection(dataset=str(root)), DataSection(), role="source")
+        open_domain(DomainSection(dataset=str(root)), DataSection(), Classification(), role="source")

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubtl.data import delimited
-from hubtl.data.classes import UNLABELLED, read, unfit
-from hubtl.data.columns import label_column
 from hubtl.errors import HubtlError
+from hubtl.tasks.classification.columns import label_column
+from hubtl.tasks.classification.reading import UNLABELLED, read, unfit
 
 
 def table(values, **more) -> Dataset:
@@ -21,7 +21,7 @@ def named(codes, names) -> Dataset:
 
 
 def names_of(found, part=0):
-    return [None if code == UNLABELLED else found.names[code] for code in found.codes[part].tolist()]
+    return [None if code == UNLABELLED else found.outputs.names[code] for code in found.values[part].tolist()]
 
 
 def written(tmp_path, cells, name="rows.csv"):
@@ -54,7 +54,7 @@ def test_minus_one_is_a_class_beside_one_alone(values):
     found = read([table([*values, 1])], "label", "x")
     unlabelled = {None} if met <= {-1, 1} else {None, -1}
     assert names_of(found)[:-1] == [None if v in unlabelled else str(v) for v in values]
-    assert [int(n) for n in found.names] == sorted({*met, 1} - unlabelled)
+    assert [int(n) for n in found.outputs.names] == sorted({*met, 1} - unlabelled)
     assert any("-1 is " in note for note in found.notes) == (-1 in met)
 
 
@@ -66,7 +66,7 @@ def test_each_split_is_read_by_its_own_names(first, second, codes):
     found = read([named(codes, first), named(codes, second)], "label", "x")
     for part, own in ((0, first), (1, second)):
         assert names_of(found, part) == [None if c < 0 else own[c] for c in codes]
-    assert found.names == list(dict.fromkeys([*first, *second]))
+    assert found.outputs.names == list(dict.fromkeys([*first, *second]))
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_each_split_is_read_by_its_own_names(first, second, codes):
 )
 def test_what_values_are_classes(values, names, without):
     found = read([table(values)], "label", "x")
-    assert found.names == names
-    assert int((found.codes[0] == UNLABELLED).sum()) == without
+    assert found.outputs.names == names
+    assert int((found.values[0] == UNLABELLED).sum()) == without
 
 
 @pytest.mark.parametrize(
@@ -102,14 +102,14 @@ def test_what_values_are_classes(values, names, without):
 )
 def test_minus_one_is_the_same_number_however_it_is_written(values, names):
     found = read([table(values)], "label", "x")
-    assert found.names == names
+    assert found.outputs.names == names
     assert any("is a class" in note or "is no label" in note for note in found.notes)
 
 
 def test_a_hidden_test_split_is_told_by_the_training_rows():
     found = read([table([0, 1, 2]), table([-1, -1])], "label", "x")
-    assert (found.names, names_of(found, 1)) == (["0", "1", "2"], [None, None])
-    assert read([named([-1, 0], ["a", "b"])], "label", "x").codes[0].tolist() == [UNLABELLED, 0]
+    assert (found.outputs.names, names_of(found, 1)) == (["0", "1", "2"], [None, None])
+    assert read([named([-1, 0], ["a", "b"])], "label", "x").values[0].tolist() == [UNLABELLED, 0]
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,13 @@ def test_a_hidden_test_split_is_told_by_the_training_rows():
 )
 def test_minus_one_is_what_the_other_domain_takes_it_for(values, known, names):
     found = read([table(values)], "label", "x", known=known)
-    assert found.names == names
+    assert found.outputs.names == names
     assert any("-1 is " in note for note in found.notes)
 
 
 def test_a_class_without_a_name_is_none():
     found = read([named([0, 1, 2], ["", "a", "b"])], "label", "x")
-    assert (found.names, names_of(found)) == (["a", "b"], [None, "a", "b"])
+    assert (found.outputs.names, names_of(found)) == (["a", "b"], [None, "a", "b"])
 
 
 def test_numbers_in_one_split_and_names_in_another_are_refused():
@@ -165,13 +165,13 @@ def test_a_quote_that_does_not_close_is_no_class(tmp_path):
     path.write_text('row,label\n0,cat\n1,"dog\n2,cat\n3,dog"\n4,dog\n')
     with pytest.raises(HubtlError, match=r"split train, column .label., row 1: the label .dog.*has several lines"):
         read(delimited.read([[path]], ","), "label", "x", ["train"])
-    assert read([table(["cat\n", "dog\n"])], "label", "x").names == ["cat\n", "dog\n"]
-    assert read([named([0, 1], ["a\nb", "c"])], "label", "x").names == ["a\nb", "c"]
+    assert read([table(["cat\n", "dog\n"])], "label", "x").outputs.names == ["cat\n", "dog\n"]
+    assert read([named([0, 1], ["a\nb", "c"])], "label", "x").outputs.names == ["a\nb", "c"]
 
 
 def test_names_that_differ_little_are_kept_apart_and_said():
     found = read([table(["A", "a", "b"])], "label", "x")
-    assert found.names == ["A", "a", "b"]
+    assert found.outputs.names == ["A", "a", "b"]
     assert any("'A', 'a'" in note for note in found.notes)
 
 
@@ -304,8 +304,8 @@ def test_files_of_a_split_may_order_and_write_their_headers_otherwise(tmp_path):
 def test_twenty_thousand_classes_are_read_at_once():
     names = [f"c{i}" for i in range(20_000)]
     found = read([named(list(range(20_000)), names), named(list(range(20_000)), names[::-1])], "label", "x")
-    assert found.names == names
-    assert np.array_equal(found.codes[1], np.arange(20_000)[::-1])
+    assert found.outputs.names == names
+    assert np.array_equal(found.values[1], np.arange(20_000)[::-1])
 
 
 def test_datasets_are_read_as_before_by_the_library(tmp_path):

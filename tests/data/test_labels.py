@@ -12,14 +12,15 @@ from typer.testing import CliRunner
 import hubtl
 from hubtl.cli.diff import diff
 from hubtl.cli.evaluate import evaluate
-from hubtl.data.classes import UNLABELLED
 from hubtl.data.sealed import unsealed
 from hubtl.data.sources import open_domain
 from hubtl.errors import HubtlError
 from hubtl.recipe.reading import parse
 from hubtl.recipe.schema import DataSection, DomainSection, SourceSection
 from hubtl.run.prepare import prepare
-from hubtl.run.streams import hold_out, match_classes
+from hubtl.run.streams import hold_out, relate
+from hubtl.tasks.classification import Classification
+from hubtl.tasks.classification.reading import UNLABELLED
 
 COLOURS = {"bus": (220, 30, 30), "cat": (30, 220, 30), "dog": (30, 30, 220), "eel": (200, 200, 30)}
 QUICK = {"run.plots": False, "run.evaluate_every": 100}
@@ -50,12 +51,12 @@ def saved(folder, **splits):
 
 def opened(path, role="target", data=None, **section):
     kind = SourceSection if role == "source" else DomainSection
-    return open_domain(kind(dataset=str(path), **section), DataSection(**(data or {})), role=role)
+    return open_domain(kind(dataset=str(path), **section), DataSection(**(data or {})), Classification(), role=role)
 
 
 def told(domain, part="train"):
     codes = domain.labels if part == "train" else domain.eval_labels
-    return [None if c == UNLABELLED else domain.class_names[c] for c in codes]
+    return [None if c == UNLABELLED else domain.outputs.names[c] for c in codes]
 
 
 def recipe(target, source=None, strategy="finetune", *, few=None, **sections):
@@ -75,7 +76,7 @@ def test_splits_with_other_orders_of_classes(tmp_path, kind):
     else:
         saved(tmp_path / "data", train=train, test=test)
     domain = opened(tmp_path / "data")
-    assert domain.class_names == THREE
+    assert domain.outputs.names == THREE
     assert (told(domain), told(domain, "eval")) == (THREE * 4, THREE * 3)
 
 
@@ -90,7 +91,7 @@ def test_shards_of_a_split_with_other_orders_and_classes(tmp_path):
         },
     )
     domain = opened(folder)
-    assert domain.class_names == [*THREE, "eel"]
+    assert domain.outputs.names == [*THREE, "eel"]
     assert told(domain) == [*THREE, "eel", "cat", *THREE]
     assert told(domain, "eval") == ["cat", "dog"]
     shown = [domain.train[i]["image"].getpixel((0, 0)) for i in range(8)]
@@ -101,7 +102,7 @@ def test_shards_of_a_split_with_other_orders_and_classes(tmp_path):
 def test_numbers_without_names_are_read_by_the_other_files_names_or_refused(tmp_path, caplog):
     plain = rows(["dog", "bus"], labels=[2, 0])
     domain = opened(saved(tmp_path / "one", train=plain, test=rows(THREE, THREE)))
-    assert (domain.class_names, told(domain)) == (THREE, ["dog", "bus"])
+    assert (domain.outputs.names, told(domain)) == (THREE, ["dog", "bus"])
     folder = saved(tmp_path / "two", train=rows(THREE, THREE), test=rows(THREE, THREE[::-1]), validation=plain)
     with pytest.raises(HubtlError, match=r"'label' differently, and validation\.parquet does not name its own"):
         opened(folder)
@@ -147,7 +148,7 @@ def test_where_the_test_split_hides_its_labels_the_validation_split_is_evaluated
     folder = saved(tmp_path / "data", train=train, test=hidden, validation=validation)
     with caplog.at_level("INFO", logger="hubtl"):
         domain = opened(folder)
-    assert (domain.class_names, domain.facts.eval_split) == (["0", "1", "2"], "validation")
+    assert (domain.outputs.names, domain.facts.eval_split) == (["0", "1", "2"], "validation")
     assert "no row of split test has a label: validation is evaluated" in caplog.text
     asked = opened(folder, eval_split="test")
     assert (asked.eval_labels, asked.facts.eval_labelled, asked.facts.eval_rows) == (None, False, 3)
@@ -169,7 +170,7 @@ def test_a_source_learns_from_its_labelled_rows_alone(tmp_path, caplog):
     assert (source.facts.rows, source.facts.unlabelled_rows, source.facts.eval_unlabelled_rows) == (8, 2, 2)
     nothing = opened(saved(tmp_path / "none", train=rows(THREE, labels=[-1] * 3)), "source")
     with pytest.raises(HubtlError, match=r"has no labels .column 'label' has no label in any row"):
-        match_classes(nothing, source)
+        relate(Classification(), nothing, source)
     with pytest.raises(HubtlError, match="all training rows are of one class"):
         opened(saved(tmp_path / "one", train=rows(THREE, labels=["a", None, "a"])), "source")
 

@@ -30,6 +30,7 @@ from hubtl.recipe.reading import parse
 from hubtl.recipe.schema import DataSection, DomainSection, OptimSection
 from hubtl.record import SubsetScore
 from hubtl.run.prepare import default_output_dir
+from hubtl.tasks.classification import Classification
 
 FILE = {"bytes": Value("binary"), "path": Value("string")}
 SAYINGS = ["it was a very good film", "it was a very bad film", "", "nobody liked it at all"]
@@ -115,7 +116,7 @@ def test_a_domain_opens_with_the_modalities_that_are_asked_for(tmp_path):
 
     def domain(modalities, **data):
         where = DomainSection(dataset=str(tmp_path))
-        return open_domain(where, DataSection(**data), role="source", modalities=modalities)
+        return open_domain(where, DataSection(**data), Classification(), role="source", modalities=modalities)
 
     three = domain(("image", "text", "audio"))
     assert three.columns == {"image": "image", "text": "said", "audio": "audio"}
@@ -132,7 +133,13 @@ def test_an_evaluation_split_without_a_modality_is_an_error(tmp_path):
     less = Dataset.from_dict({"label": ["x", "y"]})
     DatasetDict(train=Dataset.from_dict(columns), test=less).save_to_disk(tmp_path / "data")
     with pytest.raises(HubtlError, match="split test has no column text"):
-        open_domain(DomainSection(dataset=str(tmp_path / "data")), DataSection(), role="source", modalities=("text",))
+        open_domain(
+            DomainSection(dataset=str(tmp_path / "data")),
+            DataSection(),
+            Classification(),
+            role="source",
+            modalities=("text",),
+        )
 
 
 # files

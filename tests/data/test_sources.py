@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hubtl.data import classes, labels
 from hubtl.data.sources import open_domain
 from hubtl.errors import HubtlError
 from hubtl.recipe.schema import DataSection, DomainSection
+from hubtl.tasks.classification import Classification
+from hubtl.tasks.classification import matching as labels
+from hubtl.tasks.classification import reading as classes
 
 
 def picture(seed: int, size=(12, 10)) -> Image.Image:
@@ -27,7 +29,9 @@ def dataset(n=20, classes=("cat", "dog"), **columns) -> datasets.Dataset:
 
 
 def opened(text, role="source", *, data=None, **section):
-    return open_domain(DomainSection(dataset=str(text), **section), DataSection(**(data or {})), role=role)
+    return open_domain(
+        DomainSection(dataset=str(text), **section), DataSection(**(data or {})), Classification(), role=role
+    )
 
 
 def test_an_image_folder_with_splits(tmp_path):
@@ -38,7 +42,7 @@ def test_an_image_folder_with_splits(tmp_path):
                 picture(i).save(tmp_path / split / name / f"{i}.png")
     domain = opened(tmp_path)
     assert (len(domain.train), len(domain.eval)) == (8, 4)
-    assert domain.class_names == ["cat", "dog"]
+    assert domain.outputs.names == ["cat", "dog"]
     assert domain.facts.columns == {"image": "image", "label": "label"}
     assert domain.facts.class_counts == {"cat": 4, "dog": 4}
     assert domain.facts.dataset == tmp_path.name, "a private path is nobody's business"
@@ -78,9 +82,9 @@ def test_parquet_csv_jsonl_and_saved_folders_hold_the_same(tmp_path):
     for file in ("rows.csv", "rows.jsonl"):
         domain = opened(tmp_path / "tables" / file)
         assert len(domain.train) + len(domain.eval) == 20
-        assert domain.class_names == ["cat", "dog"]
+        assert domain.outputs.names == ["cat", "dog"]
         assert domain.train[0][domain.columns["image"]].size == (10, 12)
-        indices = labels.indices(domain.labels, domain.class_names, ["dog", "cat"])
+        indices = labels.indices(domain.labels, domain.outputs.names, ["dog", "cat"])
         assert set(indices) == {0, 1}
 
 
@@ -106,9 +110,9 @@ def test_slices_and_unknown_splits():
 def test_a_target_without_labels_is_fine_and_a_source_is_not(tmp_path):
     dataset().remove_columns("label").to_parquet(tmp_path / "plain.parquet")
     target = opened(tmp_path / "plain.parquet", "target")
-    assert target.label_column is None
+    assert target.label_columns == []
     assert not target.facts.eval_labelled
-    names, relation = labels.match(["cat", "dog"], target.class_names)
+    names, relation = labels.match(["cat", "dog"], None if target.outputs is None else target.outputs.names)
     assert (names, relation.setting) == (["cat", "dog"], "unknown")
 
 
@@ -143,7 +147,7 @@ def test_encoded_bytes_are_images(tmp_path):
     datasets.Dataset.from_dict({"img": cells, "label": ["a", "b"] * 5}).to_parquet(tmp_path / "raw.parquet")
     domain = opened(tmp_path / "raw.parquet")
     assert domain.columns["image"] == "img"
-    assert domain.class_names == ["a", "b"]
+    assert domain.outputs.names == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hubtl.data.sources import open_domain
 from hubtl.data.splits import split_names
 from hubtl.errors import HubtlError
 from hubtl.recipe.schema import DataSection, DomainSection
+from hubtl.tasks.classification import Classification
 from tests.data.trees import WAV, grow, listed
 
 
@@ -44,7 +45,7 @@ def test_names_in_a_column_of_any_name_are_relative_to_the_table(tmp_path, monke
     table = write(tmp_path / "sub" / "rows.csv", f"{column},label", *lines)
     monkeypatch.chdir(tmp_path)
     data = DataSection(image_column=column if asked else None)
-    domain = open_domain(DomainSection(dataset="sub/rows.csv"), data, role="target")
+    domain = open_domain(DomainSection(dataset="sub/rows.csv"), data, Classification(), role="target")
     assert domain.columns["image"] == column
     found = {p for part in (domain.train, domain.eval) for p in paths(part, column)}
     assert found == {str(table.parent / "img" / f"{i}.png") for i in range(4)}
@@ -200,7 +201,10 @@ def test_metadata_beside_classes_are_more_columns(tmp_path):
     assert isinstance(rows.features["label"], ClassLabel)
     assert (rows["camera"][:], rows["n"][:]) == (["k", "k", "m", "k"], [3, 2, 1, 4])
     domain = open_domain(
-        DomainSection(dataset=str(root), domain="k"), DataSection(domain_column="camera"), role="target"
+        DomainSection(dataset=str(root), domain="k"),
+        DataSection(domain_column="camera"),
+        Classification(),
+        role="target",
     )
     assert len(domain.train) + len(domain.eval) == 3
 
@@ -250,7 +254,10 @@ def test_labels_of_metadata_are_beside_those_of_folders(tmp_path, caplog):
     assert rows["metadata_label"][:] == ["tabby"] * 3 + ["pug"] * 3
     assert "the classes of train are those of the folders; those of metadata.csv are beside them" in caplog.text
     data = DataSection(label_column="metadata_label")
-    assert open_domain(DomainSection(dataset=str(root)), data, role="target").class_names == ["pug", "tabby"]
+    assert open_domain(DomainSection(dataset=str(root)), data, Classification(), role="target").class_names == [
+        "pug",
+        "tabby",
+    ]
 
 
 def test_labels_of_all_splits_come_from_the_folders_or_from_the_metadata(tmp_path):

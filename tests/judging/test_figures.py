@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hubtl.judging.figures import calibration_error, evaluation
+from hubtl.tasks.classification.measuring import calibration_error
+from hubtl.tasks.classification.measuring import figures_of as evaluation
 
 CLASSES = ["a", "b", "c"]
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
 from hubtl.card import plots, render
-from hubtl.judging.figures import calibration_error, evaluation, reliability
 from hubtl.record import Evaluation, RunRecord
+from hubtl.tasks.classification.measuring import calibration_error, reliability
+from hubtl.tasks.classification.measuring import figures_of as evaluation
 from tests import records
 
 
@@ -96,7 +97,7 @@ def test_cells_are_a_line_each_and_names_are_left_alone(tmp_path):
 
 @pytest.mark.parametrize("n", [1, 7, 300])
 def test_confidence_in_parts_is_confidence(n, monkeypatch):
-    monkeypatch.setattr("hubtl.judging.figures.PART", 50)
+    monkeypatch.setattr("hubtl.tasks.classification.measuring.PART", 50)
     draw = torch.Generator().manual_seed(n)
     logits, labels = 3 * torch.randn(n, 6, generator=draw), torch.randint(0, 6, (n,), generator=draw).numpy()
     found, p = evaluation(logits, labels, list("abcdef")), logits.softmax(dim=1).numpy()

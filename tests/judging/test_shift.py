@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from hubtl.judging.figures import calibration_error, difference, evaluation, reliability
+from hubtl.judging.difference import difference
 from hubtl.judging.shift import shift
 from hubtl.judging.validators import Evidence
+from hubtl.tasks.classification.measuring import calibration_error, reliability
+from hubtl.tasks.classification.measuring import figures_of as evaluation
 
 
 def evidence(offset, classes=3, n=200, predicted=None):

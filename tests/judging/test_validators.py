@@ -10,7 +10,8 @@ import torch
 from hubtl import plugins
 from hubtl.errors import HubtlError
 from hubtl.judging.judge import label_free
-from hubtl.judging.validators import Entropy, Evidence, InfoMax, Last, SourceAccuracy, TargetAccuracy, collapse
+from hubtl.judging.validators import Entropy, Evidence, InfoMax, Last, SourceAccuracy, TargetAccuracy
+from hubtl.tasks.classification.measuring import collapse
 
 SURE_BOTH = torch.tensor([[50.0, 0.0], [0.0, 50.0]])
 SURE_ONE = torch.tensor([[50.0, 0.0], [50.0, 0.0]])

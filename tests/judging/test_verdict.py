@@ -7,13 +7,14 @@ import pytest
 import hubtl
 from hubtl import plugins
 from hubtl.card import metadata
-from hubtl.judging.judge import VOTERS, voters_on
+from hubtl.judging.judge import voters_on
 from hubtl.judging.validators import Validator
 from hubtl.judging.verdict import verdict
 from hubtl.models.saved import load
 from hubtl.record import Evaluation
 from hubtl.strategies.mcc import MCC
 from hubtl.strategies.shot import SHOT
+from hubtl.tasks.classification import Classification
 
 DIGITS = {
     "model": "lenet",
@@ -67,8 +68,8 @@ def test_a_method_that_leaves_its_source_has_no_floor_there():
     assert not verdict(before, after, "a").adapted
     assert verdict(before, after, "a", floor=None).adapted
     assert SHOT.forgets_source
-    assert not {"dev", "reverse"} & set(voters_on(SHOT))
-    assert set(voters_on(MCC)) == set(VOTERS)
+    assert not {"dev", "reverse"} & set(voters_on(SHOT, Classification))
+    assert set(voters_on(MCC, Classification)) == set(Classification.voters)
 
 
 def test_accuracy_on_the_target_is_not_looked_at():
@@ -77,7 +78,7 @@ def test_accuracy_on_the_target_is_not_looked_at():
 
 
 def test_no_voter_reads_target_labels_and_every_abstention_names_one():
-    rules: dict[str, type[Validator]] = {name: plugins.load("validators", name) for name in VOTERS}
+    rules: dict[str, type[Validator]] = {name: plugins.load("validators", name) for name in Classification.voters}
     assert not any("target_labels" in rule.reads for rule in rules.values())
     for entry in plugins.entries("strategies").values():
         if entry.builtin:

@@ -9,11 +9,9 @@ import torch
 from datasets import ClassLabel
 
 import hubtl
-from hubtl.data.labels import indices, unknown_name
 from hubtl.data.opening import opened
 from hubtl.data.sealed import kept, unsealed
 from hubtl.errors import HubtlError
-from hubtl.judging.figures import evaluation
 from hubtl.plugins import load
 from hubtl.recipe.reading import parse
 from hubtl.record import LabelSets, RunRecord
@@ -21,6 +19,9 @@ from hubtl.run.auto import pick
 from hubtl.run.prepare import prepare
 from hubtl.run.streams import label_warnings
 from hubtl.studies.evaluate import measure
+from hubtl.tasks.classification import Classification
+from hubtl.tasks.classification.matching import indices, unknown_name
+from hubtl.tasks.classification.measuring import figures_of as evaluation
 
 CLASSES = ["a", "b", "unknown"]
 QUICK = {"run.plots": False, "run.evaluate_every": 100}
@@ -58,7 +59,7 @@ def recipe(source, target, strategy="auto", **options):
 
 @pytest.mark.parametrize("relation", ["closed", "unknown"])
 def test_auto_takes_mcc_where_nothing_is_known_to_differ(relation):
-    assert pick("adaptation", relation)[0] == "mcc"
+    assert pick(Classification(), "adaptation", relation)[0] == "mcc"
 
 
 @pytest.mark.parametrize(
@@ -72,8 +73,8 @@ def test_auto_takes_mcc_where_nothing_is_known_to_differ(relation):
     ],
 )
 def test_auto_goes_by_the_label_sets(setting, relation, name, why):
-    assert pick(setting, relation)[0] == name
-    assert why in pick(setting, relation)[1]
+    assert pick(Classification(), setting, relation)[0] == name
+    assert why in pick(Classification(), setting, relation)[1]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 
 from hubtl.batch import Batch
 from hubtl.errors import HubtlError
-from hubtl.judging.figures import evaluation
 from hubtl.losses.openset import unknown_boundary
 from hubtl.modules import Bottleneck, Encoder
 from hubtl.strategies.combined import combine
@@ -21,6 +20,7 @@ from hubtl.strategies.shot import SHOT
 from hubtl.strategies.source_only import SourceOnly
 from hubtl.strategy import Progress
 from hubtl.tasks.classification import Classification
+from hubtl.tasks.classification.measuring import figures_of as evaluation
 from tests.tiny import Flat, Rows, accuracy, sealed, train
 
 LATE = Progress(0, 0, 100_000, 0.5)  # the reversal's ramp is at its end

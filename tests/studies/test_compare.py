@@ -28,7 +28,7 @@ def outcome(name, accuracy=0.5, source=0.9, collapse=None, **scores):
     figures.scores = dict.fromkeys(VOTES, 1.0) | scores
     model = ModelFacts(name="m", library="timm", architecture="m", pretrained=True)
     record = RunRecord(model=model, target=DomainFacts(dataset="t"), strategy=name, adapted=figures)
-    return Entrant(name, scores=figures.scores, accuracy=accuracy), record
+    return Entrant(name, scores=figures.scores, primary=figures.primary), record
 
 
 def test_agreement_ranks_and_target_accuracy_does_not():

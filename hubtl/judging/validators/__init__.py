@@ -14,6 +14,7 @@ from hubtl import plugins
 from hubtl.errors import HubtlError
 from hubtl.losses import entropy
 from hubtl.plugins.blame import broken, minded, owner
+from hubtl.tasks import Task
 
 Scores = dict[str, float]
 
@@ -42,6 +43,7 @@ class Evidence:
     target_mixed_logits: torch.Tensor | None = None  # [m, c], each row's image mixed with another's
     target_labels: np.ndarray | None = None  # of target evaluation rows: oracles only
     target_eval_logits: torch.Tensor | None = None
+    task: Task | None = None  # what the outputs are for
 
     def __getattribute__(self, name: str) -> Any:
         value = object.__getattribute__(self, name)
@@ -135,6 +137,29 @@ class TargetAccuracy(Validator):
             raise HubtlError("target-accuracy needs target labels, and there are none", hint="--validator infomax")
         known = evidence.target_labels >= 0
         return float((evidence.target_eval_logits.argmax(dim=1).numpy() == evidence.target_labels)[known].mean())
+
+
+class SourceScore(Validator):
+    """The task's score on the source's evaluation rows, 1 at best: blind to the target, but a floor for adaptation."""
+
+    reads = frozenset({"source_logits", "source_labels"})
+
+    def score(self, evidence: Evidence) -> float:
+        logits, labels = need(evidence, "source_logits"), evidence.source_labels
+        if labels is None or evidence.task is None:
+            raise HubtlError("source-score needs a labelled source", hint="--validator last")
+        return evidence.task.score(logits, labels)
+
+
+class TargetScore(Validator):
+    """The task's score on the target's labelled evaluation rows: an oracle, impossible where labels are missing."""
+
+    reads = frozenset({"target_labels"})
+
+    def score(self, evidence: Evidence) -> float:
+        if evidence.target_labels is None or evidence.target_eval_logits is None or evidence.task is None:
+            raise HubtlError("target-score needs target labels, and there are none", hint="--validator last")
+        return evidence.task.score(evidence.target_eval_logits, evidence.target_labels)
 
 
 def rule_of(name: str) -> Validator:

@@ -36,7 +36,7 @@ class Ensemble(Validator):
 
     def scores(self, evidence: Evidence) -> Scores:
         found = {}
-        for name in self.members:
+        for name in self.members if evidence.task is None else evidence.task.voters:
             member = rule_of(name)
             if member.suffices(evidence) and (score := measured(member, evidence)) is not None:
                 found[name] = score

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -26,11 +25,12 @@ class DEV(Validator):
             raise HubtlError("dev needs a labelled source", hint="--validator infomax")
         source = need(evidence, "source_features").float().numpy()
         target = need(evidence, "target_features").float().numpy()
-        known = labels >= 0
+        task = evidence.task
+        if task is None:
+            raise HubtlError("dev needs to know what the outputs are for", hint="--validator last")
+        known = task.present(labels)
         weights = density_ratio(source, target)[known]
-        losses = F.cross_entropy(
-            logits.float()[torch.from_numpy(known)], torch.from_numpy(labels[known]), reduction="none"
-        )
+        losses = task.losses(logits.float()[torch.from_numpy(known)], torch.from_numpy(labels[known]))
         return -weighted_risk(weights, losses.numpy())
 
 

@@ -38,7 +38,9 @@ def _of(evaluation: Any) -> ClassificationFigures | None:
     return figures if isinstance(figures, ClassificationFigures) else None
 
 
-def confusion(evaluation: ClassificationFigures, classes: Sequence[str], path: Path, title: str, theme: Theme = LIGHT) -> None:
+def confusion(
+    evaluation: ClassificationFigures, classes: Sequence[str], path: Path, title: str, theme: Theme = LIGHT
+) -> None:
     """The confusion matrix in shares of each true class; with numbers up to 20 classes. Grey rows have no images.
 
     Of more than 400 classes it shows the 60 that are mistaken most; shares are of all rows of a class.
@@ -136,7 +138,9 @@ def per_class(before: ClassificationFigures, after: ClassificationFigures, path:
     save(figure, path, theme)
 
 
-def reliability(before: ClassificationFigures | None, after: ClassificationFigures, path: Path, theme: Theme = LIGHT) -> None:
+def reliability(
+    before: ClassificationFigures | None, after: ClassificationFigures, path: Path, theme: Theme = LIGHT
+) -> None:
     """Accuracy against confidence, the area of a dot its share of the rows; on the diagonal a model is as sure as it is right."""
     figure = blank(6.6, 4.2)
     axes = figure.add_subplot()

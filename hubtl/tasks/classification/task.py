@@ -1,14 +1,14 @@
 """One class for each input, of a closed set or with an output for what is none of them."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from pydantic import Field
 
 from hubtl.errors import HubtlError
-from hubtl.record import Evaluation, LabelSets, Metric, Outputs, RunRecord
+from hubtl.record import LabelSets, Metric, Outputs, RunRecord
 from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions
 from hubtl.tasks.classification import words
 from hubtl.tasks.classification.answer import Prediction
@@ -105,7 +105,8 @@ class Classification(Task):
         if sum(1 for number in counts.values() if number) == 1:
             only = next(name for name, number in counts.items() if number)
             raise HubtlError(
-                f"{where}: all training rows are of one class ({seen(only)})", hint="a source needs at least two classes"
+                f"{where}: all training rows are of one class ({seen(only)})",
+                hint="a source needs at least two classes",
             )
         return counts
 
@@ -183,7 +184,7 @@ class Classification(Task):
         known = counts if self.unknown is None else np.delete(counts, self.unknown)
         return collapse(known, min(len(known), len(relation.shared) or len(known)))
 
-    def spread(self, outputs: "Tensor", relation: LabelSets | None = None) -> dict[str, float]:
+    def spread(self, outputs: "Tensor", relation: LabelSets | None) -> dict[str, float]:
         """How the predictions spread over the classes that the rows may have."""
         from hubtl.tasks.classification.measuring import collapse
 
@@ -196,6 +197,9 @@ class Classification(Task):
             "largest_share": float(counts.max() / counts.sum()),
             "classes": float(classes),
         }
+
+    def confidence(self, outputs: "Tensor") -> float:
+        return float(outputs.softmax(dim=1).amax(dim=1).mean())
 
     def chance(self) -> float:
         return math.log(len(self.classes))
@@ -225,6 +229,12 @@ class Classification(Task):
 
     def notes(self, record: RunRecord, *, adapting: bool) -> str:
         return words.notes(record, adapting=adapting)
+
+    def groups(self, labels: np.ndarray) -> np.ndarray:
+        return labels
+
+    def predicted(self, outputs: "Tensor") -> np.ndarray:
+        return np.asarray(outputs.argmax(dim=1).numpy())
 
     def plots(self, record: RunRecord) -> dict[str, Callable[[Any, Any], None]]:
         from hubtl.tasks.classification.plots import drawn

@@ -14,9 +14,9 @@ from trimodal import CLASSES, Models, row, sound, table
 from hubtl.backbones import resolve
 from hubtl.backbones.base import BackboneRequest, PixelRanges
 from hubtl.data import cache
-from hubtl.data.labels import indices
 from hubtl.data.origin import select
 from hubtl.errors import HubtlError
+from hubtl.tasks.classification.matching import indices
 
 MODALITIES = ("image", "text", "audio")
 COLUMNS = {m: m for m in MODALITIES}
