@@ -68,7 +68,9 @@ class TransformersBackbone(Backbone):
         whole: Any = with_classifier(self.model, self._classifier, classifier)
         whole.config.id2label = dict(enumerate(classes))
         whole.config.label2id = {name: i for i, name in enumerate(classes)}
-        whole.config.hubtl = dict(meta)
+        if problem_type := meta.get("problem_type"):
+            whole.config.problem_type = problem_type
+        whole.config.hubtl = {key: value for key, value in meta.items() if key != "problem_type"}
         whole.save_pretrained(folder)
         self.save_preparation(folder)
 

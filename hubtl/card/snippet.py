@@ -1,5 +1,7 @@
-"""The code with which a reader loads the model, predicts one input and prints its label."""
+"""The code with which a reader loads the model, predicts one input and prints its answer."""
 
+from hubtl import plugins
+from hubtl.errors import HubtlError
 from hubtl.record import RunRecord
 
 TIMM = """\
@@ -14,7 +16,7 @@ transform = timm.data.create_transform(**config, is_training=False)
 image = Image.open("image.jpg").convert("{mode}")
 with torch.inference_mode():
     logits = model(transform(image).unsqueeze(0))
-print(model.pretrained_cfg["label_names"][logits.argmax(dim=1).item()])
+{prints}
 """
 
 TRANSFORMERS = """\
@@ -28,7 +30,7 @@ model = AutoModelForImageClassification.from_pretrained("{where}").eval()
 image = Image.open("image.jpg").convert("{mode}")
 with torch.inference_mode():
     logits = model(**processor(image, return_tensors="pt")).logits
-print(model.config.id2label[logits.argmax(dim=1).item()])
+{prints}
 """
 
 TEXT = """\
@@ -41,7 +43,7 @@ model = AutoModelForSequenceClassification.from_pretrained("{where}").eval()
 inputs = tokenizer("What it says.", truncation=True, max_length={max_length}, return_tensors="pt")
 with torch.inference_mode():
     logits = model(**inputs).logits
-print(model.config.id2label[logits.argmax(dim=1).item()])
+{prints}
 """
 
 AUDIO = """\
@@ -58,7 +60,7 @@ sound = resample_poly(sound.mean(axis=1), {rate}, rate)[: {samples}]  # one chan
 inputs = extractor(sound, sampling_rate={rate}, return_tensors="pt")
 with torch.inference_mode():
     logits = model(**inputs).logits
-print(model.config.id2label[logits.argmax(dim=1).item()])
+{prints}
 """
 
 HUBTL = """\
@@ -68,7 +70,7 @@ from PIL import Image
 model = hubtl.load("{where}")
 image = Image.open("image.jpg").convert("{mode}")
 logits = model.logits([image])
-print(model.classes[logits.argmax(dim=1).item()])
+{prints}
 """
 
 ROWS = """\
@@ -78,6 +80,11 @@ model = hubtl.load("{where}")
 row = {{{row}}}  # leave out what a row lacks
 print(model.predict(row)[0].label)
 """
+NAMES = {  # the expression that has the names of the outputs, by number
+    "timm": 'model.pretrained_cfg["label_names"]',
+    "transformers": "model.config.id2label",
+    "hubtl": "model.classes",
+}
 EXAMPLES = {"image": "image.jpg", "text": "What it says.", "audio": "sound.wav"}
 
 FRAME = """\
@@ -86,7 +93,7 @@ from PIL import Image
 image = Image.open("image.jpg").convert("{mode}")
 {given}
 classes = {classes}
-print(classes[logits.argmax(dim=1).item()])
+{prints}
 """
 
 
@@ -102,15 +109,17 @@ def default(record: RunRecord, repo: str | None) -> str:
         row = ", ".join(f'"{m}": "{EXAMPLES.get(m, m)}"' for m in record.model.parts)
         return ROWS.format(where=repo or ".", row=row)
     library, takes = loader(record), record.model.modalities
+    prints = _prints(record, NAMES[library])
     if library == "transformers" and takes == ["text"]:
-        return TEXT.format(where=repo or ".", max_length=record.model.input["max_length"])
+        return TEXT.format(where=repo or ".", max_length=record.model.input["max_length"], prints=prints)
     if library == "transformers" and takes == ["audio"]:
         rate = int(record.model.input["rate"])
-        return AUDIO.format(where=repo or ".", rate=rate, samples=round(rate * record.model.input["seconds"]))
+        samples = round(rate * record.model.input["seconds"])
+        return AUDIO.format(where=repo or ".", rate=rate, samples=samples, prints=prints)
     if library == "timm":
-        return TIMM.format(where=f"hf-hub:{repo}" if repo else "local-dir:.", mode=_mode(record))
+        return TIMM.format(where=f"hf-hub:{repo}" if repo else "local-dir:.", mode=_mode(record), prints=prints)
     template = TRANSFORMERS if library == "transformers" else HUBTL
-    return template.format(where=repo or ".", mode=_mode(record))
+    return template.format(where=repo or ".", mode=_mode(record), prints=prints)
 
 
 def complete(given: str, record: RunRecord) -> str:
@@ -120,7 +129,17 @@ def complete(given: str, record: RunRecord) -> str:
     """
     if "Image.open" in given or record.model.modalities != ["image"]:
         return given
-    return FRAME.format(mode=_mode(record), given=given.strip("\n"), classes=_literal(record.classes))
+    code = {"given": given.strip("\n"), "classes": _literal(record.classes), "prints": _prints(record, "classes")}
+    return FRAME.format(mode=_mode(record), **code)
+
+
+def _prints(record: RunRecord, names: str) -> str:
+    """The last lines, which say what ``logits`` mean; the plain numbers where the task's package is not installed."""
+    try:
+        task = plugins.load("tasks", record.task)
+    except HubtlError:
+        return "print(logits)"
+    return str(task(record.outputs).prints(names))
 
 
 def _literal(classes: list[str]) -> str:

@@ -18,6 +18,7 @@ from hubtl.errors import HubtlError
 from hubtl.judging.case import Case
 from hubtl.modules import Classifier
 from hubtl.record import Calibration
+from hubtl.tasks import Task
 
 LIMIT = 100.0  # of a factor: rows that a head tells apart without an error would ask for ever more
 
@@ -87,6 +88,26 @@ def temperature(logits: Tensor, labels: Tensor) -> float:
         method="bounded",
     )
     return math.exp(float(found.x))
+
+
+def fitted(case: Case, model: Classifier, accelerator: Accelerator) -> Task:
+    """Make the task of one trained model, with what it fits on labelled rows, such as thresholds.
+
+    The rows are those of ``labelled_rows``, else the training rows of a target whose labels are learnt from.
+    """
+    task, learnt = case.task, case.streams.train["target"].plain
+    if type(task).fit is Task.fit:
+        return task
+    try:
+        rows, labels = labelled_rows(case)
+    except HubtlError:
+        if learnt.labels is None:
+            return task
+        rows, labels = learnt, learnt.labels
+    known = task.present(labels)
+    if not known.any():
+        return task
+    return task.fit(outputs(model, rows, accelerator).logits[torch.from_numpy(known)], labels[known])
 
 
 def labelled_rows(case: Case) -> tuple[ImageSet, np.ndarray]:

@@ -1,5 +1,6 @@
 """A run, as the story it is: recipe, data, backbone, strategy, engine, evaluation, checkpoint, record, card, Hub."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from hubtl import hub
@@ -160,7 +161,8 @@ def _train(
             logger.info("kept       source-only: %s", record.verdict.reason)
             keep_source_only(record, prepared)
             shipped = before
-    record.calibration = shipped.calibration
+    prepared = replace(prepared, task=shipped.task)
+    record.outputs, record.calibration = shipped.task.outputs, shipped.calibration
     record.energy = None if meter is None else meter.read(partial=record.training.resumed > 0)
     record.warnings = [*prepared.warnings, *doubts(record)]
     samples = {"before": None if before is None else before.sample, "after": shipped.sample}
@@ -169,7 +171,8 @@ def _train(
         with place.delivery() as stage:
             deliver.write(stage, prepared, record, shipped.model, samples)
             if recipe.run.keep_source_only and before is not None and shipped is not before:
-                deliver.keep(stage / deliver.SOURCE_ONLY, prepared, record, before.model)
+                own = replace(prepared, task=before.task)
+                deliver.keep(stage / deliver.SOURCE_ONLY, own, record, before.model)
             record.status = "finished"
             deliver.card(folder, record, into=stage)
         record.save(folder)

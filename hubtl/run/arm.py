@@ -1,7 +1,7 @@
 """The two models of a run, source-only and adapted, each trained and measured in the same way."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -10,7 +10,7 @@ from hubtl.engine.adjust import Controller
 from hubtl.engine.device import Accelerator
 from hubtl.engine.loop import Engine
 from hubtl.engine.trace import Trace
-from hubtl.judging.calibration import calibrate
+from hubtl.judging.calibration import calibrate, fitted
 from hubtl.judging.judge import Judge, assess
 from hubtl.modules import Classifier
 from hubtl.record import Adjustment, Calibration, Evaluation, Selection, Training
@@ -19,6 +19,7 @@ from hubtl.run import export, workplace
 from hubtl.run.prepare import Prepared
 from hubtl.run.watch import Watch
 from hubtl.run.workplace import Workplace
+from hubtl.tasks import Task
 
 BASELINE = "source-only"
 TRAINING = 15_485_863  # added to the seed: dropout has random numbers of its own
@@ -29,6 +30,7 @@ class Arm:
     """One model of a run, and what was measured of it."""
 
     model: Classifier
+    task: Task  # with what was fitted of this model
     evaluation: Evaluation
     calibration: Calibration | None = None
     training: Training | None = None  # None: the model is as it came
@@ -49,7 +51,7 @@ class Arms:
         """What a strategy is compared with: a model trained on the source alone, or the one that it starts from."""
         if self.prepared.setting == "source-free":
             model = self.prepared.build(strategy).deployed()
-            return Arm(model, assess(self.prepared, model, self.accelerator, 0))
+            return Arm(model, self.prepared.task, assess(self.prepared, model, self.accelerator, 0))
         if self.prepared.setting == "adaptation" and strategy != BASELINE:
             return self.trained(BASELINE)
         return None
@@ -71,10 +73,12 @@ class Arms:
         judge.restore(strategy)
         model = strategy.deployed()
         calibration = calibrate(prepared, model, accelerator) if recipe.run.calibrate else None  # changes the head
+        task = fitted(prepared, model, accelerator)
         return Arm(
             model,
+            task,
             calibration=calibration,
-            evaluation=assess(prepared, model, accelerator, trace.steps),
+            evaluation=assess(replace(prepared, task=task), model, accelerator, trace.steps),
             training=_training(trace),
             sample=export.look(prepared, model, accelerator),
             selection=judge.selection,

@@ -190,9 +190,20 @@ class Task(ABC):
         """Turn the last layer into one whose outputs are what a reader of the model wants; in place or new."""
         return classifier
 
+    def fit(self, outputs: "Tensor", labels: np.ndarray) -> "Task":
+        """Make the task of one trained model, from its outputs [n, k] on labelled rows: with thresholds, margins, …
+
+        The rows are those that training did not learn from, where there are any, and never sealed ones.
+        """
+        return self
+
     def exported(self) -> Outputs:
         """What the saved model's outputs mean."""
         return self.outputs
+
+    def prints(self, names: str) -> str:
+        """Write Python that prints what the tensor ``logits`` of one input says; ``names`` holds names by number."""
+        return f"print([({names}[i], x) for i, x in enumerate(logits[0].tolist())])"
 
     @abstractmethod
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:

@@ -158,6 +158,9 @@ class Classification(Task):
         each = F.cross_entropy(outputs.float(), labels, label_smoothing=smoothing, reduction="none")
         return (weight * each).mean()
 
+    def prints(self, names: str) -> str:
+        return f"print({names}[logits.argmax(dim=1).item()])"
+
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
         found: list[Answer] = []
         for name, row in zip(names, outputs.softmax(dim=1), strict=True):
