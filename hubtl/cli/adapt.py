@@ -41,6 +41,9 @@ def adapt(
     text_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     audio_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     label_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    task: Annotated[
+        str | None, typer.Option(help="What the labels are: hubtl list tasks.", rich_help_panel=DATA)
+    ] = None,
     augment: Annotated[Literal["auto", "none", "standard"] | None, typer.Option(rich_help_panel=DATA)] = None,
     on_bad_sample: Annotated[Literal["error", "skip"] | None, typer.Option(rich_help_panel=DATA)] = None,
     num_workers: Annotated[int | None, typer.Option(help="Loader processes.", rich_help_panel=DATA)] = None,

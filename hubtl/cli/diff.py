@@ -37,7 +37,7 @@ def diff(
     one, other, apart = measure_two(first, second, dataset, **where)
     if json_:
         shown = None if apart is None else apart.model_dump(mode="json")
-        emit({"first": one.model_dump(mode="json"), "second": other.model_dump(mode="json"), "difference": shown})
+        emit({"first": one.flat(), "second": other.flat(), "difference": shown})
         return
     _show(first, second, one, other, apart)
 

@@ -141,7 +141,7 @@ def as_json(found: "LaterEvaluation") -> dict[str, Any]:
     """The figures as ``--json`` prints them, those of the online protocol first."""
     online = found.online
     if online is None:
-        return found.figures.model_dump(mode="json")
+        return found.figures.flat()
     stats = online.model_dump(include={"batches", "learnt", "resets", "collapses", "warnings"})
     return {
         "method": online.method,
@@ -156,8 +156,8 @@ def as_json(found: "LaterEvaluation") -> dict[str, Any]:
         "reset_every": online.options["reset_every"],
         "batch_size": online.batch_size,
         "seed": online.seed,
-        "online": online.figures.model_dump(mode="json"),
-        "frozen": found.figures.model_dump(mode="json"),
+        "online": online.figures.flat(),
+        "frozen": found.figures.flat(),
     }
 
 

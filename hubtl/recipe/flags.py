@@ -20,6 +20,7 @@ KEYS = {
     "augment": "data.augment",
     "on_bad_sample": "data.on_bad_sample",
     "num_workers": "data.num_workers",
+    "task": "task.name",
     "strategy": "strategy.name",
     "tuner": "tuner.name",
     "validator": "run.validator",

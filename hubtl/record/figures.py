@@ -215,6 +215,11 @@ class Evaluation(Facts):
         primary = None if self.primary is None else self.primary.model_dump(mode="json")
         return {"n": self.n, "unlabelled_rows": self.unlabelled_rows, "primary": primary, **own, "source": self.source}
 
+    def flat(self) -> dict[str, Any]:
+        """Everything in one mapping, the task's figures among the rest, as ``--json`` prints it."""
+        plain = self.model_dump(mode="json")
+        return {**plain, **(plain.pop("figures") or {})}
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:

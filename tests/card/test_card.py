@@ -24,6 +24,7 @@ from hubtl.card.themes import THEMES, Theme
 from hubtl.cli.card import card
 from hubtl.errors import HubtlError
 from hubtl.record import Calibration, Difference, DomainFacts, RunRecord, Shift
+from hubtl.tasks.classification import plots as classes_plots
 from tests import records
 
 EVERY = pytest.mark.parametrize("make", records.ALL.values(), ids=records.ALL)
@@ -107,7 +108,7 @@ def test_headline_shows_both_accuracies_their_difference_and_the_rows() -> None:
     record = records.gain()
     assert record.source_only is not None
     assert record.adapted is not None
-    record.source_only.accuracy, record.adapted.accuracy, record.adapted.n = 0.6125, 0.7041, 1234
+    record.source_only.primary.value, record.adapted.primary.value, record.adapted.n = 0.6125, 0.7041, 1234
     top = render(record).split("## Use it")[0]
     assert "| measured | 61.3% | **70.4%** | **+9.2 points** |" in top
     assert "On 1,234 held-out target rows (split `test`)." in top
@@ -120,9 +121,9 @@ def test_tables_hold_the_figures_of_both_models_with_the_sign_of_the_change() ->
     assert record.source_only is not None
     assert record.adapted is not None
     for name, before, after in (("balanced_accuracy", 0.5, 0.625), ("macro_f1", 0.4, 0.3), ("ece", 0.2, 0.2001)):
-        setattr(record.source_only, name, before)
-        setattr(record.adapted, name, after)
-    record.source_only.source_accuracy, record.adapted.source_accuracy = 0.95, 0.9
+        setattr(record.source_only.figures, name, before)
+        setattr(record.adapted.figures, name, after)
+    record.source_only.source, record.adapted.source = 0.95, 0.9
     text = render(record)
     assert "| balanced accuracy | 50.0% | 62.5% | +12.5 |" in text
     assert "| macro F1 | 40.0% | 30.0% | −10.0 |" in text
@@ -140,10 +141,10 @@ def test_rows_that_training_saw_are_not_called_held_out() -> None:
 
 
 def test_intervals_are_wilsons() -> None:
-    low, high = wording.interval(0.5, 100) or (0, 0)
+    low, high = wording.wilson(0.5, 100) or (0, 0)
     assert (low, high) == (pytest.approx(0.4038, abs=1e-4), pytest.approx(0.5962, abs=1e-4))
-    assert wording.interval(1.0, 10) == (pytest.approx(0.7225, abs=1e-4), 1.0)
-    assert wording.interval(None, 10) is None
+    assert wording.wilson(1.0, 10) == (pytest.approx(0.7225, abs=1e-4), 1.0)
+    assert wording.interval(None) is None
 
 
 def test_averaged_weights_are_said_and_the_last_ones_are_not() -> None:
@@ -250,7 +251,7 @@ def test_every_figure_of_the_record_reaches_the_card() -> None:
     before = render(RunRecord.model_validate(dumped))
     checked = 0
     for path in figures(dumped):
-        rows_of_a_class_are_shown_once = path[:2] == ("source_only", "per_class") and path[-1] == "n"
+        rows_of_a_class_are_shown_once = path[:3] == ("source_only", "figures", "per_class") and path[-1] == "n"
         of_the_recipe_only_the_seed_is_shown = path[0] == "recipe" and path[-1] != "seed"
         if NOT_ON_THE_CARD & set(path) or rows_of_a_class_are_shown_once or of_the_recipe_only_the_seed_is_shown:
             continue
@@ -485,8 +486,8 @@ def test_plots_are_drawn_for_few_and_many_classes_with_any_name(tmp_path: Path, 
     draw = np.random.default_rng(0)
     labels = draw.integers(-1, c, 40)
     sample = plots.FeatureSample(draw.normal(size=(40, 6)), draw.normal(size=(30, 6)), labels, labels[:30])
-    plots.confusion(after, classes, tmp_path / "confusion.png", "to $x_{")
-    plots.per_class(before, after, tmp_path / "per_class.png")
+    classes_plots.confusion(after.figures, classes, tmp_path / "confusion.png", "to $x_{")
+    classes_plots.per_class(before.figures, after.figures, tmp_path / "per_class.png")
     plots.features({"before": sample, "after": sample}, classes, tmp_path / "features.png")
     plots.curves(records.curves(), tmp_path / "curves.png")
     for path in tmp_path.iterdir():
@@ -512,8 +513,8 @@ def test_a_plot_has_the_ground_and_the_ink_of_its_page(tmp_path: Path, theme: Th
     before, after = (records.evaluation(classes=["a", "b"], right=right, n=8) for right in (0.8, 0.5))
     draw = np.random.default_rng(0)
     sample = plots.FeatureSample(draw.normal(size=(20, 6)), draw.normal(size=(20, 6)), *[np.zeros(20, int)] * 2)
-    plots.confusion(after, ["a", "b"], tmp_path / "confusion.png", "t", theme)
-    plots.per_class(before, after, tmp_path / "per_class.png", theme)
+    classes_plots.confusion(after.figures, ["a", "b"], tmp_path / "confusion.png", "t", theme)
+    classes_plots.per_class(before.figures, after.figures, tmp_path / "per_class.png", theme)
     plots.curves(records.curves(), tmp_path / "curves.png", theme)
     plots.features({"before": sample, "after": sample}, ["a", "b"], tmp_path / "features.png", theme=theme)
     page, ink = (np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) for colour in (theme.page, theme.ink))
@@ -535,7 +536,7 @@ def test_plots_show_the_figures_and_are_the_same_each_time(tmp_path: Path) -> No
     classes = [f"c{i}" for i in range(30)]  # too many for numbers: only the colours tell
     one, other = (records.evaluation(right=right, classes=classes) for right in (0.3, 0.9))
     for name, evaluation in (("a", one), ("b", other), ("c", one)):
-        plots.confusion(evaluation, classes, tmp_path / f"{name}.png", "t")
+        classes_plots.confusion(evaluation.figures, classes, tmp_path / f"{name}.png", "t")
     a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
     assert a == c
     assert a != b
@@ -543,8 +544,8 @@ def test_plots_show_the_figures_and_are_the_same_each_time(tmp_path: Path) -> No
 
 def test_rows_without_images_and_flat_features_are_drawn(tmp_path: Path) -> None:
     evaluation = records.from_confusion(np.array([[3, 1], [0, 0]]), ["a", "b"])
-    plots.confusion(evaluation, ["a", "b"], tmp_path / "confusion.png", "t")
-    plots.per_class(evaluation, evaluation, tmp_path / "per_class.png")
+    classes_plots.confusion(evaluation.figures, ["a", "b"], tmp_path / "confusion.png", "t")
+    classes_plots.per_class(evaluation.figures, evaluation.figures, tmp_path / "per_class.png")
     narrow = plots.FeatureSample(np.ones((12, 1)), np.zeros((12, 1)), np.zeros(12, int), np.ones(12, int))
     plots.features({"adapted": narrow}, ["a", "b"], tmp_path / "features.png")
     assert len(list(tmp_path.iterdir())) == 3

@@ -10,6 +10,7 @@ from hubtl.judging.validators import Evidence
 from hubtl.judging.validators.ensemble import Ensemble
 from hubtl.judging.validators.probes import MIX, mixture, partners
 from hubtl.strategies.source_only import SourceOnly
+from hubtl.tasks.classification import Classification
 
 
 def certain(labels, classes=3, sharpness=50.0):
@@ -17,7 +18,7 @@ def certain(labels, classes=3, sharpness=50.0):
 
 
 def score(name, **evidence):
-    return plugins.load("validators", name)().score(Evidence(step=1, **evidence))
+    return plugins.load("validators", name)().score(Evidence(step=1, task=Classification(), **evidence))
 
 
 def blobs(shift=0.0, seed=0, rows=90):
@@ -100,7 +101,7 @@ class Scripted:
         monkeypatch.setattr(plugins.load("validators", "infomax"), "score", lambda rule, said: said[0])
         prepared = type("P", (), {"classes": ["a", "b"], "strategy_class": SourceOnly})()
         accelerator = type("A", (), {"is_main_process": True})()
-        self.judge = assess.Judge(prepared, accelerator, "infomax", source_accuracy=reference)
+        self.judge = assess.Judge(prepared, accelerator, "infomax", source_score=reference)
 
     def chosen(self):
         model = torch.nn.Linear(1, 1, bias=False)

@@ -50,8 +50,8 @@ def test_a_class_that_is_never_predicted_has_no_precision_but_a_recall():
 def test_rows_of_unknown_classes_count_nowhere():
     with_unknown = evaluation(predictions(0, 1, 1, 2, 2), np.array([0, 1, 0, -1, -1]), CLASSES)
     assert (with_unknown.n, with_unknown.unknown_class_rows) == (3, 2)
-    figures = with_unknown.model_copy(update={"unknown_class_rows": 0})
-    assert figures == evaluation(predictions(0, 1, 1), np.array([0, 1, 0]), CLASSES)
+    with_unknown.figures.unknown_class_rows = 0
+    assert with_unknown == evaluation(predictions(0, 1, 1), np.array([0, 1, 0]), CLASSES)
 
 
 def test_without_labels_nothing_is_measured_but_what_was_predicted():

@@ -9,10 +9,11 @@ import torch
 from hubtl import plugins
 from hubtl.judging.validators import Evidence
 from hubtl.judging.validators.weighted import density_ratio, weighted_risk
+from hubtl.tasks.classification import Classification
 
 
 def score(name, **evidence):
-    return plugins.load("validators", name)().score(Evidence(step=1, **evidence))
+    return plugins.load("validators", name)().score(Evidence(step=1, task=Classification(), **evidence))
 
 
 def certain(labels, classes=3, sharpness=50.0):

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from hubtl.card import plots, render
+from hubtl.card import render
 from hubtl.record import Evaluation, RunRecord
+from hubtl.tasks.classification import plots as classes_plots
 from hubtl.tasks.classification.measuring import calibration_error, reliability
 from hubtl.tasks.classification.measuring import figures_of as evaluation
 from tests import records
@@ -27,7 +28,7 @@ def figures(classes, rows, seed=0, noise=0.0):
 
 def record_of(before, after):
     record = records.gain(source_only=before, adapted=after)
-    record.classes = [score.name for score in after.per_class]
+    record.outputs.names = [score.name for score in after.per_class]
     return record
 
 
@@ -47,7 +48,7 @@ def test_figures_of_twenty_thousand_classes_take_seconds(tmp_path):
     record = record_of(after, after)
     record.save(tmp_path)
     text = render(RunRecord.load(tmp_path))
-    plots.confusion(after, record.classes, tmp_path / "confusion.png", "shot on the target")
+    classes_plots.confusion(after.figures, record.classes, tmp_path / "confusion.png", "shot on the target")
     assert time.monotonic() - began < 60  # the matrix alone has 400 million cells
     assert (tmp_path / "record.json").stat().st_size < 8_000_000
     assert len(text) < 200_000
@@ -76,9 +77,9 @@ def test_records_with_a_whole_matrix_go_on_loading(tmp_path):
     record.save(tmp_path)
     old = json.loads((tmp_path / "record.json").read_text())
     for figures_ in (old["source_only"], old["adapted"]):
-        del figures_["confusion_cells"]
-    old["source_only"]["confusion"] = record.source_only.confusion
-    old["adapted"]["confusion"] = record.adapted.confusion
+        del figures_["figures"]["confusion_cells"]
+    old["source_only"]["figures"]["confusion"] = record.source_only.confusion
+    old["adapted"]["figures"]["confusion"] = record.adapted.confusion
     (tmp_path / "record.json").write_text(json.dumps(old))
     again = RunRecord.load(tmp_path)
     assert again == record
@@ -88,7 +89,7 @@ def test_records_with_a_whole_matrix_go_on_loading(tmp_path):
 
 def test_cells_are_a_line_each_and_names_are_left_alone(tmp_path):
     record = records.gain()
-    record.classes[0] = record.adapted.per_class[0].name = "[\n    1,\n    2,\n    3\n]"
+    record.outputs.names[0] = record.adapted.per_class[0].name = "[\n    1,\n    2,\n    3\n]"
     record.save(tmp_path)
     text = (tmp_path / "record.json").read_text()
     assert RunRecord.load(tmp_path) == record
@@ -107,13 +108,13 @@ def test_confidence_in_parts_is_confidence(n, monkeypatch):
 
 def test_the_matrix_of_many_classes_shows_those_mistaken_most(tmp_path, monkeypatch):
     seen = {}
-    monkeypatch.setattr(plots, "_save", lambda figure, path, theme: seen.update(figure=figure))
+    monkeypatch.setattr(classes_plots, "save", lambda figure, path, theme: seen.update(figure=figure))
     matrix = np.zeros((450, 450), dtype=int)
     np.fill_diagonal(matrix, 10)
     matrix[8, 440] = 30
     matrix[440, 8] = 10
     names = [f"class {i}" for i in range(450)]
-    plots.confusion(records.from_confusion(matrix, names), names, tmp_path / "c.png", "t")
+    classes_plots.confusion(records.from_confusion(matrix, names).figures, names, tmp_path / "c.png", "t")
     axes = seen["figure"].axes[0]
     assert len(axes.images[0].get_array()) == 60
     assert "60 of 450 classes" in axes.get_title()
@@ -122,7 +123,9 @@ def test_the_matrix_of_many_classes_shows_those_mistaken_most(tmp_path, monkeypa
     assert shares.max() == 1
     assert 0.75 in shares  # 30 of the 40 rows of class 8, whichever classes are shown
     before = records.from_confusion(matrix, names)
-    plots.per_class(before, records.from_confusion(np.diag([10] * 450), names), tmp_path / "p.png")
+    classes_plots.per_class(
+        before.figures, records.from_confusion(np.diag([10] * 450), names).figures, tmp_path / "p.png"
+    )
     axes = seen["figure"].axes[0]
     assert "150 of 450 classes" in axes.get_title()
     assert {"class 8", "class 440"} <= {label.get_text() for label in axes.get_yticklabels()}

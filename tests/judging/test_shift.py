@@ -9,6 +9,7 @@ import torch
 from hubtl.judging.difference import difference
 from hubtl.judging.shift import shift
 from hubtl.judging.validators import Evidence
+from hubtl.tasks.classification import Classification
 from hubtl.tasks.classification.measuring import calibration_error, reliability
 from hubtl.tasks.classification.measuring import figures_of as evaluation
 
@@ -20,7 +21,12 @@ def evidence(offset, classes=3, n=200, predicted=None):
     chosen = torch.from_numpy(labels if predicted is None else np.full(n, predicted))
     logits = torch.nn.functional.one_hot(chosen, classes).float()
     return Evidence(
-        step=0, source_features=source, target_features=target + offset, source_labels=labels, target_logits=logits
+        step=0,
+        task=Classification(list("abc")),
+        source_features=source,
+        target_features=target + offset,
+        source_labels=labels,
+        target_logits=logits,
     )
 
 

@@ -11,6 +11,7 @@ from hubtl import plugins
 from hubtl.errors import HubtlError
 from hubtl.judging.judge import label_free
 from hubtl.judging.validators import Entropy, Evidence, InfoMax, Last, SourceAccuracy, TargetAccuracy
+from hubtl.tasks.classification import Classification
 from hubtl.tasks.classification.measuring import collapse
 
 SURE_BOTH = torch.tensor([[50.0, 0.0], [0.0, 50.0]])
@@ -65,19 +66,20 @@ def every_validator():
     return {name: entry.load() for name, entry in plugins.entries("validators").items() if entry.builtin}
 
 
-def test_target_accuracy_is_the_one_oracle():
-    assert [name for name, cls in every_validator().items() if cls().oracle] == ["target-accuracy"]
+def test_what_reads_target_labels_is_an_oracle():
+    assert [n for n, cls in every_validator().items() if cls().oracle] == ["target-accuracy", "target-score"]
 
 
 @pytest.mark.parametrize("name", [n for n, cls in every_validator().items() if not cls().oracle])
 def test_a_validator_needs_no_more_than_it_declares(name):
+    task = Classification(["a", "b"])
     whole = {"source_logits": SURE_BOTH, "source_labels": np.array([0, 1]), "target_logits": SURE_ONE}
     whole |= {"source_features": SURE_BOTH, "target_features": SURE_ONE, "target_mixed_logits": SURE_ONE}
     cls = every_validator()[name]
     assert cls.reads <= {field.name for field in fields(Evidence)}
-    scores = cls().scores(Evidence(step=3, **{key: value for key, value in whole.items() if key in cls.reads}))
+    scores = cls().scores(Evidence(step=3, task=task, **{k: value for k, value in whole.items() if k in cls.reads}))
     assert all(math.isfinite(score) for score in scores.values())
-    assert scores == cls().scores(Evidence(step=3, **whole))
+    assert scores == cls().scores(Evidence(step=3, task=task, **whole))
 
 
 @pytest.mark.parametrize(

@@ -58,15 +58,15 @@ def test_what_the_method_improves_by_itself_has_no_vote():
     [(figures(source=0.79, a=9.0), "11.0 points"), (figures(collapse="only 1 of 5", a=9.0), "collapse")],
 )
 def test_rails_stand_before_every_vote(after, why):
-    found = verdict(figures(a=1.0), after, "a")
+    found = verdict(figures(a=1.0), after, "a", cost=Classification().cost)
     assert not found.adapted
     assert why in found.reason
 
 
 def test_a_method_that_leaves_its_source_has_no_floor_there():
     before, after = figures(a=1.0), figures(source=0.2, a=2.0)
-    assert not verdict(before, after, "a").adapted
-    assert verdict(before, after, "a", floor=None).adapted
+    assert not verdict(before, after, "a", cost=Classification().cost).adapted
+    assert verdict(before, after, "a").adapted
     assert SHOT.forgets_source
     assert not {"dev", "reverse"} & set(voters_on(SHOT, Classification))
     assert set(voters_on(MCC, Classification)) == set(Classification.voters)
@@ -89,7 +89,7 @@ def scripted(monkeypatch, adapted):
     """The voters say what the test wants them to; everything else is real."""
     from hubtl.run import adapt as run
 
-    def said(before, after, voters, abstain=(), comparable=True, floor=None):
+    def said(before, after, voters, abstain=(), comparable=True, cost=None):
         found = verdict(before, after, voters, abstain)
         return found.model_copy(update={"adapted": adapted, "reason": "the test says so"})
 

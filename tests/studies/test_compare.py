@@ -11,6 +11,7 @@ from hubtl.errors import HubtlError
 from hubtl.record import DomainFacts, Evaluation, ModelFacts, RunRecord
 from hubtl.run import adapt as story
 from hubtl.studies.compare import Entrant, rank
+from hubtl.tasks.classification import Classification
 from tests.tiny import hubtl_command
 
 DIGITS = {
@@ -37,7 +38,7 @@ def test_agreement_ranks_and_target_accuracy_does_not():
         outcome("dann", accuracy=0.1, ami=3.0, dev=3.0, reverse=3.0),
         outcome("cdan", accuracy=0.9, ami=2.0),
     ]
-    ranked, voters = rank(found)
+    ranked, voters = rank(found, Classification)
     assert [e.strategy for e in ranked] == ["dann", "cdan", "source-only"]
     assert voters == list(VOTES)
     assert [e.adapted for e in ranked] == [True, True, None]
@@ -45,14 +46,14 @@ def test_agreement_ranks_and_target_accuracy_does_not():
 
 def test_what_a_method_improves_by_itself_does_not_rank_the_others():
     found = [outcome("source-only"), outcome("mcc", infomax=9.0, bnm=9.0, snd=9.0, dev=0.0), outcome("dann", dev=2.0)]
-    ranked, voters = rank(found)
+    ranked, voters = rank(found, Classification)
     assert voters == ["snd", "ami", "mixval", "dev", "reverse"]
     assert ranked[0].strategy == "dann"
 
 
 def test_scores_that_read_a_source_do_not_rank_methods_that_leave_it():
     found = [outcome("source-only"), outcome("shot", source=0.4, ami=9.0, dev=-9.0, reverse=-9.0)]
-    ranked, voters = rank(found)
+    ranked, voters = rank(found, Classification)
     assert voters == ["snd", "ami", "mixval"]
     assert [e.strategy for e in ranked] == ["shot", "source-only"]
     assert ranked[0].adapted
@@ -67,7 +68,7 @@ def test_guard_rails_come_before_agreement_and_failures_last():
         outcome("dann", collapse="only 1 of 5", ami=9.0, dev=9.0),
         outcome("cdan", source=0.5, ami=9.0, dev=9.0),
     ]
-    ranked, _ = rank(found)
+    ranked, _ = rank(found, Classification)
     assert ranked[0].strategy == "source-only"
     assert ranked[-1].strategy == "adabn"
     assert {e.strategy for e in ranked if e.refused} == {"dann", "cdan"}
