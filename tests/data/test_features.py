@@ -326,6 +326,7 @@ print(read, whole)
 """
 
 
+@pytest.mark.ranks
 def test_processes_that_write_read_and_clear_one_key_at_once_only_ever_meet_whole_features(tmp_path):
     meeting = tmp_path / "meeting"
     meeting.mkdir()

@@ -15,6 +15,8 @@ from hubtl.record import Evaluation
 from hubtl.strategies.mcc import MCC
 from hubtl.strategies.shot import SHOT
 
+pytestmark = pytest.mark.slow
+
 DIGITS = {
     "model": "lenet",
     "pretrained": False,

@@ -20,6 +20,8 @@ from hubtl.testing import ToyRows, check, toy_domain
 from hubtl.testing.ranks import ROWS, compare, gap, state, states
 from hubtl.testing.toy import ToyWorld
 
+pytestmark = pytest.mark.slow
+
 BUILT_IN = [name for name, entry in plugins.entries("strategies").items() if entry.builtin]
 
 
@@ -311,6 +313,7 @@ def exact(cls):
     return ToyWorld(cls, **{key: value for key, value in options.items() if key in cls.Options.model_fields})
 
 
+@pytest.mark.ranks
 def test_two_processes():
     """All built-in strategies, and broken ones, in one start of two processes."""
     built_in = {name: exact(plugins.load("strategies", name)) for name in BUILT_IN}
