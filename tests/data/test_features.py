@@ -420,6 +420,7 @@ def test_facts_say_what_the_features_are_of(tmp_path):
     assert {"weights", "input", "precision", "data", "dtype", "crc", "rows", "width"} <= facts.keys()
 
 
+@pytest.mark.slow
 def test_weak_views_of_a_source_give_way_to_the_features_of_a_frozen_backbone(tmp_path, caplog):
     """SHOT learns its source under weak views where the backbone learns too."""
     common = {"model": "lenet", "pretrained": False, "source_dataset": "builtin:digits/mnist", "steps": 4}

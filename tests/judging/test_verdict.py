@@ -15,14 +15,15 @@ from hubtl.record import Evaluation
 from hubtl.strategies.mcc import MCC
 from hubtl.strategies.shot import SHOT
 
-pytestmark = pytest.mark.slow
-
 DIGITS = {
     "model": "lenet",
     "pretrained": False,
     "source_dataset": "builtin:digits/mnist",
     "target_dataset": "builtin:digits/uci",
-    "options": {"run.plots": False},
+    "source_split": "train[:200]",
+    "target_split": "train[:200]",
+    "target_eval_split": "test[:150]",
+    "options": {"run.plots": False, "source.eval_split": "test[:150]"},
     "steps": 12,
 }
 
@@ -97,6 +98,7 @@ def scripted(monkeypatch, adapted):
     monkeypatch.setattr(run, "verdict", said)
 
 
+@pytest.mark.slow
 def test_auto_keeps_source_only_where_nothing_is_for_the_adapted_model(monkeypatch, tmp_path):
     scripted(monkeypatch, adapted=False)
     run = hubtl.adapt(**DIGITS, output_dir=str(tmp_path / "auto"))
@@ -120,6 +122,7 @@ def test_auto_keeps_source_only_where_nothing_is_for_the_adapted_model(monkeypat
     assert (again.output_dir / "model.safetensors").read_bytes() == auto
 
 
+@pytest.mark.slow
 def test_a_method_asked_for_by_name_is_shipped_with_the_doubt(monkeypatch, tmp_path):
     scripted(monkeypatch, adapted=False)
     record = hubtl.adapt(**DIGITS, strategy="mcc", output_dir=str(tmp_path / "run")).record
@@ -128,6 +131,7 @@ def test_a_method_asked_for_by_name_is_shipped_with_the_doubt(monkeypatch, tmp_p
     assert any("the vote of label-free scores" in warning for warning in record.warnings)
 
 
+@pytest.mark.slow
 def test_auto_ships_the_adapted_model_where_the_vote_is_for_it(monkeypatch, tmp_path):
     scripted(monkeypatch, adapted=True)
     record = hubtl.adapt(**DIGITS, output_dir=str(tmp_path / "run")).record
@@ -136,6 +140,7 @@ def test_auto_ships_the_adapted_model_where_the_vote_is_for_it(monkeypatch, tmp_
     assert not any("the vote of label-free scores" in warning for warning in record.warnings)
 
 
+@pytest.mark.slow
 def test_a_resumed_auto_run_ends_the_same(monkeypatch, tmp_path):
     scripted(monkeypatch, adapted=False)
     from hubtl.run import adapt as story
