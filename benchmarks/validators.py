@@ -93,7 +93,9 @@ def choices(candidates: list[dict[str, Any]], cls: type[Strategy]) -> dict[str, 
     known = [{name: c["scores"][name] for name in voters_on(cls) if name in c["scores"]} for c in candidates]
     merits = rule.merits(known)
     best = max(c["scores"].get("source-accuracy", 0.0) for c in candidates)
-    lost = [not cls.forgets_source and c["scores"].get("source-accuracy", best) < best - FLOOR for c in candidates]
+    lost = [
+        not cls.judging.forgets_source and c["scores"].get("source-accuracy", best) < best - FLOOR for c in candidates
+    ]
     found["ensemble"] = max(places, key=lambda i: (not (candidates[i]["collapsed"] or lost[i]), merits[i]))
     return found
 
@@ -122,9 +124,13 @@ def main() -> None:
             candidates = train(recipe_of(args, strategy, seed))
             cls = plugins.load("strategies", strategy)
             chosen = choices(candidates, cls)
-            floor = None if cls.forgets_source else FLOOR
+            floor = None if cls.judging.forgets_source else FLOOR
             said = verdict(
-                figures(base), figures(candidates[chosen["ensemble"]]), voters_on(cls), cls.improves, floor=floor
+                figures(base),
+                figures(candidates[chosen["ensemble"]]),
+                voters_on(cls),
+                cls.judging.improves,
+                floor=floor,
             )
             line = {
                 "benchmark": "validators",

@@ -186,8 +186,9 @@ def _announce(plan: hub.PushResult) -> None:
 
 def _judged(prepared: Prepared, before: Evaluation, after: Evaluation) -> Verdict:
     cls = prepared.strategy_class
-    floor = None if cls.forgets_source else FLOOR
-    return verdict(before, after, voters_on(cls), cls.improves, comparable=prepared.unknown is None, floor=floor)
+    floor = None if cls.judging.forgets_source else FLOOR
+    voters, own = voters_on(cls), cls.judging.improves
+    return verdict(before, after, voters, own, comparable=prepared.unknown is None, floor=floor)
 
 
 def check_rows(prepared: Prepared) -> None:

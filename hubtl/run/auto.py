@@ -12,7 +12,7 @@ PICKS = {
         "a labelled source and an unlabelled target; no critic, hence the stablest of the built-in methods",
     ),
     # its paper (arXiv:2002.08546) reports it well ahead of pada and iwan on partial sets, with the options that
-    # SHOT.label_set_options sets; and where class weights go wrong, they feed on themselves
+    # SHOT.suits sets; and where class weights go wrong, they feed on themselves
     ("adaptation", "partial"): (
         "shot",
         "the target lacks classes of the source; it aligns no domains as wholes, and the source plays no part once "

@@ -137,7 +137,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     backbone.ranges = streams.ranges.over(backbone.ranges)
     if recipe.run.calibrate is None:
         fitted = streams.source_eval_labels is not None
-        recipe = _changed(recipe, {"run.calibrate": strategy_class.calibrated and fitted})
+        recipe = _changed(recipe, {"run.calibrate": strategy_class.judging.calibrated and fitted})
     rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
     recipe = _decide_length(recipe, setting, steps_per_epoch(streams.train, rows))
     torch.manual_seed(recipe.run.seed)
@@ -281,7 +281,7 @@ def _customary(recipe: Recipe, cls: type[Strategy]) -> dict[str, Any]:
 
 def _decide_for(relation: LabelSets, recipe: Recipe, setting: str, cls: type[Strategy], asked: str | None) -> Recipe:
     """What follows from label sets that are not closed, unless the user decided it."""
-    own = dict(cls.label_set_options.get(relation.setting, {}))
+    own = dict(cls.suits.get(relation.setting, {}))
     recipe = _changed(recipe, {"strategy.options": own | dict(recipe.strategy.options)})
     if setting in NO_TARGET_LABELS and asked is None:
         # rules that read no labels reward predictions that spread over all classes, each of them sure

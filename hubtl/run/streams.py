@@ -225,7 +225,7 @@ def label_warnings(relation: LabelSets, streams: Streams, cls: type[Strategy], u
             f"the target has no class that the source lacks: whatever is called {unknown} is so by mistake, "
             "and methods for closed sets do better"
         )
-    if relation.source_only and not {"partial", relation.setting} & set(cls.label_sets):
+    if relation.source_only and not {"partial", relation.setting} & set(cls.suits):
         warnings.append(
             f"the target lacks source classes ({label_sets.listed(relation.source_only)}): methods that align whole domains may "
             "do harm; shot, pada and iwan are made for it"

@@ -149,7 +149,7 @@ def rank(found: Sequence[tuple[Entrant, RunRecord | None]]) -> tuple[list[Entran
     classes = [plugins.load("strategies", e.strategy) for e, _ in ran]
     counting = [name for name in voters_on(classes[0]) if all(name in voters_on(cls) for cls in classes)]
     known = [name for name in counting if all(name in e.scores for e, _ in ran)]
-    partial = {rule for cls in classes for rule in cls.improves}
+    partial = {rule for cls in classes for rule in cls.judging.improves}
     voters = [name for name in known if name not in partial] or known
     merits = (
         Ensemble().merits([{name: e.scores[name] for name in voters} for e, _ in ran]) if voters else [0.0] * len(ran)
@@ -167,7 +167,8 @@ def rank(found: Sequence[tuple[Entrant, RunRecord | None]]) -> tuple[list[Entran
 
 def _vote(entrant: Entrant, before: Evaluation, after: Evaluation) -> None:
     cls = plugins.load("strategies", entrant.strategy)
-    said = verdict(before, after, voters_on(cls), cls.improves, floor=None if cls.forgets_source else FLOOR)
+    floor = None if cls.judging.forgets_source else FLOOR
+    said = verdict(before, after, voters_on(cls), cls.judging.improves, floor=floor)
     entrant.adapted, entrant.reason = said.adapted, said.reason
     entrant.refused = not said.adapted and said.rail
 

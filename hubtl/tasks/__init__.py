@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from pydantic import ConfigDict
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ class Task(ABC):
     """The seam of a task; a plugin registers a subclass under ``hubtl.tasks``."""
 
     Options: type[TaskOptions] = TaskOptions
+    probabilities: ClassVar[bool] = True  # whether a softmax of the outputs says how likely each class is
 
     def __init__(self, classes: Sequence[str], options: TaskOptions | None = None) -> None:
         self.classes = list(classes)

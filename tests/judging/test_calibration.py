@@ -10,6 +10,7 @@ from hubtl.errors import HubtlError
 from hubtl.judging.calibration import fit
 from hubtl.strategies.finetune import Finetune
 from hubtl.strategies.source_only import SourceOnly
+from hubtl.strategy import Judging
 
 
 def rows(n=4000, sure=1.0, seed=0):
@@ -104,8 +105,8 @@ def test_without_labelled_rows_there_is_nothing_to_calibrate_on(tmp_path):
 
 @pytest.mark.slow
 def test_a_strategy_may_ask_for_temperatures_where_there_are_rows_to_fit_them_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(SourceOnly, "calibrated", True)
-    monkeypatch.setattr(Finetune, "calibrated", True)
+    monkeypatch.setattr(SourceOnly, "judging", Judging(calibrated=True))
+    monkeypatch.setattr(Finetune, "judging", Judging(calibrated=True))
     common = {"model": "lenet", "pretrained": False, "target_dataset": "builtin:digits/uci", "steps": 3}
     common |= {"target_split": "train[:200]", "target_eval_split": "test[:100]", "options": {"run.plots": False}}
     source = {"source_dataset": "builtin:digits/mnist", "strategy": "source-only"}

@@ -69,7 +69,7 @@ def test_a_method_that_leaves_its_source_has_no_floor_there():
     before, after = figures(a=1.0), figures(source=0.2, a=2.0)
     assert not verdict(before, after, "a").adapted
     assert verdict(before, after, "a", floor=None).adapted
-    assert SHOT.forgets_source
+    assert SHOT.judging.forgets_source
     assert not {"dev", "reverse"} & set(voters_on(SHOT))
     assert set(voters_on(MCC)) == set(VOTERS)
 
@@ -84,7 +84,7 @@ def test_no_voter_reads_target_labels_and_every_abstention_names_one():
     assert not any("target_labels" in rule.reads for rule in rules.values())
     for entry in plugins.entries("strategies").values():
         if entry.builtin:
-            assert set(entry.load().improves) <= set(rules), entry.name
+            assert set(entry.load().judging.improves) <= set(rules), entry.name
 
 
 def scripted(monkeypatch, adapted):
@@ -162,4 +162,4 @@ def test_a_resumed_auto_run_ends_the_same(monkeypatch, tmp_path):
 
 
 def test_methods_that_optimise_a_voter_say_so():
-    assert "infomax" in MCC.improves
+    assert "infomax" in MCC.judging.improves

@@ -63,6 +63,7 @@ class Validator(ABC):
 
     reads: ClassVar[frozenset[str]] = frozenset()  # names of Evidence's fields; "target_labels" makes an oracle
     lenient: ClassVar[bool] = False  # True: it goes on without what is missing
+    needs: ClassVar[tuple[str, ...]] = ("features", "probabilities")  # of the model's task, as a strategy's
 
     @property
     def oracle(self) -> bool:
@@ -87,6 +88,8 @@ class Validator(ABC):
 
 class Last(Validator):
     """The last iterate: nothing is read, nothing is selected."""
+
+    needs = ()
 
     def score(self, evidence: Evidence) -> float:
         return float(evidence.step)
