@@ -11,7 +11,10 @@ export OMP_WAIT_POLICY ?= passive
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test check bench cards docs clean
+# Folders whose tests train little; those of the other folders are mostly whole runs.
+QUICK := $(addprefix tests/,recipe losses data io judging engine card) $(wildcard tests/test_*.py)
+
+.PHONY: help demo test quick check bench cards docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -32,6 +35,10 @@ test: check  ## checks and tests, as CI runs them
 	$(BIN)/pip install -qq --no-deps --no-build-isolation --target .venv/plugins $(PLUGINS:%=./%)
 	for plugin in $(PLUGINS); do \
 		OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/.venv/plugins $(BIN)/python -m pytest -n 2 --dist worksteal $$plugin || exit; done
+
+quick: $(STAMP)  ## unit tests of recipes, losses, data, judging, engine and cards, in under two minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal \
+		-m "not slow and not hub and not ranks and not browser" $(QUICK)
 
 check: $(STAMP)  ## lint, format, types, layers, generated pages
 	$(BIN)/ruff check .

@@ -17,19 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from hubtl import plugins
+from hubtl.data.sealed import unsealed
 from hubtl.engine.device import make_accelerator
 from hubtl.engine.loop import Engine
 from hubtl.engine.sweep import outputs
 from hubtl.judging.judge import fallen, gather, label_free, voters_on
 from hubtl.judging.validators.ensemble import Ensemble
-from hubtl.judging.verdict import FLOOR, verdict
+from hubtl.judging.verdict import verdict
 from hubtl.recipe.reading import parse
 from hubtl.record import Evaluation
 from hubtl.run.features import with_features
 from hubtl.run.prepare import prepare
 from hubtl.strategy import Strategy
+from hubtl.tasks.base import FLOOR
 from hubtl.tasks.classification import Classification
-from hubtl.tasks.classification.measuring import figures_of as evaluation
 
 DIGITS_LR = {"mnist-usps": 0.01, "usps-mnist": 0.1}
 CHECKPOINTS = 10
@@ -69,13 +70,13 @@ def train(raw: dict[str, Any]) -> list[dict[str, Any]]:
         model = trained.deployed()
         evidence = gather(prepared, accelerator, model, step, Ensemble.reads)
         seen = outputs(model, prepared.streams.target_eval, accelerator)
-        figures = evaluation(seen.logits, prepared.streams.target_eval_labels, prepared.classes)
+        figures = prepared.task.evaluation(seen.logits, unsealed(prepared.streams.target_eval_labels))
         found.append(
             {
                 "step": step,
                 "scores": {k: round(v, 5) for k, v in label_free(evidence, rules()).items()},
                 "collapsed": fallen(evidence, prepared) is not None,
-                "accuracy": round(100 * (figures.accuracy or 0.0), 2),
+                "accuracy": round(100 * (figures.value or 0.0), 2),
             }
         )
         return {}
@@ -96,7 +97,9 @@ def choices(candidates: list[dict[str, Any]], cls: type[Strategy]) -> dict[str, 
     ]
     merits = rule.merits(known)
     best = max(c["scores"].get("source-accuracy", 0.0) for c in candidates)
-    lost = [not cls.forgets_source and c["scores"].get("source-accuracy", best) < best - FLOOR for c in candidates]
+    lost = [
+        not cls.judging.forgets_source and c["scores"].get("source-accuracy", best) < best - FLOOR for c in candidates
+    ]
     found["ensemble"] = max(places, key=lambda i: (not (candidates[i]["collapsed"] or lost[i]), merits[i]))
     return found
 
@@ -105,7 +108,7 @@ def figures(candidate: dict[str, Any]) -> Evaluation:
     """What the verdict reads of a checkpoint."""
     collapse = "collapsed" if candidate["collapsed"] else None
     accuracy = candidate["scores"].get("source-accuracy")
-    return Evaluation(n=0, scores=candidate["scores"], source_accuracy=accuracy, collapse=collapse)
+    return Evaluation(n=0, scores=candidate["scores"], source=accuracy, collapse=collapse)
 
 
 def main() -> None:
@@ -125,13 +128,13 @@ def main() -> None:
             candidates = train(recipe_of(args, strategy, seed))
             cls = plugins.load("strategies", strategy)
             chosen = choices(candidates, cls)
-            floor = None if cls.forgets_source else FLOOR
+            cost = None if cls.judging.forgets_source else Classification().cost
             said = verdict(
                 figures(base),
                 figures(candidates[chosen["ensemble"]]),
                 voters_on(cls, Classification),
-                cls.improves,
-                floor=floor,
+                cls.judging.improves,
+                cost=cost,
             )
             line = {
                 "benchmark": "validators",

@@ -50,8 +50,12 @@ def strategies() -> str:
     loaded = sorted(
         ((e.name, e.load()) for e in entries), key=lambda pair: ("transfer" not in pair[1].settings, pair[0])
     )
-    rows = [(f"[{name}](#{name})", "; or ".join(SETTINGS[s] for s in cls.settings), title(cls)) for name, cls in loaded]
-    lines += table(("name", "data", "what it does"), rows)
+    rows = [
+        (f"[{name}](#{name})", "; or ".join(SETTINGS[s] for s in cls.settings), ", ".join(cls.needs), title(cls))
+        for name, cls in loaded
+    ]
+    lines += ["What it needs of the model: a method that reads `probabilities` is refused for tasks without them.", ""]
+    lines += table(("name", "data", "needs", "what it does"), rows)
     for name, cls in loaded:
         lines += [f"## {name}", "", *prose(cls)]
         if cls.paper:

@@ -11,6 +11,7 @@ _HOMES = {
     "Batch": "hubtl.batch",
     "Features": "hubtl.batch",
     "HubtlError": "hubtl.errors",
+    "Judging": "hubtl.strategy",
     "Loss": "hubtl.strategy",
     "Phase": "hubtl.strategy",
     "Progress": "hubtl.strategy",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from hubtl.python import compare as compare
     from hubtl.recipe.schema import Recipe as Recipe
     from hubtl.record import RunRecord as RunRecord
+    from hubtl.strategy import Judging as Judging
     from hubtl.strategy import Loss as Loss
     from hubtl.strategy import Phase as Phase
     from hubtl.strategy import Progress as Progress

@@ -4,7 +4,7 @@ A method says how a mini-batch becomes losses (``step``) and, where it has stage
 The engine does the rest: devices, precision, accumulation, freezing, optimisers, schedules, checkpoints, evaluation.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
@@ -14,7 +14,7 @@ from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from hubtl.batch import Batch, Features, join
-from hubtl.modules import Classifier, Encoder
+from hubtl.modules import Classifier, Encoder, reverse_gradient
 from hubtl.plugins.blame import broken
 from hubtl.recipe.bounded import Bounded
 from hubtl.tasks import Task
@@ -31,6 +31,32 @@ class Swept(NamedTuple):
 
 
 Sweep = Callable[[str], Swept]
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What judging must know of a method. ``a | b`` says what holds for both at once.
+
+    Attributes:
+        improves: validators that the method's own loss optimises directly; they do not count for this method.
+        forgets_source: the deployed model is the target's alone; accuracy on the source then says nothing.
+        calibrated: the head gets temperatures unless the user says otherwise, where there are rows to fit them on.
+    """
+
+    improves: Collection[str] = frozenset()  # kept as a frozenset
+    forgets_source: bool = False
+    calibrated: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.improves, str):  # a text is one name, not letters: refused when the method is loaded
+            object.__setattr__(self, "improves", frozenset(self.improves))
+
+    def __or__(self, other: "Judging") -> "Judging":
+        return Judging(
+            frozenset(self.improves) | frozenset(other.improves),
+            self.forgets_source or other.forgets_source,
+            self.calibrated or other.calibrated,
+        )
 
 
 class StrategyOptions(Bounded):
@@ -103,40 +129,38 @@ class Strategy(nn.Module):
     deviates from its paper. ``source`` and ``target`` batches may differ in size. The class axis of logits is dim 1.
 
     Attributes:
+        Options: the method's own options.
+        paper: ``arXiv:NUMBER`` or an address.
         settings: where it works: ``adaptation`` (a labelled source, an unlabelled target), ``transfer`` (a labelled
-            target alone) or ``source-free`` (a classifier and an unlabelled target).
-        setting: the one of this run, set before ``phases`` is called.
-        trains_backbone: False where no phase ever does, nor changes its statistics: images are then seen without random
-            views, and only once, and the baseline beside an adaptation leaves the backbone alone too.
+            target alone), ``source-free`` (a classifier, an unlabelled target), ``sequential`` (both labelled).
+        defaults: recipe keys that the method decides unless the user does.
+        judging: what judging must know of it.
+        suits: relations of the domains that it is made for, each with the options that this relation changes. It can
+            be used for others, with a warning. What a user sets stays.
+        ablations: its parts by name, each with the options that leave it out (``hubtl ablate``).
+        needs: what it reads of the model: ``features``, and ``probabilities`` if it takes a softmax, an argmax or an
+            entropy of the outputs. A method that needs probabilities is refused for tasks without them.
+        unknown: it learns one more output, ``task.unknown``, for rows of none of the source's classes.
+        trains_backbone: False if no phase trains the backbone or changes its statistics. Images are then read once,
+            without random views, and the baseline beside an adaptation leaves the backbone alone too.
+        setting: the setting of this run, set before ``phases`` is called.
         views: random views of the target that a step asks for by ``target.view(name)``: ``weak``, ``strong``.
-        improves: validators that its own loss makes better, whatever becomes of accuracy: they do not vote on it.
-        forgets_source: what is deployed is the target's alone, by its last phase, its statistics or its map: accuracy on
-            the source is then no sign of anything.
-        critics: children that learn against the encoder; the conformance suite checks that they do, and that it does.
         source_views: the same of the source.
-        label_sets: how the classes of the domains may relate for it to be chosen without a warning.
-        label_set_options: options that a relation changes from their defaults, by relation; what a user sets stays.
-        ablations: its parts by name, and the options that leave each out: ``hubtl ablate`` trains without them.
-        calibrated: whether its head gets temperatures unless the user says otherwise, where there are rows to fit them on.
-        unknown: whether it learns one output more, for what is none of the source's classes: ``task.unknown``.
     """
 
     Options: ClassVar[type[StrategyOptions]] = StrategyOptions
     paper: ClassVar[str | None] = None
     settings: ClassVar[tuple[str, ...]] = ("adaptation",)
-    setting: str
-    trains_backbone: ClassVar[bool] = True
-    views: ClassVar[tuple[str, ...]] = ()
-    improves: ClassVar[tuple[str, ...]] = ()
-    forgets_source: ClassVar[bool] = False
-    critics: ClassVar[tuple[str, ...]] = ()
-    source_views: ClassVar[tuple[str, ...]] = ()
-    label_sets: ClassVar[tuple[str, ...]] = ("closed",)
-    label_set_options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    unknown: ClassVar[bool] = False
-    calibrated: ClassVar[bool] = False
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    judging: ClassVar[Judging] = Judging()
+    suits: ClassVar[Mapping[str, Mapping[str, Any]]] = {"closed": {}}
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    defaults: ClassVar[Mapping[str, Any]] = {}  # recipe keys that this method decides unless the user does
+    needs: ClassVar[tuple[str, ...]] = ("features", "probabilities")
+    unknown: ClassVar[bool] = False
+    trains_backbone: ClassVar[bool] = True
+    setting: str
+    views: ClassVar[tuple[str, ...]] = ()
+    source_views: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__()
@@ -187,6 +211,10 @@ class Strategy(nn.Module):
         for batch in batches:
             ends.append(ends[-1] + len(batch))
         return [together.rows(start, stop) for start, stop in pairwise(ends)]
+
+    def reverse(self, z: Tensor, strength: float, at: Progress) -> Tensor:
+        """Return ``z`` as it is; on its way back the gradient is multiplied by ``−strength · at.reversal``."""
+        return reverse_gradient(z, strength * at.reversal)
 
 
 def scalar(method: Any, found: Any) -> tuple[Tensor, Mapping[str, Tensor]]:

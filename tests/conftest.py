@@ -40,6 +40,16 @@ torch.set_num_threads(1)
 ensure_torchvision()
 
 
+MARKED = {"hub": "hub", "server": "hub", "browser": "browser"}  # who asks for these fixtures is marked
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for fixture in MARKED.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(MARKED[fixture])
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _freeze():
     """Leave what is imported out of garbage collection, which follows each training and would cost half a second."""

@@ -61,14 +61,16 @@ def show(
     ]
     paper = getattr(thing, "paper", None)
     adapts = {"adaptation", "source-free"} & set(getattr(thing, "settings", ()))
-    label_sets = list(thing.label_sets) if adapts else []
-    by_relation = {k: dict(v) for k, v in thing.label_set_options.items()} if adapts else {}
+    label_sets = list(thing.suits) if adapts else []
+    by_relation = {relation: dict(own) for relation, own in thing.suits.items() if own} if adapts else {}
+    needs = list(getattr(thing, "needs", ()))
     ablations = {part: dict(changes) for part, changes in getattr(thing, "ablations", {}).items()}
     if json_:
         emit(
             {"kind": homes[0], "name": name, "package": entry.package, "doc": text, "paper": paper, "options": listed}
             | ({"label_sets": label_sets, "label_set_options": by_relation} if label_sets else {})
             | ({"ablations": ablations} if ablations else {})
+            | ({"needs": needs} if needs else {})
         )
         return
     singular = plugins.SINGULAR[homes[0]]
@@ -87,5 +89,7 @@ def show(
         typer.echo(f"\nlabel sets: {', '.join(label_sets)}")
     for relation, own in by_relation.items():
         typer.echo(f"in a {relation} set: {', '.join(f'{key} = {value}' for key, value in own.items())}")
+    if needs:
+        typer.echo(f"\nneeds: {', '.join(needs)}")
     if ablations:
         typer.echo("\nparts that hubtl ablate leaves out: " + ", ".join(ablations))

@@ -65,7 +65,7 @@ class Judge:
         if self.name == "last":
             self.selection.step = step
             return scores
-        if forgets := self.case.strategy_class.forgets_source and self.rule.lenient:
+        if forgets := self.case.strategy_class.judging.forgets_source and self.rule.lenient:
             evidence = without_source(evidence)
         judged = scores_of(self.rule, evidence)
         self._read |= LABELS in getattr(evidence, "read", ())
@@ -148,7 +148,7 @@ def without_source(evidence: Evidence) -> Evidence:
 def voters_on(cls: type[Strategy], task: Task | type[Task]) -> list[str]:
     """The validators whose verdict on a method counts, those aside that it makes better by itself or reads no more."""
     read = {name: plugins.load("validators", name).reads for name in task.voters}
-    return [name for name in task.voters if not (cls.forgets_source and "source_labels" in read[name])]
+    return [name for name in task.voters if not (cls.judging.forgets_source and "source_labels" in read[name])]
 
 
 class Mixtures:

@@ -18,16 +18,18 @@ BASES = {
 SETTINGS = ("adaptation", "transfer", "source-free", "sequential")
 VIEWS = ("weak", "strong")
 RELATIONS = ("closed", "partial", "open", "open-partial", "unknown")
-NAMES: dict[str, tuple[str, ...] | None] = {  # attributes of a strategy that are tuples of names; None: of any
-    "settings": SETTINGS,
-    "views": VIEWS,
-    "source_views": VIEWS,
-    "label_sets": RELATIONS,
-    "improves": None,
-    "critics": None,
+NEEDS = ("features", "probabilities")
+NAMES = {"settings": SETTINGS, "views": VIEWS, "source_views": VIEWS, "needs": NEEDS}  # tuples of these names
+MAPPINGS = ("defaults", "ablations", "suits")
+SWITCHES = ("trains_backbone", "unknown")
+MOVED = {  # what a strategy of hubtl 0.1 declares: of which type, and where it is now
+    "improves": (tuple | list, "judging = Judging(improves=(…))"),
+    "forgets_source": (bool, "judging = Judging(forgets_source=…)"),
+    "calibrated": (bool, "judging = Judging(calibrated=…)"),
+    "label_sets": (tuple | list, 'suits = {"closed": {}, …}'),
+    "label_set_options": (Mapping, 'suits = {"partial": {OPTION: VALUE}, …}'),
+    "critics": (tuple | list, "nothing: critics are found by self.reverse(…) and hubtl.modules.Critic"),
 }
-MAPPINGS = ("defaults", "ablations", "label_set_options")
-SWITCHES = ("trains_backbone", "forgets_source", "unknown", "calibrated")
 
 
 def problem(kind: str, thing: Any) -> str | None:
@@ -64,24 +66,50 @@ def _of_loader(thing: Any) -> str | None:
 
 
 def _of_strategy(thing: Any) -> str | None:
+    if old := [name for name, (kind, _) in MOVED.items() if isinstance(getattr(thing, name, None), kind)]:
+        places = "; ".join(f"{name} is now {MOVED[name][1]}" for name in old)
+        return f"it is written for hubtl 0.1: {places} (docs/plugins.md, From 0.1 to 0.2)"
     for name, known in NAMES.items():
-        value = getattr(thing, name)
-        if not isinstance(value, tuple | list) or not all(isinstance(item, str) for item in value):
-            return f"its {name} is {value!r}, not a tuple of names"
-        if known is not None and (odd := sorted(set(value) - set(known))):
-            return f"its {name} names {odd[0]!r}, none of {', '.join(known)}"
+        if odd := _odd_names(name, getattr(thing, name), known):
+            return odd
+    if odd := _odd_judging(thing.judging):
+        return odd
     if not thing.settings:
         return "its settings are empty"
     for name in MAPPINGS:
         if not isinstance(getattr(thing, name), Mapping):
             return f"its {name} is {_what(getattr(thing, name))}, not a mapping"
+    if odd := _odd_names("suits", tuple(thing.suits), RELATIONS):
+        return odd
+    if any(not isinstance(own, Mapping) for own in thing.suits.values()):
+        return f"its suits are {thing.suits!r}, not a mapping of relations to options"
     for name in SWITCHES:
         if not isinstance(getattr(thing, name), bool):
             return f"its {name} is {_what(getattr(thing, name))}, neither True nor False"
     return None if isinstance(thing.paper, str | None) else f"its paper is {_what(thing.paper)}, not a text"
 
 
+def _odd_names(name: str, value: Any, known: tuple[str, ...]) -> str | None:
+    if not isinstance(value, tuple | list) or not all(isinstance(item, str) for item in value):
+        return f"its {name} is {value!r}, not a tuple of names"
+    odd = sorted(set(value) - set(known))
+    return f"its {name} names {odd[0]!r}, none of {', '.join(known)}" if odd else None
+
+
+def _odd_judging(value: Any) -> str | None:
+    if not isinstance(value, import_module("hubtl.strategy").Judging):
+        return f"its judging is {_what(value)}, not a hubtl.Judging"
+    if isinstance(value.improves, str) or not all(isinstance(name, str) for name in value.improves):
+        return f"its judging improves {value.improves!r}, not names of validators"
+    for name in ("forgets_source", "calibrated"):
+        if not isinstance(getattr(value, name), bool):
+            return f"its judging has {_what(getattr(value, name))} for {name}, neither True nor False"
+    return None
+
+
 def _of_validator(thing: Any) -> str | None:
+    if needs := _odd_names("needs", thing.needs, NEEDS):
+        return needs
     from dataclasses import fields
 
     known = {field.name for field in fields(import_module("hubtl.judging.validators").Evidence)}

@@ -132,7 +132,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     backbone.ranges = streams.ranges.over(backbone.ranges)
     if recipe.run.calibrate is None:
         fitted = streams.source_eval_labels is not None and task.probabilities
-        recipe = _changed(recipe, {"run.calibrate": strategy_class.calibrated and fitted})
+        recipe = _changed(recipe, {"run.calibrate": strategy_class.judging.calibrated and fitted})
     rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
     recipe = _decide_length(recipe, setting, steps_per_epoch(streams.train, rows))
     torch.manual_seed(recipe.run.seed)
@@ -176,7 +176,7 @@ def task_of(recipe: Recipe) -> Task:
 
 def check_needs(cls: type[Strategy], name: str, task: Task) -> None:
     """Raise HubtlError for a method that reads probabilities of a task whose outputs are none."""
-    if task.probabilities or "probabilities" not in getattr(cls, "needs", ("features", "probabilities")):
+    if task.probabilities or "probabilities" not in cls.needs:
         return
     raise HubtlError(
         f"{name} reads class probabilities, and {task.name} has none: it would train on numbers that mean nothing",
@@ -269,6 +269,10 @@ def _decide_strategy(
             hint="leave --tuner out, or another --strategy, such as mcc",
         )
     rule = plugins.load("validators", recipe.run.validator or "last")
+    if not task.probabilities and "probabilities" in rule.needs and not rule.lenient:
+        raise HubtlError(
+            f"validator {recipe.run.validator} reads probabilities, and {task.name} has none", hint="--validator last"
+        )
     if setting != "adaptation" and "source_labels" in rule.reads and not rule.lenient:
         why = "and none is given" if not recipe.source else f"and {name} has no model of the source's classes to judge"
         raise HubtlError(f"validator {recipe.run.validator} reads a source, {why}", hint="--validator last")
@@ -291,7 +295,7 @@ def _customary(recipe: Recipe, cls: type[Strategy]) -> dict[str, Any]:
 
 def _decide_for(relation: LabelSets, recipe: Recipe, setting: str, cls: type[Strategy], asked: str | None) -> Recipe:
     """What follows from label sets that are not closed, unless the user decided it."""
-    own = dict(cls.label_set_options.get(relation.setting, {}))
+    own = dict(cls.suits.get(relation.setting, {}))
     recipe = _changed(recipe, {"strategy.options": own | dict(recipe.strategy.options)})
     if setting in NO_TARGET_LABELS and asked is None:
         # rules that read no labels reward predictions that spread over all classes, each of them sure

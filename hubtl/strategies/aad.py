@@ -12,8 +12,8 @@ from hubtl.batch import Batch
 from hubtl.losses.selftraining import attraction, dispersion, neighbours
 from hubtl.modules import Encoder
 from hubtl.ranks import all_rows
-from hubtl.strategies.shot import SourceFree, SourceFreeOptions
-from hubtl.strategy import Loss, Progress, StrategyOptions, Sweep
+from hubtl.strategies.sourcefree import SourceFree, SourceFreeOptions
+from hubtl.strategy import Judging, Loss, Progress, StrategyOptions, Sweep
 from hubtl.tasks import Task
 
 
@@ -47,8 +47,8 @@ class AAD(SourceFree):
     """
 
     Options = AADOptions
-    improves = ("infomax", "bnm")
     paper = "arXiv:2205.04183"
+    judging = SourceFree.judging | Judging(improves=("infomax", "bnm"))
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
     memories = ("features", "scores")
 

@@ -8,7 +8,7 @@ from torch import nn
 from hubtl.batch import Batch
 from hubtl.errors import HubtlError
 from hubtl.losses import entropy
-from hubtl.strategy import Loss, Phase, Progress, Strategy, Sweep
+from hubtl.strategy import Judging, Loss, Phase, Progress, Strategy, Sweep
 
 
 class AdaBN(Strategy):
@@ -25,7 +25,8 @@ class AdaBN(Strategy):
 
     paper = "arXiv:1603.04779"
     settings = ("adaptation", "source-free")
-    forgets_source = True
+    judging = Judging(forgets_source=True)
+    needs = ("features",)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def norms(self) -> list[nn.modules.batchnorm._BatchNorm]:
@@ -62,9 +63,13 @@ class AdaBN(Strategy):
             norm.momentum = None  # the average of all batches since the reset
         try:
             with torch.no_grad():
-                unsure = entropy(self.head(self.encode(target).pooled)).mean()
+                outputs = self.head(self.encode(target).pooled)
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.eval()
                 norm.momentum = momentum
-        yield Loss(unsure, logs={"entropy": unsure})
+        if self.task.probabilities:
+            unsure = entropy(outputs).mean()
+            yield Loss(unsure, logs={"entropy": unsure})
+        else:
+            yield Loss(outputs.new_zeros(()))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hubtl.batch import Batch
 from hubtl.losses.selftraining import aligned, masked_soft_cross_entropy, relative_threshold
-from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
+from hubtl.strategy import Additive, Judging, Pair, Progress, StrategyOptions
 
 
 class AdaMatchOptions(StrategyOptions):
@@ -34,8 +34,8 @@ class AdaMatch(Additive):
     """
 
     Options = AdaMatchOptions
-    improves = ("infomax", "bnm")
     paper = "arXiv:2106.04732"
+    judging = Judging(improves=("infomax", "bnm"))
     views = ("weak", "strong")
     source_views = ("weak", "strong")
     defaults = {"optim.lr": 3e-3, "optim.schedule": "inverse-decay", "optim.gamma": 4e-4}

@@ -9,9 +9,9 @@ from torch import nn
 
 from hubtl.batch import Batch
 from hubtl.losses import domain_accuracy, domain_loss
-from hubtl.modules import Critic, Encoder, reverse_gradient
-from hubtl.strategies.dann import ramp
-from hubtl.strategy import Loss, Phase, Progress, Strategy, StrategyOptions, Sweep
+from hubtl.modules import Critic, Encoder
+from hubtl.strategies.critics import ramp
+from hubtl.strategy import Judging, Loss, Phase, Progress, Strategy, StrategyOptions, Sweep
 from hubtl.tasks import Task
 
 
@@ -37,7 +37,8 @@ class ADDA(Strategy):
 
     Options = ADDAOptions
     paper = "arXiv:1702.05464"
-    forgets_source = True
+    judging = Judging(forgets_source=True)
+    needs = ("features",)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
@@ -76,8 +77,8 @@ class ADDA(Strategy):
         self.stir()
         with torch.no_grad():
             zs = self.source_encoder(source.inputs, source.present or None).pooled
-        strength = at.reversal * at.added * self.options.weight * ramp(at, self.options.ramp_steps)
-        zt = reverse_gradient(self.encode(target).pooled, strength)
+        strength = at.added * self.options.weight * ramp(at, self.options.ramp_steps)
+        zt = self.reverse(self.encode(target).pooled, strength, at)
         verdict = self.critic(torch.cat([zs, zt]))
         vs, vt = verdict[: len(zs)], verdict[len(zs) :]
         domain = domain_loss(vs, vt)

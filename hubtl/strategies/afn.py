@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from hubtl.batch import Batch
+from hubtl.errors import HubtlError
 from hubtl.losses import entropy
 from hubtl.losses.discrepancy import norm_step
-from hubtl.modules import norm_preserving_dropout
+from hubtl.modules import Encoder, norm_preserving_dropout
 from hubtl.strategy import Additive, Pair, Phase, Progress, StrategyOptions
+from hubtl.tasks import Task
 
 
 class AFNOptions(StrategyOptions):
@@ -36,6 +38,7 @@ class AFN(Additive):
 
     Options = AFNOptions
     paper = "arXiv:1811.07456"
+    needs = ("features",)
     defaults = {
         "optim.lr": 1e-3,
         "optim.schedule": "constant",
@@ -44,6 +47,11 @@ class AFN(Additive):
         "model.bottleneck": 1000,
     }
     joint = False
+
+    def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
+        super().__init__(encoder, head, task, options)
+        if self.options.entropy_weight and not task.probabilities:
+            raise HubtlError("entropy_weight of afn needs probabilities, and this task has none", hint="leave it out")
 
     def phases(self) -> Sequence[Phase]:
         own = {"backbone": self.options.backbone_momentum}
@@ -56,9 +64,11 @@ class AFN(Additive):
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         options = self.options
-        unsure = entropy(pair.yt).mean()
         total = options.weight * (norm_step(pair.zs, options.enlargement) + norm_step(pair.zt, options.enlargement))
         norms = {
             f"{name}_norm": z.detach().norm(dim=1).mean() for name, z in (("source", pair.zs), ("target", pair.zt))
         }
+        if not self.task.probabilities:
+            return total, norms
+        unsure = entropy(pair.yt).mean()
         return total + options.entropy_weight * unsure, {**norms, "entropy": unsure}

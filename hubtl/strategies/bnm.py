@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hubtl.losses.structure import mean_singular_value
-from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
+from hubtl.strategy import Additive, Judging, Pair, Progress, StrategyOptions
 
 
 class BNMOptions(StrategyOptions):
@@ -23,8 +23,8 @@ class BNM(Additive):
     """
 
     Options = BNMOptions
-    improves = ("infomax", "bnm")
     paper = "arXiv:2003.12237"
+    judging = Judging(improves=("infomax", "bnm"))
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:

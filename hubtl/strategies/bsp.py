@@ -6,11 +6,12 @@ from pydantic import Field
 from torch import Tensor
 
 from hubtl.losses.discrepancy import leading_singular_value
-from hubtl.strategies.dann import DANN, DANNOptions
+from hubtl.strategies.critics import CriticOptions
+from hubtl.strategies.dann import DANN
 from hubtl.strategy import Pair, Progress
 
 
-class BSPOptions(DANNOptions):
+class BSPOptions(CriticOptions):
     penalty: float = Field(2e-4, ge=0, description="weight of the squared largest singular values")
 
 

@@ -1,6 +1,8 @@
 """``cdan+mcc``: methods that only add a loss, added up."""
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import torch
@@ -76,23 +78,35 @@ def combine(name: str, parts: Sequence[type[Strategy]]) -> type[Combined]:
             "names": tuple(names),
             "classes": classes,
             "joint": joint,
-            "improves": tuple(sorted({rule for cls in classes for rule in cls.improves})),
+            "judging": reduce(or_, (cls.judging for cls in classes)),
+            "needs": tuple(dict.fromkeys(need for cls in classes for need in cls.needs)),
             "unknown": any(cls.unknown for cls in classes),
-            "label_sets": tuple(s for s in classes[0].label_sets if all(s in cls.label_sets for cls in classes)),
+            "suits": suits(names, classes),
             "ablations": {
                 own: {field_name(own, "weight"): 0.0}
                 for own, cls in zip(names, classes, strict=True)
                 if "weight" in cls.Options.model_fields
             },
-            "critics": tuple(
-                field_name(own, key) for own, cls in zip(names, classes, strict=True) for key in cls.critics
-            ),
+            "trains_backbone": any(cls.trains_backbone for cls in classes),
             "views": tuple(dict.fromkeys(view for cls in classes for view in cls.views)),
             "source_views": tuple(dict.fromkeys(view for cls in classes for view in cls.source_views)),
             "paper": next((cls.paper for cls in classes if cls.paper), None),
             "defaults": {key: value for cls in reversed(classes) for key, value in cls.defaults.items()},
         },
     )
+
+
+def suits(names: Sequence[str], classes: Sequence[type[Additive]]) -> dict[str, dict[str, Any]]:
+    """The relations that every part is made for, with the options that one of them changes, each by its part's name."""
+    return {
+        relation: {
+            field_name(own, key): value
+            for own, cls in zip(names, classes, strict=True)
+            for key, value in cls.suits[relation].items()
+        }
+        for relation in classes[0].suits
+        if all(relation in cls.suits for cls in classes)
+    }
 
 
 def field_name(part: str, key: str) -> str:

@@ -26,6 +26,7 @@ class DeepCoral(Additive):
 
     Options = DeepCoralOptions
     paper = "arXiv:1607.01719"
+    needs = ("features",)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
     joint = False
 

@@ -24,6 +24,7 @@ class DAN(Additive):
 
     Options = DANOptions
     paper = "arXiv:1502.02791"
+    needs = ("features",)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
     joint = False
 

@@ -10,7 +10,7 @@ from hubtl.batch import Batch, Features
 from hubtl.errors import HubtlError
 from hubtl.losses import class_confusion
 from hubtl.modules import Classifier, Encoder
-from hubtl.strategy import Loss, Phase, Progress, Strategy, StrategyOptions
+from hubtl.strategy import Judging, Loss, Phase, Progress, Strategy, StrategyOptions
 from hubtl.tasks import Task
 
 
@@ -68,9 +68,8 @@ class DSBN(Strategy):
     """
 
     Options = DSBNOptions
-    improves = ("infomax", "bnm")
     paper = "arXiv:1906.03950"
-    forgets_source = True
+    judging = Judging(improves=("infomax", "bnm"), forgets_source=True)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:

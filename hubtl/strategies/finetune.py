@@ -26,6 +26,7 @@ class Finetune(Strategy):
 
     Options = FinetuneOptions
     settings = ("transfer",)
+    needs = ("features",)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "cosine"}
 
     def phases(self) -> Sequence[Phase]:

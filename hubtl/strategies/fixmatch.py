@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hubtl.losses.selftraining import confident, masked_cross_entropy
-from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
+from hubtl.strategy import Additive, Judging, Pair, Progress, StrategyOptions
 
 
 class FixMatchOptions(StrategyOptions):
@@ -27,8 +27,8 @@ class FixMatch(Additive):
     """
 
     Options = FixMatchOptions
-    improves = ("infomax", "bnm")
     paper = "arXiv:2001.07685"
+    judging = Judging(improves=("infomax", "bnm"))
     views = ("weak", "strong")
     source_views = ("weak",)
     defaults = {"optim.lr": 3e-3, "optim.schedule": "inverse-decay", "optim.gamma": 4e-4}

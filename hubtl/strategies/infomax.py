@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hubtl.losses.structure import mutual_information
-from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
+from hubtl.strategy import Additive, Judging, Pair, Progress, StrategyOptions
 
 
 class InfoMaxOptions(StrategyOptions):
@@ -23,8 +23,8 @@ class InfoMax(Additive):
     """
 
     Options = InfoMaxOptions
-    improves = ("infomax", "bnm")
     paper = "arXiv:2002.08546"
+    judging = Judging(improves=("infomax", "bnm"))
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:

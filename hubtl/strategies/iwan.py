@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from hubtl.losses import domain_accuracy, domain_loss, entropy
 from hubtl.losses.conditional import weighted_domain_loss
 from hubtl.losses.openset import importance
-from hubtl.modules import Critic, Encoder, reverse_gradient
-from hubtl.strategies.dann import DANNOptions, ramp
+from hubtl.modules import Encoder
+from hubtl.strategies.critics import CriticOptions, critic_of, ramp
 from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
 from hubtl.tasks import Task
 
 
-class IWANOptions(DANNOptions):
+class IWANOptions(CriticOptions):
     entropy_weight: float = Field(0.1, ge=0, description="weight of the entropy of each target prediction")
 
 
@@ -34,21 +34,19 @@ class IWAN(Additive):
     Options = IWANOptions
     paper = "arXiv:1803.09210"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
-    label_sets = ("partial", "closed")
-    critics = ("critic",)  # the weigher plays against nobody
+    suits = {"partial": {}, "closed": {}}
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__(encoder, head, task, options)
-        width, norm = self.options.critic_width, self.options.critic_batchnorm
-        self.critic = Critic(encoder.width, width, batchnorm=norm)
-        self.weigher = Critic(encoder.width, width, batchnorm=norm)
+        self.critic = critic_of(encoder.width, self.options)
+        self.weigher = critic_of(encoder.width, self.options)  # plays against nobody
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         n, both = len(pair.zs), torch.cat([pair.zs, pair.zt])
         told = self.weigher(both.detach())
         weigher = domain_loss(told[:n], told[n:])
         weights = torch.cat([importance(told[:n]), told.new_ones(len(pair.zt))])
-        verdict = self.critic(reverse_gradient(both, ramp(at, self.options.ramp_steps)))
+        verdict = self.critic(self.reverse(both, ramp(at, self.options.ramp_steps), at))
         domain = weighted_domain_loss(verdict, n, weights)
         unsure = entropy(pair.yt).mean()
         total = self.options.weight * domain + weigher + self.options.entropy_weight * unsure

@@ -15,6 +15,7 @@ class LinearProbe(Strategy):
     """
 
     settings = ("transfer",)
+    needs = ("features",)
     trains_backbone = False
     defaults = {"optim.lr": 1e-1, "optim.schedule": "cosine", "model.bottleneck": 0}
 

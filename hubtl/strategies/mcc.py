@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from hubtl.losses import class_confusion
-from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
+from hubtl.strategy import Additive, Judging, Pair, Progress, StrategyOptions
 
 
 class MCCOptions(StrategyOptions):
@@ -26,8 +26,8 @@ class MCC(Additive):
     """
 
     Options = MCCOptions
-    improves = ("infomax", "bnm")
     paper = "arXiv:1912.03699"
+    judging = Judging(improves=("infomax", "bnm"))
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:

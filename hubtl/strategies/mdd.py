@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from hubtl.losses.adversarial import margin_disparity
-from hubtl.modules import Encoder, reverse_gradient
-from hubtl.strategies.dann import ramp
+from hubtl.modules import Encoder
+from hubtl.strategies.critics import ramp
 from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
 from hubtl.tasks import Task
 
@@ -35,7 +35,6 @@ class MDD(Additive):
 
     Options = MDDOptions
     paper = "arXiv:1904.05801"
-    critics = ("adversary",)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
@@ -51,8 +50,8 @@ class MDD(Additive):
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         options = self.options
-        strength = at.reversal * options.reversal * ramp(at, options.ramp_steps)
-        other = self.adversary(reverse_gradient(torch.cat([pair.zs, pair.zt]), strength))
+        strength = options.reversal * ramp(at, options.ramp_steps)
+        other = self.adversary(self.reverse(torch.cat([pair.zs, pair.zt]), strength, at))
         said_s, said_t = pair.ys.argmax(dim=1), pair.yt.argmax(dim=1)
         other_s, other_t = other[: len(pair.zs)], other[len(pair.zs) :]
         agreement = F.cross_entropy(other_s.float(), said_s)

@@ -10,7 +10,7 @@ from torch import nn
 from hubtl.batch import Batch
 from hubtl.losses.selftraining import class_balance, confident, consistency
 from hubtl.modules import Classifier, Encoder
-from hubtl.strategy import Learner, Loss, Progress, Strategy, StrategyOptions
+from hubtl.strategy import Judging, Learner, Loss, Progress, Strategy, StrategyOptions
 from hubtl.tasks import Task
 
 
@@ -36,8 +36,8 @@ class MeanTeacher(Strategy):
     """
 
     Options = MeanTeacherOptions
-    improves = ("infomax", "bnm")
     paper = "arXiv:1706.05208"
+    judging = Judging(improves=("infomax", "bnm"))
     views = ("weak", "strong")
     source_views = ("weak",)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}

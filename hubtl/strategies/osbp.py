@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from hubtl.errors import HubtlError
 from hubtl.losses.openset import unknown_boundary
-from hubtl.modules import Encoder, reverse_gradient
-from hubtl.strategies.dann import ramp
+from hubtl.modules import Encoder
+from hubtl.strategies.critics import ramp
 from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
 from hubtl.tasks import Task
 
@@ -35,7 +35,7 @@ class OSBP(Additive):
     Options = OSBPOptions
     paper = "arXiv:1804.10427"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay", "run.validator": "last"}
-    label_sets = ("open",)
+    suits = {"open": {}}
     unknown = True
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
@@ -45,7 +45,7 @@ class OSBP(Additive):
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         assert self.task.unknown is not None
-        logits = self.head(reverse_gradient(pair.zt, ramp(at, self.options.ramp_steps)))
+        logits = self.head(self.reverse(pair.zt, ramp(at, self.options.ramp_steps), at))
         boundary = unknown_boundary(logits, self.task.unknown, self.options.level)
         share = (pair.yt.argmax(dim=1) == self.task.unknown).float().mean()
         return self.options.weight * boundary, {"boundary": boundary, "called_unknown": share}

@@ -10,13 +10,13 @@ from hubtl.batch import Batch
 from hubtl.losses import domain_accuracy
 from hubtl.losses.conditional import weighted_domain_loss
 from hubtl.losses.openset import class_weights
-from hubtl.modules import Critic, Encoder, reverse_gradient
-from hubtl.strategies.dann import DANNOptions, ramp
+from hubtl.modules import Encoder
+from hubtl.strategies.critics import CriticOptions, critic_of, ramp
 from hubtl.strategy import Loss, Progress, Strategy, StrategyOptions
 from hubtl.tasks import Task
 
 
-class PADAOptions(DANNOptions):
+class PADAOptions(CriticOptions):
     rate: float = Field(0.01, gt=0, le=1, description="share of the newest batch in the running mean of predictions")
 
 
@@ -34,11 +34,11 @@ class PADA(Strategy):
     Options = PADAOptions
     paper = "arXiv:1808.04205"
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
-    label_sets = ("partial", "closed")
+    suits = {"partial": {}, "closed": {}}
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__(encoder, head, task, options)
-        self.critic = Critic(encoder.width, self.options.critic_width, batchnorm=self.options.critic_batchnorm)
+        self.critic = critic_of(encoder.width, self.options)
         self.predicted: Tensor  # [c]
         self.register_buffer("predicted", torch.full((len(task.classes),), 1 / len(task.classes)))
 
@@ -48,7 +48,7 @@ class PADA(Strategy):
         weights = class_weights(self.predicted)
         of_rows = None if source.labels is None else weights[source.labels]
         task = self.task.loss(self.head(zs), source.labels, of_rows)
-        verdict = self.critic(reverse_gradient(torch.cat([zs, zt]), ramp(at, self.options.ramp_steps)))
+        verdict = self.critic(self.reverse(torch.cat([zs, zt]), ramp(at, self.options.ramp_steps), at))
         n = len(zs)
         both = None if of_rows is None else torch.cat([of_rows, of_rows.new_ones(len(zt))])
         domain = weighted_domain_loss(verdict, n, both)

@@ -25,6 +25,7 @@ class Sequential(Strategy):
 
     Options = SequentialOptions
     settings = ("sequential",)
+    needs = ("features",)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "cosine", "model.bottleneck": 0}
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:

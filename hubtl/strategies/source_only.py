@@ -14,6 +14,7 @@ class SourceOnly(Strategy):
     has one that adds the same loss of them.
     """
 
+    needs = ("features",)
     defaults = {"run.validator": "last"}  # a baseline that chose by looking at the target would be none
 
     def step(self, source: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]

@@ -153,7 +153,7 @@ def rank(found: Sequence[tuple[Entrant, RunRecord | None]], task: type[Task]) ->
     classes = [plugins.load("strategies", e.strategy) for e, _ in ran]
     counting = [name for name in voters_on(classes[0], task) if all(name in voters_on(cls, task) for cls in classes)]
     known = [name for name in counting if all(name in e.scores for e, _ in ran)]
-    partial = {rule for cls in classes for rule in cls.improves}
+    partial = {rule for cls in classes for rule in cls.judging.improves}
     voters = [name for name in known if name not in partial] or known
     merits = (
         Ensemble().merits([{name: e.scores[name] for name in voters} for e, _ in ran]) if voters else [0.0] * len(ran)
@@ -171,8 +171,8 @@ def rank(found: Sequence[tuple[Entrant, RunRecord | None]], task: type[Task]) ->
 
 def _vote(entrant: Entrant, before: Evaluation, after: Evaluation, task: type[Task]) -> None:
     cls = plugins.load("strategies", entrant.strategy)
-    cost = None if cls.forgets_source else task().cost
-    said = verdict(before, after, voters_on(cls, task), cls.improves, cost=cost)
+    cost = None if cls.judging.forgets_source else task().cost
+    said = verdict(before, after, voters_on(cls, task), cls.judging.improves, cost=cost)
     entrant.adapted, entrant.reason = said.adapted, said.reason
     entrant.refused = not said.adapted and said.rail
 

@@ -1,103 +1,38 @@
 """Critics: they must be able to tell what can be told, and what they say must reach the encoder, the other way round."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from hubtl.batch import Batch
-from hubtl.data.streams import StepBatches
-from hubtl.engine.device import make_accelerator
 from hubtl.engine.modes import freeze_all_but, learning_groups, set_modes
-from hubtl.engine.sweep import outputs
 from hubtl.errors import HubtlError
-from hubtl.modules import Critic
-from hubtl.recipe.schema import RunSection
-from hubtl.strategy import Loss, Phase, Progress, Strategy, Swept
+from hubtl.testing.play import gradient, plays
+from hubtl.testing.reversal import critics
 from hubtl.testing.toy import ToyWorld, toy_domain
 
-LATE = 1_000_000  # updates after which every ramp is at its end
 NUDGE = 1e-2  # length of the step along which a loss is compared
 UPDATES = 20
 TOLD = 0.75  # of the rows of separable domains; 0.5 is chance
 
 
-def critics(strategy: Strategy) -> list[str]:
-    """The children that play against the encoder: those that the class names, or else every ``hubtl.modules.Critic``."""
-    return list(strategy.critics) or [n for n, child in strategy.named_children() if isinstance(child, Critic)]
-
-
-@dataclass
-class Play:
-    """One phase of a fresh strategy, ready for steps that nothing learns from."""
-
-    strategy: Strategy
-    phase: Phase
-    groups: dict[str, list[nn.Parameter]]
-    batches: list[dict[str, Batch]]
-    at: Progress
-
-    def critic(self, name: str) -> nn.Module:
-        return self.strategy.get_submodule(name)
-
-    def encoder(self) -> list[nn.Parameter]:
-        learning = {p for ps in self.groups.values() for p in ps}
-        return [p for p in self.strategy.encoder.parameters() if p in learning]
-
-    def losses(self, step: int = 0) -> list[Loss]:
-        """What the step yields, always with the same random numbers."""
-        torch.manual_seed(3)
-        return list(self.phase.step(**self.batches[step], at=self.at))
-
-    def total(self, losses: Sequence[Loss], learners: Sequence[nn.Parameter]) -> Tensor:
-        """The sum of those losses from which some of the learners learn."""
-        named = {name for name, ps in self.groups.items() if any(p in set(learners) for p in ps)}
-        own = [loss.total for loss in losses if loss.by is None or named & set(loss.by)]
-        return torch.stack(own).sum() if own else torch.zeros(())
-
-
-def plays(world: ToyWorld, streams: Mapping[str, Any], number: int, *, steps: int = 1) -> Play:
-    """Phase ``number`` of a fresh strategy, at the end of its ramps, after its refresh."""
-    strategy = world.strategy()
-    phase = list(strategy.phases())[number]
-    groups = learning_groups(phase.learns, set(strategy.parameters()))
-    accelerator = make_accelerator(RunSection(device="cpu"), None)
-
-    def sweep(stream: str) -> Swept:
-        seen = outputs(strategy.deployed(), streams[stream], accelerator)
-        labels = streams[stream].labels
-        return Swept(seen.features, seen.logits, None if labels is None else torch.from_numpy(labels))
-
-    if phase.refresh is not None:
-        phase.refresh(sweep, Progress(number, 0, 0, 0.0))
-    learning = {p for ps in groups.values() for p in ps}
-    freeze_all_but(strategy, learning)
-    set_modes(strategy, learning)
-    seen = {name: streams[name] for name in phase.sees}
-    batches = StepBatches(seen, batch_size=32, seed=number)
-    return Play(strategy, phase, groups, [batches[i] for i in range(steps)], Progress(number, 0, LATE, 1.0))
-
-
 def check_critics(world: ToyWorld) -> None:
     """Every critic, in every phase in which it learns. Raises AssertionError with what is amiss."""
     strategy = world.strategy()
-    names = critics(strategy)
+    names = critics(world)
     for number, phase in enumerate(strategy.phases()):
         groups = learning_groups(phase.learns, set(strategy.parameters()))
         learning = {p for ps in groups.values() for p in ps}
         for name in names:
-            if not hasattr(strategy, name):
-                raise HubtlError(f"critics names {name!r}, and there is no such child", hint="self.critic = …")
             if any(p in learning for p in strategy.get_submodule(name).parameters()):
-                _discerns(world, number, name)
+                _discerns(world, number, names, name)
                 _opposes(world, number, name)
 
 
-def _discerns(world: ToyWorld, number: int, name: str) -> None:
+def _discerns(world: ToyWorld, number: int, names: Sequence[str], name: str) -> None:
     """On frozen features of domains far apart the critic learns to tell them."""
     apart = world.streams(toy_domain(25, 1, offset=6.0, sealed=True))
     play = plays(world, apart, number, steps=UPDATES)
@@ -115,7 +50,7 @@ def _discerns(world: ToyWorld, number: int, name: str) -> None:
         optimizer.step()
         totals.append(float(total.detach()))
         logged = {key.replace("/", "_").replace("-", "_"): v for loss in losses for key, v in loss.logs.items()}
-        own_name = "critic" if len(critics(play.strategy)) == 1 else name  # of several, each by its name
+        own_name = "critic" if len(names) == 1 else name  # of several, each by its name
         accuracies.append([float(v) for key, v in logged.items() if key.endswith(f"{own_name}_accuracy")])
     where = f"of {name!r} in phase {play.phase.name!r}, on frozen features of domains that lie far apart,"
     first, last = totals[0], sum(totals[-5:]) / 5
@@ -142,11 +77,11 @@ def _opposes(world: ToyWorld, number: int, name: str) -> None:
         return inputs
 
     with _fed(play.critic(name), noted):
-        whole = _gradient(play.total(play.losses(), encoder), encoder)
+        whole = gradient(play.total(play.losses(), encoder), encoder)
     if not seen:
         raise HubtlError(f"phase {play.phase.name!r} trains {name!r} and does not call it", hint=f"self.{name}(…)")
     with _fed(play.critic(name), lambda call, inputs: tree_map(_detached, inputs)):
-        rest = _gradient(play.total(play.losses(), encoder), encoder)
+        rest = gradient(play.total(play.losses(), encoder), encoder)
     through = [a - b for a, b in zip(whole, rest, strict=True)]
     length = float(torch.stack([g.norm() for g in through]).norm())
     where = f"what {name!r} says in phase {play.phase.name!r}"
@@ -187,10 +122,3 @@ def _fed(module: nn.Module, change: Any) -> Iterator[None]:
 
 def _detached(value: Any) -> Any:
     return value.detach() if isinstance(value, Tensor) else value
-
-
-def _gradient(total: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
-    if not total.requires_grad:
-        return [torch.zeros_like(p) for p in parameters]
-    found = torch.autograd.grad(total, list(parameters), allow_unused=True)
-    return [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)]

@@ -13,8 +13,9 @@ from torch import Tensor
 from hubtl.engine.trace import Trace
 from hubtl.modules import fold
 from hubtl.strategy import Strategy
-from hubtl.testing.adversary import check_critics, critics
+from hubtl.testing.adversary import check_critics
 from hubtl.testing.ranks import check_ranks
+from hubtl.testing.reversal import check_reversal, critics
 from hubtl.testing.toy import ToyRows, ToyWorld, source_model, toy_train
 from hubtl.testing.watch import Watch
 
@@ -51,8 +52,11 @@ class Conformance:
         """Gradients reach every named group and nothing else, and the losses fall; what was learnt folds and works."""
         world, (strategy, watch, trace) = self.world, self._run
         watch.judge()
+        backbone = set(strategy.encoder.backbone.parameters())
+        trained = [w.phase.name for w in watch.phases if any(p in backbone for ps in w.groups.values() for p in ps)]
+        assert self.cls.trains_backbone or not trained, f"trains_backbone is False, and these phases do: {trained}"
         assert all(math.isfinite(point.get("loss", 0.0)) for point in trace.curves)
-        self._falls(trace, any(w.groups for w in watch.phases), bool(critics(strategy)))
+        self._falls(trace, any(w.groups for w in watch.phases), bool(critics(world)))
         x = {"image": world.target.x}
         deployed, baseline = strategy.deployed().eval(), source_model().deployed().eval()
         with torch.no_grad():
@@ -77,11 +81,12 @@ class Conformance:
 
     def adversaries(self) -> None:
         """Critics tell apart what can be told, and the encoder learns against them; a logged accuracy has a critic."""
-        strategy, _, trace = self._run
-        logged = {key for point in trace.curves for key in point}
-        if any(key.split("/")[-1] == "critic_accuracy" for key in logged):
-            assert critics(strategy), 'critic_accuracy is logged, and no critic is named: critics = ("critic",)'
+        _, _, trace = self._run
+        logged = any(key.split("/")[-1] == "critic_accuracy" for point in trace.curves for key in point)
+        found = "critic_accuracy is logged, and no critic is found: call it with self.reverse(z, …, at)"
+        assert critics(self.world) or not logged, found
         check_critics(self.world)
+        check_reversal(self.world, logged)
 
     @cached_property
     def _whole(self) -> dict[str, Tensor]:

@@ -24,6 +24,7 @@ class LinearMMD(Strategy):
 
     Options = LinearMMDOptions
     paper = "arXiv:1412.3474"
+    needs = ("features",)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]

@@ -396,6 +396,7 @@ for name, pretrained in json.load(sys.stdin):
 """
 
 
+@pytest.mark.hub
 def test_models_of_the_hub_are_told_apart_and_their_facts_are_the_hubs(tmp_path):
     import timm
     from timm.models import save_for_hf

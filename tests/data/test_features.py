@@ -326,6 +326,7 @@ print(read, whole)
 """
 
 
+@pytest.mark.ranks
 def test_processes_that_write_read_and_clear_one_key_at_once_only_ever_meet_whole_features(tmp_path):
     meeting = tmp_path / "meeting"
     meeting.mkdir()
@@ -419,6 +420,7 @@ def test_facts_say_what_the_features_are_of(tmp_path):
     assert {"weights", "input", "precision", "data", "dtype", "crc", "rows", "width"} <= facts.keys()
 
 
+@pytest.mark.slow
 def test_weak_views_of_a_source_give_way_to_the_features_of_a_frozen_backbone(tmp_path, caplog):
     """SHOT learns its source under weak views where the backbone learns too."""
     common = {"model": "lenet", "pretrained": False, "source_dataset": "builtin:digits/mnist", "steps": 4}

@@ -25,6 +25,8 @@ from hubtl.strategy import Loss, Phase
 from tests.engine.test_loop import StopAt, same, weights
 from tests.tiny import Rows, accelerator, accuracy, build, domains, sealed
 
+pytestmark = pytest.mark.slow
+
 
 def world(**options):
     """A prepared run of two toy domains, as far as a watch looks at it."""
@@ -293,6 +295,7 @@ def test_rows_are_held_out_only_where_labels_are_learnt_from(tmp_path):
         )
 
 
+@pytest.mark.ranks
 def test_two_processes_adjust_as_one_does(tmp_path):
     """Gloo, two ranks of 8 rows against one process of 16: what is decided, and when, is the same."""
     common = [

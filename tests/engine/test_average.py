@@ -118,6 +118,7 @@ def test_a_phase_averages_its_own_updates_and_the_next_goes_on_from_its_average(
     assert all(torch.equal(value, seen[6][name]) for name, value in weights(alone).items())
 
 
+@pytest.mark.slow
 def test_on_noisy_updates_the_average_classifies_better_than_the_last_weights():
     """Batches of four at a high rate, and one label in five is wrong: the last weights wander."""
     gains = []

@@ -40,6 +40,7 @@ def test_the_complete_example_is_the_example_package(guide):
     assert f"<!-- example:start -->\n```python\n{module}```\n<!-- example:end -->" in text, "make docs"
 
 
+@pytest.mark.slow
 def test_the_guides_strategies_train(guide):
     source, target = domains(256)
     strategy = build(guide["HeadFirst"])
@@ -49,6 +50,7 @@ def test_the_guides_strategies_train(guide):
     assert strategy.centre.abs().max() > 0
 
 
+@pytest.mark.slow
 def test_the_guides_strategies_stand_the_suite_as_it_says(guide):
     guide["test_conformance"]()
     check(guide["HeadFirst"])

@@ -15,6 +15,7 @@ def test_example_recipes_are_right(path):
     assert parse(read(path), where=path.name).setting == "adaptation"
 
 
+@pytest.mark.slow
 def test_the_quickstart_runs(tmp_path, capsys):
     module = runpy.run_path(str(EXAMPLES / "quickstart.py"))
     module["main"](tmp_path / "run", steps=4)

@@ -103,6 +103,7 @@ def attempts(code: str, folder: os.PathLike[str]) -> list[tuple[str, str, list[s
     return [(name, what, stack) for name, what, stack in found]
 
 
+@pytest.mark.slow
 def test_local_runs_reach_for_no_other_machine(tmp_path):
     parts = [RUNS, DEMO if find_spec("gradio") else "", METER if find_spec("codecarbon") else ""]
     assert attempts("".join(parts), tmp_path) == []

@@ -171,6 +171,7 @@ def test_a_folder_that_cannot_be_written_is_named(hub, client, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+@pytest.mark.hub
 def test_over_https_a_bare_401_is_not_taken_for_a_missing_repository(run, tmp_path):
     """There the client calls it RepositoryNotFoundError."""
     pem = tmp_path / "hub.pem"

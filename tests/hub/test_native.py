@@ -21,6 +21,8 @@ from tests.fresh import loads
 from tests.hub.client import Client
 from tests.hub.loopback import env_for, start
 
+pytestmark = [pytest.mark.hub, pytest.mark.slow]
+
 TIMM = {  # name, side of the images, whether a bottleneck was trained
     "cnn": ("test_resnet", 64, False),
     "vit": ("test_vit", 32, False),

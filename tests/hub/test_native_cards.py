@@ -20,6 +20,8 @@ from tests.backbones.test_loading import tiny
 from tests.fresh import python
 from tests.hub.loopback import env_for, start
 
+pytestmark = [pytest.mark.hub, pytest.mark.slow]
+
 CLASSES = ["ape", "bee", "cat", "dog", "elk"]
 ROWS = 40
 LORA = {"tuner": "lora", "options": {"tuner.rank": 2, "tuner.alpha": 32.0, "tuner.adapter": True}, "lr": 0.05}

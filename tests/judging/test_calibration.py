@@ -10,6 +10,7 @@ from hubtl.errors import HubtlError
 from hubtl.judging.calibration import fit
 from hubtl.strategies.finetune import Finetune
 from hubtl.strategies.source_only import SourceOnly
+from hubtl.strategy import Judging
 
 
 def rows(n=4000, sure=1.0, seed=0):
@@ -68,6 +69,7 @@ def test_rows_that_are_told_apart_without_an_error_leave_the_head_alone_or_bette
     assert head.weight.isfinite().all()
 
 
+@pytest.mark.slow
 def test_a_run_ships_the_calibrated_head_and_says_so(tmp_path):
     common = {"model": "lenet", "pretrained": False, "source_dataset": "builtin:digits/mnist", "seed": 0, "steps": 30}
     common |= {"target_dataset": "builtin:digits/uci", "strategy": "source-only", "lr": 0.1}
@@ -101,11 +103,12 @@ def test_without_labelled_rows_there_is_nothing_to_calibrate_on(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_strategy_may_ask_for_temperatures_where_there_are_rows_to_fit_them_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(SourceOnly, "calibrated", True)
-    monkeypatch.setattr(Finetune, "calibrated", True)
+    monkeypatch.setattr(SourceOnly, "judging", Judging(calibrated=True))
+    monkeypatch.setattr(Finetune, "judging", Judging(calibrated=True))
     common = {"model": "lenet", "pretrained": False, "target_dataset": "builtin:digits/uci", "steps": 3}
-    common |= {"options": {"run.plots": False}}
+    common |= {"target_split": "train[:200]", "target_eval_split": "test[:100]", "options": {"run.plots": False}}
     source = {"source_dataset": "builtin:digits/mnist", "strategy": "source-only"}
     found = hubtl.adapt(output_dir=str(tmp_path / "one"), **source, **common).record
     assert found.recipe["run"]["calibrate"] is True

@@ -42,6 +42,7 @@ def test_the_record_is_linear_in_the_number_of_classes(tmp_path):
     assert sizes[1] < 4.2 * sizes[0]
 
 
+@pytest.mark.slow
 def test_figures_of_twenty_thousand_classes_take_seconds(tmp_path):
     began = time.monotonic()
     after = figures(20_000, 1500)

@@ -21,7 +21,10 @@ DIGITS = {
     "pretrained": False,
     "source_dataset": "builtin:digits/mnist",
     "target_dataset": "builtin:digits/uci",
-    "options": {"run.plots": False},
+    "source_split": "train[:200]",
+    "target_split": "train[:200]",
+    "target_eval_split": "test[:150]",
+    "options": {"run.plots": False, "source.eval_split": "test[:150]"},
     "steps": 12,
 }
 
@@ -67,7 +70,7 @@ def test_a_method_that_leaves_its_source_has_no_floor_there():
     before, after = figures(a=1.0), figures(source=0.2, a=2.0)
     assert not verdict(before, after, "a", cost=Classification().cost).adapted
     assert verdict(before, after, "a").adapted
-    assert SHOT.forgets_source
+    assert SHOT.judging.forgets_source
     assert not {"dev", "reverse"} & set(voters_on(SHOT, Classification))
     assert set(voters_on(MCC, Classification)) == set(Classification.voters)
 
@@ -82,7 +85,7 @@ def test_no_voter_reads_target_labels_and_every_abstention_names_one():
     assert not any("target_labels" in rule.reads for rule in rules.values())
     for entry in plugins.entries("strategies").values():
         if entry.builtin:
-            assert set(entry.load().improves) <= set(rules), entry.name
+            assert set(entry.load().judging.improves) <= set(rules), entry.name
 
 
 def scripted(monkeypatch, adapted):
@@ -96,6 +99,7 @@ def scripted(monkeypatch, adapted):
     monkeypatch.setattr(run, "verdict", said)
 
 
+@pytest.mark.slow
 def test_auto_keeps_source_only_where_nothing_is_for_the_adapted_model(monkeypatch, tmp_path):
     scripted(monkeypatch, adapted=False)
     run = hubtl.adapt(**DIGITS, output_dir=str(tmp_path / "auto"))
@@ -119,6 +123,7 @@ def test_auto_keeps_source_only_where_nothing_is_for_the_adapted_model(monkeypat
     assert (again.output_dir / "model.safetensors").read_bytes() == auto
 
 
+@pytest.mark.slow
 def test_a_method_asked_for_by_name_is_shipped_with_the_doubt(monkeypatch, tmp_path):
     scripted(monkeypatch, adapted=False)
     record = hubtl.adapt(**DIGITS, strategy="mcc", output_dir=str(tmp_path / "run")).record
@@ -127,6 +132,7 @@ def test_a_method_asked_for_by_name_is_shipped_with_the_doubt(monkeypatch, tmp_p
     assert any("the vote of label-free scores" in warning for warning in record.warnings)
 
 
+@pytest.mark.slow
 def test_auto_ships_the_adapted_model_where_the_vote_is_for_it(monkeypatch, tmp_path):
     scripted(monkeypatch, adapted=True)
     record = hubtl.adapt(**DIGITS, output_dir=str(tmp_path / "run")).record
@@ -135,6 +141,7 @@ def test_auto_ships_the_adapted_model_where_the_vote_is_for_it(monkeypatch, tmp_
     assert not any("the vote of label-free scores" in warning for warning in record.warnings)
 
 
+@pytest.mark.slow
 def test_a_resumed_auto_run_ends_the_same(monkeypatch, tmp_path):
     scripted(monkeypatch, adapted=False)
     from hubtl.run import adapt as story
@@ -156,4 +163,4 @@ def test_a_resumed_auto_run_ends_the_same(monkeypatch, tmp_path):
 
 
 def test_methods_that_optimise_a_voter_say_so():
-    assert "infomax" in MCC.improves
+    assert "infomax" in MCC.judging.improves

@@ -118,15 +118,20 @@ def test_what_is_no_loader(install, what):
         "settings = None",
         "views = ('strong', 'stronger')",
         "views = 'weak'",
-        "label_sets = ('half-open',)",
-        "improves = 'snd'",
-        "critics = (1, 2)",
+        "suits = {'half-open': {}}",
+        "suits = ('closed',)",
+        "suits = {'partial': ('weight', 0)}",
+        "judging = ('snd',)",
+        "judging = __import__('hubtl').Judging(improves='snd')",
+        "judging = __import__('hubtl').Judging(improves=(1, 2))",
+        "judging = __import__('hubtl').Judging(forgets_source='no')",
+        "needs = 'features'",
+        "needs = ('logits',)",
         "defaults = ['optim.lr']",
         "ablations = None",
         "trains_backbone = 'no'",
         "unknown = None",
         "paper = 1505.07818",
-        "label_set_options = ()",
     ],
 )
 def test_a_strategy_with_a_declaration_that_means_nothing(install, line):
@@ -135,8 +140,36 @@ def test_a_strategy_with_a_declaration_that_means_nothing(install, line):
         plugins.load("strategies", "odd")
 
 
+def test_a_strategy_of_an_earlier_hubtl_is_told_all_that_has_moved_at_once(install):
+    lines = ["improves = ('snd',)", "forgets_source = True", "label_sets = ('closed',)", "critics = ('critic',)"]
+    lines += ["label_set_options = {'partial': {}}", "calibrated = True"]
+    install("stranger", {"odd": "Odd"}, source=STRATEGY + "".join(f"\n    {line}" for line in lines))
+    with pytest.raises(
+        HubtlError, match=f"{called('strategies')} is no strategy: it is written for hubtl 0.1: "
+    ) as said:
+        plugins.load("strategies", "odd")
+    for line in lines:
+        assert f"{line.split()[0]} is now " in str(said.value)
+    assert "judging = Judging(forgets_source=…)" in str(said.value)
+    assert "From 0.1 to 0.2" in str(said.value)
+
+
+def test_a_method_of_a_strategy_may_have_a_name_that_a_declaration_had(install):
+    install("stranger", {"odd": "Odd"}, source=f"{STRATEGY}\n    def improves(self): ...\n")
+    assert plugins.load("strategies", "odd").needs == ("features", "probabilities")
+
+
 @pytest.mark.parametrize(
-    "line", ["reads = 'target_logits'", "reads = {'target_lodgings'}", "reads = None", "reads = 7", "reads = {7}"]
+    "line",
+    [
+        "reads = 'target_logits'",
+        "reads = {'target_lodgings'}",
+        "reads = None",
+        "reads = 7",
+        "reads = {7}",
+        "needs = 'features'",
+        "needs = {'features'}",
+    ],
 )
 def test_a_validator_that_reads_what_there_is_not(install, line):
     install("stranger", {"odd": "Odd"}, source=f"{GROUPS['validators']}    {line}\n", group="hubtl.validators")

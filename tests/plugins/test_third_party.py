@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(__file__).parents[2] / "plugins" / "hubtl-example"
 DOMAINS = ["--source-dataset", "builtin:digits/mnist", "--target-dataset", "builtin:digits/uci"]
+FEW = ["--source-split", "train[:100]", "--target-split", "train[:100]", "--target-eval-split", "test[:50]"]
 API = """
 import hubtl
 result = hubtl.adapt(
@@ -55,6 +58,7 @@ def test_it_trains_from_the_command_line_and_its_card_names_it(environment, tmp_
         "lenet",
         "--no-pretrained",
         *DOMAINS,
+        *FEW,
         "--strategy",
         "linear-mmd",
         "--set",

@@ -17,6 +17,8 @@ from hubtl.recipe.reading import parse
 from hubtl.record import RunRecord
 from hubtl.run.prepare import prepare
 
+pytestmark = pytest.mark.slow
+
 DIGITS = {
     "model": "lenet",
     "pretrained": False,

@@ -11,8 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
+
+pytestmark = pytest.mark.slow
 
 ADAPT = [
     "adapt", "--no-pretrained", "--source-dataset", "builtin:digits/mnist", "--target-dataset", "builtin:digits/uci",
@@ -103,6 +106,7 @@ def test_ctrl_c_stops_after_a_checkpoint_and_says_how_to_go_on(tmp_path):
     assert '"status": "interrupted"' in (folder / "record.json").read_text()
 
 
+@pytest.mark.ranks
 def test_two_processes_equal_one_with_the_same_global_batch(tmp_path):
     """The command of the README: two ranks of 8 rows against one process of 16, without dropout or batch statistics."""
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ METHODS = ("shot", "adda", "fixmatch", "mcc", "mean-teacher") if ALL else ("shot
 WORKERS = (0, 2) if ALL else (2,)
 EVENTS = range(1, 13) if ALL else (1, 4, 8, 12)
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+pytestmark = [pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

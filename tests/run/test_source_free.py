@@ -23,6 +23,8 @@ from hubtl.record import RunRecord
 from hubtl.studies.evaluate import measure
 from tests.hub.loopback import Hub, env_for, start
 
+pytestmark = pytest.mark.slow
+
 ensure_torchvision()
 import timm  # noqa: E402
 import transformers  # noqa: E402

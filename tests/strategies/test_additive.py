@@ -2,23 +2,30 @@
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import pytest
 import torch
+from pydantic import Field
 
-from hubtl import plugins
+from hubtl import Judging, plugins
 from hubtl.errors import HubtlError
 from hubtl.losses import class_confusion, domain_accuracy
 from hubtl.losses.discrepancy import joint_mmd, mk_mmd
 from hubtl.losses.structure import mean_singular_value, mutual_information
+from hubtl.strategies.adabn import AdaBN
 from hubtl.strategies.afn import AFN
 from hubtl.strategies.bnm import BNM
 from hubtl.strategies.cdan import CDAN, CDANE
+from hubtl.strategies.combined import combine
+from hubtl.strategies.coral import DeepCoral
 from hubtl.strategies.dan import DAN
 from hubtl.strategies.infomax import InfoMax
 from hubtl.strategies.jan import JAN
+from hubtl.strategies.mcc import MCC
 from hubtl.strategies.source_only import SourceOnly
-from hubtl.strategy import Pair, Progress
+from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
+from hubtl.tasks.classification import Classification
 from tests.tiny import Rows, accuracy, build, domains, sealed, train
 
 
@@ -193,3 +200,49 @@ def test_a_baseline_sees_the_source_as_the_method_beside_it_does():
     (loss,) = strategy.step(weak, at=Progress(0, 0, 0, 0.0))
     (expected,) = strategy.step(Rows(source.x + 1.0, source.labels).fetch(range(32)), at=Progress(0, 0, 0, 0.0))
     assert torch.equal(loss.total, expected.total)
+
+
+class Hushed(Additive):
+    """Declares all that can be declared."""
+
+    judging = Judging(improves=["snd"], forgets_source=True, calibrated=True)
+    suits: ClassVar = {"partial": {"weight": 0.0}, "closed": {}, "open": {"weight": 2.0}}
+    needs = ("features",)
+
+    class Options(StrategyOptions):
+        weight: float = Field(1.0, description="weight")
+
+
+class Partial(MCC):
+    """MCC for partial sets, too."""
+
+    suits: ClassVar = {"partial": {"temperature": 1.0}, "closed": {}}
+
+
+def test_a_sum_forgets_nothing_that_its_parts_declare():
+    both = combine("hushed+partial", [Hushed, Partial])
+    assert both.judging == Judging(improves={"snd", "infomax", "bnm"}, forgets_source=True, calibrated=True)
+    assert both.suits == {"partial": {"hushed_weight": 0.0, "partial_temperature": 1.0}, "closed": {}}
+    assert both.Options(**both.suits["partial"]) != both.Options()
+    assert both.needs == ("features", "probabilities")
+    assert combine("hushed+coral", [Hushed, DeepCoral]).needs == ("features",)
+    assert combine("hushed+mcc", [Hushed, MCC]).suits == {"closed": {}}
+
+
+def test_what_judging_knows_of_two_methods_is_known_of_both():
+    one, other = Judging(improves=("snd",), calibrated=True), Judging(improves=["bnm"], forgets_source=True)
+    assert one | other == other | one == Judging({"bnm", "snd"}, forgets_source=True, calibrated=True)
+    assert one | Judging() == one
+
+
+def test_methods_that_read_features_alone_read_no_probability(monkeypatch):
+    """Where a task has none, neither is an entropy taken nor is one logged; an option that wants one is refused."""
+    monkeypatch.setattr(Classification, "probabilities", False)
+    source, target = domains(64)
+    batches = source.fetch(range(32)), target.fetch(range(32))
+    (loss,) = build(AFN).step(*batches, at=Progress(0, 0, 0, 0.0))
+    assert set(loss.logs) == {"task", "source_norm", "target_norm"}
+    (loss,) = build(AdaBN, bottleneck=8).estimate(batches[1], at=Progress(0, 0, 0, 0.0))
+    assert (float(loss.total), dict(loss.logs)) == (0.0, {})
+    with pytest.raises(HubtlError, match="entropy_weight of afn needs probabilities"):
+        build(AFN, entropy_weight=0.1)

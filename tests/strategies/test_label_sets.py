@@ -167,6 +167,6 @@ def test_what_osbp_is_combined_with_gets_its_output_too():
 
 
 def test_shots_defaults_of_partial_sets_are_options_that_it_has():
-    for own in SHOT.label_set_options.values():
-        assert SHOT.Options(**own).model_dump() != SHOT.Options().model_dump()
-    assert set(SHOT.label_set_options) <= set(SHOT.label_sets)
+    assert list(SHOT.suits) == ["closed", "partial"]
+    assert SHOT.Options(**SHOT.suits["closed"]) == SHOT.Options()
+    assert SHOT.Options(**SHOT.suits["partial"]).model_dump() != SHOT.Options().model_dump()

@@ -14,6 +14,8 @@ from hubtl.run.workplace import at_work
 from tests.hub.loopback import TOKEN, env_for, start
 from tests.tiny import hubtl_command
 
+pytestmark = pytest.mark.slow
+
 DIGITS, OTHER = "builtin:digits/uci", "builtin:digits/mnist"
 HEADING = "### On other data, and at test time"
 

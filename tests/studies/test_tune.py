@@ -16,6 +16,8 @@ from hubtl.errors import HubtlError
 from hubtl.recipe.reading import parse, read
 from hubtl.studies import tune as tuning
 
+pytestmark = pytest.mark.slow
+
 RECIPE = {
     "model": {"name": "lenet", "pretrained": False},
     "source": "builtin:digits/mnist",

@@ -20,6 +20,8 @@ from hubtl.testing import ToyRows, check, toy_domain
 from hubtl.testing.ranks import ROWS, compare, gap, state, states
 from hubtl.testing.toy import ToyWorld
 
+pytestmark = pytest.mark.slow
+
 BUILT_IN = [name for name, entry in plugins.entries("strategies").items() if entry.builtin]
 
 
@@ -191,8 +193,8 @@ class Muddled(DANN):
         return domain_loss(even, odd), {"critic_accuracy": domain_accuracy(even, odd)}
 
 
-class Undeclared(SourceOnly):
-    """Logs the accuracy of a critic that it does not name."""
+class Untold(SourceOnly):
+    """Logs the accuracy of what is no critic: nothing is reversed on its way."""
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -207,30 +209,16 @@ class Undeclared(SourceOnly):
         )
 
 
-@pytest.mark.parametrize(
-    ("broken", "reason"),
-    [
-        (Counts, "after resuming"),
-        (Meddles, r"outside what learns: \['encoder.backbone"),
-        (Writes, "changes what it does not name"),
-        (OwnOptimiser, "an optimiser of its own"),
-        (Climbs, "the task loss does not fall"),
-        (Spies, "sealed labels of the target change"),
-        (NeverReversed, "gives the encoder no gradient"),
-        (Helps, "the gradient is not reversed"),
-        (Muddled, "does not fall|no better than chance"),
-        (Undeclared, "no critic is named"),
-    ],
-)
-def test_broken_fails_the_suite(broken, reason):
-    with pytest.raises(AssertionError, match=reason):
-        check(broken)
+class Deaf(DANN):
+    """Reverses the gradient by as much as it likes, whatever the run says."""
+
+    def reverse(self, z, strength, at):
+        return reverse_gradient(z, strength)
 
 
 class TakesTurns(SourceOnly):
     """A critic and an encoder that learn in turns, with inverted labels in place of a reversed gradient."""
 
-    critics = ("judge",)
     inverted = True
 
     def __init__(self, *args):
@@ -248,6 +236,43 @@ class TakesTurns(SourceOnly):
         fooled = domain_loss(vt, vs) if self.inverted else domain_loss(vs, vt)
         task = self.task.loss(self.head(zs.pooled), source.labels)
         yield Loss(task + 0.1 * fooled, by=("backbone", "bottleneck", "head"), logs={"task": task})
+
+
+class Denies(SourceOnly):
+    """Says that it leaves the backbone alone."""
+
+    trains_backbone = False
+
+
+class DeafInTurns(TakesTurns):
+    """Logs the accuracy by which a run steers the reversal, and does not heed it."""
+
+    def step(self, source, target, *, at):
+        for loss in super().step(source, target, at=at):
+            yield Loss(loss.total, by=loss.by, logs={**loss.logs, "critic_accuracy": torch.tensor(0.9)})
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (Counts, "after resuming"),
+        (Meddles, r"outside what learns: \['encoder.backbone"),
+        (Writes, "changes what it does not name"),
+        (OwnOptimiser, "an optimiser of its own"),
+        (Climbs, "the task loss does not fall"),
+        (Spies, "sealed labels of the target change"),
+        (NeverReversed, "gives the encoder no gradient"),
+        (Helps, "the gradient is not reversed"),
+        (Muddled, "does not fall|no better than chance"),
+        (Denies, r"trains_backbone is False, and these phases do: \['source'\]"),
+        (Untold, "no critic is found"),
+        (Deaf, "phase 'adapt' reverses a gradient and ignores at.reversal"),
+        (DeafInTurns, "phase 'adapt' reverses a gradient and ignores at.reversal"),
+    ],
+)
+def test_broken_fails_the_suite(broken, reason):
+    with pytest.raises(AssertionError, match=reason):
+        check(broken)
 
 
 class TakesNoTurns(TakesTurns):
@@ -311,6 +336,7 @@ def exact(cls):
     return ToyWorld(cls, **{key: value for key, value in options.items() if key in cls.Options.model_fields})
 
 
+@pytest.mark.ranks
 def test_two_processes():
     """All built-in strategies, and broken ones, in one start of two processes."""
     built_in = {name: exact(plugins.load("strategies", name)) for name in BUILT_IN}

@@ -12,6 +12,8 @@ from hubtl.testtime.roid import ROID
 from hubtl.testtime.sar import SAR
 from hubtl.testtime.tent import Tent
 
+pytestmark = pytest.mark.slow
+
 CLASSES, WIDTH, BATCH, ROWS = 10, 32, 64, 12288
 SEEDS = (0, 1, 2)
 

@@ -65,6 +65,7 @@ class Validator(ABC):
 
     reads: ClassVar[frozenset[str]] = frozenset()  # names of Evidence's fields; "target_labels" makes an oracle
     lenient: ClassVar[bool] = False  # True: it goes on without what is missing
+    needs: ClassVar[tuple[str, ...]] = ("features", "probabilities")  # of the model's task, as a strategy's
 
     @property
     def oracle(self) -> bool:
@@ -89,6 +90,8 @@ class Validator(ABC):
 
 class Last(Validator):
     """The last iterate: nothing is read, nothing is selected."""
+
+    needs = ()
 
     def score(self, evidence: Evidence) -> float:
         return float(evidence.step)
@@ -142,6 +145,7 @@ class TargetAccuracy(Validator):
 class SourceScore(Validator):
     """The task's score on the source's evaluation rows, 1 at best: blind to the target, but a floor for adaptation."""
 
+    needs = ()
     reads = frozenset({"source_logits", "source_labels"})
 
     def score(self, evidence: Evidence) -> float:
@@ -154,6 +158,7 @@ class SourceScore(Validator):
 class TargetScore(Validator):
     """The task's score on the target's labelled evaluation rows: an oracle, impossible where labels are missing."""
 
+    needs = ()
     reads = frozenset({"target_labels"})
 
     def score(self, evidence: Evidence) -> float:

@@ -17,6 +17,7 @@ class DEV(Validator):
     Deviation: weights come from the rows that they weigh, with a strong ridge, in place of a held-out split.
     """
 
+    needs = ("features",)
     reads = frozenset({"source_logits", "source_labels", "source_features", "target_features"})
 
     def score(self, evidence: Evidence) -> float:

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -13,7 +13,7 @@ from hubtl.errors import HubtlError
 from hubtl.modules import Classifier, Encoder
 from hubtl.strategies.featurespace.maps import Scale, principal, standardisation
 from hubtl.strategies.featurespace.regression import regress
-from hubtl.strategy import Loss, Phase, Progress, Strategy, StrategyOptions, Sweep, Swept
+from hubtl.strategy import Judging, Loss, Phase, Progress, Strategy, StrategyOptions, Sweep, Swept
 from hubtl.tasks import Task
 
 
@@ -40,8 +40,9 @@ class FeatureSpace(Strategy):
     """
 
     Options = FeatureSpaceOptions
+    judging = Judging(forgets_source=True)
+    needs: ClassVar[tuple[str, ...]] = ("features",)
     trains_backbone = False
-    forgets_source = True
     defaults = {
         "model.bottleneck": 0,
         "run.validator": "last",  # there is one candidate
@@ -115,6 +116,7 @@ class Propagation(FeatureSpace):
     """
 
     Options = PropagationOptions
+    needs = ("features", "probabilities")
 
     def scales(self, source: Tensor, target: Tensor) -> tuple[Scale, Scale]:
         if self.options.scaling == "domain":

@@ -58,7 +58,7 @@ def warnings(relation: LabelSets, labels: np.ndarray | None, method: Any, unknow
             f"the target has no class that the source lacks: whatever is called {unknown} is so by mistake, "
             "and methods for closed sets do better"
         )
-    if relation.source_only and not {"partial", relation.setting} & set(method.label_sets):
+    if relation.source_only and not {"partial", relation.setting} & set(method.suits):
         found.append(
             f"the target lacks source classes ({listed(relation.source_only)}): methods that align whole domains may "
             "do harm; shot, pada and iwan are made for it"

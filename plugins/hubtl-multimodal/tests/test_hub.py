@@ -12,6 +12,8 @@ import hubtl
 from hubtl.record import RunRecord
 from tests.hub.loopback import Hub, env_for, start
 
+pytestmark = pytest.mark.hub
+
 ROWS = [row(y, seed) for y in range(3) for seed in range(2)]
 ENCODERS = {
     "image": {"config.json", "model.safetensors", "preprocessor_config.json"},

@@ -21,6 +21,8 @@ from hubtl.card.metadata import problems
 from hubtl.record import RunRecord
 from tests.hub.loopback import env_for, start
 
+pytestmark = [pytest.mark.hub, pytest.mark.slow]
+
 CLASSES = ["good", "bad", "boring"]
 HERTZ = [300.0, 900.0, 2500.0]
 FILE = {"bytes": Value("binary"), "path": Value("string")}

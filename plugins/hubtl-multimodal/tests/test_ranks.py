@@ -11,6 +11,8 @@ from two_ranks import LackingOnOneRank
 from hubtl.strategies.dann import DANN
 from hubtl.testing.ranks import states
 
+pytestmark = pytest.mark.ranks
+
 WORLDS = [
     LackingOnOneRank(MultimodalDA, ("audio",), refreshes=1),
     LackingOnOneRank(MultimodalDA, ("image", "text"), "late", refreshes=1),

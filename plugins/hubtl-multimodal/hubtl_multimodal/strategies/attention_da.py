@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from hubtl.batch import Batch
 from hubtl.losses import domain_accuracy, domain_loss
-from hubtl.modules import Critic, Encoder, reverse_gradient
-from hubtl.strategy import Learner, Loss, Progress, Strategy, StrategyOptions
+from hubtl.modules import Critic, Encoder
+from hubtl.strategy import Judging, Learner, Loss, Progress, Strategy, StrategyOptions
 from hubtl.tasks import Task
 from hubtl_multimodal import losses
 from hubtl_multimodal.strategies.defaults import DEFAULTS
@@ -59,8 +59,7 @@ class AttentionDA(Strategy):
     paper = "arXiv:2108.05988"
     views = ("weak",)
     source_views = ("weak",)
-    improves = ("infomax", "bnm")
-    critics = ("critic",)
+    judging = Judging(improves=("infomax", "bnm"))
     defaults = DEFAULTS
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
@@ -82,7 +81,7 @@ class AttentionDA(Strategy):
         assert source.labels is not None
         logs = {"task": task}
         total = F.cross_entropy(s.joint.float(), source.labels, label_smoothing=own.smoothing)
-        total = total + ramp(at.fraction) * at.reversal * self.adversarial(s, t, logs)
+        total = total + ramp(at.fraction) * self.adversarial(s, t, logs, at)
         if own.infomax:
             total = total + at.added * own.infomax * losses.uncertainty(t.joint)
         if own.consistency:
@@ -90,12 +89,12 @@ class AttentionDA(Strategy):
             total = total + at.added * own.consistency * logs["consistency"]
         yield Loss(total, logs=logs)
 
-    def adversarial(self, s: Said, t: Said, logs: dict[str, Tensor]) -> Tensor:
+    def adversarial(self, s: Said, t: Said, logs: dict[str, Tensor], at: Progress) -> Tensor:
         """The critic of the whole feature, and those of tokens."""
         own, n = self.options, len(s.joint)
         total = 0.0 * s.joint.sum()
         if own.weight:
-            features = reverse_gradient(torch.cat([s.fused_feature(), t.fused_feature()]), 1.0)
+            features = self.reverse(torch.cat([s.fused_feature(), t.fused_feature()]), 1.0, at)
             logits = torch.cat([s.joint, t.joint])
             conditioned = own.critic == "cdan-e"
             verdict = self.critic(losses.conditioned(features, logits) if conditioned else features)
@@ -108,7 +107,7 @@ class AttentionDA(Strategy):
             total = total + own.weight * domain
         if own.local:
             logs["local"] = local_adversary(s, t)
-            total = total + own.local * logs["local"]
+            total = total + at.reversal * own.local * logs["local"]  # the model reverses this gradient itself
         return total
 
     def consistent(self, t: Said, target: Batch) -> Tensor:

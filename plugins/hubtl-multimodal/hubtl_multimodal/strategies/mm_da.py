@@ -10,7 +10,7 @@ from hubtl.batch import Batch
 from hubtl.errors import HubtlError
 from hubtl.modules import Classifier
 from hubtl.ranks import all_rows
-from hubtl.strategy import Learner, Loss, Phase, Progress, Sweep
+from hubtl.strategy import Judging, Learner, Loss, Phase, Progress, Sweep
 from hubtl_multimodal.pseudo import pseudo_labels
 from hubtl_multimodal.strategies.defaults import DEFAULTS
 from hubtl_multimodal.strategies.heads import Said, backbone_of, groups_of, say_of_pooled
@@ -19,6 +19,7 @@ from hubtl_multimodal.strategies.upkeep import follow, unseen
 
 FADE_IN = 0.25  # of the last phase: the labels' weight grows so long
 PACE = 0.1  # of the source's class means
+CRITICS = ("adversary_critic", "conditional_critic")  # children that play from the second phase on
 CHUNK = 4096  # rows of the target at once
 
 
@@ -53,10 +54,7 @@ class MultimodalDA(Terms):
     paper = "arXiv:2001.09691"
     views = ("weak", "strong")
     source_views = ("weak",)
-    improves = ("infomax", "bnm")
-    forgets_source = True
-    calibrated = True
-    critics = ("adversary_critic", "conditional_critic")
+    judging = Judging(improves=("infomax", "bnm"), forgets_source=True, calibrated=True)
     defaults = DEFAULTS
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "critics": {"adversary": 0.0, "local": 0.0, "conditional": 0.0},
@@ -77,7 +75,7 @@ class MultimodalDA(Terms):
                 hint="--set warm=0.25 --set selftrain=0.5",
             )
         learners = self.learners()
-        later = self.critics if own.mimicry else (*self.critics, "mimic")
+        later = CRITICS if own.mimicry else (*CRITICS, "mimic")
         first = {name: learner for name, learner in learners.items() if name not in later}
         return [
             Phase("warm", self.warm, both, first, share=own.warm),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hubtl.batch import Batch
 from hubtl.errors import HubtlError
 from hubtl.losses import domain_accuracy
-from hubtl.modules import Classifier, Encoder, reverse_gradient
+from hubtl.modules import Classifier, Encoder
 from hubtl.strategy import Progress, Strategy, StrategyOptions
 from hubtl.tasks import Task
 from hubtl_multimodal import losses
@@ -86,7 +86,7 @@ class Terms(Strategy):
         s, t = self.both(source, target)
         total, logs = self.supervised(s, source)
         total = total + self.corresponding(s, t, source, logs)
-        total = total + ramp(done) * at.reversal * self.adversarial(s, t, logs)
+        total = total + ramp(done) * self.adversarial(s, t, logs, at)
         if own.mimicry_target and hasattr(self, "mimic"):
             total = total + at.added * own.mimicry_target * self.mimicked(t, SURE)
         if own.infomax:
@@ -145,12 +145,13 @@ class Terms(Strategy):
                 total = total + CONTRAST * losses.contrast(halves, said.present, labels)
         return total
 
-    def adversarial(self, s: Said, t: Said, logs: dict[str, Tensor]) -> Tensor:
+    def adversarial(self, s: Said, t: Said, logs: dict[str, Tensor], at: Progress) -> Tensor:
         """Critics of each modality, of its tokens, and of the fused feature with the prediction."""
         own, names, n = self.options, list(s.own), len(s.joint)
         total = 0.0 * s.joint.sum()
         if own.adversary:
-            verdict = self.adversary_critic({name: torch.cat([s.parts[name], t.parts[name]]) for name in names})
+            both = {name: self.reverse(torch.cat([s.parts[name], t.parts[name]]), 1.0, at) for name in names}
+            verdict = self.adversary_critic(both)
             has = {name: (s.present[name], t.present[name]) for name in names}
             terms = [losses.adversary(verdict[m][:n], verdict[m][n:], *has[m]) for m in names]
             told = [losses.told(verdict[m][:n], verdict[m][n:], *has[m]) for m in names]
@@ -158,9 +159,9 @@ class Terms(Strategy):
             total = total + own.adversary * losses.mean_of(terms, s.joint)
         if own.local:
             logs["local"] = local_adversary(s, t)
-            total = total + own.local * logs["local"]
+            total = total + at.reversal * own.local * logs["local"]  # the model reverses this gradient itself
         if own.conditional:
-            features = reverse_gradient(torch.cat([s.fused_feature(), t.fused_feature()]), 1.0)
+            features = self.reverse(torch.cat([s.fused_feature(), t.fused_feature()]), 1.0, at)
             logits = torch.cat([s.joint, t.joint])
             fixed = (self.left, self.right) if self.projected else None
             seen = losses.conditioned(features, logits, fixed)  # type: ignore[arg-type]

@@ -6,8 +6,6 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from hubtl.modules import reverse_gradient
-
 
 def small_critic(width: int, hidden: int = 128) -> nn.Sequential:
     """One hidden layer, one logit a row."""
@@ -15,7 +13,7 @@ def small_critic(width: int, hidden: int = 128) -> nn.Sequential:
 
 
 class ModalityCritics(nn.Module):
-    """A domain critic for each modality's feature, behind a gradient reversal of strength 1."""
+    """A domain critic for each modality's feature, whose gradient its caller reverses."""
 
     def __init__(self, modalities: Sequence[str], width: int) -> None:
         super().__init__()
@@ -23,7 +21,7 @@ class ModalityCritics(nn.Module):
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Features [b, d] of each modality to logits [b]."""
-        return {name: critic(reverse_gradient(features[name], 1.0))[:, 0] for name, critic in self.critics.items()}
+        return {name: critic(features[name])[:, 0] for name, critic in self.critics.items()}
 
 
 class Mimics(nn.Module):
