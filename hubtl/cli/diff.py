@@ -75,8 +75,8 @@ def _show(first: str, second: str, one: "Evaluation", other: "Evaluation", apart
     if apart is None:
         typer.echo("\nThe models do not know the same classes: their figures are of other rows.")
         return
-    metric = one.primary
-    up = metric is None or metric.higher_is_better
+    primary = one.primary
+    up = primary is None or primary.higher_is_better
     better, worse = ("B", "A") if up else ("A", "B")
     said = (
         f"{better} is better"
@@ -85,8 +85,8 @@ def _show(first: str, second: str, one: "Evaluation", other: "Evaluation", apart
         if apart.high < 0
         else "the rows do not tell them apart"
     )
-    interval = f"{gain(metric, apart.low, apart.high)} (95 %, the same rows)"
-    typer.echo(f"\n{metric.shown if metric else 'accuracy'}, B − A: {interval}: {said}")
+    interval = f"{gain(primary, apart.low, apart.high)} (95 %, the same rows)"
+    typer.echo(f"\n{primary.shown if primary else 'figures'}, B − A: {interval}: {said}")
 
 
 def _of(evaluation: "Evaluation", name: str) -> float | None:

@@ -58,7 +58,7 @@ def explain(
     if len(given) > 1:
         raise HubtlError("one row is explained at a time", hint="a dataset and --row, or image=FILE text=WORDS")
     cells = given[0] if isinstance(given[0], dict) else _row(given[0], row, inputs[0])
-    source = [] if source_dataset is None else _labelled(source_dataset, loaded.info.modalities, columns)
+    source = [] if source_dataset is None else _labelled(loaded, source_dataset, loaded.info.modalities, columns)
     options = {} if samples is None else {"samples": samples}
     found = loaded.explain(cells, label=class_, seed=seed, source=source, folder=output_dir, **options)
     if json_:
@@ -77,19 +77,19 @@ def _row(dataset: Any, number: int, text: str) -> "Mapping[str, Any]":
     return next(iter(each_row(dataset.select([number]), dataset.column_names)))[1]
 
 
-def _labelled(text: str, modalities: tuple[str, ...], asked: "Mapping[str, str | None]") -> list[Any]:
+def _labelled(model: Any, text: str, modalities: tuple[str, ...], asked: "Mapping[str, str | None]") -> list[Any]:
     """The training rows of a dataset with the names of their labels, where it has any."""
     from hubtl.data.inputs import each_row
     from hubtl.data.sources import open_domain
     from hubtl.recipe.schema import DataSection, DomainSection
 
     data = DataSection(**{f"{m}_column": column for m, column in asked.items()})
-    domain = open_domain(DomainSection(dataset=text), data, role="source", modalities=modalities)
+    domain = open_domain(DomainSection(dataset=text), data, model.task, role="source", modalities=modalities)
     found = {column: m for m, column in domain.columns.items()}
     rows = [r for _, r in each_row(domain.train.select_columns(list(found)).rename_columns(found), modalities)]
-    if domain.labels is None or domain.class_names is None:
+    if domain.labels is None or domain.outputs is None:
         return [(r, None) for r in rows]
-    return [(r, domain.class_names[c]) for r, c in zip(rows, domain.labels.tolist(), strict=True)]
+    return [(r, domain.outputs.names[c]) for r, c in zip(rows, domain.labels.tolist(), strict=True)]
 
 
 def _show(found: Any) -> None:

@@ -12,7 +12,7 @@ import typer
 from hubtl.io import files, jsontext, shown
 
 if TYPE_CHECKING:
-    from hubtl.models.saved import Prediction
+    from hubtl.tasks import Answer
 
 SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 Format = Literal["table", "jsonl", "csv", "parquet"]
@@ -50,7 +50,7 @@ def predict(
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
-    """Predict the classes of images, folders or datasets.
+    """Predict the labels of images, folders or datasets.
 
     With --tta the model adapts to the inputs on the way. It meets them in a drawn order, as folders are often sorted by
     class; the predictions come in the order of the inputs.
@@ -84,7 +84,7 @@ def predict(
             else _source(text, split, image_column, lenient=lenient)
             for text in inputs
         ]
-    found: list[Prediction] = []
+    found: list[Answer] = []
     order = seed_of(tta_seed, tta_stream)
     together = (
         adapting is not None or loaded.backbone.collate is None
@@ -93,7 +93,7 @@ def predict(
         found += loaded.predict(
             source, batch_size=batch_size, on_bad_sample=on_bad_sample, tta=adapting, tta_seed=order
         )
-    rows = [_row(p, top_k) for p in found]
+    rows = [answer.row(top_k) for answer in found]
     if json_:
         found_out = {} if adapting is None else {"tta": {"method": tta, "seed": order, "stats": asdict(adapting.stats)}}
         emit({"model": model, "predictions": rows, **found_out})
@@ -123,22 +123,10 @@ def _source(text: str, split: str | None, image_column: str | None, *, lenient: 
     return dataset.select_columns([find(dataset, image_column, text)])
 
 
-def _row(prediction: "Prediction", top_k: int) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "input": jsontext.whole(prediction.input),
-        "label": jsontext.whole(prediction.label),
-        "confidence": round(prediction.confidence, 6),
-    }
-    best = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:top_k]
-    for place, (name, p) in enumerate(best[1:], 2):
-        row |= {f"label_{place}": jsontext.whole(name), f"confidence_{place}": round(p, 6)}
-    return row
-
-
 def _text(rows: list[dict[str, Any]], kind: str) -> str:
     if kind == "jsonl":
         return "".join(jsontext.text(row) + "\n" for row in rows)
-    columns = list(rows[0]) if rows else ["input", "label", "confidence"]
+    columns = list(rows[0]) if rows else ["input", "label"]
     if kind == "csv":
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, columns, lineterminator="\n")
@@ -155,11 +143,19 @@ def _show(rows: list[dict[str, Any]]) -> None:
     from hubtl.cli.table import Screen, Words
 
     table = Words()
-    for column in rows[0] if rows else ("input", "label", "confidence"):
-        table.add_column(column, justify="right" if column.startswith("confidence") else "left", overflow="fold")
+    for column in rows[0] if rows else ("input", "label"):
+        table.add_column(
+            column, justify="right" if isinstance(rows[0][column] if rows else "", float) else "left", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*(f"{100 * v:.1f} %" if isinstance(v, float) else str(v) for v in row.values()))
+        table.add_row(*(_cell(column, value) for column, value in row.items()))
     Screen().print(table)
+
+
+def _cell(column: str, value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{100 * value:.1f} %" if column.startswith("confidence") else f"{value:.5g}"
 
 
 def _parquet(rows: list[dict[str, Any]]) -> bytes:

@@ -1,4 +1,4 @@
-"""What the page asks, answered without a browser: probabilities of one or two models, and the picture of relevance."""
+"""What the page asks, answered without a browser: the answers of one or two models, and the picture of relevance."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ Cells = Mapping[str, str | None]  # modality -> file or words; None or empty: it
 
 @dataclass(frozen=True)
 class Answers:
-    """A model, and where there is one the source-only model of the same classes and modalities."""
+    """A model, and where there is one the source-only model of the same outputs and modalities."""
 
     name: str
     model: api.AdaptedModel
@@ -47,7 +47,8 @@ class Answers:
             alone = is_it if strategy == SOURCE_ONLY else f"No source-only model comes with this one: {KEEP}."
             return cls(name, loaded, strategy, None, alone)
         before = api.load(kept)
-        _check("classes", loaded.classes, before.classes)
+        _check("task", [loaded.task.name], [before.task.name])
+        _check("outputs", loaded.task.outputs.names, before.task.outputs.names)
         _check("inputs", loaded.info.modalities, before.info.modalities)
         return cls(name, loaded, strategy, before)
 
@@ -56,18 +57,25 @@ class Answers:
         return self.model.info.modalities
 
     @property
+    def bars(self) -> bool:
+        """Whether the answers are probabilities, by output; else they are values."""
+        return self.model.task.bars
+
+    @property
     def explains(self) -> bool:
         """Whether there is relevance: of models of images, and of those that explain themselves."""
+        if not self.model.task.probabilities:
+            return False
         return self.model.backbone.collate is None or self.model.backbone.explain is not None
 
-    def predict(self, cells: Cells) -> tuple[dict[str, float] | None, dict[str, float]]:
-        """The probability of every class: by source-only, None where there is none, and by the model.
+    def predict(self, cells: Cells) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+        """The answer by output: by source-only, None where there is none, and by the model.
 
         Raises HubtlError for an input that cannot be read, and where all are empty.
         """
         with self._errors(cells):
-            before = None if self.before is None else _probabilities(self.before, cells)
-            return before, _probabilities(self.model, cells)
+            before = None if self.before is None else _answer(self.before, cells)
+            return before, _answer(self.model, cells)
 
     def relevance(self, cells: Cells, label: str | None = None) -> list[Image.Image]:
         """What ``hubtl explain`` draws: for light pages, and where it draws one, for dark pages.
@@ -121,9 +129,12 @@ def _row(model: api.AdaptedModel, cells: Cells) -> Any:
         raise HubtlError(f"The image cannot be read: {file_name(cells['image'])}: {error}") from error
 
 
-def _probabilities(model: api.AdaptedModel, cells: Cells) -> dict[str, float]:
-    found = model.logits([_row(model, cells)])[0].softmax(dim=0).tolist()
-    return dict(zip(model.classes, found, strict=True))
+def _answer(model: api.AdaptedModel, cells: Cells) -> dict[str, Any]:
+    """Probabilities by output, or the columns that ``hubtl predict`` would write."""
+    (answer,) = model.task.decode([""], model.logits([_row(model, cells)]))
+    if model.task.bars:
+        return answer.probabilities_of()
+    return {name: value for name, value in answer.row().items() if name != "input"}
 
 
 def _or(names: tuple[str, ...]) -> str:

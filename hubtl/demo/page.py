@@ -41,8 +41,9 @@ def page(answers: Answers) -> gr.Blocks:
             with gr.Column():
                 problem = gr.HTML(visible=False)
                 with gr.Row():
-                    before = gr.Label(label="Source-only", visible=both, elem_classes="hubtl-classes")
-                    after = gr.Label(label=_called(answers), elem_classes="hubtl-classes")
+                    answer = gr.Label if answers.bars else gr.JSON
+                    before = answer(label="Source-only", visible=both, elem_classes="hubtl-classes")
+                    after = answer(label=_called(answers), elem_classes="hubtl-classes")
                 for note in (answers.alone, "" if answers.explains else UNEXPLAINED):
                     gr.HTML(f'<p class="hubtl-note">{html.escape(note)}</p>', visible=bool(note))
         light = _output("on-light")
@@ -101,10 +102,11 @@ def serve(answers: Answers, *, host: str | None, port: int | None, browser: bool
 
 
 def _heading(answers: Answers) -> str:
-    count = len(answers.model.classes)
+    outputs = answers.model.task.outputs.names
+    count = f"{len(outputs)} {answers.model.task.Figures.group}{'es' if answers.model.task.Figures.group.endswith('s') else 's'}"
     how = f", {answers.strategy}" if answers.strategy else ""
     base = answers.model.info.base_model or answers.model.info.architecture
-    about = f"{base}{how}, {count} classes. Inputs: {', '.join(answers.modalities)}"
+    about = f"{base}{how}, {count}. Inputs: {', '.join(answers.modalities)}"
     optional = "; those that are missing stay empty." if len(answers.modalities) > 1 else "."
     return f'<h1>{html.escape(shown.line(answers.name))}</h1><p class="hubtl-note">{html.escape(shown.line(about + optional))}</p>'
 

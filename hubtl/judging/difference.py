@@ -18,9 +18,10 @@ def difference(before: Evaluation | None, after: Evaluation | None, resamples: i
     one, other = (getattr(figures, "_right", None) for figures in (before.figures, after.figures))
     if one is not None and other is not None:
         return _of_shares(one, other, resamples)
-    if before.figures.resampled is None or after.figures.resampled is None or before.n != after.n:
+    metrics = before.figures.resampled, after.figures.resampled
+    if metrics[0] is None or metrics[1] is None or before.n != after.n:
         return None
-    first, second = (drawn(figures.resampled, before.n, resamples) for figures in (before.figures, after.figures))
+    first, second = drawn(metrics[0], before.n, resamples), drawn(metrics[1], before.n, resamples)
     low, high = np.percentile(second - first, [2.5, 97.5])
     return Difference(low=float(low), high=float(high), resamples=resamples)
 

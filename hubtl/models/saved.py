@@ -105,6 +105,10 @@ class AdaptedModel:
         ``folder`` (see ``hubtl.models.explain.explain``), and those of ``hubtl_multimodal.explain.explain`` where the model
         is of that package. Raises HubtlError for what cannot be read, and for a label that the model does not have.
         """
+        if not self.task.probabilities:
+            raise HubtlError(
+                f"what is explained is the probability of a class, and {self.task.name} has none", hint="hubtl predict"
+            )
         if label is not None and label not in self.classes:
             raise unknown("class", label, self.classes)
         if self.backbone.explain is not None:

@@ -190,7 +190,9 @@ def _announce(plan: hub.PushResult) -> None:
 def _judged(prepared: Prepared, before: Evaluation, after: Evaluation) -> Verdict:
     cls = prepared.strategy_class
     task, cost = prepared.task, None if cls.judging.forgets_source else prepared.task.cost
-    return verdict(before, after, voters_on(cls, task), cls.judging.improves, comparable=task.unknown is None, cost=cost)
+    return verdict(
+        before, after, voters_on(cls, task), cls.judging.improves, comparable=task.unknown is None, cost=cost
+    )
 
 
 def check_rows(prepared: Prepared) -> None:

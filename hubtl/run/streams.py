@@ -143,8 +143,8 @@ def open_streams(
         source_views = () if recipe.tuner.name == "head" and not cls.views else cls.source_views
         own = with_plain(source, labels(source, "train"), source_views)
         if few is not None and setting == "adaptation":
-            known = with_plain(target, labels(target, "train"), source_views, few)
-            own = cast(ImageSet, JointSet([own, known], [0, OF_TARGET]))
+            labelled = with_plain(target, labels(target, "train"), source_views, few)
+            own = cast(ImageSet, JointSet([own, labelled], [0, OF_TARGET]))
         train = {"source": own, **train}
         if source.eval is not None and setting != "sequential":  # the deployed head knows the target's classes
             source_eval_labels = labels(source, "eval")

@@ -57,7 +57,7 @@ class AAD(SourceFree):
         self.features: Tensor
         self.scores: Tensor
         self.register_buffer("features", torch.empty(0, encoder.width))
-        self.register_buffer("scores", torch.empty(0, len(task.classes)))
+        self.register_buffer("scores", torch.empty(0, len(task.outputs.names)))
 
     def refreshing(self) -> Any:
         return self.fill
@@ -71,7 +71,7 @@ class AAD(SourceFree):
     def strength(self, at: Progress, rows: int) -> float:
         """λ, the weight of the dispersion in a batch of so many rows."""
         own = self.options.dispersion
-        weight = min(1.0, len(self.task.classes) / rows) if own is None else own
+        weight = min(1.0, len(self.task.outputs.names) / rows) if own is None else own
         return float(weight * (1 + 10 * at.fraction) ** -self.options.decay)
 
     def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]

@@ -30,7 +30,7 @@ class CDAN(Additive):
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__(encoder, head, task, options)
-        self.critic = critic_of(encoder.width * len(task.classes), self.options, task)
+        self.critic = critic_of(encoder.width * len(task.outputs.names), self.options, task)
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         n = len(pair.zs)

@@ -50,7 +50,7 @@ class MCD(Strategy):
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__(encoder, head, task, options)
-        sizes = encoder.width, self.options.classifier_width, len(task.classes)
+        sizes = encoder.width, self.options.classifier_width, len(task.outputs.names)
         self.first, self.second = _classifier(*sizes), _classifier(*sizes)
 
     def phases(self) -> Sequence[Phase]:

@@ -41,7 +41,7 @@ class MDD(Additive):
         super().__init__(encoder, head, task, options)
         width = self.options.adversary_width
         self.adversary = nn.Sequential(
-            nn.Linear(encoder.width, width), nn.ReLU(), nn.Dropout(0.5), nn.Linear(width, len(task.classes))
+            nn.Linear(encoder.width, width), nn.ReLU(), nn.Dropout(0.5), nn.Linear(width, len(task.outputs.names))
         )
         for layer in self.adversary:
             if isinstance(layer, nn.Linear):

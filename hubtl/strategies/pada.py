@@ -40,7 +40,7 @@ class PADA(Strategy):
         super().__init__(encoder, head, task, options)
         self.critic = critic_of(encoder.width, self.options)
         self.predicted: Tensor  # [c]
-        self.register_buffer("predicted", torch.full((len(task.classes),), 1 / len(task.classes)))
+        self.register_buffer("predicted", torch.full((len(task.outputs.names),), 1 / len(task.outputs.names)))
 
     def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
         fs, ft = self.encode_joint(source, target)

@@ -30,7 +30,7 @@ class Sequential(Strategy):
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__(encoder, head, task, options)
-        self.source_head = nn.Linear(encoder.width, len(task.source_classes or task.classes))
+        self.source_head = nn.Linear(encoder.width, len((task.source_outputs or task.outputs).names))
 
     def phases(self) -> Sequence[Phase]:
         own, share = self.learners(), self.options.source_share

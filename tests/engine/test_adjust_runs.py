@@ -22,6 +22,7 @@ from hubtl.strategies.dann import DANN
 from hubtl.strategies.mcc import MCC
 from hubtl.strategies.source_only import SourceOnly
 from hubtl.strategy import Loss, Phase
+from hubtl.tasks.classification import Classification
 from tests.engine.test_loop import StopAt, same, weights
 from tests.tiny import Rows, accelerator, accuracy, build, domains, sealed
 
@@ -39,7 +40,9 @@ def world(**options):
         target_plain=sealed(target),
     )
     relation = LabelSets(setting="closed")
-    return SimpleNamespace(streams=streams, setting="adaptation", classes=["a", "b"], relation=relation), target
+    return SimpleNamespace(
+        streams=streams, setting="adaptation", task=Classification(["a", "b"]), relation=relation
+    ), target
 
 
 def run(strategy, prepared, *, adjust=True, watch=None, folder=None, resume=False, judge=None, lr=0.02, **settings):

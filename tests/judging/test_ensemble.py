@@ -96,10 +96,10 @@ class Scripted:
 
         self.said = dict(rows)
         monkeypatch.setattr(assess, "gather", lambda prepared, acc, model, step, reads: self.said[step])
-        monkeypatch.setattr(assess, "label_free", lambda said: {"source-accuracy": said[1]})
+        monkeypatch.setattr(assess, "label_free", lambda said, names: {"source-accuracy": said[1]})
         monkeypatch.setattr(assess, "fallen", lambda said, classes: "collapsed" if said[2] else None)
         monkeypatch.setattr(plugins.load("validators", "infomax"), "score", lambda rule, said: said[0])
-        prepared = type("P", (), {"classes": ["a", "b"], "strategy_class": SourceOnly})()
+        prepared = type("P", (), {"task": Classification(["a", "b"]), "strategy_class": SourceOnly})()
         accelerator = type("A", (), {"is_main_process": True})()
         self.judge = assess.Judge(prepared, accelerator, "infomax", source_score=reference)
 

@@ -157,7 +157,9 @@ def test_a_method_that_does_not_suit_is_warned_of_once(name, relation, said):
         target_only=["z"] if "open" in relation else [],
     )
     streams = SimpleNamespace(target_eval_labels=kept(np.array([0, -1, -1])))
-    found = label_warnings(sets, streams, cls, "unknown" if cls.unknown else None)
+    task = Classification(["a", "unknown"])
+    task.unknown = 1 if cls.unknown else None
+    found = label_warnings(task, sets, streams, cls)
     rest = list(found)
     for part in said:
         rest = [warning for warning in rest if part not in warning]

@@ -31,6 +31,7 @@ class Classification(Task):
     Options = ClassificationOptions
     Figures = ClassificationFigures
     probabilities = True
+    bars = True
     kind = "classification"
     pipeline_tags = {f"{m}": f"{m}-classification" for m in ("image", "text", "audio")}
     metrics = {

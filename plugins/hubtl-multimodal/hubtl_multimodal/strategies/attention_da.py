@@ -67,7 +67,7 @@ class AttentionDA(Strategy):
         fusion = backbone_of(encoder).fusion
         width = fusion.joint_width if fusion.kind == "late" else fusion.width
         if self.options.weight:
-            seen = width * len(task.classes) if self.options.critic == "cdan-e" else width
+            seen = width * len(task.outputs.names) if self.options.critic == "cdan-e" else width
             self.critic = Critic(seen, self.options.critic_width)
 
     def learners(self) -> dict[str, Learner]:

@@ -32,7 +32,7 @@ class Terms(Strategy):
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__(encoder, head, task, options)
-        own, classes = self.options, len(task.classes)
+        own, classes = self.options, len(task.outputs.names)
         fusion = backbone_of(encoder).fusion
         names, several = fusion.modalities, len(fusion.modalities) > 1
         width = fusion.joint_width if fusion.kind == "late" else fusion.width  # of what is aligned by class
