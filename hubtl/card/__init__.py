@@ -123,7 +123,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "label_use": _label_use(record),
         "selection": _selection(record),
         "verdict": _verdict(record),
-        "relation": _relation(record),
+        "relation": (task.relation(record) if task else None) or _relation(record),
         "difference": lambda before, after: _difference(primary, before, after),
         "scores": _scores(base, adapted),
         "plots": _plots(record.plots),

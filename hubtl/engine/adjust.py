@@ -119,7 +119,7 @@ def dominated(history: History) -> str | None:
 
 
 def collapsed(history: History) -> str | None:
-    """Few classes are predicted on the target, though more were before, or more are on the source, twice in a row.
+    """The outputs on the target are nearly all alike, though they were not before, or are not on the source, twice in a row.
 
     Where neither is so nothing has been learnt yet.
     """
@@ -129,6 +129,8 @@ def collapsed(history: History) -> str | None:
     apart = len(last) == 2 and all(s.get("collapsed") and not s.get("source_collapsed", 1.0) for s in last)
     if not has_been_good(history) and not apart:
         return None
+    if "predicted_classes" not in now:
+        return "the outputs on the target hardly differ from row to row"
     return (
         f"{now['predicted_classes']:.0f} of {now['classes']:.0f} classes are predicted on the target, "
         f"{now['largest_share']:.0%} of its rows as one"

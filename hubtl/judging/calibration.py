@@ -98,16 +98,18 @@ def fitted(case: Case, model: Classifier, accelerator: Accelerator) -> Task:
     task, learnt = case.task, case.streams.train["target"].plain
     if type(task).fit is Task.fit:
         return task
+    held_out = True
     try:
         rows, labels = labelled_rows(case)
     except HubtlError:
         if learnt.labels is None:
             return task
-        rows, labels = learnt, learnt.labels
+        rows, labels, held_out = learnt, learnt.labels, False
     known = task.present(labels)
     if not known.any():
         return task
-    return task.fit(outputs(model, rows, accelerator).logits[torch.from_numpy(known)], labels[known])
+    seen = outputs(model, rows, accelerator).logits[torch.from_numpy(known)]
+    return task.fit(seen, labels[known], held_out=held_out)
 
 
 def labelled_rows(case: Case) -> tuple[ImageSet, np.ndarray]:

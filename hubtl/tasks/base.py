@@ -192,10 +192,10 @@ class Task(ABC):
         """Turn the last layer into one whose outputs are what a reader of the model wants; in place or new."""
         return classifier
 
-    def fit(self, outputs: "Tensor", labels: np.ndarray) -> "Task":
+    def fit(self, outputs: "Tensor", labels: np.ndarray, *, held_out: bool = True) -> "Task":
         """Make the task of one trained model, from its outputs [n, k] on labelled rows: with thresholds, margins, …
 
-        The rows are those that training did not learn from, where there are any, and never sealed ones.
+        Where there are rows that training did not learn from these are such; ``held_out`` says so. They are never sealed.
         """
         return self
 
@@ -277,6 +277,10 @@ class Task(ABC):
     def notes(self, record: RunRecord, *, adapting: bool) -> str:
         """Lines under a card's table of results. Markdown."""
         return ""
+
+    def relation(self, record: RunRecord) -> str | None:
+        """Say how the labels of the two domains relate, for a card; None: in the words for classes. Markdown."""
+        return None
 
     def groups(self, labels: np.ndarray) -> np.ndarray | None:
         """The place of each row's label [n] among the outputs, to colour a plot by; None: labels are no groups."""

@@ -90,6 +90,11 @@ def test_predictions_that_never_spread_collapse_only_beside_a_source_that_is_tol
     assert not collapsed(seen_classes(1.0, 1.0, source=1.0)), "nothing was learnt yet, and it was called a collapse"
 
 
+def test_a_collapse_of_outputs_that_are_no_classes_is_said_without_classes():
+    said = collapsed(history("collapsed", 0.0, 1.0))
+    assert said == "the outputs on the target hardly differ from row to row"
+
+
 class Script:
     """A controller whose watch reads from a list."""
 
