@@ -15,9 +15,9 @@ from hubtl import plugins
 from hubtl.backbones.base import Backbone
 from hubtl.card.wording import taken
 from hubtl.engine.contract import deployed_by, phases_of
+from hubtl.engine.length import phase_steps
 from hubtl.engine.modes import learning_groups
 from hubtl.engine.optimise import group_lrs, make_optimizer
-from hubtl.engine.phase import phase_steps
 from hubtl.errors import HubtlError
 from hubtl.io import shown
 from hubtl.judging.validators import LABELS, rule_of

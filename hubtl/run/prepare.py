@@ -16,7 +16,7 @@ from hubtl.data import labels as label_sets
 from hubtl.data.sources import Domain, open_domain
 from hubtl.data.streams import steps_per_epoch
 from hubtl.engine.device import check_device
-from hubtl.engine.phase import open_stream
+from hubtl.engine.feed import open_stream
 from hubtl.errors import HubtlError
 from hubtl.models.saved import Trained, trained_classifier
 from hubtl.modules import Bottleneck, Encoder
