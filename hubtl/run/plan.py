@@ -114,6 +114,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         created=datetime.date.today().isoformat(),
         command=command,
         recipe=recipe.model_dump(mode="json", exclude_none=True),
+        decisions=prepared.decisions,
         setting=prepared.setting,
         task=recipe.task.name,
         strategy=name,
