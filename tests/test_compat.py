@@ -57,6 +57,7 @@ def test_the_simulated_torchvision_is_really_broken(broken):
     assert "operator torchvision::nms does not exist" in done.stderr
 
 
+@pytest.mark.slow
 def test_timm_and_transformers_import_beside_a_broken_torchvision(broken):
     done = run(WITH, broken)
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,11 @@
 """How the outcome of ``hubtl adapt`` is said: a plan, a result, an interruption."""
 
+import json
+import shutil
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -9,6 +14,7 @@ from hubtl.card.wording import unscored
 from hubtl.cli.messages import emit, predicting, pushed
 from hubtl.io import shown
 from hubtl.recipe.schema import Recipe
+from hubtl.record import Decision
 from hubtl.run.result import Result
 from hubtl.settings import is_main_process
 
@@ -25,15 +31,31 @@ def plan(recipe: Recipe, *, as_json: bool) -> None:
     record = facts(prepared, "")
     folder = recipe.run.output_dir or str(default_output_dir(prepared.recipe))
     if as_json:
-        shown = record.model_dump(
-            mode="json", include={"setting", "strategy", "recipe", "task", "outputs", "label_sets"}
-        )
-        shown["classes"] = record.outputs.names
+        include = {"setting", "strategy", "recipe", "decisions", "task", "outputs", "label_sets"}
+        known = record.model_dump(mode="json", include=include) | {"classes": record.outputs.names}
         phases = [phase.model_dump(mode="json") for phase in record.training.phases]
-        emit({"output_dir": folder, **shown, "model": record.model.model_dump(mode="json"), "phases": phases})
+        emit({"output_dir": folder, **known, "model": record.model.model_dump(mode="json"), "phases": phases})
         return
     typer.echo(describe(record))
+    for line in _reasons(record.decisions, shutil.get_terminal_size().columns):
+        typer.echo(line)
     typer.echo(f"output     {folder} (dry run: nothing is written)")
+
+
+def _reasons(decisions: Sequence[Decision], width: int) -> list[str]:
+    """Each decided key with its value and the reason, in columns; reasons are wrapped to ``width`` characters in all."""
+    rows = [(decision.key, shown.line(_value(decision.value)), shown.line(decision.because)) for decision in decisions]
+    key, value = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
+    lines = ["decided    what the recipe leaves open, and why"] if rows else []
+    for name, what, why in rows:
+        first, *more = textwrap.wrap(why, max(width - key - value - 6, 24)) or [""]
+        lines.append(f"  {name:<{key}}  {what:<{value}}  {first}".rstrip())
+        lines += [" " * (key + value + 6) + rest for rest in more]
+    return lines
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def result(outcome: Result, *, as_json: bool) -> None:

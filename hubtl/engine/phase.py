@@ -1,162 +1,182 @@
-"""One phase of a training: its streams, its updates, and what is judged, saved or adjusted between two of them."""
+"""One phase of a training: its streams, its updates, and what is done between two of them."""
 
-import math
-import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import nn
 
 from hubtl.backbones.base import Backbone
-from hubtl.batch import Batch
 from hubtl.data.images import ImageSet
-from hubtl.data.streams import StepBatches, load, steps_per_epoch
+from hubtl.data.streams import steps_per_epoch
 from hubtl.engine import checkpoint
 from hubtl.engine.average import WeightAverage
+from hubtl.engine.between import Adjusting, Averaging, Between, Judging, Saving
+from hubtl.engine.feed import Feed, open_stream
+from hubtl.engine.length import Rhythm, phase_steps, refresh_due
 from hubtl.engine.lockstep import Lockstep
+from hubtl.engine.logged import Logged, finite
 from hubtl.engine.modes import average_buffers, freeze_all_but, learning_groups, set_modes
+from hubtl.engine.ongoing import Ongoing
 from hubtl.engine.optimise import lr_factor, make_optimizer, set_lr
+from hubtl.engine.processes import any_of
 from hubtl.engine.progress import Bar, show
 from hubtl.engine.steer import Steering, Window, drop_before
-from hubtl.engine.stop import Interrupted, StopRequest
 from hubtl.engine.sweep import outputs
-from hubtl.engine.trace import Trace
 from hubtl.engine.wrap import Wrapping
 from hubtl.errors import HubtlError
 from hubtl.plugins.blame import label, minded
-from hubtl.recipe.schema import RunSection
-from hubtl.strategy import Phase, Progress, Strategy, Swept
-
-if TYPE_CHECKING:
-    from hubtl.engine.loop import Engine
+from hubtl.strategy import Phase, Progress, Swept
 
 CURVE_POINTS = 100  # of a phase, in the record
 
 
 class PhaseRun:
-    """One phase on its way: its steps, and what happens between two updates."""
+    """One phase on its way."""
 
-    def __init__(
-        self,
-        engine: "Engine",
-        strategy: Strategy,
-        phase: Phase,
-        number: int,
-        streams: Mapping[str, ImageSet],
-        tunable: set[nn.Parameter],
-        trace: Trace,
-        began: float,
-        stop: StopRequest,
-    ) -> None:
-        self.engine, self.strategy, self.phase, self.number = engine, strategy, phase, number
-        self.trace, self.began, self.stop = trace, began, stop
-        self.accelerator = accelerator = engine.accelerator
+    def __init__(self, ongoing: Ongoing, phase: Phase, number: int, streams: Mapping[str, ImageSet]) -> None:
+        self.ongoing, self.setup, self.phase, self.number = ongoing, ongoing.setup, phase, number
+        self.strategy, setup = ongoing.strategy, ongoing.setup
+        self.accelerator, optim, run = setup.accelerator, setup.optim, setup.run
         self.streams = {name: open_stream(streams, name, f"phase {phase.name!r}") for name in phase.sees}
-        self.micro = engine.run.gradient_accumulation_steps
-        rows = engine.run.batch_size * self.micro * accelerator.num_processes
+        rows = run.batch_size * run.gradient_accumulation_steps * self.accelerator.num_processes
         self.epoch_steps = steps_per_epoch(self.streams, rows)
-        self.total = phase_steps(phase, engine.run, self.epoch_steps)
-        groups = learning_groups(phase.learns, tunable)
-        self.learning = {p for ps in groups.values() for p in ps}
-        freeze_all_but(strategy, self.learning)
+        self.total = phase_steps(phase, run, self.epoch_steps)
+        groups = learning_groups(phase.learns, ongoing.tunable)
+        ordered = [p for ps in groups.values() for p in ps]
+        self.learning = set(ordered)
+        freeze_all_but(self.strategy, self.learning)
         # a phase in which nothing learns, such as one that estimates statistics, has no optimiser
-        own = strategy.encoder.backbone.rates() if isinstance(strategy.encoder.backbone, Backbone) else {}
-        self.optimizer = make_optimizer(groups, engine.optim, phase.lr, phase.momentum, own) if phase.learns else None
-        self.prepared = accelerator.prepare_optimizer(self.optimizer) if self.optimizer is not None else None
-        self.lockstep = Lockstep(phase, groups, accelerator.backward, self.update)
-        self.wrapping = Wrapping(strategy, self.learning, accelerator)
-        self.sums: dict[str, torch.Tensor] = {}
-        self.counted = 0
-        decay, told = engine.optim.weight_decay, trace.adjustments
-        self.steering = Steering(engine.controller, strategy, phase, self.optimizer, accelerator, decay, told)
+        backbone = self.strategy.encoder.backbone
+        own = backbone.rates() if isinstance(backbone, Backbone) else {}
+        self.optimizer = make_optimizer(groups, optim, phase.lr, phase.momentum, own) if phase.learns else None
+        self.prepared = self.accelerator.prepare_optimizer(self.optimizer) if self.optimizer is not None else None
+        self.lockstep = Lockstep(phase, groups, self.accelerator.backward, self.update)
+        self.wrapping = Wrapping(self.strategy, self.learning, self.accelerator)
+        self.logged, self.feed = Logged(), Feed(setup, self.streams, number)
+        told = ongoing.trace.adjustments
+        self.steering = Steering(
+            setup.controller, self.strategy, phase, self.optimizer, self.accelerator, optim.weight_decay, told
+        )
         self.levels = self.steering.levels
-        set_modes(strategy, self.learning)
-        width, ordered = engine.optim.averaging, [p for ps in groups.values() for p in ps]
-        self.average = self.steering.average = WeightAverage(strategy, ordered, width) if width and ordered else None
-        self.drawn = 0  # micro-batches of this phase
+        set_modes(self.strategy, self.learning)
+        width = optim.averaging
+        self.average = WeightAverage(self.strategy, ordered, width) if width and ordered else None
+        self.steering.average = self.average
+        rhythm = Rhythm(self.total, run.evaluate_every, learns=self.optimizer is not None)
+        self.adjusting = Adjusting(ongoing, self.steering, rhythm, self.open)
+        averaging = Averaging(self.strategy, self.average, self.accelerator, rhythm)
+        judging, saving = Judging(ongoing, averaging, rhythm), Saving(ongoing, self.state, rhythm)
+        self.between: list[Between] = [self.adjusting, averaging, judging, saving]  # in this order
 
     def run(self, first: int, left: dict[str, Any] | None) -> None:
         """From the update ``first`` on; ``left`` is what a checkpoint in the middle of the phase kept."""
-        engine, accelerator, total = self.engine, self.accelerator, self.total
-        self.drawn = first * self.micro
-        if left is not None and self.optimizer is not None:
-            self.optimizer.load_state_dict(left["optimizer"])
-            if (steered := left.get("steered")) is not None:
-                self.drawn, self.steering.window = steered["drawn"], Window(steered["window"])
-            if self.average is not None and left.get("average") is not None:
-                self.average.load(left["average"])
+        self.feed.drawn = first * self.setup.run.gradient_accumulation_steps
         if left is not None:
-            self.sums, self.counted = left["sums"], left["counted"]
-        self.batches = StepBatches(
-            self.streams,
-            batch_size=engine.run.batch_size,
-            seed=engine.run.seed + 1_000_003 * self.number,
-            rank=accelerator.process_index,
-            world=accelerator.num_processes,
-        )
-        self.open_loader(first)
-        read_every = 1 if accelerator.device.type == "cpu" else 20  # reading a loss makes an accelerator wait
-        point = max(1, total // CURVE_POINTS)
-        dropping = drop_before(self.strategy.head, self.levels) if self.steering.controller is not None else None
+            self.load(left)
+        self.open(first)
+        with self.training(), Bar(self.setup.title, self.total, start=first, shown=self.setup.shown) as bar:
+            if left is not None:
+                checkpoint.restore_random(left, self.accelerator)
+            for step in range(first, self.total):
+                at = self.progress(step)
+                self.before(at)
+                self.take(at)
+                done = step + 1
+                bar.advance(done, self.read(done))
+                if due := [between for between in self.between if between.due(done)]:
+                    self.rest()
+                    for between in due:
+                        between.do(done)
+                    if done < self.total:
+                        self.learn()
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """The strategy wrapped and in the modes of the phase; bare again afterwards."""
+        adjusts = self.steering.controller is not None
+        dropping = drop_before(self.strategy.head, self.levels) if adjusts else None
         self.learn()
-        if left is not None:
-            checkpoint.restore_random(left, accelerator)
         try:
-            with Bar(engine.title, total, start=first, shown=engine.shown) as bar:
-                for step in range(first, total):
-                    factors = {"reversal": self.levels.reversal, "added": self.levels.added}
-                    at = Progress(self.number, step // self.epoch_steps, step, step / total, **factors)
-                    if self.phase.refresh is not None and refresh_due(step, total, self.epoch_steps, self.phase):
-                        self.rest()
-                        with minded(self.strategy, "refresh"):
-                            self.phase.refresh(self.sweep, at)
-                        self.learn()
-                    if self.steering.controller is not None and step == 0:  # a first refresh belongs to what is good
-                        self.rest()
-                        self.steering.begin(self.trace.steps)
-                        self.learn()
-                    if self.optimizer is not None:
-                        set_lr(self.optimizer, self.levels.lr * lr_factor(step, total, engine.optim))
-                    micro = [self.draw() for _ in range(self.micro * int(self.levels.batch))]
-                    with minded(self.strategy, "its step"):
-                        generators = [self.phase.step(**streams, at=at) for streams in micro]
-                    self.count(self.lockstep.run(generators))
-                    if self.average is not None:
-                        self.average.update()
-                    self.trace.steps += 1
-                    done = step + 1
-                    due = done % point == 0 or done == total
-                    reading = due or done % read_every == 0 or self.looks(done)
-                    means = self.read() if reading else None
-                    bar.advance(done, means)
-                    if due and means is not None:
-                        self.note(means)
-                        self.sums, self.counted = {}, 0
-                    self.pause(done)
+            yield
         finally:
             if dropping is not None:
                 dropping.remove()
             self.wrapping.off()
-            accelerator.free_memory()
+            self.accelerator.free_memory()
 
-    def open_loader(self, done: int) -> None:
-        """From the next micro-batch to as many as the updates that are left will draw."""
-        left = (self.total - done) * self.micro * int(self.levels.batch)
-        self.loader = load(self.batches, self.drawn, self.drawn + left, num_workers=self.engine.num_workers)
+    def progress(self, step: int) -> Progress:
+        factors = {"reversal": self.levels.reversal, "added": self.levels.added}
+        return Progress(self.number, step // self.epoch_steps, step, step / self.total, **factors)
 
-    def draw(self) -> dict[str, Batch]:
-        self.drawn += 1
-        return {name: batch.to(self.accelerator.device) for name, batch in next(self.loader).items()}
+    def before(self, at: Progress) -> None:
+        """Refresh where it is time to; and what is good so far is what a first refresh leaves."""
+        if self.phase.refresh is not None and refresh_due(at.step, self.total, self.epoch_steps, self.phase):
+            self.rest()
+            with minded(self.strategy, "refresh"):
+                self.phase.refresh(self.sweep, at)
+            self.learn()
+        if self.steering.controller is not None and at.step == 0:
+            self.rest()
+            self.steering.begin(self.ongoing.trace.steps)
+            self.learn()
+
+    def take(self, at: Progress) -> None:
+        """Make one update."""
+        if self.optimizer is not None:
+            set_lr(self.optimizer, self.levels.lr * lr_factor(at.step, self.total, self.setup.optim))
+        micro = [self.feed.draw() for _ in range(self.micro)]
+        with minded(self.strategy, "its step"):
+            generators = [self.phase.step(**streams, at=at) for streams in micro]
+        said = self.lockstep.run(generators)
+        self.logged.count(said)
+        if self.steering.controller is not None:
+            self.steering.window.count(said)
+        if self.average is not None:
+            self.average.update()
+        self.ongoing.trace.steps += 1
 
     def update(self) -> None:
         if self.prepared is None:
             return
-        if self.engine.optim.clip_norm is not None:
-            self.accelerator.clip_grad_norm_(list(self.learning), self.engine.optim.clip_norm)
+        if self.setup.optim.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(list(self.learning), self.setup.optim.clip_norm)
         self.prepared.step()
         self.prepared.zero_grad(set_to_none=True)
+
+    def read(self, done: int) -> dict[str, float] | None:
+        """The means of what was logged, where it is time to read them; now and then they become a point of the curves.
+
+        None also where they were not finite and the last good weights are back. Raises HubtlError where nobody can take
+        the run back.
+        """
+        point = done % max(1, self.total // CURVE_POINTS) == 0 or done == self.total
+        every = 1 if self.accelerator.device.type == "cpu" else 20  # reading a loss makes an accelerator wait
+        if not (point or done % every == 0 or self.adjusting.due(done)):
+            return None
+        means = self.logged.means()
+        lost, adjusts = not finite(means), self.steering.controller is not None
+        if any_of(self.accelerator, lost) if adjusts else lost:
+            self.retreat(means)
+            return None
+        if point:
+            self.ongoing.note(means)
+            self.logged.clear()
+        return means
+
+    def retreat(self, means: Mapping[str, float]) -> None:
+        """Go back to the last good weights, or end the run."""
+        if self.steering.controller is not None:
+            self.rest()
+        steps = self.ongoing.trace.steps
+        if not self.steering.retreat(steps):
+            raise HubtlError(
+                f"a loss of {label(self.strategy)} is not finite at update {steps} of phase "
+                f"{self.phase.name!r}: {show(means)}",
+                hint="a lower --lr, --set optim.clip_norm=1, or --mixed-precision bf16 instead of fp16",
+            )
+        self.learn()
+        self.logged.clear()
 
     def learn(self) -> None:
         self.wrapping.on()
@@ -166,96 +186,14 @@ class PhaseRun:
         self.wrapping.off()
         average_buffers(self.strategy, self.accelerator)
 
-    def pause(self, done: int) -> None:
-        """Judge, checkpoint or stop between two updates, where it is time to."""
-        engine, over = self.engine, done == self.total
-        judging = engine.judge is not None and self.evaluates(done)
-        stopping = self.any_rank(bool(self.stop)) and not over
-        saving = engine.folder is not None and (over or stopping or done % engine.run.checkpoint_every == 0)
-        if not (judging or stopping or saving or over or self.looks(done)):
-            return
-        self.rest()
-        if self.looks(done):
-            batch = self.levels.batch
-            if measured := self.steering.look(self.trace.steps, done / self.total):
-                self.note(measured)
-            if self.levels.batch != batch:
-                self.open_loader(done)
-        if judging or over:
-            self.exchange()
-        if judging and engine.judge is not None:
-            self.note(engine.judge(self.strategy, self.trace.steps))
-        if judging and not over:
-            self.exchange()
-        if saving and engine.folder is not None:
-            place: dict[str, Any] = {"phase": self.number + over, "step": 0 if over else done}
-            keep = not over and self.optimizer is not None
-            place["optimizer"] = self.optimizer.state_dict() if keep and self.optimizer is not None else None
-            place["sums"], place["counted"] = self.sums, self.counted
-            place["average"] = self.average.state() if keep and self.average is not None else None
-            self.save(engine.folder, place)
-        if stopping:
-            raise Interrupted(self.stop.number)
-        if not over:
-            self.learn()
+    @property
+    def micro(self) -> int:
+        """Micro-batches of an update."""
+        return self.setup.run.gradient_accumulation_steps * int(self.levels.batch)
 
-    def exchange(self) -> None:
-        """The average in place of the last weights, or these back; after the last update the average stays."""
-        if self.average is not None:
-            self.average.exchange()
-            average_buffers(self.strategy, self.accelerator)
-
-    def evaluates(self, done: int) -> bool:
-        """Half of an estimate is no model: a phase in which nothing learns is judged at its end."""
-        every = self.engine.run.evaluate_every or self.total
-        return done == self.total or (self.optimizer is not None and done % every == 0)
-
-    def looks(self, done: int) -> bool:
-        return self.steering.controller is not None and self.evaluates(done)
-
-    def read(self) -> dict[str, float] | None:
-        """The means of what was logged; None where they were not finite and the last good weights are back.
-
-        Raises HubtlError where nobody can take the run back.
-        """
-        means = self.means()
-        lost = not all(math.isfinite(value) for value in means.values())
-        if not (lost if self.steering.controller is None else self.any_rank(lost)):
-            return means
-        if self.steering.controller is not None:
-            self.rest()
-        if not self.steering.retreat(self.trace.steps):
-            raise HubtlError(
-                f"a loss of {label(self.strategy)} is not finite at update {self.trace.steps} of phase "
-                f"{self.phase.name!r}: {show(means)}",
-                hint="a lower --lr, --set optim.clip_norm=1, or --mixed-precision bf16 instead of fp16",
-            )
-        self.learn()
-        self.sums, self.counted = {}, 0
-        return None
-
-    def save(self, folder: Path, place: dict[str, Any]) -> None:
-        state = {
-            **place,
-            "strategy": self.strategy.state_dict(),
-            "steps": self.trace.steps,
-            "seconds": time.monotonic() - self.began,
-            "curves": self.trace.curves,
-            "resumed": self.trace.resumed,
-        }
-        if self.engine.memory is not None:
-            state["memory"] = self.engine.memory.state()
-        if self.engine.controller is not None:
-            adjusted = {"adjustments": self.trace.adjustments, "controller": self.engine.controller.state()}
-            state["steered"] = {**adjusted, "window": self.steering.window.state(), "drawn": self.drawn}
-        checkpoint.save(folder, state, self.accelerator)
-
-    def any_rank(self, here: bool) -> bool:
-        """Whether something is so on one of the ranks."""
-        if self.accelerator.num_processes == 1:
-            return here
-        flag = torch.tensor(float(here), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(flag, reduction="sum") > 0)
+    def open(self, done: int) -> None:
+        """Read as many micro-batches as the updates that are left will draw."""
+        self.feed.open((self.total - done) * self.micro)
 
     def sweep(self, stream: str) -> Swept:
         """A stream that the phase sees, in its evaluation view. Raises HubtlError for another."""
@@ -266,45 +204,25 @@ class PhaseRun:
         labels = self.streams[stream].labels
         return Swept(seen.features, seen.logits, None if labels is None else torch.from_numpy(labels))
 
-    def count(self, said: Mapping[str, torch.Tensor]) -> None:
-        for name, value in said.items():
-            self.sums[name] = self.sums[name].to(value.device) + value if name in self.sums else value
-        self.counted += 1
-        if self.steering.controller is not None:
-            self.steering.window.count(said)
+    def state(self, done: int) -> dict[str, Any]:
+        """Of the training and of this phase, for a checkpoint after ``done`` updates of it."""
+        over = done == self.total
+        state = {**self.ongoing.state(), **self.logged.state()}
+        state |= {"phase": self.number + over, "step": 0 if over else done, "optimizer": None, "average": None}
+        if self.optimizer is not None and not over:
+            state["optimizer"] = self.optimizer.state_dict()
+            state["average"] = None if self.average is None else self.average.state()
+        if "steered" in state:
+            state["steered"] |= {"window": self.steering.window.state(), "drawn": self.feed.drawn}
+        return state
 
-    def means(self) -> dict[str, float]:
-        """The logged scalars since the last point of the curve."""
-        return {name: float(value) / self.counted for name, value in self.sums.items()}
-
-    def note(self, measured: Mapping[str, float]) -> None:
-        self.trace.curves.append({"step": float(self.trace.steps), **measured})
-        if self.engine.log is not None:
-            self.engine.log(measured, self.trace.steps)
-
-
-def phase_steps(phase: Phase, run: RunSection, per_epoch: int) -> int:
-    """Updates of a phase: its own number, its epochs, or its share of the run's."""
-    assert run.steps is not None
-    if phase.steps is not None:
-        return phase.steps
-    if phase.epochs is not None:
-        return max(1, round(phase.epochs * per_epoch))
-    return max(1, round(run.steps * phase.share))
-
-
-def refresh_due(step: int, total: int, per_epoch: int, phase: Phase) -> bool:
-    """Whether a phase refreshes before a step: where an epoch begins, or evenly where it has too few epochs."""
-    wanted = phase.refreshes or 0
-    if wanted * per_epoch <= total:
-        return step % per_epoch == 0
-    return step == 0 or step * wanted // total > (step - 1) * wanted // total
-
-
-def open_stream(streams: Mapping[str, ImageSet], name: str, who: str = "the strategy") -> ImageSet:
-    if name not in streams:
-        raise HubtlError(
-            f"{who} needs a {name} stream, and the run has only: {', '.join(streams)}",
-            hint=f"--{name}-dataset, or another --strategy",
-        )
-    return streams[name]
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state`` returned in the middle of this phase."""
+        self.logged.load(state)
+        if self.optimizer is None:
+            return
+        self.optimizer.load_state_dict(state["optimizer"])
+        if (steered := state.get("steered")) is not None:
+            self.feed.drawn, self.steering.window = steered["drawn"], Window(steered["window"])
+        if self.average is not None and state.get("average") is not None:
+            self.average.load(state["average"])

@@ -60,6 +60,14 @@ def all_of(accelerator: Accelerator, act: Callable[[], T]) -> T:
     return value  # type: ignore[return-value]
 
 
+def any_of(accelerator: Accelerator, here: bool) -> bool:
+    """Whether something is so in one of the processes."""
+    if accelerator.num_processes == 1:
+        return here
+    flag = torch.tensor(float(here), device=accelerator.device)
+    return bool(accelerator.reduce(flag, reduction="sum") > 0)
+
+
 def _told(error: BaseException) -> tuple[str, Any]:
     if isinstance(error, HubtlError):
         return "refused", (str(error), error.hint)

@@ -133,6 +133,14 @@ class Ablated(Facts):
     seconds: float = 0.0
 
 
+class Decision(Facts):
+    """A key that the recipe left open, what it was decided to be, and why."""
+
+    key: str  # optim.lr
+    value: Any
+    because: str
+
+
 class RunRecord(Facts):
     """Every fact of a run."""
 
@@ -141,6 +149,7 @@ class RunRecord(Facts):
     created: str = ""  # ISO date
     command: str = ""  # the exact command line, tokens never in it
     recipe: dict[str, Any] = Field(default_factory=dict)
+    decisions: list[Decision] = Field(default_factory=list)  # in order; a key that was given has none
     setting: Literal["transfer", "adaptation", "source-free", "sequential"] = "adaptation"
     task: str = "classification"
     strategy: str = ""

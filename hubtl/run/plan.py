@@ -15,9 +15,9 @@ from hubtl import plugins
 from hubtl.backbones.base import Backbone
 from hubtl.card.wording import taken
 from hubtl.engine.contract import deployed_by, phases_of
+from hubtl.engine.length import phase_steps
 from hubtl.engine.modes import learning_groups
 from hubtl.engine.optimise import group_lrs, make_optimizer
-from hubtl.engine.phase import phase_steps
 from hubtl.errors import HubtlError
 from hubtl.io import shown
 from hubtl.judging.validators import LABELS, rule_of
@@ -114,6 +114,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         created=datetime.date.today().isoformat(),
         command=command,
         recipe=recipe.model_dump(mode="json", exclude_none=True),
+        decisions=prepared.decisions,
         setting=prepared.setting,
         task=recipe.task.name,
         strategy=name,

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,16 @@ from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.data.sources import Domain, open_domain
 from hubtl.data.streams import steps_per_epoch
 from hubtl.engine.device import check_device
-from hubtl.engine.phase import open_stream
+from hubtl.engine.feed import open_stream
 from hubtl.errors import HubtlError
 from hubtl.models.saved import Trained, trained_classifier
 from hubtl.modules import Bottleneck, Encoder
 from hubtl.plugins.blame import broken, label, minded
-from hubtl.recipe.reading import made, merge, option_problems, parse
+from hubtl.recipe.reading import made, option_problems
 from hubtl.recipe.schema import Recipe
-from hubtl.record import DomainFacts, LabelSets, ModelFacts, Outputs, Step
+from hubtl.record import Decision, DomainFacts, LabelSets, ModelFacts, Outputs, Step
 from hubtl.run.auto import pick
+from hubtl.run.decisions import Decisions, by_model, by_relation, by_rows, by_strategy
 from hubtl.run.streams import (
     NO_TARGET_LABELS,
     Streams,
@@ -37,10 +38,7 @@ from hubtl.settings import logger
 from hubtl.strategy import Strategy
 from hubtl.tasks import Related, Task
 
-CLOSED = ("closed", "unknown")  # relations that ask for nothing of their own
 OWN_LAYERS = 1_299_709  # added to the seed, or new layers would be drawn from the numbers that drew the backbone
-LOOKS = 20  # evaluations of a run that adjusts itself
-SMALLEST_AUGMENTED = 64  # pixels; below, a random crop of a tenth of the image shows nothing
 
 
 @dataclass
@@ -48,6 +46,7 @@ class Prepared:
     """A run that is ready to start."""
 
     recipe: Recipe
+    decisions: list[Decision]  # on what the recipe left open
     setting: str
     reason: str | None  # why "auto" picked the strategy
     strategy_class: type[Strategy]
@@ -105,8 +104,9 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     source = open_domain(recipe.source, recipe.data, task, role="source", modalities=takes) if recipe.source else None
     known = source.outputs if source else None
     target = open_domain(recipe.target, recipe.data, task, role="target", modalities=takes, known=known)
-    asked = recipe.run.validator
-    recipe, setting, reason, strategy_class = _decide_strategy(recipe, source, target, task)
+    decisions = Decisions(recipe)
+    setting, reason, strategy_class = _decide_strategy(decisions, source, target, task)
+    recipe = decisions.recipe
     check_needs(strategy_class, recipe.strategy.name, task)
     classifier, unnamed = None, list[str]()
     torch.manual_seed(recipe.run.seed)  # what has no pretrained weights is drawn here
@@ -122,19 +122,18 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     relation, task.outputs, task.unknown = related.relation, related.outputs, related.unknown
     for note in related.notes:
         logger.info("%s", note)
-    if relation.setting not in CLOSED:
-        recipe = _decide_for(relation, recipe, setting, strategy_class, asked)
-    recipe = _decide_model(recipe, backbone, strategy_class)
+    by_relation(decisions, relation, strategy_class, setting)
+    by_model(decisions, backbone, strategy_class, task)
+    recipe = decisions.recipe
     if setting not in NO_TARGET_LABELS:
         target = target.labelled()
     target, held_out = hold_out(target, recipe.data.hold_out, setting)
     streams = open_streams(recipe, setting, source, target, task, backbone, strategy_class, held_out)
     backbone.ranges = streams.ranges.over(backbone.ranges)
-    if recipe.run.calibrate is None:
-        fitted = streams.source_eval_labels is not None and task.probabilities
-        recipe = _changed(recipe, {"run.calibrate": strategy_class.judging.calibrated and fitted})
     rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
-    recipe = _decide_length(recipe, setting, steps_per_epoch(streams.train, rows))
+    labelled, per_epoch = streams.source_eval_labels is not None, steps_per_epoch(streams.train, rows)
+    by_rows(decisions, strategy_class, setting, task, labelled=labelled, per_epoch=per_epoch)
+    recipe = decisions.recipe
     torch.manual_seed(recipe.run.seed)
     tuner_class = plugins.load("tuners", recipe.tuner.name)
     with minded(tuner_class, "apply"):
@@ -149,6 +148,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         task.source_outputs = relate(task, None, source).outputs
     return Prepared(
         recipe=recipe,
+        decisions=decisions.made,
         setting=setting,
         reason=reason,
         strategy_class=strategy_class,
@@ -229,8 +229,10 @@ def default_output_dir(recipe: Recipe) -> Path:
 
 
 def _decide_strategy(
-    recipe: Recipe, source: Domain | None, target: Domain, task: Task
-) -> tuple[Recipe, str, str | None, type[Strategy]]:
+    decisions: Decisions, source: Domain | None, target: Domain, task: Task
+) -> tuple[str, str | None, type[Strategy]]:
+    """The setting, why "auto" picked the strategy, and the strategy. Raises HubtlError where they do not fit together."""
+    recipe = decisions.given
     reason, name = None, recipe.strategy.name
     possible = ("adaptation", "sequential") if recipe.source else ("transfer", "source-free")
     if name == "auto":
@@ -242,8 +244,8 @@ def _decide_strategy(
             name, reason = pick(task, "transfer" if labelled else "source-free", "unknown")
         if problems := option_problems("strategies", name, recipe.strategy.options):
             raise HubtlError(problems[0], hint=f"hubtl show {name}")
-        keep = {} if "fallback" in recipe.run.model_fields_set else {"run.fallback": True}
-        recipe = _changed(recipe, {"strategy.name": name, **keep})
+        decisions.decide("strategy.name", name, reason)
+        decisions.decide("run.fallback", True, "auto ships source-only where no score prefers the adapted model")
     cls: type[Strategy] = plugins.load("strategies", name)
     setting = next((s for s in possible if s in cls.settings), None)
     if setting is None:
@@ -255,15 +257,9 @@ def _decide_strategy(
         if recipe.source:
             raise HubtlError(f"{name} takes no source, but a source dataset is given", hint="leave it out")
         raise HubtlError(f"{name} needs a labelled source, and none is given", hint="add --source-dataset")
-    general: dict[str, Any] = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
-    general["model.bottleneck"] = 256 if setting == "adaptation" else 0
-    general["run.validator"] = "ensemble" if setting in NO_TARGET_LABELS else "last"
-    if setting == "adaptation" and not cls.trains_backbone:  # nor does source-only then, which stands beside it
-        general["tuner.name"] = "head"
-    if recipe.run.adjust and setting not in NO_TARGET_LABELS:
-        general["data.hold_out"] = 0.1
-    recipe = _filled(recipe, general | dict(cls.defaults) | _customary(recipe, cls))
-    if "tuner.name" in general and recipe.tuner.name != "head":
+    by_strategy(decisions, name, cls, setting)
+    recipe = decisions.recipe
+    if setting == "adaptation" and not cls.trains_backbone and recipe.tuner.name != "head":
         raise HubtlError(
             f"{name} never trains the backbone, and --tuner {recipe.tuner.name} says that it should learn",
             hint="leave --tuner out, or another --strategy, such as mcc",
@@ -276,55 +272,7 @@ def _decide_strategy(
     if setting != "adaptation" and "source_labels" in rule.reads and not rule.lenient:
         why = "and none is given" if not recipe.source else f"and {name} has no model of the source's classes to judge"
         raise HubtlError(f"validator {recipe.run.validator} reads a source, {why}", hint="--validator last")
-    return recipe, setting, reason, cls
-
-
-def _customary(recipe: Recipe, cls: type[Strategy]) -> dict[str, Any]:
-    """How models of this kind are trained, where neither the user nor the strategy names an optimiser.
-
-    A strategy's own rate is then for another optimiser; one that leaves the backbone alone knows its head best.
-    """
-    given = recipe.optim.model_fields_set if "optim" in recipe.model_fields_set else set()
-    if "name" in given or "optim.name" in cls.defaults or not cls.trains_backbone:
-        return {}
-    defaults = dict(backbones.training_defaults(recipe.model.name))
-    if not recipe.model.pretrained:
-        defaults.pop("optim.backbone_lr_scale", None)
-    return defaults
-
-
-def _decide_for(relation: LabelSets, recipe: Recipe, setting: str, cls: type[Strategy], asked: str | None) -> Recipe:
-    """What follows from label sets that are not closed, unless the user decided it."""
-    own = dict(cls.suits.get(relation.setting, {}))
-    recipe = _changed(recipe, {"strategy.options": own | dict(recipe.strategy.options)})
-    if setting in NO_TARGET_LABELS and asked is None:
-        # rules that read no labels reward predictions that spread over all classes, each of them sure
-        recipe = _changed(recipe, {"run.validator": "last"})
-    return recipe
-
-
-def _decide_model(recipe: Recipe, backbone: Backbone, cls: type[Strategy]) -> Recipe:
-    size: int | None = getattr(backbone.info.input, "size", None)  # of an image, where a model takes images alone
-    augment = recipe.data.augment
-    frozen = recipe.tuner.name == "head" or not cls.trains_backbone  # its features are then worth keeping
-    if augment == "auto":
-        augment = "standard" if size is not None and size >= SMALLEST_AUGMENTED and not frozen else "none"
-    scale = 0.1 if backbone.info.pretrained else 1.0
-    decided: dict[str, Any] = {"optim.backbone_lr_scale": scale}
-    recipe = _filled(recipe, decided if size is None else {"model.image_size": size} | decided)
-    return _changed(recipe, {"data.augment": augment})
-
-
-def _decide_length(recipe: Recipe, setting: str, per_epoch: int) -> Recipe:
-    run = recipe.run
-    if run.steps is not None and run.epochs is not None:
-        raise HubtlError("both steps and epochs are given", hint="give --steps or --epochs")
-    epochs = run.epochs
-    if run.steps is None and epochs is None and setting != "adaptation":
-        epochs = 10.0
-    steps = run.steps if run.steps is not None else max(1, round(epochs * per_epoch)) if epochs else 2000
-    recipe = _changed(recipe, {"run.steps": steps, "run.epochs": None})
-    return _filled(recipe, {"run.evaluate_every": max(1, steps // (LOOKS if run.adjust else 5))})
+    return setting, reason, cls
 
 
 def _model_facts(recipe: Recipe, backbone: Backbone, streams: Streams) -> ModelFacts:
@@ -349,19 +297,3 @@ def _model_facts(recipe: Recipe, backbone: Backbone, streams: Streams) -> ModelF
         modalities=list(info.modalities),
         notes=notes,
     )
-
-
-def _filled(recipe: Recipe, defaults: Mapping[str, Any]) -> Recipe:
-    """The recipe with undecided keys decided; what its user gave stays."""
-    open_keys = {}
-    for key, value in defaults.items():
-        section, leaf = key.split(".")
-        part = getattr(recipe, section)
-        given = part.model_fields_set if section in recipe.model_fields_set else set()
-        if getattr(part, leaf) is None or (leaf not in given and type(part).model_fields[leaf].default is not None):
-            open_keys[key] = value
-    return _changed(recipe, open_keys)
-
-
-def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    return parse(merge(recipe.model_dump(exclude_unset=True), changes))

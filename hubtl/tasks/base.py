@@ -82,6 +82,7 @@ class Task(ABC):
         oracle: the validator that reads target labels.
         picks: what ``--strategy auto`` takes and why, by setting and relation (None: any other).
         bars: whether an answer is a probability for each output, to be shown as bars.
+        augments: whether random crops and flips leave a label as it is.
         problem_type: what transformers calls it in a model's configuration; None: it needs no word.
     """
 
@@ -97,6 +98,7 @@ class Task(ABC):
     voters: ClassVar[tuple[str, ...]] = ("dev",)
     oracle: ClassVar[str] = "target-score"
     picks: ClassVar[Mapping[tuple[str, str | None], tuple[str, str]]] = {}
+    augments: ClassVar[bool] = True
     problem_type: ClassVar[str | None] = None
     bars: ClassVar[bool] = False
     captions: ClassVar[Mapping[str, str]] = {}

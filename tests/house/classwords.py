@@ -29,8 +29,8 @@ LONGEST = max(word.count(" ") for word in WORDS) + 1
 
 def named(text: str) -> Iterator[str]:
     """Yield the classification words in a name or a text: ``per_class`` and ``ClassScore`` have two parts."""
-    if text in OTHERS:
-        return
+    for other in OTHERS:
+        text = text.replace(other, "")
     parts = [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+\d?[a-z]*|[A-Z]\d", text)]
     for length in range(1, LONGEST + 1):
         runs = (" ".join(parts[start : start + length]) for start in range(len(parts) - length + 1))

@@ -23,6 +23,7 @@ from tests.tiny import accuracy, build, domains, sealed, train
         (DeepJDOT, {}),
     ],
 )
+@pytest.mark.slow
 def test_better_than_source_only(cls, options):
     source, target = domains(degrees=60.0, seed=10)
     streams = {"source": source, "target": sealed(target)}
@@ -69,6 +70,7 @@ def test_mcds_losses_by_hand():
     assert losses[2].total.item() == pytest.approx(2 * 0.25, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_mcd_deploys_a_linear_classifier_that_says_what_the_players_say():
     source, target = domains(degrees=60.0)
     strategy = build(MCD, classifier_width=32)

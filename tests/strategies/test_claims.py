@@ -61,6 +61,7 @@ def separability(strategy, source, target):
     return LogisticRegression(max_iter=2000).fit(features[fit], truth[fit]).score(features[held], truth[held])
 
 
+@pytest.mark.slow
 def test_dann_makes_domains_harder_to_tell_apart():
     """The target lies elsewhere in directions that say nothing of the class: alignment can give them up."""
     source, target = domains(degrees=0.0, offset=0.6)

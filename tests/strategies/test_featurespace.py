@@ -396,6 +396,7 @@ def digits(tmp_path, name, strategy, **options):
     )
 
 
+@pytest.mark.slow
 def test_all_of_them_and_their_baselines_run_on_one_encoder_pass(tmp_path, home, caplog):
     from hubtl.studies.evaluate import measure
 

@@ -1,0 +1,44 @@
+"""The streams of one phase, and their micro-batches in order, from any of them on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hubtl.batch import Batch
+from hubtl.data.images import ImageSet
+from hubtl.data.streams import StepBatches, load
+from hubtl.engine.setup import Setup
+from hubtl.errors import HubtlError
+
+
+class Feed:
+    """Draws micro-batches onto the device; ``drawn`` counts them."""
+
+    def __init__(self, setup: Setup, streams: Mapping[str, ImageSet], number: int) -> None:
+        self.setup = setup
+        self.drawn = 0
+        self.batches = StepBatches(
+            streams,
+            batch_size=setup.run.batch_size,
+            seed=setup.run.seed + 1_000_003 * number,
+            rank=setup.accelerator.process_index,
+            world=setup.accelerator.num_processes,
+        )
+        self._loader: Any = iter(())
+
+    def open(self, left: int) -> None:
+        """Have the next ``left`` micro-batches read."""
+        self._loader = load(self.batches, self.drawn, self.drawn + left, num_workers=self.setup.num_workers)
+
+    def draw(self) -> dict[str, Batch]:
+        self.drawn += 1
+        return {name: batch.to(self.setup.accelerator.device) for name, batch in next(self._loader).items()}
+
+
+def open_stream(streams: Mapping[str, ImageSet], name: str, who: str = "the strategy") -> ImageSet:
+    """A stream by its name. Raises HubtlError where the run has none of it."""
+    if name not in streams:
+        raise HubtlError(
+            f"{who} needs a {name} stream, and the run has only: {', '.join(streams)}",
+            hint=f"--{name}-dataset, or another --strategy",
+        )
+    return streams[name]
