@@ -48,8 +48,9 @@ def figures_of(
         again = resampled(probabilities[:, measured], labels[:, measured])
         figures._resampled = again
         draws = min(RESAMPLES, max(100, WORK // labels[:, measured].size))
-        low, high = np.nanpercentile(drawn(again, len(labels), draws), [2.5, 97.5])
-        figures.interval = (float(low), float(high))
+        found = drawn(again, len(labels), draws)
+        low, high = np.nanpercentile(found, [2.5, 97.5]) + (figures.map or 0.0) - np.nanmean(found)
+        figures.interval = (max(0.0, float(low)), min(1.0, float(high)))  # a row that is drawn twice lifts its own rank
     return Evaluation(n=len(labels), unlabelled_rows=int((~scored).sum()), figures=figures)
 
 

@@ -192,7 +192,7 @@ class MultiLabel(Task):
             return np.full(len(names), 0.5)
         return np.array(given, dtype=np.float64)
 
-    def fit(self, outputs: "Tensor", labels: np.ndarray) -> "Task":
+    def fit(self, outputs: "Tensor", labels: np.ndarray, *, held_out: bool = True) -> "Task":
         """Fit a threshold for each class, where F1 is best on these rows."""
         from hubtl.tasks.multilabel.measuring import best_threshold
         from hubtl.tasks.multilabel.meter import chances
@@ -202,7 +202,8 @@ class MultiLabel(Task):
             known = ~np.isnan(labels[:, number])
             found.append(best_threshold(probabilities[known, number], labels[known, number] == 1))
         task = copy.copy(self)
-        details = {**self.outputs.details, "thresholds": found, "threshold_rows": len(labels)}
+        fitted = {"thresholds": found, "threshold_rows": len(labels), "thresholds_held_out": held_out}
+        details = {**self.outputs.details, **fitted}
         task.outputs = self.outputs.model_copy(update={"details": details})
         return task
 

@@ -54,8 +54,8 @@ def limits(record: RunRecord, does: str) -> list[str]:
 def fitted_on(record: RunRecord) -> str:
     if record.setting == "adaptation":
         return "evaluation rows of the source"
-    held = record.recipe.get("data", {}).get("hold_out")
-    return "held-out training rows" if held else "rows that training learnt from"
+    held_out = record.outputs.details.get("thresholds_held_out")
+    return "held-out training rows" if held_out else "rows that training learnt from"
 
 
 def doubts(record: RunRecord) -> list[str]:
