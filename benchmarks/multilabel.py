@@ -58,7 +58,7 @@ def run(data: Path, strategy: str, seed: int, args: argparse.Namespace) -> dict[
             target_dataset=str(data / "uci"),
             strategy="finetune" if alone else strategy,
             optimizer="adam",
-            lr=1e-3,
+            lr=2e-3,
             schedule="constant",
             steps=args.steps,
             batch_size=args.batch_size,
@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--strategies", nargs="+", default=["source-only", "coral", "dan", "dann", "oracle"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "multilabel.jsonl")
     args = parser.parse_args()

@@ -55,6 +55,8 @@ class MultiLabel(Task):
     Options = MultiLabelOptions
     Figures = MultiLabelFigures
     probabilities = False  # a softmax over the outputs means nothing
+    bars = True
+    augments = False  # a crop may cut off what a label names
     kind = "multi-label-classification"
     pipeline_tags = {m: f"{m}-classification" for m in ("image", "text", "audio")}
     metrics = {"map": "mAP", "macro_f1": "f1", "micro_f1": "f1"}
