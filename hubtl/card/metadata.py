@@ -150,7 +150,7 @@ def _hub_names(evaluation: Evaluation) -> Mapping[str, str]:
 
 def _title(shown: str) -> str:
     plain = shown.partition(" (")[0]
-    return plain[:1].upper() + plain[1:]
+    return plain if plain[1:2].isupper() else plain[:1].upper() + plain[1:]  # mAP stays
 
 
 def _dataset(domain: DomainFacts) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hubtl import backbones
+from hubtl import backbones, plugins
 from hubtl.backbones.base import Backbone
 from hubtl.errors import HubtlError
+from hubtl.judging.judge import voters_on
 from hubtl.recipe.reading import merge, parse
 from hubtl.recipe.schema import Recipe
 from hubtl.record import Decision, LabelSets
@@ -67,7 +68,7 @@ class Decisions:
             self._replaced.add(key)
 
 
-def by_strategy(decisions: Decisions, name: str, cls: type[Strategy], setting: str) -> None:
+def by_strategy(decisions: Decisions, name: str, cls: type[Strategy], setting: str, task: Task) -> None:
     """Decide the optimiser, the bottleneck, what learns and what is validated on, by the method and the setting."""
     given, blind = decisions.given, setting in NO_TARGET_LABELS
     decisions.decide_all({"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}, "the usual start for SGD on a new head")
@@ -75,7 +76,11 @@ def by_strategy(decisions: Decisions, name: str, cls: type[Strategy], setting: s
         decisions.decide("model.bottleneck", 256, "a bottleneck before the head is usual in domain adaptation")
     else:
         decisions.decide("model.bottleneck", 0, "no domains are aligned, so no bottleneck is needed")
-    if blind:
+    if blind and not _voters(cls, task, setting):
+        decisions.decide(
+            "run.validator", "last", f"no label-free score of {task.name} can judge {name} without its source"
+        )
+    elif blind:
         decisions.decide("run.validator", "ensemble", "the target is unlabelled, so several label-free scores vote")
     else:
         decisions.decide("run.validator", "last", "training reads the target's labels, so the last weights are taken")
@@ -86,6 +91,14 @@ def by_strategy(decisions: Decisions, name: str, cls: type[Strategy], setting: s
     decisions.decide_all(cls.defaults, f"a default of {name}")
     customary = _customary(given, cls)
     decisions.decide_all(customary, "models of this kind are commonly fine-tuned so")
+
+
+def _voters(cls: type[Strategy], task: Task, setting: str) -> list[str]:
+    """Name the task's voters that find in a run what they read."""
+    known = voters_on(cls, task)
+    if setting != "source-free":
+        return known
+    return [name for name in known if not any(f.startswith("source") for f in plugins.load("validators", name).reads)]
 
 
 def _customary(recipe: Recipe, cls: type[Strategy]) -> dict[str, Any]:

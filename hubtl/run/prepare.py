@@ -257,7 +257,7 @@ def _decide_strategy(
         if recipe.source:
             raise HubtlError(f"{name} takes no source, but a source dataset is given", hint="leave it out")
         raise HubtlError(f"{name} needs a labelled source, and none is given", hint="add --source-dataset")
-    by_strategy(decisions, name, cls, setting)
+    by_strategy(decisions, name, cls, setting, task)
     recipe = decisions.recipe
     if setting == "adaptation" and not cls.trains_backbone and recipe.tuner.name != "head":
         raise HubtlError(

@@ -1,0 +1,35 @@
+"""What a multi-label model says of one input."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hubtl.io import jsontext
+from hubtl.tasks.base import Answer
+
+
+@dataclass(frozen=True)
+class LabelledAs(Answer):
+    """The classes above their thresholds, and how probable each class is."""
+
+    labels: list[str]  # the most probable one first
+    probabilities: dict[str, float]
+
+    @property
+    def label(self) -> str:
+        """The labels in one text."""
+        return ", ".join(self.labels)
+
+    def row(self, top: int = 1) -> dict[str, Any]:
+        """``labels`` with commas between, their probabilities, and for ``top`` > 1 the most probable classes."""
+        found: dict[str, Any] = {
+            "input": jsontext.whole(self.input),
+            "labels": jsontext.whole(self.label),
+            "probabilities": ", ".join(f"{self.probabilities[name]:.4f}" for name in self.labels),
+        }
+        best = sorted(self.probabilities.items(), key=lambda item: -item[1])[: top if top > 1 else 0]
+        for place, (name, p) in enumerate(best, 1):
+            found |= {f"label_{place}": jsontext.whole(name), f"probability_{place}": round(p, 6)}
+        return found
+
+    def probabilities_of(self) -> dict[str, float]:
+        return self.probabilities

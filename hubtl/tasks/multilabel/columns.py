@@ -1,0 +1,108 @@
+"""Which columns hold the labels: one of lists, one of separated text, or one of 0 and 1 for each class."""
+
+from typing import Any
+
+from datasets import ClassLabel, Dataset, Value
+
+from hubtl.data.columns import LABEL_NAMES, existing, header, headers, usual
+from hubtl.errors import HubtlError
+
+NAMES = (*LABEL_NAMES, "tags", "classes", "categories", "objects", "attributes", "topics")
+LISTS = ("List", "LargeList", "Sequence")
+WHOLE = ("int", "uint")
+TEXTS = ("string", "large_string")
+
+
+def label_columns(
+    dataset: Dataset, asked: Any, where: str, *, separator: str | None, aside: str | None = None
+) -> tuple[list[str], list[str]]:
+    """The columns with labels, none where there is none; and why others that could be it were passed over.
+
+    Columns of 0 and 1, and of text, are read only where they are asked for. Raises HubtlError for several columns of
+    lists, and for columns that were asked for and hold no sets of classes.
+    """
+    if asked:
+        return _asked(dataset, asked, where, separator), []
+    aside = None if aside is None else header(dataset, aside)
+    names = [name for name in dataset.features if name != aside]
+    known = usual(names, NAMES)
+    lists = [name for name in names if item_of(dataset, name) is not None and unfit(dataset, name, separator) is None]
+    fit = [name for name in known if name in lists] or lists
+    if separator and not fit:
+        fit = [name for name in known if unfit(dataset, name, separator) is None]
+    if len(fit) > 1 and not usual(fit, NAMES):
+        raise HubtlError(f"{where} has several columns of lists: {', '.join(fit)}", hint=f"--label-column {fit[0]}")
+    passed = [
+        f"column {name!r} is passed over: it holds {unfit(dataset, name, separator)}"
+        for name in known
+        if name not in lists
+    ]
+    return fit[:1], [] if fit else passed
+
+
+def _asked(dataset: Dataset, asked: Any, where: str, separator: str | None) -> list[str]:
+    found = headers(dataset, asked)
+    if not found:
+        names = [asked] if isinstance(asked, str) and "," not in asked else asked
+        names = [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else names
+        found = [existing(dataset, str(name), "label", where) for name in names]
+    if twice := sorted({name for name in found if found.count(name) > 1}):
+        raise HubtlError(f"{where}: label column {twice[0]!r} is asked for twice", hint="name each class once")
+    for name in found:
+        why = unfit(dataset, name, separator) if len(found) == 1 else unfit_of_several(dataset, name)
+        if why:
+            raise HubtlError(f"{where}: column {name!r} holds {why}", hint=_hint(dataset, name, len(found)))
+    return found
+
+
+def _hint(dataset: Dataset, name: str, asked: int) -> str:
+    if asked > 1:
+        return "several label columns hold 0 or 1 each, one column for each class"
+    if isinstance(dataset.features[name], ClassLabel):
+        return "--task classification, or another --label-column"
+    if _is_text(dataset.features[name]):
+        return "--set task.options.separator=comma where they are lists of classes, else --task classification"
+    return "--label-column NAME of lists, or NAME,NAME,… of 0 and 1 for each class"
+
+
+def item_of(dataset: Dataset, column: str) -> Any:
+    """The feature of a list's items; None where a column holds no lists."""
+    feature: Any = dataset.features[column]
+    if isinstance(feature, list):
+        return feature[0]
+    return feature.feature if type(feature).__name__ in LISTS else None
+
+
+def unfit(dataset: Dataset, column: str, separator: str | None) -> str | None:
+    """Why a column by itself cannot hold sets of classes, in words that follow "it holds"; None where it can."""
+    feature: Any = dataset.features[column]
+    item = item_of(dataset, column)
+    if item is not None:
+        if isinstance(item, ClassLabel) or (
+            isinstance(item, Value) and item.dtype.startswith((*WHOLE, *TEXTS, "null"))
+        ):
+            return None
+        return f"lists of {item.dtype if isinstance(item, Value) else type(item).__name__} values, not of names"
+    if type(feature).__name__ == "Json":
+        return None  # read cell by cell
+    if _is_text(feature):
+        return None if separator else "texts, which are not taken apart unless a separator is named"
+    if isinstance(feature, ClassLabel):
+        return "one class to a row"
+    what = feature.dtype if isinstance(feature, Value) else type(feature).__name__
+    return f"{what} values: one number to a row, not a list of classes"
+
+
+def unfit_of_several(dataset: Dataset, column: str) -> str | None:
+    """The same of a column that says of one class whether a row has it."""
+    feature: Any = dataset.features[column]
+    if isinstance(feature, ClassLabel):
+        return None
+    if not isinstance(feature, Value):
+        return f"values of type {type(feature).__name__}, not 0 and 1"
+    fit = feature.dtype.startswith((*WHOLE, *TEXTS, "float", "bool", "null"))
+    return None if fit else f"{feature.dtype} values, not 0 and 1"
+
+
+def _is_text(feature: Any) -> bool:
+    return isinstance(feature, Value) and feature.dtype in TEXTS

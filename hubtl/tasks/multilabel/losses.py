@@ -1,0 +1,30 @@
+"""Losses of several yes or no answers at once."""
+
+import torch
+import torch.nn.functional as F
+
+
+def binary(outputs: torch.Tensor, labels: torch.Tensor, positive: torch.Tensor | None) -> torch.Tensor:
+    """Binary cross-entropy of each cell [b, c]; cells with the class count ``positive`` [c] times."""
+    return F.binary_cross_entropy_with_logits(outputs, labels, pos_weight=positive, reduction="none")
+
+
+def asymmetric(
+    outputs: torch.Tensor,
+    labels: torch.Tensor,
+    positive: torch.Tensor | None,
+    *,
+    gamma_negative: float,
+    gamma_positive: float,
+    clip: float,
+) -> torch.Tensor:
+    """``−y (1 − p)^γ₊ log p − (1 − y) q^γ₋ log(1 − q)``, ``q = max(p − clip, 0)``, of each cell [b, c] (arXiv:2009.14119).
+
+    Negatives that are easy count little, and below ``clip`` nothing.
+    """
+    p = outputs.sigmoid()
+    q = (p - clip).clamp_min(0)
+    there = (1 - p).pow(gamma_positive) * F.logsigmoid(outputs)
+    away = q.pow(gamma_negative) * torch.log1p(-q.clamp_max(1 - 1e-6))
+    weight = 1.0 if positive is None else positive
+    return -(weight * labels * there + (1 - labels) * away)

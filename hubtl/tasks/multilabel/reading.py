@@ -1,0 +1,140 @@
+"""Reading sets of classes: 1 where a row has a class, 0 where it has not, NaN where that is not known."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from datasets import ClassLabel, Dataset
+
+from hubtl.data.labels import Labels
+from hubtl.data.names import listed, resembling
+from hubtl.data.origin import numbers
+from hubtl.data.values import cell_names
+from hubtl.errors import HubtlError
+from hubtl.record import Outputs
+from hubtl.tasks.multilabel.columns import item_of
+
+INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
+CELLS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
+WORDS = {"comma": ",", "semicolon": ";", "pipe": "|"}
+ROW = "mend that row, or --label-column for another column"
+
+
+def read(
+    parts: Sequence[Dataset], columns: Sequence[str], where: str, called: Sequence[str], separator: str | None
+) -> Labels:
+    """Read the labels of the splits of a domain: float32 [n, c] of each.
+
+    Several columns are the classes, in their order, of 0 and 1 (or false and true). One column holds lists of names or
+    numbers, or text with a ``separator``; its classes are those of a ClassLabel, in their order, and those that occur,
+    sorted. A list without a class is a row of negatives, an empty cell one without a label.
+
+    Raises HubtlError for a value that is none of these, naming column and row.
+    """
+    if len(columns) > 1:
+        own = [
+            np.stack([_flags(part, name, where, split) for name in columns], axis=1)
+            for part, split in zip(parts, called, strict=True)
+        ]
+        return Labels(Outputs(names=[name.strip() for name in columns]), own)
+    (column,) = columns
+    sets = [_sets(part, column, where, split, separator) for part, split in zip(parts, called, strict=True)]
+    given = list(dict.fromkeys(name for part in parts for name in _given(part, column)))
+    met = {name for rows in sets for names in rows if names for name in names} - set(given)
+    whole = all(INTEGER.fullmatch(name) for name in met)
+    names = given + sorted(met, key=(lambda name: (int(name), name)) if whole else str)
+    place = {name: number for number, name in enumerate(names)}
+    values = [_matrix(rows, place) for rows in sets]
+    details = {"separator": separator} if separator else {}
+    notes = []
+    if alike := resembling(names):
+        shown = "; ".join(listed(group, exact=True) for group in alike[:5])
+        notes.append(f"classes that differ little, kept apart: {shown}" + "; …" * (len(alike) > 5))
+    return Labels(Outputs(names=names, details=details), values, notes)
+
+
+def _matrix(rows: Sequence[list[str] | None], place: dict[str, int]) -> np.ndarray:
+    found = np.zeros((len(rows), len(place)), dtype=np.float32)
+    for number, names in enumerate(rows):
+        if names is None:
+            found[number] = np.nan
+        else:
+            found[number, [place[name] for name in names]] = 1
+    return found
+
+
+def _given(part: Dataset, column: str) -> list[str]:
+    item = item_of(part, column)
+    return list(item.names) if isinstance(item, ClassLabel) else []
+
+
+def _flags(part: Dataset, column: str, where: str, split: str) -> np.ndarray:
+    """float32 [n]: a column of 0 and 1; NaN where a cell is empty."""
+    cells = cell_names(part, column)
+    known = {name: CELLS.get(name.strip().casefold()) for name in set(cells) if name is not None}
+    if any(value is None for value in known.values()):
+        row = next(row for row, name in enumerate(cells) if name is not None and known[name] is None)
+        hint = "leave a cell empty where it is not known" if cells[row] == "-1" else ROW
+        raise _error(part, column, where, split, row, f"{cells[row]!r} is neither 0 nor 1", hint)
+    return np.array([np.nan if name is None else known[name] for name in cells], dtype=np.float32)
+
+
+def _sets(part: Dataset, column: str, where: str, split: str, separator: str | None) -> list[list[str] | None]:
+    """The names of each row's classes; None where the cell is empty."""
+    names = _given(part, column)
+    found: list[list[str] | None] = []
+    for row, cell in enumerate(part.with_format(None)[column][:]):
+        if cell is None or (isinstance(cell, float) and np.isnan(cell)):
+            found.append(None)
+            continue
+        if isinstance(cell, str) and separator:
+            items: list[Any] = [piece.strip() for piece in cell.split(separator)] if cell.strip() else []
+        elif isinstance(cell, list):
+            items = cell
+        else:
+            shown = f"{str(cell)[:40]!r} is no list of classes"
+            hint = "--set task.options.separator=comma where it is text to take apart" if isinstance(cell, str) else ROW
+            raise _error(part, column, where, split, row, shown, hint)
+        own = [_name(item, names) for item in items]
+        kinds = {type(item) for item in items}
+        if None in own:
+            item = items[own.index(None)]
+            range_ = f"; the classes are {listed(names)}" if names and isinstance(item, int) else ""
+            raise _error(part, column, where, split, row, f"{item!r} is no class{range_}", ROW)
+        if len(kinds) > 1:
+            odd = next(item for item in items if type(item) is not type(items[0]))
+            raise _error(part, column, where, split, row, f"{odd!r} stands beside {items[0]!r}: names or numbers", ROW)
+        if len(set(own)) < len(own):
+            twice = next(name for name in own if own.count(name) > 1)
+            raise _error(part, column, where, split, row, f"class {twice!r} is listed twice", "list each class once")
+        found.append([str(name) for name in own])
+    _check_kinds(part, column, where, split)
+    return found
+
+
+def _check_kinds(part: Dataset, column: str, where: str, split: str) -> None:
+    """Raise HubtlError where some rows list names and others numbers, which only untyped columns can hold."""
+    if type(part.features[column]).__name__ != "Json":
+        return
+    first: type | None = None
+    for row, cell in enumerate(part.with_format(None)[column][:]):
+        for item in cell or []:
+            first = first or type(item)
+            if type(item) is not first:
+                usual = "names" if first is str else "numbers"
+                raise _error(part, column, where, split, row, f"{item!r} stands in a column of {usual}", ROW)
+
+
+def _name(item: Any, names: Sequence[str]) -> str | None:
+    """What an item of a list calls its class; None where it is none."""
+    if names:
+        return names[item] if isinstance(item, int) and 0 <= item < len(names) else None
+    if isinstance(item, bool) or not isinstance(item, str | int) or (isinstance(item, int) and item < 0):
+        return None
+    return (str(item).strip() if isinstance(item, str) else str(item)) or None
+
+
+def _error(part: Dataset, column: str, where: str, split: str, row: int, what: str, hint: str) -> HubtlError:
+    at = f"{where}, split {split}, column {column!r}, row {numbers(part)[row]}"
+    return HubtlError(f"{at}: {what}", hint=hint)

@@ -1,0 +1,93 @@
+"""What a run and its card say of sets of classes."""
+
+from hubtl.card.metrics import value
+from hubtl.card.wording import count, listing
+from hubtl.record import LabelSets, RunRecord
+from hubtl.tasks.multilabel.figures import PRIMARY, MultiLabelFigures
+
+FEW_ROWS = 20  # with a class: its average precision moves by several points with each of them
+CAPTIONS = {
+    "per_class_ap": "Average precision of each class, source-only and adapted; the mark is what a constant gets"
+}
+PICKS: dict[tuple[str, str | None], tuple[str, str]] = {
+    ("transfer", None): ("finetune", "the target is labelled and there is no source"),
+    ("adaptation", None): ("coral", "it aligns features, reads no probabilities, and has no critic"),
+}
+
+
+def warnings(relation: LabelSets) -> list[str]:
+    """Say which classes of the target are not scored, and which of the source it lacks."""
+    from hubtl.data.names import listed
+
+    found = []
+    if relation.target_only:
+        found.append(
+            f"the target has classes that the source lacks ({listed(relation.target_only)}): they are not scored, and a "
+            "row with these alone is a row of negatives"
+        )
+    if relation.source_only:
+        found.append(f"the target does not name classes of the source ({listed(relation.source_only)}): not scored")
+    return found
+
+
+def limits(record: RunRecord, does: str) -> list[str]:
+    """Say what an answer is cut at; ``does`` is what an input does: ``image shows``. Markdown."""
+    found = []
+    if record.label_sets.target_only:
+        names = listing(record.label_sets.target_only)
+        found.append(f"The target has classes that this model cannot name: {names}.")
+    if record.outputs.names:
+        found.append(
+            f"It knows {len(record.outputs.names):,} classes, and answers with any number of them, also none; for what "
+            f"else the {does} it has no word."
+        )
+    if fitted := record.outputs.details.get("threshold_rows"):
+        found.append(
+            f"The thresholds were fitted on {fitted:,} {fitted_on(record)}: where a class is much rarer or commoner, "
+            "they are too low or too high. The mAP does not depend on them."
+        )
+    elif record.outputs.names:
+        found.append("The thresholds are 0.5 for every class: there were no labelled rows to fit them on.")
+    return found
+
+
+def fitted_on(record: RunRecord) -> str:
+    if record.setting == "adaptation":
+        return "evaluation rows of the source"
+    held_out = record.outputs.details.get("thresholds_held_out")
+    return "held-out training rows" if held_out else "rows that training learnt from"
+
+
+def doubts(record: RunRecord) -> list[str]:
+    """Name the classes whose figures say little. Markdown."""
+    figures = record.adapted.figures if record.adapted else None
+    if not isinstance(figures, MultiLabelFigures):
+        return []
+    few = [f"{s.name} ({min(s.n, s.rows - s.n)})" for s in figures.per_class if 0 < min(s.n, s.rows - s.n) < FEW_ROWS]
+    none = [s.name for s in figures.per_class if s.ap is None]
+    found = []
+    if few:
+        found.append(
+            f"Classes that fewer than {FEW_ROWS} evaluation rows have, or lack, whose figures say little: {listing(few)}."
+        )
+    if none:
+        found.append(f"Classes that no evaluation row has, or every one, not measured: {listing(none)}.")
+    return found
+
+
+def notes(record: RunRecord, *, adapting: bool) -> str:
+    """Say how the figures are read. Markdown."""
+    lines = ["Differences are in percentage points."] if adapting else []
+    lines.append(
+        "mAP is the mean over classes of the average precision, which asks how well the rows are ranked. F1 is that of the "
+        "answers, which are cut at a threshold for each class. The rows of a class are those that have it."
+    )
+    figures = record.adapted.figures if record.adapted else None
+    if isinstance(figures, MultiLabelFigures):
+        if figures.constant_map is not None:
+            lines.append(
+                f"A model that says the same of every row has a mAP of {value(PRIMARY, figures.constant_map)}."
+            )
+        if figures.missing_cells:
+            lines.append(f"Of the scored rows {count(figures.missing_cells)} cells have no label and are not scored.")
+    return "\n".join(lines)

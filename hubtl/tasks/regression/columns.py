@@ -1,0 +1,54 @@
+"""Which columns hold the numbers to predict."""
+
+from collections.abc import Sequence
+
+from datasets import Dataset
+
+from hubtl.data.columns import existing, header, headers, usual
+from hubtl.errors import HubtlError
+from hubtl.tasks.regression.reading import kind_of, unfit
+
+NAMES = (
+    *("target", "targets", "label", "labels", "value", "values", "y", "score", "rating", "regression_target"),
+    *("age", "price", "count", "angle", "depth", "distance", "height", "width", "size", "weight", "temperature"),
+)
+
+
+def label_columns(
+    dataset: Dataset, asked: str | Sequence[str] | None, where: str, *, aside: str | None = None
+) -> tuple[list[str], list[str]]:
+    """The columns with numbers to predict, none where there is none; and what to tell of the choice.
+
+    Without being asked it is one column: numbers under a usual name, floats before integers, else the only column of
+    floats. ``aside`` is a column that is none, such as the one that names domains. Raises HubtlError where several fit,
+    and for columns that were asked for and hold no numbers.
+    """
+    if asked:
+        found = headers(dataset, asked) or [existing(dataset, name, "label", where) for name in _names(asked)]
+        for name in found:
+            if why := unfit(dataset, name):
+                raise HubtlError(f"{where}: column {name!r} holds {why}", hint="--label-column for another column")
+        return list(dict.fromkeys(found)), []
+    aside = None if aside is None else header(dataset, aside)
+    kinds = {name: kind_of(feature) for name, feature in dataset.features.items() if name != aside}
+    floats, whole = ([name for name, kind in kinds.items() if kind == of] for of in ("float", "int"))
+    for likely in (usual(floats, NAMES), floats, usual(whole, NAMES)):
+        if len(likely) > 1:
+            raise HubtlError(
+                f"{where} has several columns of numbers: {', '.join(likely)}",
+                hint=f"--label-column {likely[0]}, or several with commas between",
+            )
+        if likely:
+            told = [] if usual(likely, NAMES) else [f"column {likely[0]!r} is read: the only one with decimal numbers"]
+            return likely, told
+    strange = [name for name in usual(kinds, NAMES) if unfit(dataset, name)]
+    texts = [name for name in usual(kinds, NAMES) if name not in strange]
+    if len(texts) == 1:  # numbers as text: a table whose cells are in quotes
+        return texts, []
+    return [], [f"column {name!r} is passed over: it holds {unfit(dataset, name)}" for name in strange]
+
+
+def _names(asked: str | Sequence[str]) -> list[str]:
+    if not isinstance(asked, str):
+        return list(asked)
+    return [name.strip() for name in asked.split(",") if name.strip()] if "," in asked else [asked]

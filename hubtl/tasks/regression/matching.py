@@ -1,0 +1,56 @@
+"""Matching the outputs of two domains by the names of their columns, and turning labels of one into the model's."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hubtl.data.names import listed, partners, seen
+from hubtl.errors import HubtlError
+from hubtl.record import LabelSets
+
+
+def pairs_of(ours: Sequence[str], theirs: Sequence[str], *, called: str = "source") -> dict[str, str]:
+    """Pair columns of two domains: theirs -> ours, by name; one column each is paired whatever it is called."""
+    if len(ours) == len(theirs) == 1:
+        return {theirs[0]: ours[0]}
+    return partners(ours, theirs, called=called)
+
+
+def match(
+    source: Sequence[str], target: Sequence[str] | None, *, called: str = "source"
+) -> tuple[LabelSets, list[str]]:
+    """How the outputs of two domains relate, and what to tell of it. Raises HubtlError where none is shared."""
+    if target is None:
+        return LabelSets(setting="unknown"), []
+    pairs = pairs_of(source, target, called=called)
+    written = {ours: theirs for theirs, ours in pairs.items()}
+    shared = [name for name in source if name in written]
+    if not shared:
+        raise HubtlError(
+            f"{called} and target share no output; {called}: {listed(source)}; target: {listed(target)}",
+            hint="--label-column NAME, or name the columns alike in both",
+        )
+    lacks = [name for name in source if name not in written]
+    more = [name for name in target if name not in pairs]
+    setting = {(0, 0): "closed", (1, 0): "partial", (0, 1): "open", (1, 1): "open-partial"}[bool(lacks), bool(more)]
+    respelt = {ours: theirs for ours, theirs in written.items() if ours != theirs}
+    notes = [
+        f"the target's column {seen(theirs, exact=True)} is taken for the {called}'s {seen(ours, exact=True)}"
+        for ours, theirs in respelt.items()
+    ]
+    if lacks:
+        notes.append(f"the target has no column for {listed(lacks)}: what is predicted there is not scored")
+    if more:
+        notes.append(f"the {called} has no column {listed(more)}: the model does not predict it")
+    sets = LabelSets(setting=setting, shared=shared, source_only=lacks, target_only=more, respelt=respelt)
+    return sets, notes
+
+
+def targets(labels: np.ndarray, own: Sequence[str], outputs: Sequence[str]) -> np.ndarray:
+    """Turn labels [n, j] of the columns ``own`` into those of a model's ``outputs`` [n, k]; NaN where there is none."""
+    ours = {ours: theirs for theirs, ours in pairs_of(outputs, own).items()}
+    found = np.full((len(labels), len(outputs)), np.nan, dtype=np.float32)
+    for k, name in enumerate(outputs):
+        if name in ours:
+            found[:, k] = labels[:, list(own).index(ours[name])]
+    return found

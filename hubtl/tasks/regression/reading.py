@@ -1,0 +1,115 @@
+"""Reading columns of numbers: what each row is to be, and which rows have no label."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from datasets import ClassLabel, Dataset
+
+from hubtl.data.labels import Labels
+from hubtl.data.names import MISSING
+from hubtl.data.origin import numbers
+from hubtl.errors import HubtlError
+from hubtl.record import Outputs
+
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+COMMA = re.compile(r"[-+]?\d+,\d+")
+TEXTS = ("string", "large_string")
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def read(parts: Sequence[Dataset], columns: Sequence[str], where: str, called: Sequence[str] = ()) -> Labels:
+    """Read the label columns of the splits of a domain: float32 [n, k] of each, NaN where a cell has no label.
+
+    A cell is a number or a text that is one: ``3.5``, ``-2e3``. It has no label where it is empty, None, NaN, or a word
+    such as ``NA``. Raises HubtlError for anything else, for infinity, and for truth values, naming the row.
+    """
+    called = called or [f"split {number}" for number in range(1, len(parts) + 1)]
+    values = []
+    for part, split in zip(parts, called, strict=True):
+        made = np.full((len(part), len(columns)), np.nan, dtype=np.float32)
+        for k, column in enumerate(columns):
+            if why := unfit(part, column):
+                raise HubtlError(f"{where}, split {split}: column {column!r} holds {why}", hint="--label-column NAME")
+            made[:, k] = _column(part, column, f"{where}, split {split}, column {column!r}")
+        values.append(made)
+    return Labels(Outputs(names=list(columns)), values)
+
+
+def number_of(cell: Any) -> float | None:
+    """The number that a cell holds, NaN where it is empty; None where it holds something else."""
+    if cell is None:
+        return math.nan
+    if isinstance(cell, bool):
+        return None
+    if isinstance(cell, str):
+        text = cell.strip().replace("−", "-")
+        if not text or text in MISSING:
+            return math.nan
+        return float(text) if NUMBER.fullmatch(text) else math.inf if _infinite(text) else None
+    try:
+        return float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def unfit(dataset: Dataset, column: str) -> str | None:
+    """Why a column cannot hold numbers to predict, in words that follow "it holds"; None where it can."""
+    feature: Any = dataset.features[column]
+    if isinstance(feature, ClassLabel):
+        return "names of classes, not numbers (--task classification)"
+    kind = type(feature).__name__
+    if kind in ("List", "LargeList", "Sequence") or isinstance(feature, list):
+        return "lists: give each number a column of its own"
+    if kind == "Json":
+        return None  # cells of several types: each is read by itself
+    if kind != "Value":
+        return f"values of type {kind}, not numbers"
+    if feature.dtype == "bool":
+        return "truth values, not numbers (--task classification)"
+    if kind_of(feature) or feature.dtype == "null":
+        return None
+    if feature.dtype not in TEXTS:
+        return f"{feature.dtype} values, not numbers"
+    cells = [cell for cell in dataset.with_format(None)[column][:] if cell is not None and cell.strip()]
+    if cells and all(number_of(cell) is None for cell in cells):
+        return f"texts such as {cells[0][:40]!r}, not numbers"
+    return None
+
+
+def kind_of(feature: Any) -> str | None:
+    """``float`` or ``int`` of a column of plain numbers; None for any other."""
+    dtype = getattr(feature, "dtype", None)
+    if type(feature).__name__ != "Value" or not isinstance(dtype, str):
+        return None
+    if dtype.startswith(("float", "double", "decimal")):
+        return "float"
+    return "int" if dtype.startswith(("int", "uint")) else None
+
+
+def _column(dataset: Dataset, column: str, where: str) -> list[float]:
+    found = []
+    for row, cell in enumerate(dataset.with_format(None)[column][:]):
+        value = number_of(cell)
+        if value is None:
+            shown = ascii(cell)[:60]
+            comma = isinstance(cell, str) and COMMA.fullmatch(cell.strip())
+            raise HubtlError(
+                f"{where}, row {numbers(dataset)[row]}: {shown} is no number",
+                hint=f"write {cell.strip().replace(',', '.')} with a point"
+                if comma
+                else "mend that cell, or leave it empty",
+            )
+        if math.isinf(value) or abs(value) > LARGEST:
+            raise HubtlError(
+                f"{where}, row {numbers(dataset)[row]}: {cell} is not finite in 32 bits",
+                hint="mend that cell, or leave it empty",
+            )
+        found.append(value)
+    return found
+
+
+def _infinite(text: str) -> bool:
+    return text.lower().lstrip("+-") in ("inf", "infinity", "∞")

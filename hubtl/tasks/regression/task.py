@@ -1,0 +1,300 @@
+"""One number for each input, or several: predicted in the units that the labels are written in."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+from pydantic import Field
+
+from hubtl.errors import HubtlError
+from hubtl.record import Evaluation, LabelSets, Metric, Outputs, RunRecord
+from hubtl.tasks.base import FLOOR, Answer, Meter, Related, Task, TaskOptions
+from hubtl.tasks.regression import words
+from hubtl.tasks.regression.answer import Estimate
+from hubtl.tasks.regression.figures import RegressionFigures, metric
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from hubtl.data.labels import Labels
+
+LEVEL = 0.90  # of the prediction intervals
+CONSTANT = 0.05  # of the labels' standard deviation: outputs that spread less are all one answer
+
+
+class RegressionOptions(TaskOptions):
+    loss: Literal["mse", "l1", "huber", "pinball"] = Field(
+        "mse", description="of the standardised outputs: squares, absolute values, squares up to delta, or a quantile's"
+    )
+    delta: float = Field(1.0, gt=0, description="huber: up to where errors are squared, in standard deviations")
+    quantile: float = Field(0.5, gt=0, lt=1, description="pinball: the quantile that is predicted; 0.5: the median")
+    unit: str = Field("", max_length=100, description="unit of the labels, for figures; of several with commas between")
+
+
+class Regression(Task):
+    """Predict numbers; they are learnt standardised by the labels of the training rows.
+
+    The model's outputs are ``(y − location) / scale`` while it learns. Figures, answers and the saved model are in the
+    labels' own units: location and scale are folded into the last layer on export.
+    """
+
+    name = "regression"
+    Options = RegressionOptions
+    Figures = RegressionFigures
+    kind = "regression"
+    metrics = {"mae": "mae", "rmse": "rmse", "r2": "r_squared", "spearman": "spearmanr"}
+    picks = words.PICKS
+    captions = words.CAPTIONS
+    problem_type = "regression"
+    augments = False
+    scaling: tuple[np.ndarray, np.ndarray] | None = None  # location and scale [k]; None: outputs are in units already
+    constant = 1.0  # the loss of the best constant answer
+
+    # labels
+
+    def find(self, dataset: Any, asked: Any, where: str, aside: str | None = None) -> tuple[list[str], list[str]]:
+        from hubtl.tasks.regression.columns import label_columns
+
+        return label_columns(dataset, asked, where, aside=aside)
+
+    def read(
+        self, parts: Sequence[Any], columns: Sequence[str], where: str, called: Sequence[str], known: Outputs | None
+    ) -> "Labels":
+        from hubtl.tasks.regression.reading import read
+
+        return read(parts, columns, where, called)
+
+    def present(self, labels: np.ndarray) -> np.ndarray:
+        return np.asarray(np.isfinite(labels).any(axis=1))
+
+    def check_source(self, labels: np.ndarray, outputs: Outputs, where: str) -> dict[str, int]:
+        """Count the labels of each output. Raises HubtlError where they are one value: nothing is learnt from it."""
+        from hubtl.data.names import seen
+
+        for name, column in zip(outputs.names, labels.T, strict=True):
+            known = column[np.isfinite(column)]
+            if not len(known) or np.ptp(known) == 0:
+                what = f"is {known[0]:g} in all training rows" if len(known) else "has no label in the training rows"
+                raise HubtlError(
+                    f"{where}: column {seen(name, exact=True)} {what}: there is nothing to learn from it",
+                    hint="--label-column for other columns, or other rows",
+                )
+        return dict(zip(outputs.names, np.isfinite(labels).sum(axis=0).tolist(), strict=True))
+
+    def relate(
+        self, source: Outputs | None, target: Outputs | None, *, called: str = "source", open_set: bool = False
+    ) -> Related:
+        from hubtl.tasks.regression.matching import match
+
+        if source is None:
+            assert target is not None
+            return Related(Outputs(names=target.names), LabelSets(setting="closed", shared=list(target.names)))
+        sets, notes = match(source.names, None if target is None else target.names, called=called)
+        return Related(Outputs(names=source.names), sets, notes=tuple(notes))
+
+    def targets(self, labels: np.ndarray, own: Outputs, outputs: Outputs, other: int | None = None) -> np.ndarray:
+        from hubtl.tasks.regression.matching import targets
+
+        return targets(labels, own.names, outputs.names)
+
+    def learn(self, labels: np.ndarray) -> None:
+        """Take location, scale and range of the training rows' labels [n, k]."""
+        counts = self.check_source(labels, self.outputs, "the labels to learn from")
+        rows = [column[np.isfinite(column)].astype(np.float64) for column in labels.T]
+        location, scale = (np.array([f(column) for column in rows]) for f in (np.mean, np.std))
+        self.scaling = location, scale
+        standard = [(column - m) / s for column, m, s in zip(rows, location, scale, strict=True)]
+        self.constant = float(np.mean([self._constant_loss(column) for column in standard]))
+        details = {
+            "location": location.tolist(),
+            "scale": scale.tolist(),
+            "range": [[float(column.min()), float(column.max())] for column in rows],
+            "deviation": [float(np.abs(column - np.median(column)).mean()) for column in rows],
+            "rows": [counts[name] for name in self.outputs.names],
+            "unit": self._units(),
+        }
+        self.outputs = Outputs(names=self.outputs.names, details=details)
+
+    def _units(self) -> list[str]:
+        k, text = len(self.outputs.names), cast(RegressionOptions, self.options).unit.strip()
+        given = [part.strip() for part in text.split(",")] if k > 1 and "," in text else [text] * k
+        if len(given) != k:
+            raise HubtlError(
+                f"task.unit names {len(given)} units, and there are {k} outputs", hint="one for each, or one"
+            )
+        return given
+
+    # model
+
+    def losses(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
+        """The mean over the outputs [b]; an output without a label counts nothing."""
+        from hubtl.tasks.regression.losses import each
+
+        options, known = cast(RegressionOptions, self.options), labels.isfinite()
+        wanted = labels
+        if self.scaling is not None:
+            location, scale = (labels.new_tensor(values.tolist()) for values in self.scaling)
+            wanted = (labels - location) / scale
+        found = each(outputs, wanted.nan_to_num(), options.loss, options.delta, options.quantile)
+        return (found * known).mean(dim=1)
+
+    def answers(self, outputs: "Tensor") -> "Tensor":
+        """Outputs [b, k] in the units of the labels."""
+        if self.scaling is None:
+            return outputs
+        location, scale = (outputs.new_tensor(values.tolist()) for values in self.scaling)
+        return outputs * scale + location
+
+    def export(self, classifier: "nn.Linear") -> "nn.Linear":
+        """Fold location and scale into the last layer: the saved model answers in the units of the labels."""
+        import torch
+        from torch import nn
+
+        if self.scaling is None:
+            return classifier
+        location, scale = (torch.from_numpy(values) for values in self.scaling)
+        made = nn.Linear(classifier.in_features, classifier.out_features)
+        bias = torch.zeros(len(scale)) if classifier.bias is None else classifier.bias.detach().cpu()
+        with torch.no_grad():
+            made.weight.copy_(classifier.weight.detach().cpu().double() * scale[:, None])
+            made.bias.copy_(bias.double() * scale + location)
+        return made.to(classifier.weight.device)
+
+    def fit(self, outputs: "Tensor", labels: np.ndarray, *, held_out: bool = True) -> "Regression":
+        """Take the margins of the intervals from rows that training did not learn from: split conformal, 90 %."""
+        from hubtl.tasks.regression.measuring import margin_of
+
+        made = copy.copy(self)
+        made.outputs = self._without_margins()
+        if not held_out:
+            return made
+        errors = np.abs(self.answers(outputs.float()).numpy().astype(np.float64) - labels)
+        known = np.isfinite(errors)
+        margins = [margin_of(errors[known[:, k], k], LEVEL) for k in range(errors.shape[1])]
+        if all(margin is not None for margin in margins):
+            details = {**made.outputs.details, "margin": margins, "margin_rows": known.sum(axis=0).tolist()}
+            made.outputs = Outputs(names=made.outputs.names, details=details)
+        return made
+
+    def exported(self) -> Outputs:
+        """The outputs; margins that an earlier model had are not those of this one."""
+        return self.outputs if self.scaling is not None else self._without_margins()
+
+    def _without_margins(self) -> Outputs:
+        details = {name: value for name, value in self.outputs.details.items() if not name.startswith("margin")}
+        return Outputs(names=self.outputs.names, details=details)
+
+    def prints(self, names: str) -> str:
+        return f"print(dict(zip(list({names}), logits[0].tolist())))" if "id2label" not in names else (
+            f"print(dict(zip({names}.values(), logits[0].tolist())))"
+        )  # fmt: skip
+
+    def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
+        margins, found = self._margins(), list[Answer]()
+        for name, row in zip(names, self.answers(outputs).tolist(), strict=True):
+            values = dict(zip(self.outputs.names, row, strict=True))
+            each = zip(values.items(), margins or (), strict=False)
+            found.append(Estimate(name, values, {key: (value - m, value + m) for (key, value), m in each}))
+        return found
+
+    def _margins(self) -> list[float] | None:
+        """Half the width of the intervals; None where there are none that can be read."""
+        found = self.outputs.details.get("margin")
+        fits = isinstance(found, list) and len(found) == len(self.outputs.names)
+        numbers = fits and all(isinstance(m, int | float) and math.isfinite(m) and m >= 0 for m in found or ())
+        return found if numbers else None
+
+    # judging
+
+    def meter(self) -> Meter:
+        from hubtl.tasks.regression.measuring import figures_of
+        from hubtl.tasks.regression.meter import RegressionMeter
+
+        names, units, margins = self.outputs.names, words.units(self.outputs), self._margins()
+
+        def measured(values: np.ndarray, truth: np.ndarray | None) -> Evaluation:
+            return figures_of(values, truth, names, units, margins)
+
+        return RegressionMeter(self.answers, measured)
+
+    def score(self, outputs: "Tensor", labels: np.ndarray) -> float:
+        """The mean R² of the outputs; NaN where all labels of each are one."""
+        from hubtl.tasks.regression.measuring import explained
+
+        values = self.answers(outputs.float()).numpy().astype(np.float64)
+        known = np.isfinite(labels)
+        found = [explained(values[rows, k], labels[rows, k]) for k, rows in enumerate(known.T)]
+        measured = [value for value in found if value is not None]
+        return float(np.mean(measured)) if measured else math.nan
+
+    def collapse(self, outputs: "Tensor", relation: LabelSets) -> str | None:
+        spread = self._spread(outputs)
+        if spread is None or spread >= CONSTANT:
+            return None
+        return f"the predictions hardly differ: their spread is {100 * spread:.1f} % of that of the labels learnt from"
+
+    def _spread(self, outputs: "Tensor") -> float | None:
+        """Standard deviation of the outputs over that of the labels, the mean over outputs; None: not known."""
+        scale = self.outputs.details.get("scale")
+        if len(outputs) < 2 or not isinstance(scale, list) or len(scale) != outputs.shape[1]:
+            return None
+        spread = self.answers(outputs.float()).std(dim=0).tolist()
+        return float(np.mean([own / max(abs(learnt), 1e-12) for own, learnt in zip(spread, scale, strict=True)]))
+
+    def spread(self, outputs: "Tensor", relation: LabelSets | None) -> dict[str, float]:
+        spread = self._spread(outputs)
+        return {} if spread is None else {"collapsed": float(spread < CONSTANT), "spread": spread}
+
+    def chance(self) -> float:
+        return self.constant
+
+    def _constant_loss(self, standard: np.ndarray) -> float:
+        """The loss of the best constant for standardised labels [n], near enough for huber."""
+        import torch
+
+        from hubtl.tasks.regression.losses import each
+
+        options = cast(RegressionOptions, self.options)
+        quantile = options.quantile if options.loss == "pinball" else 0.5
+        best = 0.0 if options.loss == "mse" else float(np.quantile(standard, quantile))
+        wanted = torch.from_numpy(standard)
+        return float(each(torch.full_like(wanted, best), wanted, options.loss, options.delta, quantile).mean())
+
+    def cost(self, before: Evaluation, after: Evaluation) -> str | None:
+        """More than a tenth of what a constant answer would err, as accuracy may lose a tenth of the rows."""
+        known = self.outputs.details.get("deviation")
+        if before.source is None or after.source is None or not known or before.primary is None:
+            return super().cost(before, after)
+        if after.source - before.source <= FLOOR * float(np.mean(known)):
+            return None
+        from hubtl.card.metrics import value
+
+        old, new = (value(before.primary, number) for number in (before.source, after.source))
+        return f"adapting took the MAE on the source from {old} to {new}"
+
+    # saying
+
+    def warnings(self, relation: LabelSets, labels: np.ndarray | None, method: Any, unknown: str | None) -> list[str]:
+        return words.warnings(self.outputs, relation, labels)
+
+    def limits(self, record: RunRecord, does: str) -> list[str]:
+        return words.limits(record)
+
+    def doubts(self, record: RunRecord) -> list[str]:
+        return words.doubts(record)
+
+    def notes(self, record: RunRecord, *, adapting: bool) -> str:
+        return words.notes(record)
+
+    def relation(self, record: RunRecord) -> str:
+        return words.relation(record)
+
+    def plots(self, record: RunRecord) -> dict[str, Callable[[Any, Any], None]]:
+        from hubtl.tasks.regression.plots import drawn
+
+        return drawn(record)
+
+    def primary(self) -> Metric:
+        return metric("mae")
