@@ -35,7 +35,7 @@ class Feed:
 
 
 def open_stream(streams: Mapping[str, ImageSet], name: str, who: str = "the strategy") -> ImageSet:
-    """A stream by its name. Raises HubtlError where the run has none of it."""
+    """Return a stream by its name. Raises HubtlError where the run does not have it."""
     if name not in streams:
         raise HubtlError(
             f"{who} needs a {name} stream, and the run has only: {', '.join(streams)}",
