@@ -53,7 +53,7 @@ class PhaseRun:
         self.prepared = self.accelerator.prepare_optimizer(self.optimizer) if self.optimizer is not None else None
         self.lockstep = Lockstep(phase, groups, self.accelerator.backward, self.update)
         self.wrapping = Wrapping(self.strategy, self.learning, self.accelerator)
-        self.logged, self.feed = Logged(), Feed(setup, self.streams, number)
+        self.logged, self.feed = Logged(), Feed(setup, self.streams, number, phase.views)
         told = ongoing.trace.adjustments
         self.steering = Steering(
             setup.controller, self.strategy, phase, self.optimizer, self.accelerator, optim.weight_decay, told

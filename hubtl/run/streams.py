@@ -1,6 +1,6 @@
 """The data of a run: classes matched, and streams of which training may open only what it may read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -84,11 +84,14 @@ def open_streams(
     target: Domain,
     classes: list[str],
     backbone: Backbone,
-    cls: type[Strategy],
+    views: Mapping[str, tuple[str, ...]],
     unknown: int | None = None,
     held_out: Domain | None = None,
 ) -> Streams:
-    """The streams of a run. Target rows of other classes are labelled ``UNKNOWN``, or ``unknown`` where that is a class."""
+    """The streams of a run, with the random views that its phases ask for.
+
+    Target rows of other classes are labelled ``UNKNOWN``, or ``unknown`` where that is a class.
+    """
     augment = recipe.data.augment == "standard"
     bad = recipe.data.on_bad_sample
 
@@ -137,18 +140,19 @@ def open_streams(
 
     ranges = [_ranges(target), (PixelRanges(), PixelRanges()) if source is None else _ranges(source)]
     few = _few(recipe, setting, None if recipe.target.labels_per_class is None else labels(target, "train"), classes)
+    of_target = views.get("target", ())
     if setting in NO_TARGET_LABELS:
-        train = {"target": sealed(with_plain(target, None, cls.views), recipe.run.seed)}
+        train = {"target": sealed(with_plain(target, None, of_target), recipe.run.seed)}
     else:
-        train = {"target": with_plain(target, labels(target, "train"), cls.views, few)}
+        train = {"target": with_plain(target, labels(target, "train"), of_target, few)}
     plain = train["target"].plain
     source_eval = source_eval_labels = None
     if source is not None:
         # a frozen backbone learns nothing from random views; without them its features come from the cache
-        source_views = () if recipe.tuner.name == "head" and not cls.views else cls.source_views
-        own = with_plain(source, labels(source, "train"), source_views)
+        of_source = () if recipe.tuner.name == "head" and not of_target else views.get("source", ())
+        own = with_plain(source, labels(source, "train"), of_source)
         if few is not None and setting == "adaptation":
-            known = with_plain(target, labels(target, "train"), source_views, few)
+            known = with_plain(target, labels(target, "train"), of_source, few)
             own = cast(ImageSet, JointSet([own, known], [0, OF_TARGET]))
         train = {"source": own, **train}
         if source.eval is not None and setting != "sequential":  # the deployed head knows the target's classes
@@ -158,10 +162,10 @@ def open_streams(
     target_eval_labels = labels(target, "eval")
     target_eval = images(target, "eval", target_eval_labels, False)
     validating = None if held_out is None else images(held_out, "train", labels(held_out, "train"), False)
-    of_target = kept(_readable(target_eval, target_eval_labels))
+    behind = kept(_readable(target_eval, target_eval_labels))
     target_eval.labels = None
     met = ranges[0][1].over(ranges[1][1])
-    return Streams(train, source_eval, target_eval, source_eval_labels, of_target, plain, met, validating)
+    return Streams(train, source_eval, target_eval, source_eval_labels, behind, plain, met, validating)
 
 
 def _ranges(domain: Domain) -> tuple[PixelRanges, PixelRanges]:
