@@ -17,6 +17,8 @@ from pathlib import Path
 import hubtl
 from hubtl import plugins
 from hubtl.recipe.reading import parse_set
+from hubtl.strategy import views_of
+from hubtl.testing import toy_strategy
 
 LR = {("mnist", "usps"): 0.01, ("usps", "mnist"): 0.1}
 # What the published digits recipes set besides: SHOT's own repository, MCD's paper, and the Transfer Learning Library.
@@ -75,7 +77,7 @@ def run(
     averaged = ", averaged weights" if own.get("optim.averaging") else ""
     found = [(strategy + averaged, own, record.adapted, record.training)]
     if args.baseline:
-        views = plugins.load("strategies", strategy).source_views
+        views = views_of(toy_strategy(plugins.load("strategies", strategy)).phases())["source"]
         shared_options = {key: value for key, value in own.items() if key.startswith("optim.")}
         alike = f"{' and '.join(views)} views" if views else f"{strategy}'s optimiser"
         base = f"source-only, {alike}{averaged}"

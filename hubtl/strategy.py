@@ -88,11 +88,15 @@ class Loss:
 
 @dataclass(frozen=True)
 class Phase:
-    """A stage of a run. An unlisted stream is never opened; an unlisted module is frozen and in eval mode."""
+    """A stage of a run. An unlisted stream is never opened; an unlisted module is frozen and in eval mode.
+
+    ``sees`` names streams, or maps each to the random views (``weak``, ``strong``) that the step asks for by
+    ``batch.view(name)``: ``{"source": (), "target": ("weak", "strong")}``. Other views are not made.
+    """
 
     name: str
     step: Callable[..., Iterator[Loss]]  # called as step(**{stream: Batch}, at=Progress)
-    sees: tuple[str, ...]
+    sees: Sequence[str] | Mapping[str, Sequence[str]]
     learns: Mapping[str, Learner]
     steps: int | None = None  # updates; None: epochs, or a share of the run's steps
     share: float = 1.0
@@ -101,6 +105,22 @@ class Phase:
     momentum: Mapping[str, float] = field(default_factory=dict)  # group -> its own; missing: the run's
     refresh: Callable[[Sweep, Progress], None] | None = None  # before each epoch
     refreshes: int | None = None  # at least so many in the phase, evenly, where it has fewer epochs
+
+    @property
+    def views(self) -> dict[str, tuple[str, ...]]:
+        """The random views that the step asks for, by stream."""
+        if isinstance(self.sees, Mapping):
+            return {stream: tuple(views) for stream, views in self.sees.items()}
+        return dict.fromkeys(self.sees, ())
+
+
+def views_of(phases: Iterable[Phase]) -> dict[str, tuple[str, ...]]:
+    """Return the random views that any of some phases asks for, by stream."""
+    found: dict[str, tuple[str, ...]] = {}
+    for phase in phases:
+        for stream, views in phase.views.items():
+            found[stream] = tuple(dict.fromkeys((*found.get(stream, ()), *views)))
+    return found
 
 
 @dataclass(frozen=True)
@@ -144,8 +164,6 @@ class Strategy(nn.Module):
         trains_backbone: False if no phase trains the backbone or changes its statistics. Images are then read once,
             without random views, and the baseline beside an adaptation leaves the backbone alone too.
         setting: the setting of this run, set before ``phases`` is called.
-        views: random views of the target that a step asks for by ``target.view(name)``: ``weak``, ``strong``.
-        source_views: the same of the source.
     """
 
     Options: ClassVar[type[StrategyOptions]] = StrategyOptions
@@ -159,8 +177,6 @@ class Strategy(nn.Module):
     unknown: ClassVar[bool] = False
     trains_backbone: ClassVar[bool] = True
     setting: str
-    views: ClassVar[tuple[str, ...]] = ()
-    source_views: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__()
@@ -235,8 +251,8 @@ class Additive(Strategy):
 
     A subclass writes ``added``. Networks of its own are direct children, made in ``__init__``. Of several sources each is
     held against the target by itself, and the added losses are averaged; target rows with labels are classified with
-    the source's, and added to nothing. Where streams have weak views, because it or what it is combined with declares
-    them, the pair is of those.
+    the source's, and added to nothing. Where its phase, or that of what it is combined with, asks for weak views, the pair
+    is of those.
     """
 
     joint: ClassVar[bool] = True  # both domains through one forward, BatchNorm statistics shared

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -32,8 +32,8 @@ class FeatureSet:
     def __len__(self) -> int:
         return len(self._features)
 
-    def fetch(self, rows: Sequence[int], *, seed: int | None = None) -> Batch:
-        """The rows as a batch: ``features`` is float32 [b, d]."""
+    def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
+        """The rows as a batch: ``features`` is float32 [b, d]. There are no random views of them."""
         index = np.asarray(rows, dtype=np.int64)
         labels = None if self.labels is None else torch.from_numpy(self.labels[index])
         domain = None if self.domains is None else torch.from_numpy(self.domains[index])

@@ -1,7 +1,7 @@
 """A domain's split as images: decoded once where they fit in memory, labelled or sealed."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -102,10 +102,11 @@ class ImageSet:
         for row in range(len(self)):
             self._channels(row, small=True)
 
-    def fetch(self, rows: Sequence[int], *, seed: int | None = None) -> Batch:
+    def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
         """The rows as a batch: ``image`` is float32 [b, c, h, w], normalised; ``index`` are the rows.
 
         Random views depend on ``seed``, the row and its place in ``rows`` alone; without a seed ``views`` stay empty.
+        Of the set's views those in ``views`` are made; None: all.
         Raises HubtlError for an unreadable image.
         """
         index = np.asarray(rows, dtype=np.int64)
@@ -115,20 +116,21 @@ class ImageSet:
             decoded = [self._view(int(row), place, seed) for place, row in enumerate(index)]
             pixels = torch.from_numpy(np.stack(decoded))
         labels = None if self.labels is None else torch.from_numpy(self.labels[index])
-        views = {} if seed is None else self._views(index, seed)
+        wanted = [name for name in self.views if views is None or name in views]
+        made = {} if seed is None else self._views(index, seed, wanted)
         domain = None if self.domains is None else torch.from_numpy(self.domains[index])
-        return Batch({"image": self._normalised(pixels)}, labels, torch.from_numpy(index), views=views, domain=domain)
+        return Batch({"image": self._normalised(pixels)}, labels, torch.from_numpy(index), views=made, domain=domain)
 
     def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         return pixels.float().mul_(self._scale).add_(self._shift)
 
-    def _views(self, index: np.ndarray, seed: int) -> dict[str, dict[str, torch.Tensor]]:
-        if not self.views:
+    def _views(self, index: np.ndarray, seed: int, names: Sequence[str]) -> dict[str, dict[str, torch.Tensor]]:
+        if not names:
             return {}
-        made: dict[str, list[np.ndarray]] = {name: [] for name in self.views}
+        made: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for place, row in enumerate(index.tolist()):
             image = self._image(row)
-            for name in self.views:
+            for name in names:
                 rng = np.random.default_rng([seed, place, row, zlib.crc32(name.encode())])
                 made[name].append(to_bytes(VIEWS[name](image, self.spec, rng)))
         return {name: {"image": self._normalised(torch.from_numpy(np.stack(v)))} for name, v in made.items()}

@@ -1,12 +1,13 @@
 """Two sets of rows as one stream: a labelled source, and the few target rows whose labels may be read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import torch
 
 from hubtl.batch import Batch
 from hubtl.data.images import ImageSet
+from hubtl.data.viewed import fetch
 
 
 class JointSet:
@@ -51,7 +52,7 @@ class JointSet:
         for part in self.parts:
             part.check()
 
-    def fetch(self, rows: Sequence[int], *, seed: int | None = None) -> Batch:
+    def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
         """The rows as a batch, in the order asked for; see ``ImageSet.fetch``."""
         index = np.asarray(rows, dtype=np.int64)
         home = np.searchsorted(self._ends, index, side="right")
@@ -60,15 +61,16 @@ class JointSet:
             mine = np.flatnonzero(home == number)
             if len(mine):
                 start = int(self._ends[number]) - len(part)
-                fetched.append(part.fetch((index[mine] - start).tolist(), seed=None if seed is None else seed + number))
+                own = None if seed is None else seed + number
+                fetched.append(fetch(part, (index[mine] - start).tolist(), seed=own, views=views))
                 places.append(mine)
         order = torch.from_numpy(np.argsort(np.concatenate(places), kind="stable"))
         inputs = {key: torch.cat([batch.inputs[key] for batch in fetched])[order] for key in fetched[0].inputs}
-        views = {
+        made = {
             name: {key: torch.cat([batch.views[name][key] for batch in fetched])[order] for key in view}
             for name, view in fetched[0].views.items()
             if all(name in batch.views for batch in fetched)
         }
         present = {key: torch.cat([batch.present[key] for batch in fetched])[order] for key in fetched[0].present}
         labels = None if self.labels is None else torch.from_numpy(self.labels[index])
-        return Batch(inputs, labels, torch.from_numpy(index), present, views, torch.from_numpy(self.domains[index]))
+        return Batch(inputs, labels, torch.from_numpy(index), present, made, torch.from_numpy(self.domains[index]))

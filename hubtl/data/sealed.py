@@ -4,7 +4,7 @@ A plugin is code with its user's rights, and nothing in Python stops one that is
 from reading labels without noticing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -14,6 +14,7 @@ import torch
 
 from hubtl.batch import Batch
 from hubtl.data.images import ImageSet
+from hubtl.data.viewed import fetch
 
 SEALING = 32_452_843  # added to the seed: no other draw of a run has these numbers
 
@@ -50,10 +51,10 @@ class SealedSet:
         """The same rows in the same order, of a set that stands for this one, such as its features."""
         return SealedSet(by(self.images), self._seed)
 
-    def fetch(self, rows: Sequence[int], *, seed: int | None = None) -> Batch:
+    def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
         """The rows as a batch without labels; see ``ImageSet.fetch``."""
         index = np.asarray(rows, dtype=np.int64)
-        batch = self.images.fetch(self._order[index].tolist(), seed=seed)
+        batch = fetch(self.images, self._order[index].tolist(), seed=seed, views=views)
         return replace(batch, labels=None, index=torch.from_numpy(index))
 
 

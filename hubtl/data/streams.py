@@ -7,7 +7,7 @@ that one process of batch ``w · b`` sees.
 """
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from hubtl.batch import Batch
 from hubtl.data.images import ImageSet
+from hubtl.data.viewed import fetch
 from hubtl.errors import HubtlError
 
 
@@ -52,12 +53,19 @@ class StepBatches(Dataset[dict[str, Batch]]):
     """Item ``i`` holds this process's mini-batch of every stream at micro-step ``i``."""
 
     def __init__(
-        self, streams: Mapping[str, ImageSet], *, batch_size: int, seed: int, rank: int = 0, world: int = 1
+        self,
+        streams: Mapping[str, ImageSet],
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        views: Mapping[str, Collection[str]] | None = None,  # to make of each stream; None: all that it has
     ) -> None:
         self.streams = dict(streams)
         self.batch_size = batch_size
         self.seed = seed
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.views = rank, world, views
         self._orders = {name: self._shuffles(name, images) for name, images in self.streams.items()}
 
     def __getitem__(self, i: int) -> dict[str, Batch]:
@@ -67,7 +75,9 @@ class StepBatches(Dataset[dict[str, Batch]]):
             for order, share in self._orders[name]:
                 start = (i * self.world + self.rank) * share
                 rows += order.rows(start, start + share)
-            batch[name] = images.fetch(rows, seed=hash((self.seed, zlib.crc32(name.encode()), i)) & 0x7FFFFFFF)
+            seed = hash((self.seed, zlib.crc32(name.encode()), i)) & 0x7FFFFFFF
+            views = None if self.views is None else self.views.get(name, ())
+            batch[name] = fetch(images, rows, seed=seed, views=views)
         return batch
 
     def _shuffles(self, name: str, images: ImageSet) -> "list[tuple[Shuffle, int]]":

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hubtl.data.images import ImageSet
+from hubtl.data.viewed import fetch
 from hubtl.engine.faults import explain
 from hubtl.engine.modes import freeze_all_but, learning_groups, set_modes
 from hubtl.errors import HubtlError
@@ -24,7 +25,7 @@ def check_single(strategy: Strategy, streams: Mapping[str, ImageSet]) -> None:
         freeze_all_but(strategy, learning)
         set_modes(strategy, learning)
         try:
-            rows = {name: streams[name].fetch([0], seed=0) for name in phase.sees}
+            rows = {name: fetch(streams[name], [0], seed=0, views=views) for name, views in phase.views.items()}
             for _ in phase.step(**rows, at=Progress(number, 0, 0, 0.0)):
                 pass
         except ValueError as error:

@@ -18,7 +18,7 @@ from hubtl.strategy import Strategy
 
 
 class Between(Protocol):
-    """One thing to do between two updates. All ranks ask and do the same; the strategy is bare meanwhile."""
+    """Does one thing between two updates. All ranks ask and do the same; the strategy is bare meanwhile."""
 
     def due(self, done: int) -> bool:
         """Whether it is time to, after ``done`` updates of the phase."""
@@ -63,7 +63,7 @@ class Averaging:
         self.exchange()
 
     def exchange(self) -> None:
-        """The average in place of the weights, or these back."""
+        """Put the average in place of the weights, or these back."""
         if self.average is not None:
             self.average.exchange()
             average_buffers(self.strategy, self.accelerator)

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from hubtl.data.images import VIEWS
 from hubtl.modules import Classifier
 from hubtl.plugins.blame import broken, minded
 from hubtl.strategy import Phase, Strategy
@@ -49,8 +50,11 @@ def _odd(phase: Phase) -> str | None:
         return "its name is no text"
     if not callable(phase.step):
         return f"step is a {type(phase.step).__name__}, not a function"
-    if not isinstance(phase.sees, tuple | list) or not all(isinstance(name, str) for name in phase.sees):
+    if not isinstance(phase.sees, tuple | list | Mapping) or not all(isinstance(name, str) for name in phase.sees):
         return f"sees is {phase.sees!r}, not names of streams"
+    for stream, views in phase.sees.items() if isinstance(phase.sees, Mapping) else ():
+        if not isinstance(views, tuple | list) or any(view not in tuple(VIEWS) for view in views):
+            return f"sees {views!r} of {stream}, not a tuple of views: {', '.join(VIEWS)}"
     if not phase.sees:
         return "it sees no stream"
     if not isinstance(phase.learns, Mapping):

@@ -1,6 +1,6 @@
 """The streams of one phase, and their micro-batches in order, from any of them on."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from hubtl.batch import Batch
@@ -11,9 +11,11 @@ from hubtl.errors import HubtlError
 
 
 class Feed:
-    """Draws micro-batches onto the device; ``drawn`` counts them."""
+    """Draws micro-batches onto the device, with the ``views`` of each stream; ``drawn`` counts them."""
 
-    def __init__(self, setup: Setup, streams: Mapping[str, ImageSet], number: int) -> None:
+    def __init__(
+        self, setup: Setup, streams: Mapping[str, ImageSet], number: int, views: Mapping[str, Collection[str]]
+    ) -> None:
         self.setup = setup
         self.drawn = 0
         self.batches = StepBatches(
@@ -22,6 +24,7 @@ class Feed:
             seed=setup.run.seed + 1_000_003 * number,
             rank=setup.accelerator.process_index,
             world=setup.accelerator.num_processes,
+            views=views,
         )
         self._loader: Any = iter(())
 
@@ -35,7 +38,7 @@ class Feed:
 
 
 def open_stream(streams: Mapping[str, ImageSet], name: str, who: str = "the strategy") -> ImageSet:
-    """A stream by its name. Raises HubtlError where the run has none of it."""
+    """Return a stream by its name. Raises HubtlError where the run does not have it."""
     if name not in streams:
         raise HubtlError(
             f"{who} needs a {name} stream, and the run has only: {', '.join(streams)}",

@@ -8,7 +8,7 @@ import torch
 
 
 class Logged:
-    """Sums of the scalars that updates logged, by name."""
+    """Sums the scalars that updates log, by name."""
 
     def __init__(self) -> None:
         self.clear()

@@ -11,7 +11,7 @@ from hubtl.strategy import Strategy
 
 
 class Ongoing:
-    """One strategy while it trains; what its tuner left trainable is what may learn."""
+    """Keeps one strategy while it trains, its curves and its clock. What its tuner left trainable may learn."""
 
     def __init__(self, setup: Setup, strategy: Strategy) -> None:
         self.setup, self.strategy = setup, strategy
@@ -31,7 +31,7 @@ class Ongoing:
             self.setup.log(measured, self.trace.steps)
 
     def state(self) -> dict[str, Any]:
-        """Plain values and tensors, for a checkpoint."""
+        """Return plain values and tensors, for a checkpoint."""
         setup, trace = self.setup, self.trace
         state: dict[str, Any] = {
             "strategy": self.strategy.state_dict(),

@@ -32,7 +32,7 @@ CURVE_POINTS = 100  # of a phase, in the record
 
 
 class PhaseRun:
-    """One phase on its way."""
+    """Trains one phase."""
 
     def __init__(self, ongoing: Ongoing, phase: Phase, number: int, streams: Mapping[str, ImageSet]) -> None:
         self.ongoing, self.setup, self.phase, self.number = ongoing, ongoing.setup, phase, number
@@ -53,7 +53,7 @@ class PhaseRun:
         self.prepared = self.accelerator.prepare_optimizer(self.optimizer) if self.optimizer is not None else None
         self.lockstep = Lockstep(phase, groups, self.accelerator.backward, self.update)
         self.wrapping = Wrapping(self.strategy, self.learning, self.accelerator)
-        self.logged, self.feed = Logged(), Feed(setup, self.streams, number)
+        self.logged, self.feed = Logged(), Feed(setup, self.streams, number, phase.views)
         told = ongoing.trace.adjustments
         self.steering = Steering(
             setup.controller, self.strategy, phase, self.optimizer, self.accelerator, optim.weight_decay, told
@@ -70,7 +70,7 @@ class PhaseRun:
         self.between: list[Between] = [self.adjusting, averaging, judging, saving]  # in this order
 
     def run(self, first: int, left: dict[str, Any] | None) -> None:
-        """From the update ``first`` on; ``left`` is what a checkpoint in the middle of the phase kept."""
+        """Train from the update ``first`` on; ``left`` is what a checkpoint in the middle of the phase kept."""
         self.feed.drawn = first * self.setup.run.gradient_accumulation_steps
         if left is not None:
             self.load(left)
@@ -93,7 +93,7 @@ class PhaseRun:
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        """The strategy wrapped and in the modes of the phase; bare again afterwards."""
+        """Wrap the strategy and set the modes of the phase; leave it bare afterwards."""
         adjusts = self.steering.controller is not None
         dropping = drop_before(self.strategy.head, self.levels) if adjusts else None
         self.learn()
@@ -110,7 +110,7 @@ class PhaseRun:
         return Progress(self.number, step // self.epoch_steps, step, step / self.total, **factors)
 
     def before(self, at: Progress) -> None:
-        """Refresh where it is time to; and what is good so far is what a first refresh leaves."""
+        """Refresh where it is time to. The first weights that count as good are those after a first refresh."""
         if self.phase.refresh is not None and refresh_due(at.step, self.total, self.epoch_steps, self.phase):
             self.rest()
             with minded(self.strategy, "refresh"):
@@ -145,9 +145,9 @@ class PhaseRun:
         self.prepared.zero_grad(set_to_none=True)
 
     def read(self, done: int) -> dict[str, float] | None:
-        """The means of what was logged, where it is time to read them; now and then they become a point of the curves.
+        """Read the means of what was logged where it is time to; now and then they become a point of the curves.
 
-        None also where they were not finite and the last good weights are back. Raises HubtlError where nobody can take
+        Returns None also where they were not finite and the last good weights are back. Raises HubtlError where nobody can take
         the run back.
         """
         point = done % max(1, self.total // CURVE_POINTS) == 0 or done == self.total
@@ -196,7 +196,7 @@ class PhaseRun:
         self.feed.open((self.total - done) * self.micro)
 
     def sweep(self, stream: str) -> Swept:
-        """A stream that the phase sees, in its evaluation view. Raises HubtlError for another."""
+        """Run the model over a stream that the phase sees, in its evaluation view. Raises HubtlError for another."""
         if stream not in self.streams:
             raise HubtlError(f"phase {self.phase.name!r} sweeps {stream}, which it does not see", hint="add it to sees")
         rows = self.streams[stream].plain
@@ -205,7 +205,7 @@ class PhaseRun:
         return Swept(seen.features, seen.logits, None if labels is None else torch.from_numpy(labels))
 
     def state(self, done: int) -> dict[str, Any]:
-        """Of the training and of this phase, for a checkpoint after ``done`` updates of it."""
+        """Return what a checkpoint keeps of the training and of this phase, after ``done`` updates of it."""
         over = done == self.total
         state = {**self.ongoing.state(), **self.logged.state()}
         state |= {"phase": self.number + over, "step": 0 if over else done, "optimizer": None, "average": None}

@@ -16,7 +16,7 @@ Log = Callable[[Mapping[str, float], int], None]
 
 
 class Memory(Protocol):
-    """What goes into a checkpoint beside the strategy, and comes back from it."""
+    """Goes into a checkpoint beside the strategy, and comes back from it."""
 
     def state(self) -> dict[str, Any]: ...
 
@@ -25,7 +25,7 @@ class Memory(Protocol):
 
 @dataclass
 class Setup:
-    """What all phases of a training share and none changes.
+    """Holds what all phases of a training share and none changes.
 
     ``optim`` and ``run`` have nothing left undecided. ``folder`` takes the checkpoints; None writes none. ``judge`` is
     called with the bare strategy and the update every ``run.evaluate_every`` updates and after the last one, and returns

@@ -16,10 +16,9 @@ BASES = {
     "testtime": "hubtl.testtime.base:TestTime",
 }
 SETTINGS = ("adaptation", "transfer", "source-free", "sequential")
-VIEWS = ("weak", "strong")
 RELATIONS = ("closed", "partial", "open", "open-partial", "unknown")
 NEEDS = ("features", "probabilities")
-NAMES = {"settings": SETTINGS, "views": VIEWS, "source_views": VIEWS, "needs": NEEDS}  # tuples of these names
+NAMES = {"settings": SETTINGS, "needs": NEEDS}  # tuples of these names
 MAPPINGS = ("defaults", "ablations", "suits")
 SWITCHES = ("trains_backbone", "unknown")
 MOVED = {  # what a strategy of hubtl 0.1 declares: of which type, and where it is now
@@ -28,6 +27,8 @@ MOVED = {  # what a strategy of hubtl 0.1 declares: of which type, and where it 
     "calibrated": (bool, "judging = Judging(calibrated=…)"),
     "label_sets": (tuple | list, 'suits = {"closed": {}, …}'),
     "label_set_options": (Mapping, 'suits = {"partial": {OPTION: VALUE}, …}'),
+    "views": (tuple | list, 'of a phase: Phase(…, {"source": (), "target": ("weak", …)}, …)'),
+    "source_views": (tuple | list, 'of a phase: Phase(…, {"source": ("weak",), "target": ()}, …)'),
     "critics": (tuple | list, "nothing: critics are found by self.reverse(…) and hubtl.modules.Critic"),
 }
 

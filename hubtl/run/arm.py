@@ -27,7 +27,7 @@ TRAINING = 15_485_863  # added to the seed: dropout has random numbers of its ow
 
 @dataclass(frozen=True)
 class Arm:
-    """One model of a run, and what was measured of it."""
+    """Holds one model of a run, and what was measured of it."""
 
     model: Classifier
     task: Task  # with what was fitted of this model
@@ -48,7 +48,7 @@ class Arms:
     shown: bool = True
 
     def baseline(self, strategy: str) -> Arm | None:
-        """What a strategy is compared with: a model trained on the source alone, or the one that it starts from."""
+        """Make what a strategy is compared with: a model of the source alone, or the one that it starts from."""
         if self.prepared.setting == "source-free":
             model = self.prepared.build(strategy).deployed()
             return Arm(model, self.prepared.task, assess(self.prepared, model, self.accelerator, 0))

@@ -34,7 +34,7 @@ class Decisions:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe as it was given, with everything that is decided so far."""
+        """Merge the given recipe with everything that is decided so far."""
         changes = {key: decision.value for key, decision in self._made.items()} | dict.fromkeys(self._replaced)
         return parse(merge(self.given.model_dump(exclude_unset=True), changes))
 

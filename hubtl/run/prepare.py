@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from hubtl import backbones, plugins
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.data.sources import Domain, open_domain
 from hubtl.data.streams import steps_per_epoch
+from hubtl.engine.contract import phases_of
 from hubtl.engine.device import check_device
 from hubtl.engine.feed import open_stream
 from hubtl.errors import HubtlError
@@ -35,7 +36,8 @@ from hubtl.run.streams import (
     relate,
 )
 from hubtl.settings import logger
-from hubtl.strategy import Strategy
+from hubtl.strategies.source_only import SourceOnly
+from hubtl.strategy import Strategy, views_of
 from hubtl.tasks import Related, Task
 
 OWN_LAYERS = 1_299_709  # added to the seed, or new layers would be drawn from the numbers that drew the backbone
@@ -60,32 +62,17 @@ class Prepared:
     streams: Streams
     rows_per_update: int
     classifier: nn.Linear | None = None  # of a source-free run: what the model came with
+    views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # that the strategy's phases ask for, by stream
     warnings: list[str] = field(default_factory=list)
 
     def build(self, name: str) -> Strategy:
         """A fresh strategy on a copy of the backbone; every strategy of a run starts from the same weights."""
-        torch.manual_seed(self.recipe.run.seed + OWN_LAYERS)
-        backbone = copy.deepcopy(self.backbone)
-        width = self.recipe.model.bottleneck or 0
-        bottleneck: nn.Module | None = Bottleneck(backbone.info.width, width) if width else None
-        encoder = Encoder(backbone, bottleneck)
-        cls = plugins.load("strategies", name)
-        task = self.task
-        if task.unknown is not None and self.classifier is None and not cls.unknown:
-            task = copy.copy(task)  # the baseline of an open-set run has no output that it could not learn
-            task.outputs, task.unknown = Outputs(names=task.outputs.names[: task.unknown]), None
-        head = head_of(task, encoder.width)
-        if self.classifier is not None:
-            head.load_state_dict(self.classifier.state_dict())
-        own = self.recipe.strategy.options if name == self.recipe.strategy.name else {}
-        with minded(cls, "its __init__"):
-            strategy: Any = cls(encoder, head, task, made(cls.Options, name, own))
-        if not isinstance(strategy, Strategy) or not hasattr(strategy, "encoder"):
-            raise broken(cls, f"makes a {type(strategy).__name__} that is no strategy", "call super().__init__ first")
-        strategy.setting = self.setting
+        strategy = _built(name, self.recipe, self.setting, self.backbone, self.task, self.classifier)
+        if isinstance(strategy, SourceOnly) and name != self.recipe.strategy.name:
+            strategy.views = self.views.get("source", ())
         return strategy
 
-    def epoch_steps(self, sees: Sequence[str]) -> int:
+    def epoch_steps(self, sees: Iterable[str]) -> int:
         """Updates in one pass over the largest of some streams."""
         return steps_per_epoch(
             {name: open_stream(self.streams.train, name, label(self.strategy_class)) for name in sees},
@@ -128,12 +115,6 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     if setting not in NO_TARGET_LABELS:
         target = target.labelled()
     target, held_out = hold_out(target, recipe.data.hold_out, setting)
-    streams = open_streams(recipe, setting, source, target, task, backbone, strategy_class, held_out)
-    backbone.ranges = streams.ranges.over(backbone.ranges)
-    rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
-    labelled, per_epoch = streams.source_eval_labels is not None, steps_per_epoch(streams.train, rows)
-    by_rows(decisions, strategy_class, setting, task, labelled=labelled, per_epoch=per_epoch)
-    recipe = decisions.recipe
     torch.manual_seed(recipe.run.seed)
     tuner_class = plugins.load("tuners", recipe.tuner.name)
     with minded(tuner_class, "apply"):
@@ -141,11 +122,18 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         tuner.apply(backbone)
     for parameter in backbone.frozen():
         parameter.requires_grad_(False)
-    model = _model_facts(recipe, backbone, streams)
     head_of(task, backbone.info.width)
     task.source_domains = source.facts.domains if source is not None else []
     if setting == "sequential" and source is not None:
         task.source_outputs = relate(task, None, source).outputs
+    views = views_of(phases_of(_built(recipe.strategy.name, recipe, setting, backbone, task, classifier)))
+    streams = open_streams(recipe, setting, source, target, task, backbone, views, held_out)
+    backbone.ranges = streams.ranges.over(backbone.ranges)
+    model = _model_facts(recipe, backbone, streams)
+    rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
+    labelled, per_epoch = streams.source_eval_labels is not None, steps_per_epoch(streams.train, rows)
+    by_rows(decisions, strategy_class, setting, task, labelled=labelled, per_epoch=per_epoch)
+    recipe = decisions.recipe
     return Prepared(
         recipe=recipe,
         decisions=decisions.made,
@@ -162,8 +150,34 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         streams=streams,
         rows_per_update=rows,
         classifier=classifier,
+        views=views,
         warnings=[*unnamed, *label_warnings(task, relation, streams, strategy_class)],
     )
+
+
+def _built(
+    name: str, recipe: Recipe, setting: str, backbone: Backbone, task: Task, classifier: nn.Linear | None
+) -> Strategy:
+    """A strategy on a copy of the backbone, its new layers drawn from the recipe's seed."""
+    torch.manual_seed(recipe.run.seed + OWN_LAYERS)
+    backbone = copy.deepcopy(backbone)
+    width = recipe.model.bottleneck or 0
+    bottleneck: nn.Module | None = Bottleneck(backbone.info.width, width) if width else None
+    encoder = Encoder(backbone, bottleneck)
+    cls = plugins.load("strategies", name)
+    if task.unknown is not None and classifier is None and not cls.unknown:
+        task = copy.copy(task)  # the baseline of an open-set run has no output that it could not learn
+        task.outputs, task.unknown = Outputs(names=task.outputs.names[: task.unknown]), None
+    head = head_of(task, encoder.width)
+    if classifier is not None:
+        head.load_state_dict(classifier.state_dict())
+    own = recipe.strategy.options if name == recipe.strategy.name else {}
+    with minded(cls, "its __init__"):
+        strategy: Any = cls(encoder, head, task, made(cls.Options, name, own))
+    if not isinstance(strategy, Strategy) or not hasattr(strategy, "encoder"):
+        raise broken(cls, f"makes a {type(strategy).__name__} that is no strategy", "call super().__init__ first")
+    strategy.setting = setting
+    return strategy
 
 
 def task_of(recipe: Recipe) -> Task:

@@ -23,7 +23,7 @@ FREE_TO_CHANGE = {
 
 
 def check_same_recipe(recipe: Recipe, folder: Path) -> None:
-    """A run can be resumed with the recipe that it was started with, and no other."""
+    """Raise HubtlError for another recipe than the run in ``folder`` was started with."""
     kept = RunRecord.load(folder).recipe or read(folder / "recipe.yaml")
     before, now = _flat(parse(kept)), _flat(recipe)
     changed = [key for key in sorted({*before, *now} - FREE_TO_CHANGE) if before.get(key) != now.get(key)]
@@ -36,7 +36,7 @@ def check_same_recipe(recipe: Recipe, folder: Path) -> None:
 
 
 def check_same_data(prepared: Prepared, folder: Path) -> None:
-    """A run is gone on with, or its figures taken over, on the data that it was started with, and no others."""
+    """Raise HubtlError for other data than the run in ``folder`` was started with."""
     if not (folder / "record.json").exists():
         return
     before = RunRecord.load(folder)

@@ -1,5 +1,6 @@
 """The data of a run: classes matched, and streams of which training may open only what it may read."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -78,10 +79,10 @@ def open_streams(
     target: Domain,
     task: Task,
     backbone: Backbone,
-    cls: type[Strategy],
+    views: Mapping[str, tuple[str, ...]],
     held_out: Domain | None = None,
 ) -> Streams:
-    """The streams of a run, their labels turned into those of its model."""
+    """The streams of a run, their labels turned into those of its model, with the random views that its phases ask for."""
     augment = recipe.data.augment == "standard"
     bad = recipe.data.on_bad_sample
 
@@ -132,18 +133,19 @@ def open_streams(
         task.learn(known)
     ranges = [_ranges(target), (PixelRanges(), PixelRanges()) if source is None else _ranges(source)]
     few = _few(recipe, setting, None if recipe.target.labels_per_class is None else labels(target, "train"), task)
+    of_target = views.get("target", ())
     if setting in NO_TARGET_LABELS:
-        train = {"target": sealed(with_plain(target, None, cls.views), recipe.run.seed)}
+        train = {"target": sealed(with_plain(target, None, of_target), recipe.run.seed)}
     else:
-        train = {"target": with_plain(target, labels(target, "train"), cls.views, few)}
+        train = {"target": with_plain(target, labels(target, "train"), of_target, few)}
     plain = train["target"].plain
     source_eval = source_eval_labels = None
     if source is not None:
         # a frozen backbone learns nothing from random views; without them its features come from the cache
-        source_views = () if recipe.tuner.name == "head" and not cls.views else cls.source_views
-        own = with_plain(source, labels(source, "train"), source_views)
+        of_source = () if recipe.tuner.name == "head" and not of_target else views.get("source", ())
+        own = with_plain(source, labels(source, "train"), of_source)
         if few is not None and setting == "adaptation":
-            labelled = with_plain(target, labels(target, "train"), source_views, few)
+            labelled = with_plain(target, labels(target, "train"), of_source, few)
             own = cast(ImageSet, JointSet([own, labelled], [0, OF_TARGET]))
         train = {"source": own, **train}
         if source.eval is not None and setting != "sequential":  # the deployed head knows the target's classes
@@ -153,10 +155,10 @@ def open_streams(
     target_eval_labels = labels(target, "eval")
     target_eval = images(target, "eval", target_eval_labels, False)
     validating = None if held_out is None else images(held_out, "train", labels(held_out, "train"), False)
-    of_target = kept(_readable(target_eval, target_eval_labels))
+    behind = kept(_readable(target_eval, target_eval_labels))
     target_eval.labels = None
     met = ranges[0][1].over(ranges[1][1])
-    return Streams(train, source_eval, target_eval, source_eval_labels, of_target, plain, met, validating)
+    return Streams(train, source_eval, target_eval, source_eval_labels, behind, plain, met, validating)
 
 
 def _ranges(domain: Domain) -> tuple[PixelRanges, PixelRanges]:

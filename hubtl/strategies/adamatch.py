@@ -1,14 +1,14 @@
 """AdaMatch: FixMatch for two domains, its labels and its threshold corrected by how the source is predicted."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 from torch import Tensor
 
 from hubtl.batch import Batch
 from hubtl.losses.selftraining import aligned, masked_soft_cross_entropy, relative_threshold
-from hubtl.strategy import Additive, Judging, Pair, Progress, StrategyOptions
+from hubtl.strategy import Additive, Judging, Pair, Phase, Progress, StrategyOptions
 
 
 class AdaMatchOptions(StrategyOptions):
@@ -36,9 +36,11 @@ class AdaMatch(Additive):
     Options = AdaMatchOptions
     paper = "arXiv:2106.04732"
     judging = Judging(improves=("infomax", "bnm"))
-    views = ("weak", "strong")
-    source_views = ("weak", "strong")
     defaults = {"optim.lr": 3e-3, "optim.schedule": "inverse-decay", "optim.gamma": 4e-4}
+
+    def phases(self) -> Sequence[Phase]:
+        both = ("weak", "strong")
+        return [Phase("adapt", self.step, {"source": both, "target": both}, self.learners())]
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         labels = aligned(pair.yt, pair.ys)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hubtl.errors import HubtlError
 from hubtl.modules import Encoder
-from hubtl.strategy import Additive, Pair, Progress, Strategy, StrategyOptions, scalar
+from hubtl.strategy import Additive, Pair, Phase, Progress, Strategy, StrategyOptions, scalar, views_of
 from hubtl.tasks import Task
 
 
@@ -33,6 +33,11 @@ class Combined(Additive):
             parts.append((name, part, networks))
         # not registered: each holds the encoder and the head again
         object.__setattr__(self, "_parts", parts)
+
+    def phases(self) -> Sequence[Phase]:
+        """One phase, with the views that any part asks for."""
+        asked = views_of(phase for _, part, _ in self.__dict__["_parts"] for phase in part.phases())
+        return [Phase("adapt", self.step, asked, self.learners())]
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         total, logs = torch.zeros((), device=pair.zs.device), dict[str, Tensor]()
@@ -88,8 +93,6 @@ def combine(name: str, parts: Sequence[type[Strategy]]) -> type[Combined]:
                 if "weight" in cls.Options.model_fields
             },
             "trains_backbone": any(cls.trains_backbone for cls in classes),
-            "views": tuple(dict.fromkeys(view for cls in classes for view in cls.views)),
-            "source_views": tuple(dict.fromkeys(view for cls in classes for view in cls.source_views)),
             "paper": next((cls.paper for cls in classes if cls.paper), None),
             "defaults": {key: value for cls in reversed(classes) for key, value in cls.defaults.items()},
         },

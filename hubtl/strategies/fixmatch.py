@@ -1,12 +1,12 @@
 """FixMatch: sure predictions on mildly changed images teach strongly changed ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 from torch import Tensor
 
 from hubtl.losses.selftraining import confident, masked_cross_entropy
-from hubtl.strategy import Additive, Judging, Pair, Progress, StrategyOptions
+from hubtl.strategy import Additive, Judging, Pair, Phase, Progress, StrategyOptions
 
 
 class FixMatchOptions(StrategyOptions):
@@ -29,10 +29,12 @@ class FixMatch(Additive):
     Options = FixMatchOptions
     paper = "arXiv:2001.07685"
     judging = Judging(improves=("infomax", "bnm"))
-    views = ("weak", "strong")
-    source_views = ("weak",)
     defaults = {"optim.lr": 3e-3, "optim.schedule": "inverse-decay", "optim.gamma": 4e-4}
     joint = False
+
+    def phases(self) -> Sequence[Phase]:
+        sees = {"source": ("weak",), "target": ("weak", "strong")}
+        return [Phase("adapt", self.step, sees, self.learners())]
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
         labels, sure = confident(pair.yt.detach(), self.options.threshold)

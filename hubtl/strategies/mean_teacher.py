@@ -1,7 +1,7 @@
 """Mean teacher: a slow average of the network labels the target for the network itself."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from pydantic import Field
@@ -10,7 +10,7 @@ from torch import nn
 from hubtl.batch import Batch
 from hubtl.losses.selftraining import class_balance, confident, consistency
 from hubtl.modules import Classifier, Encoder
-from hubtl.strategy import Judging, Learner, Loss, Progress, Strategy, StrategyOptions
+from hubtl.strategy import Judging, Learner, Loss, Phase, Progress, Strategy, StrategyOptions
 from hubtl.tasks import Task
 
 
@@ -38,13 +38,15 @@ class MeanTeacher(Strategy):
     Options = MeanTeacherOptions
     paper = "arXiv:1706.05208"
     judging = Judging(improves=("infomax", "bnm"))
-    views = ("weak", "strong")
-    source_views = ("weak",)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__(encoder, head, task, options)
         self.teacher = Classifier(copy.deepcopy(encoder), copy.deepcopy(head)).requires_grad_(False)
+
+    def phases(self) -> Sequence[Phase]:
+        sees = {"source": ("weak",), "target": ("weak", "strong")}
+        return [Phase("adapt", self.step, sees, self.learners())]
 
     def learners(self) -> dict[str, Learner]:
         groups = super().learners()

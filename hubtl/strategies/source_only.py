@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 
+from torch import nn
+
 from hubtl.batch import Batch
-from hubtl.strategy import Loss, Phase, Progress, Strategy
+from hubtl.modules import Encoder
+from hubtl.strategy import Loss, Phase, Progress, Strategy, StrategyOptions
+from hubtl.tasks import Task
 
 
 class SourceOnly(Strategy):
@@ -17,6 +21,10 @@ class SourceOnly(Strategy):
     needs = ("features",)
     defaults = {"run.validator": "last"}  # a baseline that chose by looking at the target would be none
 
+    def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
+        super().__init__(encoder, head, task, options)
+        self.views: tuple[str, ...] = ()  # of the source: those that the method beside it asks for
+
     def step(self, source: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
         task = self.task.loss(self.head(self.encode(source.weak()).pooled), source.labels)
         if "strong" in source.views:
@@ -24,4 +32,4 @@ class SourceOnly(Strategy):
         yield Loss(task, logs={"task": task})
 
     def phases(self) -> list[Phase]:
-        return [Phase("source", self.step, ("source",), self.learners())]
+        return [Phase("source", self.step, {"source": self.views}, self.learners())]

@@ -29,7 +29,6 @@ class SourceFree(Strategy):
     Options = SourceFreeOptions
     settings = ("adaptation", "source-free")
     judging = Judging(forgets_source=True)
-    source_views = ("weak",)
     memories: tuple[str, ...] = ()
 
     def phases(self) -> Sequence[Phase]:
@@ -46,7 +45,7 @@ class SourceFree(Strategy):
         if self.setting == "source-free":
             return [adapt]
         return [
-            Phase("source", self.source_step, ("source",), self.learners(), share=self.options.source_share),
+            Phase("source", self.source_step, {"source": ("weak",)}, self.learners(), share=self.options.source_share),
             adapt,
         ]
 

@@ -60,7 +60,7 @@ def plays(world: ToyWorld, streams: Mapping[str, Any], number: int, *, steps: in
     phase = list(strategy.phases())[number]
     groups = learning_groups(phase.learns, set(strategy.parameters()))
     seen = {name: streams[name] for name in phase.sees}
-    batches = StepBatches(seen, batch_size=32, seed=number)
+    batches = StepBatches(seen, batch_size=32, seed=number, views=phase.views)
     play = Play(strategy, phase, groups, seen, [batches[i] for i in range(steps)], Progress(number, 0, LATE, 1.0))
     if phase.refresh is not None:
         phase.refresh(play.sweep, Progress(number, 0, 0, 0.0))

@@ -7,7 +7,12 @@ import torch
 from PIL import Image
 
 from hubtl.backbones.base import ImageInput
+from hubtl.batch import OF_TARGET
+from hubtl.data import images as images_
 from hubtl.data.images import ImageSet
+from hubtl.data.joint import JointSet
+from hubtl.data.sealed import sealed
+from hubtl.data.streams import StepBatches
 from hubtl.data.transforms import OPERATIONS, _changed, strong_view, weak_view
 from hubtl.errors import HubtlError
 
@@ -44,6 +49,45 @@ def test_views_depend_on_seed_row_and_place_alone(spec, augment):
         assert not torch.equal(one[name]["image"], other[name]["image"])
     assert torch.equal(one["strong"]["image"], alone["strong"]["image"])
     assert torch.equal(state, torch.get_rng_state())
+
+
+class Unknowing:
+    """A set of rows whose ``fetch`` knows nothing of views that are asked for, and makes all."""
+
+    domains = None
+
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def fetch(self, rows, *, seed=None):
+        return self.images.fetch(rows, seed=seed)
+
+
+def test_a_phase_makes_the_views_that_it_asks_for_and_sees_no_others(monkeypatch):
+    made = []
+    for name in ("weak", "strong"):
+        view = images_.VIEWS[name]
+        monkeypatch.setitem(images_.VIEWS, name, lambda *a, name=name, view=view: made.append(name) or view(*a))
+    rows = image_set(GREY)
+    joint = JointSet([rows, rows], [0, OF_TARGET])
+    streams = {"plain": rows, "sealed": sealed(rows, 0), "joint": joint, "unknowing": Unknowing(rows)}
+    whole = StepBatches(streams, batch_size=4, seed=0)[3]
+    assert set(made) == {"weak", "strong"}
+    made.clear()
+    asked = {"plain": ("weak",), "sealed": ("weak",), "joint": ("weak",), "unknowing": ("weak",)}
+    batch = StepBatches(streams, batch_size=4, seed=0, views=asked)[3]
+    assert made.count("weak") == 16
+    assert made.count("strong") == 4, "what makes all views is not asked twice"
+    for name in streams:
+        assert set(batch[name].views) == {"weak"}
+        assert torch.equal(batch[name].view("weak").inputs["image"], whole[name].view("weak").inputs["image"])
+        assert torch.equal(batch[name].inputs["image"], whole[name].inputs["image"])
+    made.clear()
+    none = StepBatches({"plain": rows}, batch_size=4, seed=0, views={"plain": ()})[0]["plain"]
+    assert (made, none.views) == ([], {})
 
 
 @pytest.mark.parametrize("spec", [GREY, LARGE])

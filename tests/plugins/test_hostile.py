@@ -116,8 +116,6 @@ def test_what_is_no_loader(install, what):
         "settings = ()",
         "settings = ('everything',)",
         "settings = None",
-        "views = ('strong', 'stronger')",
-        "views = 'weak'",
         "suits = {'half-open': {}}",
         "suits = ('closed',)",
         "suits = {'partial': ('weight', 0)}",
@@ -142,7 +140,12 @@ def test_a_strategy_with_a_declaration_that_means_nothing(install, line):
 
 def test_a_strategy_of_an_earlier_hubtl_is_told_all_that_has_moved_at_once(install):
     lines = ["improves = ('snd',)", "forgets_source = True", "label_sets = ('closed',)", "critics = ('critic',)"]
-    lines += ["label_set_options = {'partial': {}}", "calibrated = True"]
+    lines += [
+        "label_set_options = {'partial': {}}",
+        "calibrated = True",
+        "views = ('weak',)",
+        "source_views = ('weak',)",
+    ]
     install("stranger", {"odd": "Odd"}, source=STRATEGY + "".join(f"\n    {line}" for line in lines))
     with pytest.raises(
         HubtlError, match=f"{called('strategies')} is no strategy: it is written for hubtl 0.1: "
@@ -397,6 +400,14 @@ METHODS = {
     "phases are a number": ("def phases(self): return 3", "gives int for phases"),
     "phases raise": ("def phases(self): return 1 / 0", "ZeroDivisionError"),
     "sees nothing": ("def phases(self): return [Phase('a', self.step, (), self.learners())]", "sees no stream"),
+    "sees views of a stream that there are not": (
+        "def phases(self): return [Phase('a', self.step, {'source': ('stronger',), 'target': ()}, self.learners())]",
+        "of source, not a tuple of views: weak, strong",
+    ),
+    "sees views that are no tuple": (
+        "def phases(self): return [Phase('a', self.step, {'source': 'weak', 'target': ()}, self.learners())]",
+        "sees 'weak' of source",
+    ),
     "sees a text": ("def phases(self): return [Phase('a', self.step, 'source', self.learners())]", "sees is 'source'"),
     "learns a module": (
         "def phases(self): return [Phase('a', self.step, ('source',), self.head)]",

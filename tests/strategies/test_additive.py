@@ -24,7 +24,7 @@ from hubtl.strategies.infomax import InfoMax
 from hubtl.strategies.jan import JAN
 from hubtl.strategies.mcc import MCC
 from hubtl.strategies.source_only import SourceOnly
-from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
+from hubtl.strategy import Additive, Pair, Progress, StrategyOptions, views_of
 from hubtl.tasks.classification import Classification
 from tests.tiny import Rows, accuracy, build, domains, sealed, train
 
@@ -178,9 +178,12 @@ class Viewed(Rows):
 
 def test_what_is_combined_with_fixmatch_is_of_the_weak_views():
     cls = plugins.load("strategies", "mcc+fixmatch")
-    assert (cls.views, cls.source_views, cls.joint) == (("weak", "strong"), ("weak",), True)
+    assert cls.joint
     source, target = (Viewed(rows.x, rows.labels) for rows in domains(64))
     strategy = build(cls, mcc_weight=2.0, fixmatch_weight=0.5, fixmatch_threshold=0.5)
+    (phase,) = strategy.phases()
+    assert phase.views == {"source": ("weak",), "target": ("weak", "strong")}
+    assert views_of(build(MCC).phases()) == {"source": (), "target": ()}
     batches = source.fetch(range(32)), target.fetch(range(32))
     (loss,) = strategy.step(*batches, at=Progress(0, 0, 0, 0.0))
     ys, yt, strong = (

@@ -53,7 +53,7 @@ def test_with_a_source_it_is_learnt_first(cls):
     streams = {"source": source, "target": sealed(target)}
     plain, strategy = build(SourceOnly, bottleneck=16), build(cls, bottleneck=16)
     first, second = strategy.phases()
-    assert (first.sees, second.sees) == (("source",), ("target",))
+    assert (tuple(first.sees), tuple(second.sees)) == (("source",), ("target",))
     train(plain, streams, steps=300)
     train(strategy, streams, steps=300)
     assert accuracy(strategy, target) > accuracy(plain, target) + 0.02
@@ -122,5 +122,5 @@ def test_the_source_is_learnt_under_weak_views():
     viewed = dataclasses.replace(batch, views={"weak": {"image": batch.inputs["image"] + 1.0}})
     moved = dataclasses.replace(batch, inputs={"image": batch.inputs["image"] + 1.0})
     (loss,), (expected,) = (list(strategy.source_step(b, at=Progress(0, 0, 0, 0.0))) for b in (viewed, moved))
-    assert SHOT.source_views == ("weak",)
+    assert [phase.views for phase in strategy.phases()] == [{"source": ("weak",)}, {"target": ()}]
     assert torch.equal(loss.total, expected.total)

@@ -24,7 +24,8 @@ import json, sys
 import hubtl
 model = hubtl.load("run")
 answer = model.predict("digit.png")[0]
-print(json.dumps({"type": type(answer).__name__, "rank": answer.rank, "task": model.task.name, "outputs": len(model.task.outputs.names)}))
+outputs = len(model.task.outputs.names)
+print(json.dumps({"type": type(answer).__name__, "rank": answer.rank, "task": model.task.name, "outputs": outputs}))
 """
 
 
@@ -33,7 +34,15 @@ def outside(tmp_path_factory) -> dict[str, str]:
     """The environment of a machine on which the package's wheel is installed."""
     home = tmp_path_factory.mktemp("outside")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    build = ["wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(home / "dist"), str(PACKAGE)]
+    build = [
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--wheel-dir",
+        str(home / "dist"),
+        str(PACKAGE),
+    ]
     subprocess.run([*pip, *build], check=True)
     (wheel,) = (home / "dist").glob("outside_ranks-0.3.0-*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", str(home / "site"), str(wheel)], check=True)

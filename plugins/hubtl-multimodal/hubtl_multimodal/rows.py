@@ -4,7 +4,7 @@ import copy
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -132,10 +132,11 @@ class MultimodalSet:
         other.plain = other
         return other
 
-    def fetch(self, rows: Sequence[int], *, seed: int | None = None) -> Batch:
+    def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
         """The rows as a batch, its inputs those of the readers and ``MODALITY.present`` [b] bool.
 
         Random views depend on ``seed``, the row and its place in ``rows`` alone; without a seed ``views`` stay empty.
+        Of the set's views those in ``views`` are made; None: all.
         Raises HubtlError for a cell that cannot be read, and for a row with nothing in it.
         """
         index = np.asarray(rows, dtype=np.int64)
@@ -144,7 +145,8 @@ class MultimodalSet:
         said = {f"{m}.present": mask for m, mask in present.items()}
         own = {}
         if seed is not None:
-            own = {name: self._view(arrays, index, name, seed) | said for name in self.views}
+            wanted = [name for name in self.views if views is None or name in views]
+            own = {name: self._view(arrays, index, name, seed) | said for name in wanted}
         shown = self._view(arrays, index, "weak", seed or 0) if self.augment else self._tensors(arrays, index)
         labels = None if self.labels is None else torch.from_numpy(self.labels[index])
         domain = None if self.domains is None else torch.from_numpy(self.domains[index])

@@ -56,6 +56,13 @@ def test_conformance():
     check(MultimodalDA, {"standardise": False, "adversary": 1.0, "conditional": 1.0})
 
 
+def test_strong_views_are_made_for_the_labels_alone():
+    weak = {"source": ("weak",), "target": ("weak",)}
+    of = {phase.name: phase.views for phase in make(MultimodalDA).phases()}
+    assert of == {"warm": weak, "align": weak, "self-train": weak | {"target": ("weak", "strong")}}
+    assert [phase.views for phase in make(MultimodalDA, **UNTAUGHT).phases()] == [weak] * 3
+
+
 def test_the_gap_closes(adapted, source_only, held_out):
     assert accuracy(adapted[0], held_out) > max(0.85, source_only + 0.15)
 

@@ -65,7 +65,9 @@ class RankMeter(Meter):
         truth = np.concatenate(self.truth)
         known = truth != MISSING
         off = np.abs(found - truth)[known]
-        by_rank = {str(r): [float((truth == r).sum()), float(off[truth[known] == r].mean())] for r in np.unique(truth[known])}
+        by_rank = {
+            str(r): [float((truth == r).sum()), float(off[truth[known] == r].mean())] for r in np.unique(truth[known])
+        }
         figures = RankFigures(steps_off=float(off.mean()), exact=float((off == 0).mean()), by_rank=by_rank)
         return Evaluation(n=int(known.sum()), unlabelled_rows=int((~known).sum()), figures=figures)
 
@@ -85,7 +87,9 @@ class Ranks(Task):
     def read(
         self, parts: Sequence[Any], columns: Sequence[str], where: str, called: Sequence[str], known: Outputs | None
     ) -> Labels:
-        values = [np.array([MISSING if v is None else int(v) for v in p.with_format(None)[columns[0]][:]]) for p in parts]
+        values = [
+            np.array([MISSING if v is None else int(v) for v in p.with_format(None)[columns[0]][:]]) for p in parts
+        ]
         most = max(int(v.max()) for v in values)
         if most < 1:
             raise HubtlError(f"{where}: one rank alone", hint="other data")

@@ -1,6 +1,6 @@
 """attention-da: attention that listens to what both domains share, for one modality or several."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hubtl.batch import Batch
 from hubtl.losses import domain_accuracy, domain_loss
 from hubtl.modules import Critic, Encoder
-from hubtl.strategy import Judging, Learner, Loss, Progress, Strategy, StrategyOptions
+from hubtl.strategy import Judging, Learner, Loss, Phase, Progress, Strategy, StrategyOptions
 from hubtl.tasks import Task
 from hubtl_multimodal import losses
 from hubtl_multimodal.strategies.defaults import DEFAULTS
@@ -57,8 +57,6 @@ class AttentionDA(Strategy):
 
     Options = AttentionDAOptions
     paper = "arXiv:2108.05988"
-    views = ("weak",)
-    source_views = ("weak",)
     judging = Judging(improves=("infomax", "bnm"))
     defaults = DEFAULTS
 
@@ -69,6 +67,9 @@ class AttentionDA(Strategy):
         if self.options.weight:
             seen = width * len(task.outputs.names) if self.options.critic == "cdan-e" else width
             self.critic = Critic(seen, self.options.critic_width)
+
+    def phases(self) -> Sequence[Phase]:
+        return [Phase("adapt", self.step, {"source": ("weak",), "target": ("weak",)}, self.learners())]
 
     def learners(self) -> dict[str, Learner]:
         return groups_of(super().learners(), self.encoder)

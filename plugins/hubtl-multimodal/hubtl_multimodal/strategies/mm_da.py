@@ -52,8 +52,6 @@ class MultimodalDA(Terms):
     """
 
     paper = "arXiv:2001.09691"
-    views = ("weak", "strong")
-    source_views = ("weak",)
     judging = Judging(improves=("infomax", "bnm"), forgets_source=True, calibrated=True)
     defaults = DEFAULTS
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -67,7 +65,9 @@ class MultimodalDA(Terms):
     }
 
     def phases(self) -> Sequence[Phase]:
-        own, both = self.options, ("source", "target")
+        own = self.options
+        weak = {"source": ("weak",), "target": ("weak",)}
+        taught = weak | ({"target": ("weak", "strong")} if own.pseudo or own.prototype else {})
         align = 1 - own.warm - own.selftrain
         if align <= 0:
             raise HubtlError(
@@ -78,12 +78,12 @@ class MultimodalDA(Terms):
         later = CRITICS if own.mimicry else (*CRITICS, "mimic")
         first = {name: learner for name, learner in learners.items() if name not in later}
         return [
-            Phase("warm", self.warm, both, first, share=own.warm),
-            Phase("align", self.align, both, learners, share=align),
+            Phase("warm", self.warm, weak, first, share=own.warm),
+            Phase("align", self.align, weak, learners, share=align),
             Phase(
                 "self-train",
                 self.selftrain,
-                both,
+                taught,
                 learners,
                 share=own.selftrain,
                 refresh=self.relabel if own.pseudo or own.prototype else None,
