@@ -217,7 +217,7 @@ def test_a_scheme_of_a_plugin_and_the_prefixes_of_timm_are_understood(monkeypatc
         ("./nowhere", {}, "there is no folder ./nowhere", "config.json"),
         ("lenet", {"pretrained": True}, "lenet has no pretrained weights", "--no-pretrained"),
         ("lenet", {"size": 8}, "at least 16 pixels, got 8", "--image-size 28"),
-        ("test_resnet", {"classes": ["one"]}, "at least two classes, and there are 1", "other data"),
+        ("test_resnet", {"classes": []}, "at least one output, and there is none", "other data"),
         ("test_resnet.odd", {"pretrained": True}, "no pretrained weights 'test_resnet.odd'", "r160_in1k, or --no-pretrained"),
         ("deit_tiny_distilled_patch16_224", {}, "several heads, not one linear layer", "choose another model"),
         ("resnetv2_50x1_bit", {"size": 32}, "a Conv2d for a head", "choose another model"),
