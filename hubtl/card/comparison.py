@@ -7,10 +7,11 @@ from typing import NamedTuple
 from hubtl.card import metrics, names, wording
 from hubtl.record import Evaluation, LaterEvaluation, RunRecord
 
+PRIORS = "classes: total variation of source labels and target predictions (0 to 1)"
 SHIFTS = (
     ("proxy A-distance of the features (0: alike, 2: always told apart)", "a_distance"),
     ("squared MMD of the features", "mmd"),
-    ("classes: total variation of source labels and target predictions (0 to 1)", "class_prior"),
+    (PRIORS, "class_prior"),
 )
 
 
@@ -26,7 +27,8 @@ def shifts(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[st
     before, after = (e.shift if e else None for e in (base, adapted))
     if after is None:
         return []
-    return [(title, getattr(before, field, None), getattr(after, field)) for title, field in SHIFTS]
+    found = [(title, getattr(before, field, None), getattr(after, field)) for title, field in SHIFTS]
+    return [line for line in found if line[0] != PRIORS or line[1:] != (None, None)]  # of a task without classes
 
 
 def shift_rows(adapted: Evaluation | None) -> str:

@@ -20,7 +20,9 @@ def tune(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any recipe key or strategy option; repeatable."),
     ] = None,
-    validator: Annotated[str | None, typer.Option(help="The score: hubtl list validators. Default: infomax.")] = None,
+    validator: Annotated[
+        str | None, typer.Option(help="The score: hubtl list validators. Default: the task's, infomax of classes.")
+    ] = None,
     oracle: Annotated[bool, typer.Option("--oracle", help="Allow a score that reads target labels.")] = False,
     output_dir: Annotated[Path | None, typer.Option(help="Default: runs/MODEL-STRATEGY-TARGET-tune.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
@@ -59,6 +61,7 @@ def tune(
 def _table(found: Any, trials: int) -> None:
     """All trials, ranked."""
     from hubtl.cli.table import Screen, Words
+    from hubtl.studies.journal import source_score
 
     console = Screen()
     if not console.is_terminal:
@@ -69,7 +72,7 @@ def _table(found: Any, trials: int) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     for rank, trial in enumerate(found.trials, 1):
         score = "–" if trial["score"] is None else f"{trial['score']:.4f}"
-        kept = trial["guard"].get("source-accuracy")
+        kept = trial["guard"].get(source_score(trial["guard"]) or "")
         values = [f"{trial['parameters'].get(key, float('nan')):.4g}" for key in keys]
         source = "–" if kept is None else f"{100 * kept:.1f} %"
         table.add_row(str(rank), str(trial["order"]), score, source, *values, trial["refused"] or "")

@@ -77,7 +77,7 @@ def tune(
         recipe: a raw recipe; ``tune`` in it maps keys to ranges, as ``search`` does.
         trials: how many there are to be in all: in a folder with some, the rest is done.
         search: ``KEY=LOW:HIGH[:log]``; without any, what ``space.derived`` finds.
-        validator: the score. By default the recipe's if it can be compared between runs, else ``infomax``; where the
+        validator: the score. By default the recipe's if it can be compared between runs, else the task's first voter; where the
             target's labels are learnt from, minus the loss on held-out training rows.
         oracle: allow a score or a checkpoint rule that reads target labels.
         output_dir: by default ``runs/MODEL-STRATEGY-TARGET-tune``.
@@ -136,7 +136,8 @@ def _objective(prepared: Prepared, asked: str | None, allowed: bool) -> Objectiv
     if name is None and prepared.setting not in NO_TARGET_LABELS:
         name = HELD_OUT
     if name is None:  # a rule that compares checkpoints of one run, or that counts updates, says nothing across runs
-        name = rule_name if rule_name not in ("last", "ensemble") and LABELS not in selecting.reads else "infomax"
+        comparable = rule_name not in ("last", "ensemble") and LABELS not in selecting.reads
+        name = rule_name if comparable else prepared.task.voters[0]
     if name == HELD_OUT:
         if prepared.streams.held_out is None:
             raise HubtlError("held-out needs a target whose labels are learnt from", hint="--validator infomax")
@@ -146,6 +147,11 @@ def _objective(prepared: Prepared, asked: str | None, allowed: bool) -> Objectiv
         scores = ", ".join(n for n in known if n not in ("last", "ensemble"))
         raise HubtlError(f"validator {name!r} gives no score that runs can be compared by", hint=f"one of: {scores}")
     rule = rule_of(name)
+    if not prepared.task.probabilities and "probabilities" in rule.needs:
+        raise HubtlError(
+            f"validator {name} reads class probabilities, and {prepared.task.name} has none",
+            hint=f"--validator {prepared.task.voters[0]}",
+        )
     for each, label in ((rule, name), (selecting, rule_name)):
         if LABELS in each.reads:
             _permitted(label, allowed)

@@ -127,7 +127,7 @@ def test_a_constant_column_teaches_nothing():
 def test_outputs_are_matched_by_name_and_one_column_each_whatever_it_is_called():
     related = task().relate(Outputs(names=["x", "Scale"]), Outputs(names=["scale", "other", "x"]))
     assert related.outputs.names == ["x", "Scale"]
-    assert related.relation.setting == "open"
+    assert related.relation.setting == "closed"
     assert related.relation.target_only == ["other"]
     assert related.relation.respelt == {"Scale": "scale"}
     one = task().relate(Outputs(names=["age"]), Outputs(names=["years"]))

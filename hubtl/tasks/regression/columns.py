@@ -8,10 +8,7 @@ from hubtl.data.columns import existing, header, headers, usual
 from hubtl.errors import HubtlError
 from hubtl.tasks.regression.reading import kind_of, unfit
 
-NAMES = (
-    *("target", "targets", "label", "labels", "value", "values", "y", "score", "rating", "regression_target"),
-    *("age", "price", "count", "angle", "depth", "distance", "height", "width", "size", "weight", "temperature"),
-)
+NAMES = ("target", "targets", "label", "labels", "value", "values", "y", "score", "rating", "regression_target")
 
 
 def label_columns(

@@ -32,7 +32,6 @@ def match(
         )
     lacks = [name for name in source if name not in written]
     more = [name for name in target if name not in pairs]
-    setting = {(0, 0): "closed", (1, 0): "partial", (0, 1): "open", (1, 1): "open-partial"}[bool(lacks), bool(more)]
     respelt = {ours: theirs for ours, theirs in written.items() if ours != theirs}
     notes = [
         f"the target's column {seen(theirs, exact=True)} is taken for the {called}'s {seen(ours, exact=True)}"
@@ -42,7 +41,8 @@ def match(
         notes.append(f"the target has no column for {listed(lacks)}: what is predicted there is not scored")
     if more:
         notes.append(f"the {called} has no column {listed(more)}: the model does not predict it")
-    sets = LabelSets(setting=setting, shared=shared, source_only=lacks, target_only=more, respelt=respelt)
+    # a number that one domain has no column for says nothing of how those that both have are spread
+    sets = LabelSets(setting="closed", shared=shared, source_only=lacks, target_only=more, respelt=respelt)
     return sets, notes
 
 
