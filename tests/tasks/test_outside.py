@@ -17,7 +17,18 @@ PACKAGE = Path(__file__).parent / "outside"
 ROWS = ["--source-split", "train[:600]", "--target-split", "train[:300]", "--target-eval-split", "test[:200]"]
 RUN = [
     *("adapt", "--task", "ranks", "--model", "lenet", "--no-pretrained", "--source-dataset", "builtin:digits/mnist"),
-    *("--target-dataset", "builtin:digits/uci", *ROWS, "--steps", "120", "--lr", "0.05", "--output-dir", "run", "--json"),
+    *(
+        "--target-dataset",
+        "builtin:digits/uci",
+        *ROWS,
+        "--steps",
+        "120",
+        "--lr",
+        "0.05",
+        "--output-dir",
+        "run",
+        "--json",
+    ),
 ]
 CLEAN = """
 import json, sys
