@@ -7,6 +7,7 @@ python docs/generate.py --check    # exit 1, with the difference, if they are no
 import ast
 import difflib
 import inspect
+import json
 import sys
 import types
 import typing
@@ -29,6 +30,11 @@ MAP, MAP_END = "<!-- map: make docs -->", "<!-- end of the map -->"
 MARK = "<!-- Written by docs/generate.py: `make docs`. Change the code that it describes, not this page. -->"
 NAMES = {str: "text", bool: "true, false", list[str]: "list of texts", dict[str, Any]: "mapping"}
 BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+RUNS_ON = (
+    "Each strategy took steps on a small world of each task (`hubtl.testing.tasks`; `python -m tests.testing.runs_on` "
+    "writes the table again). A dash: it is refused by name before training. `dense`: a step where each place of an "
+    "image is a row, as a segmentation would have it; no task of hubtl does so yet."
+)
 SETTINGS = {
     "transfer": "a labelled target",
     "adaptation": "a labelled source, an unlabelled target",
@@ -56,6 +62,11 @@ def strategies() -> str:
     ]
     lines += ["What it needs of the model: a method that reads `probabilities` is refused for tasks without them.", ""]
     lines += table(("name", "data", "needs", "what it does"), rows)
+    lines += ["# Strategies by task", "", RUNS_ON, ""]
+    took = json.loads((DOCS / "runs-on.json").read_text(encoding="utf-8"))
+    kinds = list(next(iter(took.values())))
+    cells = [(name, *("yes" if took[name][kind] else "–" for kind in kinds)) for name, _ in loaded if name in took]
+    lines += table(("name", *kinds), cells)
     for name, cls in loaded:
         lines += [f"## {name}", "", *prose(cls)]
         if cls.paper:

@@ -81,16 +81,18 @@ def join(*batches: Batch) -> Batch:
 class Features(NamedTuple):
     """What every backbone returns. A NamedTuple, because accelerate casts its tensors back to float32."""
 
-    pooled: Tensor  # [b, d]: what the model's last linear layer sees
+    pooled: Tensor  # [b, d]: what the model's last linear layer sees; of a dense task [b · sites, d], a site a row
     maps: tuple[Tensor, ...] = ()  # [b, d, h, w], coarse to fine
     tokens: Tensor | None = None  # [b, n, d]
     parts: dict[str, Tensor] | None = None  # pooled features per modality
+    sites: int = 1  # rows of ``pooled`` for each input
 
     def rows(self, start: int, stop: int) -> "Features":
-        """The features of some rows of the batch."""
+        """The features of some inputs of the batch, with all their sites."""
         return Features(
-            self.pooled[start:stop],
+            self.pooled[start * self.sites : stop * self.sites],
             tuple(m[start:stop] for m in self.maps),
             None if self.tokens is None else self.tokens[start:stop],
             None if self.parts is None else {k: v[start:stop] for k, v in self.parts.items()},
+            self.sites,
         )

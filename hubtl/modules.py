@@ -50,7 +50,8 @@ class Encoder(nn.Module):
     def _check(self, features: Any, inputs: Inputs) -> None:
         """Raise HubtlError for what are no features: a backbone may come out of a plugin."""
         pooled = features.pooled if isinstance(features, Features) else None
-        wanted = (len(next(iter(inputs.values()))), self.backbone.info.width)  # type: ignore[union-attr]
+        sites = features.sites if isinstance(features, Features) else 1
+        wanted = (len(next(iter(inputs.values()))) * sites, self.backbone.info.width)  # type: ignore[union-attr]
         if isinstance(pooled, Tensor) and tuple(pooled.shape) == wanted and pooled.is_floating_point():
             return
         found = (

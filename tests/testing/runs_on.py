@@ -1,0 +1,24 @@
+"""Writes docs/runs-on.json: which strategy runs on which task, as tried. ``python -m tests.testing.runs_on``, then ``make docs``."""
+
+import json
+from pathlib import Path
+
+from hubtl import plugins
+from hubtl.strategy import Strategy
+from hubtl.testing.tasks import runs, runs_on_sites
+
+FILE = Path(__file__).parents[2] / "docs" / "runs-on.json"
+TASKS = ("classification", "multi-label", "regression")
+
+
+def tried(cls: type[Strategy]) -> dict[str, bool]:
+    return {task: runs(cls, task) for task in TASKS} | {"dense": runs_on_sites(cls)}
+
+
+def main() -> None:
+    entries = sorted((e for e in plugins.entries("strategies").values() if e.builtin), key=lambda e: e.name)
+    FILE.write_text(json.dumps({e.name: tried(e.load()) for e in entries}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
