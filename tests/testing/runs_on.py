@@ -1,4 +1,4 @@
-"""Writes docs/runs-on.json: which strategy runs on which task, as tried. ``python -m tests.testing.runs_on``, then ``make docs``."""
+"""Writes docs/runs-on.json, which strategy runs on which task, as tried: ``python -m tests.testing.runs_on``."""
 
 import json
 from pathlib import Path
