@@ -195,6 +195,30 @@ def corrupted() -> str:
     return "\n".join(rows)
 
 
+def regression() -> str:
+    """Error of each method on the target, beside that of a constant; the smallest of those without target labels first."""
+    runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in lines("regression.jsonl"):
+        runs[line["strategy"]].append(line)
+    constants = {line["constant"] for own in runs.values() for line in own}
+    columns = ("MAE", "of scale", "of x", "of y", "R²", "source MAE", "target values inside the source's 90% interval")
+    rows = [f"| strategy | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for name, own in sorted(runs.items(), key=lambda item: statistics.mean(x["mae"] for x in item[1])):
+        source, inside = ([x[key] for x in own if x[key] is not None] for key in ("source_mae", "covered"))
+        errors = [_three([x["outputs"][label] for x in own]) for label in ("scale", "x", "y")]
+        cells = [
+            _three([x["mae"] for x in own]),
+            *(e.partition(" ±")[0] for e in errors),
+            _three([x["r2"] for x in own]),
+        ]
+        cells += [_three(source), _plain([100 * share for share in inside]) + ("%" if inside else "")]
+        rows.append(f"| {name} ({len(own)} seeds) | {' | '.join(cells)} |")
+    rows += [
+        f"| the mean of the source's labels | {value:.3f} | – | – | – | – | – | – |" for value in sorted(constants)
+    ]
+    return "\n".join(rows)
+
+
 def trirate() -> trirate_table.Runs:
     return trirate_table.runs_of(lines("trirate.jsonl"))
 
@@ -213,6 +237,7 @@ TABLES = {
     "trirate-gates": lambda: trirate_table.gates(trirate()),
     "trirate-corrupted": lambda: trirate_table.corrupted(trirate()),
     "explain": explanations,
+    "regression": regression,
     "label-sets": label_sets,
     "corrupted": corrupted,
     "trirate-heart": lambda: trirate_table.learnt_by_heart(trirate()),
@@ -231,6 +256,12 @@ def _plain(values: list[float]) -> str:
     if not values:
         return "–"
     return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def _three(values: list[float]) -> str:
+    if not values:
+        return "–"
+    return f"{statistics.mean(values):.3f}" + (f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else "")
 
 
 def filled(text: str) -> str:
