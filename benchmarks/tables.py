@@ -223,7 +223,26 @@ def trirate() -> trirate_table.Runs:
     return trirate_table.runs_of(lines("trirate.jsonl"))
 
 
+def multilabel() -> str:
+    """mAP on the target and the source and F1 at the source's thresholds, mean ± sd over seeds; between two bounds."""
+    runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for x in {(str(x["strategy"]), x["seed"]): x for x in lines("multilabel.jsonl")}.values():
+        runs[str(x["strategy"])].append(x)
+    rows = ["| strategy | target mAP | macro F1 | micro F1 | source mAP |", "|---|---|---|---|---|"]
+    constant = {round(x["constant_map"], 1) for own in runs.values() for x in own}
+    rows.append(f"| the same answer for every row | {' or '.join(map(str, sorted(constant)))} | – | – | – |")
+    for name, own in runs.items():
+        shown = "oracle: finetune on the target's labels" if name == "oracle" else name
+        known = [
+            [float(x[key]) for x in own if x[key] is not None] for key in ("map", "macro_f1", "micro_f1", "source_map")
+        ]
+        cells = [_cell(values) if values else "–" for values in known]
+        rows.append(f"| {shown} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 TABLES = {
+    "multilabel": multilabel,
     "digits": digits,
     "averaging": averaging,
     "pacs": lambda: pacs("pacs.jsonl"),

@@ -202,7 +202,7 @@ def test_auto_picks_a_method_that_works_and_the_plan_says_classes(data, tmp_path
     code, out, _ = hubtl_command(["adapt", str(recipe), "--dry-run"], capsys)
     assert code == 0
     assert "multi-label" in out or "classes    3: left, right, top" in out
-    assert "coral" in out
+    assert "dann (auto: it aligns features" in out
 
 
 def test_predictions_of_the_command_line(run, data, tmp_path, capsys):
