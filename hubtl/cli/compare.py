@@ -27,6 +27,8 @@ def compare(
     target_dataset: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     target_domain: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     domain_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    label_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    task: Annotated[str | None, typer.Option(help="What the labels are.", rich_help_panel=DATA)] = None,
     steps: Annotated[int | None, typer.Option(help="Updates of each strategy.", rich_help_panel=TRAIN)] = None,
     batch_size: Annotated[int | None, typer.Option(rich_help_panel=TRAIN)] = None,
     lr: Annotated[float | None, typer.Option(rich_help_panel=TRAIN)] = None,
@@ -65,7 +67,7 @@ def compare(
             "no target: nothing says what to adapt to",
             hint="hubtl compare --model resnet50 --source-dataset user/a --target-dataset user/b",
         )
-    names = [name.strip() for name in strategies.split(",") if name.strip()] if strategies else comparison.DEFAULT
+    names = [name.strip() for name in strategies.split(",") if name.strip()] if strategies else None
     where = str(recipe) if recipe else "the command line"
     try:
         outcome = comparison.compare(

@@ -27,6 +27,7 @@ from hubtl.tasks import Task
 
 FIRST = "source-only"
 DEFAULT = ("coral", "dan", "dann", "cdan", "mcc", "bnm", "shot", "aad")
+FEATURES = ("coral", "dan", "dann", "afn", "dare-gram")  # of a task without probabilities
 FILE = "compare.json"
 
 
@@ -83,7 +84,7 @@ class Comparison:
 
 def compare(
     recipe: Recipe,
-    strategies: Sequence[str] = DEFAULT,
+    strategies: Sequence[str] | None = None,
     *,
     folder: Path | None = None,
     full: bool = False,
@@ -94,10 +95,11 @@ def compare(
 
     Unless ``full``, the backbone is frozen: all read the same cached features. Each strategy's run stays in
     ``folder/STRATEGY`` and can be pushed. Called again, finished runs are not repeated and an interrupted one goes on.
-    A strategy that cannot run is listed with the reason. Raises HubtlError for names that do not exist, for a labelled
+    A strategy that cannot run is listed with the reason; by default those of ``DEFAULT``, or of ``FEATURES`` where the
+    task has no probabilities, are compared. Raises HubtlError for names that do not exist, for a labelled
     target without a source, and for a folder with another comparison.
     """
-    names = list(dict.fromkeys([FIRST, *strategies]))
+    names = list(dict.fromkeys([FIRST, *(_usual(recipe.task.name) if strategies is None else strategies)]))
     for name in names:
         plugins.find("strategies", name)
     if recipe.source is None:
@@ -137,6 +139,11 @@ def compare(
     if is_main_process():
         _write(folder / FILE, {"recipe": common, **outcome.summary()})
     return outcome
+
+
+def _usual(task: str) -> tuple[str, ...]:
+    """What is compared on a task where nobody says what."""
+    return DEFAULT if plugins.load("tasks", task).probabilities else FEATURES
 
 
 def rank(found: Sequence[tuple[Entrant, RunRecord | None]], task: type[Task]) -> tuple[list[Entrant], list[str]]:

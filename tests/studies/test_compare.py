@@ -6,10 +6,12 @@ import os
 import pytest
 
 import hubtl
+from hubtl import plugins
 from hubtl.engine.stop import Interrupted
 from hubtl.errors import HubtlError
 from hubtl.record import DomainFacts, Evaluation, ModelFacts, RunRecord
 from hubtl.run import adapt as story
+from hubtl.studies import compare as compare_module
 from hubtl.studies.compare import Entrant, rank
 from hubtl.tasks.classification import Classification
 from tests.tiny import hubtl_command
@@ -162,3 +164,10 @@ def test_the_command_prints_a_ranked_table(compared, capsys):
     code, _, err = hubtl_command([*arguments, "--output-dir", str(folder), "--strategies", "mmc"], capsys)
     assert code == 2
     assert "unknown strategy 'mmc'" in err
+
+
+@pytest.mark.parametrize("task", ["classification", "multi-label", "regression"])
+def test_by_default_what_runs_on_the_task_is_compared(task):
+    chosen = [plugins.load("strategies", name) for name in compare_module._usual(task)]
+    assert len(chosen) >= 5
+    assert plugins.load("tasks", task).probabilities or not [c for c in chosen if "probabilities" in c.needs]
