@@ -125,7 +125,8 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     head_of(task, backbone.info.width)
     task.source_domains = source.facts.domains if source is not None else []
     if setting == "sequential" and source is not None:
-        task.source_outputs = relate(task, None, source).outputs
+        task.source = task_of(recipe)
+        task.source.outputs = relate(task, None, source).outputs
     views = views_of(phases_of(_built(recipe.strategy.name, recipe, setting, backbone, task, classifier)))
     streams = open_streams(recipe, setting, source, target, task, backbone, views, held_out)
     backbone.ranges = streams.ranges.over(backbone.ranges)

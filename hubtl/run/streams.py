@@ -131,6 +131,8 @@ def open_streams(
     learnt_from = source if source is not None and setting != "sequential" else target
     if (known := labels(learnt_from, "train")) is not None and (source is not None or setting != "source-free"):
         task.learn(known)
+    if task.source is not None and source is not None and (known := labels(source, "train")) is not None:
+        task.source.learn(known)  # of a sequential run: values of its own, on a scale of their own
     ranges = [_ranges(target), (PixelRanges(), PixelRanges()) if source is None else _ranges(source)]
     few = _few(recipe, setting, None if recipe.target.labels_per_class is None else labels(target, "train"), task)
     of_target = views.get("target", ())

@@ -30,7 +30,7 @@ class Sequential(Strategy):
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__(encoder, head, task, options)
-        self.source_head = nn.Linear(encoder.width, len((task.source_outputs or task.outputs).names))
+        self.source_head = nn.Linear(encoder.width, len((task.source or task).outputs.names))
 
     def phases(self) -> Sequence[Phase]:
         own, share = self.learners(), self.options.source_share
@@ -43,7 +43,7 @@ class Sequential(Strategy):
         ]
 
     def source_step(self, source: Batch, *, at: Progress) -> Iterator[Loss]:
-        task = self.task.loss(self.source_head(self.encode(source).pooled), source.labels)
+        task = (self.task.source or self.task).loss(self.source_head(self.encode(source).pooled), source.labels)
         yield Loss(task, logs={"task": task})
 
     def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]

@@ -106,7 +106,7 @@ class Task(ABC):
     def __init__(self, outputs: Outputs | Sequence[str] = (), options: TaskOptions | None = None) -> None:
         self.outputs = outputs if isinstance(outputs, Outputs) else Outputs(names=list(outputs))
         self.source_domains: list[str] = []  # where there are several
-        self.source_outputs: Outputs | None = None  # of a sequential run, whose source has outputs of its own
+        self.source: Task | None = None  # of a sequential run, whose source has outputs of its own
         self.unknown: int | None = None  # the output for what is none of the others, in an open-set run
         self.options = options if options is not None else self.Options()
 

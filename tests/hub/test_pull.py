@@ -55,7 +55,7 @@ def test_a_path_that_leaves_the_folder_is_not_written(hub, client, tmp_path, pat
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"hubtl": b'{"format_version": 2}'}, "newer hubtl \\(format 2, this one reads 1\\)"),
+        ({"hubtl": b'{"format_version": 3}'}, "newer hubtl \\(format 3, this one reads 2\\)"),
         ({"hubtl": b"{"}, "hubtl.json cannot be read"),
         ({"hubtl": b"[]"}, "hubtl.json cannot be read"),
         ({"model": None}, "no model that can be loaded safely"),

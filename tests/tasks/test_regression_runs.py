@@ -188,3 +188,17 @@ def test_a_constant_source_and_a_missing_label_are_named(data, tmp_path):
         hubtl.adapt(**words)
     with pytest.raises(HubtlError, match="several columns of numbers"):
         hubtl.adapt(**{**common(data, tmp_path / "run", strategy="finetune"), "label_column": None})
+
+
+def test_a_sequential_run_learns_each_domain_on_a_scale_of_its_own(data, tmp_path):
+    far = drawn(0, 0).map(lambda row: {"size": 1000 * row["size"] + 5000}, features=drawn(0, 0).features)
+    DatasetDict(train=far, test=far).save_to_disk(tmp_path / "far")
+    source = {"source_dataset": str(tmp_path / "far"), "strategy": "sequential", "label_column": "size"}
+    told = common(data, tmp_path / "run", options={"task.unit": "px", "run.plots": False})
+    record = hubtl.adapt(**{**told, **source}).record
+    losses = [point["task"] for point in record.training.curves if "task" in point]
+    assert losses, "the supervised loss is logged"
+    assert max(losses) < 20, "in units of either domain's own spread"
+    assert record.adapted is not None
+    assert record.adapted.value is not None
+    assert record.adapted.value < 10, "pixels of the target, not thousands of the source"

@@ -58,10 +58,6 @@ class Classification(Task):
     def classes(self, names: Sequence[str]) -> None:
         self.outputs = Outputs(names=list(names))
 
-    @property
-    def source_classes(self) -> list[str] | None:
-        return None if self.source_outputs is None else self.source_outputs.names
-
     # labels
 
     def find(self, dataset: Any, asked: Any, where: str, aside: str | None = None) -> tuple[list[str], list[str]]:
