@@ -31,7 +31,7 @@ def test_what_was_not_measured_is_null_and_not_nought(tmp_path):
     record.adapted = Evaluation(n=3)
     record.save(tmp_path)
     saved = json.loads((tmp_path / "record.json").read_text())
-    assert saved["adapted"]["accuracy"] is None
+    assert saved["adapted"]["primary"] is None
     assert saved["source_only"] is None
 
 

@@ -267,7 +267,7 @@ def test_the_figures_say_on_how_many_rows(run, capsys):
     result, _ = run
     record = result.record
     for figures in (record.adapted, result.summary()["target"]["adapted"]):
-        of = figures if isinstance(figures, dict) else figures.model_dump()
+        of = figures if isinstance(figures, dict) else figures.flat()
         assert (of["n"], of["unknown_class_rows"], of["unlabelled_rows"]) == (18, 2, 3)
     assert record.adapted.accuracy > 0.9
     assert record.label_sets.respelt == {"bus": "Bus", "cat": "CAT"}

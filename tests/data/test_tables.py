@@ -254,7 +254,7 @@ def test_labels_of_metadata_are_beside_those_of_folders(tmp_path, caplog):
     assert rows["metadata_label"][:] == ["tabby"] * 3 + ["pug"] * 3
     assert "the classes of train are those of the folders; those of metadata.csv are beside them" in caplog.text
     data = DataSection(label_column="metadata_label")
-    assert open_domain(DomainSection(dataset=str(root)), data, Classification(), role="target").class_names == [
+    assert open_domain(DomainSection(dataset=str(root)), data, Classification(), role="target").outputs.names == [
         "pug",
         "tabby",
     ]

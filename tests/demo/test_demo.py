@@ -97,7 +97,7 @@ def test_source_only_is_found_named_or_said_to_be_missing(run, tmp_path, picture
         assert Answers.of(alone, named).predict(cells)[0] == wanted
     assert "nothing was adapted" in Answers.of(run / "source-only").alone
     others = save(tmp_path / "others", ["even", "odd", "neither"])
-    with pytest.raises(HubtlError, match="classes even, odd, neither, and the model has even, odd") as error:
+    with pytest.raises(HubtlError, match="outputs even, odd, neither, and the model has even, odd") as error:
         Answers.of(alone, others)
     assert "--source-only" in error.value.hint
 

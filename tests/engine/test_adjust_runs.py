@@ -103,9 +103,9 @@ def test_a_loss_that_is_not_finite_ends_a_run_only_without_a_controller(caplog):
 class Recorded(DANN):
     """DANN that remembers how strongly it reversed."""
 
-    def strength(self, at):
-        self.__dict__.setdefault("used", []).append(super().strength(at))
-        return self.used[-1]
+    def reverse(self, z, strength, at):
+        self.__dict__.setdefault("used", []).append(strength * at.reversal)
+        return super().reverse(z, strength, at)
 
 
 def test_a_critic_that_dominates_gets_a_weaker_reversal():

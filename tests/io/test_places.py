@@ -18,6 +18,7 @@ from hubtl.io import files, jsontext
 from hubtl.io.places import check_file, check_writable
 from hubtl.models import saved as api
 from hubtl.studies.rank import Ranked, Ranking
+from hubtl.tasks.classification import Classification
 from tests.tiny import hubtl_command
 
 CLASSES = ["a", "b", "c"]
@@ -171,16 +172,14 @@ def test_what_was_not_measured_is_null(tmp_path, odd):
 @pytest.mark.parametrize("odd", [math.nan, math.inf])
 @pytest.mark.parametrize("command", ["evaluate", "diff"])
 def test_figures_that_are_none_are_null_on_stdout_too(model, photos, capsys, monkeypatch, tmp_path, command, odd):
-    import hubtl.studies.evaluate
-
-    real = hubtl.studies.evaluate.evaluation
+    real = Classification.evaluation
 
     def spoilt(*a, **options):
         found = real(*a, **options)
-        found.ece = odd
+        found.figures.ece = odd
         return found
 
-    monkeypatch.setattr(hubtl.studies.evaluate, "evaluation", spoilt)
+    monkeypatch.setattr(Classification, "evaluation", spoilt)
     models = [str(model)] * (1 if command == "evaluate" else 2)
     data = ["--dataset", str(photos), "--split", "train", "--json"]
     code, out, err = hubtl_command([command, *models, *data], capsys)

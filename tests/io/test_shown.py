@@ -20,7 +20,7 @@ from torch import nn
 
 from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
-from hubtl.card import plots, render, wording
+from hubtl.card import render, wording
 from hubtl.cli.app import run
 from hubtl.cli.messages import Guarded, predicting
 from hubtl.cli.table import Screen, Words
@@ -30,6 +30,7 @@ from hubtl.io import shown
 from hubtl.models import saved as api
 from hubtl.run.plan import describe
 from hubtl.settings import configure_logging, logger
+from hubtl.tasks.classification import plots
 from tests import records
 from tests.tiny import hubtl_command
 
@@ -218,8 +219,8 @@ def test_cards_and_pictures_write_names_out(tmp_path):
     assert "<img" not in text.split("\n---\n", 1)[1]
     assert wording.plain(NAMES[3]) == "two\\nlines"
     assert len({wording.plain(name) for name in names}) == len(names)
-    plots.confusion(after, names, tmp_path / "c.png", NAMES[0])
-    plots.per_class(record.source_only, after, tmp_path / "p.png")
+    plots.confusion(after.figures, names, tmp_path / "c.png", NAMES[0])
+    plots.per_class(record.source_only.figures, after.figures, tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 1000
 
 
