@@ -15,7 +15,7 @@ from hubtl.errors import HubtlError
 def owner(thing: Any) -> plugins.Entry | None:
     """The entry of the package that a class, a function or an object is from; None for hubtl's own and for a user's."""
     cls = thing if isinstance(thing, type) or hasattr(thing, "__qualname__") else type(thing)
-    for part in (cls, *getattr(cls, "classes", ())):  # of a+b each of the two
+    for part in (cls, *getattr(cls, "parts", ())):  # of a+b each of the two
         module = str(getattr(part, "__module__", ""))
         own = [entry for entry in _strangers(module) if entry.value == f"{module}:{getattr(part, '__qualname__', '')}"]
         if found := own or _strangers(module):

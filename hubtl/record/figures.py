@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, field_valid
 from hubtl import plugins
 from hubtl.errors import HubtlError
 from hubtl.record.facts import Facts
-from hubtl.record.upgrade import evaluation
+from hubtl.record.upgrade import RENAMED, evaluation
 
 PART = 2**22  # weights that are drawn at a time
 SHARE = "share"  # the unit of what is a share of one, and is shown in percent
@@ -224,6 +224,8 @@ class Evaluation(Facts):
 
         def __getattr__(self, name: str) -> Any:
             """The task's own figures by name, as records of version 1 had them: ``evaluation.accuracy``."""
+            if name in RENAMED:
+                return getattr(self, RENAMED[name])
             figures = self.__dict__.get("figures")
             if figures is not None and not name.startswith("_"):
                 return getattr(figures, name)

@@ -19,12 +19,12 @@ class Combined(Additive):
     """Several added losses on one forward pass."""
 
     names: tuple[str, ...] = ()
-    classes: tuple[type[Additive], ...] = ()
+    parts: tuple[type[Additive], ...] = ()
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:
         super().__init__(encoder, head, task, options)
         parts = []
-        for name, cls in zip(self.names, self.classes, strict=True):
+        for name, cls in zip(self.names, self.parts, strict=True):
             own = {key: getattr(self.options, field_name(name, key)) for key in cls.Options.model_fields}
             part = cls(encoder, head, task, cls.Options(**own))
             networks = [key for key, _ in part.named_children() if key not in ("encoder", "head")]
@@ -81,7 +81,7 @@ def combine(name: str, parts: Sequence[type[Strategy]]) -> type[Combined]:
             "__doc__": f"{titles}\n\nThe sum of the losses that {', '.join(names)} add. {forwards}",
             "Options": create_model("CombinedOptions", __base__=StrategyOptions, **fields),
             "names": tuple(names),
-            "classes": classes,
+            "parts": classes,
             "joint": joint,
             "judging": reduce(or_, (cls.judging for cls in classes)),
             "needs": tuple(dict.fromkeys(need for cls in classes for need in cls.needs)),
