@@ -148,7 +148,8 @@ def test_a_part_is_an_option_of_its_method():
 
 def test_the_table_shows_what_each_part_does_for_a_missing_modality():
     record = records.several()
-    figures = record.adapted.model_copy(update={"accuracy": 0.5})
+    half = record.adapted.primary.model_copy(update={"value": 0.5})
+    figures = record.adapted.model_copy(update={"primary": half})
     record.ablation = [Ablated(without="critics", changes={"adversary": 0.0}, figures=figures)]
     table = render(record).split("### What each part is worth")[1].split("\n\n")[1].splitlines()
     missing = [s.name for s in record.adapted.subsets if "corrupted" not in s.name]
