@@ -42,7 +42,7 @@ def bare(prepared: Prepared, batch: int, size: int, channels: int, steps: int) -
     groups = [{"params": p.parameters(), "lr": 1e-2} for p in (strategy.encoder, strategy.head, strategy.critic)]
     optimizer = torch.optim.SGD(groups, lr=1e-2, momentum=0.9, nesterov=True, weight_decay=1e-3)
     source, target = torch.randn(8, batch, channels, size, size), torch.randn(8, batch, channels, size, size)
-    labels = torch.randint(0, len(prepared.classes), (8, batch))
+    labels = torch.randint(0, len(prepared.task.outputs.names), (8, batch))
     began = 0.0
     for i in range(steps + 2):
         if i == 2:

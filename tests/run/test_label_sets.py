@@ -111,8 +111,8 @@ def test_what_a_user_sets_stays_in_a_partial_set(data):
 
 def test_the_unknown_is_a_class_of_the_target_alone(data):
     prepared = prepare(recipe(data.low, data.some, "osbp"))
-    assert prepared.classes == ["0", "1", "2", "3", "unknown"]
-    assert prepared.unknown == prepared.task.unknown == 4
+    assert prepared.task.outputs.names == ["0", "1", "2", "3", "unknown"]
+    assert prepared.task.unknown == 4
     streams = prepared.streams
     assert set(streams.train["source"].labels.tolist()) == {0, 1, 2, 3}
     assert set(streams.source_eval_labels.tolist()) == {0, 1, 2, 3}
@@ -246,7 +246,7 @@ def test_its_figures_are_shown_on_the_command_line(open_run, capsys):
 
     result(open_run, as_json=False)
     lines = capsys.readouterr().out.splitlines()
-    for label in ("H-score", "known recall", "unknown recall"):
+    for label in ("H-score", "recall of the known classes", "recall of unknown"):
         (line,) = (line for line in lines if line.startswith(label))
         assert line.count("%") == 2
 
@@ -330,7 +330,11 @@ def test_a_partial_run_ends_bit_equal_after_an_interruption(data, tmp_path, monk
 
 
 def test_two_of_six_classes_are_no_collapse_where_the_target_has_no_more(data):
-    from hubtl.judging.judge import _collapse
+    def _collapse(counts, relation, unknown):
+        task = Classification([str(number) for number in range(len(counts))])
+        task.unknown = unknown
+        predicted = np.repeat(np.arange(len(counts)), counts)
+        return task.collapse(torch.eye(len(counts))[torch.from_numpy(predicted)], relation)
 
     partial = LabelSets(setting="partial", shared=["0", "1"], source_only=["2", "3", "4", "5"])
     closed = LabelSets(setting="closed", shared=list("012345"))
@@ -356,5 +360,5 @@ def test_a_target_without_names_may_have_unknowns_and_nothing_is_warned_of(data,
     assert prepare(recipe(data.low, blind)).recipe.strategy.name == "mcc"
     prepared = prepare(recipe(data.low, blind, "osbp"))
     assert (prepared.relation.setting, prepared.warnings) == ("unknown", [])
-    assert prepared.classes[-1] == "unknown"
+    assert prepared.task.outputs.names[-1] == "unknown"
     assert prepared.streams.target_eval_labels is None

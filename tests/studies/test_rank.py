@@ -19,6 +19,7 @@ from hubtl.errors import HubtlError
 from hubtl.judging.transferability import leep
 from hubtl.models import saved as api
 from hubtl.studies import rank as ranking
+from hubtl.tasks.classification import Classification
 
 DIGITS = "builtin:digits/uci"
 SMALL = {"target_split": "train[:300]", "device": "cpu"}
@@ -135,9 +136,9 @@ def test_a_second_ranking_and_a_linear_probe_read_what_the_first_one_kept(tmp_pa
 
 def test_with_a_source_its_labels_are_scored_and_the_targets_are_never_read(trained, monkeypatch):
     read = []
-    original = ranking.label_sets.indices
+    original = Classification.targets
     monkeypatch.setattr(
-        ranking.label_sets, "indices", lambda dataset, *rest: read.append(len(dataset)) or original(dataset, *rest)
+        Classification, "targets", lambda task, labels, *rest: read.append(len(labels)) or original(task, labels, *rest)
     )
     found = hubtl.rank(
         str(trained / "good"), DIGITS, source_dataset="builtin:digits/mnist", source_split="train[:400]", **SMALL
