@@ -91,7 +91,7 @@ def test_training_learns_and_the_record_says_what_evaluate_measures(run, data, h
     assert measured["confusion_cells"] == [list(cell) for cell in record.adapted.confusion_cells]
     assert measured["subsets"] == [subset.model_dump() for subset in record.adapted.subsets]
     assert [subset.name for subset in record.adapted.subsets] == THREE
-    by_name = {subset.name: subset.accuracy for subset in record.adapted.subsets}
+    by_name = {subset.name: subset.primary for subset in record.adapted.subsets}
     assert max(by_name[f"{m} only"] for m in MODALITIES) > 0.5
 
 
@@ -283,7 +283,7 @@ def test_the_card_tells_of_the_encoders_the_subsets_and_no_folder_of_this_machin
     assert card.metadata["library_name"] == "hubtl"
     assert "## With a modality missing or corrupted" in text.replace("###", "##")
     for subset, before in zip(record.adapted.subsets, record.source_only.subsets, strict=True):
-        assert f"| {subset.name} | {100 * before.accuracy:.1f}% | {100 * subset.accuracy:.1f}% |" in text
+        assert f"| {subset.name} | {100 * before.primary:.1f}% | {100 * subset.primary:.1f}% |" in text
     assert "`tiny-vit`, random initialisation" in text
     assert "| `encoders/audio` |" in text
     assert "pip install hubtl hubtl-multimodal" in text
