@@ -27,14 +27,14 @@ class TaskOptions(Bounded):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(ABC):
     """What a model says of one input."""
 
     input: str
 
+    @abstractmethod
     def row(self, top: int = 1) -> dict[str, Any]:
-        """The columns that ``hubtl predict`` writes; ``top`` is how many answers to show where there are several."""
-        raise NotImplementedError
+        """Give the columns that ``hubtl predict`` writes, with the ``top`` answers where there are several."""
 
     def probabilities_of(self) -> dict[str, float]:
         """What a bar chart shows, by output."""
@@ -229,9 +229,9 @@ class Task(ABC):
         """Say why the outputs on the target look collapsed, or None."""
         return None
 
+    @abstractmethod
     def score(self, outputs: "Tensor", labels: np.ndarray) -> float:
-        """One number for a guard rail, 1 at best: the share that is explained, or answered rightly."""
-        raise NotImplementedError
+        """Give one number for a guard rail, 1 at best: the share that is explained, or answered rightly."""
 
     def spread(self, outputs: "Tensor", relation: LabelSets | None) -> dict[str, float]:
         """What a run that adjusts itself watches of outputs on rows without labels."""
@@ -296,6 +296,6 @@ class Task(ABC):
         """What to draw of the figures, by file name: functions of a path and a theme."""
         return {}
 
+    @abstractmethod
     def primary(self) -> Metric:
-        """What the primary metric is called, without a value."""
-        raise NotImplementedError
+        """Name the primary metric, without a value."""

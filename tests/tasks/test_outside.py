@@ -125,3 +125,14 @@ def test_without_its_package_the_record_is_read_and_the_model_names_what_is_miss
     assert "steps off" in render(record)
     said = asked({**os.environ}, run.parent, "predict", "run", "digit.png", code=2)
     assert "ranks" in said
+
+
+def test_a_task_that_leaves_a_member_out_is_refused_when_it_is_loaded():
+    from hubtl.plugins.contract import problem
+    from hubtl.tasks import Task
+
+    said = problem("tasks", type("Half", (Task,), {"name": "half", "score": lambda self, outputs, labels: 0.0}))
+    assert said is not None
+    assert "does not define" in said
+    assert "primary" in said
+    assert "score" not in said
