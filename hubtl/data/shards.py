@@ -1,13 +1,14 @@
 """Reading Parquet files whose label columns count their classes in different orders: each file by its own names."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import ClassLabel, Dataset, Features, concatenate_datasets
+from datasets import ClassLabel, Dataset, Features, LargeList, List, concatenate_datasets
 
 from hubtl.data.names import listed
 from hubtl.errors import HubtlError
@@ -49,12 +50,13 @@ def alike(parts: Sequence[Dataset], files: Sequence[str] = (), agreed: Named | N
     """Parts of a split with one order of classes in each label column; numbers without names have those agreed on."""
     found = list(parts)
     files = files or ["a table"] * len(found)
-    usual = {n: tuple(f.names) for part in found for n, f in part.features.items() if isinstance(f, ClassLabel)}
+    usual = {name: order for part in found for name, order in _named(part.features).items()}
     for column, names in (usual | (agreed or {})).items():
-        if not all(_counts(part.features.get(column)) for part in found):
+        features = [part.features.get(column) for part in found]
+        if not all(map(_counts, features)) or len({_is_list(feature) for feature in features}) > 1:
             continue
-        own = [tuple(getattr(part.features[column], "names", names)) for part in found]
-        typed = all(isinstance(part.features[column], ClassLabel) for part in found)
+        own = [tuple(getattr(_item(feature), "names", names)) for feature in features]
+        typed = all(isinstance(_item(feature), ClassLabel) for feature in features)
         if len(set(own)) == 1 and typed:
             continue
         union = list(dict.fromkeys(name for names in own for name in names))
@@ -69,28 +71,52 @@ def class_names(path: Path) -> Named:
         features = Features.from_dict(json.loads(kept)["info"]["features"]) if kept else {}
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, RecursionError):
         return {}  # whatever is wrong with it is said when it is read
-    return {name: tuple(f.names) for name, f in features.items() if isinstance(f, ClassLabel)}
+    return _named(features)
+
+
+def _named(features: Mapping[str, Any]) -> Named:
+    """The columns that count classes, one to a row or a list of them, with the names of these."""
+    items = {name: _item(feature) for name, feature in features.items()}
+    return {name: tuple(item.names) for name, item in items.items() if isinstance(item, ClassLabel)}
+
+
+def _is_list(feature: Any) -> bool:
+    return isinstance(feature, List | LargeList)
+
+
+def _item(feature: Any) -> Any:
+    """The feature of a cell, or of the items of its list."""
+    return feature.feature if _is_list(feature) else feature
 
 
 def _numbered(path: Path, column: str) -> bool:
     schema = pq.read_schema(path)
-    return column in schema.names and pa.types.is_integer(schema.field(column).type)
+    kind = schema.field(column).type if column in schema.names else pa.null()
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(pa.types.is_integer(kind.value_type if lists else kind))
 
 
-def _counts(feature: object) -> bool:
-    return isinstance(feature, ClassLabel) or "int" in str(getattr(feature, "dtype", ""))
+def _counts(feature: Any) -> bool:
+    item = _item(feature)
+    return isinstance(item, ClassLabel) or "int" in str(getattr(item, "dtype", ""))
 
 
 def _renumbered(dataset: Dataset, file: str, own: Sequence[str], column: str, names: list[str]) -> Dataset:
     place = {name: i for i, name in enumerate(names)}
-    made: list[int | None] = []
-    for row, value in enumerate(dataset.with_format(None)[column][:]):
+
+    def renumbered(value: Any, row: int) -> int | None:
         if value is not None and not (isinstance(value, int) and -1 <= value < len(own)):
             raise HubtlError(
                 f"{file}, column {column!r}, row {row}: label {value!r} is out of range; it names {len(own)} classes",
                 hint="mend that row, or --label-column for another column",
             )
-        made.append(value if value is None or value < 0 else place[own[value]])
-    mark = f"{dataset._fingerprint}-{column}"
+        return value if value is None or value < 0 else place[own[value]]
+
+    made: list[Any] = [
+        [renumbered(value, row) for value in cell] if isinstance(cell, list) else renumbered(cell, row)
+        for row, cell in enumerate(dataset.with_format(None)[column][:])
+    ]
+    mark, label = f"{dataset._fingerprint}-{column}", ClassLabel(names=names)
+    feature = List(label) if _is_list(dataset.features[column]) else label
     kept = dataset.remove_columns(column)
-    return kept.add_column(column, made, new_fingerprint=mark, feature=ClassLabel(names=names))
+    return kept.add_column(column, made, new_fingerprint=mark, feature=feature)

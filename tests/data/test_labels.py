@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
 from PIL import Image as Picture
 from typer import Typer
 from typer.testing import CliRunner
@@ -21,6 +21,7 @@ from hubtl.run.prepare import prepare
 from hubtl.run.streams import hold_out, relate
 from hubtl.tasks.classification import Classification
 from hubtl.tasks.classification.reading import UNLABELLED
+from hubtl.tasks.multilabel import MultiLabel
 
 COLOURS = {"bus": (220, 30, 30), "cat": (30, 220, 30), "dog": (30, 30, 220), "eel": (200, 200, 30)}
 QUICK = {"run.plots": False, "run.evaluate_every": 100}
@@ -97,6 +98,46 @@ def test_shards_of_a_split_with_other_orders_and_classes(tmp_path):
     shown = [domain.train[i]["image"].getpixel((0, 0)) for i in range(8)]
     nearest = [min(COLOURS, key=lambda n: np.abs(np.subtract(COLOURS[n], pixel)).sum()) for pixel in shown]
     assert nearest == told(domain)
+
+
+def listing(sets, order=None, start=0):
+    item = ClassLabel(names=order) if order else Value("int64")
+    cells = [[order.index(name) if order else name for name in names] for names in sets]
+    pictures = [picture("cat", start + i) for i in range(len(sets))]
+    return Dataset.from_dict(
+        {"image": pictures, "tags": cells}, features=Features({"image": Image(), "tags": List(item)})
+    )
+
+
+def sets_of(folder):
+    domain = open_domain(DomainSection(dataset=str(folder)), DataSection(), MultiLabel(), role="target")
+    names = domain.outputs.names
+    return [
+        [[name for name, there in zip(names, row, strict=True) if there == 1] for row in labels]
+        for labels in (domain.labels, domain.eval_labels)
+    ]
+
+
+def test_shards_of_lists_with_other_orders_of_classes(tmp_path):
+    one, other, test = [["bus"], ["cat", "dog"], []], [["dog"], ["bus", "eel"]], [["cat"], ["dog", "bus"]]
+    folder = saved(
+        tmp_path / "data",
+        **{
+            "train-00000-of-00002": listing(one, THREE),
+            "train-00001-of-00002": listing(other, ["eel", "dog", "bus"], start=9),
+            "test": listing(test, THREE[::-1], start=20),
+        },
+    )
+    train, evaluated = sets_of(folder)
+    assert [sorted(names) for names in train] == [*one, *other]
+    assert [sorted(names) for names in evaluated] == [sorted(names) for names in test]
+
+
+def test_lists_of_numbers_without_names_are_read_by_the_other_files_names(tmp_path):
+    folder = saved(
+        tmp_path / "data", train=listing([["cat"], ["bus", "dog"]], THREE), test=listing([[1], [0, 2]], start=9)
+    )
+    assert sets_of(folder) == [[["cat"], ["bus", "dog"]], [["cat"], ["bus", "dog"]]]
 
 
 def test_numbers_without_names_are_read_by_the_other_files_names_or_refused(tmp_path, caplog):
