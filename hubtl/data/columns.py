@@ -6,6 +6,7 @@ from typing import Any
 
 from datasets import Audio, Dataset, Image, Value
 
+from hubtl.data.names import composed
 from hubtl.data.suffixes import IMAGES, SOUNDS
 from hubtl.errors import HubtlError, nearest, unknown
 
@@ -69,7 +70,7 @@ FINDERS: dict[str, Callable[[Dataset, str | None, str], str]] = {
 
 
 def header(dataset: Dataset, name: str) -> str | None:
-    """A column by its name, regardless of case and of spaces around it; None where there is none, or several."""
+    """A column by its name, regardless of case, Unicode form and spaces around it; None where there is none, or several."""
     if name in dataset.features:
         return name
     alike = [other for other in dataset.features if _bare(other) == _bare(name)]
@@ -86,7 +87,7 @@ def headers(dataset: Dataset, asked: str | Sequence[str]) -> list[str]:
 
 
 def _bare(name: str) -> str:
-    return name.strip().casefold()
+    return composed(composed(name).strip().casefold())
 
 
 def usual(names: Iterable[str], known: Sequence[str]) -> list[str]:

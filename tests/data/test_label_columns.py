@@ -1,5 +1,7 @@
 """Label columns: which class each row has, which rows have none, and what no label column is."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
@@ -193,6 +195,13 @@ def test_a_column_that_holds_no_labels_says_what_it_holds(cells, said):
     found, passed = label_column(dataset, None, "the target")
     assert found is None
     assert said in passed[0]
+
+
+def test_headers_match_in_either_unicode_form():
+    for form, other in (("NFC", "NFD"), ("NFD", "NFC")):
+        dataset = Dataset.from_dict({unicodedata.normalize(form, "Größe"): ["a", "b"]})
+        asked = unicodedata.normalize(other, "größe")
+        assert label_column(dataset, asked, "x")[0] == dataset.column_names[0]
 
 
 @pytest.mark.parametrize("header", ["label", "Label", "LABEL", " label", "Class", "Category"])
