@@ -112,6 +112,41 @@ def test_a_decimal_comma_is_told_how_to_be_written():
     assert "1.5" in error.value.hint
 
 
+@pytest.mark.parametrize(
+    ("cell", "hint"),
+    [("1,000", "write 1000, or 1.000 where"), ("1,234,567.5", "write 1234567.5"), ("12,5", "write 12.5 with a point")],
+)
+def test_commas_within_numbers_are_told_what_to_be(cell, hint):
+    with pytest.raises(HubtlError) as error:
+        read([table(y=["1.5", cell])], ["y"], "d")
+    assert error.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "hidden"),
+    [
+        ([0.5, 4.0], [-1.0, -1.0], True),
+        ([-3.0, 4.0], [-1.0, -1.0], False),
+        ([-3.0, 4.0], [-999.0, -999.0], True),
+        ([0.5, 4.0], [-1.0, 2.0], False),
+        ([0.5, 4.0], [2.0, 2.0], False),
+        ([-1.0, -1.0], [-1.0, -1.0], False),
+    ],
+)
+def test_a_split_of_one_value_that_stands_for_none_hides_its_labels(train, test, hidden):
+    found = read([table(y=train), table(y=test)], ["y"], "d", ["train", "test"])
+    assert np.isnan(found.values[1]).all() == hidden
+    assert np.isfinite(found.values[0]).all()
+    assert bool(found.notes) == hidden
+
+
+def test_numbers_too_large_for_their_differences_are_refused():
+    with pytest.raises(HubtlError, match="32 bits do not hold how they differ"):
+        read([table(y=[1.7e9 + second for second in range(9)])], ["y"], "d")
+    read([table(y=[16777216.0, 40000000.0])], ["y"], "d")
+    read([table(y=[0.1 + 0.2, 0.3, NAN])], ["y"], "d")
+
+
 def test_a_constant_column_teaches_nothing():
     labels = np.array([[1.0, 2.0], [1.0, 3.0], [1.0, NAN]], dtype=np.float32)
     with pytest.raises(HubtlError, match="'a' is 1 in all training rows"):

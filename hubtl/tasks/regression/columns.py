@@ -8,7 +8,19 @@ from hubtl.data.columns import existing, header, headers, usual
 from hubtl.errors import HubtlError
 from hubtl.tasks.regression.reading import kind_of, unfit
 
-NAMES = ("target", "targets", "label", "labels", "value", "values", "y", "score", "rating", "regression_target")
+NAMES = (
+    "target",
+    "targets",
+    "label",
+    "labels",
+    "metadata_label",
+    "value",
+    "values",
+    "y",
+    "score",
+    "rating",
+    "regression_target",
+)
 
 
 def label_columns(

@@ -16,6 +16,10 @@ from hubtl.record import Outputs
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 COMMA = re.compile(r"[-+]?\d+,\d+")
+GROUPED = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
+HIDDEN = (-1, -9, -99, -999, -9999, -99999)  # what stands for a label that is kept back
+FINE = 0.01  # of the standard deviation: what may be lost in 32 bits
+NOISE = 1e-12  # of the largest number: what numbers that are one differ by when they were computed
 TEXTS = ("string", "large_string")
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -24,18 +28,50 @@ def read(parts: Sequence[Dataset], columns: Sequence[str], where: str, called: S
     """Read the label columns of the splits of a domain: float32 [n, k] of each, NaN where a cell has no label.
 
     A cell is a number or a text that is one: ``3.5``, ``-2e3``. It has no label where it is empty, None, NaN, or a word
-    such as ``NA``. Raises HubtlError for anything else, for infinity, and for truth values, naming the row.
+    such as ``NA``. A split that says −1 or −999 everywhere, below all that others say, hides its labels. Raises
+    HubtlError for anything else, for infinity, and for truth values, naming the row.
     """
     called = called or [f"split {number}" for number in range(1, len(parts) + 1)]
-    values = []
+    values, notes = [], []
     for part, split in zip(parts, called, strict=True):
         made = np.full((len(part), len(columns)), np.nan, dtype=np.float32)
         for k, column in enumerate(columns):
             if why := unfit(part, column):
                 raise HubtlError(f"{where}, split {split}: column {column!r} holds {why}", hint="--label-column NAME")
-            made[:, k] = _column(part, column, f"{where}, split {split}, column {column!r}")
+            cells = np.array(_column(part, column, f"{where}, split {split}, column {column!r}"), dtype=np.float64)
+            made[:, k] = cells
+            _refuse_coarse(cells, made[:, k], f"{where}, split {split}: column {column!r}")
         values.append(made)
-    return Labels(Outputs(names=list(columns)), values)
+    for k, column in enumerate(columns):
+        for place in _hidden([made[:, k] for made in values]):
+            told = f"column {column!r} is {np.nanmin(values[place][:, k]):g} in all rows of split {called[place]}"
+            notes.append(f"{told}: read as no label")
+            values[place][:, k] = np.nan
+    return Labels(Outputs(names=list(columns)), values, notes)
+
+
+def _hidden(splits: Sequence[np.ndarray]) -> list[int]:
+    """The splits that hide their labels of a column: one value alone, which stands for none, below all others' values."""
+    known = [column[np.isfinite(column)] for column in splits]
+    one = [len(set(column.tolist())) == 1 and column[0] in HIDDEN for column in known]
+    told = [column for column, alone in zip(known, one, strict=True) if len(column) and not alone]
+    if not told:
+        return []
+    least = min(0.0, *(float(column.min()) for column in told))
+    return [n for n, alone in enumerate(one) if alone and known[n][0] < least and (known[n][0] != -1 or least == 0)]
+
+
+def _refuse_coarse(cells: np.ndarray, kept: np.ndarray, what: str) -> None:
+    """Raise HubtlError where numbers are so large for their differences that 32 bits do not hold these."""
+    known = np.isfinite(cells)
+    if not known.any() or np.abs(cells - kept)[known].max() <= FINE * cells[known].std():
+        return
+    if np.ptp(cells[known]) > NOISE * np.abs(cells[known]).max():
+        raise HubtlError(
+            f"{what} has numbers from {cells[known].min():.17g} to {cells[known].max():.17g}: 32 bits do not hold how "
+            "they differ",
+            hint="take the same number, such as the least, off all of them",
+        )
 
 
 def number_of(cell: Any) -> float | None:
@@ -95,13 +131,7 @@ def _column(dataset: Dataset, column: str, where: str) -> list[float]:
         value = number_of(cell)
         if value is None:
             shown = ascii(cell)[:60]
-            comma = isinstance(cell, str) and COMMA.fullmatch(cell.strip())
-            raise HubtlError(
-                f"{where}, row {numbers(dataset)[row]}: {shown} is no number",
-                hint=f"write {cell.strip().replace(',', '.')} with a point"
-                if comma
-                else "mend that cell, or leave it empty",
-            )
+            raise HubtlError(f"{where}, row {numbers(dataset)[row]}: {shown} is no number", hint=_hint(cell))
         if math.isinf(value) or abs(value) > LARGEST:
             raise HubtlError(
                 f"{where}, row {numbers(dataset)[row]}: {cell} is not finite in 32 bits",
@@ -109,6 +139,16 @@ def _column(dataset: Dataset, column: str, where: str) -> list[float]:
             )
         found.append(value)
     return found
+
+
+def _hint(cell: Any) -> str:
+    text = cell.strip() if isinstance(cell, str) else ""
+    if GROUPED.fullmatch(text):
+        one = f", or {text.replace(',', '.')} where the comma is a decimal one" if COMMA.fullmatch(text) else ""
+        return f"write {text.replace(',', '')}{one}"
+    if COMMA.fullmatch(text):
+        return f"write {text.replace(',', '.')} with a point"
+    return "mend that cell, or leave it empty"
 
 
 def _infinite(text: str) -> bool:
