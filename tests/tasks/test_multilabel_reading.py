@@ -1,9 +1,12 @@
 """Sets of classes as datasets hold them: lists, text with a separator, a column for each class; and what is none of these."""
 
+import json
+
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
+from hubtl.data import tables
 from hubtl.errors import HubtlError
 from hubtl.record import Outputs
 from hubtl.tasks.multilabel import MultiLabel
@@ -94,7 +97,8 @@ def test_a_model_remembers_its_separator_for_the_data_that_it_is_evaluated_on():
         ({"tags": [[1], [-1]]}, None, "row 1: -1 is no class"),
         ({"tags": [[0.5], [1.0]]}, "tags", "lists of float64 values"),
         ({"tags": ["a", "b"]}, "tags", "texts, which are not taken apart"),
-        ({"tags": [3, 4]}, "tags", "int64 values: one number to a row"),
+        ({"tags": [{"cat": True}, {"cat": False}]}, "tags", "structs of cat, not a list of classes"),
+        ({"tags": [3, 4]}, "tags", "int64 values: one value to a row"),
     ],
 )
 def test_what_is_no_set_of_classes_is_one_error_that_names_row_and_column(data, asked, said):
@@ -163,3 +167,75 @@ def test_rare_classes_are_held_out_too():
     groups = MultiLabel().strata(Dataset.from_dict({"tags": labels}), ["tags"])
     assert groups is not None
     assert [groups.tolist().count(group) for group in (-1, 0, 1)] == [10, 40, 5]
+
+
+def splits(column="tags", **cells):
+    parts = [part if isinstance(part, Dataset) else Dataset.from_dict({column: part}) for part in cells.values()]
+    return MultiLabel().read(parts, [column], "the source x", list(cells), None)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "said"),
+    [
+        ([["Cat"], ["dog"]], [["cat"], ["dog"]], "train and test write a class differently: 'Cat', 'cat'"),
+        ([["caf\u00e9"], []], [["cafe\u0301"], []], "write a class differently"),
+        ([["cat"], ["dog"]], [[0], [1]], "which is which is not known"),
+    ],
+)
+def test_splits_that_call_their_classes_differently_are_refused(train, test, said):
+    with pytest.raises(HubtlError, match=said):
+        splits(train=train, test=test)
+
+
+def test_splits_of_other_classes_are_said_and_look_alikes_of_one_split_stay_apart():
+    assert any("share no class" in note for note in splits(train=[["cat"], []], test=[["n02"], []]).notes)
+    found = splits(train=[["A"], ["a"]], test=[["a"], ["A", "a"]])
+    assert found.outputs.names == ["A", "a"]
+    np.testing.assert_array_equal(found.values[1], [[0, 1], [1, 1]])
+
+
+def test_names_in_one_split_and_other_numbers_in_another_are_refused():
+    feature = Features({"tags": List(ClassLabel(names=["cat", "dog"]))})
+    named = Dataset.from_dict({"tags": [[0], [1, 0]]}, features=feature)
+    with pytest.raises(HubtlError, match=r"in split test numbers that are none of them \(0, 1\)"):
+        splits(train=named, test=[[0], [1]])
+    found = splits(train=named, test=[["dog"], []])
+    np.testing.assert_array_equal(found.values[1], [[0, 1], [0, 0]])
+
+
+def test_a_split_of_minus_one_alone_hides_its_labels():
+    found = splits(train=[[1], [2]], test=[[-1], [-1], None])
+    assert found.outputs.names == ["1", "2"]
+    assert np.isnan(found.values[1]).all()
+    parts = [Dataset.from_dict({"a": [0, 1], "b": [1, 0]}), Dataset.from_dict({"a": [-1, -1], "b": [-1, -1]})]
+    found = MultiLabel().read(parts, ["a", "b"], "the source x", ["train", "test"], None)
+    assert MultiLabel(["a", "b"]).unlabelled(found.values[1]).all()
+
+
+def test_words_for_no_value_are_no_label_among_noughts_ones_and_numbers_and_names_among_names():
+    values = read({"a": ["1", "NA", "0"], "b": ["true", "false", "nan"]}, "a,b")[1]
+    np.testing.assert_array_equal(values, np.array([[1, 1], [NAN, 0], [0, NAN]], np.float32))
+    names, values = read({"labels": ["1;2", "NA", "2"]}, task=separated(";"))
+    assert names == ["1", "2"]
+    assert np.isnan(values[1]).all()
+    names, _ = read({"labels": ["EU;NA", "NA", "EU"]}, task=separated(";"))
+    assert names == ["EU", "NA"]
+    assert splits(train=[["NA"], ["EU"]]).notes == [
+        "NA: read as the name of a class; leave the cell empty where there is none"
+    ]
+
+
+def test_whole_decimals_are_numbers_and_rows_of_one_number_are_text_with_a_separator():
+    assert read({"tags": [[1.0, 2.0], [10.0]]})[0] == ["1", "2", "10"]
+    names, values = read({"labels": [3, None, 7]}, task=separated(";"))
+    assert names == ["3", "7"]
+    np.testing.assert_array_equal(values, np.array([[1, 0], [NAN, NAN], [0, 1]], np.float32))
+
+
+def test_a_column_of_lists_and_other_cells_names_the_row(tmp_path):
+    rows = [{"tags": ["cat"]}, {"tags": "dog"}]
+    (tmp_path / "data.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    (dataset,) = tables.read([[tmp_path / "data.jsonl"]])
+    columns, _ = MultiLabel().find(dataset, None, "the source x")
+    with pytest.raises(HubtlError, match="row 1: 'dog' is no list of classes"):
+        MultiLabel().read([dataset], columns, "the source x", ["train"], None)

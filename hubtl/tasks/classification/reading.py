@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from datasets import ClassLabel, Dataset
 
-from hubtl.data.labels import Labels
-from hubtl.data.names import MISSING, listed, loose, resembling
+from hubtl.data.labels import Labels, apart
+from hubtl.data.names import MISSING, listed, resembling
 from hubtl.data.origin import numbers
 from hubtl.data.values import names_of, value_name
 from hubtl.errors import HubtlError
@@ -57,7 +57,7 @@ def read(
     place: dict[str | None, int] = {name: i for i, name in enumerate(names)}
     codes = [np.array([place.get(name, UNLABELLED) for name in own], dtype=np.int64) for own in cells]
     met_in = [{names[code] for code in np.unique(own).tolist() if code >= 0} for own in codes]
-    notes += _apart(met_in, called, where)
+    notes += apart(met_in, called, where)
     if alike := resembling(names):
         shown = "; ".join(listed(group, exact=True) for group in alike[:5])
         notes.append(f"classes that differ little, kept apart: {shown}" + "; …" * (len(alike) > 5))
@@ -71,7 +71,7 @@ def unfit(dataset: Dataset, column: str) -> str | None:
         return None
     kind = type(feature).__name__
     if kind in ("List", "LargeList", "Sequence") or isinstance(feature, list):
-        return "lists: several labels to a row, which no strategy learns"
+        return "lists: several labels to a row (--task multi-label)"
     if isinstance(feature, dict):
         return f"structs of {listed(feature)}, not one label"
     if kind == "Json":  # of several types; numbers and texts together are names
@@ -153,32 +153,3 @@ def _marks(met: set[str], given: Iterable[str], known: Sequence[str]) -> tuple[s
 
 def _number(name: str) -> int:
     return int(name.partition(".")[0])
-
-
-def _apart(parts: Sequence[set[str]], called: Sequence[str], where: str) -> list[str]:
-    """A note for each split that shares no class with the first that has any.
-
-    Raises HubtlError where two splits write a class differently, or one has numbers and the other names.
-    """
-    used = [(name, own) for name, own in zip(called, parts, strict=True) if own]
-    notes = []
-    for split, own in used[1:]:
-        first, usual = used[0]
-        written = {loose(name): name for name in sorted(usual - own)}
-        twins = [(written[loose(name)], name) for name in sorted(own - usual) if loose(name) in written]
-        if twins:
-            raise HubtlError(
-                f"{where}: the splits {first} and {split} write a class differently: {listed(twins[0], exact=True)}",
-                hint="write it alike in both",
-            )
-        if usual & own:
-            continue
-        numbered = [all(INTEGER.fullmatch(name) for name in names) for names in (usual, own)]
-        shown = f"{first} has {listed(sorted(usual)[:5])}, and {split} {listed(sorted(own)[:5])}"
-        if numbered[0] != numbered[1]:
-            raise HubtlError(
-                f"{where}: the splits share no class: {shown}: which is which is not known",
-                hint="write the names of the classes in both",
-            )
-        notes.append(f"the splits share no class: {shown}")
-    return notes

@@ -5,9 +5,10 @@ from typing import Any
 from datasets import ClassLabel, Dataset, Value
 
 from hubtl.data.columns import LABEL_NAMES, existing, header, headers, usual
+from hubtl.data.names import listed
 from hubtl.errors import HubtlError
 
-NAMES = (*LABEL_NAMES, "tags", "classes", "categories", "objects", "attributes", "topics")
+NAMES = (*LABEL_NAMES, "metadata_label", "tags", "classes", "categories", "objects", "attributes", "topics")
 LISTS = ("List", "LargeList", "Sequence")
 WHOLE = ("int", "uint")
 TEXTS = ("string", "large_string")
@@ -26,7 +27,7 @@ def label_columns(
     aside = None if aside is None else header(dataset, aside)
     names = [name for name in dataset.features if name != aside]
     known = usual(names, NAMES)
-    lists = [name for name in names if item_of(dataset, name) is not None and unfit(dataset, name, separator) is None]
+    lists = [name for name in names if _has_lists(dataset, name) and unfit(dataset, name, separator) is None]
     fit = [name for name in known if name in lists] or lists
     if separator and not fit:
         fit = [name for name in known if unfit(dataset, name, separator) is None]
@@ -35,7 +36,7 @@ def label_columns(
     passed = [
         f"column {name!r} is passed over: it holds {unfit(dataset, name, separator)}"
         for name in known
-        if name not in lists
+        if unfit(dataset, name, separator) is not None
     ]
     return fit[:1], [] if fit else passed
 
@@ -73,6 +74,12 @@ def item_of(dataset: Dataset, column: str) -> Any:
     return feature.feature if type(feature).__name__ in LISTS else None
 
 
+def _has_lists(dataset: Dataset, column: str) -> bool:
+    if type(dataset.features[column]).__name__ != "Json":
+        return item_of(dataset, column) is not None
+    return any(isinstance(cell, list) for cell in dataset.with_format(None)[column][:])
+
+
 def unfit(dataset: Dataset, column: str, separator: str | None) -> str | None:
     """Why a column by itself cannot hold sets of classes, in words that follow "it holds"; None where it can."""
     feature: Any = dataset.features[column]
@@ -82,6 +89,8 @@ def unfit(dataset: Dataset, column: str, separator: str | None) -> str | None:
             isinstance(item, Value) and item.dtype.startswith((*WHOLE, *TEXTS, "null"))
         ):
             return None
+        if isinstance(item, Value) and item.dtype.startswith("float") and _are_whole(dataset, column):
+            return None
         return f"lists of {item.dtype if isinstance(item, Value) else type(item).__name__} values, not of names"
     if type(feature).__name__ == "Json":
         return None  # read cell by cell
@@ -89,8 +98,20 @@ def unfit(dataset: Dataset, column: str, separator: str | None) -> str | None:
         return None if separator else "texts, which are not taken apart unless a separator is named"
     if isinstance(feature, ClassLabel):
         return "one class to a row"
-    what = feature.dtype if isinstance(feature, Value) else type(feature).__name__
-    return f"{what} values: one number to a row, not a list of classes"
+    if not isinstance(feature, Value):
+        what = (
+            f"structs of {listed(feature)}" if isinstance(feature, dict) else f"values of type {type(feature).__name__}"
+        )
+        return f"{what}, not a list of classes"
+    if separator and feature.dtype.startswith(WHOLE):
+        return None
+    return f"{feature.dtype} values: one value to a row, not a list of classes"
+
+
+def _are_whole(dataset: Dataset, column: str) -> bool:
+    """Whether the decimals of a column of lists are all whole, as some programs write integers."""
+    cells = dataset.with_format(None)[column][:]
+    return all(item is None or float(item).is_integer() for cell in cells for item in cell or [])
 
 
 def unfit_of_several(dataset: Dataset, column: str) -> str | None:

@@ -1,22 +1,24 @@
 """Reading sets of classes: 1 where a row has a class, 0 where it has not, NaN where that is not known."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, Dataset
 
-from hubtl.data.labels import Labels
-from hubtl.data.names import listed, resembling
+from hubtl.data.labels import Labels, apart
+from hubtl.data.names import MISSING, listed, resembling
 from hubtl.data.origin import numbers
-from hubtl.data.values import cell_names
+from hubtl.data.values import cell_names, value_name
 from hubtl.errors import HubtlError
 from hubtl.record import Outputs
 from hubtl.tasks.multilabel.columns import item_of
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
+MINUS_ONE = ("-1", "-1.0", "[-1]", "[-1.0]", "['-1']")
 CELLS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
+EMPTY = {word.casefold() for word in MISSING}
 WORDS = {"comma": ",", "semicolon": ";", "pipe": "|"}
 ROW = "mend that row, or --label-column for another column"
 
@@ -28,30 +30,84 @@ def read(
 
     Several columns are the classes, in their order, of 0 and 1 (or false and true). One column holds lists of names or
     numbers, or text with a ``separator``; its classes are those of a ClassLabel, in their order, and those that occur,
-    sorted. A list without a class is a row of negatives, an empty cell one without a label.
+    sorted. A list without a class is a row of negatives, an empty cell one without a label. A split that says −1
+    everywhere hides its labels.
 
-    Raises HubtlError for a value that is none of these, naming column and row.
+    Raises HubtlError for a value that is none of these, naming column and row, and for splits that call their classes
+    differently.
     """
     if len(columns) > 1:
         own = [
-            np.stack([_flags(part, name, where, split) for name in columns], axis=1)
+            _hidden(len(part), len(columns))
+            if _hides([cell for name in columns for cell in cell_names(part, name)])
+            else np.stack([_flags(part, name, where, split) for name in columns], axis=1)
             for part, split in zip(parts, called, strict=True)
         ]
         return Labels(Outputs(names=[name.strip() for name in columns]), own)
     (column,) = columns
     sets = [_sets(part, column, where, split, separator) for part, split in zip(parts, called, strict=True)]
     given = list(dict.fromkeys(name for part in parts for name in _given(part, column)))
-    met = {name for rows in sets for names in rows if names for name in names} - set(given)
+    _refuse_unnamed(parts, sets, column, where, called, given)
+    notes = _missing(sets, given)
+    met = _met(sets) - set(given)
     whole = all(INTEGER.fullmatch(name) for name in met)
     names = given + sorted(met, key=(lambda name: (int(name), name)) if whole else str)
     place = {name: number for number, name in enumerate(names)}
     values = [_matrix(rows, place) for rows in sets]
     details = {"separator": separator} if separator else {}
-    notes = []
+    notes += apart([_met([rows]) for rows in sets], called, where)
     if alike := resembling(names):
         shown = "; ".join(listed(group, exact=True) for group in alike[:5])
         notes.append(f"classes that differ little, kept apart: {shown}" + "; …" * (len(alike) > 5))
     return Labels(Outputs(names=names, details=details), values, notes)
+
+
+def _met(sets: Iterable[Sequence[list[str] | None]]) -> set[str]:
+    return {name for rows in sets for names in rows if names for name in names}
+
+
+def _hides(cells: Iterable[Any]) -> bool:
+    """Whether all cells that are not empty say −1."""
+    known = [cell for cell in cells if cell is not None]
+    return bool(known) and all(str(cell).strip() in MINUS_ONE for cell in known)
+
+
+def _hidden(rows: int, classes: int) -> np.ndarray:
+    return np.full((rows, classes), np.nan, dtype=np.float32)
+
+
+def _refuse_unnamed(
+    parts: Sequence[Dataset],
+    sets: Sequence[Sequence[list[str] | None]],
+    column: str,
+    where: str,
+    called: Sequence[str],
+    given: Sequence[str],
+) -> None:
+    """Raise HubtlError where some splits name their numbers, and another has numbers that are none of these names."""
+    for part, rows, split in zip(parts, sets, called, strict=True):
+        strange = [] if _given(part, column) or not given else sorted(_met([rows]) - set(given))
+        if any(INTEGER.fullmatch(name) for name in strange):
+            raise HubtlError(
+                f"{where}: column {column!r} has names in one split, and in split {split} numbers that are none of them "
+                f"({listed(strange)}): which is which is not known",
+                hint="give the column of every split the names of its classes (a list of ClassLabel)",
+            )
+
+
+def _missing(sets: Sequence[list[list[str] | None]], given: Sequence[str]) -> list[str]:
+    """Take words such as NA, alone in a row, for no label where all other classes are numbers; else a note of them."""
+    met = _met(sets) - set(given)
+    words = met & set(MISSING)
+    rest = met - words
+    if not words:
+        return []
+    if rest and all(INTEGER.fullmatch(name) for name in rest):
+        for rows in sets:
+            rows[:] = [None if names and len(names) == 1 and names[0] in words else names for names in rows]
+        words &= _met(sets)
+    said = f"{listed(sorted(words))}: read as the name of a class; leave the cell empty where there is none"
+    return [said] if words else []
 
 
 def _matrix(rows: Sequence[list[str] | None], place: dict[str, int]) -> np.ndarray:
@@ -72,7 +128,8 @@ def _given(part: Dataset, column: str) -> list[str]:
 def _flags(part: Dataset, column: str, where: str, split: str) -> np.ndarray:
     """float32 [n]: a column of 0 and 1; NaN where a cell is empty."""
     cells = cell_names(part, column)
-    known = {name: CELLS.get(name.strip().casefold()) for name in set(cells) if name is not None}
+    plain = {name: name.strip().casefold() for name in set(cells) if name is not None}
+    known = {name: np.nan if text in EMPTY else CELLS.get(text) for name, text in plain.items()}
     if any(value is None for value in known.values()):
         row = next(row for row, name in enumerate(cells) if name is not None and known[name] is None)
         hint = "leave a cell empty where it is not known" if cells[row] == "-1" else ROW
@@ -84,10 +141,15 @@ def _sets(part: Dataset, column: str, where: str, split: str, separator: str | N
     """The names of each row's classes; None where the cell is empty."""
     names = _given(part, column)
     found: list[list[str] | None] = []
-    for row, cell in enumerate(part.with_format(None)[column][:]):
+    cells = part.with_format(None)[column][:]
+    if _hides(cells):
+        return [None] * len(cells)
+    for row, cell in enumerate(cells):
         if cell is None or (isinstance(cell, float) and np.isnan(cell)):
             found.append(None)
             continue
+        if separator and isinstance(cell, int | float) and not isinstance(cell, bool):
+            cell = value_name(cell)  # a column of text in which no row has two
         if isinstance(cell, str) and separator:
             items: list[Any] = [piece.strip() for piece in cell.split(separator)] if cell.strip() else []
         elif isinstance(cell, list):
@@ -130,6 +192,8 @@ def _name(item: Any, names: Sequence[str]) -> str | None:
     """What an item of a list calls its class; None where it is none."""
     if names:
         return names[item] if isinstance(item, int) and 0 <= item < len(names) else None
+    if isinstance(item, float) and item.is_integer():
+        item = int(item)
     if isinstance(item, bool) or not isinstance(item, str | int) or (isinstance(item, int) and item < 0):
         return None
     return (str(item).strip() if isinstance(item, str) else str(item)) or None
