@@ -162,7 +162,7 @@ def _splits(top: Folder, said: list[str]) -> dict[str, Folder] | None:
     if not others:
         flat = [name for name in called if name not in deep]
         if flat:
-            said.append(f"{_named(flat)} hold no folders of classes: their files are read as unlabelled")
+            said.append(f"{_named(flat)} hold no folders of classes: no labels come from folders")
     elif not deep and not several:
         return None  # a class that is called train
     else:
@@ -208,7 +208,7 @@ def _part(folder: Folder, lone: str | None, said: list[str]) -> Part:
     if len(folder.files) >= folder.below:
         said.append(
             f"{len(folder.files)} of {folder.total} files in {folder.name} lie beside its folders {_named(folder.folders)}: "
-            "all are read as unlabelled"
+            "no labels come from folders"
         )
         return Part([(file, None) for file in folder.everything()])
     _refuse_domains(folder)

@@ -9,6 +9,11 @@ from hubtl.tasks import Task
 SEVERAL = ("mm-da", "a model of several modalities, which can label the target for each other")
 
 
+def names(task: Task, setting: str) -> bool:
+    """Whether a task names a strategy for a setting, whatever the relation of the labels."""
+    return any(of == setting for of, _ in task.picks)
+
+
 def pick(task: Task, setting: str, relation: str, modalities: Sequence[str] = ("image",)) -> tuple[str, str]:
     """The name of a strategy and why, for a setting and a relation of the labels (``record.LabelSets.setting``).
 

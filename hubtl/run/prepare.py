@@ -24,7 +24,7 @@ from hubtl.plugins.blame import broken, label, minded
 from hubtl.recipe.reading import made, option_problems
 from hubtl.recipe.schema import Recipe
 from hubtl.record import Decision, DomainFacts, LabelSets, ModelFacts, Outputs, Step
-from hubtl.run.auto import pick
+from hubtl.run.auto import names, pick
 from hubtl.run.decisions import Decisions, by_model, by_relation, by_rows, by_strategy
 from hubtl.run.streams import (
     NO_TARGET_LABELS,
@@ -255,8 +255,9 @@ def _decide_strategy(
             takes = backbones.modalities(recipe.model.name)
             name, reason = pick(task, "adaptation", relate(task, source, target).relation.setting, takes)
         else:
-            labelled = target.labels is not None
-            name, reason = pick(task, "transfer" if labelled else "source-free", "unknown")
+            blind = target.labels is None and recipe.model.pretrained and names(task, "source-free")
+            # without labels and a method for that, relate() says what is missing
+            name, reason = pick(task, "source-free" if blind else "transfer", "unknown")
         if problems := option_problems("strategies", name, recipe.strategy.options):
             raise HubtlError(problems[0], hint=f"hubtl show {name}")
         decisions.decide("strategy.name", name, reason)

@@ -62,7 +62,7 @@ def relate(task: Task, source: Domain | None, target: Domain, *, open_set: bool 
     if source.labels is None:
         raise HubtlError(
             f"the source {source.facts.dataset} has no labels{_why(source)}",
-            hint="--label-column NAME; an image folder needs a sub-folder for each of at least two classes",
+            hint=task.unlabelled_hint,
         )
     return task.relate(source.outputs, target.outputs, open_set=open_set)
 

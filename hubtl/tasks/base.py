@@ -83,6 +83,7 @@ class Task(ABC):
         picks: what ``--strategy auto`` takes and why, by setting and relation (None: any other).
         bars: whether an answer is a probability for each output, to be shown as bars.
         augments: whether random crops and flips leave a label as it is.
+        unlabelled_hint: what to do about data in which no labels were found.
         problem_type: what transformers calls it in a model's configuration; None: it needs no word.
     """
 
@@ -102,6 +103,7 @@ class Task(ABC):
     problem_type: ClassVar[str | None] = None
     bars: ClassVar[bool] = False
     captions: ClassVar[Mapping[str, str]] = {}
+    unlabelled_hint: ClassVar[str] = "--label-column NAME"
 
     def __init__(self, outputs: Outputs | Sequence[str] = (), options: TaskOptions | None = None) -> None:
         self.outputs = outputs if isinstance(outputs, Outputs) else Outputs(names=list(outputs))

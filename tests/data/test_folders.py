@@ -173,7 +173,7 @@ def test_two_readings_are_shown_and_none_is_taken(tmp_path, paths, message, hint
         ("some deeper", "1 of 3 files in data lie in folders of the class folders, such as cat/more/"),
         ("splits in classes", "classes are cat/, dog/, and the folders in them splits"),
         ("wrapped classes", "all lie in images/, which is read as no class"),
-        ("flat splits", "test/, train/ hold no folders of classes: their files are read as unlabelled"),
+        ("flat splits", "test/, train/ hold no folders of classes: no labels come from folders"),
         (
             "a test split in a folder of no class",
             "none of the classes of train: Unknown/; validation is read as unlabelled",
@@ -181,7 +181,10 @@ def test_two_readings_are_shown_and_none_is_taken(tmp_path, paths, message, hint
         ("one more split", "extra/ hold the classes that the splits hold, and are read as splits"),
         ("stray files", "also there: 2 .txt, 2 .csv, 1 without a suffix"),
         ("a stray image", "3 of 4 image files used; left out: 1 beside the class folders, such as preview.png"),
-        ("more beside than in folders", "2 of 3 files in data lie beside its folders old/: all are read as unlabelled"),
+        (
+            "more beside than in folders",
+            "2 of 3 files in data lie beside its folders old/: no labels come from folders",
+        ),
         ("hidden and system files", "2 of 2 image files used\n"),
         ("hidden and system files", "also there: 8 hidden or of the system"),
         ("folders without images", "folders without any: bird/, fish/, notes/"),

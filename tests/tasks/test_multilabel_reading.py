@@ -96,7 +96,7 @@ def test_a_model_remembers_its_separator_for_the_data_that_it_is_evaluated_on():
         ({"tags": [["a"], ["b", " "]]}, None, "row 1: ' ' is no class"),
         ({"tags": [[1], [-1]]}, None, "row 1: -1 is no class"),
         ({"tags": [[0.5], [1.0]]}, "tags", "lists of float64 values"),
-        ({"tags": ["a", "b"]}, "tags", "texts, which are not taken apart"),
+        ({"tags": ["a", "b"]}, "tags", "texts, which are taken apart only where task.separator says"),
         ({"tags": [{"cat": True}, {"cat": False}]}, "tags", "structs of cat, not a list of classes"),
         ({"tags": [3, 4]}, "tags", "int64 values: one value to a row"),
     ],
@@ -158,8 +158,11 @@ def test_a_source_without_a_class_that_differs_between_rows_is_refused_and_one_s
     with pytest.raises(HubtlError, match="no class is there in some training rows and not in others"):
         task.check_source(np.array([[1, 0], [1, 0]], np.float32), outputs, "the source x")
     with caplog.at_level("WARNING", logger="hubtl"):
-        counts = task.check_source(np.array([[1, 0], [1, 1]], np.float32), outputs, "the source x")
-    assert counts == {"a": 2, "b": 1}
+        labels = np.array([[1, 0], [1, 1]], np.float32)
+        assert task.check_source(labels, outputs, "the source x") == {"a": 2, "b": 1}
+        MultiLabel(["a", "b"]).learn(labels)  # of a labelled target alone, too
+    with pytest.raises(HubtlError, match="no class is there in some training rows and not in others"):
+        MultiLabel(["a", "b"]).learn(labels[:, [0, 0]])
 
 
 def test_rare_classes_are_held_out_too():
@@ -239,3 +242,29 @@ def test_a_column_of_lists_and_other_cells_names_the_row(tmp_path):
     columns, _ = MultiLabel().find(dataset, None, "the source x")
     with pytest.raises(HubtlError, match="row 1: 'dog' is no list of classes"):
         MultiLabel().read([dataset], columns, "the source x", ["train"], None)
+
+
+@pytest.mark.parametrize("cell", ["['sea', 'boat']", '["sea"]', " {'sea'} ", "('sea', 'boat')", "[1, 0, 1]", "[]"])
+def test_a_list_written_as_text_is_no_class_of_that_name(cell):
+    with pytest.raises(HubtlError, match=r"row 1: .* is a list written as text"):
+        read({"tags": ["sea", cell]}, "tags", separated("comma"))
+
+
+@pytest.mark.parametrize("cell", ["sea (deep), boat", "(sea)", "[sea]", "sea, [boat]", "{sea, boat}"])
+def test_brackets_alone_make_no_list(cell):
+    assert read({"tags": [cell, "x, y"]}, "tags", separated("comma"))[0]
+
+
+def test_a_separator_that_no_cell_has_is_told_of():
+    def notes(cells):
+        task = separated("comma")
+        return task.read([Dataset.from_dict({"tags": cells})], ["tags"], "the source x", ["train"], None).notes
+
+    assert "no cell of column 'tags' has a ','" in notes(["sea;boat", "sea", None])[0]
+    assert not notes(["sea, boat", "sea", None])
+
+
+def test_a_list_of_nought_and_one_for_each_class_is_told_what_to_be():
+    with pytest.raises(HubtlError) as error:
+        read({"labels": [[1, 0, 0], [0, 1, 1]]})
+    assert "a column of its own" in error.value.hint

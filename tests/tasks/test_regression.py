@@ -12,6 +12,9 @@ from torch import nn
 from hubtl.errors import HubtlError
 from hubtl.judging.difference import difference
 from hubtl.record import Evaluation, LabelSets, Outputs
+from hubtl.strategies.coral import DeepCoral
+from hubtl.strategies.finetune import Finetune
+from hubtl.strategies.sequential import Sequential
 from hubtl.tasks.regression import Regression, RegressionFigures
 from hubtl.tasks.regression.columns import label_columns
 from hubtl.tasks.regression.measuring import by_range, explained, figures_of, margin_of, rank_correlation
@@ -388,6 +391,9 @@ def test_a_target_beyond_the_sources_range_is_warned_of():
     (said,) = live.warnings(LabelSets(setting="closed"), labels, None, None)
     assert "33%" in said
     assert not live.warnings(LabelSets(setting="closed"), labels[:1], None, None)
+    for own in (Finetune, Sequential):  # what these learn from is the target's
+        assert not live.warnings(LabelSets(setting="closed"), labels, own, None)
+    assert live.warnings(LabelSets(setting="closed"), labels, DeepCoral, None) == [said]
 
 
 def test_a_feature_of_plain_integers_is_a_number():

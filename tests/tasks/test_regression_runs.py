@@ -126,6 +126,19 @@ def test_the_card_speaks_of_outputs_and_the_hub_takes_it(run):
         assert (run.output_dir / "plots" / f"{name}-dark.png").exists()
 
 
+@pytest.mark.parametrize("task", ["regression", "multi-label"])
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_target_whose_labels_are_passed_over_is_told_so_not_of_a_strategy(task, trained, run, data, tmp_path):
+    split = drawn(9, 0, rows=8).select_columns("image").add_column("label", ["a", "b"] * 4)
+    split.save_to_disk(tmp_path / "words")
+    words = common(data, tmp_path / "run") | {"label_column": None, "target_dataset": str(tmp_path / "words")}
+    if trained:
+        words |= {"model": str(run.output_dir), "pretrained": True}
+    with pytest.raises(HubtlError, match=r"has no labels .*'label' is passed over: it holds texts") as error:
+        hubtl.adapt(**words | {"options": {"task.name": task}})
+    assert "--label-column" in error.value.hint
+
+
 @pytest.mark.parametrize("strategy", ["mcc", "cdan", "shot", "mcc+coral"])
 def test_methods_that_read_probabilities_are_refused_by_name_before_anything_is_written(strategy, data, tmp_path):
     with pytest.raises(HubtlError, match=f"{strategy.split('+')[0]}.*regression"):

@@ -81,7 +81,7 @@ def unfit(dataset: Dataset, column: str) -> str | None:
         return f"values of type {kind}, not labels"
     if feature.dtype.startswith("float"):
         odd = [v for v in dataset.unique(column) if v is not None and not math.isnan(v) and not float(v).is_integer()]
-        return f"numbers such as {min(odd):g}: a class is a name or an integer" if odd else None
+        return f"numbers such as {min(odd):g}: a class is a name or an integer (--task regression)" if odd else None
     if feature.dtype.startswith(("int", "uint", "string", "large_string", "bool", "null")):
         return None
     return f"{feature.dtype} values, not labels"

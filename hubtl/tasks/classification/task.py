@@ -49,6 +49,7 @@ class Classification(Task):
     oracle = "target-accuracy"
     picks = words.PICKS
     captions = words.CAPTIONS
+    unlabelled_hint = "--label-column NAME; an image folder needs a sub-folder for each of at least two classes"
 
     @property
     def classes(self) -> list[str]:

@@ -95,7 +95,7 @@ def unfit(dataset: Dataset, column: str, separator: str | None) -> str | None:
     if type(feature).__name__ == "Json":
         return None  # read cell by cell
     if _is_text(feature):
-        return None if separator else "texts, which are not taken apart unless a separator is named"
+        return None if separator else "texts, which are taken apart only where task.separator says at what"
     if isinstance(feature, ClassLabel):
         return "one class to a row"
     if not isinstance(feature, Value):

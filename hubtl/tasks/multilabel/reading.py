@@ -19,6 +19,7 @@ INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 MINUS_ONE = ("-1", "-1.0", "[-1]", "[-1.0]", "['-1']")
 CELLS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 EMPTY = {word.casefold() for word in MISSING}
+WRITTEN = re.compile(r"""\s*[\[({]\s*(["'].*["']\s*|[-\d.,\s]*)[\])}]\s*""", re.DOTALL)  # ['a', "b"], {"a"}, [1, 0]
 WORDS = {"comma": ",", "semicolon": ";", "pipe": "|"}
 ROW = "mend that row, or --label-column for another column"
 
@@ -59,6 +60,9 @@ def read(
     if alike := resembling(names):
         shown = "; ".join(listed(group, exact=True) for group in alike[:5])
         notes.append(f"classes that differ little, kept apart: {shown}" + "; …" * (len(alike) > 5))
+    texts = [part for part in parts if item_of(part, column) is None]
+    if separator and texts and not any(_has(part, column, separator) for part in texts):
+        notes.append(f"no cell of column {column!r} has a {separator!r} in it: each is read as one class")
     return Labels(Outputs(names=names, details=details), values, notes)
 
 
@@ -110,6 +114,11 @@ def _missing(sets: Sequence[list[list[str] | None]], given: Sequence[str]) -> li
     return [said] if words else []
 
 
+def _has(part: Dataset, column: str, separator: str) -> bool:
+    """Whether a column of texts has a separator in any of its cells."""
+    return any(isinstance(cell, str) and separator in cell for cell in part.with_format(None)[column][:])
+
+
 def _matrix(rows: Sequence[list[str] | None], place: dict[str, int]) -> np.ndarray:
     found = np.zeros((len(rows), len(place)), dtype=np.float32)
     for number, names in enumerate(rows):
@@ -151,6 +160,9 @@ def _sets(part: Dataset, column: str, where: str, split: str, separator: str | N
         if separator and isinstance(cell, int | float) and not isinstance(cell, bool):
             cell = value_name(cell)  # a column of text in which no row has two
         if isinstance(cell, str) and separator:
+            if WRITTEN.fullmatch(cell):
+                shown = f"{cell[:40]!r} is a list written as text"
+                raise _error(part, column, where, split, row, shown, "keep lists as such, in parquet or jsonl")
             items: list[Any] = [piece.strip() for piece in cell.split(separator)] if cell.strip() else []
         elif isinstance(cell, list):
             items = cell
@@ -169,7 +181,10 @@ def _sets(part: Dataset, column: str, where: str, split: str, separator: str | N
             raise _error(part, column, where, split, row, f"{odd!r} stands beside {items[0]!r}: names or numbers", ROW)
         if len(set(own)) < len(own):
             twice = next(name for name in own if own.count(name) > 1)
-            raise _error(part, column, where, split, row, f"class {twice!r} is listed twice", "list each class once")
+            hint = "list each class once"
+            if set(own) <= {"0", "1"} and not names:
+                hint += "; where the lists are 0 and 1 for each class, give each class a column of its own"
+            raise _error(part, column, where, split, row, f"class {twice!r} is listed twice", hint)
         found.append([str(name) for name in own])
     _check_kinds(part, column, where, split)
     return found

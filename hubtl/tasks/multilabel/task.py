@@ -99,20 +99,13 @@ class MultiLabel(Task):
         return np.where(labels.any(axis=1), often.argmin(axis=1), -1)
 
     def check_source(self, labels: np.ndarray, outputs: Outputs, where: str) -> dict[str, int]:
-        from hubtl.data.names import listed
-        from hubtl.settings import logger
-
         there, away = (labels == 1).sum(axis=0), (labels == 0).sum(axis=0)
-        counts = dict(zip(outputs.names, there.tolist(), strict=True))
-        silent = [name for name, yes, no in zip(outputs.names, there, away, strict=True) if not yes or not no]
-        if len(silent) == len(outputs.names):
+        if not ((there > 0) & (away > 0)).any():
             raise HubtlError(
                 f"{where}: no class is there in some training rows and not in others",
                 hint="there is nothing to learn: choose other columns, or other data",
             )
-        if silent:
-            logger.warning("%s: every training row has these classes, or none has: %s", where, listed(silent))
-        return counts
+        return dict(zip(outputs.names, there.tolist(), strict=True))
 
     def relate(
         self, source: Outputs | None, target: Outputs | None, *, called: str = "source", open_set: bool = False
@@ -149,7 +142,14 @@ class MultiLabel(Task):
     def learn(self, labels: np.ndarray) -> None:
         import torch
 
+        from hubtl.data.names import listed
+        from hubtl.settings import logger
+
+        self.check_source(labels, self.outputs, "the labels to learn from")
         there, away = (labels == 1).sum(axis=0), (labels == 0).sum(axis=0)
+        silent = [name for name, yes, no in zip(self.outputs.names, there, away, strict=True) if not yes or not no]
+        if silent:
+            logger.warning("every row to learn from has these classes, or none has: %s", listed(silent))
         share = there / np.maximum(there + away, 1)
         inside = np.clip(share, 1e-12, 1 - 1e-12)
         self._chance = float(-(share * np.log(inside) + (1 - share) * np.log1p(-inside)).sum())

@@ -111,7 +111,8 @@ def unfit(dataset: Dataset, column: str) -> str | None:
         return f"{feature.dtype} values, not numbers"
     cells = [cell for cell in dataset.with_format(None)[column][:] if cell is not None and cell.strip()]
     if cells and all(number_of(cell) is None for cell in cells):
-        return f"texts such as {cells[0][:40]!r}, not numbers"
+        comma = " with a decimal point" if COMMA.fullmatch(cells[0].strip()) else ""
+        return f"texts such as {cells[0][:40]!r}, not numbers{comma}"
     return None
 
 

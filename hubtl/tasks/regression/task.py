@@ -277,7 +277,9 @@ class Regression(Task):
     # saying
 
     def warnings(self, relation: LabelSets, labels: np.ndarray | None, method: Any, unknown: str | None) -> list[str]:
-        return words.warnings(self.outputs, relation, labels)
+        # what these learn from are the target's own values
+        own = {"transfer", "sequential"} & set(getattr(method, "settings", ()))
+        return words.warnings(self.outputs, relation, None if own else labels)
 
     def limits(self, record: RunRecord, does: str) -> list[str]:
         return words.limits(record)
