@@ -147,9 +147,8 @@ def labelled(
             hint="--label-column NAME, --split NAME, or hubtl predict",
         )
     related = task.relate(known, opened.outputs, called="the model")
-    if related.relation.respelt:
-        for note in related.notes:
-            logger.info("%s", note)
+    for note in related.notes:
+        logger.info("%s", note)
     truth = task.targets(opened.eval_labels, opened.outputs, task.outputs, task.unknown)
     bad = section.on_bad_sample
     rows = open_rows(loaded.backbone, opened.eval, opened.columns, labels=truth, name=dataset, on_bad_sample=bad)

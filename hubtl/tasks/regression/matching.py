@@ -33,14 +33,15 @@ def match(
     lacks = [name for name in source if name not in written]
     more = [name for name in target if name not in pairs]
     respelt = {ours: theirs for ours, theirs in written.items() if ours != theirs}
+    other = called if called.startswith("the ") else f"the {called}"
     notes = [
-        f"the target's column {seen(theirs, exact=True)} is taken for the {called}'s {seen(ours, exact=True)}"
+        f"the target's column {seen(theirs, exact=True)} is taken for {other}'s {seen(ours, exact=True)}"
         for ours, theirs in respelt.items()
     ]
     if lacks:
         notes.append(f"the target has no column for {listed(lacks)}: what is predicted there is not scored")
     if more:
-        notes.append(f"the {called} has no column {listed(more)}: the model does not predict it")
+        notes.append(f"{other} has no column {listed(more)}: it is not predicted")
     # a number that one domain has no column for says nothing of how those that both have are spread
     sets = LabelSets(setting="closed", shared=shared, source_only=lacks, target_only=more, respelt=respelt)
     return sets, notes
