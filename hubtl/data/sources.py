@@ -215,7 +215,7 @@ def _labels(
     if own is None and other is None:
         shown = " and ".join(f"{column!r}" for column in found)
         what = f"column {shown} has" if len(found) == 1 else f"columns {shown} have"
-        return _Found(rows, passed=(*passed, f"{what} no label in any row"))
+        return _Found(rows, passed=(*passed, f"{what} no label in any row", *read.notes))
     return _Found(rows, tuple(found), tuple(passed), read.outputs, own, other, tuple(read.notes))
 
 

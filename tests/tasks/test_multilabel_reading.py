@@ -268,3 +268,16 @@ def test_a_list_of_nought_and_one_for_each_class_is_told_what_to_be():
     with pytest.raises(HubtlError) as error:
         read({"labels": [[1, 0, 0], [0, 1, 1]]})
     assert "a column of its own" in error.value.hint
+
+
+def test_a_split_of_empty_lists_hides_its_labels_where_another_has_classes():
+    found = splits(train=[["a"], ["b"], []], test=[[], []])
+    np.testing.assert_array_equal(found.values[0], [[1, 0], [0, 1], [0, 0]])
+    assert np.isnan(found.values[1]).all()
+
+
+def test_a_column_of_nothing_is_found_where_no_other_has_lists():
+    empty, lists = [None, None], [["a"], ["b"]]
+    assert MultiLabel().find(Dataset.from_dict({"labels": empty}), None, "x")[0] == ["labels"]
+    assert MultiLabel().find(Dataset.from_dict({"labels": empty, "tags": lists}), None, "x")[0] == ["tags"]
+    assert MultiLabel().find(Dataset.from_dict({"labels": empty}), "labels", "x")[0] == ["labels"]

@@ -143,6 +143,16 @@ def test_a_split_of_one_value_that_stands_for_none_hides_its_labels(train, test,
     assert bool(found.notes) == hidden
 
 
+def test_a_target_of_one_value_that_stands_for_none_is_known_by_the_range_of_the_source_or_the_model():
+    source = read([table(y=[0.5, 4.0])], ["y"], "d").outputs
+    assert source.details == {"range": [[0.5, 4.0]]}
+    hidden = Regression().read([table(w=[-1.0, -1.0])], ["w"], "d", ["train"], source)
+    assert np.isnan(hidden.values[0]).all()
+    assert "'w' is -1 in all rows of split train" in hidden.notes[0]
+    below = Outputs(names=["y"], details={"range": [[-2.0, 4.0]]})
+    assert np.isfinite(Regression().read([table(w=[-1.0, -1.0])], ["w"], "d", ["train"], below).values[0]).all()
+
+
 def test_numbers_too_large_for_their_differences_are_refused():
     with pytest.raises(HubtlError, match="32 bits do not hold how they differ"):
         read([table(y=[1.7e9 + second for second in range(9)])], ["y"], "d")

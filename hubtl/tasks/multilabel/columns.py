@@ -28,7 +28,8 @@ def label_columns(
     names = [name for name in dataset.features if name != aside]
     known = usual(names, NAMES)
     lists = [name for name in names if _has_lists(dataset, name) and unfit(dataset, name, separator) is None]
-    fit = [name for name in known if name in lists] or lists
+    empty = [name for name in known if getattr(dataset.features[name], "dtype", None) == "null"]
+    fit = [name for name in known if name in lists] or lists or empty
     if separator and not fit:
         fit = [name for name in known if unfit(dataset, name, separator) is None]
     if len(fit) > 1 and not usual(fit, NAMES):
@@ -103,7 +104,7 @@ def unfit(dataset: Dataset, column: str, separator: str | None) -> str | None:
             f"structs of {listed(feature)}" if isinstance(feature, dict) else f"values of type {type(feature).__name__}"
         )
         return f"{what}, not a list of classes"
-    if separator and feature.dtype.startswith(WHOLE):
+    if feature.dtype == "null" or (separator and feature.dtype.startswith(WHOLE)):
         return None
     return f"{feature.dtype} values: one value to a row, not a list of classes"
 

@@ -32,7 +32,7 @@ def read(
     Several columns are the classes, in their order, of 0 and 1 (or false and true). One column holds lists of names or
     numbers, or text with a ``separator``; its classes are those of a ClassLabel, in their order, and those that occur,
     sorted. A list without a class is a row of negatives, an empty cell one without a label. A split that says −1
-    everywhere hides its labels.
+    everywhere, or has empty lists alone where another has classes, hides its labels.
 
     Raises HubtlError for a value that is none of these, naming column and row, and for splits that call their classes
     differently.
@@ -50,6 +50,9 @@ def read(
     given = list(dict.fromkeys(name for part in parts for name in _given(part, column)))
     _refuse_unnamed(parts, sets, column, where, called, given)
     notes = _missing(sets, given)
+    for rows in sets:
+        if not _met([rows]) and _met(sets):  # lists without a class, in every row of this split alone
+            rows[:] = [None] * len(rows)
     met = _met(sets) - set(given)
     whole = all(INTEGER.fullmatch(name) for name in met)
     names = given + sorted(met, key=(lambda name: (int(name), name)) if whole else str)

@@ -13,6 +13,8 @@ from hubtl.data.names import MISSING
 from hubtl.data.origin import numbers
 from hubtl.errors import HubtlError
 from hubtl.record import Outputs
+from hubtl.tasks.regression.matching import pairs_of
+from hubtl.tasks.regression.words import ranges
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 COMMA = re.compile(r"[-+]?\d+,\d+")
@@ -24,12 +26,19 @@ TEXTS = ("string", "large_string")
 LARGEST = float(np.finfo(np.float32).max)
 
 
-def read(parts: Sequence[Dataset], columns: Sequence[str], where: str, called: Sequence[str] = ()) -> Labels:
+def read(
+    parts: Sequence[Dataset],
+    columns: Sequence[str],
+    where: str,
+    called: Sequence[str] = (),
+    known: Outputs | None = None,
+) -> Labels:
     """Read the label columns of the splits of a domain: float32 [n, k] of each, NaN where a cell has no label.
 
     A cell is a number or a text that is one: ``3.5``, ``-2e3``. It has no label where it is empty, None, NaN, or a word
-    such as ``NA``. A split that says −1 or −999 everywhere, below all that others say, hides its labels. Raises
-    HubtlError for anything else, for infinity, and for truth values, naming the row.
+    such as ``NA``. A split that says −1 or −999 everywhere, below all that others say, hides its labels; so does one
+    below all that was ``known`` to the source or the model. Raises HubtlError for anything else, for infinity, and for
+    truth values, naming the row.
     """
     called = called or [f"split {number}" for number in range(1, len(parts) + 1)]
     values, notes = [], []
@@ -42,22 +51,36 @@ def read(parts: Sequence[Dataset], columns: Sequence[str], where: str, called: S
             made[:, k] = cells
             _refuse_coarse(cells, made[:, k], f"{where}, split {split}: column {column!r}")
         values.append(made)
+    least = _least(known, columns)
     for k, column in enumerate(columns):
-        for place in _hidden([made[:, k] for made in values]):
+        for place in _hidden([made[:, k] for made in values], least.get(column)):
             told = f"column {column!r} is {np.nanmin(values[place][:, k]):g} in all rows of split {called[place]}"
             notes.append(f"{told}: read as no label")
             values[place][:, k] = np.nan
-    return Labels(Outputs(names=list(columns)), values, notes)
+    every = np.concatenate(values)
+    spans = [column[np.isfinite(column)] for column in every.T]
+    details = {"range": [[float(span.min()), float(span.max())] for span in spans]} if all(map(len, spans)) else {}
+    return Labels(Outputs(names=list(columns), details=details), values, notes)
 
 
-def _hidden(splits: Sequence[np.ndarray]) -> list[int]:
+def _least(known: Outputs | None, columns: Sequence[str]) -> dict[str, float]:
+    """The smallest number of the source, or that a model learnt from, by the column here that stands for it."""
+    if known is None:
+        return {}
+    low = {name: ends[0] for name, ends in zip(known.names, ranges(known), strict=False)}
+    pairs = pairs_of(known.names, columns)
+    return {theirs: low[ours] for theirs, ours in pairs.items() if ours in low}
+
+
+def _hidden(splits: Sequence[np.ndarray], elsewhere: float | None) -> list[int]:
     """The splits that hide their labels of a column: one value alone, which stands for none, below all others' values."""
     known = [column[np.isfinite(column)] for column in splits]
     one = [len(set(column.tolist())) == 1 and column[0] in HIDDEN for column in known]
     told = [column for column, alone in zip(known, one, strict=True) if len(column) and not alone]
-    if not told:
+    lows = [float(column.min()) for column in told] + ([] if elsewhere is None else [elsewhere])
+    if not lows:
         return []
-    least = min(0.0, *(float(column.min()) for column in told))
+    least = min(0.0, *lows)
     return [n for n, alone in enumerate(one) if alone and known[n][0] < least and (known[n][0] != -1 or least == 0)]
 
 

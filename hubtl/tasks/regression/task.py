@@ -64,7 +64,7 @@ class Regression(Task):
     ) -> "Labels":
         from hubtl.tasks.regression.reading import read
 
-        return read(parts, columns, where, called)
+        return read(parts, columns, where, called, known)
 
     def present(self, labels: np.ndarray) -> np.ndarray:
         return np.asarray(np.isfinite(labels).any(axis=1))
