@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import ClassLabel, Dataset, Features, LargeList, List, concatenate_datasets
+from datasets import ClassLabel, Dataset, Features, LargeList, List, Value, concatenate_datasets
 
 from hubtl.data.names import listed
 from hubtl.errors import HubtlError
@@ -61,6 +61,17 @@ def alike(parts: Sequence[Dataset], files: Sequence[str] = (), agreed: Named | N
             continue
         union = list(dict.fromkeys(name for names in own for name in names))
         found = [_renumbered(*of, column, union) for of in zip(found, files, own, strict=True)]
+    return _of_one_kind(found)
+
+
+def _of_one_kind(parts: Sequence[Dataset]) -> list[Dataset]:
+    """The parts, where a column of integers is one of decimals if it is that in another part."""
+    kinds = [{n: f.dtype for n, f in part.features.items() if isinstance(f, Value)} for part in parts]
+    found = list(parts)
+    for column in dict.fromkeys(name for kind in kinds for name in kind):
+        met = {kind.get(column, "none") for kind in kinds}
+        if any(dtype.startswith("float") for dtype in met) and all("int" in dtype or "float" in dtype for dtype in met):
+            found = [part.cast_column(column, Value("float64")) for part in found] if len(met) > 1 else found
     return found
 
 

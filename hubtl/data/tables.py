@@ -71,13 +71,23 @@ def read(groups: Sequence[Sequence[Path]]) -> list[Dataset]:
             return delimited.read(groups, "\t" if first.suffix.lower() == ".tsv" else ",")
         if kind == "parquet":
             return shards.read(groups, lambda paths: _built(paths, kind))
-        return [_built(paths, kind) for paths in groups]
+        return [_together(paths, kind) for paths in groups]
     except HubtlError:
         raise
     except Exception as error:
         raise HubtlError(
             f"{first.name} does not load: {_line(error.__cause__ or error)}", hint="mend the file"
         ) from error
+
+
+def _together(paths: Sequence[Path], kind: str) -> Dataset:
+    """Files as one dataset. A library takes the first file's types for all; where others do not fit, each has its own."""
+    try:
+        return _built(paths, kind)
+    except Exception:
+        if len(paths) == 1:
+            raise
+        return concatenate_datasets(shards.alike([_built([path], kind) for path in paths]))
 
 
 def _built(paths: Sequence[Path], kind: str) -> Dataset:

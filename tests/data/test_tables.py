@@ -177,6 +177,21 @@ def test_tables_of_several_kinds_are_not_mixed(tmp_path, caplog):
     assert "2 .csv tables used; left out: 1 .json" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [([1, 2], [0.5, 1.5]), ([0.5, 1.5], [1, 2]), ([None, None], [0.5, 1.5]), ([None, None], [["a"], []])],
+)
+@pytest.mark.parametrize("folders", [("", ""), ("one/", "two/")])
+def test_files_of_one_split_may_have_no_labels_or_whole_numbers_alone(tmp_path, first, second, folders):
+    for folder, name, cells in zip(folders, ("a", "b"), (first, second), strict=True):
+        place = tmp_path / "train" / folder / f"{name}.jsonl"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("\n".join(json.dumps({"text": f"{name}{i}", "y": cell}) for i, cell in enumerate(cells)))
+    rows = opened(str(tmp_path)).splits["train"]
+    assert rows["y"][:] == first + second
+    assert rows["text"][:] == ["a0", "a1", "b0", "b1"]
+
+
 def test_tables_of_one_split_that_do_not_fit_are_an_error(tmp_path):
     write(tmp_path / "data" / "train" / "a" / "rows.csv", "text,label", "one,a")
     write(tmp_path / "data" / "train" / "b" / "rows.csv", "n", "1")
