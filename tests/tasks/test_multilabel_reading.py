@@ -281,3 +281,18 @@ def test_a_column_of_nothing_is_found_where_no_other_has_lists():
     assert MultiLabel().find(Dataset.from_dict({"labels": empty}), None, "x")[0] == ["labels"]
     assert MultiLabel().find(Dataset.from_dict({"labels": empty, "tags": lists}), None, "x")[0] == ["tags"]
     assert MultiLabel().find(Dataset.from_dict({"labels": empty}), "labels", "x")[0] == ["labels"]
+
+
+def test_spaces_around_a_name_in_a_list_are_its_own_and_said():
+    found = splits(train=[["cat"], [" cat"]])
+    assert found.outputs.names == [" cat", "cat"]
+    assert "kept apart" in found.notes[0]
+
+
+def test_labels_of_a_table_beside_class_folders_are_named_in_the_hint():
+    features = Features({"label": ClassLabel(names=["a", "b"]), "metadata_label": List(Value("string"))})
+    dataset = Dataset.from_dict({"label": [0, 1], "metadata_label": [["x"], []]}, features=features)
+    assert MultiLabel().find(dataset, None, "x")[0] == ["metadata_label"]
+    with pytest.raises(HubtlError) as error:
+        MultiLabel().find(dataset, "label", "x")
+    assert error.value.hint == "--label-column metadata_label"

@@ -79,6 +79,15 @@ def test_columns_of_classes_truth_values_and_lists_are_refused():
         assert why in told[0]
 
 
+def test_numbers_of_a_table_beside_class_folders_are_found_and_named_in_the_hint():
+    features = Features({"label": ClassLabel(names=["a", "b"]), "metadata_label": Value("int64")})
+    data = Dataset.from_dict({"label": [0, 1], "metadata_label": [3, 4]}, features=features)
+    assert label_columns(data, None, "d")[0] == ["metadata_label"]
+    with pytest.raises(HubtlError) as error:
+        label_columns(data, "label", "d")
+    assert error.value.hint == "--label-column metadata_label"
+
+
 # cells
 
 

@@ -60,6 +60,9 @@ def _asked(dataset: Dataset, asked: Any, where: str, separator: str | None) -> l
 def _hint(dataset: Dataset, name: str, asked: int) -> str:
     if asked > 1:
         return "several label columns hold 0 or 1 each, one column for each class"
+    beside = f"metadata_{name}"  # what a table beside class folders calls so
+    if beside in dataset.features and _has_lists(dataset, beside):
+        return f"--label-column {beside}"
     if isinstance(dataset.features[name], ClassLabel):
         return "--task classification, or another --label-column"
     if _is_text(dataset.features[name]):

@@ -214,7 +214,7 @@ def _name(item: Any, names: Sequence[str]) -> str | None:
         item = int(item)
     if isinstance(item, bool) or not isinstance(item, str | int) or (isinstance(item, int) and item < 0):
         return None
-    return (str(item).strip() if isinstance(item, str) else str(item)) or None
+    return str(item) if str(item).strip() else None
 
 
 def _error(part: Dataset, column: str, where: str, split: str, row: int, what: str, hint: str) -> HubtlError:

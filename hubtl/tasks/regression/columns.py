@@ -36,7 +36,7 @@ def label_columns(
         found = headers(dataset, asked) or [existing(dataset, name, "label", where) for name in _names(asked)]
         for name in found:
             if why := unfit(dataset, name):
-                raise HubtlError(f"{where}: column {name!r} holds {why}", hint="--label-column for another column")
+                raise HubtlError(f"{where}: column {name!r} holds {why}", hint=_hint(dataset, name))
         return list(dict.fromkeys(found)), []
     aside = None if aside is None else header(dataset, aside)
     kinds = {name: kind_of(feature) for name, feature in dataset.features.items() if name != aside}
@@ -55,6 +55,12 @@ def label_columns(
     if len(texts) == 1:  # numbers as text: a table whose cells are in quotes
         return texts, []
     return [], [f"column {name!r} is passed over: it holds {unfit(dataset, name)}" for name in strange]
+
+
+def _hint(dataset: Dataset, name: str) -> str:
+    beside = f"metadata_{name}"  # what a table beside class folders calls so
+    fit = beside in dataset.features and unfit(dataset, beside) is None
+    return f"--label-column {beside}" if fit else "--label-column for another column"
 
 
 def _names(asked: str | Sequence[str]) -> list[str]:
