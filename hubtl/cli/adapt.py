@@ -121,6 +121,11 @@ def adapt(
     saved = output_dir / "recipe.yaml" if output_dir else None
     if path is None and resume and not model and saved is not None and saved.exists():
         path = saved
+    if path is None and resume and not model and saved is not None:
+        raise HubtlError(
+            f"there is no run to go on with in {output_dir}: it came to no checkpoint, or was never there",
+            hint="the command that started it, without --resume",
+        )
     changes: dict[str, Any] = {
         KEYS[name]: str(value) if isinstance(value, Path) else value for name, value in flags.items()
     }

@@ -127,6 +127,7 @@ def _text(rows: list[dict[str, Any]], kind: str) -> str:
     if kind == "jsonl":
         return "".join(jsontext.text(row) + "\n" for row in rows)
     columns = list(rows[0]) if rows else ["input", "label"]
+    rows = [{name: _joined(value) for name, value in row.items()} for row in rows]
     if kind == "csv":
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, columns, lineterminator="\n")
@@ -148,8 +149,15 @@ def _show(rows: list[dict[str, Any]]) -> None:
             column, justify="right" if isinstance(rows[0][column] if rows else "", float) else "left", overflow="fold"
         )
     for row in rows:
-        table.add_row(*(_cell(column, value) for column, value in row.items()))
+        table.add_row(*(_cell(column, _joined(value)) for column, value in row.items()))
     Screen().print(table)
+
+
+def _joined(value: Any) -> Any:
+    """A list in one text: items with commas between; those with a comma of their own in quotes."""
+    if not isinstance(value, list):
+        return value
+    return ", ".join(f'"{item}"' if "," in str(item) else str(item) for item in value)
 
 
 def _cell(column: str, value: Any) -> str:

@@ -1,5 +1,6 @@
 """Saved models: writing one, loading one (a run directory, a folder, or a Hub id), and predicting with it."""
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -416,8 +417,38 @@ def _open(folder: Path, image_size: int | None = None, options: Mapping[str, Any
     named = list(classes) != _numbered(len(classes))
     details = outputs.details if outputs else {}
     return Trained(
-        backbone, head, Outputs(names=list(classes), details=details), named, facts.get("unknown"), task_of(facts)
+        backbone, head, Outputs(names=list(classes), details=details), named, facts.get("unknown"), task_in(folder)
     )
+
+
+def task_in(folder: Path) -> str:
+    """What the model of a folder is for: by ``hubtl.json``, by what hubtl wrote into ``config.json``, by the
+    ``problem_type`` there, else a classifier. Raises HubtlError where the two files differ.
+    """
+    facts, config = read_facts(folder), read_config(folder)
+    own = config.get("hubtl")
+    told = task_of(own) if isinstance(own, dict) and "task" in own else None
+    given = task_of(facts) if "task" in facts else told
+    if told is not None and given != told:
+        raise HubtlError(
+            f"{folder}: hubtl.json is of a model for {given}, config.json of one for {told}",
+            hint="save or pull the model again",
+        )
+    problem = config.get("problem_type")
+    if given is None and problem:
+        given = next((name for name in plugins.entries("tasks") if _is_called(name, problem)), None)
+    if not facts and given is not None and given != DEFAULT:
+        logger.warning(
+            "%s has no hubtl.json: thresholds, intervals and units of a model for %s are there", folder, given
+        )
+    return given or DEFAULT
+
+
+def _is_called(task: str, problem_type: object) -> bool:
+    """Whether transformers' name for a problem is that of a task."""
+    with contextlib.suppress(HubtlError):  # of a package that does not load
+        return bool(plugins.load("tasks", task).problem_type == problem_type)
+    return False
 
 
 def _try_input(backbone: Backbone, where: str) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from hubtl.backbones.saved import read_facts, task_of
 from hubtl.data import content
 from hubtl.data.images import ImageSet
 from hubtl.data.rows import open_rows
@@ -89,7 +88,7 @@ def measure_two(
     Keywords are those of ``measure``. The difference is None where the models do not know the same classes of the
     dataset: their figures are then of other rows. Raises HubtlError for models of different tasks.
     """
-    tasks = [task_of(read_facts(api.folder_of(model))) for model in (first, second)]
+    tasks = [api.task_in(api.folder_of(model)) for model in (first, second)]
     if tasks[0] != tasks[1]:
         raise HubtlError(
             f"{first} is a model for {tasks[0]}, {second} for {tasks[1]}: they have no figure in common",

@@ -158,12 +158,12 @@ def test_what_is_fitted_of_a_model_decides_its_answers_and_leaves_the_task_of_th
 
 def test_an_answer_has_its_labels_their_probabilities_and_the_most_probable_classes_besides():
     (answer,) = MultiLabel(["a", "b", "c"]).decode(["x.png"], torch.tensor([[2.0, -3.0, 1.0]]))
-    assert answer.row() == {"input": "x.png", "labels": "a, c", "probabilities": "0.8808, 0.7311"}
+    assert answer.row() == {"input": "x.png", "labels": ["a", "c"], "probabilities": [0.8808, 0.7311]}
     assert list(answer.row(2).items())[3:] == [
         ("label_1", "a"), ("probability_1", 0.880797), ("label_2", "c"), ("probability_2", 0.731059),
     ]  # fmt: skip
     (none,) = MultiLabel(["a", "b"]).decode(["y.png"], torch.tensor([[-1.0, -2.0]]))
-    assert none.row()["labels"] == ""
+    assert none.row()["labels"] == []
 
 
 def test_collapse_is_the_same_answer_for_every_row_and_with_fitted_thresholds_also_no_answer():

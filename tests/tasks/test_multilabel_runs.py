@@ -13,9 +13,11 @@ from PIL import Image as Picture
 from safetensors.torch import load_file
 
 import hubtl
-from hubtl.card import metadata
+from hubtl.card import metadata, render
+from hubtl.cli.predict import _text
 from hubtl.errors import HubtlError
 from hubtl.studies.evaluate import measure
+from hubtl.tasks.multilabel import LabelledAs
 from tests.backbones.test_loading import tiny
 from tests.tiny import hubtl_command
 
@@ -221,7 +223,7 @@ def test_predictions_of_the_command_line(run, data, tmp_path, capsys):
     assert sum(right) >= 4
     code, out, _ = hubtl_command(["predict", str(run.output_dir), str(folder), "--json"], capsys)
     assert code == 0
-    assert [p["labels"] for p in json.loads(out)["predictions"]] == [row["labels"] for row in rows]
+    assert [", ".join(p["labels"]) for p in json.loads(out)["predictions"]] == [row["labels"] for row in rows]
 
 
 def test_evaluate_and_diff_speak_of_map(run, data, capsys):
@@ -252,3 +254,18 @@ def test_the_card_speaks_of_labels_and_its_code_prints_them(run):
     tail = code[code.index("thresholds = ") :]
     exec(tail, {"model": names, "logits": names.logits([image]), "print": said.append})
     assert said == [[name for name in CLASSES if name in names.predict(image)[0].labels]]
+
+
+def test_a_name_with_a_comma_stays_one_label_in_what_is_predicted(capsys):
+    answer = LabelledAs("x.png", ["salt, pepper", "oil"], {"salt, pepper": 0.9, "oil": 0.8})
+    assert answer.row()["labels"] == ["salt, pepper", "oil"]
+    (row,) = csv.DictReader(io.StringIO(_text([answer.row()], "csv")))
+    assert row == {"input": "x.png", "labels": '"salt, pepper", oil', "probabilities": "0.9, 0.8"}
+    assert json.loads(_text([answer.row()], "jsonl"))["labels"] == ["salt, pepper", "oil"]
+    assert '"salt, pepper", oil' in _text([answer.row()], "table")
+
+
+def test_the_caption_of_the_features_claims_no_colours_of_classes(run):
+    card = render(run.record)
+    assert "Features of both domains, under one model and the other" in card
+    assert "the target's colours" not in card

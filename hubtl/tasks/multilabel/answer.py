@@ -20,11 +20,11 @@ class LabelledAs(Answer):
         return ", ".join(self.labels)
 
     def row(self, top: int = 1) -> dict[str, Any]:
-        """``labels`` with commas between, their probabilities, and for ``top`` > 1 the most probable classes."""
+        """The lists ``labels`` and ``probabilities``, and for ``top`` > 1 the most probable classes."""
         found: dict[str, Any] = {
             "input": jsontext.whole(self.input),
-            "labels": jsontext.whole(self.label),
-            "probabilities": ", ".join(f"{self.probabilities[name]:.4f}" for name in self.labels),
+            "labels": [jsontext.whole(name) for name in self.labels],
+            "probabilities": [round(self.probabilities[name], 4) for name in self.labels],
         }
         best = sorted(self.probabilities.items(), key=lambda item: -item[1])[: top if top > 1 else 0]
         for place, (name, p) in enumerate(best, 1):

@@ -188,10 +188,15 @@ class MultiLabel(Task):
     @property
     def thresholds(self) -> np.ndarray:
         """The probability [c] above which a class is said to be there."""
-        given = self.outputs.details.get("thresholds")
-        names = self.outputs.names
-        if not isinstance(given, list) or len(given) != len(names):
-            return np.full(len(names), 0.5)
+        given: Any = self.outputs.details.get("thresholds")
+        if given is None:
+            return np.full(len(self.outputs.names), 0.5)
+        fits = isinstance(given, list) and len(given) == len(self.outputs.names)
+        if not fits or not all(isinstance(cut, int | float) and 0 <= cut <= 1 for cut in given):
+            raise HubtlError(
+                f"the thresholds of a model for {self.name} are not a probability for each of its classes",
+                hint="save or pull the model again",
+            )
         return np.array(given, dtype=np.float64)
 
     def fit(self, outputs: "Tensor", labels: np.ndarray, *, held_out: bool = True) -> "Task":

@@ -7,7 +7,8 @@ from hubtl.tasks.multilabel.figures import PRIMARY, MultiLabelFigures
 
 FEW_ROWS = 20  # with a class: its average precision moves by several points with each of them
 CAPTIONS = {
-    "per_class_ap": "Average precision of each class, source-only and adapted; the mark is what a constant gets"
+    "features": "Features of both domains, under one model and the other",
+    "per_class_ap": "Average precision of each class, source-only and adapted; the mark is what a constant gets",
 }
 PICKS: dict[tuple[str, str | None], tuple[str, str]] = {
     ("transfer", None): ("finetune", "the target is labelled and there is no source"),

@@ -201,10 +201,7 @@ class Regression(Task):
 
     def _margins(self) -> list[float] | None:
         """Half the width of the intervals; None where there are none that can be read."""
-        found = self.outputs.details.get("margin")
-        fits = isinstance(found, list) and len(found) == len(self.outputs.names)
-        numbers = fits and all(isinstance(m, int | float) and math.isfinite(m) and m >= 0 for m in found or ())
-        return found if numbers else None
+        return words.numbers(self.outputs, "margin")
 
     # judging
 
@@ -237,8 +234,8 @@ class Regression(Task):
 
     def _spread(self, outputs: "Tensor") -> float | None:
         """Standard deviation of the outputs over that of the labels, the mean over outputs; None: not known."""
-        scale = self.outputs.details.get("scale")
-        if len(outputs) < 2 or not isinstance(scale, list) or len(scale) != outputs.shape[1]:
+        scale = words.numbers(self.outputs, "scale")
+        if len(outputs) < 2 or scale is None or len(scale) != outputs.shape[1]:
             return None
         spread = self.answers(outputs.float()).std(dim=0).tolist()
         return float(np.mean([own / max(abs(learnt), 1e-12) for own, learnt in zip(spread, scale, strict=True)]))
@@ -264,7 +261,7 @@ class Regression(Task):
 
     def cost(self, before: Evaluation, after: Evaluation) -> str | None:
         """More than a tenth of what a constant answer would err, as accuracy may lose a tenth of the rows."""
-        known = self.outputs.details.get("deviation")
+        known = words.numbers(self.outputs, "deviation")
         if before.source is None or after.source is None or not known or before.primary is None:
             return super().cost(before, after)
         if after.source - before.source <= FLOOR * float(np.mean(known)):

@@ -1,5 +1,6 @@
 """What a run and its card say of predicted numbers."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,13 @@ def units(outputs: Outputs) -> list[str]:
     found = outputs.details.get("unit")
     fits = isinstance(found, list) and len(found) == len(outputs.names) and all(isinstance(u, str) for u in found)
     return list(found) if fits and found is not None else [""] * len(outputs.names)
+
+
+def numbers(outputs: Outputs, name: str) -> list[float] | None:
+    """A detail that is a number for each output, such as ``margin``; None where there is none that can be read."""
+    found: Any = outputs.details.get(name)
+    fits = isinstance(found, list) and len(found) == len(outputs.names)
+    return found if fits and all(isinstance(n, int | float) and math.isfinite(n) and n >= 0 for n in found) else None
 
 
 def ranges(outputs: Outputs) -> list[tuple[float, float]]:
@@ -71,7 +79,7 @@ def limits(record: RunRecord) -> list[str]:
             for name, (low, high), unit in zip(outputs.names, known, units(outputs), strict=True)
         ]
         found.append(f"It learnt from values of {of} in these ranges, and beyond them it guesses: {listing(spans)}.")
-    if outputs.details.get("margin"):
+    if numbers(outputs, "margin"):
         found.append(
             "Its 90% intervals have one width for all inputs. They are valid for inputs that are drawn like the rows they "
             "were fitted on, those of the source's evaluation split, and not under the shift to the target."
@@ -113,7 +121,7 @@ def notes(record: RunRecord) -> str:
     options = record.recipe.get("task", {}).get("options", {})
     if options.get("loss") == "pinball" and options.get("quantile", 0.5) != 0.5:
         lines.append(f"The model predicts the {options['quantile']:g} quantile: its MAE is not meant to be least.")
-    figures, margins = _figures(record.adapted), record.outputs.details.get("margin")
+    figures, margins = _figures(record.adapted), numbers(record.outputs, "margin")
     if figures is not None and figures.covered is not None and margins:
         half = listing(
             [
