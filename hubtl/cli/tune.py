@@ -72,9 +72,11 @@ def _table(found: Any, trials: int) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     for rank, trial in enumerate(found.trials, 1):
         score = "–" if trial["score"] is None else f"{trial['score']:.4f}"
-        kept = trial["guard"].get(source_score(trial["guard"]) or "")
+        guard = source_score(trial["guard"]) or ""
+        kept = trial["guard"].get(guard)
         values = [f"{trial['parameters'].get(key, float('nan')):.4g}" for key in keys]
-        source = "–" if kept is None else f"{100 * kept:.1f} %"
+        share = guard == "source-accuracy"  # a score of another task may be below 0, as R² is
+        source = "–" if kept is None else f"{100 * kept:.1f} %" if share else f"{kept:.3f}"
         table.add_row(str(rank), str(trial["order"]), score, source, *values, trial["refused"] or "")
     console.print(table)
     if found.oracle:

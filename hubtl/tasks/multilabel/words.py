@@ -55,6 +55,8 @@ def limits(record: RunRecord, does: str) -> list[str]:
 def fitted_on(record: RunRecord) -> str:
     if record.setting == "adaptation":
         return "evaluation rows of the source"
+    if record.setting == "source-free":
+        return "rows of the data behind the model that was adapted"
     held_out = record.outputs.details.get("thresholds_held_out")
     return "held-out training rows" if held_out else "rows that training learnt from"
 

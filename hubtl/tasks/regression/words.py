@@ -73,7 +73,8 @@ def limits(record: RunRecord) -> list[str]:
     """Say from which values the model learnt, and of what its intervals are true. Markdown."""
     found, outputs = [], record.outputs
     if known := ranges(outputs):
-        of = "the target" if record.source is None or record.setting == "sequential" else "the source"
+        own = "the target" if record.source is None or record.setting == "sequential" else "the source"
+        of = "the data behind the model that was adapted" if record.setting == "source-free" else own
         spans = [
             f"{name} {significant(low)} to {significant(high)}{f' {unit}' if unit else ''}"
             for name, (low, high), unit in zip(outputs.names, known, units(outputs), strict=True)
