@@ -36,7 +36,7 @@ class Tuner(ABC):
         """Undo in place what ``apply`` added, with the same outputs, so that the backbone has its own shape again."""
         return
 
-    def export(self, folder: Path, backbone: Backbone, classifier: nn.Linear, classes: Sequence[str]) -> bool:
+    def export(self, folder: Path, backbone: Backbone, classifier: nn.Linear, names: Sequence[str]) -> bool:
         """Before merging, write beside the model what ``apply`` added, if that was asked for; whether it was."""
         return False
 
@@ -151,7 +151,7 @@ class LoRA(Tuner):
                 parent, _, leaf = name.rpartition(".")
                 setattr(backbone.get_submodule(parent), leaf, module.get_base_layer())
 
-    def export(self, folder: Path, backbone: Backbone, classifier: nn.Linear, classes: Sequence[str]) -> bool:
+    def export(self, folder: Path, backbone: Backbone, classifier: nn.Linear, names: Sequence[str]) -> bool:
         if not self.options.adapter:
             return False
         from peft import LoraConfig

@@ -37,7 +37,7 @@ def resolve(name: str, request: BackboneRequest) -> Backbone:
     Raises HubtlError for a name that nobody knows, with the nearest one, for an option that the loader does not have,
     and for weights that are out of reach.
     """
-    if len(request.classes) < 1:
+    if len(request.names) < 1:
         raise HubtlError("a model needs at least one output, and there is none", hint="choose other data")
     loader, rest = _loader(name)
     load = plugins.load("backbones", loader)

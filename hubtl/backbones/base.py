@@ -109,11 +109,11 @@ class PixelRanges:
 class BackboneRequest:
     """What a loader is asked for."""
 
-    classes: Sequence[str]  # label names, in the order of the logits
+    names: Sequence[str]  # of the outputs, in their order
     pretrained: bool = True
     image_size: int | None = None  # None: the model's own
     options: Mapping[str, Any] = field(default_factory=dict)  # of the loader's own
-    keep_classifier: bool = False  # build with the pretrained model's own classes where it has any: Backbone.kept
+    keep_classifier: bool = False  # build with the pretrained model's own outputs where it has any: Backbone.kept
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Backbone(nn.Module):
         rows: makes a set of rows from ``(dataset, columns, *, labels, name, augment, views, domains, on_bad_sample)``, with
             the interface of ``hubtl.data.images.ImageSet``, where the backbone takes more than images; None: images.
             Where there are images of more than eight bits, it is told their ``ranges`` too.
-        explain: explains a prediction for one row, ``explain(classifier, classes, row, **options)``, where it can be.
+        explain: explains a prediction for one row, ``explain(classifier, names, row, **options)``, where it can be.
         collate: makes ``inputs`` of a list of rows (modality -> what ``rows`` finds in a cell), for predictions.
     """
 
@@ -193,13 +193,13 @@ class Backbone(nn.Module):
         """Undo in place what loading added, such as adapters, with the same outputs, before the model is saved."""
 
     @abstractmethod
-    def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
+    def save(self, folder: Path, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
         """Write the model with its classifier in its library's own format (float32 safetensors).
 
         ``meta`` is kept in the configuration under ``hubtl``. The live module is left as it was.
         """
 
-    def adapter_snippet(self, where: str, classes: Sequence[str]) -> str | None:
+    def adapter_snippet(self, where: str, names: Sequence[str]) -> str | None:
         """Python code that loads the pretrained weights and, with PEFT, an adapter onto them, and sets ``logits``.
 
         None where the weights that training started from are not to be had again: random ones, or changed ones.
@@ -213,5 +213,6 @@ class Backbone(nn.Module):
     def snippet(self, where: str) -> str:
         """Python code that loads the saved model without hubtl (with it, where ``native`` is False) and predicts.
 
-        ``where`` is a Hub id or a folder. The code sets ``logits`` for a PIL image in ``image``.
+        ``where`` is a Hub id or a folder. The code sets ``logits`` for a PIL image in ``image``, and
+        ``names``, of the outputs by number.
         """

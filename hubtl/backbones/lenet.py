@@ -52,16 +52,16 @@ class LeNet(Backbone):
     def lora_targets(self) -> list[str]:
         return ["linear.0"]
 
-    def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
+    def save(self, folder: Path, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
         whole = copy.deepcopy(self).cpu()
         whole.add_module(self._classifier, copy.deepcopy(classifier).cpu())
-        write(folder, "lenet", self.info, whole, classes, meta)
+        write(folder, "lenet", self.info, whole, names, meta)
 
     def snippet(self, where: str) -> str:
         return (
             "import hubtl\n\n"
             f"model = hubtl.load({json.dumps(where)})\n"
-            "logits = model.logits([image])\nlabel = model.predict([image])[0].label\n"
+            "logits = model.logits([image])\nnames = model.names\n"
         )
 
 

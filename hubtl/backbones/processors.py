@@ -152,7 +152,7 @@ def _colours(processor: Any, spec: ImageInput) -> tuple[tuple[float, ...], tuple
     if len(middles) != len(hues) + 1 or any(len(x) != channels for x in middles):
         return None
     gains = torch.stack([x - middles[0] for x in middles[1:]])  # [hue, channel]
-    turned = channels == 3 and bool(gains[0].abs().argmax() == 2)
+    turned = channels == 3 and bool(gains[0].abs().max(dim=0).indices == 2)
     gain, black = (gains.fliplr() if turned else gains).diagonal(), middles[0].flip(0) if turned else middles[0]
     if not bool(gain.abs().min() > 0):
         return None

@@ -1,7 +1,7 @@
 """What a saved model says of itself: ``hubtl.json``, and the class names of its configuration."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def task_of(facts: Mapping[str, Any]) -> str:
     return given if isinstance(given, str) and given else "classification"
 
 
-def class_names(config: Mapping[str, Any], shown: str = "config.json") -> list[str]:
+def output_names(config: Mapping[str, Any], shown: str = "config.json") -> list[str]:
     """The names of the classes that a configuration of timm, transformers or hubtl gives; none where it gives none.
 
     Classes of the same name get their number too, and a warning says so. Raises HubtlError for names that are no list,
@@ -101,6 +101,11 @@ def class_names(config: Mapping[str, Any], shown: str = "config.json") -> list[s
         )
         raise HubtlError(f"{shown}: id2label: {what}", hint=NAMES)
     return plain_names([numbers[str(i)] for i in range(len(numbers))], shown)
+
+
+def as_timm(names: Sequence[str]) -> dict[str, Any]:
+    """Give the names of the outputs as timm's configuration has them, which ``output_names`` reads."""
+    return {"num_classes": len(names), "label_names": list(names)}
 
 
 def plain_names(names: Any, shown: str) -> list[str]:

@@ -11,12 +11,12 @@ from hubtl.backbones.weights import check_finite
 from hubtl.errors import HubtlError
 
 
-def last_linear(model: nn.Module, classes: int) -> str:
-    """The qualified name of the last linear layer with one output a class: what it sees are the pooled features.
+def last_linear(model: nn.Module, outputs: int) -> str:
+    """The qualified name of the last linear layer with that many outputs: what it sees are the pooled features.
 
     Raises HubtlError where there is none.
     """
-    names = [name for name, m in model.named_modules() if isinstance(m, nn.Linear) and m.out_features == classes]
+    names = [name for name, m in model.named_modules() if isinstance(m, nn.Linear) and m.out_features == outputs]
     if not names:
         raise HubtlError(
             f"{type(model).__name__} does not end in a linear layer: its features cannot be told from its classifier",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.reach import out_of_reach
+from hubtl.backbones.saved import as_timm
 from hubtl.backbones.surgery import convolution_names, linear_names, take_out, weights_of, with_classifier
 from hubtl.backbones.weights import HARMLESS, check_fit, check_source, matter
 from hubtl.batch import Features, Inputs
@@ -56,15 +57,14 @@ class TimmBackbone(Backbone):
         linear = [name for name in linear_names(self.model) if attention.search(f".{name}")]
         return [f"model.{name}" for name in linear or convolution_names(self.model)]
 
-    def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
+    def save(self, folder: Path, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
         whole = with_classifier(self.model, self._classifier, classifier)
-        whole.num_classes = len(classes)  # type: ignore[assignment]
+        whole.num_classes = len(names)  # type: ignore[assignment]
         spec = self.info.input
         data = data_config(spec)
         arguments = self._arguments()
         config = {
-            "label_names": list(classes),
-            "num_classes": len(classes),
+            **as_timm(names),
             "hubtl": dict(meta),
             "model_args": arguments,
         }
@@ -84,16 +84,16 @@ class TimmBackbone(Backbone):
             f"model = timm.create_model({json.dumps(source)}, pretrained=True).eval()\n"
             "transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))\n"
             f'logits = model(transform(image.convert("{self._mode()}")).unsqueeze(0))\n'
-            'label = model.pretrained_cfg["label_names"][logits.argmax().item()]\n'
+            'names = model.pretrained_cfg["label_names"]\n'
         )
 
-    def adapter_snippet(self, where: str, classes: Sequence[str]) -> str | None:
+    def adapter_snippet(self, where: str, names: Sequence[str]) -> str | None:
         if not self.info.pretrained:
             return None
         source = self._source if ":" in self._source else self.info.weights or self._source
         if source.startswith("local-dir:") and "/" in self.info.name:  # a copy of what is on the Hub
             source = f"hf-hub:{self.info.base_model}@{self.info.revision}"
-        given = {"num_classes": len(classes), **self._arguments()}
+        given = {"num_classes": len(names), **self._arguments()}
         arguments = "".join(f", {key}={value}" for key, value in given.items())
         shown = "".join(f"    {key}={value!r},\n" for key, value in data_config(self.info.input).items())
         return (
@@ -168,8 +168,8 @@ def _parts(source: str, shown: str, request: BackboneRequest, base: str | None) 
         hint = f"{tags[0]}, or --no-pretrained" if tags else "--no-pretrained"
         raise HubtlError(f"timm has no pretrained weights {source!r}", hint=hint)
     options: dict[str, Any] = {"pretrained": request.pretrained}
-    if request.classes:
-        options["num_classes"] = len(request.classes)
+    if request.names:
+        options["num_classes"] = len(request.names)
     keeps = request.keep_classifier and request.pretrained
     if request.pretrained and not source.startswith("local-dir:"):
         mind_the_network()

@@ -48,9 +48,9 @@ class TorchvisionBackbone(Backbone):
     def lora_targets(self) -> list[str]:
         return [f"model.{name}" for name in linear_names(self.model) or convolution_names(self.model)]
 
-    def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
+    def save(self, folder: Path, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
         whole = with_classifier(self.model, self._classifier, classifier)
-        write(folder, f"torchvision:{self.info.architecture}", self.info, whole, classes, meta)
+        write(folder, f"torchvision:{self.info.architecture}", self.info, whole, names, meta)
 
     def snippet(self, where: str) -> str:
         spec = self.info.input
@@ -64,8 +64,8 @@ class TorchvisionBackbone(Backbone):
             "from safetensors.torch import load_file\n"
             "from torchvision import models, transforms\n\n"
             f"folder = {folder}\n"
-            'classes = json.load(open(f"{folder}/config.json"))["label_names"]\n'
-            f'model = models.get_model("{self.info.architecture}", num_classes=len(classes){options})\n'
+            'names = json.load(open(f"{folder}/config.json"))["label_names"]\n'
+            f'model = models.get_model("{self.info.architecture}", num_classes=len(names){options})\n'
             'model.load_state_dict(load_file(f"{folder}/model.safetensors"))\n'
             "model.eval()\n"
             "transform = transforms.Compose(\n    [\n"
@@ -75,7 +75,6 @@ class TorchvisionBackbone(Backbone):
             f"        transforms.Normalize({list(spec.mean)}, {list(spec.std)}),\n"
             "    ]\n)\n"
             'logits = model(transform(image.convert("RGB"))[None])\n'
-            "label = classes[logits.argmax().item()]\n"
         )
 
 

@@ -64,10 +64,10 @@ class TransformersBackbone(Backbone):
         attention = [n for n in names if n.rsplit(".", 1)[-1] in ("query", "value", "q_proj", "v_proj", "qkv")]
         return [f"model.{name}" for name in attention or names or convolution_names(self.model)]
 
-    def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
+    def save(self, folder: Path, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
         whole: Any = with_classifier(self.model, self._classifier, classifier)
-        whole.config.id2label = dict(enumerate(classes))
-        whole.config.label2id = {name: i for i, name in enumerate(classes)}
+        whole.config.id2label = dict(enumerate(names))
+        whole.config.label2id = {name: i for i, name in enumerate(names)}
         if problem_type := meta.get("problem_type"):
             whole.config.problem_type = problem_type
         whole.config.hubtl = {key: value for key, value in meta.items() if key != "problem_type"}
@@ -85,10 +85,10 @@ class TransformersBackbone(Backbone):
             f"model = AutoModelForImageClassification.from_pretrained({source}).eval()\n"
             f'inputs = processor(image.convert("{mode}"), return_tensors="pt")\n'
             "logits = model(**inputs).logits\n"
-            "label = model.config.id2label[logits.argmax().item()]\n"
+            "names = model.config.id2label\n"
         )
 
-    def adapter_snippet(self, where: str, classes: Sequence[str]) -> str | None:
+    def adapter_snippet(self, where: str, names: Sequence[str]) -> str | None:
         if self._origin is None:
             return None
         mode = "L" if self.info.input.channels == 1 else "RGB"
@@ -96,7 +96,7 @@ class TransformersBackbone(Backbone):
             "from peft import PeftModel\n"
             "from transformers import AutoImageProcessor, AutoModelForImageClassification\n\n"
             "model = AutoModelForImageClassification.from_pretrained(\n"
-            f"    {self._origin}, num_labels={len(classes)}, ignore_mismatched_sizes=True\n)\n"
+            f"    {self._origin}, num_labels={len(names)}, ignore_mismatched_sizes=True\n)\n"
             f"model = PeftModel.from_pretrained(model, {json.dumps(where)}).eval()\n"
             f"processor = AutoImageProcessor.from_pretrained({json.dumps(where)})\n"
             f'logits = model(**processor(image.convert("{mode}"), return_tensors="pt")).logits\n'
@@ -156,7 +156,7 @@ def _classifier_of_images(
 ) -> TransformersBackbone:
     from transformers import AutoModelForImageClassification
 
-    names = dict(enumerate(request.classes))
+    names = dict(enumerate(request.names))
     options: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     try:
         if request.keep_classifier and request.pretrained:

@@ -8,17 +8,17 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hubtl.backbones.base import BackboneInfo
+from hubtl.backbones.saved import as_timm
 from hubtl.io import jsontext
 
 
 def write(
-    folder: Path, architecture: str, info: BackboneInfo, network: nn.Module, classes: Sequence[str], meta: Any
+    folder: Path, architecture: str, info: BackboneInfo, network: nn.Module, names: Sequence[str], meta: Any
 ) -> None:
     """Write a network with its classifier in it."""
     config = {
         "architecture": architecture,
-        "num_classes": len(classes),
-        "label_names": list(classes),
+        **as_timm(names),
         "input": info.input.as_dict(),
         "hubtl": dict(meta),
     }

@@ -83,7 +83,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "adapted": adapted or Evaluation(n=0),
         "adapting": adapting,
         "primary": primary,
-        "metric": primary.shown if primary else "accuracy",
+        "metric": metrics.called(primary),
         "value": lambda number: metrics.value(primary, number),
         "change": lambda before, after: metrics.change(primary, before, after),
         "intervals": [metrics.bounds(primary, wording.interval(e)) for e in (base, adapted)],
@@ -100,9 +100,9 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "domains": [(role, d) for role, d in (("source", record.source), ("target", record.target)) if d],
         "groups": groups[:MOST],
         "group": shown.group if shown else "",
-        "groups_called": _plural(shown.group) if shown else "",
+        "groups_called": wording.many(shown.group) if shown else "",
         "grouped_by": groups[0].metric if groups else "",
-        "outputs_called": (_plural(task.Figures.group) if task else "outputs").capitalize(),
+        "outputs_called": (wording.many(task.Figures.group) if task else "outputs").capitalize(),
         "left_out": max(0, len(groups) - MOST),
         "folded": len(record.outputs.names) > MANY,
         "subsets": comparison.subsets(base, adapted),
@@ -113,7 +113,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "later": comparison.later(record),
         "streams": comparison.streams(record),
         "at_test_time": comparison.at_test_time(record),
-        "shifts": comparison.shifts(base, adapted),
+        "shifts": comparison.shifts(base, adapted, task),
         "shift_rows": comparison.shift_rows(adapted),
         "fusion": _input(record.model.input.get("options", {})) if record.model.parts else "",
         "brief": (shown.brief() if shown else []),
@@ -123,7 +123,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "label_use": _label_use(record),
         "selection": _selection(record),
         "verdict": _verdict(record),
-        "relation": (task.relation(record) if task else None) or _relation(record),
+        "relation": (task.relation(record) if task else "") or "",
         "difference": lambda before, after: _difference(primary, before, after),
         "scores": _scores(base, adapted),
         "plots": _plots(record.plots),
@@ -171,10 +171,6 @@ def task_of(record: RunRecord) -> Any:
         return None
 
 
-def _plural(word: str) -> str:
-    return f"{word}es" if word.endswith("s") else f"{word}s"
-
-
 class Line(NamedTuple):
     """A metric of two models, as it is written."""
 
@@ -202,9 +198,9 @@ def _labels(record: RunRecord, role: str, labelled: bool) -> str:
     if role == "source":
         return "used"
     if record.target_labels == "training":
-        return "**used**" + (f", of {_few(record)}" if record.target_labels_per_class else "")
+        return "**used**" + (f", of {evidence.few(record)}" if record.target_few else "")
     if record.target_labels == "few":
-        return f"**of {_few(record)}**; the others sealed: training could not read them"
+        return f"**of {evidence.few(record)}**; the others sealed: training could not read them"
     return "sealed: training could not read them" if labelled else "there are none"
 
 
@@ -216,16 +212,12 @@ def _unlabelled(record: RunRecord, role: str, rows: int, evaluated: bool = False
     return f" ({rows:,} {'more left out' if left_out else 'of them'} without a label)"
 
 
-def _few(record: RunRecord) -> str:
-    return f"{wording.plural(record.target_labels_per_class or 0, 'row')} of each class"
-
-
 def _label_use(record: RunRecord) -> str:
     if record.target_labels == "training":
-        return "**used for training**" + (f", of {_few(record)}" if record.target_labels_per_class else "")
+        return "**used for training**" + (f", of {evidence.few(record)}" if record.target_few else "")
     if record.target_labels == "few":
         chosen = "; **all of them to select the checkpoint** (oracle)" if record.selection.oracle else ""
-        return f"**those of {_few(record)} used for training**, source-only included{chosen}"
+        return f"**those of {evidence.few(record)} used for training**, source-only included{chosen}"
     if record.selection.oracle or record.target_labels == "selection":
         return "**used to select the checkpoint** (oracle), not for training"
     measured = record.adapted is not None and record.adapted.value is not None
@@ -257,30 +249,12 @@ def _verdict(record: RunRecord) -> str | None:
         return text
     primary = verdict.dropped.primary if verdict.dropped else None
     figure, name = metrics.value(primary), wording.code(verdict.tried)
-    called = primary.shown if primary else "accuracy"
+    called = metrics.called(primary)
     return f"{text} So {name} was dropped; its {called} on the same rows, which that choice did not see: {figure}."
 
 
-def _relation(record: RunRecord) -> str:
-    """How the classes of the two domains relate, in sentences."""
-    sets = record.label_sets
-    if sets.setting == "unknown":
-        return "How the classes of source and target relate is unknown: the target names none."
-    text = f"Label sets: {sets.setting}, {len(sets.shared):,} classes shared."
-    if sets.source_only:
-        text += f" Only in the source: {wording.listing(sets.source_only)}."
-    if sets.target_only:
-        text += f" Only in the target: {wording.listing(sets.target_only)}."
-    if sets.respelt:
-        pairs = [f"{ours!a} (target: {theirs!a})" for ours, theirs in sets.respelt.items()]
-        text += f" Taken for the same class, as they differ in spelling alone: {wording.listing(pairs)}."
-    if record.unknown:
-        text += f" What is none of the source's classes is to be called {wording.md(record.unknown)}."
-    return text
-
-
 class GroupLine(NamedTuple):
-    """A class or an output under two models."""
+    """One output, or group of rows, under two models."""
 
     name: str
     n: int

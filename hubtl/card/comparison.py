@@ -2,12 +2,12 @@
 other data, and the model that goes on learning at test time beside itself as it was saved.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hubtl.card import metrics, names, wording
 from hubtl.record import Evaluation, LaterEvaluation, RunRecord
 
-PRIORS = "classes: total variation of source labels and target predictions (0 to 1)"
+PRIORS = "total variation of source labels and target predictions (0 to 1)"
 SHIFTS = (
     ("proxy A-distance of the features (0: alike, 2: always told apart)", "a_distance"),
     ("squared MMD of the features", "mmd"),
@@ -23,12 +23,16 @@ def gain(record: RunRecord) -> str:
     )
 
 
-def shifts(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
+def shifts(
+    base: Evaluation | None, adapted: Evaluation | None, task: Any = None
+) -> list[tuple[str, float | None, float | None]]:
     before, after = (e.shift if e else None for e in (base, adapted))
     if after is None:
         return []
     found = [(title, getattr(before, field, None), getattr(after, field)) for title, field in SHIFTS]
-    return [line for line in found if line[0] != PRIORS or line[1:] != (None, None)]  # of a task without classes
+    whose = "" if task is None else f"{wording.many(task.Figures.group)}: "
+    said = [(f"{whose}{title}" if title == PRIORS else title, *values) for title, *values in found]
+    return [line for line in said if not line[0].endswith(PRIORS) or line[1:] != (None, None)]  # not of every task
 
 
 def shift_rows(adapted: Evaluation | None) -> str:

@@ -22,17 +22,9 @@ import yaml
 
 from hubtl.errors import HubtlError
 from hubtl.io import plain
+from hubtl.record.upgrade import TITLES
 
 START, END = "<!-- hubtl:start -->", "<!-- hubtl:end -->"
-TITLES = (  # of metrics that earlier versions wrote
-    "Accuracy",
-    "Balanced accuracy",
-    "Macro F1",
-    "Expected calibration error",
-    "H-score",
-    "Recall of the known classes",
-    "Recall of unknown",
-)
 OURS = ("library_name", "pipeline_tag", "base_model", "base_model_relation", "model-index")
 INDEX = "model-index"
 UNITED = ("tags", "datasets", "metrics")

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from hubtl.card.metrics import amount
+from hubtl import plugins
+from hubtl.card.metrics import amount, called
 from hubtl.card.names import domain_link, weights_link
 from hubtl.card.wording import interval, md, plural
+from hubtl.errors import HubtlError
 from hubtl.record import DomainFacts, Evaluation, RunRecord
 
-SMALL_TARGET = 200  # evaluation rows: the 95 % interval of an accuracy is up to 14 points wide
+SMALL_TARGET = 200  # evaluation rows: the 95 % interval of a share is up to 14 points wide
 SAID: dict[tuple[str, ...], tuple[str, str]] = {  # of what a model takes alone: one of them, and what it tells
     ("image",): ("image", "image shows"),
     ("text",): ("text", "text says"),
@@ -28,9 +30,8 @@ def alarms(record: RunRecord) -> list[str]:
     elif record.target_labels == "selection":
         found.append("**TARGET LABELS WERE USED to select this checkpoint:** the adapted figures are an upper bound.")
     if record.target_labels == "few":
-        rows = plural(record.target_labels_per_class or 0, "target row")
         found.append(
-            f"**THE LABELS OF {rows.upper()} OF EACH CLASS WERE USED for training**, source-only included: "
+            f"**THE LABELS OF {few(record, 'target row').upper()} WERE USED for training**, source-only included: "
             "this is semi-supervised adaptation."
         )
     if record.target_labels == "training":
@@ -44,6 +45,16 @@ def alarms(record: RunRecord) -> list[str]:
     if worse and not any("negative transfer" in warning for warning in record.warnings):
         found.append(f"**negative transfer:** the adapted model is {worse} worse than source-only.")
     return found + [_warning(text) for text in record.warnings]
+
+
+def few(record: RunRecord, row: str = "row") -> str:
+    """How many rows' labels were learnt from, where they were few: ``5 rows of each class``."""
+    figures = next((e.figures for e in (record.adapted, record.source_only) if e and e.figures), None)
+    try:
+        group = figures.group if figures else plugins.load("tasks", record.task).Figures.group
+    except HubtlError:  # its package is not installed
+        group = "output"
+    return f"{plural(record.target_few or 0, row)} of each {group}"
 
 
 def limits(record: RunRecord, task: Any) -> list[str]:
@@ -101,7 +112,7 @@ def _overlap(record: RunRecord) -> bool:
 
 
 def _called(evaluation: Evaluation) -> str:
-    return evaluation.primary.shown if evaluation.primary else "accuracy"
+    return called(evaluation.primary)
 
 
 def _warning(text: str) -> str:

@@ -41,7 +41,8 @@ def of(record: RunRecord, repo: str | None = None) -> dict[str, Any]:
     found["tags"] = _unique(["hubtl", setting, slug(record.strategy), model.library, *model.parts, kind])
     results = _results(record)
     if results:
-        found["metrics"] = _listed(record)
+        if listed := _listed(record):
+            found["metrics"] = listed
         name = repo or slug(f"{model_name(model)}-{record.strategy}-{domain_name(record.target)}")
         found["model-index"] = [{"name": name, "results": results}]
     return found
@@ -52,7 +53,7 @@ def _listed(record: RunRecord) -> list[str]:
     figures = record.adapted.figures if record.adapted else None
     hub_names = _hub_names(record.adapted) if record.adapted else {}
     shown = [m.name for m in (*figures.rows()[:1], *figures.brief()[:1])] if figures else []
-    return [hub_names.get(name, name) for name in shown] or ["accuracy", "f1"]
+    return [hub_names.get(name, name) for name in shown]
 
 
 def problems(metadata: Mapping[str, Any]) -> list[str]:

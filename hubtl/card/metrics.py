@@ -5,6 +5,11 @@ from hubtl.record import Metric
 from hubtl.record.figures import SHARE
 
 
+def called(metric: Metric | None) -> str:
+    """Give the name of a metric; "score" where nothing says which one it is."""
+    return "score" if metric is None else metric.shown
+
+
 def value(metric: Metric | None, number: float | None = None) -> str:
     """``87.3%``, ``0.412`` or ``3.2 kg``; "not measured" without a value. ``number`` replaces the metric's own."""
     found = number if number is not None or metric is None else metric.value

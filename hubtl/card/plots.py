@@ -30,7 +30,7 @@ class FeatureSample:
 
 
 def curves(points: Sequence[Mapping[str, float]], path: Path, theme: Theme = LIGHT) -> None:
-    """Losses by name over the updates on the left; accuracies and label-free scores, if any, on the right."""
+    """Losses by name over the updates on the left; scores, if any, on the right."""
     panels = _panels(points)
     longest = max((len(shown) for _, shown in panels), default=0)
     figure = blank(4.4 * max(1, len(panels)), 3.2 + 0.2 * math.ceil(longest / 3))
@@ -56,21 +56,21 @@ def _panels(points: Sequence[Mapping[str, float]]) -> list[tuple[str, dict[str, 
     validators = plugins.entries("validators")
     for point in points:
         for name in (key for key in point if key not in NOT_CURVES):
-            scored = "accuracy" in name or (name in validators and "loss" not in point)
+            scored = name.endswith("critic_accuracy") or (name in validators and "loss" not in point)
             (scores if scored else losses).setdefault(name, []).append((point["step"], point[name]))
-    return [(t, found) for t, found in (("losses", losses), ("accuracies and label-free scores", scores)) if found]
+    return [(t, found) for t, found in (("losses", losses), ("scores", scores)) if found]
 
 
 def features(
     models: Mapping[str, FeatureSample],
-    classes: Sequence[str],
+    names: Sequence[str],
     path: Path,
     method: Literal["pca", "tsne"] = "pca",
     theme: Theme = LIGHT,
 ) -> None:
     """Both domains' features in two dimensions, under one model or two, by source labels and target predictions."""
     figure = blank(2.2 + 3.6 * len(models), 4.4)
-    palette, c = _palette(len(classes), theme), len(classes)
+    palette, c = _palette(len(names), theme), len(names)
     for number, (title, sample) in enumerate(models.items(), 1):
         axes = figure.add_subplot(1, len(models), number)
         n = len(sample.source)
@@ -79,7 +79,7 @@ def features(
             (flat[:n], sample.source_labels, "o", 0.55),
             (flat[n:], sample.target_predictions, "^", 0.9),
         ):
-            plain = theme.before if marker == "o" else theme.after  # of a task without classes: by domain
+            plain = theme.before if marker == "o" else theme.after  # of a task whose labels are no groups: by domain
             known = [-1] * len(rows) if kinds is None else kinds
             colours = [palette[int(k)] if 0 <= k < c else plain if kinds is None else theme.muted for k in known]
             edge = {"linewidths": 0} if marker == "o" else {"linewidths": 0.4, "edgecolors": theme.edge}
@@ -90,7 +90,7 @@ def features(
         axes.spines[:].set_color(theme.grid)
         axes.set_xlabel({"pca": "two principal components", "tsne": "t-SNE"}[method], color=theme.muted)
     grouped = any(sample.source_labels is not None for sample in models.values())
-    _feature_legend(figure, classes if grouped else [], palette, theme, grouped=grouped)
+    _feature_legend(figure, names if grouped else [], palette, theme, grouped=grouped)
     save(figure, path, theme)
 
 
@@ -110,9 +110,7 @@ def _flat(rows: np.ndarray, method: str) -> np.ndarray:
     return np.asarray(PCA(2, random_state=0, svd_solver="full").fit_transform(rows))
 
 
-def _feature_legend(
-    figure: Any, classes: Sequence[str], palette: Sequence[Any], theme: Theme, *, grouped: bool
-) -> None:
+def _feature_legend(figure: Any, names: Sequence[str], palette: Sequence[Any], theme: Theme, *, grouped: bool) -> None:
     from matplotlib.lines import Line2D
 
     def mark(label: str, colour: Any, marker: str) -> Line2D:
@@ -132,8 +130,8 @@ def _feature_legend(
         shown = [mark("source", theme.before, "o"), mark("target", theme.after, "^")]
     else:
         shown = [mark("source (labels)", theme.muted, "o"), mark("target (predictions)", theme.muted, "^")]
-        if len(classes) <= NUMBERED:
-            shown += [mark(short(name), colour, "s") for name, colour in zip(classes, palette, strict=True)]
+        if len(names) <= NUMBERED:
+            shown += [mark(short(name), colour, "s") for name, colour in zip(names, palette, strict=True)]
     legend = figure.legend(handles=shown, loc="outside right upper", frameon=False, fontsize=8)
     for text in legend.get_texts():
         text.set_parse_math(False)

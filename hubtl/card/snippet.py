@@ -80,11 +80,6 @@ model = hubtl.load("{where}")
 row = {{{row}}}  # leave out what a row lacks
 print(model.predict(row)[0].label)
 """
-NAMES = {  # the expression that has the names of the outputs, by number
-    "timm": 'model.pretrained_cfg["label_names"]',
-    "transformers": "model.config.id2label",
-    "hubtl": "model.classes",
-}
 EXAMPLES = {"image": "image.jpg", "text": "What it says.", "audio": "sound.wav"}
 
 FRAME = """\
@@ -92,7 +87,7 @@ from PIL import Image
 
 image = Image.open("image.jpg").convert("{mode}")
 {given}
-classes = {classes}
+names = {names}
 {prints}
 """
 
@@ -109,7 +104,7 @@ def default(record: RunRecord, repo: str | None) -> str:
         row = ", ".join(f'"{m}": "{EXAMPLES.get(m, m)}"' for m in record.model.parts)
         return ROWS.format(where=repo or ".", row=row)
     library, takes = loader(record), record.model.modalities
-    prints = _prints(record, NAMES[library])
+    prints = _prints(record, library)
     if library == "transformers" and takes == ["text"]:
         return TEXT.format(where=repo or ".", max_length=record.model.input["max_length"], prints=prints)
     if library == "transformers" and takes == ["audio"]:
@@ -129,24 +124,24 @@ def complete(given: str, record: RunRecord) -> str:
     """
     if "Image.open" in given or record.model.modalities != ["image"]:
         return given
-    code = {"given": given.strip("\n"), "classes": _literal(record.classes), "prints": _prints(record, "classes")}
+    code = {"given": given.strip("\n"), "names": _literal(record.outputs.names), "prints": _prints(record)}
     return FRAME.format(mode=_mode(record), **code)
 
 
-def _prints(record: RunRecord, names: str) -> str:
+def _prints(record: RunRecord, library: str | None = None) -> str:
     """The last lines, which say what ``logits`` mean; the plain numbers where the task's package is not installed."""
     try:
         task = plugins.load("tasks", record.task)
     except HubtlError:
         return "print(logits)"
-    return str(task(record.outputs).prints(names))
+    return str(task(record.outputs).prints(library))
 
 
-def _literal(classes: list[str]) -> str:
-    line = repr(classes)
+def _literal(names: list[str]) -> str:
+    line = repr(names)
     if len(line) <= 100:
         return line
-    return "[\n" + "".join(f"    {name!r},\n" for name in classes) + "]"
+    return "[\n" + "".join(f"    {name!r},\n" for name in names) + "]"
 
 
 def _mode(record: RunRecord) -> str:

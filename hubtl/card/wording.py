@@ -60,6 +60,11 @@ def plural(number: int, noun: str, many: str | None = None) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {many or noun + 's'}"
 
 
+def many(noun: str) -> str:
+    """Give the plural of a noun: ``classes``, ``outputs``."""
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
 def unscored(figures: Evaluation | None) -> str:
     """Rows that are in no figure, by why: ``6 rows of unknown classes, 3 rows without a label``; empty without any."""
     return (

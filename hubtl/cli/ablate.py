@@ -54,7 +54,7 @@ def ablate(
 
 def _show(record: "RunRecord") -> None:
     from hubtl.card import comparison
-    from hubtl.card.metrics import change, value
+    from hubtl.card.metrics import called, change, value
     from hubtl.cli.table import Screen, Words
 
     found = comparison.ablation(record)
@@ -62,7 +62,7 @@ def _show(record: "RunRecord") -> None:
     table = Words()
     table.add_column("", no_wrap=True)
     metric = record.adapted.primary if record.adapted else None
-    for column in (metric.shown if metric else "accuracy", "difference", *(found.columns[i] for i in shown)):
+    for column in (called(metric), "difference", *(found.columns[i] for i in shown)):
         table.add_column(column, justify="right", min_width=6)
     for line in found.lines:
         cells = [value(metric, line.cells[i]) for i in shown]

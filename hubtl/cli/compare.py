@@ -17,7 +17,7 @@ def compare(
         bool, typer.Option("--full", help="Train the backbone too, not only what lies on its features.")
     ] = False,
     oracle: Annotated[
-        bool, typer.Option("--oracle", help="Show accuracy on the target's labels. It ranks nothing.")
+        bool, typer.Option("--oracle", help="Show the figure on the target's labels. It ranks nothing.")
     ] = False,
     model: Annotated[str | None, typer.Option(help="As in hubtl adapt.")] = None,
     pretrained: Annotated[bool | None, typer.Option("--pretrained/--no-pretrained")] = None,

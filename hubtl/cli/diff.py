@@ -73,7 +73,7 @@ def _show(first: str, second: str, one: "Evaluation", other: "Evaluation", apart
         if aside := unscored(figures):
             typer.echo(f"not scored by {name}: {aside}")
     if apart is None:
-        typer.echo("\nThe models do not know the same classes: their figures are of other rows.")
+        typer.echo("\nThe models do not answer with the same names: their figures are of other rows.")
         return
     primary = one.primary
     up = primary is None or primary.higher_is_better

@@ -142,11 +142,12 @@ def as_json(found: "LaterEvaluation") -> dict[str, Any]:
     online = found.online
     if online is None:
         return found.figures.flat()
+    name = found.figures.primary.name if found.figures.primary else "score"
     stats = online.model_dump(include={"batches", "learnt", "resets", "collapses", "warnings"})
     return {
         "method": online.method,
-        "online_accuracy": online.figures.value,
-        "frozen_accuracy": found.figures.value,
+        f"online_{name}": online.figures.value,
+        f"frozen_{name}": found.figures.value,
         "stats": {
             "rows": found.figures.n,
             "unlabelled_rows": found.figures.unlabelled_rows,

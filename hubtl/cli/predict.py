@@ -32,7 +32,7 @@ def predict(
     image_column: Annotated[str | None, typer.Option()] = None,
     text_column: Annotated[str | None, typer.Option()] = None,
     audio_column: Annotated[str | None, typer.Option()] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 1,
+    top_k: Annotated[int, typer.Option(min=1, help="Answers to show for each input.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     on_bad_sample: Annotated[Literal["error", "skip"], typer.Option()] = "error",
     tta: Annotated[str | None, typer.Option(metavar="METHOD", help="Adapt to the inputs on the way: tent, …")] = None,
@@ -101,7 +101,7 @@ def predict(
     if kind == "parquet" and output is not None:
         files.write(output, _parquet(rows))
     elif kind == "table" and output is None and sys.stdout.isatty():
-        _show(rows)
+        _show(rows, found[0].percent if found else ())
     else:
         text = _text(rows, kind)
         if output is None:
@@ -140,7 +140,7 @@ def _text(rows: list[dict[str, Any]], kind: str) -> str:
     return "".join(line.rstrip() + "\n" for line in lines)
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
+def _show(rows: list[dict[str, Any]], percent: tuple[str, ...]) -> None:
     from hubtl.cli.table import Screen, Words
 
     table = Words()
@@ -149,7 +149,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
             column, justify="right" if isinstance(rows[0][column] if rows else "", float) else "left", overflow="fold"
         )
     for row in rows:
-        table.add_row(*(_cell(column, _joined(value)) for column, value in row.items()))
+        table.add_row(*(_cell(_joined(value), column.startswith(percent)) for column, value in row.items()))
     Screen().print(table)
 
 
@@ -160,10 +160,10 @@ def _joined(value: Any) -> Any:
     return ", ".join(f'"{item}"' if "," in str(item) else str(item) for item in value)
 
 
-def _cell(column: str, value: Any) -> str:
+def _cell(value: Any, share: bool) -> str:
     if not isinstance(value, float):
         return str(value)
-    return f"{100 * value:.1f} %" if column.startswith("confidence") else f"{value:.5g}"
+    return f"{100 * value:.1f} %" if share else f"{value:.5g}"
 
 
 def _parquet(rows: list[dict[str, Any]]) -> bytes:

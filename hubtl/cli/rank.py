@@ -33,6 +33,9 @@ def rank(
     text_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     audio_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     label_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    task: Annotated[
+        str | None, typer.Option(help="What the labels are: hubtl list tasks.", rich_help_panel=DATA)
+    ] = None,
     on_bad_sample: Annotated[Literal["error", "skip"] | None, typer.Option(rich_help_panel=DATA)] = None,
     pretrained: Annotated[bool | None, typer.Option("--pretrained/--no-pretrained", help="Pretrained weights.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels; default: each model's own.")] = None,
@@ -47,7 +50,10 @@ def rank(
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
-    """Rank backbones for a target by LogME, LEEP, H-score and a linear probe of their features, before any training."""
+    """Rank backbones for a target by LogME, LEEP, H-score and a linear probe of their features, before any training.
+
+    LEEP and the H-score are of classes; numbers and several labels a row have the other two.
+    """
     given = locals()
     from hubtl.cli.messages import begin, emit
 
@@ -71,34 +77,36 @@ def rank(
 
 def _show(ranking: "Ranking") -> None:
     from hubtl.cli import table
+    from hubtl.run.plan import outputs_called
     from hubtl.settings import is_main_process
 
     if not is_main_process():
         return
     shift = ranking.source is not None
-    columns = ["", "model", *TITLES.values(), *(["A-distance"] if shift else []), "width", "px"]
+    known = [score for score in TITLES if any(score in (*m.scores, *m.not_measured) for m in ranking.models)]
+    columns = ["", "model", *(TITLES[score] for score in known), *(["A-distance"] if shift else []), "width", "px"]
     scored = [found for found in ranking.models if found.error is None]
-    table.show(columns, [_cells(found, shift) for found in scored], left=("model",))
+    table.show(columns, [_cells(found, known, ranking) for found in scored], left=("model",))
     for found in scored:
         for score, why in found.not_measured.items():
             typer.echo(f"{TITLES[score]} of {found.model}: not measured ({why})", err=True)
     for found in ranking.models:
         if found.error is not None:
             typer.echo(f"not ranked: {shown.line(found.model)}: {shown.line(found.error)}", err=True)
+    called = outputs_called(ranking.task)
     rows = f"{ranking.scored_rows} rows of {ranking.source or ranking.target} ({ranking.split})"
-    typer.echo(f"by {TITLES[ranking.by]}, on {rows}, {len(ranking.classes)} classes", err=True)
+    typer.echo(f"by {TITLES[ranking.by]}, on {rows}, {len(ranking.outputs)} {called}", err=True)
     for note in ranking.notes:
         typer.echo(f"note: {shown.line(note)}", err=True)
 
 
-def _cells(found: "Ranked", shift: bool) -> list[str]:
+def _cells(found: "Ranked", scores: list[str], ranking: "Ranking") -> list[str]:
+    share = ranking.probe is not None and ranking.probe.unit == "share"
     cells = ["" if found.rank is None else str(found.rank), found.model]
-    for score in TITLES:
+    for score in scores:
         value = found.scores.get(score)
-        shown = (
-            "not measured" if value is None else f"{100 * value:.1f} %" if score == "linear-probe" else f"{value:.3f}"
-        )
-        cells.append(shown)
-    if shift:
+        percent = share and score == "linear-probe"
+        cells.append("not measured" if value is None else f"{100 * value:.1f} %" if percent else f"{value:.3f}")
+    if ranking.source is not None:
         cells.append("not measured" if found.a_distance is None else f"{found.a_distance:.2f}")
     return [*cells, str(found.width), str(found.image_size or "–")]

@@ -32,7 +32,7 @@ def plan(recipe: Recipe, *, as_json: bool) -> None:
     folder = recipe.run.output_dir or str(default_output_dir(prepared.recipe))
     if as_json:
         include = {"setting", "strategy", "recipe", "decisions", "task", "outputs", "label_sets"}
-        known = record.model_dump(mode="json", include=include) | {"classes": record.outputs.names}
+        known = record.model_dump(mode="json", include=include)
         phases = [phase.model_dump(mode="json") for phase in record.training.phases]
         emit({"output_dir": folder, **known, "model": record.model.model_dump(mode="json"), "phases": phases})
         return

@@ -21,7 +21,7 @@ def tune(
         typer.Option("--set", metavar="KEY=VALUE", help="Any recipe key or strategy option; repeatable."),
     ] = None,
     validator: Annotated[
-        str | None, typer.Option(help="The score: hubtl list validators. Default: the task's, infomax of classes.")
+        str | None, typer.Option(help="The score: hubtl list validators. Default: the task's own.")
     ] = None,
     oracle: Annotated[bool, typer.Option("--oracle", help="Allow a score that reads target labels.")] = False,
     output_dir: Annotated[Path | None, typer.Option(help="Default: runs/MODEL-STRATEGY-TARGET-tune.")] = None,

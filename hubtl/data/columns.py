@@ -8,9 +8,9 @@ from datasets import Audio, Dataset, Image, Value
 
 from hubtl.data.names import composed
 from hubtl.data.suffixes import IMAGES, SOUNDS
+from hubtl.data.values import LABEL_NAMES
 from hubtl.errors import HubtlError, nearest, unknown
 
-LABEL_NAMES = ("label", "labels", "class", "category", "target", "fine_label", "class_name")
 IMAGE_NAMES = ("image", "img", "images", "file_name", "filename", "path", "image_path", "file")
 AUDIO_NAMES = ("audio", "sound", "recording", "wav", "speech")
 TEXT_NAMES = ("text", "sentence", "review", "content", "caption", "title", "description")

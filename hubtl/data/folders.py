@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-from datasets import ClassLabel, Dataset, DatasetDict, DatasetInfo, Features
+from datasets import Dataset, DatasetDict, DatasetInfo, Features
 from datasets.table import InMemoryTable
 
 from hubtl.data import tables
 from hubtl.data.cells import KINDS, Wanted
 from hubtl.data.layout import Layout, Part, arrange
 from hubtl.data.metadata import Metadata, gather, is_metadata, joined
+from hubtl.data.values import labelled
 from hubtl.data.walk import File, Walked, walk
 from hubtl.errors import HubtlError
 from hubtl.settings import logger
@@ -141,7 +142,7 @@ def _dataset(
             [pa.nulls(len(paths), pa.binary()), paths], ["bytes", "path"], mask=paths.is_null()
         )
     if part.classes:
-        features["label"] = ClassLabel(names=classes)
+        features["label"] = labelled(classes)
         place: dict[str | None, int] = {name: i for i, name in enumerate(classes)}
         columns["label"] = pa.array([place.get(name) for _, name in rows], pa.int64())
     table = pa.table(columns)

@@ -57,16 +57,16 @@ def check(splits: DatasetDict, name: str, commit: str) -> None:
     folder = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=name, repo_type="dataset"), "snapshots", commit)
     if "parquet" in kinds and _differ(sorted(folder.rglob("*.parquet"))):
         raise HubtlError(
-            f"the files of {name} number their classes differently, and what is in the cache is read by one file's names",
+            f"the files of {name} number their labels differently, and what is in the cache is read by one file's names",
             hint="try again when the Hub can be reached, or give a folder with the files",
         )
 
 
 def _differ(paths: Sequence[Path]) -> bool:
-    """Whether Parquet files name the classes of a column in different orders."""
+    """Whether Parquet files name the labels of a column in different orders."""
     known: dict[str, tuple[str, ...]] = {}
     for path in paths:
-        for column, names in shards.class_names(path).items():
+        for column, names in shards.numbered_names(path).items():
             if known.setdefault(column, names) != names:
                 return True
     return False

@@ -9,8 +9,8 @@ import pyarrow as pa
 from datasets import Dataset, Features
 
 from hubtl.data.cells import Wanted, with_files
-from hubtl.data.columns import LABEL_NAMES
 from hubtl.data.tables import read
+from hubtl.data.values import LABEL_NAMES
 from hubtl.data.walk import File, Walked
 from hubtl.errors import HubtlError
 

@@ -39,7 +39,7 @@ def partners(ours: Sequence[str], theirs: Sequence[str], *, called: str = "sourc
                 found[yours[key][0]] = mine[key][0]
             elif form is loose:
                 raise HubtlError(
-                    f"which classes are the same? {called}: {listed(mine[key], exact=True)}; "
+                    f"which names mean the same? {called}: {listed(mine[key], exact=True)}; "
                     f"target: {listed(yours[key], exact=True)}",
                     hint="write those that are the same alike in both domains",
                 )

@@ -1,38 +1,39 @@
-"""Reading Parquet files whose label columns count their classes in different orders: each file by its own names."""
+"""Reading Parquet files whose label columns number their names in different orders: each file by its own names."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import ClassLabel, Dataset, Features, LargeList, List, Value, concatenate_datasets
+from datasets import Dataset, Features, List, concatenate_datasets
 
 from hubtl.data.names import listed
+from hubtl.data.values import is_list, item_of, labelled, named_columns
 from hubtl.errors import HubtlError
 from hubtl.settings import logger
 
-Named = dict[str, tuple[str, ...]]  # column -> the names of its classes, in order
+Named = dict[str, tuple[str, ...]]  # column -> the names that its numbers have, in order
 
 
 def read(groups: Sequence[Sequence[Path]], built: Callable[[Sequence[Path]], Dataset]) -> list[Dataset]:
-    """Read groups of files, each as one dataset that ``built`` makes of files which count their classes alike.
+    """Read groups of files, each as one dataset that ``built`` makes of files which number them alike.
 
     A library reads all files by the names of the first, whatever the others' are. A file without names has those on
     which the others agree. Raises HubtlError for a label that is none of its file's, and where the others do not agree.
     """
     paths = [path for group in groups for path in group]
-    names = {path: class_names(path) for path in paths}
+    names = {path: numbered_names(path) for path in paths}
     agreed: Named = {}
     for column in dict.fromkeys(column for found in names.values() for column in found):
         orders = {found[column] for found in names.values() if column in found}
         lacking = [path.name for path in paths if column not in names[path] and _numbered(path, column)]
         if len(orders) > 1 and lacking:
             raise HubtlError(
-                f"the files number the classes of column {column!r} differently, and {lacking[0]} does not name its own",
-                hint="write every file with the names of its classes (a ClassLabel feature)",
+                f"the files number the names of column {column!r} differently, and {lacking[0]} does not name its own",
+                hint="write every file with the names of its labels (a feature of the type that datasets has for them)",
             )
         if lacking:
             logger.info("%s: the numbers in column %r are read by the other files' names", listed(lacking), column)
@@ -47,16 +48,16 @@ def read(groups: Sequence[Sequence[Path]], built: Callable[[Sequence[Path]], Dat
 
 
 def alike(parts: Sequence[Dataset], files: Sequence[str] = (), agreed: Named | None = None) -> list[Dataset]:
-    """Parts of a split with one order of classes in each label column; numbers without names have those agreed on."""
+    """Parts of a split with one order of names in each label column; numbers without names have those agreed on."""
     found = list(parts)
     files = files or ["a table"] * len(found)
-    usual = {name: order for part in found for name, order in _named(part.features).items()}
+    usual = {column: names for part in found for column, names in named_columns(part.features).items()}
     for column, names in (usual | (agreed or {})).items():
         features = [part.features.get(column) for part in found]
-        if not all(map(_counts, features)) or len({_is_list(feature) for feature in features}) > 1:
+        if not all(map(_counts, features)) or len({is_list(feature) for feature in features}) > 1:
             continue
-        own = [tuple(getattr(_item(feature), "names", names)) for feature in features]
-        typed = all(isinstance(_item(feature), ClassLabel) for feature in features)
+        own = [tuple(getattr(item_of(feature), "names", names)) for feature in features]
+        typed = all(column in named_columns(part.features) for part in found)
         if len(set(own)) == 1 and typed:
             continue
         union = list(dict.fromkeys(name for names in own for name in names))
@@ -75,29 +76,14 @@ def _of_one_kind(parts: Sequence[Dataset]) -> list[Dataset]:
     return found
 
 
-def class_names(path: Path) -> Named:
-    """The names of the classes of a Parquet file's label columns, as ``datasets`` keeps them in its metadata."""
+def numbered_names(path: Path) -> Named:
+    """The names in a Parquet file's label columns, as ``datasets`` keeps them in its metadata."""
     try:
         kept = (pq.read_schema(path).metadata or {}).get(b"huggingface")
         features = Features.from_dict(json.loads(kept)["info"]["features"]) if kept else {}
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, RecursionError):
         return {}  # whatever is wrong with it is said when it is read
-    return _named(features)
-
-
-def _named(features: Mapping[str, Any]) -> Named:
-    """The columns that count classes, one to a row or a list of them, with the names of these."""
-    items = {name: _item(feature) for name, feature in features.items()}
-    return {name: tuple(item.names) for name, item in items.items() if isinstance(item, ClassLabel)}
-
-
-def _is_list(feature: Any) -> bool:
-    return isinstance(feature, List | LargeList)
-
-
-def _item(feature: Any) -> Any:
-    """The feature of a cell, or of the items of its list."""
-    return feature.feature if _is_list(feature) else feature
+    return named_columns(features)
 
 
 def _numbered(path: Path, column: str) -> bool:
@@ -108,8 +94,8 @@ def _numbered(path: Path, column: str) -> bool:
 
 
 def _counts(feature: Any) -> bool:
-    item = _item(feature)
-    return isinstance(item, ClassLabel) or "int" in str(getattr(item, "dtype", ""))
+    item = item_of(feature)
+    return hasattr(item, "names") or "int" in str(getattr(item, "dtype", ""))
 
 
 def _renumbered(dataset: Dataset, file: str, own: Sequence[str], column: str, names: list[str]) -> Dataset:
@@ -118,7 +104,7 @@ def _renumbered(dataset: Dataset, file: str, own: Sequence[str], column: str, na
     def renumbered(value: Any, row: int) -> int | None:
         if value is not None and not (isinstance(value, int) and -1 <= value < len(own)):
             raise HubtlError(
-                f"{file}, column {column!r}, row {row}: label {value!r} is out of range; it names {len(own)} classes",
+                f"{file}, column {column!r}, row {row}: label {value!r} is out of range; it has {len(own)} names",
                 hint="mend that row, or --label-column for another column",
             )
         return value if value is None or value < 0 else place[own[value]]
@@ -127,7 +113,7 @@ def _renumbered(dataset: Dataset, file: str, own: Sequence[str], column: str, na
         [renumbered(value, row) for value in cell] if isinstance(cell, list) else renumbered(cell, row)
         for row, cell in enumerate(dataset.with_format(None)[column][:])
     ]
-    mark, label = f"{dataset._fingerprint}-{column}", ClassLabel(names=names)
-    feature = List(label) if _is_list(dataset.features[column]) else label
+    mark, label = f"{dataset._fingerprint}-{column}", labelled(names)
+    feature = List(label) if is_list(dataset.features[column]) else label
     kept = dataset.remove_columns(column)
     return kept.add_column(column, made, new_fingerprint=mark, feature=feature)

@@ -173,7 +173,7 @@ def open_domain(
         eval_labelled=eval_labels is not None,
         unlabelled_rows=without,
         eval_unlabelled_rows=hidden,
-        class_counts=counts,
+        label_counts=counts,
         columns=held | ({"label": ", ".join(found.columns)} if found.columns else {}),
     )
     own = (domains, eval_domains, labels, eval_labels, found.passed)

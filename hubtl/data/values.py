@@ -1,13 +1,16 @@
 """What the cells of a column are called."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import ClassLabel, Dataset
+from datasets import ClassLabel, Dataset, LargeList, List
+
+LABEL_NAMES = ("label", "labels", "class", "category", "target", "fine_label", "class_name")  # of columns
 
 
 def value_name(value: Any) -> str | None:
-    """What a cell calls its class: 1.0 is 1; None for an empty cell and for NaN."""
+    """What a cell calls its label: 1.0 is 1; None for an empty cell and for NaN."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, float) and value.is_integer():
@@ -21,6 +24,27 @@ def cell_names(dataset: Dataset, column: str) -> list[str | None]:
     names = names_of(dataset, column)
     values = dataset.with_format(None)[column][:]
     return [(names[v] if v is not None and 0 <= v < len(names) else None) if names else value_name(v) for v in values]
+
+
+def labelled(names: Sequence[str]) -> ClassLabel:
+    """Make the feature of a column whose numbers stand for names."""
+    return ClassLabel(names=list(names))
+
+
+def named_columns(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The names that number columns have, one to a row or a list of them, by column, in order."""
+    items = {column: item_of(feature) for column, feature in features.items()}
+    return {column: tuple(item.names) for column, item in items.items() if isinstance(item, ClassLabel)}
+
+
+def is_list(feature: Any) -> bool:
+    """Whether the cells of a column are lists."""
+    return isinstance(feature, List | LargeList)
+
+
+def item_of(feature: Any) -> Any:
+    """The feature of a cell, or of the items of its list."""
+    return feature.feature if is_list(feature) else feature
 
 
 def names_of(dataset: Dataset, column: str) -> list[str]:

@@ -9,14 +9,14 @@ from hubtl.demo.answers import Answers
 from hubtl.errors import HubtlError
 from hubtl.io import shown
 
-PREDICTED = "the predicted class"
+PREDICTED = "the prediction"
 UNEXPLAINED = "There is no relevance: hubtl explain takes models of images, and those of hubtl-multimodal's encoders."
 KEPT = 3600  # seconds that an upload stays on the server
 LINES = 4  # of a box for text
 CSS = """
 .dark .on-light, :root:not(.dark) body:not(.dark) .on-dark { display: none !important; }
 .hubtl-problem { border-left: 4px solid #d1453b; padding: 0.6em 1em; background: var(--background-fill-secondary); }
-.hubtl-classes { max-height: 36em; overflow-y: auto !important; }
+.hubtl-answers { max-height: 36em; overflow-y: auto !important; }
 .hubtl-note { opacity: 0.75; }
 """
 
@@ -33,17 +33,17 @@ def page(answers: Answers) -> gr.Blocks:
                     predict = gr.Button("Predict", variant="primary")
                     explain = gr.Button("Explain", visible=answers.explains)
                 of = gr.Dropdown(
-                    [PREDICTED, *answers.model.classes],
+                    [PREDICTED, *answers.model.names],
                     value=PREDICTED,
-                    label="Class to explain",
+                    label="What to explain",
                     visible=answers.explains,
                 )
             with gr.Column():
                 problem = gr.HTML(visible=False)
                 with gr.Row():
                     answer = gr.Label if answers.bars else gr.JSON
-                    before = answer(label="Source-only", visible=both, elem_classes="hubtl-classes")
-                    after = answer(label=_called(answers), elem_classes="hubtl-classes")
+                    before = answer(label="Source-only", visible=both, elem_classes="hubtl-answers")
+                    after = answer(label=_called(answers), elem_classes="hubtl-answers")
                 for note in (answers.alone, "" if answers.explains else UNEXPLAINED):
                     gr.HTML(f'<p class="hubtl-note">{html.escape(note)}</p>', visible=bool(note))
         light = _output("on-light")

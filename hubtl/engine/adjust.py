@@ -118,10 +118,10 @@ def dominated(history: History) -> str | None:
     return f"the critic tells the domains apart ({now:.0%})"
 
 
-def collapsed(history: History) -> str | None:
+def collapsed(history: History, words: Callable[[Mapping[str, float]], str]) -> str | None:
     """The outputs on the target are nearly all alike, though they were not before, or are not on the source, twice in a row.
 
-    Where neither is so nothing has been learnt yet.
+    Where neither is so nothing has been learnt yet. ``words`` says what the outputs look like.
     """
     now, last = history[-1], history[-2:]
     if not now.get("collapsed"):
@@ -129,12 +129,7 @@ def collapsed(history: History) -> str | None:
     apart = len(last) == 2 and all(s.get("collapsed") and not s.get("source_collapsed", 1.0) for s in last)
     if not has_been_good(history) and not apart:
         return None
-    if "predicted_classes" not in now:
-        return "the outputs on the target hardly differ from row to row"
-    return (
-        f"{now['predicted_classes']:.0f} of {now['classes']:.0f} classes are predicted on the target, "
-        f"{now['largest_share']:.0%} of its rows as one"
-    )
+    return words(now)
 
 
 def has_been_good(history: History) -> bool:
@@ -146,9 +141,8 @@ class Controller:
     """Keeps the history of a phase, the weights that were good last, and the levels in force.
 
     ``watch`` measures a strategy in a phase: ``validation_loss``, ``training_loss`` and ``chance_loss`` (of guessing)
-    where it learns from labels,
-    and where the target has none ``collapsed`` and ``source_collapsed`` (0 or 1), ``predicted_classes``,
-    ``largest_share`` and ``classes``. ``decays`` says whether there is a weight decay to multiply.
+    where it learns from labels, and where the target has none ``collapsed`` and ``source_collapsed`` (0 or 1) and what
+    else the task's ``spread`` gives. ``decays`` says whether there is a weight decay to multiply.
     """
 
     def __init__(self, watch: Watch, *, decays: bool = True) -> None:
@@ -175,7 +169,7 @@ class Controller:
         self.history.append({"step": float(step), "fraction": fraction, **window, **measured})
         if seen := wrecked(self.history):
             return measured, [self._restored(step, seen, "lr", "learning rate")]
-        if seen := collapsed(self.history):
+        if seen := collapsed(self.history, strategy.task.collapsed_words):
             if has_been_good(self.history):
                 return measured, [self._restored(step, seen, "added", "adaptation terms")]
             # nothing better is known to go back to, but what is learnt from labels can get the upper hand

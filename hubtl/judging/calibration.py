@@ -1,14 +1,10 @@
 """Temperatures: how sure the head is, made to agree with how often it is right on labelled rows that it did not learn from."""
 
-import math
-from collections.abc import Mapping
 from typing import cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from scipy.optimize import minimize_scalar
-from torch import Tensor, nn
+from torch import nn
 
 from hubtl.backbones.base import Backbone
 from hubtl.data.images import ImageSet
@@ -20,8 +16,6 @@ from hubtl.modules import Classifier
 from hubtl.record import Calibration
 from hubtl.tasks import Task
 
-LIMIT = 100.0  # of a factor: rows that a head tells apart without an error would ask for ever more
-
 
 def calibrate(case: Case, model: Classifier, accelerator: Accelerator) -> Calibration:
     """Divide the logits by a temperature that makes the labelled evaluation rows likeliest, in the head's own weights.
@@ -32,62 +26,23 @@ def calibrate(case: Case, model: Classifier, accelerator: Accelerator) -> Calibr
     the target's labels is read unless they were learnt from. Under a domain shift it may be as sure as before: the
     temperature is that of the rows it was fitted on.
 
-    Raises HubtlError where there are no such rows, and for a head that is not linear.
+    Raises HubtlError where there are no such rows, for a head that is not linear, and for a
+    task without probabilities.
     """
     rows, labels = labelled_rows(case)
-    if not case.task.probabilities:
-        raise HubtlError(f"{case.task.name} has no temperature to fit", hint="leave run.calibrate out")
     if not isinstance(model.head, nn.Linear):
         raise HubtlError(f"a {type(model.head).__name__} head has no temperature", hint="leave run.calibrate out")
     features = outputs(model, rows, accelerator).features
     known = torch.from_numpy(case.task.present(labels))
     blocks = cast(Backbone, model.encoder.backbone).head_blocks() if model.encoder.bottleneck is None else {}
     whole = {"head": slice(0, model.head.in_features)}
-    factors, before, after = fit(model.head, features[known], torch.from_numpy(labels)[known], blocks or whole)
+    factors, before, after = case.task.calibrate(model.head, features[known], labels[known.numpy()], blocks or whole)
     return Calibration(
         rows=int(known.sum()),
         temperatures={name: 1 / factor for name, factor in factors.items()},
         loss_before=before,
         loss_after=after,
     )
-
-
-def fit(
-    head: nn.Linear, features: Tensor, labels: Tensor, blocks: Mapping[str, slice]
-) -> tuple[dict[str, float], float, float]:
-    """Scale each block of a head's weight [c, d] so that ``labels`` [n] are likeliest given ``features`` [n, d].
-
-    Each block is calibrated by itself, and then their sum: one that is sure of itself and often wrong counts less, also
-    where the others are missing. The bias goes with the first block. Returns the factors, and the cross-entropy before
-    and after, of the same rows.
-    """
-    weight, bias = head.weight.detach().cpu().double(), None if head.bias is None else head.bias.detach().cpu().double()
-    x = features.double()
-    parts = [x[:, place] @ weight[:, place].T for place in blocks.values()]
-    if bias is not None:
-        parts[0] = parts[0] + bias
-    own = [temperature(part, labels) for part in parts] if len(parts) > 1 else [1.0]
-    together = torch.stack([factor * part for factor, part in zip(own, parts, strict=True)]).sum(dim=0)
-    last = temperature(together, labels)
-    factors = [factor * last for factor in own]
-    before = float(F.cross_entropy(torch.stack(parts).sum(dim=0), labels))
-    after = float(F.cross_entropy(last * together, labels))
-    with torch.no_grad():
-        for place, factor in zip(blocks.values(), factors, strict=True):
-            head.weight[:, place].mul_(factor)
-        if head.bias is not None:
-            head.bias.mul_(factors[0])
-    return dict(zip(blocks, factors, strict=True)), before, after
-
-
-def temperature(logits: Tensor, labels: Tensor) -> float:
-    """The factor on ``logits`` [n, c], 1 / 100 to 100, under which ``labels`` [n] are likeliest."""
-    found = minimize_scalar(
-        lambda log: float(F.cross_entropy(logits * math.exp(log), labels)),
-        bounds=(-math.log(LIMIT), math.log(LIMIT)),
-        method="bounded",
-    )
-    return math.exp(float(found.x))
 
 
 def fitted(case: Case, model: Classifier, accelerator: Accelerator) -> Task:

@@ -26,30 +26,32 @@ def subsets(model: Classifier, rows: Any, labels: np.ndarray | None, task: Task,
             continue
         logits = outputs(model, changed, acc).logits
         figures = task.evaluation(logits, labels)
-        confident = task.confidence(logits)
+        certain = task.certainty(logits)
         found.append(
             SubsetScore(
                 name=name,
                 n=figures.n,
                 primary=figures.value,
-                balanced_accuracy=figures.numbers().get("balanced_accuracy"),
-                confidence=None if confident is None else round(confident, 4),  # what a saved model gives again
+                brief={m.name: m.value for m in figures.figures.brief() if m.value is not None}
+                if figures.figures
+                else {},
+                certainty=None if certain is None else round(certain, 4),  # what a saved model gives again
             )
         )
     return found
 
 
-def dominance(found: Sequence[SubsetScore], classes: int) -> str | None:
+def dominance(found: Sequence[SubsetScore], outputs: int) -> str | None:
     """Which modality decides nearly alone, in words; None where none does.
 
     By how much surer than chance the model is of each modality alone: one counts as dominant where it is more than
     ``DOMINANT`` times as sure as another.
     """
-    chance = 1 / classes
+    chance = 1 / outputs
     sure = {
-        s.name.removesuffix(ALONE): s.confidence - chance
+        s.name.removesuffix(ALONE): s.certainty - chance
         for s in found
-        if s.name.endswith(ALONE) and s.confidence is not None
+        if s.name.endswith(ALONE) and s.certainty is not None
     }
     if len(sure) < 2:
         return None

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hubtl import backbones, plugins
 from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, PixelRanges
-from hubtl.backbones.saved import class_names, lineage, outputs_of, read_config, read_facts, task_of
+from hubtl.backbones.saved import lineage, output_names, outputs_of, read_config, read_facts, task_of
 from hubtl.backbones.views import evaluation_view, to_bytes
 from hubtl.backbones.weights import check_finite, named
 from hubtl.data.decoding import decode
@@ -26,7 +26,6 @@ from hubtl.data.ranges import kind_of, ranges_in
 from hubtl.data.transforms import to_channels
 from hubtl.errors import HubtlError, unknown
 from hubtl.io import jsontext
-from hubtl.models import explain as relevance
 from hubtl.modules import Classifier, Encoder
 from hubtl.plugins.blame import minded
 from hubtl.record import FORMAT_VERSION, Outputs
@@ -59,14 +58,19 @@ class AdaptedModel:
         self.classifier.to(self.device)
 
     @property
-    def classes(self) -> list[str]:
-        """The names of the outputs."""
+    def names(self) -> list[str]:
+        """The names of the outputs, in their order: the classes of a classifier."""
         return self.task.outputs.names
 
     @property
+    def classes(self) -> list[str]:
+        """The same names, as a classifier's user calls them."""
+        return self.names
+
+    @property
     def unknown(self) -> str | None:
-        """The last of the classes, if it stands for what is none of the others."""
-        return None if self.task.unknown is None else self.classes[self.task.unknown]
+        """The last of the names, if it stands for what is none of the others."""
+        return None if self.task.unknown is None else self.names[self.task.unknown]
 
     @torch.inference_mode()
     def logits(self, images: Sequence[Any]) -> Tensor:
@@ -102,18 +106,15 @@ class AdaptedModel:
     def explain(self, row: Any, *, label: str | None = None, **options: Any) -> Any:
         """What did it for a prediction: each place of an image, or each modality and token of a row of several.
 
-        ``row`` is an image as ``predict`` takes it, or ``{"image": …, "text": …}``. Options: ``seed``, ``orders`` and
-        ``folder`` (see ``hubtl.models.explain.explain``), and those of ``hubtl_multimodal.explain.explain`` where the model
-        is of that package. Raises HubtlError for what cannot be read, and for a label that the model does not have.
+        ``row`` is an image as ``predict`` takes it, or ``{"image": …, "text": …}``. Options: those of
+        ``hubtl.tasks.classification.relevance.explain``, and of ``hubtl_multimodal.explain.explain`` where the model is of
+        that package. Raises HubtlError for what cannot be read, and for a label that the model does not have.
         """
-        if not self.task.probabilities:
-            raise HubtlError(
-                f"what is explained is the probability of a class, and {self.task.name} has none", hint="hubtl predict"
-            )
-        if label is not None and label not in self.classes:
-            raise unknown("class", label, self.classes)
+        self.task.check_explains()
+        if label is not None and label not in self.names:
+            raise unknown("output", label, self.names)
         if self.backbone.explain is not None:
-            return self.backbone.explain(self.classifier, self.classes, row, label=label, **options)
+            return self.backbone.explain(self.classifier, self.names, row, label=label, **options)
         if self.backbone.collate is not None:
             raise HubtlError(
                 f"{self.info.name} has no tokens to explain a prediction by",
@@ -124,20 +125,14 @@ class AdaptedModel:
                 raise HubtlError(f"a model of images alone is explained without {what}", hint=f"leave {name} out")
         return self._explain_image(row["image"] if isinstance(row, Mapping) and "image" in row else row, label, options)
 
-    def _explain_image(self, cell: Any, label: str | None, options: Mapping[str, Any]) -> relevance.Explanation:
+    def _explain_image(self, cell: Any, label: str | None, options: Mapping[str, Any]) -> Any:
         name, value = ("image", cell) if isinstance(cell, Mapping) else next(iter(each_image(cell)))
         try:
             view = self._views([decode(value)])
         except UNREADABLE as error:
             raise HubtlError(f"cannot read {name}: {error}", hint="another image") from error
-        return relevance.explain(
-            lambda images: self._forward({"image": images}),
-            self._normalised(view),
-            self.classes,
-            label=label,
-            shown=view[0],
-            **options,
-        )
+        forward = lambda images: self._forward({"image": images})  # noqa: E731
+        return self.task.explain(forward, self._normalised(view), label=label, shown=view[0], **options)
 
     def test_time(self, method: str, options: Mapping[str, Any] | None = None) -> TestTime:
         """A copy of the model that adapts while it predicts, by the name of a method: ``tent``.
@@ -307,10 +302,6 @@ class Trained:
     unknown: str | None = None  # the output for what is none of the others, if it has one
     task: str = DEFAULT
 
-    @property
-    def classes(self) -> list[str]:
-        return self.outputs.names
-
     def for_task(self) -> Task:
         """The task of the model, which knows its outputs. Raises HubtlError where no package registers it."""
         made: Task = plugins.load("tasks", self.task)(self.outputs)
@@ -376,12 +367,12 @@ def is_timm(name: str) -> bool:
 
 
 def _numbered(count: int) -> list[str]:
-    """As transformers calls classes without names."""
+    """As transformers calls outputs without names."""
     return [f"LABEL_{i}" for i in range(count)]
 
 
 def _count(config: Mapping[str, Any]) -> int:
-    """How many classes a configuration without names has. transformers leaves its default out: two."""
+    """How many outputs a configuration without names has. transformers leaves its default out: two."""
     classifies = any(re.search("For(Image|Sequence|Audio)Classification", k) for k in config.get("architectures") or ())
     return int(config.get("num_classes") or (2 if classifies else 0))
 
@@ -390,20 +381,20 @@ def _open(folder: Path, image_size: int | None = None, options: Mapping[str, Any
     """The classifier of a folder; with ``options``, one that is to be adapted further."""
     config = read_config(folder)
     facts = read_facts(folder)
-    names = class_names(config, f"{folder}/config.json")
+    configured = output_names(config, f"{folder}/config.json")
     outputs = outputs_of(facts, f"{folder}/hubtl.json")
-    classes = outputs.names if outputs else names
+    names = outputs.names if outputs else configured
     if facts and not outputs:
-        told = f"those of config.json are taken ({len(names)})" if names else "they are numbers"
-        logger.warning("%s/hubtl.json names no classes: %s", folder, told)
-    if len(names) == len(classes) and names != classes:
+        told = f"those of config.json are taken ({len(configured)})" if configured else "they are numbers"
+        logger.warning("%s/hubtl.json names no outputs: %s", folder, told)
+    if len(configured) == len(names) and configured != names:
         raise HubtlError(
-            f"{folder}: hubtl.json and config.json name the classes differently", hint="save or pull the model again"
+            f"{folder}: hubtl.json and config.json name the outputs differently", hint="save or pull the model again"
         )
-    classes = classes or _numbered(_count(config))
-    if not classes:
-        raise HubtlError(f"{folder} does not say what its classes are", hint="a classifier with label names")
-    backbone, head = _parts(folder, config, classes, image_size, options)
+    names = names or _numbered(_count(config))
+    if not names:
+        raise HubtlError(f"{folder} does not say what its outputs are", hint="a model with label names")
+    backbone, head = _parts(folder, config, names, image_size, options)
     check_finite(
         {**backbone.state_dict(), **head.state_dict(prefix="classifier.")}, f"the weights in {folder}", hint=LOST
     )
@@ -414,10 +405,10 @@ def _open(folder: Path, image_size: int | None = None, options: Mapping[str, Any
         if (built.size, built.channels) != (spec.size, spec.channels):
             _try_input(backbone, f"{folder}/hubtl.json")
     backbone.ranges = PixelRanges.read(facts.get("pixels"))
-    named = list(classes) != _numbered(len(classes))
+    named = list(names) != _numbered(len(names))
     details = outputs.details if outputs else {}
     return Trained(
-        backbone, head, Outputs(names=list(classes), details=details), named, facts.get("unknown"), task_in(folder)
+        backbone, head, Outputs(names=list(names), details=details), named, facts.get("unknown"), task_in(folder)
     )
 
 
@@ -467,23 +458,23 @@ def _try_input(backbone: Backbone, where: str) -> None:
 def _parts(
     folder: Path,
     config: Mapping[str, Any],
-    classes: Sequence[str],
+    names: Sequence[str],
     image_size: int | None,
     options: Mapping[str, Any] | None,
 ) -> tuple[Backbone, nn.Linear]:
     """Backbone and classifier of a folder. Raises HubtlError where the names and the classifier's outputs differ."""
     if config.get("architecture") == "multimodal":
-        backbone, head = backbones.multimodal().rebuild(folder, classes, options)
+        backbone, head = backbones.multimodal().rebuild(folder, names, options)
     elif own.is_own(config):
         backbone, head = own.rebuild(folder, config, image_size)
     else:
-        request = BackboneRequest(classes, image_size=image_size, options=options or {})
+        request = BackboneRequest(names, image_size=image_size, options=options or {})
         backbone = backbones.resolve(f"local:{folder}", request)
         head = own.linear_of(own.read_tensors(folder), str(backbone._classifier), folder)
-    if head.out_features != len(classes):
+    if head.out_features != len(names):
         raise HubtlError(
-            f"{folder} names {len(classes)} classes, and its classifier has {head.out_features} outputs",
-            hint="save the model again with a name for each class",
+            f"{folder} names {len(names)} outputs, and its last layer has {head.out_features}",
+            hint="save the model again with a name for each output",
         )
     _check_trained(backbone, str(folder))
     return backbone, head

@@ -1,5 +1,7 @@
 """The flags of ``hubtl adapt`` and the recipe keys that they set: one table for the command line and for Python."""
 
+from hubtl.recipe.schema import TargetSection
+
 KEYS = {
     "model": "model.name",
     "pretrained": "model.pretrained",
@@ -7,11 +9,7 @@ KEYS = {
     "source_dataset": "source.dataset",
     "source_split": "source.split",
     "source_domain": "source.domain",
-    "target_dataset": "target.dataset",
-    "target_split": "target.split",
-    "target_eval_split": "target.eval_split",
-    "target_domain": "target.domain",
-    "target_labels_per_class": "target.labels_per_class",
+    **{f"target_{name}": f"target.{name}" for name in TargetSection.model_fields},
     "image_column": "data.image_column",
     "text_column": "data.text_column",
     "audio_column": "data.audio_column",

@@ -70,6 +70,11 @@ class TargetSection(DomainSection):
         description="training rows of each class whose labels are learnt from; default: none, or all without a source",
     )
 
+    @property
+    def few(self) -> int | None:
+        """How many labelled rows of each group of labels may be learnt from, as a task draws them."""
+        return self.labels_per_class
+
 
 class DataSection(Section):
     image_column: str | None = Field(None, description="column with the images; default: found by its type")

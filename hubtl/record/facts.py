@@ -2,7 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hubtl.record import upgrade
 
 
 class Facts(BaseModel):
@@ -59,12 +61,17 @@ class DomainFacts(Facts):
     eval_labelled: bool = True
     unlabelled_rows: int = 0  # of a split with labels, training rows without one; a source leaves them out
     eval_unlabelled_rows: int = 0  # and evaluation rows without one, which are not scored
-    class_counts: dict[str, int] = Field(default_factory=dict)  # of source training rows; empty when sealed
+    label_counts: dict[str, int] = Field(default_factory=dict)  # of source training rows; empty when sealed
     columns: dict[str, str] = Field(default_factory=dict)  # image, label -> column name
     skipped: list[str] = Field(default_factory=list)  # unreadable samples, by name
     pixels: dict[str, list[float]] = Field(
         default_factory=dict
     )  # black and white of images of more than eight bits: integers, floats
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier(cls, given: Any) -> Any:
+        return upgrade.domain(given)
 
 
 class Outputs(Facts):

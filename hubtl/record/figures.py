@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, SerializeAsAny, field_valid
 
 from hubtl import plugins
 from hubtl.errors import HubtlError
+from hubtl.record import upgrade
 from hubtl.record.facts import Facts
 from hubtl.record.upgrade import RENAMED, evaluation
 
@@ -128,15 +129,13 @@ class SubsetScore(Facts):
     name: str  # "without image", "image only", "image corrupted, severity 3"
     n: int
     primary: float | None = None  # the value of the primary metric
-    balanced_accuracy: float | None = None
-    confidence: float | None = None  # mean probability of the predicted class; no label is read
+    brief: dict[str, float] = Field(default_factory=dict)  # what a narrow table shows beside it, by name
+    certainty: float | None = None  # mean probability of the answers, where they have one; no label is read
 
     @model_validator(mode="before")
     @classmethod
-    def _of_version_1(cls, given: Any) -> Any:
-        if isinstance(given, Mapping) and "accuracy" in given:
-            return {("primary" if name == "accuracy" else name): value for name, value in given.items()}
-        return given
+    def _of_earlier(cls, given: Any) -> Any:
+        return upgrade.subset(given)
 
 
 class Shift(Facts):

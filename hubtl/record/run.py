@@ -141,7 +141,7 @@ class Decision(Facts):
     because: str
 
 
-class RunRecord(Facts):
+class RunRecord(upgrade.Earlier, Facts):
     """Every fact of a run."""
 
     format_version: int = FORMAT_VERSION
@@ -174,7 +174,7 @@ class RunRecord(Facts):
     calibration: Calibration | None = None  # of the model that is shipped; None: its logits are as they were trained
     verdict: Verdict | None = None  # None: there is no source-only model to compare with
     target_labels: Literal["none", "training", "few", "selection"] = "none"  # what for, evaluation apart
-    target_labels_per_class: int | None = None  # rows whose labels were learnt from, where they were few
+    target_few: int | None = None  # rows whose labels were learnt from, a group of labels, where they were few
     warnings: list[str] = Field(default_factory=list)  # collapse, no label-free evidence, …
     native: bool = True  # False: only hubtl loads it
     not_native_because: str | None = None
@@ -189,11 +189,6 @@ class RunRecord(Facts):
     @classmethod
     def _of_version_1(cls, given: Any) -> Any:
         return upgrade.record(given)
-
-    @property
-    def classes(self) -> list[str]:
-        """The names of the outputs, as records of version 1 called them."""
-        return self.outputs.names
 
     def to_json(self) -> str:
         """The text of ``record.json``."""

@@ -19,6 +19,26 @@ FIGURES = (  # of classification, in version 1 beside the rest of an evaluation
     "reliability",
 )
 RENAMED = {"source_accuracy": "source", "source_accuracies": "sources"}
+TITLES = (  # of the metrics in the metadata of cards that earlier versions wrote
+    "Accuracy",
+    "Balanced accuracy",
+    "Macro F1",
+    "Expected calibration error",
+    "H-score",
+    "Recall of the known classes",
+    "Recall of unknown",
+)
+
+
+class Earlier:
+    """What a record answers under the names that earlier versions had."""
+
+    outputs: Any
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the outputs."""
+        return list(self.outputs.names)
 
 
 def evaluation(given: Any) -> Any:
@@ -35,4 +55,27 @@ def record(given: Any) -> Any:
     if not isinstance(given, Mapping):
         return given
     rest = {name: value for name, value in given.items() if name not in ("classes", "format_version")}
+    if "target_labels_per_class" in rest:
+        rest["target_few"] = rest.pop("target_labels_per_class")
     return {**rest, "outputs": {"names": given["classes"]}} if "classes" in given else rest
+
+
+def domain(given: Any) -> Any:
+    """The facts of a domain whose labels were counted under another name."""
+    if not isinstance(given, Mapping) or "class_counts" not in given:
+        return given
+    return {("label_counts" if name == "class_counts" else name): value for name, value in given.items()}
+
+
+def subset(given: Any) -> Any:
+    """The score of a model on rows that lack a modality, where its figures were fields of their own."""
+    if not isinstance(given, Mapping) or not given.keys() & {"accuracy", "balanced_accuracy", "confidence"}:
+        return given
+    rest = {name: value for name, value in given.items() if name not in ("accuracy", "balanced_accuracy", "confidence")}
+    brief = given.get("balanced_accuracy")
+    return {
+        "primary": given.get("accuracy"),
+        "certainty": given.get("confidence"),
+        **({} if brief is None else {"brief": {"balanced_accuracy": brief}}),
+        **rest,
+    }

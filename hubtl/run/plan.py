@@ -13,7 +13,7 @@ from torch import nn
 
 from hubtl import plugins
 from hubtl.backbones.base import Backbone
-from hubtl.card.wording import taken
+from hubtl.card.wording import many, taken
 from hubtl.engine.contract import deployed_by, phases_of
 from hubtl.engine.length import phase_steps
 from hubtl.engine.modes import learning_groups
@@ -107,7 +107,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
     entry = plugins.find("strategies", name)
     validator = recipe.run.validator or "last"
     rule = rule_of(validator)
-    few = recipe.target.labels_per_class
+    few = recipe.target.few
     labels = "training" if prepared.setting not in NO_TARGET_LABELS else "selection" if LABELS in rule.reads else "none"
     labels = "few" if few and labels != "training" else labels
     return RunRecord(
@@ -133,7 +133,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         training=Training(phases=plan_phases(prepared, name)),
         selection=Selection(rule=validator, oracle=LABELS in rule.reads),
         target_labels=labels,
-        target_labels_per_class=few,
+        target_few=few,
         warnings=list(prepared.warnings),
         native=type(prepared.backbone).native,
         not_native_because=None
@@ -217,8 +217,7 @@ def describe(record: RunRecord) -> str:
 
 def outputs_called(task: str) -> str:
     """``classes``, or ``outputs``."""
-    word = plugins.load("tasks", task).Figures.group
-    return f"{word}es" if word.endswith("s") else f"{word}s"
+    return many(plugins.load("tasks", task).Figures.group)
 
 
 def _described(model: ModelFacts) -> list[str]:

@@ -216,12 +216,12 @@ def _trained(recipe: Recipe, target: Domain, task: Task) -> tuple[Trained, Relat
         raise HubtlError(f"{name} is a model for {trained.task}, not for {task.name}", hint=f"--task {trained.task}")
     if not trained.named and target.label_columns:
         warnings.append(
-            f"{name} gives its classes no names: they are not matched with the target's, nothing is measured"
+            f"{name} gives its outputs no names: they are not matched with the target's, nothing is measured"
         )
         target = replace(target, label_columns=[], outputs=None, labels=None, eval_labels=None)
-    known = Outputs(names=[other for other in trained.classes if other != trained.unknown])
+    known = Outputs(names=[other for other in trained.outputs.names if other != trained.unknown])
     related = task.relate(known, target.outputs, called=f"the model {name}")
-    unknown = None if trained.unknown is None else trained.classes.index(trained.unknown)
+    unknown = None if trained.unknown is None else trained.outputs.names.index(trained.unknown)
     return trained, replace(related, outputs=trained.outputs, unknown=unknown), target, warnings
 
 
@@ -286,7 +286,7 @@ def _decide_strategy(
             f"validator {recipe.run.validator} reads probabilities, and {task.name} has none", hint="--validator last"
         )
     if setting != "adaptation" and "source_labels" in rule.reads and not rule.lenient:
-        why = "and none is given" if not recipe.source else f"and {name} has no model of the source's classes to judge"
+        why = "and none is given" if not recipe.source else f"and {name} has no model of the source's labels to judge"
         raise HubtlError(f"validator {recipe.run.validator} reads a source, {why}", hint="--validator last")
     return setting, reason, cls
 

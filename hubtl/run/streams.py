@@ -134,7 +134,7 @@ def open_streams(
     if task.source is not None and source is not None and (known := labels(source, "train")) is not None:
         task.source.learn(known)  # of a sequential run: values of its own, on a scale of their own
     ranges = [_ranges(target), (PixelRanges(), PixelRanges()) if source is None else _ranges(source)]
-    few = _few(recipe, setting, None if recipe.target.labels_per_class is None else labels(target, "train"), task)
+    few = _few(recipe, setting, None if recipe.target.few is None else labels(target, "train"), task)
     of_target = views.get("target", ())
     if setting in NO_TARGET_LABELS:
         train = {"target": sealed(with_plain(target, None, of_target), recipe.run.seed)}
@@ -175,18 +175,13 @@ def _ranges(domain: Domain) -> tuple[PixelRanges, PixelRanges]:
 
 def _few(recipe: Recipe, setting: str, labels: np.ndarray | None, task: Task) -> np.ndarray | None:
     """The target's training rows whose labels may be learnt from, where they are to be few; the seed chooses them."""
-    k = recipe.target.labels_per_class
+    k = recipe.target.few
     if k is None:
         return None
     if setting == "source-free":
         raise HubtlError(
-            f"{recipe.strategy.name} learns from no label, but --target-labels-per-class is given",
+            f"{recipe.strategy.name} learns from no label, and {k} labelled rows of each kind are given to learn from",
             hint="--strategy finetune to learn from those rows alone, or add --source-dataset",
-        )
-    if labels is None:
-        raise HubtlError(
-            f"{k} labelled rows of each class are asked for, and the target's training rows have no labels",
-            hint="leave --target-labels-per-class out, or --label-column NAME",
         )
     return task.few(labels, k, np.random.default_rng([recipe.run.seed, k]))
 

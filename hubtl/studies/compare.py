@@ -70,7 +70,7 @@ class Comparison:
             if self.oracle:
                 metric = entrant.primary
                 row["primary"] = None if metric is None else metric.model_dump(mode="json")
-                row["accuracy"] = None if metric is None or metric.name != "accuracy" else metric.value
+                row |= {} if metric is None else {metric.name: metric.value}
             rows.append(row)
         return {
             "model": self.model,
@@ -157,10 +157,10 @@ def rank(found: Sequence[tuple[Entrant, RunRecord | None]], task: type[Task]) ->
     assert first is not None
     assert first.adapted is not None
     ran = [(e, r.adapted) for e, r in found if r is not None and r.adapted is not None]
-    classes = [plugins.load("strategies", e.strategy) for e, _ in ran]
-    counting = [name for name in voters_on(classes[0], task) if all(name in voters_on(cls, task) for cls in classes)]
+    methods = [plugins.load("strategies", e.strategy) for e, _ in ran]
+    counting = [name for name in voters_on(methods[0], task) if all(name in voters_on(cls, task) for cls in methods)]
     known = [name for name in counting if all(name in e.scores for e, _ in ran)]
-    partial = {rule for cls in classes for rule in cls.judging.improves}
+    partial = {rule for cls in methods for rule in cls.judging.improves}
     voters = [name for name in known if name not in partial] or known
     merits = (
         Ensemble().merits([{name: e.scores[name] for name in voters} for e, _ in ran]) if voters else [0.0] * len(ran)

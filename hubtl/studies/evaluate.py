@@ -152,7 +152,7 @@ def labelled(
     bad = section.on_bad_sample
     rows = open_rows(loaded.backbone, opened.eval, opened.columns, labels=truth, name=dataset, on_bad_sample=bad)
     mark = content.mark([opened.eval], list(opened.facts.columns.values()))
-    facts = opened.facts.model_copy(update={"fingerprint": mark, "class_counts": {}})
+    facts = opened.facts.model_copy(update={"fingerprint": mark, "label_counts": {}})
     return (
         rows,
         facts.model_copy(update={"rows": len(rows), "eval_rows": len(rows), "skipped": list(rows.bad)}),

@@ -1,7 +1,7 @@
 """``hubtl rank``: which of several backbones suits a target best, by scores of their features, before any training."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,30 +9,33 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
 
-from hubtl import backbones, plugins
+from hubtl import backbones
 from hubtl.backbones.base import Backbone, BackboneRequest
+from hubtl.card import metrics, wording
 from hubtl.data.rows import open_rows
 from hubtl.data.sources import Domain, open_domain
 from hubtl.engine.device import Accelerator, make_accelerator
 from hubtl.errors import HubtlError, nearest, unknown
 from hubtl.io import jsontext
 from hubtl.io.places import check_file
-from hubtl.judging import transferability as formulas
+from hubtl.judging.shift import proxy_a_distance
 from hubtl.recipe.flags import KEYS
 from hubtl.recipe.reading import merge, parse
 from hubtl.recipe.schema import Recipe
+from hubtl.record import Metric
 from hubtl.run.features import FeatureReader
 from hubtl.run.plan import installed_versions
+from hubtl.run.prepare import task_of
 from hubtl.settings import is_main_process, logger
+from hubtl.tasks import Task
 
 SCORES = ("logme", "leep", "h-score", "linear-probe")
 BY = "logme"
 SCORED_ROWS = 4000  # of a domain, spread over it: the scores settle long before, and cost the square of the width
 FLAGS = (
     *("pretrained", "image_size", "source_split", "source_domain", "target_split", "target_eval_split"),
-    *("target_domain", "image_column", "text_column", "audio_column", "label_column", "domain_column"),
+    *("target_domain", "image_column", "text_column", "audio_column", "label_column", "domain_column", "task"),
     *("on_bad_sample", "device", "mixed_precision", "seed"),
 )
 # what a model may fail with: its own loader's words, or a library's in the forward pass
@@ -72,7 +75,9 @@ class Ranking(_Facts):
     split: str
     rows: int
     scored_rows: int
-    classes: list[str]
+    outputs: list[str]  # what the labels speak of: classes, or names of numbers
+    probe: Metric | None = None  # what a linear probe is scored by
+    task: str
     models: list[Ranked] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
@@ -87,7 +92,7 @@ class _Data:
 
     labelled: Domain
     labels: np.ndarray  # of the labelled training rows
-    classes: list[str]
+    task: Task
     target: Domain | None  # None where the target itself is labelled
     on_bad_sample: str
 
@@ -111,7 +116,8 @@ def rank(
     Args:
         models: what ``--model`` takes, as a sequence or with commas between.
         target_dataset: what ``--target-dataset`` takes; ``source_dataset`` likewise.
-        by: the score that ranks: ``logme``, ``leep``, ``h-score`` or ``linear-probe`` (see ``transferability``).
+        by: the score that ranks: ``logme``, ``leep``, ``h-score`` or ``linear-probe`` (see ``hubtl.tasks.fit``);
+            those that the task has.
         output: a JSON file for the result.
         **flags: of ``hubtl adapt`` those about models and data, such as ``pretrained``, ``target_split``, ``device``.
 
@@ -136,7 +142,9 @@ def rank(
         split=domain.facts.split,
         rows=len(domain.train),
         scored_rows=len(_spread(len(domain.train))),
-        classes=data.classes,
+        outputs=data.task.outputs.names,
+        probe=data.task.probe(),
+        task=data.task.name,
         versions=installed_versions(),
     )
     hints = []
@@ -188,9 +196,7 @@ def _recipe(model: str, target: str, source: str | None, flags: Mapping[str, Any
 
 def _open(recipe: Recipe, modalities: tuple[str, ...]) -> _Data:
     """Raises HubtlError where there are no labels to score against."""
-    if recipe.task.name != "classification":
-        raise HubtlError("features are scored against classes, and against no other labels", hint="leave --task out")
-    task = plugins.load("tasks", recipe.task.name)()
+    task = task_of(recipe)
     target = open_domain(recipe.target, recipe.data, task, role="target", modalities=modalities)
     labelled = target
     if recipe.source is not None:
@@ -205,13 +211,17 @@ def _open(recipe: Recipe, modalities: tuple[str, ...]) -> _Data:
     labelled = labelled.labelled()
     assert labelled.labels is not None
     found = task.targets(labelled.labels, outputs, outputs)
-    return _Data(labelled, found, outputs.names, None if recipe.source is None else target, recipe.data.on_bad_sample)
+    task.outputs = outputs
+    return _Data(labelled, found, task, None if recipe.source is None else target, recipe.data.on_bad_sample)
 
 
 def _score(name: str, recipe: Recipe, data: _Data, accelerator: Accelerator) -> Ranked:
     torch.manual_seed(recipe.run.seed)  # as training does: what has no pretrained weights is drawn here
     request = BackboneRequest(
-        data.classes, recipe.model.pretrained, image_size=recipe.model.image_size, keep_classifier=True
+        data.task.outputs.names,
+        recipe.model.pretrained,
+        image_size=recipe.model.image_size,
+        keep_classifier=True,
     )
     backbone = backbones.resolve(name, request)
     info = backbone.info
@@ -233,26 +243,15 @@ def _score(name: str, recipe: Recipe, data: _Data, accelerator: Accelerator) -> 
         width=info.width,
         image_size=getattr(info.input, "size", None),
     )
-    scores: dict[str, Callable[[], float]] = {
-        "logme": lambda: formulas.logme(features, labels),
-        "h-score": lambda: formulas.h_score(features, labels),
-        "linear-probe": lambda: formulas.linear_probe(features, labels),
-    }
-    if backbone.kept is not None:
-        kept = backbone.kept
-        scores["leep"] = lambda: formulas.leep(_probabilities(features, kept), labels)
-    else:
-        why = "the pretrained model has no classifier of its own" if info.pretrained else "random weights"
-        found.not_measured["leep"] = why
-    for score, measure in scores.items():
+    kept = None if backbone.kept is None else (backbone.kept[0].numpy(), backbone.kept[1].numpy())
+    for score, measure in data.task.fits(features, labels, kept).items():
         try:
             found.scores[score] = measure()
         except ValueError as error:
             found.not_measured[score] = str(error)
-    found.scores = {score: found.scores[score] for score in SCORES if score in found.scores}
     if data.target is not None:
         others, _ = _read(reader, backbone, data.target, None, data.on_bad_sample)
-        found.a_distance = formulas.proxy_a_distance(features, others)
+        found.a_distance = proxy_a_distance(features, others)
     return found
 
 
@@ -270,12 +269,6 @@ def _read(
 def _spread(n: int) -> list[int]:
     """At most SCORED_ROWS of n rows, the same ones each time: data are often sorted by class."""
     return np.unique(np.linspace(0, n - 1, min(n, SCORED_ROWS)).round().astype(int)).tolist()
-
-
-def _probabilities(features: np.ndarray, classifier: tuple[Tensor, Tensor]) -> np.ndarray:
-    """What the pretrained classifier says of features [n, d]: [n, z]."""
-    weight, bias = (part.double() for part in classifier)
-    return (torch.from_numpy(features).double() @ weight.T + bias).softmax(dim=1).numpy()
 
 
 def _ordered(models: list[Ranked], by: str) -> list[Ranked]:
@@ -299,14 +292,14 @@ def _notes(ranking: Ranking, data: _Data) -> list[str]:
         notes.append("random weights, as asked: what is ranked are architectures, not what pretraining taught them")
     if ranking.scored_rows < ranking.rows:
         notes.append(f"scored on {ranking.scored_rows} of {ranking.rows} rows, spread over them")
-    met = set(data.labels[_spread(len(data.labels))].tolist())
-    if missing := [name for c, name in enumerate(data.classes) if c not in met]:
-        notes.append(f"classes without a scored row ({len(missing)}): {', '.join(missing[:10])}")
+    if missing := data.task.unmet(data.labels[_spread(len(data.labels))]):
+        called = wording.many(data.task.Figures.group)
+        notes.append(f"{called} without a scored row ({len(missing)}): {', '.join(missing[:10])}")
     probed = [found for found in scored if "linear-probe" in found.scores]
     if ranking.by != "linear-probe" and probed and ranking.models[0] in probed:
         best = max(probed, key=lambda found: found.scores["linear-probe"])
         first = ranking.models[0].scores["linear-probe"]
         if best.scores["linear-probe"] > first:
-            figures = f"{100 * best.scores['linear-probe']:.1f} % against {100 * first:.1f} %"
+            figures = " against ".join(metrics.value(ranking.probe, s) for s in (best.scores["linear-probe"], first))
             notes.append(f"the linear probe would put {best.model} first ({figures}): try both")
     return notes

@@ -13,6 +13,7 @@ from hubtl.errors import HubtlError
 from hubtl.recipe.bounded import Bounded
 from hubtl.record import Evaluation, Figures, LabelSets, Metric, Outputs, RunRecord
 from hubtl.record.figures import SHARE
+from hubtl.tasks.relation import described
 
 if TYPE_CHECKING:  # a card is rendered without torch
     from torch import Tensor, nn
@@ -22,13 +23,35 @@ if TYPE_CHECKING:  # a card is rendered without torch
 FLOOR = 0.10  # of a share, and of any other metric's own value: what adaptation may cost on the source
 
 
+def names_in(library: str | None) -> str:
+    """The Python expression of the names of the outputs, by number, of a ``model`` that ``library`` loaded."""
+    expressions = {
+        "timm": 'model.pretrained_cfg["label_names"]',
+        "transformers": "model.config.id2label",
+        "hubtl": "model.names",
+    }
+    return "names" if library is None else expressions[library]
+
+
 class TaskOptions(Bounded):
     model_config = ConfigDict(frozen=True)
+
+
+def wanted(labels: np.ndarray | None, k: int) -> np.ndarray:
+    """The labels, where ``k`` of each class are asked for. Raises HubtlError where there are none."""
+    if labels is None:
+        raise HubtlError(
+            f"{k} labelled rows of each class are asked for, and the target's training rows have no labels",
+            hint="leave --target-labels-per-class out, or --label-column NAME",
+        )
+    return labels
 
 
 @dataclass(frozen=True)
 class Answer(ABC):
     """What a model says of one input."""
+
+    percent: ClassVar[tuple[str, ...]] = ()  # columns of ``row`` that begin so are shares of one
 
     input: str
 
@@ -163,12 +186,30 @@ class Task(ABC):
     def learn(self, labels: np.ndarray) -> None:  # noqa: B027
         """Take from the training rows' labels what the loss needs, such as their scale; by default nothing."""
 
-    def few(self, labels: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-        """Choose the rows whose labels may be learnt from, ``k`` of each class."""
+    def few(self, labels: np.ndarray | None, k: int, rng: np.random.Generator) -> np.ndarray:
+        """Choose the rows whose labels [n] may be learnt from, ``k`` of each class. Raises HubtlError without labels."""
         raise HubtlError(
             f"--target-labels-per-class counts rows of a class, and {self.name} has no classes",
             hint="leave it out",
         )
+
+    def unmet(self, labels: np.ndarray) -> list[str]:
+        """Name the outputs that no row's label speaks of: a class without a row."""
+        return []
+
+    def fits(
+        self, features: np.ndarray, labels: np.ndarray, kept: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> dict[str, Callable[[], float]]:
+        """Give the scores, by name, of how well features [n, d] fit labels, for ``hubtl rank``; higher is better.
+
+        ``kept`` are weight [z, d] and bias [z] of the classifier that the backbone's weights came with. The first score
+        ranks by default. A score raises ValueError where it cannot be measured. None at all: the task has no such scores.
+        """
+        return {}
+
+    def probe(self) -> Metric:
+        """Name the metric of the score ``linear-probe``."""
+        return self.primary()
 
     # model
 
@@ -210,13 +251,31 @@ class Task(ABC):
         """What the saved model's outputs mean."""
         return self.outputs
 
-    def prints(self, names: str) -> str:
-        """Write Python that prints what the tensor ``logits`` of one input says; ``names`` holds names by number."""
-        return f"print([({names}[i], x) for i, x in enumerate(logits[0].tolist())])"
+    def prints(self, library: str | None = None) -> str:
+        """Write Python that prints what the tensor ``logits`` of one input says.
+
+        ``library`` loaded ``model``, which knows the names of its outputs; None: they are in ``names``.
+        """
+        return f"print([({names_in(library)}[i], x) for i, x in enumerate(logits[0].tolist())])"
 
     @abstractmethod
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
         """Turn outputs [b, k] of inputs that are called ``names`` into answers."""
+
+    def check_explains(self) -> None:
+        """Raise HubtlError for a task whose answers cannot be explained."""
+        if not self.probabilities:
+            raise HubtlError(
+                f"what is explained is the probability of an answer, and {self.name} has none", hint="hubtl predict"
+            )
+
+    def explain(self, forward: "Callable[[Tensor], Tensor]", image: "Tensor", **options: Any) -> Any:
+        """Say what each place of an image [1, c, h, w] does for the answer; ``forward`` maps images to outputs.
+
+        Options: ``label`` (None: the answer), ``shown`` (its pixels), ``seed``, ``orders``, ``folder``. Raises HubtlError
+        for a task whose answers cannot be explained.
+        """
+        raise HubtlError(f"{self.name} does not explain its answers", hint="hubtl predict")
 
     # judging
 
@@ -230,6 +289,15 @@ class Task(ABC):
         meter.update(outputs, targets)
         return meter.result()
 
+    def calibrate(
+        self, head: "nn.Linear", features: "Tensor", labels: np.ndarray, blocks: Mapping[str, slice]
+    ) -> tuple[dict[str, float], float, float]:
+        """Scale each block of a head's weight so that labels are likeliest given ``features`` [n, d].
+
+        Returns the factors by block, and the loss before and after. Raises HubtlError for a task without probabilities.
+        """
+        raise HubtlError(f"{self.name} has no temperature to fit", hint="leave run.calibrate out")
+
     def collapse(self, outputs: "Tensor", relation: LabelSets) -> str | None:
         """Say why the outputs on the target look collapsed, or None."""
         return None
@@ -239,11 +307,18 @@ class Task(ABC):
         """Give one number for a guard rail, 1 at best: the share that is explained, or answered rightly."""
 
     def spread(self, outputs: "Tensor", relation: LabelSets | None) -> dict[str, float]:
-        """What a run that adjusts itself watches of outputs on rows without labels."""
+        """What a run that adjusts itself watches of outputs on rows without labels.
+
+        ``collapsed`` is 0 or 1. Other numbers are those that ``collapsed_words`` writes.
+        """
         return {}
 
-    def confidence(self, outputs: "Tensor") -> float | None:
-        """How confident the outputs are on average, as a probability; None where they are none."""
+    def collapsed_words(self, seen: Mapping[str, float]) -> str:
+        """Say what collapsed outputs look like, from what ``spread`` gave."""
+        return "the outputs on the target hardly differ from row to row"
+
+    def certainty(self, outputs: "Tensor") -> float | None:
+        """How sure the outputs are on average, as a probability; None where they are none."""
         return None
 
     def chance(self) -> float:
@@ -259,7 +334,7 @@ class Task(ABC):
         metric = after.primary or before.primary
         old, new = before.source or 0.0, after.source or 0.0
         if metric is None or metric.unit == SHARE:
-            name = "accuracy" if metric is None else metric.shown
+            name = self.primary().shown if metric is None else metric.shown
             lost = old - new
             return f"adapting cost {100 * lost:.1f} points of {name} on the source" if lost > FLOOR else None
         worse = (new - old) * (-1 if metric.higher_is_better else 1)
@@ -285,9 +360,9 @@ class Task(ABC):
         """Lines under a card's table of results. Markdown."""
         return ""
 
-    def relation(self, record: RunRecord) -> str | None:
-        """Say how the labels of the two domains relate, for a card; None: in the words for classes. Markdown."""
-        return None
+    def relation(self, record: RunRecord) -> str:
+        """Say how the labels of the two domains relate, for a card. Markdown."""
+        return described(record, self.Figures.group)
 
     def groups(self, labels: np.ndarray) -> np.ndarray | None:
         """The place of each row's label [n] among the outputs, to colour a plot by; None: labels are no groups."""

@@ -70,13 +70,13 @@ class ToyBackbone(nn.Module):
 
 
 def toy_domain(
-    degrees: float, seed: int, n: int = 192, *, classes: int = 2, offset: float = 0.0, sealed: bool = False
+    degrees: float, seed: int, n: int = 192, *, groups: int = 2, offset: float = 0.0, sealed: bool = False
 ) -> ToyRows:
-    """Two classes in a plane of 8-d space, a third between and above them if asked for, turned by some degrees;
+    """Two groups in a plane of 8-d space, a third between and above them if asked for, turned by some degrees;
     ``offset`` moves the other six dimensions.
     """
     generator = torch.Generator().manual_seed(seed)
-    y = torch.arange(n) % classes
+    y = torch.arange(n) % groups
     centres = torch.tensor([[-4.0, 0.0], [4.0, 0.0], [0.0, 6.0]])
     plane = centres[y] + torch.randn(n, 2, generator=generator)
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -123,8 +123,8 @@ class ToyWorld:
         self.setting = setting or cls.settings[0]
         self.source = toy_domain(0, 0)
         # a method for open sets gets a target with a class that the source lacks
-        classes = 3 if cls.unknown else 2
-        self.target = toy_domain(25, 1, classes=classes, sealed=self.setting not in ("transfer", "sequential"))
+        groups = 3 if cls.unknown else 2
+        self.target = toy_domain(25, 1, groups=groups, sealed=self.setting not in ("transfer", "sequential"))
         # kept, and not trained again where the world is sent to another process
         self._start = {plain: source_model(plain) for plain in (True, False)} if self.setting == "source-free" else {}
 

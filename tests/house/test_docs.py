@@ -57,11 +57,11 @@ def test_the_guides_strategies_stand_the_suite_as_it_says(guide):
 
 
 def test_the_guides_tuner_validator_and_loader_do_what_they_say(guide, tmp_path, monkeypatch):
-    backbone = lenet("lenet", BackboneRequest(classes=["a", "b"], pretrained=False))
+    backbone = lenet("lenet", BackboneRequest(names=["a", "b"], pretrained=False))
     guide["LastBlock"]().apply(backbone)
     assert {name for name, p in backbone.named_parameters() if p.requires_grad} == {"linear.0.weight", "linear.0.bias"}
     evidence = Evidence(step=1, target_logits=torch.tensor([[0.75, 0.25], [0.5, 0.5]]).log())
     assert guide["Margin"]().score(evidence) == pytest.approx(0.25)
     monkeypatch.setenv("HOUSE_MODELS", str(tmp_path))
     with pytest.raises(HubtlError, match="the house has no model 'scanner'"):
-        guide["load"]("scanner", BackboneRequest(classes=["a", "b"]))
+        guide["load"]("scanner", BackboneRequest(names=["a", "b"]))

@@ -146,7 +146,16 @@ def test_what_may_be_written_is_written(model, photos, tmp_path, capsys):
 
 def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
     path = tmp_path / "ranking.json"
-    ranking = Ranking(by="logme", labels="target", target="t", split="train", rows=1, scored_rows=1, classes=["a"])
+    ranking = Ranking(
+        by="logme",
+        labels="target",
+        target="t",
+        split="train",
+        rows=1,
+        scored_rows=1,
+        outputs=["a"],
+        task="classification",
+    )
     ranking.save(path)
     before = path.read_bytes()
     monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
@@ -163,7 +172,16 @@ def test_what_was_not_measured_is_null(tmp_path, odd):
     assert read(jsontext.text(value)) == there
     jsontext.save(tmp_path / "x.json", value)
     assert read((tmp_path / "x.json").read_text()) == there
-    ranking = Ranking(by="logme", labels="target", target="t", split="train", rows=1, scored_rows=1, classes=["a"])
+    ranking = Ranking(
+        by="logme",
+        labels="target",
+        target="t",
+        split="train",
+        rows=1,
+        scored_rows=1,
+        outputs=["a"],
+        task="classification",
+    )
     ranking.models.append(Ranked(model="m", scores={"logme": odd}, a_distance=odd))
     ranking.save(tmp_path / "x.json")
     assert read((tmp_path / "x.json").read_text())["models"][0]["a_distance"] is None

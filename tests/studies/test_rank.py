@@ -16,10 +16,10 @@ from hubtl.backbones.base import BackboneRequest
 from hubtl.cli.rank import _show as show
 from hubtl.data import cache
 from hubtl.errors import HubtlError
-from hubtl.judging.transferability import leep
 from hubtl.models import saved as api
 from hubtl.studies import rank as ranking
-from hubtl.tasks.classification import Classification
+from hubtl.tasks.classification import Classification, transferability
+from hubtl.tasks.classification.transferability import leep
 
 DIGITS = "builtin:digits/uci"
 SMALL = {"target_split": "train[:300]", "device": "cpu"}
@@ -85,7 +85,7 @@ def test_random_weights_are_asked_for_and_said_to_be_so():
     assert refused.value.hint == "--no-pretrained"
     found = hubtl.rank("lenet, test_vit", DIGITS, pretrained=False, **SMALL)
     assert "random weights, as asked" in found.notes[0]
-    assert [m.not_measured for m in found.models] == [{"leep": "random weights"}] * 2
+    assert [m.not_measured for m in found.models] == [{"leep": "no classifier came with its weights"}] * 2
     assert {m.model for m in found.models} == {"lenet", "test_vit"}
     assert all(m.pretrained is False and "leep" not in m.scores for m in found.models)
 
@@ -157,8 +157,8 @@ def test_a_domain_is_no_distance_from_itself(trained):
 
 
 def test_a_disagreement_of_the_probe_is_said(trained, monkeypatch):
-    real = ranking.formulas.logme
-    monkeypatch.setattr(ranking.formulas, "logme", lambda f, y: -real(f, y))
+    real = transferability.logme
+    monkeypatch.setattr(transferability, "logme", lambda f, y: -real(f, y))
     found = hubtl.rank([str(trained / "dull"), str(trained / "good")], DIGITS, **SMALL)
     assert found.models[0].model == "dull"
     assert "the linear probe would put good first" in found.notes[0]
@@ -184,7 +184,7 @@ def test_classes_without_a_row_are_named(tmp_path, trained):
                 shade = rng.integers(0, 100, (28, 28), dtype=np.uint8) + (100 if name == "dog" else 0)
                 Image.fromarray(shade.astype(np.uint8)).save(folder / f"{i}.png")
     found = hubtl.rank(str(trained / "good"), str(tmp_path), device="cpu")
-    assert (found.classes, found.rows) == (["cat", "dog", "emu"], 8)
+    assert (found.outputs, found.rows) == (["cat", "dog", "emu"], 8)
     assert found.notes == ["classes without a scored row (1): emu"]
 
 
@@ -246,7 +246,7 @@ def test_the_command_prints_json_or_a_table_with_the_reasons_beside_it(tmp_path,
     assert [line[0] for line in lines] == ["1", "2"]
     assert [line[3] for line in lines] == ["not measured"] * 2
     assert [line[2] for line in lines] == [f"{m.scores['logme']:.3f}" for m in found.models[:2]]
-    assert "LEEP of lenet: not measured (random weights)" in err
+    assert "LEEP of lenet: not measured (no classifier came with its weights)" in err
     assert "not ranked: lenot: unknown model 'lenot'" in err
     assert "by LogME, on 200 rows of builtin:digits/uci (train[:200]), 10 classes" in err
 

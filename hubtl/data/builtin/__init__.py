@@ -7,14 +7,15 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
+from datasets import Dataset, DatasetDict, Features, Image
 from PIL import Image as PIL
 
+from hubtl.data.values import labelled
 from hubtl.errors import unknown
 
 LICENSES = {"builtin:digits/mnist": "cc-by-sa-3.0", "builtin:digits/uci": "cc-by-4.0"}
 UCI_TRAIN = 1197  # rows; the other 600 are for evaluation
-FEATURES = Features({"image": Image(), "label": ClassLabel(names=[str(digit) for digit in range(10)])})
+FEATURES = Features({"image": Image(), "label": labelled([str(digit) for digit in range(10)])})
 
 
 @cache

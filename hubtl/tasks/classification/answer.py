@@ -16,6 +16,8 @@ class Prediction(Answer):
     confidence: float
     probabilities: dict[str, float]
 
+    percent = ("confidence",)
+
     def row(self, top: int = 1) -> dict[str, Any]:
         found: dict[str, Any] = {
             "input": jsontext.whole(self.input),

@@ -2,7 +2,8 @@
 
 from datasets import ClassLabel, Dataset
 
-from hubtl.data.columns import LABEL_NAMES, existing, header, usual
+from hubtl.data.columns import existing, header, usual
+from hubtl.data.values import LABEL_NAMES
 from hubtl.errors import HubtlError
 from hubtl.tasks.classification.reading import unfit
 

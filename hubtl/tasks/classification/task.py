@@ -1,7 +1,7 @@
 """One class for each input, of a closed set or with an output for what is none of them."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -9,13 +9,13 @@ from pydantic import Field
 
 from hubtl.errors import HubtlError
 from hubtl.record import LabelSets, Metric, Outputs, RunRecord
-from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions
+from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions, names_in, wanted
 from hubtl.tasks.classification import words
 from hubtl.tasks.classification.answer import Prediction
 from hubtl.tasks.classification.figures import PRIMARY, ClassificationFigures
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from hubtl.data.labels import Labels
 
@@ -127,8 +127,10 @@ class Classification(Task):
 
         return indices(labels, own.names, outputs.names, UNKNOWN if other is None else other)
 
-    def few(self, labels: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    def few(self, labels: np.ndarray | None, k: int, rng: np.random.Generator) -> np.ndarray:
         from hubtl.settings import logger
+
+        labels = wanted(labels, k)
 
         chosen = []
         for number, name in enumerate(self.classes):
@@ -137,6 +139,22 @@ class Classification(Task):
                 logger.warning("the target has %d training rows of class %s, not %d", len(rows), name, k)
             chosen.append(rng.permutation(rows)[:k])
         return np.sort(np.concatenate(chosen))
+
+    def unmet(self, labels: np.ndarray) -> list[str]:
+        met = set(labels.tolist())
+        return [name for number, name in enumerate(self.classes) if number not in met]
+
+    def fits(
+        self, features: np.ndarray, labels: np.ndarray, kept: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> dict[str, Callable[[], float]]:
+        from hubtl.tasks.classification import transferability as scores
+
+        return {
+            "logme": lambda: scores.logme(features, labels),
+            "leep": lambda: scores.leep(scores.guesses(features, kept), labels),
+            "h-score": lambda: scores.h_score(features, labels),
+            "linear-probe": lambda: scores.linear_probe(features, labels),
+        }
 
     # model
 
@@ -156,8 +174,13 @@ class Classification(Task):
         each = F.cross_entropy(outputs.float(), labels, label_smoothing=smoothing, reduction="none")
         return (weight * each).mean()
 
-    def prints(self, names: str) -> str:
-        return f"print({names}[logits.argmax(dim=1).item()])"
+    def prints(self, library: str | None = None) -> str:
+        return f"print({names_in(library)}[logits.argmax(dim=1).item()])"
+
+    def explain(self, forward: "Callable[[Tensor], Tensor]", image: "Tensor", **options: Any) -> Any:
+        from hubtl.tasks.classification import relevance
+
+        return relevance.explain(forward, image, self.classes, **options)
 
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
         found: list[Answer] = []
@@ -176,6 +199,15 @@ class Classification(Task):
 
     def score(self, outputs: "Tensor", labels: np.ndarray) -> float:
         return float((outputs.argmax(dim=1).numpy() == labels).mean())
+
+    def calibrate(
+        self, head: "nn.Linear", features: "Tensor", labels: np.ndarray, blocks: Mapping[str, slice]
+    ) -> tuple[dict[str, float], float, float]:
+        import torch
+
+        from hubtl.tasks.classification.temperature import fit
+
+        return fit(head, features, torch.from_numpy(labels), blocks)
 
     def collapse(self, outputs: "Tensor", relation: LabelSets) -> str | None:
         """Among the classes that the target can have: how many rows are unknown is not known, nor that all occur."""
@@ -199,7 +231,13 @@ class Classification(Task):
             "classes": float(classes),
         }
 
-    def confidence(self, outputs: "Tensor") -> float:
+    def collapsed_words(self, seen: Mapping[str, float]) -> str:
+        return (
+            f"{seen['predicted_classes']:.0f} of {seen['classes']:.0f} classes are predicted on the target, "
+            f"{seen['largest_share']:.0%} of its rows as one"
+        )
+
+    def certainty(self, outputs: "Tensor") -> float:
         return float(outputs.softmax(dim=1).amax(dim=1).mean())
 
     def chance(self) -> float:

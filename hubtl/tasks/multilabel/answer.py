@@ -19,6 +19,8 @@ class LabelledAs(Answer):
         """The labels in one text."""
         return ", ".join(self.labels)
 
+    percent = ("probability_",)
+
     def row(self, top: int = 1) -> dict[str, Any]:
         """The lists ``labels`` and ``probabilities``, and for ``top`` > 1 the most probable classes."""
         found: dict[str, Any] = {

@@ -4,8 +4,9 @@ from typing import Any
 
 from datasets import ClassLabel, Dataset, Value
 
-from hubtl.data.columns import LABEL_NAMES, existing, header, headers, usual
+from hubtl.data.columns import existing, header, headers, usual
 from hubtl.data.names import listed
+from hubtl.data.values import LABEL_NAMES
 from hubtl.errors import HubtlError
 
 NAMES = (*LABEL_NAMES, "metadata_label", "tags", "classes", "categories", "objects", "attributes", "topics")

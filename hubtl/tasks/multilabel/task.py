@@ -10,7 +10,7 @@ from pydantic import Field
 
 from hubtl.errors import HubtlError
 from hubtl.record import LabelSets, Metric, Outputs, RunRecord
-from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions
+from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions, names_in, wanted
 from hubtl.tasks.multilabel import words
 from hubtl.tasks.multilabel.answer import LabelledAs
 from hubtl.tasks.multilabel.figures import PRIMARY, MultiLabelFigures
@@ -157,8 +157,10 @@ class MultiLabel(Task):
         if cap > 1:
             self._positive = torch.from_numpy(np.clip(away / np.maximum(there, 1), 1, cap).astype(np.float32))
 
-    def few(self, labels: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    def few(self, labels: np.ndarray | None, k: int, rng: np.random.Generator) -> np.ndarray:
         from hubtl.settings import logger
+
+        labels = wanted(labels, k)
 
         chosen = []
         for number, name in enumerate(self.outputs.names):
@@ -167,6 +169,20 @@ class MultiLabel(Task):
                 logger.warning("the target has %d training rows with class %s, not %d", len(rows), name, k)
             chosen.append(rng.permutation(rows)[:k])
         return np.unique(np.concatenate(chosen))
+
+    def unmet(self, labels: np.ndarray) -> list[str]:
+        there = (labels == 1).any(axis=0)
+        return [name for name, met in zip(self.outputs.names, there, strict=True) if not met]
+
+    def fits(
+        self, features: np.ndarray, labels: np.ndarray, kept: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> dict[str, Callable[[], float]]:
+        from hubtl.tasks.multilabel import transferability as scores
+
+        return {
+            "logme": lambda: scores.logme(features, labels),
+            "linear-probe": lambda: scores.linear_probe(features, labels),
+        }
 
     # model
 
@@ -214,11 +230,11 @@ class MultiLabel(Task):
         task.outputs = self.outputs.model_copy(update={"details": details})
         return task
 
-    def prints(self, names: str) -> str:
+    def prints(self, library: str | None = None) -> str:
         cuts = [round(float(cut), 6) for cut in self.thresholds]
         line = f"thresholds = {cuts}"
         lines = [line] if len(line) <= 110 else ["thresholds = [", *(f"    {cut}," for cut in cuts), "]"]
-        said = f"[{names}[i] for i, (p, t) in enumerate(zip(logits.sigmoid()[0].tolist(), thresholds)) if p > t]"
+        said = f"[{names_in(library)}[i] for i, (p, t) in enumerate(zip(logits.sigmoid()[0].tolist(), thresholds)) if p > t]"
         return "\n".join([*lines, f"print({said})"])
 
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from hubtl.errors import HubtlError
 from hubtl.record import Evaluation, LabelSets, Metric, Outputs, RunRecord
-from hubtl.tasks.base import FLOOR, Answer, Meter, Related, Task, TaskOptions
+from hubtl.tasks.base import FLOOR, Answer, Meter, Related, Task, TaskOptions, names_in
 from hubtl.tasks.regression import words
 from hubtl.tasks.regression.answer import Estimate
 from hubtl.tasks.regression.figures import RegressionFigures, metric
@@ -126,6 +126,19 @@ class Regression(Task):
             )
         return given
 
+    def fits(
+        self, features: np.ndarray, labels: np.ndarray, kept: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> dict[str, Callable[[], float]]:
+        from hubtl.tasks.regression import transferability as scores
+
+        return {
+            "logme": lambda: scores.logme(features, labels),
+            "linear-probe": lambda: scores.linear_probe(features, labels),
+        }
+
+    def probe(self) -> Metric:
+        return metric("r2")
+
     # model
 
     def losses(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
@@ -186,10 +199,9 @@ class Regression(Task):
         details = {name: value for name, value in self.outputs.details.items() if not name.startswith("margin")}
         return Outputs(names=self.outputs.names, details=details)
 
-    def prints(self, names: str) -> str:
-        return f"print(dict(zip(list({names}), logits[0].tolist())))" if "id2label" not in names else (
-            f"print(dict(zip({names}.values(), logits[0].tolist())))"
-        )  # fmt: skip
+    def prints(self, library: str | None = None) -> str:
+        names = names_in(library) + (".values()" if library == "transformers" else "")
+        return f"print(dict(zip({names}, logits[0].tolist())))"
 
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
         margins, found = self._margins(), list[Answer]()

@@ -163,9 +163,9 @@ class MultimodalBackbone(Backbone):
         """Inputs of rows (modality -> cell; a missing key is a missing modality), without any random view."""
         return collated(ranged(self.readers, self.ranges), rows)
 
-    def explain(self, classifier: Classifier, classes: Sequence[str], row: Any, **options: Any) -> Explanation:
+    def explain(self, classifier: Classifier, names: Sequence[str], row: Any, **options: Any) -> Explanation:
         """What each modality and token did for a prediction (see ``hubtl_multimodal.explain.explain``)."""
-        return explain(classifier, classes, row, **options)
+        return explain(classifier, names, row, **options)
 
     def head_blocks(self) -> dict[str, slice]:
         return self.fusion.blocks_of()
@@ -174,8 +174,8 @@ class MultimodalBackbone(Backbone):
         for modality in self.modalities:
             tuning.merge(self.tower(modality), self.options.tune(modality))
 
-    def save(self, folder: Path, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
-        saving.write(folder, self, classifier, classes, meta)
+    def save(self, folder: Path, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
+        saving.write(folder, self, classifier, names, meta)
 
     def snippet(self, where: str) -> str:
         return saving.snippet(where, self)
@@ -209,10 +209,10 @@ class Loader:
         return MultimodalBackbone(towers, options)
 
     def rebuild(
-        self, folder: Path, classes: Sequence[str], options: Mapping[str, Any] | None = None
+        self, folder: Path, names: Sequence[str], options: Mapping[str, Any] | None = None
     ) -> tuple[MultimodalBackbone, nn.Linear]:
         """The model of a folder that ``save`` wrote, and its classifier; with ``options``, to adapt it further."""
-        return saving.read(folder, classes, MultimodalBackbone, options)
+        return saving.read(folder, names, MultimodalBackbone, options)
 
     def from_folder(self, folder: Path, shown: str, request: BackboneRequest) -> MultimodalBackbone:
         """The backbone of a folder, to adapt it further: its options are what it was saved with, and those of the request."""

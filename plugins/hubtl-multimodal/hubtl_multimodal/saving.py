@@ -11,7 +11,7 @@ from torch import nn
 
 from hubtl import HubtlError
 from hubtl.backbones.base import BackboneRequest
-from hubtl.backbones.saved import read_config
+from hubtl.backbones.saved import as_timm, read_config
 from hubtl.backbones.weights import check_finite, check_fit, check_pointer, load_into
 from hubtl.io import jsontext
 from hubtl_multimodal import encoders
@@ -33,7 +33,7 @@ SETTLED = (  # options that were made use of when the encoders were
 
 
 def write(
-    folder: Path, backbone: "MultimodalBackbone", classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]
+    folder: Path, backbone: "MultimodalBackbone", classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]
 ) -> None:
     """Write ``config.json``, fusion and classifier, and each encoder in its own library's format."""
     infos = {m: dataclasses.asdict(backbone.tower(m).info) for m in backbone.modalities}
@@ -42,8 +42,7 @@ def write(
         "library_name": "hubtl",
         "plugin": "hubtl-multimodal",
         "modalities": list(backbone.modalities),
-        "num_classes": len(classes),
-        "label_names": list(classes),
+        **as_timm(names),
         "options": backbone.options.model_dump(mode="json"),
         "encoders": infos,
         "hubtl": dict(meta),
@@ -60,7 +59,7 @@ def write(
 
 def read(
     folder: Path,
-    classes: Sequence[str],
+    names: Sequence[str],
     cls: "type[MultimodalBackbone]",
     changes: Mapping[str, Any] | None = None,
 ) -> "tuple[MultimodalBackbone, nn.Linear]":
@@ -71,10 +70,10 @@ def read(
     backbone = _backbone(folder, folder.name, cls, changes or {}, learns=changes is not None)
     tensors = _tensors(folder)
     _load(backbone.fusion, tensors, "fusion.", folder)
-    head = nn.Linear(backbone.info.width, len(classes))
-    if len(tensors.get("classifier.bias", classes)) != len(classes):
+    head = nn.Linear(backbone.info.width, len(names))
+    if len(tensors.get("classifier.bias", names)) != len(names):
         raise HubtlError(
-            f"{folder} names {len(classes)} classes, and its classifier has {len(tensors['classifier.bias'])} outputs",
+            f"{folder} names {len(names)} outputs, and its classifier has {len(tensors['classifier.bias'])} outputs",
             hint="save the model again with a name for each class",
         )
     _load(head, tensors, "classifier.", folder)
@@ -109,7 +108,7 @@ def snippet(where: str, backbone: "MultimodalBackbone") -> str:
         "import hubtl  # pip install hubtl hubtl-multimodal\n\n"
         f"model = hubtl.load({source})\n"
         f"row = {{{row}}}  # leave out what a row lacks\n"
-        "label = model.predict(row)[0].label\n"
+        "answer = model.predict(row)[0]\n"
     )
 
 

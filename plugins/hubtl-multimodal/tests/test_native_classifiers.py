@@ -256,7 +256,8 @@ def test_snippets_run_without_hubtl(saved, tmp_path):
     cells = {"distilbert": "What it says.", "hubert": str(tmp_path / "sound.wav")}
     for kind, cell in cells.items():
         folder, built, _, _ = saved[kind]
-        code = FRESH + built.snippet(str(folder)) + "import json\nprint(json.dumps([logits[0].tolist(), label]))"
+        said = "import json\nprint(json.dumps([logits[0].tolist(), names[logits.argmax().item()]]))"
+        code = FRESH + built.snippet(str(folder)) + said
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=100, cwd=tmp_path
         )

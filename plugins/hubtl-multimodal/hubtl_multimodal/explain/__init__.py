@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from hubtl.card.themes import THEMES
-from hubtl.models.explain import Explanation as Explanation
 from hubtl.modules import Classifier
+from hubtl.tasks.classification.relevance import Explanation as Explanation
 from hubtl_multimodal.explain import deletion, drawing, layout, values
 from hubtl_multimodal.explain.game import Game
 

@@ -12,7 +12,7 @@ from hubtl.card.themes import LIGHT, Theme
 from hubtl_multimodal.explain.layout import on_grid, words
 
 if TYPE_CHECKING:
-    from hubtl.models.explain import Explanation
+    from hubtl.tasks.classification.relevance import Explanation
     from hubtl_multimodal.backbone import MultimodalBackbone
 
 FOR, AGAINST = "#c9303f", "#3a7fc4"  # the ends of the maps' colours, as far as they are seen on light and dark pages

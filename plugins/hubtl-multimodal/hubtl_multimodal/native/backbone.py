@@ -85,12 +85,12 @@ class NativeClassifier(Backbone):
         named = [row if isinstance(row, Mapping) and self.modality in row else {self.modality: row} for row in rows]
         return collated({self.modality: self.reader}, named)
 
-    def save(self, folder: Any, classifier: nn.Linear, classes: Sequence[str], meta: Mapping[str, Any]) -> None:
+    def save(self, folder: Any, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
         whole: Any = with_classifier(self.model, self._classifier, classifier)
         for key, value in self.was.items():
             setattr(whole.config, key, value)
-        whole.config.id2label = dict(enumerate(classes))
-        whole.config.label2id = {name: i for i, name in enumerate(classes)}
+        whole.config.id2label = dict(enumerate(names))
+        whole.config.label2id = {name: i for i, name in enumerate(names)}
         whole.config.problem_type = "single_label_classification"
         whole.config.hubtl = {**meta, "input": self.info.input.as_dict()}
         write(whole, folder, self.companion)
@@ -105,7 +105,7 @@ class NativeClassifier(Backbone):
             f"{example}\n"
             f"inputs = {inputs}\n"
             "logits = model(**inputs).logits\n"
-            "label = model.config.id2label[logits.argmax().item()]\n"
+            "names = model.config.id2label\n"
         )
 
     def example(self) -> tuple[str, str]:

@@ -57,7 +57,7 @@ class Loader:
         asked = _saved(config, modality) if asked is None else asked
         companion = module.prepared(where, config, request.pretrained, asked)
         was = audio.switched_off(config, built=False)
-        names = dict(enumerate(request.classes))
+        names = dict(enumerate(request.names))
         if request.keep_classifier and request.pretrained:
             names = dict(config.id2label)
         config.id2label, config.label2id = names, {name: i for i, name in names.items()}

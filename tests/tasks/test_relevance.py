@@ -12,7 +12,7 @@ from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.errors import HubtlError
 from hubtl.models import saved as api
-from hubtl.models.explain import explain
+from hubtl.tasks.classification.relevance import explain
 from tests.tiny import hubtl_command
 
 CLASSES = ["other", "there"]

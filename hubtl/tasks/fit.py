@@ -1,0 +1,131 @@
+"""How well features fit labels, before any training: what ranks backbones, and tells domains apart.
+
+Arrays in, one float out, in float64; higher is better. All are invariant to the order of rows.
+"""
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+FOLDS = 5
+SEED = 0  # of the folds: the same rows are held out for every backbone
+TINY = 1e-200
+FLOOR = 1e-10  # of the noise's variance: features that hold the label itself have an evidence without bound
+
+
+def evidence(features: np.ndarray, targets: np.ndarray) -> float:
+    """LogME: the log evidence of a Bayesian linear model of the features [n, d], a row (You et al. 2021, arXiv:2102.11005).
+
+    For each column y of ``targets`` [n, k], with ``w ~ N(0, I/α)`` and ``y | w ~ N(Fw, I/β)``::
+
+        log p(y) = ½ (n log β + Σ log(α / (α + β σ²)) − β |y − Fm|² − α |m|² − n log 2π),   m = β (αI + βFᵀF)⁻¹ Fᵀy
+
+    maximised over α and β by MacKay's fixed point ``γ = Σ βσ²/(α + βσ²)``, ``α ← γ/|m|²``, ``β ← (n − γ)/|y − Fm|²``;
+    the mean over columns, divided by n. σ are the singular values of F. No intercept, as in the paper.
+
+    Deviations: iterated until the evidence stands still, at most 500 times, not 11; the determinant counts all d directions where
+    d > n, too (the authors' code leaves out d − n of them); the variance of the noise is at least 1e-10.
+
+    Raises ValueError for shapes that do not match and values that are not finite.
+    """
+    f, y = checked(features, len(targets)), np.asarray(targets, dtype=np.float64)
+    n, d = f.shape
+    # of the smaller Gram matrix: the squares of the singular values, and the targets in its basis
+    values, vectors = np.linalg.eigh(f.T @ f if d <= n else f @ f.T)
+    kept = values > max(values[-1], 0.0) * max(n, d) * np.finfo(np.float64).eps
+    squares, vectors = values[kept], vectors[:, kept]
+    inside = (vectors.T @ (f.T @ y)) ** 2 / squares[:, None] if d <= n else (vectors.T @ y) ** 2
+    outside = np.maximum((y**2).sum(0) - inside.sum(0), 0.0)  # what no linear map of the features can reach
+    return float(np.mean([_evidence(squares, inside[:, c], outside[c], n) for c in range(y.shape[1])]))
+
+
+def _evidence(squares: np.ndarray, inside: np.ndarray, outside: float, n: int) -> float:
+    """The largest log evidence a row; ``inside`` are the squared coordinates of the target in F's left basis."""
+    alpha = beta = 1.0
+    best = before = -np.inf
+    for _ in range(500):
+        gain = beta * squares / (alpha + beta * squares)
+        fitted = float((inside * gain**2 / squares).sum())  # |m|²
+        missed = float((inside * (1 - gain) ** 2).sum()) + outside
+        evidence = 0.5 * float(
+            n * np.log(beta)
+            + np.log(alpha / (alpha + beta * squares)).sum()
+            - beta * missed
+            - alpha * fitted
+            - n * np.log(2 * np.pi)
+        )
+        best = max(best, evidence)  # the fixed point may step over the top
+        if abs(evidence - before) < 1e-10 * n:
+            break
+        before = evidence
+        free = float(gain.sum())
+        alpha = min(max(free / max(fitted, TINY), TINY), 1 / TINY) if free > 0 else alpha
+        beta = min(max(n - free, TINY) / max(missed, TINY), 1 / FLOOR)
+    return best / n
+
+
+def told(features: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The group [n] that a logistic regression on standardised features predicts of rows that it has not seen.
+
+    ``FOLDS`` stratified folds of ``groups`` [n] (whole numbers from 0), fewer where a group has fewer rows. Raises
+    ValueError where there are fewer than two groups, or a group has one row.
+    """
+    f, counts = checked(features, len(groups)), np.unique(groups, return_counts=True)[1]
+    if len(counts) < 2 or counts.min() < 2:
+        raise ValueError("two rows of each of two groups are needed")
+    folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=SEED)
+    found = np.empty(len(f), dtype=np.int64)
+    for fitted, rows in _fitted(LogisticRegression(max_iter=300), f, groups, folds.split(f, groups)):
+        found[rows] = fitted.predict(f[rows])
+    return found
+
+
+def likely(features: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """The log-odds [n] that a logistic regression gives rows that it has not seen; ``there`` [n] is 0 or 1.
+
+    Raises ValueError where one of both has fewer than two rows.
+    """
+    f, counts = checked(features, len(there)), np.bincount(there.astype(np.int64), minlength=2)
+    if counts.min() < 2:
+        raise ValueError("two rows of each of two groups are needed")
+    folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=SEED)
+    found = np.empty(len(f))
+    for fitted, rows in _fitted(LogisticRegression(max_iter=300), f, there, folds.split(f, there)):
+        found[rows] = fitted.decision_function(f[rows])
+    return found
+
+
+def guessed(features: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The values [n] that a ridge regression predicts of rows that it has not seen. Raises ValueError for under 4 rows."""
+    f = checked(features, len(values))
+    if len(f) < 4:
+        raise ValueError("four rows with a label are needed")
+    found = np.empty(len(f))
+    folds = KFold(min(FOLDS, len(f)), shuffle=True, random_state=SEED)
+    for fitted, rows in _fitted(Ridge(1.0), f, values, folds.split(f)):
+        found[rows] = fitted.predict(f[rows])
+    return found
+
+
+def _fitted(model: object, f: np.ndarray, y: np.ndarray, folds: Iterator) -> Iterator[tuple[Pipeline, np.ndarray]]:
+    """A model for each fold, fitted on the others, and the fold's rows."""
+    for seen, rows in folds:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the score is that of the fit it reached
+            yield make_pipeline(StandardScaler(), model).fit(f[seen], y[seen]), rows
+
+
+def checked(rows: np.ndarray, n: int) -> np.ndarray:
+    """Rows [n, d] as float64. Raises ValueError for another shape, and for values that are not finite."""
+    x = np.asarray(rows, dtype=np.float64)
+    if x.ndim != 2 or len(x) != n or not n:
+        raise ValueError(f"rows of {list(x.shape)} and {n} labels do not belong together")
+    if not np.isfinite(x).all():
+        raise ValueError(f"{int((~np.isfinite(x)).any(1).sum())} of {len(x)} rows are not finite")
+    return x

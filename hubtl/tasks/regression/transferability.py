@@ -1,0 +1,28 @@
+"""How well features fit numbers, before any training. ``features`` are [n, d], ``labels`` float [n, k], NaN: not known."""
+
+import numpy as np
+
+from hubtl.tasks.fit import evidence, guessed
+from hubtl.tasks.regression.measuring import explained
+
+
+def logme(features: np.ndarray, labels: np.ndarray) -> float:
+    """LogME of standardised labels, the mean over outputs whose labels differ: see ``hubtl.tasks.fit.evidence``.
+
+    Deviation from the paper: standardised, so that the unit of a label does not weigh.
+    """
+    return float(np.mean([evidence(f, ((y - y.mean()) / y.std())[:, None]) for f, y in _outputs(features, labels)]))
+
+
+def linear_probe(features: np.ndarray, labels: np.ndarray) -> float:
+    """Mean R² of a ridge regression on standardised features, each row predicted by one that has not seen it."""
+    return float(np.mean([explained(guessed(f, y), y) for f, y in _outputs(features, labels)]))
+
+
+def _outputs(features: np.ndarray, labels: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The rows that have a label, by output. Raises ValueError where no output's labels differ."""
+    known = [(np.isfinite(column), column.astype(np.float64)) for column in labels.T]
+    found = [(features[rows], column[rows]) for rows, column in known if rows.any() and np.ptp(column[rows]) > 0]
+    if not found:
+        raise ValueError("all labels are one value")
+    return found

@@ -1,0 +1,22 @@
+"""How the labels of two domains relate, in a card's words."""
+
+from hubtl.card.wording import listing, many, md
+from hubtl.record import RunRecord
+
+
+def described(record: RunRecord, group: str) -> str:
+    """Say which outputs both domains have and which one alone; ``group`` is what an output is: ``class``. Markdown."""
+    sets = record.label_sets
+    if sets.setting == "unknown":
+        return f"How the {many(group)} of source and target relate is unknown: the target names none."
+    text = f"Label sets: {sets.setting}, {len(sets.shared):,} {many(group)} shared."
+    if sets.source_only:
+        text += f" Only in the source: {listing(sets.source_only)}."
+    if sets.target_only:
+        text += f" Only in the target: {listing(sets.target_only)}."
+    if sets.respelt:
+        pairs = [f"{ours!a} (target: {theirs!a})" for ours, theirs in sets.respelt.items()]
+        text += f" Taken for the same {group}, as they differ in spelling alone: {listing(pairs)}."
+    if record.unknown:
+        text += f" What is none of the source's {many(group)} is to be called {md(record.unknown)}."
+    return text
