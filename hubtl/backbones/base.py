@@ -150,7 +150,7 @@ class Backbone(nn.Module):
         drawn: names of the parameters that the pretrained weights lack, and that are random instead.
         ranges: black and white of images of more than eight bits, as in the rows that it was trained on.
         rows: makes a set of rows from ``(dataset, columns, *, labels, name, augment, views, domains, on_bad_sample)``, with
-            the interface of ``hubtl.data.images.ImageSet``, where the backbone takes more than images; None: images.
+            the interface of ``hubtl.data.rows.Rows``, where the backbone takes more than images; None: images.
             Where there are images of more than eight bits, it is told their ``ranges`` too.
         explain: explains a prediction for one row, ``explain(classifier, names, row, **options)``, where it can be.
         collate: makes ``inputs`` of a list of rows (modality -> what ``rows`` finds in a cell), for predictions.

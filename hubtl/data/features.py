@@ -12,7 +12,7 @@ from hubtl.batch import Batch
 
 
 class FeatureSet:
-    """Pooled features [n, d] of a stream's rows, with the interface of ``ImageSet``."""
+    """Pooled features [n, d] of a stream's rows, as ``Rows``."""
 
     augment = False
     cached = True
@@ -31,6 +31,9 @@ class FeatureSet:
 
     def __len__(self) -> int:
         return len(self._features)
+
+    def check(self) -> None:
+        """There is nothing to read: the features are in memory."""
 
     def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
         """The rows as a batch: ``features`` is float32 [b, d]. There are no random views of them."""

@@ -17,6 +17,7 @@ from hubtl.data import content
 from hubtl.data.decoding import UnreadableImage, decode
 from hubtl.data.origin import numbers
 from hubtl.data.ranges import KINDS
+from hubtl.data.rows import Rows
 from hubtl.data.transforms import SMALL, strong_view, to_channels, training_view, weak_view
 from hubtl.errors import HubtlError, unknown
 
@@ -68,7 +69,7 @@ class ImageSet:
         if strange := set(views) - VIEWS.keys():
             raise unknown("view", min(strange), VIEWS)
         self.views = views
-        self.plain = self  # the same rows in the evaluation view
+        self.plain: Rows = self  # the same rows in the evaluation view
         mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
         self._scale = (1 / (255 * std)).view(1, -1, 1, 1)
         self._shift = (-mean / std).view(1, -1, 1, 1)

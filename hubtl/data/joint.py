@@ -6,17 +6,17 @@ import numpy as np
 import torch
 
 from hubtl.batch import Batch
-from hubtl.data.images import ImageSet
+from hubtl.data.rows import Rows
 from hubtl.data.viewed import fetch
 
 
 class JointSet:
-    """The rows of several sets, one after another, with the interface of ``ImageSet``.
+    """The rows of several sets, one after another, as ``Rows``.
 
     ``domains`` says of each row which domain it is of: mini-batches hold as many rows of each as of the others.
     """
 
-    def __init__(self, parts: Sequence[ImageSet], domains: Sequence[int]) -> None:
+    def __init__(self, parts: Sequence[Rows], domains: Sequence[int]) -> None:
         self.parts, self._numbers = list(parts), list(domains)
         self._ends = np.cumsum([len(part) for part in self.parts])
         known = [part.labels for part in self.parts]
@@ -39,11 +39,11 @@ class JointSet:
         return int(self._ends[-1])
 
     @property
-    def plain(self) -> "ImageSet | JointSet":
+    def plain(self) -> Rows:
         """The same rows in the evaluation view."""
         return self if all(p.plain is p for p in self.parts) else self.replaced(lambda part: part.plain)
 
-    def replaced(self, by: Callable[[ImageSet], ImageSet]) -> "JointSet":
+    def replaced(self, by: Callable[[Rows], Rows]) -> "JointSet":
         """The same rows, of sets that stand for these."""
         return JointSet([by(part) for part in self.parts], self._numbers)
 
@@ -53,7 +53,7 @@ class JointSet:
             part.check()
 
     def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
-        """The rows as a batch, in the order asked for; see ``ImageSet.fetch``."""
+        """The rows as a batch, in the order asked for; see ``Rows.fetch``."""
         index = np.asarray(rows, dtype=np.int64)
         home = np.searchsorted(self._ends, index, side="right")
         places, fetched = [], []

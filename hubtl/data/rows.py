@@ -1,39 +1,79 @@
-"""The rows of a domain as a model wants them: images, or what the backbone makes of several modalities."""
+"""The rows of a stream: what training, judging and the cache of features ask of them, whatever they hold."""
 
-from typing import Any, cast
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
 import numpy as np
-from datasets import Dataset
 
-from hubtl.backbones.base import Backbone, PixelRanges
-from hubtl.data.content import undecoded
-from hubtl.data.images import ImageSet
-from hubtl.data.ranges import ranges_of
+from hubtl.batch import Batch
 
 
-def open_rows(
-    backbone: Backbone, dataset: Dataset, columns: dict[str, str], *, labels: np.ndarray | None, name: str, **how: Any
-) -> ImageSet:
-    """The rows of a split under one view. ``columns`` says which column holds which modality.
+class Fetched(Protocol):
+    """Rows that a model can be run over."""
 
-    Further keywords are those of ``ImageSet``: ``augment``, ``views``, ``domains``, ``on_bad_sample``. A backbone that
-    takes more than images makes the set itself (``Backbone.rows``), with the same interface. ``ranges`` are black and
-    white of images of more than eight bits: by default what the model was trained with, else what these rows have.
+    def __len__(self) -> int: ...
+
+    def fetch(self, rows: Sequence[int]) -> Batch:
+        """Fetch rows as a batch, in the order asked for."""
+
+
+class Rows(Protocol):
+    """Rows of one split under one view; they are fetched many at a time.
+
+    Images, texts, recordings and several modalities together are such rows, and so are features of a frozen backbone,
+    sealed rows, and two sets one after another.
+
+    Attributes:
+        name: for messages.
+        labels: [n, …] in the task's own type; None: the set is sealed, and nothing in it tells a label.
+        domains: [n] which of several sources a row is of; None where there is one.
+        bad: names of the rows that could not be read and were left out.
+        note: what the plan says of how they are read.
+        augment: whether ``fetch`` with a seed crops and flips at random.
+        cached: whether rows are kept in memory, so that reading them again costs nothing.
+        plain: the same rows in the evaluation view.
     """
-    how = {"augment": False} | how
-    ranges = how.pop("ranges", None)
-    if ranges is None:
-        ranges = ranges_in_rows(dataset, columns, backbone.ranges, name)
-    if ranges:
-        how["ranges"] = ranges
-    if backbone.rows is not None:
-        return cast(ImageSet, backbone.rows(dataset, columns, labels=labels, name=name, **how))
-    spec = backbone.info.input
-    return ImageSet(dataset, columns["image"], labels=labels, spec=spec, name=name, **how)
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def labels(self) -> np.ndarray | None: ...
+    @property
+    def domains(self) -> np.ndarray | None: ...
+    @property
+    def bad(self) -> list[str]: ...
+    @property
+    def note(self) -> str | None: ...
+    @property
+    def augment(self) -> bool: ...
+    @property
+    def cached(self) -> bool: ...
+    @property
+    def plain(self) -> "Rows": ...
+
+    def __len__(self) -> int: ...
+
+    def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
+        """Fetch rows as a batch in the order asked for, with ``index`` the rows.
+
+        Random views depend on ``seed``, the row and its place in ``rows`` alone; without a seed there are none. Of the
+        set's views those in ``views`` are made; None: all. Raises HubtlError for a row that is unreadable.
+        """
+
+    def check(self) -> None:
+        """Read every row now. Raises HubtlError for one that is unreadable."""
 
 
-def ranges_in_rows(dataset: Dataset, columns: dict[str, str], known: PixelRanges, name: str) -> PixelRanges:
-    """Black and white of images of more than eight bits: what is known, else what these rows have."""
-    if "image" not in columns:
-        return known
-    return ranges_of(undecoded(dataset.select_columns([columns["image"]])), columns["image"], known, name)
+class Opened(Rows, Protocol):
+    """Rows that are read from a dataset: ``ImageSet``, or what a backbone makes (``Backbone.rows``).
+
+    Attributes:
+        fingerprint: tells these rows in this order from any others, by their content.
+    """
+
+    labels: np.ndarray | None
+    cached: bool
+    plain: Rows
+
+    @property
+    def fingerprint(self) -> str: ...

@@ -6,21 +6,21 @@ from reading labels without noticing.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
 from hubtl.batch import Batch
-from hubtl.data.images import ImageSet
+from hubtl.data.rows import Rows
 from hubtl.data.viewed import fetch
 
 SEALING = 32_452_843  # added to the seed: no other draw of a run has these numbers
 
 
 class SealedSet:
-    """The rows of a set without labels, in a drawn order, with the interface of ``ImageSet``.
+    """The rows of a set without labels, in a drawn order, as ``Rows``.
 
     Folders and tables are often sorted by class, and a row's position then is its label. ``index`` of a batch is the
     position in the drawn order, which is the same in every run of a seed.
@@ -28,7 +28,7 @@ class SealedSet:
 
     labels = None
 
-    def __init__(self, images: ImageSet, seed: int) -> None:
+    def __init__(self, images: Rows, seed: int) -> None:
         self.images, self._seed = images, seed
         self._order = np.random.default_rng([SEALING, seed]).permutation(len(images))
         self.domains = None if images.domains is None else images.domains[self._order]
@@ -47,20 +47,20 @@ class SealedSet:
         """The same rows in the evaluation view, in the same order."""
         return self if self.images.plain is self.images else self.replaced(lambda images: images.plain)
 
-    def replaced(self, by: Callable[[ImageSet], ImageSet]) -> "SealedSet":
+    def replaced(self, by: Callable[[Rows], Rows]) -> "SealedSet":
         """The same rows in the same order, of a set that stands for this one, such as its features."""
         return SealedSet(by(self.images), self._seed)
 
     def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
-        """The rows as a batch without labels; see ``ImageSet.fetch``."""
+        """The rows as a batch without labels; see ``Rows.fetch``."""
         index = np.asarray(rows, dtype=np.int64)
         batch = fetch(self.images, self._order[index].tolist(), seed=seed, views=views)
         return replace(batch, labels=None, index=torch.from_numpy(index))
 
 
-def sealed(images: ImageSet, seed: int) -> ImageSet:
+def sealed(images: Rows, seed: int) -> Rows:
     """Seal a stream: its labels are gone, and its rows lie in an order drawn from the run's seed."""
-    return cast(ImageSet, SealedSet(images, seed))
+    return SealedSet(images, seed)
 
 
 class Seal:

@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from hubtl.batch import Batch
-from hubtl.data.images import ImageSet
+from hubtl.data.rows import Rows
 from hubtl.data.viewed import fetch
 from hubtl.errors import HubtlError
 
@@ -54,7 +54,7 @@ class StepBatches(Dataset[dict[str, Batch]]):
 
     def __init__(
         self,
-        streams: Mapping[str, ImageSet],
+        streams: Mapping[str, Rows],
         *,
         batch_size: int,
         seed: int,
@@ -80,7 +80,7 @@ class StepBatches(Dataset[dict[str, Batch]]):
             batch[name] = fetch(images, rows, seed=seed, views=views)
         return batch
 
-    def _shuffles(self, name: str, images: ImageSet) -> "list[tuple[Shuffle, int]]":
+    def _shuffles(self, name: str, images: Rows) -> "list[tuple[Shuffle, int]]":
         """Each domain of a stream in an order of its own, and its share of a batch: of all alike, whatever their sizes."""
         domains = getattr(images, "domains", None)  # a set of rows of one domain need not say so
         if domains is None:
@@ -136,6 +136,6 @@ def _unwrapped(loader: "DataLoader[dict[str, Batch] | Refused]") -> Iterator[dic
         yield item
 
 
-def steps_per_epoch(streams: Mapping[str, ImageSet], rows_per_update: int) -> int:
+def steps_per_epoch(streams: Mapping[str, Rows], rows_per_update: int) -> int:
     """Updates in one pass over the largest stream."""
     return max(1, -(-max(len(images) for images in streams.values()) // rows_per_update))

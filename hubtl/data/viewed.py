@@ -5,10 +5,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from hubtl.batch import Batch
-from hubtl.data.images import ImageSet
+from hubtl.data.rows import Rows
 
 
-def fetch(images: ImageSet, rows: Sequence[int], *, seed: int | None, views: Collection[str] | None = None) -> Batch:
+def fetch(images: Rows, rows: Sequence[int], *, seed: int | None, views: Collection[str] | None = None) -> Batch:
     """Fetch rows with those of the set's random views that are asked for; None: with all of them.
 
     A set whose ``fetch`` takes no ``views`` makes all that it has, and the others are dropped here.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hubtl.data.images import ImageSet
+from hubtl.data.rows import Rows
 from hubtl.data.viewed import fetch
 from hubtl.engine.faults import explain
 from hubtl.engine.modes import freeze_all_but, learning_groups, set_modes
@@ -12,7 +12,7 @@ from hubtl.errors import HubtlError
 from hubtl.strategy import Progress, Strategy
 
 
-def check_single(strategy: Strategy, streams: Mapping[str, ImageSet]) -> None:
+def check_single(strategy: Strategy, streams: Mapping[str, Rows]) -> None:
     """Try each phase on batches of one row. Raises HubtlError where a BatchNorm has a single value of each channel.
 
     The strategy is changed by it, and is one to throw away. What else goes wrong is left for the training to say.

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from hubtl.batch import Batch
-from hubtl.data.images import ImageSet
+from hubtl.data.rows import Rows
 from hubtl.data.streams import StepBatches, load
 from hubtl.engine.setup import Setup
 from hubtl.errors import HubtlError
@@ -14,7 +14,7 @@ class Feed:
     """Draws micro-batches onto the device, with the ``views`` of each stream; ``drawn`` counts them."""
 
     def __init__(
-        self, setup: Setup, streams: Mapping[str, ImageSet], number: int, views: Mapping[str, Collection[str]]
+        self, setup: Setup, streams: Mapping[str, Rows], number: int, views: Mapping[str, Collection[str]]
     ) -> None:
         self.setup = setup
         self.drawn = 0
@@ -37,7 +37,7 @@ class Feed:
         return {name: batch.to(self.setup.accelerator.device) for name, batch in next(self._loader).items()}
 
 
-def open_stream(streams: Mapping[str, ImageSet], name: str, who: str = "the strategy") -> ImageSet:
+def open_stream(streams: Mapping[str, Rows], name: str, who: str = "the strategy") -> Rows:
     """Return a stream by its name. Raises HubtlError where the run does not have it."""
     if name not in streams:
         raise HubtlError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from hubtl.data.images import ImageSet
+from hubtl.data.rows import Rows
 from hubtl.engine import checkpoint
 from hubtl.engine.contract import phases_of
 from hubtl.engine.ongoing import Ongoing
@@ -15,7 +15,7 @@ from hubtl.strategy import Strategy
 class Engine(Setup):
     """Trains strategies in place."""
 
-    def train(self, strategy: Strategy, streams: Mapping[str, ImageSet], *, resume: bool = False) -> Trace:
+    def train(self, strategy: Strategy, streams: Mapping[str, Rows], *, resume: bool = False) -> Trace:
         """Run all phases of a strategy.
 
         With ``resume``, goes on from the last checkpoint in ``folder``, if there is one. Raises Interrupted after a

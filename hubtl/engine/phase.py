@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from hubtl.backbones.base import Backbone
-from hubtl.data.images import ImageSet
+from hubtl.data.rows import Rows
 from hubtl.data.streams import steps_per_epoch
 from hubtl.engine import checkpoint
 from hubtl.engine.average import WeightAverage
@@ -34,7 +34,7 @@ CURVE_POINTS = 100  # of a phase, in the record
 class PhaseRun:
     """Trains one phase."""
 
-    def __init__(self, ongoing: Ongoing, phase: Phase, number: int, streams: Mapping[str, ImageSet]) -> None:
+    def __init__(self, ongoing: Ongoing, phase: Phase, number: int, streams: Mapping[str, Rows]) -> None:
         self.ongoing, self.setup, self.phase, self.number = ongoing, ongoing.setup, phase, number
         self.strategy, setup = ongoing.strategy, ongoing.setup
         self.accelerator, optim, run = setup.accelerator, setup.optim, setup.run

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from accelerate import Accelerator
 
-from hubtl.data.images import ImageSet
+from hubtl.data.rows import Fetched
 from hubtl.errors import HubtlError
 from hubtl.modules import Classifier
 
@@ -22,7 +22,7 @@ class Outputs:
 @torch.no_grad()
 def outputs(
     model: Classifier,
-    images: ImageSet,
+    images: Fetched,
     accelerator: Accelerator,
     *,
     batch_size: int = 64,

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hubtl.backbones.base import Backbone
-from hubtl.data.images import ImageSet
+from hubtl.data.rows import Rows
 from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import outputs
 from hubtl.errors import HubtlError
@@ -67,7 +67,7 @@ def fitted(case: Case, model: Classifier, accelerator: Accelerator) -> Task:
     return task.fit(seen, labels[known], held_out=held_out)
 
 
-def labelled_rows(case: Case) -> tuple[ImageSet, np.ndarray]:
+def labelled_rows(case: Case) -> tuple[Rows, np.ndarray]:
     """The rows that temperatures are fitted on. Raises HubtlError where there are none."""
     streams = case.streams
     if streams.source_eval is not None and streams.source_eval_labels is not None:

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from hubtl.backbones.base import PixelRanges
-from hubtl.data.images import ImageSet
+from hubtl.data.rows import Rows
 from hubtl.data.sealed import Seal
 from hubtl.record import DomainFacts, LabelSets
 from hubtl.strategy import Strategy
@@ -17,16 +17,16 @@ from hubtl.tasks import Task
 class Streams:
     """The images of a run. ``train`` is all that training may open; its target is sealed when adapting."""
 
-    train: dict[str, ImageSet]
-    source_eval: ImageSet | None
-    target_eval: ImageSet
+    train: dict[str, Rows]
+    source_eval: Rows | None
+    target_eval: Rows
     source_eval_labels: np.ndarray | None
     target_eval_labels: Seal | None  # the images have none: only the judge opens it
-    target_plain: ImageSet  # the target's training rows in the evaluation view, for scores that read no labels
+    target_plain: Rows  # the target's training rows in the evaluation view, for scores that read no labels
     ranges: PixelRanges = field(
         default_factory=PixelRanges
     )  # of the target's images of more than eight bits, else of the source's
-    held_out: ImageSet | None = None  # labelled rows that were taken out of the target's training rows, to validate on
+    held_out: Rows | None = None  # labelled rows that were taken out of the target's training rows, to validate on
 
 
 class Case(Protocol):

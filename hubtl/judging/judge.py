@@ -4,7 +4,7 @@ and the doubts about them.
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ import torch
 from hubtl import plugins
 from hubtl.batch import Batch
 from hubtl.card.metrics import amount
-from hubtl.data.images import ImageSet
+from hubtl.data.rows import Rows
 from hubtl.data.sealed import unsealed
 from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import finite, outputs
@@ -122,7 +122,7 @@ def gather(case: Case, acc: Accelerator, model: Classifier, step: int, reads: Co
     there = finite(outputs(model, target, acc, rows=rows), "the target")
     mixed = None
     if "target_mixed_logits" in reads:
-        mixed = outputs(model, cast(ImageSet, Mixtures(target, rows)), acc, rows=range(len(rows))).logits
+        mixed = outputs(model, Mixtures(target, rows), acc).logits
     oracle = LABELS in reads
     return Evidence(
         step=step,
@@ -154,8 +154,11 @@ def voters_on(cls: type[Strategy], task: Task | type[Task]) -> list[str]:
 class Mixtures:
     """Rows of a stream, each mixed with its partner among them (see ``validators.probes``)."""
 
-    def __init__(self, images: ImageSet, rows: Sequence[int]) -> None:
+    def __init__(self, images: Rows, rows: Sequence[int]) -> None:
         self._images, self._rows, self._partner = images, list(rows), partners(len(rows))
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def fetch(self, rows: Sequence[int]) -> Batch:
         of = self._images.fetch([self._rows[i] for i in rows])

@@ -10,8 +10,8 @@ from torch import nn
 from hubtl.backbones.base import Backbone
 from hubtl.data import cache
 from hubtl.data.features import FeatureSet, structure_digest, weights_digest
-from hubtl.data.images import ImageSet
 from hubtl.data.joint import JointSet
+from hubtl.data.rows import Opened, Rows
 from hubtl.data.sealed import SealedSet
 from hubtl.engine.contract import phases_of
 from hubtl.engine.device import Accelerator
@@ -44,10 +44,10 @@ def with_features(prepared: Prepared, accelerator: Accelerator) -> Prepared:
     recipe = prepared.recipe
     reader = FeatureReader(prepared.backbone, accelerator, recipe.run.mixed_precision, recipe.tuner)
 
-    def swapped(images: ImageSet) -> ImageSet:
+    def swapped(images: Rows) -> Rows:
         if isinstance(images, JointSet | SealedSet):  # the rows of a sealed set are kept as they lay, whatever the seed
-            return cast(ImageSet, images.replaced(swapped))
-        return cast(ImageSet, reader.read(images))
+            return images.replaced(swapped)
+        return reader.read(cast(Opened, images))  # what stands for no other rows is read from a dataset
 
     streams = prepared.streams
     changed = dataclasses.replace(
@@ -84,16 +84,16 @@ class FeatureReader:
             "tuner": (tuner or NamedSection(name="full")).model_dump(mode="json"),
         }
         # the images too, for the id of an object that is gone comes again
-        self._known: dict[int, tuple[ImageSet, FeatureSet]] = {}
+        self._known: dict[int, tuple[Opened, FeatureSet]] = {}
 
-    def read(self, images: ImageSet) -> FeatureSet:
+    def read(self, images: Opened) -> FeatureSet:
         """The same rows as features, with the labels that the images have."""
         if id(images) not in self._known:
             rows = FeatureSet(self._features(images), images.labels, images.name, images.bad, images.domains)
             self._known[id(images)] = images, rows
         return self._known[id(images)][1]
 
-    def _features(self, images: ImageSet) -> np.ndarray:
+    def _features(self, images: Opened) -> np.ndarray:
         facts, accelerator = {**self.facts, "data": images.fingerprint}, self.accelerator
         key = cache.key_of(facts)
         found = cache.get(key, len(images))

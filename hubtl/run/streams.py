@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from hubtl.backbones.base import Backbone, PixelRanges
 from hubtl.batch import OF_TARGET
-from hubtl.data.images import ImageSet
 from hubtl.data.joint import JointSet
 from hubtl.data.origin import select
-from hubtl.data.rows import open_rows, ranges_in_rows
+from hubtl.data.reading import open_rows, ranges_in_rows
+from hubtl.data.rows import Opened, Rows
 from hubtl.data.sealed import kept, sealed, unsealed
 from hubtl.data.slices import cut
 from hubtl.data.sources import Domain
@@ -93,7 +93,7 @@ def open_streams(
         augmented: bool,
         views: tuple[str, ...] = (),
         rows: np.ndarray | None = None,
-    ) -> ImageSet:
+    ) -> Opened:
         dataset = domain.train if split == "train" else domain.eval
         domains = domain.domains if split == "train" else domain.eval_domains
         name = f"{domain.facts.dataset}/{split}"
@@ -114,7 +114,7 @@ def open_streams(
 
     def with_plain(
         domain: Domain, labels: np.ndarray | None, views: tuple[str, ...] = (), rows: np.ndarray | None = None
-    ) -> ImageSet:
+    ) -> Opened:
         """Training rows; beside random views, the same rows in the evaluation view."""
         made = images(domain, "train", labels, augment, views, rows)
         if augment or views:
@@ -145,10 +145,10 @@ def open_streams(
     if source is not None:
         # a frozen backbone learns nothing from random views; without them its features come from the cache
         of_source = () if recipe.tuner.name == "head" and not of_target else views.get("source", ())
-        own = with_plain(source, labels(source, "train"), of_source)
+        own: Rows = with_plain(source, labels(source, "train"), of_source)
         if few is not None and setting == "adaptation":
             labelled = with_plain(target, labels(target, "train"), of_source, few)
-            own = cast(ImageSet, JointSet([own, labelled], [0, OF_TARGET]))
+            own = JointSet([own, labelled], [0, OF_TARGET])
         train = {"source": own, **train}
         if source.eval is not None and setting != "sequential":  # the deployed head knows the target's classes
             source_eval_labels = labels(source, "eval")
@@ -186,12 +186,12 @@ def _few(recipe: Recipe, setting: str, labels: np.ndarray | None, task: Task) ->
     return task.few(labels, k, np.random.default_rng([recipe.run.seed, k]))
 
 
-def _readable(images: ImageSet, labels: np.ndarray | None) -> np.ndarray | None:
+def _readable(images: Rows, labels: np.ndarray | None) -> np.ndarray | None:
     """The labels of the rows that could be read."""
     return None if labels is None else images.labels
 
 
-def domain_facts(domain: Domain | None, train: ImageSet | None, evaluated: ImageSet | None) -> Any:
+def domain_facts(domain: Domain | None, train: Rows | None, evaluated: Rows | None) -> Any:
     if domain is None or train is None:
         return None
     skipped = [*train.bad, *(evaluated.bad if evaluated is not None else [])]

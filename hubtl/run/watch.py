@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from hubtl.data.images import ImageSet
+from hubtl.data.rows import Rows
 from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import outputs
 from hubtl.judging.judge import some
@@ -39,7 +39,7 @@ class Watch:
             found |= self.predictions(model, streams.target_plain)
         return found
 
-    def losses(self, model: Classifier, images: ImageSet) -> tuple[float, dict[str, float]]:
+    def losses(self, model: Classifier, images: Rows) -> tuple[float, dict[str, float]]:
         """The mean supervised loss over labelled rows, and how the outputs spread."""
         assert images.labels is not None
         task, rows = self.prepared.task, some(len(images))
@@ -49,7 +49,7 @@ class Watch:
         loss = task.losses(logits[known], torch.from_numpy(labels)[known]).mean()
         return float(loss), task.spread(logits, None)
 
-    def predictions(self, model: Classifier, images: ImageSet) -> dict[str, float]:
+    def predictions(self, model: Classifier, images: Rows) -> dict[str, float]:
         """How the outputs of rows without labels spread over what the target may have."""
         seen = outputs(model, images, self.accelerator, rows=some(len(images))).logits
         return self.prepared.task.spread(seen, self.prepared.relation)

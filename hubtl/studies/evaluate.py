@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from hubtl.data import content
-from hubtl.data.images import ImageSet
-from hubtl.data.rows import open_rows
+from hubtl.data.reading import open_rows
+from hubtl.data.rows import Rows
 from hubtl.data.sources import open_domain
 from hubtl.engine.device import make_accelerator
 from hubtl.engine.sweep import finite, outputs
@@ -103,7 +103,7 @@ def online_beside_frozen(
     loaded: api.AdaptedModel,
     adapting: TestTime,
     method: str,
-    images: ImageSet,
+    images: Rows,
     batch_size: int,
     seed: int | None,
 ) -> tuple[OnlineFacts, Evaluation]:
@@ -131,7 +131,7 @@ def online_beside_frozen(
 
 def labelled(
     loaded: api.AdaptedModel, dataset: str, split: str | None, domain: str | None, data: Mapping[str, Any] | None
-) -> tuple[ImageSet, DomainFacts]:
+) -> tuple[Rows, DomainFacts]:
     """The evaluation rows of a dataset, labelled by what the model answers with, and their facts."""
     section = DataSection(**(data or {}))
     where = DomainSection(dataset=dataset, eval_split=split, domain=domain)

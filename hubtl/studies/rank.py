@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hubtl import backbones
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.card import metrics, wording
-from hubtl.data.rows import open_rows
+from hubtl.data.reading import open_rows
 from hubtl.data.sources import Domain, open_domain
 from hubtl.engine.device import Accelerator, make_accelerator
 from hubtl.errors import HubtlError, nearest, unknown

@@ -19,7 +19,7 @@ from hubtl.data.decoding import UnreadableImage, decode
 from hubtl.data.images import ImageSet
 from hubtl.data.origin import numbers, select
 from hubtl.data.ranges import decided, ranges_of
-from hubtl.data.rows import ranges_in_rows
+from hubtl.data.reading import ranges_in_rows
 from hubtl.data.transforms import to_channels
 from hubtl.errors import HubtlError
 

@@ -155,7 +155,7 @@ class MultimodalBackbone(Backbone):
         return found
 
     def rows(self, dataset: Dataset, columns: Mapping[str, str], **how: Any) -> MultimodalSet:
-        """The rows of a split, as ``hubtl.data.images.ImageSet`` is for images."""
+        """The rows of a split, as ``hubtl.data.rows.Rows``."""
         still = {m: self.tower(m) for m in self.modalities if self.options.tune(m) == "freeze"}
         return MultimodalSet(dataset, {m: columns[m] for m in self.modalities}, self.readers, still=still, **how)
 

@@ -27,7 +27,7 @@ LOST_TOKENS = {"weak": 0.0, "strong": 0.2}  # share of a frozen encoder's tokens
 
 
 class MultimodalSet:
-    """Rows of one split under one view, with the interface of ``hubtl.data.images.ImageSet``.
+    """Rows of one split under one view, as ``hubtl.data.rows.Rows``.
 
     A cell that is None, empty, or the name of a file that is not there is a missing modality: its inputs are blank, and
     ``present`` says so. A sealed set (``labels=None``) holds the columns of the modalities alone.

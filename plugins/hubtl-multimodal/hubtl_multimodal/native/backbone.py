@@ -77,7 +77,7 @@ class NativeClassifier(Backbone):
         return {p: 1.0 for name, p in self.model.named_parameters() if name in self.fresh}
 
     def rows(self, dataset: Dataset, columns: Mapping[str, str], **how: Any) -> MultimodalSet:
-        """The rows of a split, as ``hubtl.data.images.ImageSet`` is for images."""
+        """The rows of a split, as ``hubtl.data.rows.Rows``."""
         return MultimodalSet(dataset, {self.modality: columns[self.modality]}, {self.modality: self.reader}, **how)
 
     def collate(self, rows: Sequence[Any]) -> dict[str, Tensor]:
