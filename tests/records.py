@@ -131,7 +131,7 @@ def gain(**changes: Any) -> RunRecord:
             eval_split="test",
             rows=2400,
             eval_rows=417,
-            class_counts=dict.fromkeys(CLASSES, 480),
+            label_counts=dict.fromkeys(CLASSES, 480),
             columns={"image": "image", "label": "label"},
         ),
         "target": DomainFacts(

@@ -82,7 +82,7 @@ def test_a_record_of_version_1_is_read_as_one_of_today(tmp_path):
             "confusion": [[2, 0], [1, 1]],
             "source_accuracy": 0.9,
             "source_accuracies": {"x": 0.8},
-            "subsets": [{"name": "image only", "n": 4, "accuracy": 0.5}],
+            "subsets": [{"name": "image only", "n": 4, "accuracy": 0.5, "balanced_accuracy": 0.4, "confidence": 0.6}],
         },
         "ablation": [{"without": "x", "changes": {}, "figures": {"n": 4, "accuracy": 0.25}}],
     }
@@ -95,6 +95,9 @@ def test_a_record_of_version_1_is_read_as_one_of_today(tmp_path):
     assert (adapted.primary.name, adapted.value, adapted.source, adapted.sources) == ("accuracy", 0.75, 0.9, {"x": 0.8})
     assert adapted.unscored() == {"of unknown classes": 1, "without a label": 2}
     assert (adapted.accuracy, adapted.confusion_cells[0], adapted.subsets[0].primary) == (0.75, (0, 0, 2), 0.5)
+    assert (adapted.subsets[0].brief, adapted.subsets[0].certainty) == ({"balanced_accuracy": 0.4}, 0.6)
+    assert (record.target.label_counts, record.target.class_counts) == ({"a": 3}, {"a": 3})
+    assert (record.target_few, record.target_labels_per_class) == (5, 5)
     assert record.ablation[0].figures.value == 0.25
     record.save(tmp_path)
     again = json.loads((tmp_path / "record.json").read_text())

@@ -74,9 +74,9 @@ def predicting(folder: Path) -> str:
     try:
         modalities = [str(m) for m in plain.object_of(folder / "hubtl.json")["modalities"]]
     except (OSError, ValueError, KeyError, TypeError):  # another program's, whose configuration has to be known
-        from hubtl.backbones import takes
+        from hubtl.backbones.reference import ModelRef
 
-        modalities = list(takes(str(folder)) or ("image",))
+        modalities = list(ModelRef(str(folder)).takes or ("image",))
     rows = "IMAGE" if list(modalities) == ["image"] else " ".join(said[m] for m in modalities if m in said)
     return f"hubtl predict {shown.typed(folder)} {rows}"
 

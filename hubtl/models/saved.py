@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from hubtl import backbones, plugins
 from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, PixelRanges
+from hubtl.backbones.reference import ModelRef
 from hubtl.backbones.saved import lineage, output_names, outputs_of, read_config, read_facts, task_of
 from hubtl.backbones.views import evaluation_view, to_bytes
 from hubtl.backbones.weights import check_finite, named
@@ -318,7 +319,7 @@ def trained_classifier(
     ``hf-hub:ID`` or ``transformers:ID``, or a timm name, whose classifier is that of its pretrained weights. ``options``
     are those of its loader, where it has any. Raises HubtlError for anything else, and for weights out of reach.
     """
-    backbones.check_options(name, options or {})
+    ModelRef(name).check_options(options or {})
     scheme, colon, rest = name.partition(":")
     where = rest if colon and scheme in SCHEMES and not Path(name).exists() else name
     folder = Path(where).expanduser()

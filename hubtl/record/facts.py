@@ -44,7 +44,7 @@ class ModelFacts(Facts):
     notes: list[str] = Field(default_factory=list)  # "one-channel images are repeated to three channels"
 
 
-class DomainFacts(Facts):
+class DomainFacts(upgrade.EarlierDomain, Facts):
     dataset: str  # as given, without private parts of a local path
     hub_id: str | None = None  # user/name, when it is on the Hub
     config: str | None = None

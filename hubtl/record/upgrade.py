@@ -34,11 +34,28 @@ class Earlier:
     """What a record answers under the names that earlier versions had."""
 
     outputs: Any
+    target_few: int | None
 
     @property
     def classes(self) -> list[str]:
         """The names of the outputs."""
         return list(self.outputs.names)
+
+    @property
+    def target_labels_per_class(self) -> int | None:
+        """How many labelled rows of each class of the target were learnt from."""
+        return self.target_few
+
+
+class EarlierDomain:
+    """What the facts of a domain answer under the names that earlier versions had."""
+
+    label_counts: dict[str, int]
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """The rows of each label."""
+        return self.label_counts
 
 
 def evaluation(given: Any) -> Any:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hubtl import backbones, plugins
+from hubtl import plugins
 from hubtl.backbones.base import Backbone
+from hubtl.backbones.reference import ModelRef
 from hubtl.errors import HubtlError
 from hubtl.judging.judge import voters_on
 from hubtl.recipe.reading import merge, parse
@@ -25,6 +26,7 @@ class Decisions:
 
     def __init__(self, given: Recipe) -> None:
         self.given = given
+        self.model = ModelRef(given.model.name)
         self._made: dict[str, Decision] = {}
         self._replaced: set[str] = set()
 
@@ -89,7 +91,7 @@ def by_strategy(decisions: Decisions, name: str, cls: type[Strategy], setting: s
     if given.run.adjust and not blind:
         decisions.decide("data.hold_out", 0.1, "run.adjust needs labelled rows that training does not see")
     decisions.decide_all(cls.defaults, f"a default of {name}")
-    customary = _customary(given, cls)
+    customary = _customary(given, decisions.model, cls)
     decisions.decide_all(customary, "models of this kind are commonly fine-tuned so")
 
 
@@ -101,7 +103,7 @@ def _voters(cls: type[Strategy], task: Task, setting: str) -> list[str]:
     return [name for name in known if not any(f.startswith("source") for f in plugins.load("validators", name).reads)]
 
 
-def _customary(recipe: Recipe, cls: type[Strategy]) -> dict[str, Any]:
+def _customary(recipe: Recipe, model: ModelRef, cls: type[Strategy]) -> dict[str, Any]:
     """How models of this kind are trained, where neither the user nor the strategy names an optimiser.
 
     A strategy's own rate is then for another optimiser; one that leaves the backbone alone knows its head best.
@@ -109,7 +111,7 @@ def _customary(recipe: Recipe, cls: type[Strategy]) -> dict[str, Any]:
     given = recipe.optim.model_fields_set if "optim" in recipe.model_fields_set else set()
     if "name" in given or "optim.name" in cls.defaults or not cls.trains_backbone:
         return {}
-    defaults = dict(backbones.training_defaults(recipe.model.name))
+    defaults = dict(model.training_defaults)
     if not recipe.model.pretrained:
         defaults.pop("optim.backbone_lr_scale", None)
     return defaults

@@ -86,12 +86,12 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     Raises HubtlError for whatever does not fit together.
     """
     check_device(recipe.run)
-    takes = backbones.modalities(recipe.model.name)
+    decisions = Decisions(recipe)
+    takes = decisions.model.modalities
     task = task_of(recipe)
     source = open_domain(recipe.source, recipe.data, task, role="source", modalities=takes) if recipe.source else None
     known = source.outputs if source else None
     target = open_domain(recipe.target, recipe.data, task, role="target", modalities=takes, known=known)
-    decisions = Decisions(recipe)
     setting, reason, strategy_class = _decide_strategy(decisions, source, target, task)
     recipe = decisions.recipe
     check_needs(strategy_class, recipe.strategy.name, task)
@@ -105,7 +105,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         own = recipe.model
         names = related.outputs.names
         request = BackboneRequest(names, own.pretrained, image_size=own.image_size, options=own.options)
-        backbone = backbones.resolve(recipe.model.name, request)
+        backbone = backbones.resolve(decisions.model, request)
     relation, task.outputs, task.unknown = related.relation, related.outputs, related.unknown
     for note in related.notes:
         logger.info("%s", note)
@@ -252,8 +252,8 @@ def _decide_strategy(
     possible = ("adaptation", "sequential") if recipe.source else ("transfer", "source-free")
     if name == "auto":
         if source is not None:
-            takes = backbones.modalities(recipe.model.name)
-            name, reason = pick(task, "adaptation", relate(task, source, target).relation.setting, takes)
+            relation = relate(task, source, target).relation.setting
+            name, reason = pick(task, "adaptation", relation, decisions.model.modalities)
         else:
             blind = target.labels is None and recipe.model.pretrained and names(task, "source-free")
             # without labels and a method for that, relate() says what is missing

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hubtl import backbones
 from hubtl.backbones.base import Backbone, BackboneRequest
+from hubtl.backbones.reference import ModelRef
 from hubtl.card import metrics, wording
 from hubtl.data.reading import open_rows
 from hubtl.data.sources import Domain, open_domain
@@ -131,7 +132,7 @@ def rank(
     if path is not None:
         check_file(path)
     recipe = _recipe(names[0], target_dataset, source_dataset, flags)
-    data = _open(recipe, backbones.modalities(names[0]))
+    data = _open(recipe, ModelRef(names[0]).modalities)
     accelerator = make_accelerator(recipe.run, None)
     domain = data.labelled
     ranking = Ranking(

@@ -12,6 +12,7 @@ from torch import nn
 from hubtl import backbones, plugins
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import BackboneRequest, ImageInput
+from hubtl.backbones.reference import ModelRef
 from hubtl.errors import HubtlError
 from hubtl.models import saved as api
 from tests.hub.loopback import env_for, start
@@ -324,8 +325,8 @@ def test_texts_and_recordings_are_for_a_package_that_reads_them(tmp_path, monkey
     (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
     builtin = {name: entry for name, entry in plugins.entries("backbones").items() if entry.builtin}
     monkeypatch.setattr(plugins, "entries", lambda _: builtin)
-    assert backbones.takes(str(tmp_path)) == (modality,)
-    for asked in (lambda: resolve(tmp_path), lambda: backbones.modalities(str(tmp_path))):
+    assert ModelRef(str(tmp_path)).takes == (modality,)
+    for asked in (lambda: resolve(tmp_path), lambda: ModelRef(str(tmp_path)).modalities):
         with pytest.raises(
             HubtlError, match=f"{modality} model, and what reads {modality} comes with hubtl-multimodal"
         ) as e:

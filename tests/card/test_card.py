@@ -243,7 +243,7 @@ def figures(value: Any, where: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 # Shown by the plots, or part of figures that are shown themselves.
-NOT_ON_THE_CARD = {"format_version", "curves", "confusion_cells", "predicted_counts", "class_counts", "precision", "f1"}
+NOT_ON_THE_CARD = {"format_version", "curves", "confusion_cells", "predicted_counts", "label_counts", "precision", "f1"}
 
 
 def test_every_figure_of_the_record_reaches_the_card() -> None:

@@ -320,6 +320,6 @@ def test_twenty_thousand_classes_are_read_at_once():
 def test_datasets_are_read_as_before_by_the_library(tmp_path):
     """The pinned library keeps the names of classes in a file's metadata; without that nothing here holds."""
     named([0, 1], ["a", "b"]).to_parquet(tmp_path / "x.parquet")
-    from hubtl.data.shards import class_names
+    from hubtl.data.shards import numbered_names
 
-    assert class_names(tmp_path / "x.parquet") == {"label": ("a", "b")}
+    assert numbered_names(tmp_path / "x.parquet") == {"label": ("a", "b")}

@@ -207,7 +207,7 @@ def test_a_source_learns_from_its_labelled_rows_alone(tmp_path, caplog):
         source = opened(folder, "source")
     assert "2 of 10 training rows have no label: they are left out" in caplog.text
     assert told(source) == told(source, "eval") == [n for n in labels if n]
-    assert source.facts.class_counts == {"bus": 4, "cat": 4}
+    assert source.facts.label_counts == {"bus": 4, "cat": 4}
     assert (source.facts.rows, source.facts.unlabelled_rows, source.facts.eval_unlabelled_rows) == (8, 2, 2)
     nothing = opened(saved(tmp_path / "none", train=rows(THREE, labels=[-1] * 3)), "source")
     with pytest.raises(HubtlError, match=r"has no labels .column 'label' has no label in any row"):
@@ -345,4 +345,4 @@ def test_evaluating_and_comparing_count_them_too(run):
 def test_a_ranking_scores_labelled_rows_alone(run):
     _, target = run
     found = hubtl.rank("lenet", str(target), pretrained=False, image_size=32, device="cpu")
-    assert (found.rows, found.classes) == (20, ["Bus", "CAT", "dog", "eel"])
+    assert (found.rows, found.outputs) == (20, ["Bus", "CAT", "dog", "eel"])

@@ -16,6 +16,7 @@ from torch import nn
 
 from hubtl import backbones, plugins
 from hubtl.backbones.base import BackboneRequest
+from hubtl.backbones.reference import ModelRef
 from hubtl.batch import Batch
 from hubtl.data.columns import FINDERS, audio_column, text_column
 from hubtl.data.inputs import each_row
@@ -274,8 +275,8 @@ def test_subsets_are_each_left_out_each_alone_and_each_corrupted(modalities, nam
 def test_a_name_of_several_encoders_is_taken_apart(tmp_path, monkeypatch):
     assert backbones.parts_of("image=a/b@c, text=d,audio=timm:e") == {"image": "a/b@c", "text": "d", "audio": "timm:e"}
     assert backbones.parts_of("resnet50") == backbones.parts_of("user/repo") == {}
-    assert backbones.modalities("text=d,image=e") == ("text", "image")
-    assert backbones.modalities("resnet50") == ("image",)
+    assert ModelRef("text=d,image=e").modalities == ("text", "image")
+    assert ModelRef("resnet50").modalities == ("image",)
     (tmp_path / "image=x").mkdir()
     monkeypatch.chdir(tmp_path)
     assert backbones.parts_of("image=x") == {}  # a folder that is called so
@@ -299,12 +300,12 @@ def test_a_name_of_several_encoders_that_is_wrong(name, message, hint):
 
 def test_a_saved_model_says_what_it_takes(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "multimodal", "modalities": ["text", "audio"]}))
-    assert backbones.modalities(str(tmp_path)) == ("text", "audio")
-    assert backbones.modalities(f"local-dir:{tmp_path}") == ("text", "audio")
+    assert ModelRef(str(tmp_path)).modalities == ("text", "audio")
+    assert ModelRef(f"local-dir:{tmp_path}").modalities == ("text", "audio")
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18"}))
-    assert backbones.modalities(str(tmp_path)) == ("image",)
-    assert backbones.modalities(str(tmp_path / "nowhere")) == ("image",)
-    assert backbones.modalities("user/nowhere") == ("image",)  # the Hub is out of reach: loading says so
+    assert ModelRef(str(tmp_path)).modalities == ("image",)
+    assert ModelRef(str(tmp_path / "nowhere")).modalities == ("image",)
+    assert ModelRef("user/nowhere").modalities == ("image",)  # the Hub is out of reach: loading says so
 
 
 @pytest.fixture
@@ -329,9 +330,9 @@ def test_an_option_that_a_model_does_not_have_is_an_error():
     with pytest.raises(HubtlError, match="timm models have no option 'fusion'"):
         backbones.resolve("test_resnet", BackboneRequest(["a", "b"], pretrained=False, options={"fusion": "late"}))
     with pytest.raises(HubtlError, match="timm models have no option 'pretraind'") as caught:
-        backbones.check_options("test_resnet", {"pretraind": True})
+        ModelRef("test_resnet").check_options({"pretraind": True})
     assert caught.value.hint == "model.pretrained"
-    backbones.check_options("test_resnet", {})
+    ModelRef("test_resnet").check_options({})
 
 
 @pytest.mark.parametrize(

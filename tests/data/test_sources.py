@@ -44,7 +44,7 @@ def test_an_image_folder_with_splits(tmp_path):
     assert (len(domain.train), len(domain.eval)) == (8, 4)
     assert domain.outputs.names == ["cat", "dog"]
     assert domain.facts.columns == {"image": "image", "label": "label"}
-    assert domain.facts.class_counts == {"cat": 4, "dog": 4}
+    assert domain.facts.label_counts == {"cat": 4, "dog": 4}
     assert domain.facts.dataset == tmp_path.name, "a private path is nobody's business"
 
 

@@ -70,8 +70,8 @@ def test_the_record_tells_the_truth_about_labels(run):
     assert record.status == "finished"
     assert record.target_labels == "none"
     assert not record.selection.oracle
-    assert record.source.class_counts
-    assert record.target.class_counts == {}
+    assert record.source.label_counts
+    assert record.target.label_counts == {}
     assert metadata.problems(metadata.of(record, repo="user/digits")) == []
 
 

@@ -232,7 +232,7 @@ def test_few_labels_without_a_source_are_few_shot_transfer(folder, tmp_path):
     run = hubtl.adapt(**given, strategy="finetune", target_labels_per_class=2)
     assert run.record.training.steps == 12
     assert run.record.target_labels == "training"
-    assert run.record.target_labels_per_class == 2
+    assert run.record.target_few == 2
     assert "2 rows of each class" in (run.output_dir / "README.md").read_text()
 
 

@@ -84,7 +84,7 @@ def test_it_learns_and_both_models_are_measured(run):
     assert low <= adapted.value <= high
     assert run.record.difference is not None
     assert run.record.target_labels == "none"
-    assert run.record.source.class_counts.keys() == set(CLASSES)
+    assert run.record.source.label_counts.keys() == set(CLASSES)
 
 
 def test_thresholds_are_fitted_on_the_sources_evaluation_rows_and_kept_with_the_model(run):

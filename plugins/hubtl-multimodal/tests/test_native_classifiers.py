@@ -287,7 +287,7 @@ from hubtl.errors import HubtlError
 found = []
 for name in json.loads(sys.argv[1]):
     info = backbones.resolve(name, BackboneRequest(["a", "b"])).info
-    found.append([backbones.modalities(name), info.modalities, info.base_model, info.license, info.library])
+    found.append([ModelRef(name).modalities, info.modalities, info.base_model, info.license, info.library])
 try:
     backbones.resolve("tiny-bret", BackboneRequest(["a", "b"]))
 except HubtlError as error:
