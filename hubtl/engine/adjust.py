@@ -118,7 +118,12 @@ def dominated(history: History) -> str | None:
     return f"the critic tells the domains apart ({now:.0%})"
 
 
-def collapsed(history: History, words: Callable[[Mapping[str, float]], str]) -> str | None:
+def alike(seen: Mapping[str, float]) -> str:
+    """Say what collapsed outputs look like, of any task."""
+    return "the outputs on the target hardly differ from row to row"
+
+
+def collapsed(history: History, words: Callable[[Mapping[str, float]], str] = alike) -> str | None:
     """The outputs on the target are nearly all alike, though they were not before, or are not on the source, twice in a row.
 
     Where neither is so nothing has been learnt yet. ``words`` says what the outputs look like.
@@ -142,11 +147,14 @@ class Controller:
 
     ``watch`` measures a strategy in a phase: ``validation_loss``, ``training_loss`` and ``chance_loss`` (of guessing)
     where it learns from labels, and where the target has none ``collapsed`` and ``source_collapsed`` (0 or 1) and what
-    else the task's ``spread`` gives. ``decays`` says whether there is a weight decay to multiply.
+    else the task's ``spread`` gives. ``decays`` says whether there is a weight decay to multiply, and
+    ``words`` (``Task.collapsed_words``) what collapsed outputs look like.
     """
 
-    def __init__(self, watch: Watch, *, decays: bool = True) -> None:
-        self.watch, self.decays = watch, decays
+    def __init__(
+        self, watch: Watch, *, decays: bool = True, words: Callable[[Mapping[str, float]], str] = alike
+    ) -> None:
+        self.watch, self.decays, self.words = watch, decays, words
         self.levels = Levels()
         self.history: list[dict[str, float]] = []
         self.good: dict[str, Tensor] = {}
@@ -169,7 +177,7 @@ class Controller:
         self.history.append({"step": float(step), "fraction": fraction, **window, **measured})
         if seen := wrecked(self.history):
             return measured, [self._restored(step, seen, "lr", "learning rate")]
-        if seen := collapsed(self.history, strategy.task.collapsed_words):
+        if seen := collapsed(self.history, self.words):
             if has_been_good(self.history):
                 return measured, [self._restored(step, seen, "added", "adaptation terms")]
             # nothing better is known to go back to, but what is learnt from labels can get the upper hand

@@ -103,7 +103,9 @@ class Arms:
             judge=judge,
             log=log,
             num_workers=recipe.data.num_workers,
-            controller=Controller(Watch(prepared, accelerator), decays=decays) if recipe.run.adjust else None,
+            controller=Controller(Watch(prepared, accelerator), decays=decays, words=prepared.task.collapsed_words)
+            if recipe.run.adjust
+            else None,
             memory=judge,
         )
 

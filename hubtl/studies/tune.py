@@ -240,7 +240,7 @@ def _score(
         shown=shown,
         judge=judge,
         num_workers=recipe.data.num_workers,
-        controller=Controller(watch, decays=decays) if recipe.run.adjust else None,
+        controller=Controller(watch, decays=decays, words=prepared.task.collapsed_words) if recipe.run.adjust else None,
     )
     torch.manual_seed(recipe.run.seed + TRAINING)
     trace = engine.train(strategy, prepared.streams.train)

@@ -394,7 +394,7 @@ def test_more_or_fewer_names_than_outputs_are_refused(copied, kind, names):
     else:
         config["label_names"] = names
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(HubtlError, match=f"names {len(names)} classes, and its classifier has 5 outputs"):
+    with pytest.raises(HubtlError, match=f"names {len(names)} outputs, and its last layer has 5"):
         api.load(folder)
 
 
@@ -403,7 +403,7 @@ def test_two_files_that_name_the_classes_differently_are_refused(copied):
     facts = json.loads((folder / "hubtl.json").read_text())
     facts["classes"] = CLASSES[::-1]
     (folder / "hubtl.json").write_text(json.dumps(facts))
-    with pytest.raises(HubtlError, match=r"hubtl\.json and config\.json name the classes differently"):
+    with pytest.raises(HubtlError, match=r"hubtl\.json and config\.json name the outputs differently"):
         api.load(folder)
 
 
@@ -441,7 +441,7 @@ def test_classes_that_hubtl_json_does_not_name_are_said_to_be_those_of_the_confi
     (folder / "hubtl.json").write_text(facts)
     assert api.load(folder).classes == before
     said = [
-        r.message for r in caplog.records if "hubtl.json names no classes: those of config.json are taken" in r.message
+        r.message for r in caplog.records if "hubtl.json names no outputs: those of config.json are taken" in r.message
     ]
     assert len(said) == (facts != "{}")
 

@@ -285,7 +285,7 @@ def test_snippets_name_the_repository_or_the_folder_and_are_python() -> None:
     assert 'convert("L")' in program(foreign)
     assert "Only hubtl loads this model: its bottleneck has a non-linearity" in foreign
     given = program(render(records.gain(), snippet="import x\nlogits = x.load('me/m')(image)"))
-    assert given.index("Image.open") < given.index("x.load") < given.index("print(classes[")
+    assert given.index("Image.open") < given.index("x.load") < given.index("print(names[")
 
 
 def test_a_native_format_names_its_library_and_any_other_names_hubtl() -> None:

@@ -13,6 +13,7 @@ from hubtl.engine.adjust import (
     rising,
     wrecked,
 )
+from hubtl.tasks.classification import Classification
 
 
 def history(name, *values, **always):
@@ -79,7 +80,7 @@ def seen_classes(*flags, source=0.0):
 
 
 def test_predictions_collapse_when_they_were_better_before():
-    assert "1 of 10 classes" in collapsed(seen_classes(0.0, 1.0))
+    assert "1 of 10 classes" in collapsed(seen_classes(0.0, 1.0), Classification("ab").collapsed_words)
     assert not collapsed(seen_classes(1.0, 0.0))
     assert collapsed(seen_classes(0.0, 1.0, source=1.0))
 

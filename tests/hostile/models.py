@@ -110,7 +110,7 @@ for _name, _damage in RECORDS.items():
             return [command, str(run), *(["someone/model"] if command == "push" else [])]
 
 
-@MODELS.works("a model with settings without classes", r"hubtl\.json names no classes: those of config\.json are taken")
+@MODELS.works("a model with settings without classes", r"hubtl\.json names no outputs: those of config\.json are taken")
 def no_classes(root: Path) -> list[str]:
     run = saved.copy(root)
     (run / "hubtl.json").write_text('{"version": 1}')

@@ -173,7 +173,7 @@ def test_a_model_without_weights_or_with_others_is_refused(damaged):
 
 def test_names_that_do_not_match_the_classifier_are_refused(damaged):
     edit(damaged / "hubtl.json", classes=["one", "two", "three"])
-    with pytest.raises(HubtlError, match="names 3 classes, and its classifier has 2 outputs"):
+    with pytest.raises(HubtlError, match="names 3 outputs, and its last layer has 2"):
         hubtl.load(damaged)
 
 
