@@ -71,7 +71,8 @@ def test_a_record_of_version_1_is_read_as_one_of_today(tmp_path):
     old = {
         "format_version": 1,
         "model": {"name": "m", "library": "timm", "architecture": "a", "pretrained": False},
-        "target": {"dataset": "d"},
+        "target": {"dataset": "d", "class_counts": {"a": 3}},
+        "target_labels_per_class": 5,
         "classes": ["a", "b"],
         "adapted": {
             "n": 4,

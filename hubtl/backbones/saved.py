@@ -1,5 +1,6 @@
 """What a saved model says of itself: ``hubtl.json``, and the class names of its configuration."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -101,6 +102,12 @@ def output_names(config: Mapping[str, Any], shown: str = "config.json") -> list[
         )
         raise HubtlError(f"{shown}: id2label: {what}", hint=NAMES)
     return plain_names([numbers[str(i)] for i in range(len(numbers))], shown)
+
+
+def output_count(config: Mapping[str, Any]) -> int:
+    """How many outputs a configuration without names has. transformers leaves its default out: two."""
+    classifies = any(re.search("For(Image|Sequence|Audio)Classification", k) for k in config.get("architectures") or ())
+    return int(config.get("num_classes") or (2 if classifies else 0))
 
 
 def as_timm(names: Sequence[str]) -> dict[str, Any]:

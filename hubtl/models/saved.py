@@ -1,10 +1,6 @@
 """Saved models: writing one, loading one (a run directory, a folder, or a Hub id), and predicting with it."""
 
-import contextlib
-import dataclasses
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,13 +9,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from hubtl import backbones, plugins
-from hubtl.backbones import own
-from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, PixelRanges
-from hubtl.backbones.reference import ModelRef
-from hubtl.backbones.saved import lineage, output_names, outputs_of, read_config, read_facts, task_of
+from hubtl import plugins
+from hubtl.backbones.base import Backbone, BackboneInfo, PixelRanges
 from hubtl.backbones.views import evaluation_view, to_bytes
-from hubtl.backbones.weights import check_finite, named
+from hubtl.backbones.weights import check_finite
 from hubtl.data.decoding import decode
 from hubtl.data.images import UNREADABLE
 from hubtl.data.inputs import each_image, each_row
@@ -27,6 +20,7 @@ from hubtl.data.ranges import kind_of, ranges_in
 from hubtl.data.transforms import to_channels
 from hubtl.errors import HubtlError, unknown
 from hubtl.io import jsontext
+from hubtl.models.trained import DEFAULT, opened
 from hubtl.modules import Classifier, Encoder
 from hubtl.plugins.blame import minded
 from hubtl.record import FORMAT_VERSION, Outputs
@@ -34,10 +28,6 @@ from hubtl.settings import logger
 from hubtl.tasks import Answer, Task
 from hubtl.testtime import TestTime, make
 from hubtl.testtime.order import Witness, order_of
-
-DEFAULT = "classification"  # the task of what does not say any
-LOST = "train or download the model again"
-SCHEMES = ("local", "local-dir", "hub", "hf-hub", "transformers")  # of what may have a classifier of its own
 
 
 class AdaptedModel:
@@ -275,7 +265,7 @@ def load(name: str | Path, *, revision: str | None = None, device: str | None = 
     ``LABEL_0``. Raises HubtlError for a folder without a model, a format from the future, and a repository out of reach.
     """
     folder = folder_of(name, revision=revision)
-    trained = _open(folder)
+    trained = opened(folder)
     classifier = Classifier(Encoder(trained.backbone), trained.head)
     return AdaptedModel(classifier, trained.backbone.info, trained.for_task(), device)
 
@@ -290,192 +280,3 @@ def folder_of(name: str | Path, *, revision: str | None = None) -> Path:
     from hubtl.hub import pull
 
     return pull(f"{name}@{revision}" if revision else str(name))
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained model in its parts."""
-
-    backbone: Backbone
-    head: nn.Linear
-    outputs: Outputs
-    named: bool = True  # False: its outputs are numbers, LABEL_0 and so on
-    unknown: str | None = None  # the output for what is none of the others, if it has one
-    task: str = DEFAULT
-
-    def for_task(self) -> Task:
-        """The task of the model, which knows its outputs. Raises HubtlError where no package registers it."""
-        made: Task = plugins.load("tasks", self.task)(self.outputs)
-        made.unknown = None if self.unknown is None else self.outputs.names.index(self.unknown)
-        return made
-
-
-def trained_classifier(
-    name: str, *, image_size: int | None = None, options: Mapping[str, Any] | None = None
-) -> Trained:
-    """A trained model in its parts, for adapting it without its source.
-
-    ``name`` is a folder (of hubtl, transformers or timm), also as ``local-dir:FOLDER``, a Hub id, also as
-    ``hf-hub:ID`` or ``transformers:ID``, or a timm name, whose classifier is that of its pretrained weights. ``options``
-    are those of its loader, where it has any. Raises HubtlError for anything else, and for weights out of reach.
-    """
-    ModelRef(name).check_options(options or {})
-    scheme, colon, rest = name.partition(":")
-    where = rest if colon and scheme in SCHEMES and not Path(name).exists() else name
-    folder = Path(where).expanduser()
-    if folder.is_dir():
-        trained = _open(folder, image_size, options or {})
-        known: dict[str, Any] = {"name": folder.resolve().name}
-    elif where in plugins.entries("backbones") or ":" in where:
-        raise HubtlError(
-            f"{name} is an architecture without a classifier of its own, and there is no source to train one on",
-            hint="a folder, a Hub id or a timm name with pretrained weights; or --source-dataset",
-        )
-    elif is_timm(where):
-        from hubtl.backbones import timm
-
-        backbone, head, names = timm.trained(where.removeprefix("timm/"), image_size)
-        _check_trained(backbone, where)
-        check_finite({**backbone.state_dict(), **head.state_dict()}, f"the weights of {where}", hint=LOST)
-        return Trained(backbone, head, Outputs(names=names or _numbered(head.out_features)), names is not None)
-    elif where.startswith((".", "/", "~")):
-        raise HubtlError(f"there is no folder {where}", hint="RUN_DIR, user/repo, or a timm name")
-    else:
-        from hubtl.backbones.hub import license_of
-        from hubtl.hub import pull
-
-        snapshot = pull(where)
-        trained = _open(snapshot, image_size, options or {})
-        repo, commit = where.partition("@")[0], snapshot.name
-        known = {"name": where, "base_model": repo, "revision": commit, "license": license_of(repo, commit)}
-        folder = snapshot
-    known["lineage"] = lineage(read_config(folder))
-    trained.backbone.info = dataclasses.replace(trained.backbone.info, **known)
-    return trained
-
-
-def _check_trained(backbone: Backbone, shown: str) -> None:
-    """Raise HubtlError for weights without a part of the classifier, which would predict with random numbers."""
-    if backbone.drawn:
-        lost = named(sorted(backbone.drawn))
-        raise HubtlError(f"the weights of {shown} lack {len(backbone.drawn)} tensors ({lost})", hint=LOST)
-
-
-def is_timm(name: str) -> bool:
-    """Whether a name is of timm's registry, or none that anything else would know: timm's error then says so."""
-    plain = name.removeprefix("timm/")
-    return "/" not in plain and not name.startswith((".", "~"))
-
-
-def _numbered(count: int) -> list[str]:
-    """As transformers calls outputs without names."""
-    return [f"LABEL_{i}" for i in range(count)]
-
-
-def _count(config: Mapping[str, Any]) -> int:
-    """How many outputs a configuration without names has. transformers leaves its default out: two."""
-    classifies = any(re.search("For(Image|Sequence|Audio)Classification", k) for k in config.get("architectures") or ())
-    return int(config.get("num_classes") or (2 if classifies else 0))
-
-
-def _open(folder: Path, image_size: int | None = None, options: Mapping[str, Any] | None = None) -> Trained:
-    """The classifier of a folder; with ``options``, one that is to be adapted further."""
-    config = read_config(folder)
-    facts = read_facts(folder)
-    configured = output_names(config, f"{folder}/config.json")
-    outputs = outputs_of(facts, f"{folder}/hubtl.json")
-    names = outputs.names if outputs else configured
-    if facts and not outputs:
-        told = f"those of config.json are taken ({len(configured)})" if configured else "they are numbers"
-        logger.warning("%s/hubtl.json names no outputs: %s", folder, told)
-    if len(configured) == len(names) and configured != names:
-        raise HubtlError(
-            f"{folder}: hubtl.json and config.json name the outputs differently", hint="save or pull the model again"
-        )
-    names = names or _numbered(_count(config))
-    if not names:
-        raise HubtlError(f"{folder} does not say what its outputs are", hint="a model with label names")
-    backbone, head = _parts(folder, config, names, image_size, options)
-    check_finite(
-        {**backbone.state_dict(), **head.state_dict(prefix="classifier.")}, f"the weights in {folder}", hint=LOST
-    )
-    if "input" in facts and backbone.rows is None:
-        spec = own.image_input(facts["input"], folder / "hubtl.json")
-        spec = dataclasses.replace(spec, size=image_size or spec.size)
-        built, backbone.info = backbone.info.input, dataclasses.replace(backbone.info, input=spec)
-        if (built.size, built.channels) != (spec.size, spec.channels):
-            _try_input(backbone, f"{folder}/hubtl.json")
-    backbone.ranges = PixelRanges.read(facts.get("pixels"))
-    named = list(names) != _numbered(len(names))
-    details = outputs.details if outputs else {}
-    return Trained(
-        backbone, head, Outputs(names=list(names), details=details), named, facts.get("unknown"), task_in(folder)
-    )
-
-
-def task_in(folder: Path) -> str:
-    """What the model of a folder is for: by ``hubtl.json``, by what hubtl wrote into ``config.json``, by the
-    ``problem_type`` there, else a classifier. Raises HubtlError where the two files differ.
-    """
-    facts, config = read_facts(folder), read_config(folder)
-    own = config.get("hubtl")
-    told = task_of(own) if isinstance(own, dict) and "task" in own else None
-    given = task_of(facts) if "task" in facts else told
-    if told is not None and given != told:
-        raise HubtlError(
-            f"{folder}: hubtl.json is of a model for {given}, config.json of one for {told}",
-            hint="save or pull the model again",
-        )
-    problem = config.get("problem_type")
-    if given is None and problem:
-        given = next((name for name in plugins.entries("tasks") if _is_called(name, problem)), None)
-    if not facts and given is not None and given != DEFAULT:
-        logger.warning(
-            "%s has no hubtl.json: thresholds, intervals and units of a model for %s are there", folder, given
-        )
-    return given or DEFAULT
-
-
-def _is_called(task: str, problem_type: object) -> bool:
-    """Whether transformers' name for a problem is that of a task."""
-    with contextlib.suppress(HubtlError):  # of a package that does not load
-        return bool(plugins.load("tasks", task).problem_type == problem_type)
-    return False
-
-
-def _try_input(backbone: Backbone, where: str) -> None:
-    """Raise HubtlError where a model cannot take the images that a file says it takes."""
-    spec = backbone.info.input
-    try:
-        with torch.no_grad():
-            backbone.eval()({"image": torch.zeros(1, spec.channels, spec.size, spec.size)})
-    except (RuntimeError, ValueError, AssertionError) as error:
-        raise HubtlError(
-            f"{where}: its input does not fit the model: {spec.channels} channels of {spec.size} pixels",
-            hint="save or pull the model again",
-        ) from error
-
-
-def _parts(
-    folder: Path,
-    config: Mapping[str, Any],
-    names: Sequence[str],
-    image_size: int | None,
-    options: Mapping[str, Any] | None,
-) -> tuple[Backbone, nn.Linear]:
-    """Backbone and classifier of a folder. Raises HubtlError where the names and the classifier's outputs differ."""
-    if config.get("architecture") == "multimodal":
-        backbone, head = backbones.multimodal().rebuild(folder, names, options)
-    elif own.is_own(config):
-        backbone, head = own.rebuild(folder, config, image_size)
-    else:
-        request = BackboneRequest(names, image_size=image_size, options=options or {})
-        backbone = backbones.resolve(f"local:{folder}", request)
-        head = own.linear_of(own.read_tensors(folder), str(backbone._classifier), folder)
-    if head.out_features != len(names):
-        raise HubtlError(
-            f"{folder} names {len(names)} outputs, and its last layer has {head.out_features}",
-            hint="save the model again with a name for each output",
-        )
-    _check_trained(backbone, str(folder))
-    return backbone, head

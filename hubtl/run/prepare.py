@@ -18,7 +18,7 @@ from hubtl.engine.contract import phases_of
 from hubtl.engine.device import check_device
 from hubtl.engine.feed import open_stream
 from hubtl.errors import HubtlError
-from hubtl.models.saved import Trained, trained_classifier
+from hubtl.models.trained import Trained, trained_classifier
 from hubtl.modules import Bottleneck, Encoder
 from hubtl.plugins.blame import broken, label, minded
 from hubtl.recipe.reading import made, option_problems

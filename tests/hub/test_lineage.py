@@ -5,7 +5,7 @@ import pytest
 from hubtl.backbones.saved import lineage
 from hubtl.card import document, names
 from hubtl.card import render as rendered
-from hubtl.models.saved import trained_classifier
+from hubtl.models.trained import trained_classifier
 from hubtl.record import RunRecord, Step
 from tests import records
 from tests.hub.client import classifier, photos

@@ -6,7 +6,7 @@ import pytest
 
 import hubtl
 from hubtl.errors import HubtlError
-from hubtl.models.saved import task_in
+from hubtl.models.trained import task_in
 from hubtl.record import Outputs
 from hubtl.tasks.multilabel import MultiLabel
 from hubtl.tasks.regression import Regression
