@@ -48,11 +48,11 @@ def explain(
 
     begin(quiet=quiet or json_, debug=debug)
     from hubtl.io.places import check_writable
-    from hubtl.models import saved as api
+    from hubtl.models import saved
 
     check_writable(output_dir)
 
-    loaded = api.load(model)
+    loaded = saved.load(model)
     columns = {"image": image_column, "text": text_column, "audio": audio_column}
     given = rows_of(inputs, loaded.info.modalities, split, columns)
     if len(given) > 1:

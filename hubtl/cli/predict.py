@@ -66,12 +66,12 @@ def predict(
     from hubtl.cli.testtime import options_of, seed_of
     from hubtl.data.suffixes import IMAGES
     from hubtl.io.places import check_file
-    from hubtl.models import saved as api
+    from hubtl.models import saved
 
     if output is not None:
         check_file(output)
     options = options_of(tta, tta_set, tta_reset_every, tta_seed, tta_stream)
-    loaded = api.load(model)
+    loaded = saved.load(model)
     adapting = None if tta is None else loaded.test_time(tta, options)
     columns = {"image": image_column, "text": text_column, "audio": audio_column}
     lenient = on_bad_sample == "skip"

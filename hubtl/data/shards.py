@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Dataset, Features, List, concatenate_datasets
+from datasets import Dataset, Features, List, Value, concatenate_datasets
 
 from hubtl.data.names import listed
 from hubtl.data.values import is_list, item_of, labelled, named_columns

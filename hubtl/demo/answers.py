@@ -13,7 +13,7 @@ from hubtl.backbones.saved import read_facts
 from hubtl.data.decoding import decode
 from hubtl.data.images import UNREADABLE, file_name
 from hubtl.errors import HubtlError
-from hubtl.models import saved as api
+from hubtl.models import saved
 from hubtl.run.export import SOURCE_ONLY
 
 KEEP = "a run keeps one with --set run.keep_source_only=true, and hubtl demo --source-only names one"
@@ -26,27 +26,27 @@ class Answers:
     """A model, and where there is one the source-only model of the same outputs and modalities."""
 
     name: str
-    model: api.AdaptedModel
+    model: saved.AdaptedModel
     strategy: str | None  # None: the model is not of hubtl's making
-    before: api.AdaptedModel | None  # source-only
+    before: saved.AdaptedModel | None  # source-only
     alone: str = ""  # why there is no source-only
 
     @classmethod
     def of(cls, model: str | Path, source_only: str | Path | None = None) -> "Answers":
         """Load a model and its source-only; see ``hubtl.demo.launch``. Raises HubtlError."""
-        folder = api.folder_of(model)
+        folder = saved.folder_of(model)
         name = folder.resolve().name if Path(model).expanduser().is_dir() else str(model)
         strategy = read_facts(folder).get("strategy")
         kept = _kept(folder)
         if source_only is not None:
-            other = api.folder_of(source_only)
+            other = saved.folder_of(source_only)
             kept = _kept(other) or other
-        loaded = api.load(folder)
+        loaded = saved.load(folder)
         if kept is None:
             is_it = "This model is source-only itself: nothing was adapted."
             alone = is_it if strategy == SOURCE_ONLY else f"No source-only model comes with this one: {KEEP}."
             return cls(name, loaded, strategy, None, alone)
-        before = api.load(kept)
+        before = saved.load(kept)
         _check("task", [loaded.task.name], [before.task.name])
         _check("outputs", loaded.task.outputs.names, before.task.outputs.names)
         _check("inputs", loaded.info.modalities, before.info.modalities)
@@ -119,7 +119,7 @@ def _there(cell: str | None) -> bool:
     return bool(cell and cell.strip())
 
 
-def _row(model: api.AdaptedModel, cells: Cells) -> Any:
+def _row(model: saved.AdaptedModel, cells: Cells) -> Any:
     """What a model takes: an image, or a row of the modalities that are there."""
     if model.backbone.collate is not None:
         return {m: cell for m, cell in cells.items() if _there(cell)}
@@ -129,7 +129,7 @@ def _row(model: api.AdaptedModel, cells: Cells) -> Any:
         raise HubtlError(f"The image cannot be read: {file_name(cells['image'])}: {error}") from error
 
 
-def _answer(model: api.AdaptedModel, cells: Cells) -> dict[str, Any]:
+def _answer(model: saved.AdaptedModel, cells: Cells) -> dict[str, Any]:
     """Probabilities by output, or the columns that ``hubtl predict`` would write."""
     (answer,) = model.task.decode([""], model.logits([_row(model, cells)]))
     if model.task.bars:

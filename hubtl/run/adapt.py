@@ -18,8 +18,7 @@ from hubtl.judging.verdict import verdict
 from hubtl.plugins.blame import minded
 from hubtl.recipe.schema import Recipe
 from hubtl.record import Evaluation, RunRecord, Verdict
-from hubtl.run import energy, workplace
-from hubtl.run import export as deliver
+from hubtl.run import energy, export, workplace
 from hubtl.run.arm import Arms
 from hubtl.run.features import with_features
 from hubtl.run.plan import describe, facts, keep_source_only
@@ -100,7 +99,7 @@ def _run(prepared: Prepared, command: str, accelerator: Accelerator, place: Work
         if place.goes_on:
             check_same_data(prepared, folder)
             check_same_recipe(recipe, folder)
-        deliver.check_card(record, recipe.hub.push_to)
+        export.check_card(record, recipe.hub.push_to)
         logger.info(describe(record) + "\n")
         place.begin(recipe.to_yaml(), record)
         return place.goes_on
@@ -169,12 +168,12 @@ def _train(
 
     def finish() -> None:
         with place.delivery() as stage:
-            deliver.write(stage, prepared, record, shipped.model, samples)
+            export.write(stage, prepared, record, shipped.model, samples)
             if recipe.run.keep_source_only and before is not None and shipped is not before:
                 own = replace(prepared, task=before.task)
-                deliver.keep(stage / deliver.SOURCE_ONLY, own, record, before.model)
+                export.keep(stage / export.SOURCE_ONLY, own, record, before.model)
             record.status = "finished"
-            deliver.card(folder, record, into=stage)
+            export.card(folder, record, into=stage)
         record.save(folder)
 
     first(accelerator, finish)

@@ -18,7 +18,7 @@ from hubtl.engine.sweep import outputs
 from hubtl.errors import HubtlError
 from hubtl.io import files
 from hubtl.judging.judge import some
-from hubtl.models import saved as api
+from hubtl.models import saved
 from hubtl.modules import Classifier, fold
 from hubtl.record import RunRecord
 from hubtl.run.prepare import Prepared
@@ -108,7 +108,7 @@ def _export(folder: Path, prepared: Prepared, record: RunRecord, model: Classifi
         ],
         **({"unknown": record.unknown} if record.unknown else {}),
     }
-    api.save(folder, backbone, classifier, prepared.task.exported(), meta)
+    saved.save(folder, backbone, classifier, prepared.task.exported(), meta)
 
 
 def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | None], task: Task) -> None:

@@ -10,8 +10,8 @@ from hubtl.errors import HubtlError, unknown
 from hubtl.recipe.reading import merge, parse, read
 from hubtl.recipe.schema import Recipe
 from hubtl.record import Ablated, RunRecord
-from hubtl.run import adapt as run
-from hubtl.run import export as deliver
+from hubtl.run import export
+from hubtl.run.adapt import adapt
 from hubtl.run.workplace import changing
 from hubtl.settings import is_main_process, logger
 from hubtl.studies import amend
@@ -55,7 +55,7 @@ def ablate(folder: Path, without: Sequence[str] = (), *, command: str = "hubtl a
                     record = amend.check(folder)  # others may have added to it meanwhile
                     record.ablation = [*(a for a in record.ablation if a.without != name), found]
                     record.save(folder)
-                    deliver.card(folder, record)
+                    export.card(folder, record)
     return record
 
 
@@ -83,7 +83,7 @@ def _place(folder: Path, name: str) -> Path:
 
 
 def _trained(recipe: Recipe, place: Path, command: str) -> dict[str, Any]:
-    done = run.adapt(recipe, command=command, resume=(place / "record.json").exists(), shown=False).record
+    done = adapt(recipe, command=command, resume=(place / "record.json").exists(), shown=False).record
     figures = done.adapted
     assert figures is not None
     if is_main_process():

@@ -7,7 +7,7 @@ from hubtl.card import render
 from hubtl.errors import HubtlError
 from hubtl.io.shown import typed
 from hubtl.record import LaterEvaluation, RunRecord
-from hubtl.run import export as deliver
+from hubtl.run import export
 from hubtl.run.workplace import changing
 
 
@@ -36,9 +36,9 @@ def in_folder(folder: Path, found: LaterEvaluation) -> None:
     with changing(folder):
         record = check(folder)
         add(record, found)
-        deliver.check_card(record)
+        export.check_card(record)
         record.save(folder)
-        deliver.card(folder, record)
+        export.card(folder, record)
 
 
 def on_hub(
@@ -51,7 +51,7 @@ def on_hub(
     """
     record = check(snapshot)
     add(record, found)
-    deliver.check_card(record)
+    export.check_card(record)
     card = render(record, existing=hub.card_at(repo, snapshot, retry=command), repo=repo)
     where = found.data.hub_id or found.data.dataset
     how = f" with {found.online.method}" if found.online else ""

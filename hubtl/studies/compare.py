@@ -21,7 +21,7 @@ from hubtl.judging.verdict import verdict
 from hubtl.recipe.reading import merge, parse
 from hubtl.recipe.schema import Recipe
 from hubtl.record import Evaluation, Metric, RunRecord
-from hubtl.run import adapt as run
+from hubtl.run.adapt import adapt
 from hubtl.settings import is_main_process, logger
 from hubtl.tasks import Task
 
@@ -122,7 +122,7 @@ def compare(
         logger.info("compare    %s", name)
         try:
             with quietly():
-                record = run.adapt(
+                record = adapt(
                     own, command=command, resume=(folder / name / "record.json").exists(), shown=False
                 ).record
         except HubtlError as error:

@@ -16,7 +16,8 @@ from hubtl.engine.sweep import finite, outputs
 from hubtl.errors import HubtlError
 from hubtl.judging.difference import difference
 from hubtl.judging.subsets import subsets
-from hubtl.models import saved as api
+from hubtl.models import saved
+from hubtl.models.trained import task_in
 from hubtl.plugins.blame import minded
 from hubtl.recipe.schema import DataSection, DomainSection, RunSection
 from hubtl.record import Difference, DomainFacts, Evaluation, LaterEvaluation, OnlineFacts, Outputs
@@ -65,7 +66,7 @@ def later(
     scored before the model learns from it, the labels only score. A single row that would remain joins the last batch.
     Raises HubtlError also for a method or an option that there is not.
     """
-    loaded = api.load(model)
+    loaded = saved.load(model)
     adapting = None if tta is None else loaded.test_time(tta, options)  # a wrong option costs no dataset
     images, on = labelled(loaded, dataset, split, domain, data)
     online = None
@@ -88,7 +89,7 @@ def measure_two(
     Keywords are those of ``measure``. The difference is None where the models do not know the same classes of the
     dataset: their figures are then of other rows. Raises HubtlError for models of different tasks.
     """
-    tasks = [api.task_in(api.folder_of(model)) for model in (first, second)]
+    tasks = [task_in(saved.folder_of(model)) for model in (first, second)]
     if tasks[0] != tasks[1]:
         raise HubtlError(
             f"{first} is a model for {tasks[0]}, {second} for {tasks[1]}: they have no figure in common",
@@ -100,7 +101,7 @@ def measure_two(
 
 
 def online_beside_frozen(
-    loaded: api.AdaptedModel,
+    loaded: saved.AdaptedModel,
     adapting: TestTime,
     method: str,
     images: Rows,
@@ -130,7 +131,7 @@ def online_beside_frozen(
 
 
 def labelled(
-    loaded: api.AdaptedModel, dataset: str, split: str | None, domain: str | None, data: Mapping[str, Any] | None
+    loaded: saved.AdaptedModel, dataset: str, split: str | None, domain: str | None, data: Mapping[str, Any] | None
 ) -> tuple[Rows, DomainFacts]:
     """The evaluation rows of a dataset, labelled by what the model answers with, and their facts."""
     section = DataSection(**(data or {}))

@@ -9,7 +9,7 @@ from typing import Any
 from hubtl import plugins
 from hubtl.errors import HubtlError
 from hubtl.io.places import check_writable
-from hubtl.recipe import ranges as space
+from hubtl.recipe.ranges import Axis
 from hubtl.recipe.reading import made
 from hubtl.recipe.schema import Recipe
 from hubtl.tasks.base import FLOOR
@@ -83,7 +83,7 @@ def at_work(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def opened(
-    folder: Path, recipe: Recipe, axes: Sequence[space.Axis], objective: str, data: Sequence[str] = ()
+    folder: Path, recipe: Recipe, axes: Sequence[Axis], objective: str, data: Sequence[str] = ()
 ) -> Iterator[Any]:
     """The study in a folder, new or gone on with. Raises HubtlError where it searches for something else.
 
@@ -134,7 +134,7 @@ def opened(
             storage.engine.dispose()
 
 
-def _as_it_is(recipe: Recipe, axes: Sequence[space.Axis]) -> dict[str, Any]:
+def _as_it_is(recipe: Recipe, axes: Sequence[Axis]) -> dict[str, Any]:
     """What the recipe says without a search, where that is in its range: the trial to beat."""
     options = made(
         plugins.load("strategies", recipe.strategy.name).Options, recipe.strategy.name, recipe.strategy.options

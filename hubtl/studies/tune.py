@@ -20,7 +20,7 @@ from hubtl.io import files, jsontext
 from hubtl.io.places import check_writable
 from hubtl.judging.judge import Judge, fallen, gather, label_free
 from hubtl.judging.validators import LABELS, rule_of, score_of
-from hubtl.recipe import ranges as space
+from hubtl.recipe.ranges import Axis, derived, pairs, written
 from hubtl.recipe.reading import merge, parse
 from hubtl.recipe.schema import Recipe
 from hubtl.run.arm import TRAINING
@@ -76,7 +76,7 @@ def tune(
     Args:
         recipe: a raw recipe; ``tune`` in it maps keys to ranges, as ``search`` does.
         trials: how many there are to be in all: in a folder with some, the rest is done.
-        search: ``KEY=LOW:HIGH[:log]``; without any, what ``space.derived`` finds.
+        search: ``KEY=LOW:HIGH[:log]``; without any, what ``hubtl.recipe.ranges.derived`` finds.
         validator: the score. By default the recipe's if it can be compared between runs, else the task's first voter; where the
             target's labels are learnt from, minus the loss on held-out training rows.
         oracle: allow a score or a checkpoint rule that reads target labels.
@@ -89,7 +89,7 @@ def tune(
     if find_spec("optuna") is None:
         raise HubtlError("hubtl tune needs optuna, which is not installed", hint='pip install "hubtl[tune]"')
     raw = dict(recipe)
-    ranges = space.pairs(search, _mapping(raw.pop("tune", None)))
+    ranges = pairs(search, _mapping(raw.pop("tune", None)))
     checked = parse(raw)
     accelerator = make_accelerator(checked.run, None)
     if accelerator.num_processes > 1:
@@ -98,7 +98,7 @@ def tune(
         check_writable(Path(output_dir))
     prepared = _prepared(checked)
     objective = _objective(prepared, validator, oracle)
-    axes = space.written(ranges, prepared.recipe) if ranges else space.derived(prepared.recipe)
+    axes = written(ranges, prepared.recipe) if ranges else derived(prepared.recipe)
     folder = Path(output_dir) if output_dir else default_output_dir(prepared.recipe)
     folder = folder if output_dir else folder.with_name(folder.name + "-tune")
     data = [facts.fingerprint for facts in (prepared.source, prepared.target) if facts is not None]
@@ -187,7 +187,7 @@ def _prepared(recipe: Recipe) -> Prepared:
 def _trial(
     study: Any,
     order: int,
-    axes: Sequence[space.Axis],
+    axes: Sequence[Axis],
     prepared: Prepared,
     accelerator: Accelerator,
     objective: Objective,
@@ -261,7 +261,7 @@ def _score(
 
 
 def _write(
-    folder: Path, trials: list[dict[str, Any]], objective: Objective, recipe: Recipe, axes: Sequence[space.Axis]
+    folder: Path, trials: list[dict[str, Any]], objective: Objective, recipe: Recipe, axes: Sequence[Axis]
 ) -> None:
     """``tune.json`` and the best ``recipe.yaml``, each whole or not at all."""
     tuning = Tuning(folder, objective.name, objective.oracle, trials)

@@ -2,17 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from pydantic import ConfigDict
 
 from hubtl.card.metrics import value
 from hubtl.errors import HubtlError
-from hubtl.recipe.bounded import Bounded
 from hubtl.record import Evaluation, Figures, LabelSets, Metric, Outputs, RunRecord
 from hubtl.record.figures import SHARE
+from hubtl.tasks.parts import Answer as Answer
+from hubtl.tasks.parts import Meter as Meter
+from hubtl.tasks.parts import Related as Related
+from hubtl.tasks.parts import TaskOptions as TaskOptions
+from hubtl.tasks.parts import names_in as names_in
 from hubtl.tasks.relation import described
 
 if TYPE_CHECKING:  # a card is rendered without torch
@@ -21,72 +23,6 @@ if TYPE_CHECKING:  # a card is rendered without torch
     from hubtl.data.labels import Labels
 
 FLOOR = 0.10  # of a share, and of any other metric's own value: what adaptation may cost on the source
-
-
-def names_in(library: str | None) -> str:
-    """The Python expression of the names of the outputs, by number, of a ``model`` that ``library`` loaded."""
-    expressions = {
-        "timm": 'model.pretrained_cfg["label_names"]',
-        "transformers": "model.config.id2label",
-        "hubtl": "model.names",
-    }
-    return "names" if library is None else expressions[library]
-
-
-class TaskOptions(Bounded):
-    model_config = ConfigDict(frozen=True)
-
-
-def wanted(labels: np.ndarray | None, k: int) -> np.ndarray:
-    """The labels, where ``k`` of each class are asked for. Raises HubtlError where there are none."""
-    if labels is None:
-        raise HubtlError(
-            f"{k} labelled rows of each class are asked for, and the target's training rows have no labels",
-            hint="leave --target-labels-per-class out, or --label-column NAME",
-        )
-    return labels
-
-
-@dataclass(frozen=True)
-class Answer(ABC):
-    """What a model says of one input."""
-
-    percent: ClassVar[tuple[str, ...]] = ()  # columns of ``row`` that begin so are shares of one
-
-    input: str
-
-    @abstractmethod
-    def row(self, top: int = 1) -> dict[str, Any]:
-        """Give the columns that ``hubtl predict`` writes, with the ``top`` answers where there are several.
-
-        A cell may be a list: it stays one in JSON and parquet, and is written with commas between elsewhere.
-        """
-
-    def probabilities_of(self) -> dict[str, float]:
-        """What a bar chart shows, by output."""
-        return {}
-
-
-@dataclass(frozen=True)
-class Related:
-    """What the model of a run answers with, and how the labels of its two domains relate."""
-
-    outputs: Outputs
-    relation: LabelSets
-    unknown: int | None = None  # the output for what is none of the others
-    notes: tuple[str, ...] = field(default=())  # for the plan
-
-
-class Meter(ABC):
-    """Collects the outputs of a model and the labels of their rows, batch by batch."""
-
-    @abstractmethod
-    def update(self, outputs: "Tensor", targets: np.ndarray | None) -> None:
-        """Add rows: ``outputs`` [b, k] on the CPU and their labels, or None where they have none."""
-
-    @abstractmethod
-    def result(self) -> Evaluation:
-        """The figures of all rows so far."""
 
 
 class Task(ABC):

@@ -146,15 +146,15 @@ def test_a_resumed_auto_run_ends_the_same(monkeypatch, tmp_path):
     scripted(monkeypatch, adapted=False)
     from hubtl.run import adapt as story
 
-    deliver = story.deliver.write
+    deliver = story.export.write
 
     def broken(*args):
         raise RuntimeError("the power went")
 
-    monkeypatch.setattr(story.deliver, "write", broken)
+    monkeypatch.setattr(story.export, "write", broken)
     with pytest.raises(RuntimeError):
         hubtl.adapt(**DIGITS, output_dir=str(tmp_path / "run"))
-    monkeypatch.setattr(story.deliver, "write", deliver)
+    monkeypatch.setattr(story.export, "write", deliver)
     again = hubtl.adapt(**DIGITS, output_dir=str(tmp_path / "run"), resume=True)
     whole = hubtl.adapt(**DIGITS, output_dir=str(tmp_path / "whole"))
     weights = [(r.output_dir / "model.safetensors").read_bytes() for r in (again, whole)]

@@ -9,10 +9,11 @@ from pydantic import Field
 
 from hubtl.errors import HubtlError
 from hubtl.record import LabelSets, Metric, Outputs, RunRecord
-from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions, names_in, wanted
+from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions
 from hubtl.tasks.classification import words
 from hubtl.tasks.classification.answer import Prediction
 from hubtl.tasks.classification.figures import PRIMARY, ClassificationFigures
+from hubtl.tasks.parts import names_in, wanted
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -193,9 +194,10 @@ class Classification(Task):
     # judging
 
     def meter(self) -> Meter:
-        from hubtl.tasks.classification.meter import ClassificationMeter
+        from hubtl.tasks.classification.measuring import figures_of
+        from hubtl.tasks.gathered import Gathered
 
-        return ClassificationMeter(self.classes, self.unknown)
+        return Gathered(lambda logits, labels: figures_of(logits, labels, self.classes, self.unknown))
 
     def score(self, outputs: "Tensor", labels: np.ndarray) -> float:
         return float((outputs.argmax(dim=1).numpy() == labels).mean())

@@ -10,10 +10,11 @@ from pydantic import Field
 
 from hubtl.errors import HubtlError
 from hubtl.record import LabelSets, Metric, Outputs, RunRecord
-from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions, names_in, wanted
+from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions
 from hubtl.tasks.multilabel import words
 from hubtl.tasks.multilabel.answer import LabelledAs
 from hubtl.tasks.multilabel.figures import PRIMARY, MultiLabelFigures
+from hubtl.tasks.parts import names_in, wanted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -217,8 +218,7 @@ class MultiLabel(Task):
 
     def fit(self, outputs: "Tensor", labels: np.ndarray, *, held_out: bool = True) -> "Task":
         """Fit a threshold for each class, where F1 is best on these rows."""
-        from hubtl.tasks.multilabel.measuring import best_threshold
-        from hubtl.tasks.multilabel.meter import chances
+        from hubtl.tasks.multilabel.measuring import best_threshold, chances
 
         found, probabilities = [], chances(outputs)
         for number in range(probabilities.shape[1]):
@@ -238,7 +238,7 @@ class MultiLabel(Task):
         return "\n".join([*lines, f"print({said})"])
 
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
-        from hubtl.tasks.multilabel.meter import chances
+        from hubtl.tasks.multilabel.measuring import chances
 
         found: list[Answer] = []
         for name, row in zip(names, chances(outputs), strict=True):
@@ -250,20 +250,22 @@ class MultiLabel(Task):
     # judging
 
     def meter(self) -> Meter:
-        from hubtl.tasks.multilabel.meter import MultiLabelMeter
+        from hubtl.tasks.gathered import Gathered
+        from hubtl.tasks.multilabel.measuring import chances, figures_of
 
-        return MultiLabelMeter(self.outputs.names, self.thresholds)
+        return Gathered(
+            lambda outputs, labels: figures_of(chances(outputs), labels, self.outputs.names, self.thresholds)
+        )
 
     def score(self, outputs: "Tensor", labels: np.ndarray) -> float:
         """The mean average precision over the classes that some rows have."""
-        from hubtl.tasks.multilabel.measuring import resampled
-        from hubtl.tasks.multilabel.meter import chances
+        from hubtl.tasks.multilabel.measuring import chances, resampled
 
         return float(resampled(chances(outputs), labels)(np.ones((1, len(labels))))[0])
 
     def collapse(self, outputs: "Tensor", relation: LabelSets) -> str | None:
         """Every row gets the same answer, or none: at the thresholds where they are fitted, else by probabilities."""
-        from hubtl.tasks.multilabel.meter import chances
+        from hubtl.tasks.multilabel.measuring import chances
 
         found = chances(outputs)
         if len(found) < 2:
@@ -278,7 +280,7 @@ class MultiLabel(Task):
         return "every row gets the same classes" if (above == above[0]).all() else None
 
     def spread(self, outputs: "Tensor", relation: LabelSets | None) -> dict[str, float]:
-        from hubtl.tasks.multilabel.meter import chances
+        from hubtl.tasks.multilabel.measuring import chances
 
         above = chances(outputs) > self.thresholds
         _, rows = np.unique(above, axis=0, return_counts=True)
@@ -295,7 +297,7 @@ class MultiLabel(Task):
 
     def prior_shift(self, labels: np.ndarray, outputs: "Tensor") -> float | None:
         """The mean over classes of how far their share of the rows and of the predictions lie apart."""
-        from hubtl.tasks.multilabel.meter import chances
+        from hubtl.tasks.multilabel.measuring import chances
 
         known = ~np.isnan(labels)
         if not known.any():

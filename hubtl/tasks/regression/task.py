@@ -10,7 +10,8 @@ from pydantic import Field
 
 from hubtl.errors import HubtlError
 from hubtl.record import Evaluation, LabelSets, Metric, Outputs, RunRecord
-from hubtl.tasks.base import FLOOR, Answer, Meter, Related, Task, TaskOptions, names_in
+from hubtl.tasks.base import FLOOR, Answer, Meter, Related, Task, TaskOptions
+from hubtl.tasks.parts import names_in
 from hubtl.tasks.regression import words
 from hubtl.tasks.regression.answer import Estimate
 from hubtl.tasks.regression.figures import RegressionFigures, metric
@@ -218,15 +219,15 @@ class Regression(Task):
     # judging
 
     def meter(self) -> Meter:
+        from hubtl.tasks.gathered import Gathered
         from hubtl.tasks.regression.measuring import figures_of
-        from hubtl.tasks.regression.meter import RegressionMeter
 
         names, units, margins = self.outputs.names, words.units(self.outputs), self._margins()
 
-        def measured(values: np.ndarray, truth: np.ndarray | None) -> Evaluation:
-            return figures_of(values, truth, names, units, margins)
+        def measured(outputs: "Tensor", truth: np.ndarray | None) -> Evaluation:
+            return figures_of(self.answers(outputs.float()).numpy(), truth, names, units, margins)
 
-        return RegressionMeter(self.answers, measured)
+        return Gathered(measured)
 
     def score(self, outputs: "Tensor", labels: np.ndarray) -> float:
         """The mean R² of the outputs; NaN where all labels of each are one."""
