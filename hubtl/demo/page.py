@@ -9,7 +9,6 @@ from hubtl.demo.answers import Answers
 from hubtl.errors import HubtlError
 from hubtl.io import shown
 
-PREDICTED = "the prediction"
 UNEXPLAINED = "There is no relevance: hubtl explain takes models of images, and those of hubtl-multimodal's encoders."
 KEPT = 3600  # seconds that an upload stays on the server
 LINES = 4  # of a box for text
@@ -23,7 +22,8 @@ CSS = """
 
 def page(answers: Answers) -> gr.Blocks:
     """The page of one model; nothing in it comes from elsewhere."""
-    both = answers.before is not None
+    both, group = answers.before is not None, answers.model.task.Figures.group
+    predicted_one = f"the predicted {group}"
     with gr.Blocks(analytics_enabled=False, title=f"{answers.name}, hubtl", delete_cache=(KEPT, KEPT)) as blocks:
         gr.HTML(_heading(answers))
         with gr.Row():
@@ -33,9 +33,9 @@ def page(answers: Answers) -> gr.Blocks:
                     predict = gr.Button("Predict", variant="primary")
                     explain = gr.Button("Explain", visible=answers.explains)
                 of = gr.Dropdown(
-                    [PREDICTED, *answers.model.names],
-                    value=PREDICTED,
-                    label="What to explain",
+                    [predicted_one, *answers.model.names],
+                    value=predicted_one,
+                    label=f"{group.capitalize()} to explain",
                     visible=answers.explains,
                 )
             with gr.Column():
@@ -60,7 +60,7 @@ def page(answers: Answers) -> gr.Blocks:
             return [gr.HTML(visible=False), said, says, hidden, hidden]
 
         def explained(label: str, *values: str | None) -> list[Any]:
-            asked = None if label == PREDICTED else label
+            asked = None if label == predicted_one else label
             said, says = None, None
             try:
                 cells = dict(zip(answers.modalities, values, strict=True))

@@ -18,7 +18,7 @@ from hubtl.data.images import UNREADABLE
 from hubtl.data.inputs import each_image, each_row
 from hubtl.data.ranges import kind_of, ranges_in
 from hubtl.data.transforms import to_channels
-from hubtl.errors import HubtlError, unknown
+from hubtl.errors import HubtlError
 from hubtl.io import jsontext
 from hubtl.models.trained import DEFAULT, opened
 from hubtl.modules import Classifier, Encoder
@@ -101,9 +101,7 @@ class AdaptedModel:
         ``hubtl.tasks.classification.relevance.explain``, and of ``hubtl_multimodal.explain.explain`` where the model is of
         that package. Raises HubtlError for what cannot be read, and for a label that the model does not have.
         """
-        self.task.check_explains()
-        if label is not None and label not in self.names:
-            raise unknown("output", label, self.names)
+        self.task.check_explains(label)
         if self.backbone.explain is not None:
             return self.backbone.explain(self.classifier, self.names, row, label=label, **options)
         if self.backbone.collate is not None:

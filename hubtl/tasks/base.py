@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hubtl.card.metrics import value
-from hubtl.errors import HubtlError
+from hubtl.errors import HubtlError, unknown
 from hubtl.record import Evaluation, Figures, LabelSets, Metric, Outputs, RunRecord
 from hubtl.record.figures import SHARE
 from hubtl.tasks.parts import Answer as Answer
@@ -198,12 +198,14 @@ class Task(ABC):
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
         """Turn outputs [b, k] of inputs that are called ``names`` into answers."""
 
-    def check_explains(self) -> None:
-        """Raise HubtlError for a task whose answers cannot be explained."""
+    def check_explains(self, label: str | None = None) -> None:
+        """Raise HubtlError for a task whose answers cannot be explained, and for a label that it does not have."""
         if not self.probabilities:
             raise HubtlError(
                 f"what is explained is the probability of an answer, and {self.name} has none", hint="hubtl predict"
             )
+        if label is not None and label not in self.outputs.names:
+            raise unknown(self.Figures.group, label, self.outputs.names)
 
     def explain(self, forward: "Callable[[Tensor], Tensor]", image: "Tensor", **options: Any) -> Any:
         """Say what each place of an image [1, c, h, w] does for the answer; ``forward`` maps images to outputs.

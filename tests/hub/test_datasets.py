@@ -157,7 +157,7 @@ def test_each_shard_is_read_by_its_own_names(hub, client):
     }
     assert len(found["train"]["label"]) == 6
     hub.faults["all"] = "503"
-    with pytest.raises(HubtlError, match="number their classes differently"):
+    with pytest.raises(HubtlError, match="number their labels differently"):
         client.columns("user/shards")
 
 

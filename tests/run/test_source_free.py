@@ -194,7 +194,7 @@ def test_a_model_without_class_names_is_adapted_and_not_measured(tmp_path):
     run = {**QUICK, "target_dataset": str(target), "strategy": "shot"}
     record = hubtl.adapt(**run, model=str(folder), output_dir=str(tmp_path / "run")).record
     assert record.adapted.accuracy is None
-    assert any("gives its classes no names" in warning for warning in record.warnings)
+    assert any("gives its outputs no names" in warning for warning in record.warnings)
 
 
 @pytest.mark.parametrize(
