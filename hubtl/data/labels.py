@@ -42,7 +42,7 @@ def apart(parts: Sequence[set[str]], called: Sequence[str], where: str) -> list[
         if numbered[0] != numbered[1]:
             raise HubtlError(
                 f"{where}: the splits share no class: {shown}: which is which is not known",
-                hint="write the names of the classes in both",
+                hint="write the same names in both",
             )
         notes.append(f"the splits share no class: {shown}")
     return notes
