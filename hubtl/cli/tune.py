@@ -75,7 +75,7 @@ def _table(found: Any, trials: int) -> None:
         guard = source_score(trial["guard"]) or ""
         kept = trial["guard"].get(guard)
         values = [f"{trial['parameters'].get(key, float('nan')):.4g}" for key in keys]
-        share = guard == "source-accuracy"  # a score of another task may be below 0, as R² is
+        share = guard != "source-score"  # the score of another task may be below 0, as R² may
         source = "–" if kept is None else f"{100 * kept:.1f} %" if share else f"{kept:.3f}"
         table.add_row(str(rank), str(trial["order"]), score, source, *values, trial["refused"] or "")
     console.print(table)

@@ -39,7 +39,10 @@ class Answer(ABC):
 
     @abstractmethod
     def row(self, top: int = 1) -> dict[str, Any]:
-        """Give the columns that ``hubtl predict`` writes, with the ``top`` answers where there are several."""
+        """Give the columns that ``hubtl predict`` writes, with the ``top`` answers where there are several.
+
+        A cell may be a list: it stays one in JSON and parquet, and is written with commas between elsewhere.
+        """
 
     def probabilities_of(self) -> dict[str, float]:
         """What a bar chart shows, by output."""
