@@ -93,7 +93,7 @@ def _show(ranking: "Ranking") -> None:
     for found in ranking.models:
         if found.error is not None:
             typer.echo(f"not ranked: {shown.line(found.model)}: {shown.line(found.error)}", err=True)
-    called = outputs_called(ranking.task)
+    called = outputs_called(ranking.task, len(ranking.outputs))
     rows = f"{ranking.scored_rows} rows of {ranking.source or ranking.target} ({ranking.split})"
     typer.echo(f"by {TITLES[ranking.by]}, on {rows}, {len(ranking.outputs)} {called}", err=True)
     for note in ranking.notes:

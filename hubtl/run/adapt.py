@@ -96,7 +96,8 @@ def _run(prepared: Prepared, command: str, accelerator: Accelerator, place: Work
     record = facts(prepared, command)
 
     def begin() -> bool:
-        if place.goes_on:
+        if place.goes_on:  # its recipe has every decision in it, so that none is left to make
+            record.decisions = RunRecord.load(folder).decisions
             check_same_data(prepared, folder)
             check_same_recipe(recipe, folder)
         export.check_card(record, recipe.hub.push_to)

@@ -90,6 +90,7 @@ def by_strategy(decisions: Decisions, name: str, cls: type[Strategy], setting: s
         decisions.decide("tuner.name", "head", f"{name} never trains the backbone")
     if given.run.adjust and not blind:
         decisions.decide("data.hold_out", 0.1, "run.adjust needs labelled rows that training does not see")
+    decisions.decide_all(task.defaults, f"a default of {task.name}")
     decisions.decide_all(cls.defaults, f"a default of {name}")
     customary = _customary(given, decisions.model, cls)
     decisions.decide_all(customary, "models of this kind are commonly fine-tuned so")

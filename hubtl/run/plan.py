@@ -215,9 +215,10 @@ def describe(record: RunRecord) -> str:
     return "\n".join(lines)
 
 
-def outputs_called(task: str) -> str:
-    """``classes``, or ``outputs``."""
-    return many(plugins.load("tasks", task).Figures.group)
+def outputs_called(task: str, number: int = 0) -> str:
+    """``classes``, or ``outputs``; in the singular for one."""
+    one: str = plugins.load("tasks", task).Figures.group
+    return one if number == 1 else many(one)
 
 
 def _described(model: ModelFacts) -> list[str]:

@@ -132,6 +132,7 @@ def rank(
     if path is not None:
         check_file(path)
     recipe = _recipe(names[0], target_dataset, source_dataset, flags)
+    _check_score(by, task_of(recipe))
     data = _open(recipe, ModelRef(names[0]).modalities)
     accelerator = make_accelerator(recipe.run, None)
     domain = data.labelled
@@ -171,6 +172,17 @@ def rank(
     if path is not None and is_main_process():
         ranking.save(path)
     return ranking
+
+
+def _check_score(by: str, task: Task) -> None:
+    """Raise HubtlError for a score that a task does not have."""
+    if by in task.rankers:
+        return
+    if not task.rankers:
+        raise HubtlError(
+            f"{task.name} has no scores to rank backbones by", hint="hubtl compare, with each model in turn"
+        )
+    raise HubtlError(f"{task.name} has no score {by}", hint=f"--by {' or '.join(task.rankers)}")
 
 
 def _names(models: str | Sequence[str]) -> list[str]:

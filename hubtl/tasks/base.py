@@ -44,6 +44,8 @@ class Task(ABC):
         oracle: the validator that reads target labels.
         picks: what ``--strategy auto`` takes and why, by setting and relation (None: any other).
         bars: whether an answer is a probability for each output, to be shown as bars.
+        rankers: scores of ``fits``, by which ``hubtl rank`` may rank; the first one by default.
+        defaults: recipe keys that its models are trained with, unless recipe or strategy say else.
         augments: whether random crops and flips leave a label as it is.
         unlabelled_hint: what to do about data in which no labels were found.
         problem_type: what transformers calls it in a model's configuration; None: it needs no word.
@@ -61,6 +63,8 @@ class Task(ABC):
     voters: ClassVar[tuple[str, ...]] = ("dev",)
     oracle: ClassVar[str] = "target-score"
     picks: ClassVar[Mapping[tuple[str, str | None], tuple[str, str]]] = {}
+    rankers: ClassVar[tuple[str, ...]] = ()
+    defaults: ClassVar[Mapping[str, Any]] = {}
     augments: ClassVar[bool] = True
     problem_type: ClassVar[str | None] = None
     bars: ClassVar[bool] = False
@@ -136,10 +140,10 @@ class Task(ABC):
     def fits(
         self, features: np.ndarray, labels: np.ndarray, kept: tuple[np.ndarray, np.ndarray] | None = None
     ) -> dict[str, Callable[[], float]]:
-        """Give the scores, by name, of how well features [n, d] fit labels, for ``hubtl rank``; higher is better.
+        """Give the scores ``rankers`` of how well features [n, d] fit labels, to be called; higher is better.
 
-        ``kept`` are weight [z, d] and bias [z] of the classifier that the backbone's weights came with. The first score
-        ranks by default. A score raises ValueError where it cannot be measured. None at all: the task has no such scores.
+        ``kept`` are weight [z, d] and bias [z] of the classifier that the backbone's weights came with. A score raises
+        ValueError where it cannot be measured.
         """
         return {}
 

@@ -420,6 +420,7 @@ def test_a_selection_survives_an_interruption(tmp_path, monkeypatch):
     resumed = hubtl.adapt(**common, options=options, output_dir=str(tmp_path / "cut"), resume=True)
     assert resumed.record.training.resumed == 1
     assert resumed.record.selection == whole.record.selection
+    assert resumed.record.decisions == whole.record.decisions != []
     assert (tmp_path / "cut" / "model.safetensors").read_bytes() == (
         tmp_path / "whole" / "model.safetensors"
     ).read_bytes()

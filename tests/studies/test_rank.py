@@ -122,6 +122,7 @@ def test_features_that_are_no_numbers_fail_alone(trained, monkeypatch):
 def test_a_second_ranking_and_a_linear_probe_read_what_the_first_one_kept(tmp_path, caplog):
     settings = {"model": "lenet", "target_dataset": DIGITS, "pretrained": False, "device": "cpu"}
     first = hubtl.rank("lenet", DIGITS, pretrained=False, device="cpu")
+    caplog.clear()
     with caplog.at_level("INFO"):
         second = hubtl.rank("lenet", DIGITS, pretrained=False, device="cpu")
         assert "one pass over" not in caplog.text

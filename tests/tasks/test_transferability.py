@@ -6,6 +6,8 @@ from scipy.stats import multivariate_normal
 
 from hubtl.judging.shift import proxy_a_distance
 from hubtl.tasks.classification import transferability as scores
+from hubtl.tasks.multilabel import transferability as of_several
+from hubtl.tasks.regression import transferability as of_numbers
 
 
 def clouds(n: int = 60, d: int = 5, classes: int = 3, gap: float = 2.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -175,3 +177,57 @@ def test_rows_that_are_no_numbers_or_not_as_many_as_labels_are_refused(score):
     f[3, 2] = np.nan
     with pytest.raises(ValueError, match="1 of 60 rows are not finite"):
         score(f, y)
+
+
+def numbers(n=120, d=6, noise=0.1, seed=0):
+    """Features, and two columns that are linear in them but for noise; one row in ten lacks the second."""
+    rng = np.random.default_rng(seed)
+    f = rng.normal(size=(n, d))
+    y = 40 + 9 * f @ rng.normal(size=(d, 2)) + 9 * noise * rng.normal(size=(n, 2))
+    y[::10, 1] = np.nan
+    return f, y
+
+
+@pytest.mark.parametrize("score", [of_numbers.logme, of_numbers.linear_probe])
+def test_scores_of_numbers_fall_with_noise_and_do_not_depend_on_the_unit(score):
+    values = [score(*numbers(noise=noise)) for noise in (0.1, 1.0, 10.0)]
+    assert values == sorted(values, reverse=True)
+    f, y = numbers()
+    assert score(f, 1000 * y - 7) == pytest.approx(score(f, y), abs=1e-6)
+
+
+def test_logme_of_numbers_is_the_largest_evidence_a_row():
+    f, y = numbers(n=20, d=3)
+    known = y[np.isfinite(y[:, 1]), 1]
+    parts = [(f, y[:, 0]), (f[np.isfinite(y[:, 1])], known)]
+    naive = np.mean([evidence_by_grid(x, (v - v.mean()) / v.std()) / len(v) for x, v in parts])
+    assert of_numbers.logme(f, y) == pytest.approx(naive, abs=2e-3)
+
+
+def test_the_probe_of_numbers_scores_rows_that_it_has_not_seen():
+    rng = np.random.default_rng(0)
+    noise, y = rng.normal(size=(60, 200)), rng.normal(size=(60, 1))  # a fit on all rows would explain everything
+    assert of_numbers.linear_probe(noise, y) < 0.2
+    assert of_numbers.linear_probe(*numbers()) > 0.95
+    with pytest.raises(ValueError, match="all labels are one value"):
+        of_numbers.linear_probe(noise, np.ones((60, 1)))
+
+
+def several(n=160, gap=2.0, seed=0):
+    """Features, and three classes that are there or not, each shown by one feature; a tenth is not known."""
+    rng = np.random.default_rng(seed)
+    there = (rng.random((n, 3)) < 0.4).astype(float)
+    f = rng.normal(size=(n, 8)) + gap * np.pad(there, ((0, 0), (0, 5)))
+    there[::10, 0] = np.nan
+    return f, there
+
+
+@pytest.mark.parametrize("score", [of_several.logme, of_several.linear_probe])
+def test_scores_of_several_classes_rise_with_what_features_show(score):
+    values = [score(*several(gap=gap)) for gap in (0.0, 1.0, 4.0)]
+    assert values == sorted(values)
+    f, there = several()
+    silent = np.hstack([there, np.zeros((len(f), 1))])  # a class that no row has says nothing
+    assert score(f, silent) == score(f, there)
+    with pytest.raises(ValueError, match="no class is there"):
+        score(f, np.zeros((len(f), 2)))

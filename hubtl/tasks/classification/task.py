@@ -50,6 +50,7 @@ class Classification(Task):
     oracle = "target-accuracy"
     picks = words.PICKS
     captions = words.CAPTIONS
+    rankers = ("logme", "leep", "h-score", "linear-probe")
     unlabelled_hint = "--label-column NAME; an image folder needs a sub-folder for each of at least two classes"
 
     @property

@@ -57,6 +57,7 @@ class MultiLabel(Task):
     Figures = MultiLabelFigures
     probabilities = False  # a softmax over the outputs means nothing
     bars = True
+    rankers = ("logme", "linear-probe")
     augments = False  # a crop may cut off what a label names
     kind = "multi-label-classification"
     pipeline_tags = {m: f"{m}-classification" for m in ("image", "text", "audio")}

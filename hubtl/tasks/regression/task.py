@@ -50,6 +50,8 @@ class Regression(Task):
     captions = words.CAPTIONS
     problem_type = "regression"
     augments = False
+    rankers = ("logme", "linear-probe")
+    defaults = {"optim.clip_norm": 1.0}  # the gradient of a square grows with the error, and with the features
     scaling: tuple[np.ndarray, np.ndarray] | None = None  # location and scale [k]; None: outputs are in units already
     constant = 1.0  # the loss of the best constant answer
 
