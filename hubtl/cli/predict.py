@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -93,7 +94,7 @@ def predict(
         found += loaded.predict(
             source, batch_size=batch_size, on_bad_sample=on_bad_sample, tta=adapting, tta_seed=order
         )
-    rows = [answer.row(top_k) for answer in found]
+    rows = [answer.row(top_k) if json_ or kind != "table" else answer.table(top_k) for answer in found]
     if json_:
         found_out = {} if adapting is None else {"tta": {"method": tta, "seed": order, "stats": asdict(adapting.stats)}}
         emit({"model": model, "predictions": rows, **found_out})
@@ -145,12 +146,14 @@ def _show(rows: list[dict[str, Any]], percent: tuple[str, ...]) -> None:
 
     table = Words()
     for column in rows[0] if rows else ("input", "label"):
-        table.add_column(
-            column, justify="right" if isinstance(rows[0][column] if rows else "", float) else "left", overflow="fold"
-        )
+        table.add_column(column, justify="right" if rows and _number(rows[0][column]) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(_joined(value), column.startswith(percent)) for column, value in row.items()))
     Screen().print(table)
+
+
+def _number(cell: Any) -> bool:
+    return isinstance(cell, float) or bool(re.fullmatch(r"[-\d][\d.e-]*", str(cell)))
 
 
 def _joined(value: Any) -> Any:

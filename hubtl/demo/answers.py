@@ -15,9 +15,13 @@ from hubtl.data.images import UNREADABLE, file_name
 from hubtl.errors import HubtlError
 from hubtl.models import saved
 from hubtl.run.export import SOURCE_ONLY
+from hubtl.tasks import Answer
 
 KEEP = "a run keeps one with --set run.keep_source_only=true, and hubtl demo --source-only names one"
 
+UNEXPLAINED = "There is no relevance: hubtl explain takes models of images, and those of hubtl-multimodal's encoders."
+
+Said = dict[str, float] | Answer
 Cells = Mapping[str, str | None]  # modality -> file or words; None or empty: it is missing
 
 
@@ -58,18 +62,25 @@ class Answers:
 
     @property
     def bars(self) -> bool:
-        """Whether the answers are probabilities, by output; else they are values."""
+        """Whether an answer is one of the outputs, with the probability of each; else it says itself."""
         return self.model.task.bars
 
     @property
     def explains(self) -> bool:
         """Whether there is relevance: of models of images, and of those that explain themselves."""
-        if not self.model.task.probabilities:
-            return False
-        return self.model.backbone.collate is None or self.model.backbone.explain is not None
+        return not self.unexplained
 
-    def predict(self, cells: Cells) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-        """The answer by output: by source-only, None where there is none, and by the model.
+    @property
+    def unexplained(self) -> str:
+        """Why there is no relevance; empty where there is."""
+        try:
+            self.model.task.check_explains()
+        except HubtlError as error:
+            return f"There is no relevance: {error}."
+        return "" if self.model.backbone.collate is None or self.model.backbone.explain is not None else UNEXPLAINED
+
+    def predict(self, cells: Cells) -> tuple[Said | None, Said]:
+        """What source-only says, None where there is none, and what the model says: probabilities by output, or answers.
 
         Raises HubtlError for an input that cannot be read, and where all are empty.
         """
@@ -129,12 +140,9 @@ def _row(model: saved.AdaptedModel, cells: Cells) -> Any:
         raise HubtlError(f"The image cannot be read: {file_name(cells['image'])}: {error}") from error
 
 
-def _answer(model: saved.AdaptedModel, cells: Cells) -> dict[str, Any]:
-    """Probabilities by output, or the columns that ``hubtl predict`` would write."""
+def _answer(model: saved.AdaptedModel, cells: Cells) -> Said:
     (answer,) = model.task.decode([""], model.logits([_row(model, cells)]))
-    if model.task.bars:
-        return answer.probabilities_of()
-    return {name: value for name, value in answer.row().items() if name != "input"}
+    return answer.probabilities_of() if model.task.bars else answer
 
 
 def _or(names: tuple[str, ...]) -> str:

@@ -5,19 +5,21 @@ from typing import Any
 
 import gradio as gr
 
-from hubtl.demo.answers import Answers
+from hubtl.demo import drawing
+from hubtl.demo.answers import Answers, Said
 from hubtl.errors import HubtlError
 from hubtl.io import shown
 
-UNEXPLAINED = "There is no relevance: hubtl explain takes models of images, and those of hubtl-multimodal's encoders."
 KEPT = 3600  # seconds that an upload stays on the server
 LINES = 4  # of a box for text
+SOURCE_ONLY = "Source-only"
 CSS = """
 .dark .on-light, :root:not(.dark) body:not(.dark) .on-dark { display: none !important; }
 .hubtl-problem { border-left: 4px solid #d1453b; padding: 0.6em 1em; background: var(--background-fill-secondary); }
 .hubtl-answers { max-height: 36em; overflow-y: auto !important; }
 .hubtl-note { opacity: 0.75; }
 """
+CSS += drawing.CSS
 
 
 def page(answers: Answers) -> gr.Blocks:
@@ -41,10 +43,9 @@ def page(answers: Answers) -> gr.Blocks:
             with gr.Column():
                 problem = gr.HTML(visible=False)
                 with gr.Row():
-                    answer = gr.Label if answers.bars else gr.JSON
-                    before = answer(label="Source-only", visible=both, elem_classes="hubtl-answers")
-                    after = answer(label=_called(answers), elem_classes="hubtl-answers")
-                for note in (answers.alone, "" if answers.explains else UNEXPLAINED):
+                    before = _answer(answers, SOURCE_ONLY, visible=both)
+                    after = _answer(answers, _called(answers))
+                for note in (answers.alone, answers.unexplained):
                     gr.HTML(f'<p class="hubtl-note">{html.escape(note)}</p>', visible=bool(note))
         light = _output("on-light")
         dark = _output("on-dark")
@@ -52,12 +53,16 @@ def page(answers: Answers) -> gr.Blocks:
         everything = [problem, before, after, light, dark]
         hidden = gr.Image(value=None, visible=False)
 
+        def written(said: Said | None, says: Said | None) -> list[Any]:
+            """What the two places show."""
+            return [_written(said, SOURCE_ONLY), _written(says, _called(answers))] if not answers.bars else [said, says]
+
         def predicted(*values: str | None) -> list[Any]:
             try:
                 said, says = answers.predict(dict(zip(answers.modalities, values, strict=True)))
             except HubtlError as error:
-                return [_problem(error), None, None, hidden, hidden]
-            return [gr.HTML(visible=False), said, says, hidden, hidden]
+                return [_problem(error), *written(None, None), hidden, hidden]
+            return [gr.HTML(visible=False), *written(said, says), hidden, hidden]
 
         def explained(label: str, *values: str | None) -> list[Any]:
             asked = None if label == predicted_one else label
@@ -67,9 +72,9 @@ def page(answers: Answers) -> gr.Blocks:
                 said, says = answers.predict(cells)  # of these inputs, whatever was predicted before
                 pictures = answers.relevance(cells, asked)
             except HubtlError as error:
-                return [_problem(error), said, says, hidden, hidden]
+                return [_problem(error), *written(said, says), hidden, hidden]
             shown = [gr.Image(value=picture, visible=True) for picture in (pictures[0], pictures[-1])]
-            return [gr.HTML(visible=False), said, says, *shown]
+            return [gr.HTML(visible=False), *written(said, says), *shown]
 
         # one at a time: the models share the machine
         predict.click(predicted, cells, everything, api_name="predict", concurrency_id="model")
@@ -102,13 +107,22 @@ def serve(answers: Answers, *, host: str | None, port: int | None, browser: bool
 
 
 def _heading(answers: Answers) -> str:
-    outputs = answers.model.task.outputs.names
-    count = f"{len(outputs)} {answers.model.task.Figures.group}{'es' if answers.model.task.Figures.group.endswith('s') else 's'}"
     how = f", {answers.strategy}" if answers.strategy else ""
     base = answers.model.info.base_model or answers.model.info.architecture
-    about = f"{base}{how}, {count}. Inputs: {', '.join(answers.modalities)}"
+    about = f"{base}{how}, {answers.model.task.about()}. Inputs: {', '.join(answers.modalities)}"
     optional = "; those that are missing stay empty." if len(answers.modalities) > 1 else "."
     return f'<h1>{html.escape(shown.line(answers.name))}</h1><p class="hubtl-note">{html.escape(shown.line(about + optional))}</p>'
+
+
+def _answer(answers: Answers, title: str, *, visible: bool = True) -> Any:
+    """The place of an answer: an output with the probability of each, or words."""
+    if answers.bars:
+        return gr.Label(label=title, visible=visible, elem_classes="hubtl-answers")
+    return gr.HTML(_written(None, title), visible=visible, elem_classes="hubtl-answers", padding=False)
+
+
+def _written(said: Said | None, title: str) -> str:
+    return drawing.answer(title, None if isinstance(said, dict) else said)
 
 
 def _called(answers: Answers) -> str:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hubtl.card.metrics import value
+from hubtl.card.wording import many
 from hubtl.errors import HubtlError, unknown
 from hubtl.record import Evaluation, Figures, LabelSets, Metric, Outputs, RunRecord
 from hubtl.record.figures import SHARE
 from hubtl.tasks.parts import Answer as Answer
+from hubtl.tasks.parts import Bar as Bar
 from hubtl.tasks.parts import Meter as Meter
 from hubtl.tasks.parts import Related as Related
+from hubtl.tasks.parts import Said as Said
 from hubtl.tasks.parts import TaskOptions as TaskOptions
 from hubtl.tasks.parts import names_in as names_in
 from hubtl.tasks.relation import described
@@ -43,7 +46,7 @@ class Task(ABC):
         voters: validators that vote on the finished models.
         oracle: the validator that reads target labels.
         picks: what ``--strategy auto`` takes and why, by setting and relation (None: any other).
-        bars: whether an answer is a probability for each output, to be shown as bars.
+        bars: whether an answer is one of the outputs, to be shown with the probability of each.
         rankers: scores of ``fits``, by which ``hubtl rank`` may rank; the first one by default.
         defaults: recipe keys that its models are trained with, unless recipe or strategy say else.
         augments: whether random crops and flips leave a label as it is.
@@ -218,6 +221,11 @@ class Task(ABC):
         for a task whose answers cannot be explained.
         """
         raise HubtlError(f"{self.name} does not explain its answers", hint="hubtl predict")
+
+    def about(self) -> str:
+        """Say in short what the model answers with: ``10 classes``."""
+        n, group = len(self.outputs.names), self.Figures.group
+        return f"{n:,} {group if n == 1 else many(group)}"
 
     # judging
 

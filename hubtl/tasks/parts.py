@@ -30,6 +30,24 @@ class TaskOptions(Bounded):
 
 
 @dataclass(frozen=True)
+class Said:
+    """What an answer says of one output, or of all of them where ``name`` is empty."""
+
+    name: str
+    value: str
+    aside: str = ""  # how sure it is, in words
+
+
+@dataclass(frozen=True)
+class Bar:
+    """How likely one output is, and the probability above which it is part of the answer."""
+
+    name: str
+    share: float
+    cut: float
+
+
+@dataclass(frozen=True)
 class Answer(ABC):
     """What a model says of one input."""
 
@@ -44,8 +62,20 @@ class Answer(ABC):
         A cell may be a list: it stays one in JSON and parquet, and is written with commas between elsewhere.
         """
 
+    def table(self, top: int = 1) -> dict[str, Any]:
+        """The columns of a table that people read: texts have the digits and units that they are to have."""
+        return self.row(top)
+
+    def said(self) -> list[Said]:
+        """Say it in words, for a page; by default what the table has."""
+        return [Said(name, str(value)) for name, value in self.table().items() if name != "input"]
+
+    def bars(self) -> list[Bar]:
+        """What is drawn below what is said, the likeliest first, where several outputs may be answered at once."""
+        return []
+
     def probabilities_of(self) -> dict[str, float]:
-        """What a bar chart shows, by output."""
+        """The probability of each output, of an answer that is one of them."""
         return {}
 
 

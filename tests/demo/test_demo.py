@@ -17,9 +17,12 @@ from torch import nn
 
 from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
+from hubtl.demo import drawing
 from hubtl.demo.answers import Answers
 from hubtl.errors import HubtlError
 from hubtl.models import saved as api
+from hubtl.record import Outputs
+from hubtl.tasks.multilabel import LabelledAs
 
 CLASSES = ["even", "odd"]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -111,6 +114,42 @@ def test_a_model_that_is_not_explained_predicts_and_says_so(run, picture):
     assert set(answers.predict({"image": str(picture)})[1]) == set(CLASSES)
     with pytest.raises(HubtlError, match="no tokens to explain a prediction by"):
         answers.relevance({"image": str(picture)})
+
+
+def saved_of(folder, task, names, details):
+    torch.manual_seed(0)
+    backbone = backbones.resolve("lenet", BackboneRequest(names, pretrained=False)).eval()
+    outputs = Outputs(names=names, details=details)
+    api.save(folder, backbone, nn.Linear(500, len(names)), outputs, {"task": task, "strategy": "coral"})
+    return Answers.of(folder)
+
+
+def test_numbers_are_said_with_unit_and_interval(tmp_path, picture):
+    answers = saved_of(tmp_path / "run", "regression", ["angle"], {"unit": ["degrees"], "margin": [3.5]})
+    _, answer = answers.predict({"image": str(picture)})
+    (said,) = answer.said()
+    value = answer.values["angle"]
+    assert (said.name, said.value) == ("angle", f"{value:.1f} degrees".replace("-", "−"))
+    assert said.aside == f"90% interval {value - 3.5:.1f} to {value + 3.5:.1f}".replace("-", "−")
+    assert f"angle <strong>{said.value}</strong>" in drawing.answer("Prediction", answer)
+    assert answers.model.task.about() == "1 output: angle (degrees)"
+    assert answers.unexplained.startswith("There is no relevance: what is explained is the probability of")
+
+
+def test_classes_that_are_answered_are_listed_and_thresholds_are_marked(tmp_path, picture):
+    names = ["a<b", "square", "cross"]
+    answers = saved_of(tmp_path / "run", "multi-label", names, {"thresholds": [0.01, 0.02, 0.99]})
+    assert not answers.bars
+    _, answer = answers.predict({"image": str(picture)})
+    (said,) = answer.said()
+    assert set(said.value.split(", ")) == {"a<b", "square"}
+    drawn = drawing.answer("Prediction", answer)
+    assert drawn.count('<li class="answered">') == 2
+    assert 'left: 99.0%" title="threshold 99%"' in drawn
+    assert "a&lt;b" in drawn
+    assert "a<b" not in drawn
+    nothing = LabelledAs("", [], dict.fromkeys(names, 0.1), dict.fromkeys(names, 0.5))
+    assert "<strong>none</strong>" in drawing.answer("Prediction", nothing)
 
 
 def test_what_cannot_be_read_is_told_without_the_servers_paths(run, broken):

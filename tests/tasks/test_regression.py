@@ -15,7 +15,7 @@ from hubtl.record import Evaluation, LabelSets, Outputs
 from hubtl.strategies.coral import DeepCoral
 from hubtl.strategies.finetune import Finetune
 from hubtl.strategies.sequential import Sequential
-from hubtl.tasks.regression import Regression, RegressionFigures
+from hubtl.tasks.regression import Estimate, Regression, RegressionFigures
 from hubtl.tasks.regression.columns import label_columns
 from hubtl.tasks.regression.measuring import by_range, explained, figures_of, margin_of, rank_correlation
 from hubtl.tasks.regression.reading import read
@@ -418,3 +418,21 @@ def test_a_target_beyond_the_sources_range_is_warned_of():
 def test_a_feature_of_plain_integers_is_a_number():
     data = Dataset.from_dict({"y": [1, 2]}, features=Features({"y": Value("uint8")}))
     assert read([data], ["y"], "d").values[0].tolist() == [[1.0], [2.0]]
+
+
+def test_a_table_of_predictions_has_units_and_no_idle_digits():
+    sure = Estimate("a.png", {"angle": 18.1225, "n": 12345.6}, {"angle": (14.6, 21.65)}, {"angle": "degrees"})
+    table = sure.table()
+    assert table == {
+        "input": "a.png",
+        "angle (degrees)": "18.1",
+        "angle_low": "14.6",
+        "angle_high": "21.6",
+        "n": "12346",
+    }
+    assert sure.row()["angle_unit"] == "degrees"
+    wide = Estimate("a.png", {"y": -1234.5}, {"y": (-1684.5, -784.5)})
+    assert wide.table() == {"input": "a.png", "y": "-1234", "y_low": "-1684", "y_high": "-784"}
+    assert wide.said()[0].value == "−1234"
+    fine = Estimate("a.png", {"y": 1.0}, {"y": (1.0, 1.0)})
+    assert fine.table()["y"] == "1.00"

@@ -107,7 +107,7 @@ def test_answers_have_values_and_intervals_by_name(run, data, capsys):
     rows = list(csv.DictReader(io.StringIO(out)))
     assert len(rows) == 40
     assert float(rows[0]["place"]) == pytest.approx(answer.values["place"], rel=1e-4)
-    assert set(rows[0]) == {"input", *LABELS, *(f"{name}_{end}" for name in LABELS for end in ("low", "high"))}
+    assert set(rows[0]) == {"input", *LABELS, *(f"{name}_{end}" for name in LABELS for end in ("low", "high", "unit"))}
     code, out, _ = hubtl_command(["predict", str(run.output_dir), str(data / "grey"), "--json"], capsys)
     assert code == 0
     assert len(json.loads(out)["predictions"]) == 40

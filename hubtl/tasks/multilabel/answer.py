@@ -1,10 +1,10 @@
 """What a multi-label model says of one input."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hubtl.io import jsontext
-from hubtl.tasks.base import Answer
+from hubtl.tasks.base import Answer, Bar, Said
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,7 @@ class LabelledAs(Answer):
 
     labels: list[str]  # the most probable one first
     probabilities: dict[str, float]
+    thresholds: dict[str, float] = field(default_factory=dict)  # above which a class is among the labels
 
     @property
     def label(self) -> str:
@@ -33,5 +34,9 @@ class LabelledAs(Answer):
             found |= {f"label_{place}": jsontext.whole(name), f"probability_{place}": round(p, 6)}
         return found
 
-    def probabilities_of(self) -> dict[str, float]:
-        return self.probabilities
+    def said(self) -> list[Said]:
+        return [Said("", self.label or "none")]
+
+    def bars(self) -> list[Bar]:
+        best = sorted(self.probabilities.items(), key=lambda item: -item[1])
+        return [Bar(name, p, self.thresholds.get(name, 0.5)) for name, p in best]

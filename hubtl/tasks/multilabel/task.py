@@ -56,7 +56,6 @@ class MultiLabel(Task):
     Options = MultiLabelOptions
     Figures = MultiLabelFigures
     probabilities = False  # a softmax over the outputs means nothing
-    bars = True
     rankers = ("logme", "linear-probe")
     augments = False  # a crop may cut off what a label names
     kind = "multi-label-classification"
@@ -241,11 +240,11 @@ class MultiLabel(Task):
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
         from hubtl.tasks.multilabel.measuring import chances
 
-        found: list[Answer] = []
+        found, cuts = list[Answer](), dict(zip(self.outputs.names, self.thresholds.tolist(), strict=True))
         for name, row in zip(names, chances(outputs), strict=True):
             there = np.flatnonzero(row > self.thresholds)
             labels = [self.outputs.names[number] for number in there[np.argsort(-row[there], kind="stable")]]
-            found.append(LabelledAs(name, labels, dict(zip(self.outputs.names, row.tolist(), strict=True))))
+            found.append(LabelledAs(name, labels, dict(zip(self.outputs.names, row.tolist(), strict=True)), cuts))
         return found
 
     # judging

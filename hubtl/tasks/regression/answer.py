@@ -1,10 +1,12 @@
 """What a regression model says of one input."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from hubtl.card.wording import significant
 from hubtl.io import jsontext
-from hubtl.tasks.base import Answer
+from hubtl.tasks.base import Answer, Said
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,8 @@ class Estimate(Answer):
 
     values: dict[str, float]
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)  # 90 %, of inputs like the source's alone
+
+    units: dict[str, str] = field(default_factory=dict)  # of those that have one
 
     @property
     def value(self) -> float:
@@ -27,7 +31,41 @@ class Estimate(Answer):
             if name in self.interval:
                 low, high = self.interval[name]
                 found |= {f"{shown}_low": short(low), f"{shown}_high": short(high)}
+            if name in self.units:
+                found[f"{shown}_unit"] = self.units[name]
         return found
+
+    def table(self, top: int = 1) -> dict[str, Any]:
+        """The unit in the head of a column, and no digits that the interval makes idle."""
+        found: dict[str, Any] = {"input": jsontext.whole(self.input)}
+        for name in self.values:
+            shown = jsontext.whole(name) if name != "input" else "input (predicted)"
+            value, *ends = self._written(name)
+            found[with_unit(shown, self.units.get(name, ""))] = value
+            found |= dict(zip((f"{shown}_low", f"{shown}_high"), ends, strict=False))
+        return found
+
+    def said(self) -> list[Said]:
+        found = []
+        for name in self.values:
+            value, *ends = (text.replace("-", "−") for text in self._written(name))
+            unit = f" {self.units[name]}" if name in self.units else ""
+            found.append(Said(name, f"{value}{unit}", f"90% interval {' to '.join(ends)}" if ends else ""))
+        return found
+
+    def _written(self, name: str) -> list[str]:
+        """A value, and where it has an interval both ends, to a tenth of a half of the interval or finer."""
+        value, ends = self.values[name], self.interval.get(name)
+        half = 0.0 if ends is None else (ends[1] - ends[0]) / 2
+        if ends is None or not math.isfinite(half) or half < 1e-4 or max(map(abs, ends)) >= 10**15:
+            return [significant(number).replace(",", "").replace("−", "-") for number in (value, *(ends or ()))]
+        places = max(0, 1 - math.floor(math.log10(half)))
+        return [f"{number:.{places}f}" for number in (value, *ends)]
+
+
+def with_unit(name: str, unit: str) -> str:
+    """What an output is called, with its unit: ``angle (degrees)``."""
+    return f"{name} ({unit})" if unit else name
 
 
 def short(value: float) -> float:

@@ -208,11 +208,18 @@ class Regression(Task):
 
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
         margins, found = self._margins(), list[Answer]()
+        units = {key: unit for key, unit in zip(self.outputs.names, words.units(self.outputs), strict=True) if unit}
         for name, row in zip(names, self.answers(outputs).tolist(), strict=True):
             values = dict(zip(self.outputs.names, row, strict=True))
             each = zip(values.items(), margins or (), strict=False)
-            found.append(Estimate(name, values, {key: (value - m, value + m) for (key, value), m in each}))
+            intervals = {key: (value - m, value + m) for (key, value), m in each}
+            found.append(Estimate(name, values, intervals, units))
         return found
+
+    def about(self) -> str:
+        from hubtl.data.names import listed
+
+        return f"{super().about()}: {listed(words.called(self.outputs))}"
 
     def _margins(self) -> list[float] | None:
         """Half the width of the intervals; None where there are none that can be read."""

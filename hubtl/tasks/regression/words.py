@@ -7,6 +7,7 @@ import numpy as np
 
 from hubtl.card.wording import listing, significant
 from hubtl.record import LabelSets, Outputs, RunRecord
+from hubtl.tasks.regression.answer import with_unit
 from hubtl.tasks.regression.figures import RegressionFigures
 
 FEW_ROWS = 20  # of an output: its figures move much with each of them
@@ -31,6 +32,11 @@ def units(outputs: Outputs) -> list[str]:
     found = outputs.details.get("unit")
     fits = isinstance(found, list) and len(found) == len(outputs.names) and all(isinstance(u, str) for u in found)
     return list(found) if fits and found is not None else [""] * len(outputs.names)
+
+
+def called(outputs: Outputs) -> list[str]:
+    """The outputs with their units: ``angle (degrees)``."""
+    return [with_unit(name, unit) for name, unit in zip(outputs.names, units(outputs), strict=True)]
 
 
 def numbers(outputs: Outputs, name: str) -> list[float] | None:
