@@ -27,8 +27,16 @@ def compare(
     target_dataset: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     target_domain: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     domain_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    label_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    task: Annotated[str | None, typer.Option(help="What the labels are.", rich_help_panel=DATA)] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of the labels; several with commas between.", rich_help_panel=DATA)
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="What the labels are: classification, multi-label, regression, …: hubtl list tasks.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Updates of each strategy.", rich_help_panel=TRAIN)] = None,
     batch_size: Annotated[int | None, typer.Option(rich_help_panel=TRAIN)] = None,
     lr: Annotated[float | None, typer.Option(rich_help_panel=TRAIN)] = None,

@@ -15,19 +15,24 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="Run directory, Hub id (user/repo[@revision]) or model folder.")],
-    dataset: Annotated[str, typer.Option("--dataset", "--target-dataset", help="Labelled images to evaluate on.")],
-    split: Annotated[str | None, typer.Option("--split", help="Default: test, else validation.")] = None,
+    dataset: Annotated[str, typer.Option("--dataset", "--target-dataset", help="Labelled rows to evaluate on.")],
+    split: Annotated[
+        str | None, typer.Option("--split", help="Default: test, else validation, else a fifth of train.")
+    ] = None,
     domain_column: Annotated[str | None, typer.Option(help="Column that names the domain of a row.")] = None,
     domain: Annotated[str | None, typer.Option(help="Its value for the rows to evaluate.")] = None,
     image_column: Annotated[str | None, typer.Option()] = None,
     text_column: Annotated[str | None, typer.Option()] = None,
     audio_column: Annotated[str | None, typer.Option()] = None,
-    label_column: Annotated[str | None, typer.Option()] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the labels; several with commas between.")] = None,
     on_bad_sample: Annotated[Literal["error", "skip"], typer.Option()] = "error",
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     tta: Annotated[
         str | None,
-        typer.Option(metavar="METHOD", help="Adapt to the rows on the way, each batch scored first: tent, …"),
+        typer.Option(
+            metavar="METHOD",
+            help="Adapt to the rows on the way, each batch scored first: tent, …; for models of classification.",
+        ),
     ] = None,
     tta_set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of --tta; repeatable.")] = None,
     tta_reset_every: Annotated[

@@ -39,7 +39,10 @@ def explain(
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
-    """Show what each place, and of several modalities each part, did for a prediction, and test that it is so."""
+    """Show what each place, and of several modalities each part, did for a prediction, and test that it is so.
+
+    For models of classification.
+    """
     from dataclasses import asdict
 
     from hubtl.cli.messages import begin, emit

@@ -1,15 +1,18 @@
 """``hubtl list`` and ``hubtl show``: what there is, and what it takes."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hubtl import plugins
-from hubtl.errors import unknown
+from hubtl.errors import HubtlError, unknown
+from hubtl.io.shown import typed
 
 
 def list_(
     kind: Annotated[str | None, typer.Argument(help=f"One of: {', '.join(plugins.KINDS)}. Default: all.")] = None,
+    task: Annotated[str | None, typer.Option(metavar="NAME", help="Only what this task can use: regression, …")] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """List strategies, backbones, tasks, tuners and validators, built in or from installed plugins."""
@@ -19,6 +22,9 @@ def list_(
         raise unknown("kind", kind, plugins.KINDS)
     kinds = [kind] if kind else list(plugins.KINDS)
     found = {k: plugins.entries(k) for k in kinds}
+    if task is not None:
+        probabilities = plugins.load("tasks", task).probabilities
+        found = {k: {n: e for n, e in v.items() if probabilities or _takes_any(e)} for k, v in found.items()}
     if json_:
         emit(
             {
@@ -35,6 +41,18 @@ def list_(
             typer.echo(f"{'  ' if len(kinds) > 1 else ''}{name}{origin}")
 
 
+def _takes_any(entry: plugins.Entry) -> bool:
+    """Whether a task without probabilities can use it; of a kind that has no needs, always. What does not load is said."""
+    if entry.kind not in ("strategies", "validators", "testtime"):
+        return True
+    try:
+        cls = entry.load()
+    except HubtlError as error:
+        typer.echo(f"left out: {error}", err=True)
+        return False
+    return "probabilities" not in getattr(cls, "needs", ("probabilities",)) or bool(getattr(cls, "lenient", False))
+
+
 def show(
     name: Annotated[str, typer.Argument(help="A name of hubtl list.")],
     json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
@@ -43,6 +61,11 @@ def show(
     from hubtl.cli.messages import emit
 
     homes = [kind for kind in plugins.KINDS if name in plugins.entries(kind)]
+    folder = Path(name).expanduser()
+    if not homes and any((folder / file).is_file() for file in ("record.json", "hubtl.json")):
+        card = f", or read {typed(folder / 'README.md')}" * (folder / "README.md").is_file()
+        measured = f"hubtl evaluate {typed(folder)} --dataset DATA{card}"
+        raise HubtlError(f"{name} is a run, and hubtl show takes a name of hubtl list", hint=measured)
     if not homes:
         raise unknown("name", name, [n for kind in plugins.KINDS for n in plugins.entries(kind)])
     entry = plugins.find(homes[0], name)

@@ -32,9 +32,15 @@ def rank(
     image_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     text_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     audio_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    label_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of the labels; several with commas between.", rich_help_panel=DATA)
+    ] = None,
     task: Annotated[
-        str | None, typer.Option(help="What the labels are: hubtl list tasks.", rich_help_panel=DATA)
+        str | None,
+        typer.Option(
+            help="What the labels are: classification, multi-label, regression, …: hubtl list tasks.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     on_bad_sample: Annotated[Literal["error", "skip"] | None, typer.Option(rich_help_panel=DATA)] = None,
     pretrained: Annotated[bool | None, typer.Option("--pretrained/--no-pretrained", help="Pretrained weights.")] = None,

@@ -54,6 +54,11 @@ def _position(text: str | None, n: int, default: int) -> int:
     return min(n, max(0, number + n if number < 0 else number))
 
 
+def cut_off(train: str) -> str:
+    """What the rows are called that are cut off a training split to evaluate on: ``20% of train``."""
+    return f"{EVAL_SHARE:.0%} of {train}"
+
+
 def numbers(dataset: Dataset, column: str | None, names: list[str]) -> np.ndarray | None:
     """int64 [n]: the place of each row's domain among several."""
     if not names or column is None:

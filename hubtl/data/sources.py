@@ -142,7 +142,7 @@ def open_domain(
         keep, cut_off = slices.cut(len(train), strata, labelled=None if labels is None else ~task.unlabelled(labels))
         evaluated, eval_labels = _selected(train, labels, cut_off)
         train, labels = _selected(train, labels, keep)
-        eval_name = f"{slices.EVAL_SHARE:.0%} of {train_name}"
+        eval_name = slices.cut_off(train_name)
     hidden = _without(task, eval_labels)
     if role == "source" and eval_labels is not None:
         evaluated, eval_labels = _selected(evaluated, eval_labels, np.flatnonzero(~task.unlabelled(eval_labels)))

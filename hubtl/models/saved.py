@@ -131,7 +131,9 @@ class AdaptedModel:
         cls = plugins.load("testtime", method)
         if not self.task.probabilities and "probabilities" in getattr(cls, "needs", ("probabilities",)):
             raise HubtlError(
-                f"{method} reads class probabilities, and {self.task.name} has none", hint="leave --tta out"
+                f"{method} adapts models whose outputs are probabilities that sum to one, and {self.task.name} "
+                f"{self.task.no_probabilities}",
+                hint="leave --tta out",
             )
         return make(cls, self.classifier, options)
 

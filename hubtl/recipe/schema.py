@@ -143,7 +143,9 @@ class RunSection(Section):
     gradient_accumulation_steps: int = Field(1, ge=1, le=2**20)
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     device: str | None = Field(None, description="cpu, cuda, mps; default: the best that is there")
-    output_dir: str | None = Field(None, description="default: runs/MODEL-STRATEGY-TARGET")
+    output_dir: str | None = Field(
+        None, description="default: runs/MODEL-STRATEGY-TARGET, or runs/MODEL-STRATEGY-TARGET-TASK"
+    )
     checkpoint_every: int = Field(500, ge=1, le=UPDATES, description="steps between two checkpoints for --resume")
     evaluate_every: int | None = Field(
         None, ge=1, le=UPDATES, description="steps between two evaluations; default: a fifth of the run"

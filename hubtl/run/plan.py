@@ -14,6 +14,7 @@ from torch import nn
 from hubtl import plugins
 from hubtl.backbones.base import Backbone
 from hubtl.card.wording import many, taken
+from hubtl.data.slices import cut_off
 from hubtl.engine.contract import deployed_by, phases_of
 from hubtl.engine.length import phase_steps
 from hubtl.engine.modes import learning_groups
@@ -169,8 +170,10 @@ def keep_source_only(record: RunRecord, prepared: Prepared) -> None:
 def describe(record: RunRecord) -> str:
     """The plan in lines for a person."""
     model, recipe = record.model, record.recipe
+    task = plugins.load("tasks", record.task)
+    sets = task.sets_called(record.label_sets) if record.source else ""
     lines = [
-        f"setting    {record.setting}" + (f", {record.label_sets.setting} set" if record.source else ""),
+        f"setting    {record.setting}" + f", {sets}" * bool(sets),
         f"strategy   {record.strategy}" + (f" (auto: {record.strategy_reason})" if record.strategy_reason else ""),
         *_described(model),
         *(f"           {note}" for note in model.notes),
@@ -181,10 +184,15 @@ def describe(record: RunRecord) -> str:
             continue
         columns = ", ".join(f"{what} ← {column!r}" for what, column in domain.columns.items())
         name = shown.line(domain.dataset) + (f" [{shown.line(domain.domain)}]" if domain.domain else "")
+        held = domain.eval_split == cut_off(domain.split)
+        evaluated = f"{domain.split} held out" if held else domain.eval_split
         lines.append(
-            f"{role:<10} {name}: {domain.rows:,} rows of {domain.split}, {domain.eval_rows:,} of {domain.eval_split} "
+            f"{role:<10} {name}: {domain.rows:,} rows of {domain.split}, {domain.eval_rows:,} of {evaluated} "
             f"to evaluate; {columns}"
         )
+        if role == "target" and record.target_few:
+            group = task.Figures.group
+            lines.append(f"           {record.target_few} labelled rows of each {group} are learnt from")
         if domain.unlabelled_rows or domain.eval_unlabelled_rows:
             lines.append(
                 f"           without a label: {domain.unlabelled_rows:,} training rows, "

@@ -40,6 +40,7 @@ from hubtl.strategies.source_only import SourceOnly
 from hubtl.strategy import Strategy, views_of
 from hubtl.tasks import Related, Task
 
+USUAL_TASK: str = Recipe.model_fields["task"].get_default(call_default_factory=True).name
 OWN_LAYERS = 1_299_709  # added to the seed, or new layers would be drawn from the numbers that drew the backbone
 
 
@@ -194,8 +195,9 @@ def check_needs(cls: type[Strategy], name: str, task: Task) -> None:
     if task.probabilities or "probabilities" not in cls.needs:
         return
     raise HubtlError(
-        f"{name} reads class probabilities, and {task.name} has none: it would train on numbers that mean nothing",
-        hint="a --strategy that works on features, such as coral, dan, dann or afn: hubtl list strategies",
+        f"{name} needs probabilities that sum to one, and {task.name} {task.no_probabilities}: "
+        "it would train on numbers that mean nothing",
+        hint=f"a --strategy that works on features, such as dann, coral or dare-gram: hubtl list strategies --task {task.name}",
     )
 
 
@@ -237,9 +239,10 @@ def head_of(task: Task, width: int) -> nn.Linear:
 
 
 def default_output_dir(recipe: Recipe) -> Path:
-    """``runs/MODEL-STRATEGY-TARGET``, in characters that every file system takes."""
+    """``runs/MODEL-STRATEGY-TARGET``, and the task unless it is the usual one, in characters that every file system takes."""
     named = backbones.parts_of(recipe.model.name).values() or [recipe.model.name]
     parts = [*named, recipe.strategy.name, recipe.target.domain or recipe.target.dataset]
+    parts += [recipe.task.name] * (recipe.task.name != USUAL_TASK)
     return Path("runs") / "-".join(re.sub(r"[^\w.]+", "-", Path(part).name).strip("-") for part in parts)
 
 
@@ -283,7 +286,8 @@ def _decide_strategy(
     rule = plugins.load("validators", recipe.run.validator or "last")
     if not task.probabilities and "probabilities" in rule.needs and not rule.lenient:
         raise HubtlError(
-            f"validator {recipe.run.validator} reads probabilities, and {task.name} has none", hint="--validator last"
+            f"validator {recipe.run.validator} needs probabilities that sum to one, and {task.name} {task.no_probabilities}",
+            hint=f"--validator last, or another one: hubtl list validators --task {task.name}",
         )
     if setting != "adaptation" and "source_labels" in rule.reads and not rule.lenient:
         why = "and none is given" if not recipe.source else f"and {name} has no model of the source's labels to judge"

@@ -149,7 +149,7 @@ def _objective(prepared: Prepared, asked: str | None, allowed: bool) -> Objectiv
     rule = rule_of(name)
     if not prepared.task.probabilities and "probabilities" in rule.needs:
         raise HubtlError(
-            f"validator {name} reads class probabilities, and {prepared.task.name} has none",
+            f"validator {name} needs probabilities that sum to one, and {prepared.task.name} {prepared.task.no_probabilities}",
             hint=f"--validator {prepared.task.voters[0]}",
         )
     for each, label in ((rule, name), (selecting, rule_name)):

@@ -38,6 +38,7 @@ class Task(ABC):
         Figures: the model of its figures in a record.
         probabilities: whether a softmax of the outputs says how likely each of them is. Methods and validators whose
             ``needs`` name ``probabilities`` are refused where it is False.
+        no_probabilities: why it is False, after the name of the task.
         kind: what the Hub calls it, after the modality: ``classification`` of ``image-classification``.
         pipeline_tags: the Hub's tag by modality, where it knows the task.
         metrics: what the Hub calls the metrics of the card, by the names of ``Figures.rows()``.
@@ -58,6 +59,7 @@ class Task(ABC):
     Options: ClassVar[type[TaskOptions]] = TaskOptions
     Figures: ClassVar[type[Figures]] = Figures
     probabilities: ClassVar[bool] = False
+    no_probabilities: ClassVar[str] = "has none"
     kind: ClassVar[str] = "other"
     pipeline_tags: ClassVar[Mapping[str, str]] = {}
     metrics: ClassVar[Mapping[str, str]] = {}
@@ -309,6 +311,11 @@ class Task(ABC):
     def notes(self, record: RunRecord, *, adapting: bool) -> str:
         """Lines under a card's table of results. Markdown."""
         return ""
+
+    @classmethod
+    def sets_called(cls, relation: LabelSets) -> str:
+        """Name how the labels of two domains relate, for a plan; empty where there is nothing to tell."""
+        return f"{relation.setting} set"
 
     def relation(self, record: RunRecord) -> str:
         """Say how the labels of the two domains relate, for a card. Markdown."""

@@ -261,7 +261,7 @@ def test_a_separator_that_no_cell_has_is_told_of():
         return task.read([Dataset.from_dict({"tags": cells})], ["tags"], "the source x", ["train"], None).notes
 
     assert "no cell of column 'tags' has a ','" in notes(["sea;boat", "sea", None])[0]
-    assert not notes(["sea, boat", "sea", None])
+    assert not notes(["sea, boat", "sea"])
 
 
 def test_a_list_of_nought_and_one_for_each_class_is_told_what_to_be():
@@ -296,3 +296,12 @@ def test_labels_of_a_table_beside_class_folders_are_named_in_the_hint():
     with pytest.raises(HubtlError) as error:
         MultiLabel().find(dataset, "label", "x")
     assert error.value.hint == "--label-column metadata_label"
+
+
+def test_empty_cells_of_text_are_told_of_and_how_a_row_without_a_class_is_written():
+    cells = {"tags": ["sea, boat", "sea", None, ""]}
+    found = separated("comma").read([Dataset.from_dict(cells)], ["tags"], "the source x", ["train"], None)
+    assert found.values[0].tolist()[3] == [0, 0]
+    assert np.isnan(found.values[0][2]).all()
+    assert "an empty cell in column 'tags': 1;" in found.notes[0]
+    assert "an empty text in jsonl or parquet" in found.notes[0]

@@ -127,7 +127,7 @@ def test_methods_that_read_probabilities_are_refused_by_name_before_anything_is_
     source = None if strategy == "shot" else str(data / "source")
     for given in {source, str(data / "source")}:
         with pytest.raises(
-            HubtlError, match=f"{strategy} reads class probabilities, and multi-label has none"
+            HubtlError, match=f"{strategy} needs probabilities that sum to one, and multi-label has one for each class"
         ) as error:
             hubtl.adapt(**flags(data, tmp_path / "run", strategy=strategy, source_dataset=given, **QUICK))
         assert error.value.hint

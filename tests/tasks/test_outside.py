@@ -113,7 +113,7 @@ def test_it_is_measured_asked_and_loaded_again(run, outside):
 
 def test_methods_that_read_probabilities_are_refused_by_name(outside, tmp_path):
     said = asked(outside, tmp_path, *RUN, "--strategy", "mcc", code=2)
-    assert "mcc reads class probabilities, and ranks has none" in said
+    assert "mcc needs probabilities that sum to one, and ranks has none" in said
     assert not (tmp_path / "run").exists()
 
 

@@ -67,7 +67,7 @@ def _hint(dataset: Dataset, name: str, asked: int) -> str:
     if isinstance(dataset.features[name], ClassLabel):
         return "--task classification, or another --label-column"
     if _is_text(dataset.features[name]):
-        return "--set task.options.separator=comma where they are lists of classes, else --task classification"
+        return "--set task.separator=comma where they are lists of classes, else --task classification"
     return "--label-column NAME of lists, or NAME,NAME,… of 0 and 1 for each class"
 
 

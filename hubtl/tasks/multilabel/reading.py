@@ -66,6 +66,12 @@ def read(
     texts = [part for part in parts if item_of(part, column) is None]
     if separator and texts and not any(_has(part, column, separator) for part in texts):
         notes.append(f"no cell of column {column!r} has a {separator!r} in it: each is read as one class")
+    empty = sum(cell is None for part in texts for cell in part.with_format(None)[column][:]) if separator else 0
+    if empty and met:
+        notes.append(
+            f"rows with an empty cell in column {column!r}: {empty:,}; which classes these have is not known; a row without any "
+            "is an empty text in jsonl or parquet, or 0 in a column of 0 and 1 for each class"
+        )
     return Labels(Outputs(names=names, details=details), values, notes)
 
 
@@ -171,7 +177,7 @@ def _sets(part: Dataset, column: str, where: str, split: str, separator: str | N
             items = cell
         else:
             shown = f"{str(cell)[:40]!r} is no list of classes"
-            hint = "--set task.options.separator=comma where it is text to take apart" if isinstance(cell, str) else ROW
+            hint = "--set task.separator=comma where it is text to take apart" if isinstance(cell, str) else ROW
             raise _error(part, column, where, split, row, shown, hint)
         own = [_name(item, names) for item in items]
         kinds = {type(item) for item in items}

@@ -97,6 +97,11 @@ class Regression(Task):
         sets, notes = match(source.names, None if target is None else target.names, called=called)
         return Related(Outputs(names=source.names), sets, notes=tuple(notes))
 
+    @classmethod
+    def sets_called(cls, relation: LabelSets) -> str:
+        lacks = ", ".join(relation.source_only)
+        return f"the target lacks {lacks}" if lacks and relation.setting != "unknown" else ""
+
     def targets(self, labels: np.ndarray, own: Outputs, outputs: Outputs, other: int | None = None) -> np.ndarray:
         from hubtl.tasks.regression.matching import targets
 
