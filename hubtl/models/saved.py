@@ -27,7 +27,7 @@ from hubtl.record import FORMAT_VERSION, Outputs
 from hubtl.settings import logger
 from hubtl.tasks import Answer, Task
 from hubtl.testtime import TestTime, make
-from hubtl.testtime.order import Witness, order_of
+from hubtl.testtime.order import order_of, witness_of
 
 
 class AdaptedModel:
@@ -129,13 +129,19 @@ class AdaptedModel:
         Raises HubtlError for a method that reads probabilities of a task without any.
         """
         cls = plugins.load("testtime", method)
-        if not self.task.probabilities and "probabilities" in getattr(cls, "needs", ("probabilities",)):
+        if not self.task.probabilities and "probabilities" in cls.needs:
             raise HubtlError(
                 f"{method} adapts models whose outputs are probabilities that sum to one, and {self.task.name} "
                 f"{self.task.no_probabilities}",
                 hint="leave --tta out",
             )
-        return make(cls, self.classifier, options)
+        made = make(cls, self.classifier, options)
+        if not self.task.probabilities and made.options.guard:
+            raise HubtlError(
+                f"{method}: guard counts the classes that are predicted, and {self.task.name} predicts none alone",
+                hint="--tta-set guard=0",
+            )
+        return made
 
     @minded()
     def predict(
@@ -163,7 +169,7 @@ class AdaptedModel:
         class. The predictions come in the order of ``inputs`` in any case.
         """
         adapting = self.test_time(tta, tta_options) if isinstance(tta, str) else tta
-        witness = None if adapting is None else Witness(len(self.task.outputs.names))
+        witness = witness_of(self.task) if adapting is not None else None
         found: list[tuple[int, Answer]] = []
         waiting: list[tuple[int, str, Any]] = []  # place among the inputs, name, image
 
@@ -172,9 +178,10 @@ class AdaptedModel:
                 images = [image for _, _, image in now]
                 inputs = joined(images) if several else {"image": self._normalised(np.concatenate(images))}
                 logits = self._forward(inputs) if adapting is None or tta_seed is None else None
-                if adapting is not None and witness is not None:
+                if adapting is not None:
                     answers = adapting.predict({k: x.to(self.device) for k, x in inputs.items()}).float().cpu()
-                    witness.see(answers, logits)
+                    if witness is not None:
+                        witness.see(answers, logits)
                     logits = answers
                 assert logits is not None
                 answered = self.task.decode([name for _, name, _ in now], logits)
@@ -204,7 +211,7 @@ class AdaptedModel:
         flush(batch_size if adapting is None else batch_size + 1)
         if left_out:
             logger.warning("predict    %d inputs are left out, the first of them %s", len(left_out), left_out[0])
-        if adapting is not None and witness is not None:
+        if adapting is not None:
             adapting.warn(witness)
         return [answer for _, answer in sorted(found, key=lambda one: one[0])]
 

@@ -24,7 +24,7 @@ from hubtl.record import Difference, DomainFacts, Evaluation, LaterEvaluation, O
 from hubtl.run.plan import installed_versions
 from hubtl.settings import logger
 from hubtl.testtime import TestTime
-from hubtl.testtime.order import Witness, batches_of, order_of
+from hubtl.testtime.order import batches_of, order_of, witness_of
 
 
 def measure(
@@ -109,14 +109,15 @@ def online_beside_frozen(
     seed: int | None,
 ) -> tuple[OnlineFacts, Evaluation]:
     """What adapts while it predicts, and the frozen model's figures on the same rows in the same order."""
-    rows, witness = order_of(len(images), seed), Witness(len(loaded.task.outputs.names))
+    rows, witness = order_of(len(images), seed), witness_of(loaded.task)
     logits, still = [], []
     for part in batches_of(rows, batch_size):
         inputs = {name: x.to(loaded.device) for name, x in images.fetch(part.tolist()).inputs.items()}
         with torch.inference_mode():
             still.append(loaded.classifier(inputs).float().cpu())
         logits.append(adapting.predict(inputs).float().cpu())
-        witness.see(logits[-1], still[-1] if seed is None else None)
+        if witness is not None:
+            witness.see(logits[-1], still[-1] if seed is None else None)
     adapting.warn(witness)
     truth = None if images.labels is None else images.labels[rows]
     online = OnlineFacts(

@@ -62,6 +62,7 @@ class TestTime(ABC):
     Options: ClassVar[type[TestTimeOptions]] = TestTimeOptions
     paper: ClassVar[str | None] = None
     learns: ClassVar[str] = "norms"  # "norms", "all" or "nothing"
+    needs: ClassVar[tuple[str, ...]] = ("features", "probabilities")  # without the latter: works on every task
 
     def __init__(self, model: nn.Module, options: TestTimeOptions | None = None) -> None:
         self.options: Any = options if options is not None else self.Options()
@@ -150,9 +151,12 @@ class TestTime(ABC):
     def update(self, inputs: Any, logits: Tensor) -> None:
         """Learn from a batch that was scored already."""
 
-    def warn(self, witness: Witness) -> None:
-        """Say, and keep in ``stats.warnings``, why the answers to a stream may not be trusted."""
-        found = witness.said(self.stats.collapses - self._told)
+    def warn(self, witness: Witness | None) -> None:
+        """Say, and keep in ``stats.warnings``, why the answers to a stream may not be trusted.
+
+        Without a witness nothing is known of it.
+        """
+        found = [] if witness is None else witness.said(self.stats.collapses - self._told)
         self._told = self.stats.collapses
         for text in found:
             logger.warning("test time  %s", text)

@@ -13,7 +13,9 @@ from hubtl.testtime.base import TestTime, TestTimeOptions
 
 class BNOptions(TestTimeOptions):
     alpha: float = Field(1.0, ge=0, le=1, description="weight of the batch's statistics; the source's get the rest")
-    guard: float = Field(0.0, ge=0, le=1, description="nothing learns here, so nothing collapses: off")
+    guard: float = Field(
+        0.0, ge=0, le=1, description="nothing learns here, so nothing collapses: off; for classes alone"
+    )
 
 
 class BN(TestTime):
@@ -27,6 +29,7 @@ class BN(TestTime):
     Options = BNOptions
     paper = "arXiv:2006.16971"
     learns = "nothing"
+    needs = ("features",)
 
     def use_batch_statistics(self) -> None:
         if not self._norms:

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hubtl.tasks import Task
 from hubtl.tasks.classification.measuring import collapse
 
 FEWEST = 24  # rows of which an order can be judged
@@ -60,6 +61,11 @@ class Witness:
             if reason := collapse(counts, self.classes):
                 found.append(f"the adapting model's answers look collapsed: {reason}")
         return found
+
+
+def witness_of(task: Task) -> Witness | None:
+    """Make a witness of a stream for a task; None where no answer is one class, and nothing can be told."""
+    return Witness(len(task.outputs.names)) if task.probabilities else None
 
 
 def _runs(frozen: list[Tensor]) -> tuple[float, float] | None:
