@@ -9,6 +9,7 @@ import jinja2
 
 from hubtl import plugins
 from hubtl.card import comparison, document, evidence, metadata, metrics, names, snippet, wording
+from hubtl.card.evidence import SAID
 from hubtl.card.themes import DARK
 from hubtl.errors import HubtlError
 from hubtl.record import Adjustment, Evaluation, Group, Metric, PhaseFacts, RunRecord
@@ -16,9 +17,10 @@ from hubtl.record import Adjustment, Evaluation, Group, Metric, PhaseFacts, RunR
 SOURCE_ONLY = metadata.SOURCE_ONLY
 MANY = 20  # classes or outputs: from here on their table is folded
 MOST = 400  # lines of that table: the rest is in the record
+BOTH = "Features of both domains"
 CAPTIONS = {
     "curves": "Losses and label-free scores while training",
-    "features": "Features of both domains; the target's colours are predictions, not labels",
+    "features": f"{BOTH}; the target's colours are predictions, not labels",
 }
 
 
@@ -117,7 +119,10 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "shift_rows": comparison.shift_rows(adapted),
         "fusion": _input(record.model.input.get("options", {})) if record.model.parts else "",
         "brief": (shown.brief() if shown else []),
-        "captions": {**CAPTIONS, **(task.captions if task else {})},
+        "captions": _captions(record, task),
+        "predicts": task.predicts(SAID.get(tuple(record.model.modalities), ("row", ""))[0]) if task else "",
+        "learnt_more": evidence.learnt_more(record),
+        "dropped_by": _dropped_by(record),
         "labels": lambda role, domain: _labels(record, role, domain.labelled),
         "unlabelled": lambda role, *rows: _unlabelled(record, role, *rows),
         "label_use": _label_use(record),
@@ -126,6 +131,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "relation": (task.relation(record) if task else "") or "",
         "difference": lambda before, after: _difference(primary, before, after),
         "scores": _scores(base, adapted),
+        "scores_said": _scores_said(base, adapted, task),
         "plots": _plots(record.plots),
         "adjustments": _adjustments(record),
         "phases": [_phase(phase) for phase in record.training.phases],
@@ -236,12 +242,38 @@ def _selection(record: RunRecord) -> str:
     return f"chosen by {wording.code(selection.rule)}{where}{tried}.{reads}"
 
 
+def _captions(record: RunRecord, task: Any) -> dict[str, str]:
+    """What stands below each plot. A run that kept source-only drew the features of that alone."""
+    found = {**CAPTIONS, **(task.captions if task else {})}
+    if record.verdict and record.verdict.tried:
+        found["features"] = found["features"].replace(BOTH, f"{BOTH} under {record.strategy}", 1)
+    return found
+
+
+def _scores_said(base: Evaluation | None, adapted: Evaluation | None, task: Any) -> str:
+    """What the scores in the table are, as far as the task says so."""
+    said = task.scores_said if task else {}
+    text = "; ".join(f"{name}: {said[name]}" for name, *_ in _scores(base, adapted) if name in said)
+    return f"{text}." if text else ""
+
+
+def _dropped_by(record: RunRecord) -> str:
+    """Why an adapted model was dropped, in a sentence after "because"."""
+    verdict = record.verdict
+    if verdict is not None and verdict.rail:
+        return "a guard rail that reads no target labels stood against it"
+    if verdict is not None and verdict.alone:
+        return "the one score that reads no target labels was not for it"
+    return "the vote of scores that read no target labels was not for it"
+
+
 def _verdict(record: RunRecord) -> str | None:
     """What scores without target labels said of adapting, and what became of it."""
     verdict = record.verdict
     if verdict is None:
         return None
-    text = f"Source-only or adapted, by scores that read no target labels: {wording.md(verdict.reason)}."
+    by = "" if verdict.reason.startswith("the one score ") else ", by scores that read no target labels"
+    text = f"Source-only or adapted{by}: {wording.md(verdict.reason)}."
     if verdict.abstained:
         own = wording.listing(verdict.abstained)
         text += f" No vote: {own}, which the method's own loss makes better."

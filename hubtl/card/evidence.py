@@ -70,7 +70,13 @@ def limits(record: RunRecord, task: Any) -> list[str]:
     else:
         if adapted.n < SMALL_TARGET:
             found.append(f"It was evaluated on {plural(adapted.n, 'row')} only: see the intervals beside the figures.")
-        if _overlap(record):
+        if record.difference is not None:
+            if record.difference.low <= 0 <= record.difference.high:
+                found.append(
+                    f"The 95% interval of the difference in {_called(adapted)} holds 0: "
+                    f"on {plural(adapted.n, 'row')} the difference can be chance."
+                )
+        elif _overlap(record):
             found.append(
                 f"The 95% intervals of the source-only and the adapted {_called(adapted)} overlap: "
                 f"on {plural(adapted.n, 'row')} the difference can be chance."
@@ -101,6 +107,15 @@ def _loss(record: RunRecord) -> str | None:
         return None
     gain = base.primary.gain(adapted.primary)
     return amount(base.primary, -gain) if gain is not None and gain < 0 else None
+
+
+def learnt_more(record: RunRecord) -> bool:
+    """Whether the adapted model is better on the source than source-only, by the primary metric."""
+    base, adapted = record.source_only, record.adapted
+    metric = (adapted.primary if adapted else None) or (base.primary if base else None)
+    if base is None or adapted is None or metric is None or base.source is None or adapted.source is None:
+        return False
+    return (adapted.source > base.source) == metric.higher_is_better and adapted.source != base.source
 
 
 def _overlap(record: RunRecord) -> bool:

@@ -73,12 +73,20 @@ logits = model.logits([image])
 {prints}
 """
 
+ASKED = """\
+import hubtl
+
+model = hubtl.load("{where}")
+answer = model.predict(["image.jpg"])[0]
+print({printed})
+"""
+
 ROWS = """\
 import hubtl  # pip install hubtl hubtl-multimodal
 
 model = hubtl.load("{where}")
 row = {{{row}}}  # leave out what a row lacks
-print(model.predict(row)[0].label)
+{prints}
 """
 EXAMPLES = {"image": "image.jpg", "text": "What it says.", "audio": "sound.wav"}
 
@@ -100,9 +108,13 @@ def loader(record: RunRecord) -> str:
 
 def default(record: RunRecord, repo: str | None) -> str:
     """Complete code for the library of the record. Without a repository it loads the folder that the card lies in."""
+    printed = _printed(record)
     if record.model.parts:
         row = ", ".join(f'"{m}": "{EXAMPLES.get(m, m)}"' for m in record.model.parts)
-        return ROWS.format(where=repo or ".", row=row)
+        prints = (
+            f"answer = model.predict(row)[0]\nprint({printed})" if printed else "print(model.predict(row)[0].label)"
+        )
+        return ROWS.format(where=repo or ".", row=row, prints=prints)
     library, takes = loader(record), record.model.modalities
     prints = _prints(record, library)
     if library == "transformers" and takes == ["text"]:
@@ -113,6 +125,8 @@ def default(record: RunRecord, repo: str | None) -> str:
         return AUDIO.format(where=repo or ".", rate=rate, samples=samples, prints=prints)
     if library == "timm":
         return TIMM.format(where=f"hf-hub:{repo}" if repo else "local-dir:.", mode=_mode(record), prints=prints)
+    if library == "hubtl" and printed:
+        return ASKED.format(where=repo or ".", printed=printed)
     template = TRANSFORMERS if library == "transformers" else HUBTL
     return template.format(where=repo or ".", mode=_mode(record), prints=prints)
 
@@ -135,6 +149,15 @@ def _prints(record: RunRecord, library: str | None = None) -> str:
     except HubtlError:
         return "print(logits)"
     return str(task(record.outputs).prints(library))
+
+
+def _printed(record: RunRecord) -> str | None:
+    """What of an answer is printed where hubtl loads the model; None: the task reads ``logits``."""
+    try:
+        found: str | None = plugins.load("tasks", record.task).printed
+    except HubtlError:
+        return None
+    return found
 
 
 def _literal(names: list[str]) -> str:

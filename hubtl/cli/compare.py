@@ -115,8 +115,10 @@ def _show(outcome: Any) -> None:
         table.add_row(*row)
     console = Screen()
     console.print(table)
+    voters = ", ".join(outcome.voters) or "no validator"
     console.print(
-        f"agreement: mean rank by {', '.join(outcome.voters) or 'no validator'}; no target label was read",
+        f"agreement: {'mean rank' if len(outcome.voters) > 1 else 'rank'} by {voters}, highest best; "
+        "rows set aside for the reason shown come last; no target label was read",
         soft_wrap=True,
     )
     console.print(f"all scores: {outcome.output_dir}/compare.json", soft_wrap=True)

@@ -38,7 +38,11 @@ def verdict(
         reason = "only the adapted model can answer that a row is of no known class; their scores share no scale"
         return Verdict(adapted=True, reason=reason)
     said = f"{', '.join(better) or 'none'} for the adapted model; {', '.join(worse) or 'none'} for source-only"
-    return Verdict(adapted=len(better) > len(worse), reason=said, scores=scores, abstained=silent)
+    found = Verdict(adapted=len(better) > len(worse), reason=said, scores=scores, abstained=silent)
+    if found.alone:
+        liked = "prefers the adapted model" if better else "prefers source-only" if worse else "sees no difference"
+        found.reason = f"the one score that reads no target label ({found.alone}) {liked}"
+    return found
 
 
 def _rail(

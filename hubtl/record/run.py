@@ -54,6 +54,12 @@ class Verdict(Facts):
     tried: str | None = None  # the strategy that was dropped for source-only; None: nothing was dropped
     dropped: "Evaluation | None" = None  # its figures
 
+    @property
+    def alone(self) -> str | None:
+        """The one score that decided, where no other had a vote and no guard rail stood against the model."""
+        voted = [name for name in self.scores if name not in self.abstained]
+        return voted[0] if len(voted) == 1 and not self.rail else None
+
 
 class PhaseFacts(Facts):
     name: str

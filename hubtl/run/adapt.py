@@ -158,7 +158,7 @@ def _train(
     if before is not None:
         record.verdict = _judged(prepared, before.evaluation, after.evaluation)
         if recipe.run.fallback and not record.verdict.adapted and prepared.task.unknown is None:
-            logger.info("kept       source-only: %s", record.verdict.reason)
+            logger.info("kept       source-only in place of %s", record.strategy)
             keep_source_only(record, prepared)
             shipped = before
     prepared = replace(prepared, task=shipped.task)

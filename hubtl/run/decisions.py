@@ -83,7 +83,11 @@ def by_strategy(decisions: Decisions, name: str, cls: type[Strategy], setting: s
             "run.validator", "last", f"no label-free score of {task.name} can judge {name} without its source"
         )
     elif blind:
-        decisions.decide("run.validator", "ensemble", "the target is unlabelled, so several label-free scores vote")
+        voters = _voters(cls, task, setting)
+        decides = (
+            f"one label-free score ({voters[0]}) decides" if len(voters) == 1 else "several label-free scores vote"
+        )
+        decisions.decide("run.validator", "ensemble", f"the target is unlabelled, so {decides}")
     else:
         decisions.decide("run.validator", "last", "training reads the target's labels, so the last weights are taken")
     if setting == "adaptation" and not cls.trains_backbone:  # nor does source-only then, which stands beside it

@@ -51,6 +51,8 @@ class Task(ABC):
         rankers: scores of ``fits``, by which ``hubtl rank`` may rank; the first one by default.
         defaults: recipe keys that its models are trained with, unless recipe or strategy say else.
         augments: whether random crops and flips leave a label as it is.
+        scores_said: what a card says of validators' scores, by name.
+        printed: attributes of an ``answer`` that code on a card prints, where hubtl loads the model; None: ``prints``.
         unlabelled_hint: what to do about data in which no labels were found.
         problem_type: what transformers calls it in a model's configuration; None: it needs no word.
     """
@@ -74,6 +76,8 @@ class Task(ABC):
     problem_type: ClassVar[str | None] = None
     bars: ClassVar[bool] = False
     captions: ClassVar[Mapping[str, str]] = {}
+    scores_said: ClassVar[Mapping[str, str]] = {}
+    printed: ClassVar[str | None] = None
     unlabelled_hint: ClassVar[str] = "--label-column NAME"
 
     def __init__(self, outputs: Outputs | Sequence[str] = (), options: TaskOptions | None = None) -> None:
@@ -303,6 +307,10 @@ class Task(ABC):
     def limits(self, record: RunRecord, does: str) -> list[str]:
         """What this task's models cannot do, for a card; ``does`` is what an input does: ``image shows``. Markdown."""
         return []
+
+    def predicts(self, of: str) -> str:
+        """A sentence on what the model predicts of an input, ``image`` or the like, for a card. Markdown."""
+        return ""
 
     def doubts(self, record: RunRecord) -> list[str]:
         """What makes figures of this task say little, for a card. Markdown."""

@@ -23,8 +23,9 @@ from hubtl.card import document, metadata, plots, render, wording, written_for
 from hubtl.card.themes import THEMES, Theme
 from hubtl.cli.card import card
 from hubtl.errors import HubtlError
-from hubtl.record import Calibration, Difference, DomainFacts, RunRecord, Shift
+from hubtl.record import Calibration, Difference, DomainFacts, Evaluation, Outputs, RunRecord, Shift, Verdict
 from hubtl.tasks.classification import plots as classes_plots
+from hubtl.tasks.regression import RegressionFigures
 from tests import records
 
 EVERY = pytest.mark.parametrize("make", records.ALL.values(), ids=records.ALL)
@@ -760,3 +761,58 @@ def test_a_card_of_texts_or_recordings_speaks_of_them(modality, given, shown, cl
     assert "AutoModelForImageClassification" not in text
     said = document.parse(text).metadata
     assert (said["pipeline_tag"], said["library_name"]) == (f"{modality}-classification", "transformers")
+
+
+def numbers(*, tried: str | None = None) -> RunRecord:
+    """A regression of one number in degrees, that dann erred less with; ``tried``: what was dropped for source-only."""
+
+    def erred(mae: float, source: float) -> Evaluation:
+        figures = RegressionFigures(unit="degrees", mae=mae, r2=0.5)
+        scores = {"dev": -0.02, "source-score": 0.9}
+        return Evaluation(n=300, figures=figures, source=source, scores=scores, primary=figures.primary())
+
+    record = records.gain()
+    record.task, record.outputs = "regression", Outputs(names=["angle"], details={"unit": ["degrees"]})
+    record.source_only, record.adapted, record.strategy = erred(9.0, 4.0), erred(8.0, 3.0), "dann"
+    record.strategy_reason, record.difference, record.warnings = "it erred least", None, []
+    record.model.library, record.native = "hubtl", False
+    record.plots = ["plots/features.png"]
+    if tried:
+        said = "the one score that reads no target label (dev) prefers source-only"
+        record.verdict = Verdict(
+            adapted=False, reason=said, scores={"dev": [0, -1]}, tried=tried, dropped=record.adapted
+        )
+        record.adapted, record.strategy = record.source_only, "source-only"
+    return record
+
+
+def test_a_card_of_numbers_says_what_is_predicted_and_what_its_scores_are():
+    text = render(numbers())
+    assert "It predicts `angle` (degrees) from an image." in text
+    assert 'answer = model.predict(["image.jpg"])[0]\nprint(answer.values, answer.interval)' in text
+    assert "dev: minus the loss on the target, as estimated from the source; source-score: R² on the source" in text
+    assert "## On the source, before and after" in text
+    assert "*Features of both domains.*" in text
+    worse = numbers()
+    worse.adapted.source = 5.0
+    assert "## What was forgotten on the source" in render(worse)
+
+
+def test_the_interval_of_the_difference_says_what_can_be_chance():
+    record = numbers()
+    for low, high, said in ((-1.0, 0.5, True), (-1.5, -0.5, False)):
+        record.difference = Difference(low=low, high=high, resamples=100)
+        assert ("interval of the difference in MAE holds 0" in render(record)) == said
+        assert "overlap" not in render(record)
+
+
+def test_source_only_is_kept_in_place_of_what_hubtl_had_picked():
+    text = render(numbers(tried="dann"))
+    assert "Kept in place of `dann`, which hubtl had picked: it erred least." in text
+    assert "Picked by hubtl" not in text
+    assert "because the one score that reads no target labels was not for it." in text
+    assert "Source-only or adapted: the one score that reads no target label (dev) prefers source-only." in text
+    assert "*Features of both domains under source-only.*" in text
+    record = numbers(tried="dann")
+    record.verdict.rail = True
+    assert "because a guard rail that reads no target labels stood against it." in render(record)

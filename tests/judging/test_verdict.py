@@ -49,6 +49,16 @@ def test_a_tie_is_source_onlys_and_equal_scores_are_no_vote():
     assert verdict(before, figures(a=2.0, b=1.0), "ab").adapted
 
 
+@pytest.mark.parametrize(
+    ("after", "liked"), [(2.0, "prefers the adapted model"), (0.0, "prefers source-only"), (1.0, "sees no difference")]
+)
+def test_one_score_alone_is_said_to_decide(after, liked):
+    found = verdict(figures(dev=1.0, b=1.0), figures(dev=after, b=2.0), ("dev", "b"), abstain="b")
+    assert found.reason == f"the one score that reads no target label (dev) {liked}"
+    assert found.alone == "dev"
+    assert verdict(figures(dev=1.0), figures(dev=2.0, collapse="one answer"), ["dev"]).alone is None
+
+
 def test_what_the_method_improves_by_itself_has_no_vote():
     before, after = figures(a=1.0, b=1.0, c=1.0), figures(a=2.0, b=2.0, c=0.0)
     found = verdict(before, after, "abc", abstain="ab")

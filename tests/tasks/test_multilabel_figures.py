@@ -166,16 +166,16 @@ def test_an_answer_has_its_labels_their_probabilities_and_the_most_probable_clas
     assert none.row()["labels"] == []
 
 
-def test_collapse_is_the_same_answer_for_every_row_and_with_fitted_thresholds_also_no_answer():
+def test_collapse_is_the_same_probabilities_for_every_row_whatever_lies_above_the_thresholds():
     task = MultiLabel(["a", "b"])
     assert task.collapse(torch.full((9, 2), 1.3), CLOSED) == "every row gets the same probabilities"
     low = torch.linspace(-4, -1, 9).repeat(2, 1).T
-    assert task.collapse(low, CLOSED) is None  # at 0.5, which nobody fitted
     fitted = MultiLabel(Outputs(names=["a", "b"], details={"thresholds": [0.5, 0.5]}))
-    assert fitted.collapse(low, CLOSED) == "no class is predicted for any row"
-    assert fitted.collapse(-low, CLOSED) == "every row gets the same classes"
-    assert fitted.collapse(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]), CLOSED) is None
-    assert fitted.spread(low, None)["collapsed"] == 1.0
+    for rows in (low, -low, torch.tensor([[1.0, -1.0], [-1.0, 1.0]])):  # none above, all above, some
+        assert task.collapse(rows, CLOSED) is None
+        assert fitted.collapse(rows, CLOSED) is None
+    assert fitted.spread(torch.full((9, 2), 1.3), None)["collapsed"] == 1.0
+    assert fitted.spread(low, None)["collapsed"] == 0.0
 
 
 def test_the_score_of_a_guard_rail_is_the_map_and_missing_cells_do_not_count():

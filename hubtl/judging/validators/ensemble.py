@@ -29,6 +29,7 @@ class Ensemble(Validator):
             "target_mixed_logits",
         }
     )
+    needs = ("features",)  # a member that needs more is left to the tasks that have it
     lenient = True
 
     def score(self, evidence: Evidence) -> float:

@@ -7,7 +7,7 @@ from hubtl.tasks.multilabel.figures import PRIMARY, MultiLabelFigures
 
 FEW_ROWS = 20  # with a class: its average precision moves by several points with each of them
 CAPTIONS = {
-    "features": "Features of both domains, under one model and the other",
+    "features": "Features of both domains",
     "per_class_ap": "Average precision of each class, source-only and adapted; the mark is what a constant gets",
 }
 PICKS: dict[tuple[str, str | None], tuple[str, str]] = {
@@ -72,6 +72,16 @@ def doubts(record: RunRecord) -> list[str]:
     if few:
         found.append(
             f"Classes that fewer than {FEW_ROWS} evaluation rows have, or lack, whose figures say little: {listing(few)}."
+        )
+    if (
+        figures.per_class
+        and figures.map is not None
+        and all(s.predicted in (0, record.adapted.n) for s in figures.per_class)
+    ):
+        same = listing([s.name for s in figures.per_class if s.predicted])
+        found.append(
+            f"At the thresholds every evaluation row gets the same answer ({same or 'none of the classes'}): "
+            "the answers tell rows not apart, while the mAP is of how they are ranked."
         )
     if none:
         found.append(f"Classes that no evaluation row has, or every one, not measured: {listing(none)}.")

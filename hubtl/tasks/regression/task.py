@@ -48,6 +48,11 @@ class Regression(Task):
     metrics = {"mae": "mae", "rmse": "rmse", "r2": "r_squared", "spearman": "spearmanr"}
     picks = words.PICKS
     captions = words.CAPTIONS
+    scores_said = {
+        "dev": "minus the loss on the target, as estimated from the source",
+        "source-score": "R² on the source, 1 at best",
+    }
+    printed = "answer.values, answer.interval"
     problem_type = "regression"
     augments = False
     rankers = ("logme", "linear-probe")
@@ -307,6 +312,9 @@ class Regression(Task):
 
     def limits(self, record: RunRecord, does: str) -> list[str]:
         return words.limits(record)
+
+    def predicts(self, of: str) -> str:
+        return words.predicts(self.outputs, of)
 
     def doubts(self, record: RunRecord) -> list[str]:
         return words.doubts(record)

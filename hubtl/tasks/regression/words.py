@@ -5,16 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from hubtl.card.wording import listing, significant
+from hubtl.card.wording import code, listing, md, significant
 from hubtl.record import LabelSets, Outputs, RunRecord
 from hubtl.tasks.regression.answer import with_unit
 from hubtl.tasks.regression.figures import RegressionFigures
 
 FEW_ROWS = 20  # of an output: its figures move much with each of them
+NAMED = 6  # outputs that a card's first lines name
 UNEVEN = 10  # how many times the error of one output may be that of another before their mean says little
 OUTSIDE = 0.05  # share of a target's labels beyond the source's range that is worth a warning
 CAPTIONS = {
-    "features": "Features of both domains, under one model and the other",
+    "features": "Features of both domains",
     "scatter": "Predicted against true values on the target's evaluation rows; on the line a prediction is right",
     "residuals": "Mean absolute error by range of the true value",
 }
@@ -73,6 +74,17 @@ def warnings(outputs: Outputs, relation: LabelSets, labels: np.ndarray | None) -
     if relation.source_only:
         found.append(f"the target has no values of {', '.join(relation.source_only)}: they are predicted, not measured")
     return found
+
+
+def predicts(outputs: Outputs, of: str) -> str:
+    """Name the outputs with their units. Markdown."""
+    if not outputs.names:
+        return ""
+    named = [
+        code(n) + (f" ({md(unit)})" if unit else "") for n, unit in zip(outputs.names, units(outputs), strict=True)
+    ]
+    shown = ", ".join(named[:NAMED]) + (f", and {len(named) - NAMED:,} more" if len(named) > NAMED else "")
+    return f"It predicts {shown} from {'an' if of[0] in 'aeiou' else 'a'} {of}."
 
 
 def limits(record: RunRecord) -> list[str]:
