@@ -94,7 +94,6 @@ def by_strategy(decisions: Decisions, name: str, cls: type[Strategy], setting: s
         decisions.decide("tuner.name", "head", f"{name} never trains the backbone")
     if given.run.adjust and not blind:
         decisions.decide("data.hold_out", 0.1, "run.adjust needs labelled rows that training does not see")
-    decisions.decide_all(task.defaults, f"a default of {task.name}")
     decisions.decide_all(cls.defaults, f"a default of {name}")
     customary = _customary(given, decisions.model, cls)
     decisions.decide_all(customary, "models of this kind are commonly fine-tuned so")
@@ -145,6 +144,10 @@ def by_model(decisions: Decisions, backbone: Backbone, cls: type[Strategy], task
         decisions.fill("optim.backbone_lr_scale", 1.0, "random weights learn as fast as a new head")
     if decisions.recipe.tuner.name == "head" or not cls.trains_backbone:
         decisions.fill("data.augment", "none", "the backbone is frozen, so its features are computed once")
+        for key, value in task.head_defaults.items():
+            decisions.fill(
+                key, value, f"a default of {task.name} on a frozen backbone, whose features are of any scale"
+            )
     elif not task.augments:
         decisions.fill("data.augment", "none", f"a crop or a flip may change the label in {task.name}")
     elif size is None:

@@ -49,7 +49,7 @@ class Task(ABC):
         picks: what ``--strategy auto`` takes and why, by setting and relation (None: any other).
         bars: whether an answer is one of the outputs, to be shown with the probability of each.
         rankers: scores of ``fits``, by which ``hubtl rank`` may rank; the first one by default.
-        defaults: recipe keys that its models are trained with, unless recipe or strategy say else.
+        head_defaults: recipe keys that a head on a frozen backbone is trained with, unless recipe or strategy say else.
         augments: whether random crops and flips leave a label as it is.
         scores_said: what a card says of validators' scores, by name.
         printed: attributes of an ``answer`` that code on a card prints, where hubtl loads the model; None: ``prints``.
@@ -71,7 +71,7 @@ class Task(ABC):
     oracle: ClassVar[str] = "target-score"
     picks: ClassVar[Mapping[tuple[str, str | None], tuple[str, str]]] = {}
     rankers: ClassVar[tuple[str, ...]] = ()
-    defaults: ClassVar[Mapping[str, Any]] = {}
+    head_defaults: ClassVar[Mapping[str, Any]] = {}
     augments: ClassVar[bool] = True
     problem_type: ClassVar[str | None] = None
     bars: ClassVar[bool] = False

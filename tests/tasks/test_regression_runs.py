@@ -9,10 +9,14 @@ import pytest
 import torch
 from datasets import Dataset, DatasetDict, Features, Image, Value
 from PIL import Image as Picture
+from torch import nn
 
 import hubtl
+from hubtl import backbones
+from hubtl.backbones.base import BackboneRequest
 from hubtl.card import metadata, render
 from hubtl.errors import HubtlError
+from hubtl.models import saved
 from hubtl.record import RunRecord
 from hubtl.studies.evaluate import measure, measure_two
 from tests.backbones.test_loading import tiny
@@ -215,3 +219,25 @@ def test_a_sequential_run_learns_each_domain_on_a_scale_of_its_own(data, tmp_pat
     assert record.adapted is not None
     assert record.adapted.value is not None
     assert record.adapted.value < 10, "pixels of the target, not thousands of the source"
+
+
+def test_a_head_on_large_frozen_features_learns_at_the_defaults(data, tmp_path):
+    """The gradient of a squared error grows with the features: without a bound the loss runs away in a few updates."""
+    torch.manual_seed(0)
+    backbone = backbones.resolve("lenet", BackboneRequest(["size"], pretrained=False))
+    with torch.no_grad():
+        for p in backbone.convolutions.parameters():
+            p.mul_(30.0)
+    meta = {"task": "regression", "strategy": "finetune", "base_model": None, "revision": None}
+    saved.save(tmp_path / "loud", backbone, nn.Linear(backbone.info.width, 1), ["size"], meta)
+    given = common(data, tmp_path / "run") | {"model": str(tmp_path / "loud"), "pretrained": True}
+    given |= {"strategy": "source-only", "source_dataset": str(data / "black"), "label_column": "size", "steps": 60}
+    frozen = {"task.name": "regression", "tuner.name": "head"}
+    wild = hubtl.adapt(
+        **given | {"options": frozen | {"optim.clip_norm": 1e9}, "output_dir": str(tmp_path / "wild"), "steps": 12}
+    )
+    run = hubtl.adapt(**given | {"options": frozen})
+    assert "optim.clip_norm" in {decision.key for decision in run.record.decisions}
+    curves = [[point["loss"] for point in found.record.training.curves if "loss" in point] for found in (wild, run)]
+    assert curves[0][-1] > 1000 * curves[0][0]
+    assert np.mean(curves[1][-3:]) < np.mean(curves[1][:3])

@@ -56,7 +56,7 @@ class Regression(Task):
     problem_type = "regression"
     augments = False
     rankers = ("logme", "linear-probe")
-    defaults = {"optim.clip_norm": 1.0}  # the gradient of a square grows with the error, and with the features
+    head_defaults = {"optim.clip_norm": 1.0}  # frozen features are of any scale, and squares of errors grow with it
     scaling: tuple[np.ndarray, np.ndarray] | None = None  # location and scale [k]; None: outputs are in units already
     constant = 1.0  # the loss of the best constant answer
 
