@@ -126,6 +126,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "labels": lambda role, domain: _labels(record, role, domain.labelled),
         "unlabelled": lambda role, *rows: _unlabelled(record, role, *rows),
         "label_use": _label_use(record),
+        "updates": _updates(record),
         "selection": _selection(record),
         "verdict": _verdict(record),
         "relation": (task.relation(record) if task else "") or "",
@@ -229,6 +230,20 @@ def _label_use(record: RunRecord) -> str:
     measured = record.adapted is not None and record.adapted.value is not None
     return (
         "used for the figures on this card only; training and selection did not read them" if measured else "not used"
+    )
+
+
+def _updates(record: RunRecord) -> str:
+    """How long the two models learnt, and whether one of them is a checkpoint that was chosen."""
+    base, trained, step = record.baseline_training, record.training, record.selection.step
+    if record.source_only is None or base is None or base.steps != trained.steps:
+        return ""
+    text = " Same backbone, same number of updates for both."
+    if step is None or step >= trained.steps:
+        return text
+    return (
+        f"{text} The adapted model is the checkpoint after update {step:,}, and source-only its last one: part of the "
+        "difference may come from that choice."
     )
 
 

@@ -816,3 +816,15 @@ def test_source_only_is_kept_in_place_of_what_hubtl_had_picked():
     record = numbers(tried="dann")
     record.verdict.rail = True
     assert "because a guard rail that reads no target labels stood against it." in render(record)
+
+
+def test_a_chosen_checkpoint_beside_the_last_weights_of_source_only_is_said() -> None:
+    record = records.gain()
+    assert record.baseline_training is not None
+    record.training.steps = record.baseline_training.steps = 400
+    record.selection.step = 400
+    assert "same number of updates for both. The adapted" not in render(record)
+    assert "Same backbone, same number of updates for both." in render(record)
+    record.selection.step = 160
+    said = " ".join(render(record).split())
+    assert "The adapted model is the checkpoint after update 160, and source-only its last one" in said
