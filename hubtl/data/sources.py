@@ -1,6 +1,6 @@
 """``--source-dataset`` and ``--target-dataset``: from what a user typed to two splits with known columns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -54,6 +54,7 @@ class Domain:
     labels: np.ndarray | None = None  # [n] of the training rows
     eval_labels: np.ndarray | None = None
     passed: tuple[str, ...] = ()  # columns that could be the labels', and why they are not
+    aside: str | None = None  # the column that names domains
 
     def labelled(self) -> "Domain":
         """The domain without the training rows that have no label, for a method that learns from labels."""
@@ -89,15 +90,17 @@ def open_domain(
     role: str,
     modalities: Sequence[str] = ("image",),
     known: Outputs | None = None,
+    instead: Callable[[Dataset, Any, str | None], str | None] | None = None,
 ) -> Domain:
     """Open a domain, or several of one dataset as one that knows which row is of which.
 
     Training rows default to the split ``train`` (or the only one). Evaluation rows default to the first of ``test`` and
     ``validation`` that has labels, else to a fifth of the training rows that is cut off them: the same rows in every
     run. Rows of a source without a label are left out. ``task`` reads the labels. ``known`` is what the source or the
-    model that this domain is for answers with. Raises HubtlError naming what is missing.
+    model that this domain is for answers with. ``instead`` says what to type where columns were asked for that ``task``
+    cannot read. Raises HubtlError naming what is missing.
     """
-    where = f"the {role} {section.dataset}"
+    where = f"the {role} {section.dataset!r}"
     asked = {m: getattr(data, f"{m}_column") for m in modalities}
     source = opened(section.dataset, Wanted(tuple(modalities), asked, lenient=data.on_bad_sample == "skip"))
     train_name = slices.training(source.splits, section.split, where, role)
@@ -115,17 +118,17 @@ def open_domain(
     met: dict[str, _Found] = {}
     for name in tried:
         rows = _headed(part(name, f"--{role}-eval-split"), held.values(), where, name, role)
-        met[name] = found = _labels(task, train, rows, data, where, (train_name, name), known)
+        met[name] = found = _labels(task, train, rows, data, where, (train_name, name), known, instead)
         if found.eval is not None:
             break
     labelled = [name for name, known in met.items() if known.eval is not None]
     without_labels = [name for name, known in met.items() if section.eval_split or known.train is None]
     eval_name = next(iter([*labelled, *without_labels]), None)
-    found = met[eval_name] if eval_name else _labels(task, train, None, data, where, (train_name, ""), known)
+    found = met[eval_name] if eval_name else _labels(task, train, None, data, where, (train_name, ""), known, instead)
     evaluated = found.rows
-    instead = eval_name or f"{slices.EVAL_SHARE:.0%} of split {train_name}"
+    shown = eval_name or f"{slices.EVAL_SHARE:.0%} of split {train_name}"
     for name in (name for name in met if name != eval_name):
-        logger.info("%s: no row of split %s has a label: %s is evaluated", where, name, instead)
+        logger.info("%s: no row of split %s has a label: %s is evaluated", where, name, shown)
     for note in (*found.passed, *found.notes):
         logger.info("%s: %s", where, note)
     labels, eval_labels, without = found.train, found.eval, _without(task, found.train)
@@ -176,7 +179,7 @@ def open_domain(
         label_counts=counts,
         columns=held | ({"label": ", ".join(found.columns)} if found.columns else {}),
     )
-    own = (domains, eval_domains, labels, eval_labels, found.passed)
+    own = (domains, eval_domains, labels, eval_labels, found.passed, data.domain_column)
     return Domain(train, evaluated, held, list(found.columns), found.outputs, facts, task, *own)
 
 
@@ -188,11 +191,32 @@ def _labels(
     where: str,
     called: tuple[str, str],
     known: Outputs | None,
+    instead: Callable[[Dataset, Any, str | None], str | None] | None,
 ) -> _Found:
     """The labels of two splits, and the second under the headers of the first.
 
     The columns are found in the training rows, else in the others: an unlabelled target may have a labelled test split.
     """
+    asked, aside = data.label_column, data.domain_column
+    try:
+        return _read_labels(task, train, rows, data, where, called, known)
+    except HubtlError as error:
+        if asked is not None and instead is not None:
+            there = rows if rows is not None and not columns.headers(train, asked) else train
+            if other := instead(there, asked, aside):
+                error.hint = f"{other}, or {error.hint}" if error.hint else other
+        raise
+
+
+def _read_labels(
+    task: Reader,
+    train: Dataset,
+    rows: Dataset | None,
+    data: DataSection,
+    where: str,
+    called: tuple[str, str],
+    known: Outputs | None,
+) -> _Found:
     asked, aside = data.label_column, data.domain_column
     if asked is not None and rows is not None and not columns.headers(train, asked) and columns.headers(rows, asked):
         found, passed = task.find(rows, asked, where)

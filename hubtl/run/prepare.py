@@ -4,6 +4,7 @@ import copy
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from hubtl.recipe.schema import Recipe
 from hubtl.record import Decision, DomainFacts, LabelSets, ModelFacts, Outputs, Step
 from hubtl.run.auto import names, pick
 from hubtl.run.decisions import Decisions, by_model, by_relation, by_rows, by_strategy
+from hubtl.run.hints import instead
 from hubtl.run.streams import (
     NO_TARGET_LABELS,
     Streams,
@@ -90,9 +92,10 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     decisions = Decisions(recipe)
     takes = decisions.model.modalities
     task = task_of(recipe)
-    source = open_domain(recipe.source, recipe.data, task, role="source", modalities=takes) if recipe.source else None
+    common: dict[str, Any] = {"modalities": takes, "instead": partial(instead, task)}
+    source = open_domain(recipe.source, recipe.data, task, role="source", **common) if recipe.source else None
     known = source.outputs if source else None
-    target = open_domain(recipe.target, recipe.data, task, role="target", modalities=takes, known=known)
+    target = open_domain(recipe.target, recipe.data, task, role="target", known=known, **common)
     setting, reason, strategy_class = _decide_strategy(decisions, source, target, task)
     recipe = decisions.recipe
     check_needs(strategy_class, recipe.strategy.name, task)

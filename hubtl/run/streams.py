@@ -19,6 +19,7 @@ from hubtl.errors import HubtlError
 from hubtl.judging.case import Streams
 from hubtl.recipe.schema import Recipe
 from hubtl.record import LabelSets
+from hubtl.run.hints import readable
 from hubtl.strategy import Strategy
 from hubtl.tasks import Related, Task
 
@@ -56,13 +57,13 @@ def relate(task: Task, source: Domain | None, target: Domain, *, open_set: bool 
         if target.labels is None or target.outputs is None:
             raise HubtlError(
                 f"{target.facts.dataset} has no labels{_why(target)}, and there is nothing to learn from",
-                hint="--label-column NAME, or --source-dataset for a labelled source",
+                hint=f"{readable(task, target) or '--label-column NAME'}, or --source-dataset for a labelled source",
             )
         return task.relate(None, target.outputs, called=target.facts.dataset, open_set=open_set)
     if source.labels is None:
         raise HubtlError(
-            f"the source {source.facts.dataset} has no labels{_why(source)}",
-            hint=task.unlabelled_hint,
+            f"the source {source.facts.dataset!r} has no labels{_why(source)}",
+            hint=readable(task, source) or task.unlabelled_hint,
         )
     return task.relate(source.outputs, target.outputs, open_set=open_set)
 

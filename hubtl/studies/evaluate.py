@@ -10,6 +10,7 @@ import torch
 from hubtl.data import content
 from hubtl.data.reading import open_rows
 from hubtl.data.rows import Rows
+from hubtl.data.slices import cut_off
 from hubtl.data.sources import open_domain
 from hubtl.engine.device import make_accelerator
 from hubtl.engine.sweep import finite, outputs
@@ -21,6 +22,7 @@ from hubtl.models.trained import task_in
 from hubtl.plugins.blame import minded
 from hubtl.recipe.schema import DataSection, DomainSection, RunSection
 from hubtl.record import Difference, DomainFacts, Evaluation, LaterEvaluation, OnlineFacts, Outputs
+from hubtl.run.hints import flags, offered
 from hubtl.run.plan import installed_versions
 from hubtl.settings import logger
 from hubtl.testtime import TestTime
@@ -143,9 +145,17 @@ def labelled(
     opened = open_domain(where, section, task, role="target", modalities=loaded.info.modalities, known=known)
     if opened.eval_labels is None or opened.outputs is None:
         why = f" ({'; '.join(opened.passed)})" if opened.passed else f" in split {opened.facts.eval_split}"
+        columns, options = offered(task, opened)
+        asked = flags(columns, {}) if columns and not options else "--label-column NAME"
         raise HubtlError(
             f"{dataset} has no labels to evaluate against{why}",
-            hint="--label-column NAME, --split NAME, or hubtl predict",
+            hint=f"{asked}, --split NAME, or hubtl predict",
+        )
+    trained = opened.facts.split
+    if split is None and opened.facts.eval_split == cut_off(trained):
+        logger.info(
+            "%s: evaluated on %s, %d of %d rows, as there is no other split with labels; --split %s for all of them",
+            *(dataset, opened.facts.eval_split, len(opened.eval), len(opened.eval) + len(opened.train), trained),
         )
     related = task.relate(known, opened.outputs, called="the model")
     for note in related.notes:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from hubtl.recipe.reading import merge, parse
 from hubtl.recipe.schema import Recipe
 from hubtl.record import Metric
 from hubtl.run.features import FeatureReader
+from hubtl.run.hints import instead, readable
 from hubtl.run.plan import installed_versions
 from hubtl.run.prepare import task_of
 from hubtl.settings import is_main_process, logger
@@ -210,16 +212,18 @@ def _recipe(model: str, target: str, source: str | None, flags: Mapping[str, Any
 def _open(recipe: Recipe, modalities: tuple[str, ...]) -> _Data:
     """Raises HubtlError where there are no labels to score against."""
     task = task_of(recipe)
-    target = open_domain(recipe.target, recipe.data, task, role="target", modalities=modalities)
+    common: dict[str, Any] = {"modalities": modalities, "instead": partial(instead, task)}
+    target = open_domain(recipe.target, recipe.data, task, role="target", **common)
     labelled = target
     if recipe.source is not None:
-        labelled = open_domain(recipe.source, recipe.data, task, role="source", modalities=modalities)
+        labelled = open_domain(recipe.source, recipe.data, task, role="source", **common)
     if labelled.labels is None or labelled.outputs is None:
         why = f" ({'; '.join(labelled.passed)})" if labelled.passed else ""
         if recipe.source is None:
-            hint = "--label-column NAME, or --source-dataset for a labelled source"
+            hint = f"{readable(task, labelled, plain=True) or '--label-column NAME'}, or --source-dataset for a labelled source"
             raise HubtlError(f"{labelled.facts.dataset} has no labels{why} to score features against", hint=hint)
-        raise HubtlError(f"the source {labelled.facts.dataset} has no labels{why}", hint="--label-column NAME")
+        hint = readable(task, labelled, plain=True) or task.unlabelled_hint
+        raise HubtlError(f"the source {labelled.facts.dataset!r} has no labels{why}", hint=hint)
     outputs = labelled.outputs
     labelled = labelled.labelled()
     assert labelled.labels is not None

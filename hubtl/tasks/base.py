@@ -94,8 +94,17 @@ class Task(ABC):
         """Find the label columns of a ``datasets.Dataset``: their names, and why others were passed over.
 
         ``asked`` is what the recipe names. No column is found where the dataset has no labels. Raises HubtlError for
-        columns that were asked for and do not hold labels of this task.
+        columns that were asked for and do not hold labels of this task. A task of a saved model knows its ``outputs``:
+        columns that are called so come first.
         """
+
+    def offer(self, dataset: Any) -> tuple[list[str], dict[str, str]]:
+        """Name columns that could be read if they were asked for, and the options that this takes: for a hint."""
+        return self.find(dataset, None, "")[0], {}
+
+    def with_options(self, options: Mapping[str, str]) -> "Task":
+        """Make this task with other values of some options."""
+        return type(self)(self.outputs, self.options.model_copy(update=dict(options))) if options else self
 
     @abstractmethod
     def read(

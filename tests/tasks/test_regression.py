@@ -436,3 +436,12 @@ def test_a_table_of_predictions_has_units_and_no_idle_digits():
     assert wide.said()[0].value == "−1234"
     fine = Estimate("a.png", {"y": 1.0}, {"y": (1.0, 1.0)})
     assert fine.table()["y"] == "1.00"
+
+
+def test_a_model_reads_the_columns_that_its_outputs_are_called():
+    data = table(weight=[0.5, 1.5], Angle=[1.5, 2.5], side=[0.1, 0.2])
+    assert Regression(["angle"]).find(data, None, "d")[0] == ["Angle"]
+    assert Regression(["angle", "weight"]).find(data, None, "d")[0] == ["Angle", "weight"]
+    with pytest.raises(HubtlError, match="several columns of numbers"):
+        Regression(["other"]).find(data, None, "d")
+    assert Regression().offer(data)[0] == ["weight", "Angle", "side"]

@@ -1,5 +1,6 @@
 """Which columns hold the labels: one of lists, one of separated text, or one of 0 and 1 for each class."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from datasets import ClassLabel, Dataset, Value
@@ -10,23 +11,36 @@ from hubtl.data.values import LABEL_NAMES
 from hubtl.errors import HubtlError
 
 NAMES = (*LABEL_NAMES, "metadata_label", "tags", "classes", "categories", "objects", "attributes", "topics")
+SIGNS = {"comma": ",", "semicolon": ";", "pipe": "|"}
 LISTS = ("List", "LargeList", "Sequence")
 WHOLE = ("int", "uint")
 TEXTS = ("string", "large_string")
 
 
 def label_columns(
-    dataset: Dataset, asked: Any, where: str, *, separator: str | None, aside: str | None = None
+    dataset: Dataset,
+    asked: Any,
+    where: str,
+    *,
+    separator: str | None,
+    aside: str | None = None,
+    own: Sequence[str] = (),
 ) -> tuple[list[str], list[str]]:
     """The columns with labels, none where there is none; and why others that could be it were passed over.
 
-    Columns of 0 and 1, and of text, are read only where they are asked for. Raises HubtlError for several columns of
+    Columns of 0 and 1, and of text, are read only where they are asked for, or are called as a model's ``own`` classes.
+    Raises HubtlError for several columns of
     lists, and for columns that were asked for and hold no sets of classes.
     """
     if asked:
         return _asked(dataset, asked, where, separator), []
     aside = None if aside is None else header(dataset, aside)
     names = [name for name in dataset.features if name != aside]
+    called = [
+        found for name in own if (found := header(dataset, name)) and found in names and _may_flag(dataset, found)
+    ]
+    if 1 < len(called) == len(own):
+        return called, []
     known = usual(names, NAMES)
     lists = [name for name in names if _has_lists(dataset, name) and unfit(dataset, name, separator) is None]
     empty = [name for name in known if getattr(dataset.features[name], "dtype", None) == "null"]
@@ -35,12 +49,46 @@ def label_columns(
         fit = [name for name in known if unfit(dataset, name, separator) is None]
     if len(fit) > 1 and not usual(fit, NAMES):
         raise HubtlError(f"{where} has several columns of lists: {', '.join(fit)}", hint=f"--label-column {fit[0]}")
+    if not fit and len(called) > 1:
+        return called, []
     passed = [
         f"column {name!r} is passed over: it holds {unfit(dataset, name, separator)}"
         for name in known
         if unfit(dataset, name, separator) is not None
     ]
     return fit[:1], [] if fit else passed
+
+
+def offer(dataset: Dataset, separator: str | None) -> tuple[list[str], dict[str, str]]:
+    """Columns that could hold sets of classes if they were asked for, and the options that this takes."""
+    found, _ = label_columns(dataset, None, "", separator=separator)
+    if found:
+        return found, {}
+    flags = [name for name in dataset.features if _may_flag(dataset, name) and _are_flags(dataset, name)]
+    if len(flags) > 1:
+        return flags, {}
+    texts = [name for name in dataset.features if _is_text(dataset.features[name])]
+    for name in dict.fromkeys([*usual(texts, NAMES), *texts]):
+        cells = [cell for cell in dataset.with_format(None)[name][:] if cell and cell.strip()]
+        for word, sign in [("", separator)] if separator else SIGNS.items():
+            if any(sign in cell for cell in cells) and _are_sets([cell.split(sign) for cell in cells]):
+                return [name], {"separator": word} if word else {}
+    return [], {}
+
+
+def _are_flags(dataset: Dataset, name: str) -> bool:
+    cells = {str(cell).strip().casefold() for cell in dataset.unique(name) if cell is not None}
+    return bool(cells) and cells <= {"0", "1", "0.0", "1.0", "false", "true"}
+
+
+def _may_flag(dataset: Dataset, name: str) -> bool:
+    return unfit_of_several(dataset, name) is None
+
+
+def _are_sets(sets: Sequence[list[str]]) -> bool:
+    """Whether pieces of texts are few and short enough to be names of classes."""
+    pieces = {piece.strip() for pieces in sets for piece in pieces}
+    return len(pieces) <= len(sets) and max(len(piece.split()) for piece in pieces) <= 3
 
 
 def _asked(dataset: Dataset, asked: Any, where: str, separator: str | None) -> list[str]:
@@ -65,9 +113,9 @@ def _hint(dataset: Dataset, name: str, asked: int) -> str:
     if beside in dataset.features and _has_lists(dataset, beside):
         return f"--label-column {beside}"
     if isinstance(dataset.features[name], ClassLabel):
-        return "--task classification, or another --label-column"
+        return "another --label-column"
     if _is_text(dataset.features[name]):
-        return "--set task.separator=comma where they are lists of classes, else --task classification"
+        return "--set task.separator=comma where they are lists of classes"
     return "--label-column NAME of lists, or NAME,NAME,… of 0 and 1 for each class"
 
 
@@ -102,7 +150,7 @@ def unfit(dataset: Dataset, column: str, separator: str | None) -> str | None:
     if _is_text(feature):
         return None if separator else "texts, which are taken apart only where task.separator says at what"
     if isinstance(feature, ClassLabel):
-        return "one class to a row"
+        return "one class to a row (--task classification)"
     if not isinstance(feature, Value):
         what = (
             f"structs of {listed(feature)}" if isinstance(feature, dict) else f"values of type {type(feature).__name__}"

@@ -13,14 +13,14 @@ from hubtl.data.origin import numbers
 from hubtl.data.values import cell_names, value_name
 from hubtl.errors import HubtlError
 from hubtl.record import Outputs
-from hubtl.tasks.multilabel.columns import item_of
+from hubtl.tasks.multilabel.columns import SIGNS, item_of
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 MINUS_ONE = ("-1", "-1.0", "[-1]", "[-1.0]", "['-1']")
 CELLS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 EMPTY = {word.casefold() for word in MISSING}
 WRITTEN = re.compile(r"""\s*[\[({]\s*(["'].*["']\s*|[-\d.,\s]*)[\])}]\s*""", re.DOTALL)  # ['a', "b"], {"a"}, [1, 0]
-WORDS = {"comma": ",", "semicolon": ";", "pipe": "|"}
+WORDS = SIGNS
 ROW = "mend that row, or --label-column for another column"
 
 

@@ -63,6 +63,7 @@ class MultiLabel(Task):
     pipeline_tags = {m: f"{m}-classification" for m in ("image", "text", "audio")}
     metrics = {"map": "mAP", "macro_f1": "f1", "micro_f1": "f1"}
     picks = words.PICKS
+    unlabelled_hint = "--label-column NAME of lists, or NAME,NAME,… of 0 and 1 for each class"
     problem_type = "multi_label_classification"
     captions = words.CAPTIONS
     scores_said = {
@@ -86,7 +87,12 @@ class MultiLabel(Task):
     def find(self, dataset: Any, asked: Any, where: str, aside: str | None = None) -> tuple[list[str], list[str]]:
         from hubtl.tasks.multilabel.columns import label_columns
 
-        return label_columns(dataset, asked, where, separator=self.separator, aside=aside)
+        return label_columns(dataset, asked, where, separator=self.separator, aside=aside, own=self.outputs.names)
+
+    def offer(self, dataset: Any) -> tuple[list[str], dict[str, str]]:
+        from hubtl.tasks.multilabel.columns import offer
+
+        return offer(dataset, self.separator)
 
     def read(
         self, parts: Sequence[Any], columns: Sequence[str], where: str, called: Sequence[str], known: Outputs | None

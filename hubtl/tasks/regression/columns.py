@@ -1,5 +1,6 @@
 """Which columns hold the numbers to predict."""
 
+import math
 from collections.abc import Sequence
 
 from datasets import Dataset
@@ -24,13 +25,18 @@ NAMES = (
 
 
 def label_columns(
-    dataset: Dataset, asked: str | Sequence[str] | None, where: str, *, aside: str | None = None
+    dataset: Dataset,
+    asked: str | Sequence[str] | None,
+    where: str,
+    *,
+    aside: str | None = None,
+    own: Sequence[str] = (),
 ) -> tuple[list[str], list[str]]:
     """The columns with numbers to predict, none where there is none; and what to tell of the choice.
 
-    Without being asked it is one column: numbers under a usual name, floats before integers, else the only column of
-    floats. ``aside`` is a column that is none, such as the one that names domains. Raises HubtlError where several fit,
-    and for columns that were asked for and hold no numbers.
+    Without being asked they are those that are called as a model's ``own`` outputs. Else it is one column: numbers under
+    a usual name, floats before integers, else the only column of floats. ``aside`` is a column that is none, such as the
+    one that names domains. Raises HubtlError where several fit, and for columns that were asked for and hold no numbers.
     """
     if asked:
         found = headers(dataset, asked) or [existing(dataset, name, "label", where) for name in _names(asked)]
@@ -39,6 +45,9 @@ def label_columns(
                 raise HubtlError(f"{where}: column {name!r} holds {why}", hint=_hint(dataset, name))
         return list(dict.fromkeys(found)), []
     aside = None if aside is None else header(dataset, aside)
+    called = [found for name in own if (found := header(dataset, name)) and found != aside]
+    if called := [name for name in called if unfit(dataset, name) is None]:
+        return list(dict.fromkeys(called)), []
     kinds = {name: kind_of(feature) for name, feature in dataset.features.items() if name != aside}
     floats, whole = ([name for name, kind in kinds.items() if kind == of] for of in ("float", "int"))
     for likely in (usual(floats, NAMES), floats, usual(whole, NAMES)):
@@ -55,6 +64,17 @@ def label_columns(
     if len(texts) == 1:  # numbers as text: a table whose cells are in quotes
         return texts, []
     return [], [f"column {name!r} is passed over: it holds {unfit(dataset, name)}" for name in strange]
+
+
+def offer(dataset: Dataset) -> list[str]:
+    """Columns that could hold numbers to predict if they were asked for: of several decimal ones all."""
+    floats = [name for name, feature in dataset.features.items() if kind_of(feature) == "float"]
+    floats = [name for name in floats if any(not float(cell).is_integer() for cell in _known(dataset, name))]
+    return usual(floats, NAMES)[:1] or floats or label_columns(dataset, None, "")[0]
+
+
+def _known(dataset: Dataset, name: str) -> list[float]:
+    return [cell for cell in dataset.unique(name) if cell is not None and math.isfinite(cell)]
 
 
 def _hint(dataset: Dataset, name: str) -> str:

@@ -65,7 +65,12 @@ class Regression(Task):
     def find(self, dataset: Any, asked: Any, where: str, aside: str | None = None) -> tuple[list[str], list[str]]:
         from hubtl.tasks.regression.columns import label_columns
 
-        return label_columns(dataset, asked, where, aside=aside)
+        return label_columns(dataset, asked, where, aside=aside, own=self.outputs.names)
+
+    def offer(self, dataset: Any) -> tuple[list[str], dict[str, str]]:
+        from hubtl.tasks.regression.columns import offer
+
+        return offer(dataset), {}
 
     def read(
         self, parts: Sequence[Any], columns: Sequence[str], where: str, called: Sequence[str], known: Outputs | None
