@@ -61,6 +61,8 @@ def strategies() -> str:
         for name, cls in loaded
     ]
     lines += ["What it needs of the model: a method that reads `probabilities` is refused for tasks without them.", ""]
+    said = "cross-entropy of a classification, squared errors of a regression"
+    lines += [f"In formulas `task(…)` is the supervised loss of the task: {said}.", ""]
     lines += table(("name", "data", "needs", "what it does"), rows)
     lines += ["# Strategies by task", "", RUNS_ON, ""]
     took = json.loads((DOCS / "runs-on.json").read_text(encoding="utf-8"))

@@ -247,7 +247,7 @@ def scalar(method: Any, found: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
 
 
 class Additive(Strategy):
-    """A method that classifies the source and only adds a loss: hence it can be combined by name, ``cdan+mcc``.
+    """A method that learns the source and only adds a loss: hence it can be combined by name, ``cdan+mcc``.
 
     A subclass writes ``added``. Networks of its own are direct children, made in ``__init__``. Of several sources each is
     held against the target by itself, and the added losses are averaged; target rows with labels are classified with

@@ -33,7 +33,7 @@ def predict(
     image_column: Annotated[str | None, typer.Option()] = None,
     text_column: Annotated[str | None, typer.Option()] = None,
     audio_column: Annotated[str | None, typer.Option()] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="Answers to show for each input.")] = 1,
+    top_k: Annotated[int, typer.Option(min=1, help="Answers to show for each input, where a model has several.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     on_bad_sample: Annotated[Literal["error", "skip"], typer.Option()] = "error",
     tta: Annotated[str | None, typer.Option(metavar="METHOD", help="Adapt to the inputs on the way: tent, …")] = None,
@@ -52,6 +52,8 @@ def predict(
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
     """Predict the labels of images, folders or datasets.
+
+    A number comes with the ends of its 90% interval, where the model has one: NAME_low and NAME_high.
 
     With --tta the model adapts to the inputs on the way. It meets them in a drawn order, as folders are often sorted by
     class; the predictions come in the order of the inputs.
@@ -94,6 +96,8 @@ def predict(
         found += loaded.predict(
             source, batch_size=batch_size, on_bad_sample=on_bad_sample, tta=adapting, tta_seed=order
         )
+    if top_k > 1 and found and found[0].row(top_k).keys() == found[0].row().keys():
+        typer.echo(f"--top-k shows nothing more: a model for {loaded.task.name} has one answer", err=True)
     rows = [answer.row(top_k) if json_ or kind != "table" else answer.table(top_k) for answer in found]
     if json_:
         found_out = {} if adapting is None else {"tta": {"method": tta, "seed": order, "stats": asdict(adapting.stats)}}

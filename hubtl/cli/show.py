@@ -80,12 +80,16 @@ def result(outcome: Result, *, as_json: bool) -> None:
     for name, _ in measured:
         table.add_column(name, justify="right")
     sides = [{m.name: m for m in e.figures.rows()} if e.figures else {} for _, e in measured]
+    lower = []
     for name in dict.fromkeys(name for side in reversed(sides) for name in side):
         known = next(side[name] for side in sides if name in side)
+        lower += [] if known.higher_is_better else [known.shown]
         cells = [side[name].value if name in side else None for side in sides]
         table.add_row(known.shown, *(figure_or(known, number) for number in cells))
     console = Screen()
     console.print(table)
+    if lower:
+        console.print(f"{', '.join(lower)}: lower is better")
     if record.selection.oracle:
         console.print("oracle selection: the checkpoint was chosen with target labels", style="bold")
     for warning in record.warnings:

@@ -14,7 +14,7 @@ from hubtl.strategy import Judging, Loss, Phase, Progress, Strategy, Sweep
 class AdaBN(Strategy):
     """Train on the source, then replace the statistics of every BatchNorm by the target's: no weight changes.
 
-    Phase ``source``: ``L = CE(h(f(x_s)), y_s)``. Phase ``estimate``, one pass: each BatchNorm's mean and variance are
+    Phase ``source``: ``L = task(h(f(x_s)), y_s)``. Phase ``estimate``, one pass: each BatchNorm's mean and variance are
     set to the averages over the target's batches, each batch weighing the same. Without a source the second phase
     alone runs.
 

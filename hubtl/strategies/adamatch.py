@@ -21,7 +21,7 @@ class AdaMatchOptions(StrategyOptions):
 class AdaMatch(Additive):
     """Label target images as FixMatch does, in the proportions and at the confidence that the source is predicted with.
 
-    ``L = CE(h(f(weak(x_s))), y_s) + CE(h(f(strong(x_s))), y_s) + weight · μ(t) · mean(1[max p̃ ≥ threshold · c] ·
+    ``L = task(h(f(weak(x_s))), y_s) + task(h(f(strong(x_s))), y_s) + weight · μ(t) · mean(1[max p̃ ≥ threshold · c] ·
     CE(h(f(strong(x_t))), p̃))``. ``p̃`` is the prediction on ``weak(x_t)``, each class multiplied by the source batch's
     mean prediction over the target batch's and the row normalised again; ``c`` is the mean of the largest probabilities
     of the weak source rows: a model that is not sure of the source is not asked to be surer of the target.

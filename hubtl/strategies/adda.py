@@ -26,7 +26,7 @@ class ADDAOptions(StrategyOptions):
 class ADDA(Strategy):
     """Learn the source, then train a copy of its encoder on the target until a critic takes it for the original.
 
-    Phase ``source``: ``CE(h(f_s(x_s)), y_s)``. Phase ``adapt``: ``f_t`` starts as ``f_s``, which is frozen, as is
+    Phase ``source``: ``task(h(f_s(x_s)), y_s)``. Phase ``adapt``: ``f_t`` starts as ``f_s``, which is frozen, as is
     ``h``; ``L = BCE(critic(f_s(x_s)) against critic(R_λ f_t(x_t)))``. ``h(f_t(x))`` is deployed.
 
     Each domain has its own encoder, hence BatchNorm statistics of its own; both have dropout. Deviations, all as in the

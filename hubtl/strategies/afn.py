@@ -25,7 +25,7 @@ class AFNOptions(StrategyOptions):
 class AFN(Additive):
     """Enlarge the norm of every feature step by step, in both domains: small norms are what does not transfer.
 
-    ``L = CE(h(z_s), y_s) + weight · (D(z_s) + D(z_t)) + entropy_weight · mean H(h(z_t))`` with
+    ``L = task(h(z_s), y_s) + weight · (D(z_s) + D(z_t)) + entropy_weight · mean H(h(z_t))`` with
     ``D(z) = mean_i (‖z_i‖ − (sg(‖z_i‖) + Δr))²``, the stepwise variant: ``sg`` has no gradient, so that ``D`` is always
     ``Δr²`` and its gradient always pulls outwards. What can be seen to change are the norms.
 

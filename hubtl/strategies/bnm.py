@@ -16,7 +16,7 @@ class BNMOptions(StrategyOptions):
 class BNM(Additive):
     """Classify the source, and make the target's predictions sure and diverse at once by their nuclear norm.
 
-    ``L = CE(h(f(x_s)), y_s) − weight · ‖P_t‖_* / min(b, c)``, ``P_t`` the softmax matrix of the target batch.
+    ``L = task(h(f(x_s)), y_s) − weight · ‖P_t‖_* / min(b, c)``, ``P_t`` the softmax matrix of the target batch.
 
     Both domains go through one forward: BatchNorm statistics are shared. The norm is that of one micro-batch. As the
     authors' code, this takes the mean singular value; the paper divides the norm by the batch size.

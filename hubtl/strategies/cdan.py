@@ -16,7 +16,7 @@ from hubtl.tasks import Task
 class CDAN(Additive):
     """Train features that classify the source while a critic of features and predictions cannot tell the domains.
 
-    ``L = CE(h(f(x_s)), y_s) + weight · BCE(critic(R_λ(z ⊗ softmax(y))), domain)``; the predictions are detached, and
+    ``L = task(h(f(x_s)), y_s) + weight · BCE(critic(R_λ(z ⊗ softmax(y))), domain)``; the predictions are detached, and
     ``λ`` grows as in DANN.
 
     Both domains go through one forward: BatchNorm statistics are shared. Deviation: the outer product at any size, no
@@ -46,7 +46,7 @@ class CDAN(Additive):
 class CDANE(CDAN):
     """CDAN whose critic listens more to rows that the classifier is sure of (entropy conditioning, CDAN+E).
 
-    ``L = CE(h(f(x_s)), y_s) + weight · mean w · BCE(critic(R_λ(z ⊗ softmax(y))), domain)`` with
+    ``L = task(h(f(x_s)), y_s) + weight · mean w · BCE(critic(R_λ(z ⊗ softmax(y))), domain)`` with
     ``w = 1 + exp(−H(softmax(y)))``, detached, of mean 1 over both batches.
 
     Both domains go through one forward: BatchNorm statistics are shared.

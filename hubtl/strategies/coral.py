@@ -14,9 +14,9 @@ class DeepCoralOptions(StrategyOptions):
 
 
 class DeepCoral(Additive):
-    """Align the covariances of source and target features while classifying the source.
+    """Align the covariances of source and target features while learning the source.
 
-    ``L = CE(h(f(x_s)), y_s) + weight · ‖C_s − C_t‖²_F / 4d²``.
+    ``L = task(h(f(x_s)), y_s) + weight · ‖C_s − C_t‖²_F / 4d²``.
 
     The domains go through separate forwards. The covariance is that of one batch: gradient accumulation averages the
     gaps

@@ -14,9 +14,9 @@ class DANOptions(StrategyOptions):
 
 
 class DAN(Additive):
-    """Classify the source, and close the multi-kernel mean discrepancy between the domains' features.
+    """Learn the source, and close the multi-kernel mean discrepancy between the domains' features.
 
-    ``L = CE(h(f(x_s)), y_s) + weight · MMD²(z_s, z_t)`` with five Gaussian kernels (``hubtl.losses.discrepancy``).
+    ``L = task(h(f(x_s)), y_s) + weight · MMD²(z_s, z_t)`` with five Gaussian kernels (``hubtl.losses.discrepancy``).
 
     The domains go through separate forwards. Deviation: one layer instead of several, kernels of equal weight, and the
     quadratic estimate, which is as cheap here as the linear one and varies less. It is that of one micro-batch.

@@ -13,9 +13,9 @@ from hubtl.tasks import Task
 
 
 class DANN(Additive):
-    """Train features that classify the source while a critic fails to tell the domains apart.
+    """Train features that predict the labels of the source while a critic fails to tell the domains apart.
 
-    ``L = CE(h(f(x_s)), y_s) + weight · BCE(critic(R_λ(f(x))), domain)``, where ``R_λ`` is the identity forward and
+    ``L = task(h(f(x_s)), y_s) + weight · BCE(critic(R_λ(f(x))), domain)``, where ``R_λ`` is the identity forward and
     multiplies the gradient by ``−λ`` backward, and ``λ(i) = 2 / (1 + exp(−i / ramp_steps)) − 1`` grows with the
     updates ``i``.
 

@@ -18,7 +18,7 @@ class DeepJDOTOptions(StrategyOptions):
 class DeepJDOT(Additive):
     """Transport the source's features and labels onto the target's features and predictions at the least cost.
 
-    ``L = CE(h(z_s), y_s) + weight · Σ_ij γ_ij · c_ij``, ``c_ij = feature_weight · ‖z_s,i − z_t,j‖² / d + label_weight ·
+    ``L = task(h(z_s), y_s) + weight · Σ_ij γ_ij · c_ij``, ``c_ij = feature_weight · ‖z_s,i − z_t,j‖² / d + label_weight ·
     CE(h(z_t,j), y_s,i)``, where ``γ`` is the exact optimal transport plan of the batch under ``c``, detached.
 
     Both domains go through one forward. Deviation: the squared distance is divided by the width ``d``, so that the

@@ -59,7 +59,7 @@ class DSBNOptions(StrategyOptions):
 class DSBN(Strategy):
     """Share every weight between the domains except BatchNorm's: each has statistics, scales and shifts of its own.
 
-    ``L = CE(h(f_S(x_s)), y_s) + weight · confusion(h(f_T(x_t)))``: ``f_S`` and ``f_T`` differ in their BatchNorms
+    ``L = task(h(f_S(x_s)), y_s) + weight · confusion(h(f_T(x_t)))``: ``f_S`` and ``f_T`` differ in their BatchNorms
     alone, and the confusion is MCC's (``hubtl.losses.class_confusion``), from which the target's scales learn.
 
     The domains go through separate forwards. Deployed are the target's BatchNorms, as plain layers. Raises HubtlError

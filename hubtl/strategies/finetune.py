@@ -19,7 +19,7 @@ class FinetuneOptions(StrategyOptions):
 class Finetune(Strategy):
     """Train a new head and the pretrained backbone together on the labelled target.
 
-    ``L = CE(h(f(x)), y)``; the backbone learns at a tenth of the head's rate (``optim.backbone_lr_scale``), and its
+    ``L = task(h(f(x)), y)``; the backbone learns at a tenth of the head's rate (``optim.backbone_lr_scale``), and its
     block ``i`` of ``n`` (1 is next to the input) at ``layer_decay^(n + 1 − i)`` of that.
     What of the backbone learns is the tuner's business: ``--tuner first-n --set tuner.n=3`` freezes the first blocks.
     """

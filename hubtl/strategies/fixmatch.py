@@ -17,7 +17,7 @@ class FixMatchOptions(StrategyOptions):
 class FixMatch(Additive):
     """Label target images by the model's own sure predictions, and learn those on strong views of the same images.
 
-    ``L = CE(h(f(weak(x_s))), y_s) + weight · mean(1[max p_w ≥ threshold] · CE(h(f(strong(x_t))), argmax p_w))`` with
+    ``L = task(h(f(weak(x_s))), y_s) + weight · mean(1[max p_w ≥ threshold] · CE(h(f(strong(x_t))), argmax p_w))`` with
     ``p_w = softmax(h(f(weak(x_t))))`` without gradient.
 
     Source, weak and strong views go through separate forwards: BatchNorm sees each alone, and its running statistics

@@ -16,7 +16,7 @@ class InfoMaxOptions(StrategyOptions):
 class InfoMax(Additive):
     """Classify the source, and maximise the mutual information between target inputs and predictions.
 
-    ``L = CE(h(f(x_s)), y_s) − weight · (H(mean p_t) − mean H(p_t))``.
+    ``L = task(h(f(x_s)), y_s) − weight · (H(mean p_t) − mean H(p_t))``.
 
     Both domains go through one forward: BatchNorm statistics are shared. The mean prediction is that of one
     micro-batch.

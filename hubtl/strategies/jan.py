@@ -16,7 +16,7 @@ class JANOptions(StrategyOptions):
 class JAN(Additive):
     """Classify the source, and close the discrepancy between the joint distributions of features and predictions.
 
-    ``L = CE(h(f(x_s)), y_s) + weight · MMD²((z_s, p_s), (z_t, p_t))`` under a product of kernels
+    ``L = task(h(f(x_s)), y_s) + weight · MMD²((z_s, p_s), (z_t, p_t))`` under a product of kernels
     (``hubtl.losses.discrepancy.joint_mmd``).
 
     Both domains go through one forward: BatchNorm statistics are shared. The discrepancy is that of one micro-batch.

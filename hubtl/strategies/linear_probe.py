@@ -11,7 +11,7 @@ from hubtl.strategy import Loss, Phase, Progress, Strategy
 class LinearProbe(Strategy):
     """Train a linear head on the frozen backbone's features of the labelled target.
 
-    ``L = CE(h(f(x)), y)`` with ``f`` frozen, its BatchNorm statistics included.
+    ``L = task(h(f(x)), y)`` with ``f`` frozen, its BatchNorm statistics included.
     """
 
     settings = ("transfer",)

@@ -17,7 +17,7 @@ class MCCOptions(StrategyOptions):
 class MCC(Additive):
     """Classify the source, and make the target's predictions confuse classes less: no critic, hence stable.
 
-    ``L = CE(h(f(x_s)), y_s) + weight · (ΣM − tr M) / c``, where ``M`` is the row-normalised class confusion of the
+    ``L = task(h(f(x_s)), y_s) + weight · (ΣM − tr M) / c``, where ``M`` is the row-normalised class confusion of the
     target
     batch at temperature ``T`` (``hubtl.losses.class_confusion``).
 

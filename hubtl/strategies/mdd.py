@@ -25,7 +25,7 @@ class MDDOptions(StrategyOptions):
 class MDD(Additive):
     """Move the target's features to where a second head cannot disagree with the classifier there but agree on the source.
 
-    ``L = CE(h(z_s), y_s) + weight · [γ · CE(h'(R z_s), ŷ_s) − log(1 − σ_ŷ(h'(R z_t)))]`` with ``ŷ = argmax h(z)`` of
+    ``L = task(h(z_s), y_s) + weight · [γ · CE(h'(R z_s), ŷ_s) − log(1 − σ_ŷ(h'(R z_t)))]`` with ``ŷ = argmax h(z)`` of
     each row, and ``R`` the identity whose gradient is reversed: ``h'`` makes the discrepancy large, the features small.
 
     Both domains go through one forward. ``1 − σ`` has the authors' offset of 1e-6, and the adversary their small

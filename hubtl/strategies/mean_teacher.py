@@ -24,7 +24,7 @@ class MeanTeacherOptions(StrategyOptions):
 class MeanTeacher(Strategy):
     """Learn on the target what an exponential moving average of the network predicts there (self-ensembling).
 
-    ``L = CE(h(f(x_s)), y_s) + weight · mean(1[max p' ≥ threshold] · ‖p(strong) − p'(weak)‖²) + balance · B``, where
+    ``L = task(h(f(x_s)), y_s) + weight · mean(1[max p' ≥ threshold] · ‖p(strong) − p'(weak)‖²) + balance · B``, where
     ``p'`` are the teacher's predictions and ``B`` the binary cross-entropy of the student's mean target prediction
     against the uniform one. After the update ``i`` the teacher moves to ``δ·teacher + (1 − δ)·student``,
     ``δ = min(decay, (i + 1) / (i + 10))``: at first it follows closely.

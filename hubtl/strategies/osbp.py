@@ -22,7 +22,7 @@ class OSBPOptions(StrategyOptions):
 class OSBP(Additive):
     """Learn an output for what is none of the source's classes: each target row is moved to a class or to unknown.
 
-    ``L = CE(h(f(x_s)), y_s) + weight · mean [−t · log p_u − (1 − t) · log(1 − p_u)]`` over target rows, where
+    ``L = task(h(f(x_s)), y_s) + weight · mean [−t · log p_u − (1 − t) · log(1 − p_u)]`` over target rows, where
     ``p_u = softmax(h(R_λ(f(x_t))))_u`` is the probability of unknown. The head wants ``p_u = t``; through the reversal
     ``R_λ`` the features want it at 0 or at 1. ``λ`` grows as in DANN.
 

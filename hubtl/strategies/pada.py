@@ -23,7 +23,7 @@ class PADAOptions(CriticOptions):
 class PADA(Strategy):
     """DANN for a target that lacks classes of the source: a source row counts as much as its class is predicted there.
 
-    ``L = mean γ_y · CE(h(f(x_s)), y_s) + weight · ½ [mean γ_y · BCE(critic(R_λ(f(x_s))), 1) + mean BCE(critic(R_λ(f(x_t))),
+    ``L = mean γ_y · task(h(f(x_s)), y_s) + weight · ½ [mean γ_y · BCE(critic(R_λ(f(x_s))), 1) + mean BCE(critic(R_λ(f(x_t))),
     0)]`` with ``γ = p̄ / max p̄`` and ``p̄`` the mean softmax on the target; ``R_λ`` and its ramp as in DANN.
 
     Both domains go through one forward: BatchNorm statistics are shared. Deviation: ``p̄`` is a running mean over

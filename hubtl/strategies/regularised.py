@@ -23,7 +23,7 @@ class L2SPOptions(FinetuneOptions):
 class L2SP(Finetune):
     """Fine-tune on the labelled target, and decay towards the pretrained weights in place of zero.
 
-    ``L = CE(h(f(x)), y) + weight/2 · ‖w − w_0‖² + head_weight/2 · ‖h‖²``, over the backbone's weights that learn.
+    ``L = task(h(f(x)), y) + weight/2 · ‖w − w_0‖² + head_weight/2 · ‖h‖²``, over the backbone's weights that learn.
     The optimiser's own weight decay is 0 unless it is set.
     """
 
@@ -54,7 +54,7 @@ class DeltaOptions(FinetuneOptions):
 class Delta(Finetune):
     """Fine-tune on the labelled target, and keep the features near those of the pretrained backbone.
 
-    ``L = CE(h(f(x)), y) + weight/2 · mean ‖f(x) − f_0(x)‖²``. Deviation: the paper compares feature maps, weighing
+    ``L = task(h(f(x)), y) + weight/2 · mean ‖f(x) − f_0(x)‖²``. Deviation: the paper compares feature maps, weighing
     channels by a supervised attention; this compares pooled features, all alike, as every backbone has them.
     """
 
@@ -83,7 +83,7 @@ class BSSOptions(FinetuneOptions):
 class BSS(Finetune):
     """Fine-tune on the labelled target, and shrink the directions of the features that matter least.
 
-    ``L = CE(h(f(x)), y) + weight · Σ σ²``, over the ``k`` smallest singular values of the batch's features: they are
+    ``L = task(h(f(x)), y) + weight · Σ σ²``, over the ``k`` smallest singular values of the batch's features: they are
     what transfers badly (Chen et al., NeurIPS 2019).
     """
 

@@ -19,7 +19,7 @@ class SequentialOptions(StrategyOptions):
 class Sequential(Strategy):
     """Train on a labelled source, then fine-tune what it taught the backbone on a labelled target.
 
-    ``CE(h_s(f(x_s)), y_s)``, then ``CE(h(f(x)), y)`` with a new head. The classes may differ. The target's labels are
+    ``task(h_s(f(x_s)), y_s)``, then ``task(h(f(x)), y)`` with a new head. The classes may differ. The target's labels are
     used: this is transfer, not adaptation.
     """
 

@@ -13,7 +13,7 @@ from hubtl.tasks import Task
 class SourceOnly(Strategy):
     """Train on the labelled source and never look at the target: what adaptation has to beat.
 
-    ``L = CE(h(f(x_s)), y_s)``, with the backbone, bottleneck, steps, schedule and views of the adaptation beside it: a
+    ``L = task(h(f(x_s)), y_s)``, with the backbone, bottleneck, steps, schedule and views of the adaptation beside it: a
     method that sees its source under weak augmentation has a baseline that does, and one that learns strong views of it, too,
     has one that adds the same loss of them.
     """

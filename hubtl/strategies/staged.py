@@ -17,7 +17,7 @@ class PartialFinetuneOptions(FinetuneOptions):
 class PartialFinetune(Finetune):
     """Fine-tune only some of the backbone's blocks on the labelled target; the others stay as they were pretrained.
 
-    ``L = CE(h(f(x)), y)``. Frozen are the ``first`` blocks and those named in ``frozen``, their BatchNorm statistics
+    ``L = task(h(f(x)), y)``. Frozen are the ``first`` blocks and those named in ``frozen``, their BatchNorm statistics
     included; by default the first half.
     """
 
@@ -46,7 +46,7 @@ class LPFTOptions(FinetuneOptions):
 class LPFT(Finetune):
     """Train the head on frozen features of the labelled target first, then everything, more slowly.
 
-    ``L = CE(h(f(x)), y)`` in both phases; in ``probe``, ``f`` is frozen, its BatchNorm statistics included. The
+    ``L = task(h(f(x)), y)`` in both phases; in ``probe``, ``f`` is frozen, its BatchNorm statistics included. The
     schedule runs anew in each phase.
     """
 
@@ -71,7 +71,7 @@ class GradualUnfreezeOptions(FinetuneOptions):
 class GradualUnfreeze(Finetune):
     """Train the head on the labelled target, then let the backbone's blocks join in stages, from the output down.
 
-    ``L = CE(h(f(x)), y)``. Every stage has the same share of the updates, and a schedule of its own. Deviation: the
+    ``L = task(h(f(x)), y)``. Every stage has the same share of the updates, and a schedule of its own. Deviation: the
     paper unfreezes a layer an epoch, with slanted triangular rates; ``layer_decay`` gives its discriminative ones.
     """
 

@@ -14,7 +14,7 @@ class CoralOptions(FeatureSpaceOptions):
 class CoralTransform(FeatureSpace):
     """Whiten the source's frozen features, colour them with the target's covariance, and classify them linearly.
 
-    ``A = (C_s + ridge·I)^(−1/2) (C_t + ridge·I)^(1/2)`` and ``L = CE(W Aᵀ z_s + b, y_s) + λ/2 · ‖W‖²``, solved to its
+    ``A = (C_s + ridge·I)^(−1/2) (C_t + ridge·I)^(1/2)`` and ``L = task(W Aᵀ z_s + b, y_s) + λ/2 · ‖W‖²``, solved to its
     optimum. ``z`` are features standardised by domain, as in the paper, so that only second moments are left to align;
     target rows are classified as they are.
 

@@ -12,10 +12,10 @@ class SubspaceOptions(FeatureSpaceOptions):
 
 
 class SubspaceAlignment(FeatureSpace):
-    """Turn the source's principal subspace onto the target's, and classify the source linearly in it.
+    """Turn the source's principal subspace onto the target's, and learn the source linearly in it.
 
     ``M = P_sᵀ P_t``, where the columns of ``P`` [d, k] are the first principal directions of a domain's standardised
-    features ``z``. ``L = CE(W Mᵀ P_sᵀ z_s + b, y_s) + λ/2 · ‖W‖²``, solved to its optimum; target rows are
+    features ``z``. ``L = task(W Mᵀ P_sᵀ z_s + b, y_s) + λ/2 · ‖W‖²``, solved to its optimum; target rows are
     classified by ``W P_tᵀ z_t + b``.
 
     The encoder is never trained, target labels are never read. ``dimension`` is that of the authors' code, and no more

@@ -103,9 +103,15 @@ class Regression(Task):
 
         if source is None:
             assert target is not None
-            return Related(Outputs(names=target.names), LabelSets(setting="closed", shared=list(target.names)))
+            own = LabelSets(setting="closed", shared=list(target.names))
+            return Related(Outputs(names=target.names), own, notes=self._unitless(target))
         sets, notes = match(source.names, None if target is None else target.names, called=called)
-        return Related(Outputs(names=source.names), sets, notes=tuple(notes))
+        return Related(Outputs(names=source.names), sets, notes=(*notes, *self._unitless(source)))
+
+    def _unitless(self, outputs: Outputs) -> tuple[str, ...]:
+        """Say that figures, plots and answers have no unit, and what gives them one."""
+        given = cast(RegressionOptions, self.options).unit.strip() or any(words.units(outputs))
+        return () if given else ("unit: none, for figures, plots and answers (--set task.unit=degrees, or the like)",)
 
     @classmethod
     def sets_called(cls, relation: LabelSets) -> str:
