@@ -96,3 +96,22 @@ def test_every_registered_name_is_spelt_as_flags_are():
     for kind in plugins.KINDS:
         for name, entry in plugins.entries(kind).items():
             assert not entry.builtin or name == name.lower().replace("_", "-"), name
+
+
+def test_list_names_what_a_task_can_use(capsys):
+    code, out, _ = hubtl_command(["list", "strategies", "--task", "regression"], capsys)
+    assert code == 0
+    assert {"rsd", "dare-gram", "coral"} <= set(out.split())
+    assert not {"mcc", "shot"} & set(out.split())
+    assert hubtl_command(["list", "tuners", "--task", "regression"], capsys)[1].split()[0]
+    code, _, err = hubtl_command(["list", "--task", "regresion"], capsys)
+    assert code == 2
+    assert "regression" in err
+
+
+def test_show_of_a_run_says_that_it_is_one(tmp_path, capsys):
+    (tmp_path / "record.json").write_text("{}")
+    code, _, err = hubtl_command(["show", str(tmp_path)], capsys)
+    assert code == 2
+    assert "is a run" in err
+    assert f"hubtl evaluate {tmp_path} --dataset" in err

@@ -11,7 +11,8 @@ from hubtl.errors import HubtlError
 from hubtl.recipe.flags import KEYS
 from hubtl.recipe.reading import merge, parse, parse_set
 from hubtl.run import hints
-from hubtl.run.prepare import prepare
+from hubtl.run.plan import describe, facts
+from hubtl.run.prepare import default_output_dir, prepare
 from hubtl.tasks import Task
 from tests.tasks.outside.outside_ranks import Ranks
 
@@ -82,3 +83,18 @@ def test_a_task_from_outside_is_named_and_one_that_fails_is_not(tmp_path, monkey
     with pytest.raises(HubtlError) as refused:
         opened(folder(tmp_path, {"grade": 0}))
     assert refused.value.hint == "--task ranks --label-column grade"
+
+
+def test_a_plan_says_how_many_labels_of_the_target_are_learnt_from_and_what_is_held_out(tmp_path):
+    data = folder(tmp_path, {"cat": 0, "dog": 0})
+    given = {"task": "multi-label", "label_column": "cat,dog", "target_labels_per_class": 2, "strategy": "coral"}
+    prepared = opened(data, **given)
+    said = describe(facts(prepared, ""))
+    assert "2 labelled rows of each class are learnt from" in said
+    assert "of train held out to evaluate" in said
+    assert default_output_dir(prepared.recipe).name.endswith("-multi-label")
+
+
+def test_a_plan_for_numbers_speaks_of_no_sets(tmp_path):
+    prepared = opened(folder(tmp_path, {"angle": 0.25}), task="regression", label_column="angle", strategy="coral")
+    assert describe(facts(prepared, "")).splitlines()[0] == "setting    adaptation"

@@ -45,7 +45,7 @@ def label_columns(
                 raise HubtlError(f"{where}: column {name!r} holds {why}", hint=_hint(dataset, name))
         return list(dict.fromkeys(found)), []
     aside = None if aside is None else header(dataset, aside)
-    called = [found for name in own if (found := header(dataset, name)) and found != aside]
+    called = [there for name in own if (there := header(dataset, name)) and there != aside]
     if called := [name for name in called if unfit(dataset, name) is None]:
         return list(dict.fromkeys(called)), []
     kinds = {name: kind_of(feature) for name, feature in dataset.features.items() if name != aside}
