@@ -29,9 +29,21 @@ class FeatureSample:
     target_predictions: np.ndarray | None = None  # [m] the same
 
 
-def curves(points: Sequence[Mapping[str, float]], path: Path, theme: Theme = LIGHT) -> None:
-    """Losses by name over the updates on the left; scores, if any, on the right."""
+def curves(
+    points: Sequence[Mapping[str, float]],
+    path: Path,
+    theme: Theme = LIGHT,
+    judged: Sequence[Mapping[str, float]] = (),
+) -> None:
+    """Losses by name over the updates on the left; scores, if any, on the right.
+
+    ``judged`` are the scores of each checkpoint, with its ``step``: one that alone selected has an axis of its own.
+    """
     panels = _panels(points)
+    names = {name for point in judged for name in point} - set(NOT_CURVES)
+    if len(names) == 1:
+        (name,) = names
+        panels.append(("what selected", {name: [(point["step"], point[name]) for point in judged if name in point]}))
     longest = max((len(shown) for _, shown in panels), default=0)
     figure = blank(4.4 * max(1, len(panels)), 3.2 + 0.2 * math.ceil(longest / 3))
     for number, (title, shown) in enumerate(panels, 1):

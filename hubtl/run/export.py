@@ -119,7 +119,11 @@ def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | 
     seen = {title: sample for title, key in named.items() if (sample := samples.get(key)) is not None}
     drawn: dict[str, Callable[[Path, Theme], None]] = {}
     if record.training.curves:
-        drawn["curves"] = lambda path, theme: plots.curves(record.training.curves, path, theme)
+        judged = [{"step": float(found.step), **found.scores} for found in record.selection.candidates]
+        known = any(
+            name in point for point in record.training.curves for one in judged for name in one if name != "step"
+        )
+        drawn["curves"] = lambda path, theme: plots.curves(record.training.curves, path, theme, () if known else judged)
     drawn |= task.plots(record)
     if seen:
         drawn["features"] = lambda path, theme: plots.features(seen, record.outputs.names, path, theme=theme)

@@ -498,6 +498,21 @@ def test_plots_are_drawn_for_few_and_many_classes_with_any_name(tmp_path: Path, 
         assert tuple(pixels[0, 0]) == (255, 255, 255), path
 
 
+def test_the_one_score_that_selected_has_an_axis_of_its_own(tmp_path: Path) -> None:
+    from PIL import Image
+
+    alone, judged = [{"step": 1.0, "dev": -0.5}, {"step": 2.0, "dev": -0.2}], tmp_path / "judged.png"
+    plots.curves(records.curves(), judged, judged=alone)
+    plots.curves(records.curves(), tmp_path / "plain.png")
+    plots.curves(records.curves(), tmp_path / "voted.png", judged=[{"step": 1.0, "dev": -0.5, "snd": 1.0}])
+    widths = []
+    for name in ("plain", "judged", "voted"):
+        with Image.open(tmp_path / f"{name}.png") as image:
+            widths.append(image.width)
+    plain, wide, voted = widths
+    assert plain == voted < wide
+
+
 def test_a_loss_with_a_validators_name_is_a_curve_of_its_own() -> None:
     points = [
         {"step": 1.0, "loss": 0.5, "entropy": 0.4, "critic_accuracy": 0.6},

@@ -63,7 +63,7 @@ def fitted_on(record: RunRecord) -> str:
 
 def doubts(record: RunRecord) -> list[str]:
     """Name the classes whose figures say little. Markdown."""
-    figures = record.adapted.figures if record.adapted else None
+    figures, n = (record.adapted.figures, record.adapted.n) if record.adapted else (None, 0)
     if not isinstance(figures, MultiLabelFigures):
         return []
     few = [f"{s.name} ({min(s.n, s.rows - s.n)})" for s in figures.per_class if 0 < min(s.n, s.rows - s.n) < FEW_ROWS]
@@ -73,11 +73,7 @@ def doubts(record: RunRecord) -> list[str]:
         found.append(
             f"Classes that fewer than {FEW_ROWS} evaluation rows have, or lack, whose figures say little: {listing(few)}."
         )
-    if (
-        figures.per_class
-        and figures.map is not None
-        and all(s.predicted in (0, record.adapted.n) for s in figures.per_class)
-    ):
+    if figures.per_class and figures.map is not None and all(s.predicted in (0, n) for s in figures.per_class):
         same = listing([s.name for s in figures.per_class if s.predicted])
         found.append(
             f"At the thresholds every evaluation row gets the same answer ({same or 'none of the classes'}): "
