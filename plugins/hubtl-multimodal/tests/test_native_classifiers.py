@@ -283,6 +283,7 @@ def test_names(tmp_path):
 import json, sys
 from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
+from hubtl.backbones.reference import ModelRef
 from hubtl.errors import HubtlError
 found = []
 for name in json.loads(sys.argv[1]):
