@@ -31,6 +31,6 @@ def test_a_pushed_model_answers_with_its_thresholds(hub, client, tmp_path):
     assert there.code == 0, there.err
     answers = json.loads(there.out)["predictions"]
     local = hubtl.load(done.output_dir).predict(str(folder))
-    assert [answer["labels"] for answer in answers] == [answer.label for answer in local]
+    assert [answer["labels"] for answer in answers] == [answer.labels for answer in local]
     best = [max(answer.probabilities.values()) for answer in local]
     assert [answer["probability_1"] for answer in answers] == pytest.approx(best, abs=1e-5)

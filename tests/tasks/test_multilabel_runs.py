@@ -267,5 +267,5 @@ def test_a_name_with_a_comma_stays_one_label_in_what_is_predicted(capsys):
 
 def test_the_caption_of_the_features_claims_no_colours_of_classes(run):
     card = render(run.record)
-    assert "Features of both domains, under one model and the other" in card
+    assert "Features of both domains" in card
     assert "the target's colours" not in card
