@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from hubtl import backbones
 from hubtl.backbones import own
 from hubtl.backbones.base import BackboneRequest, ImageInput
-from hubtl.backbones.saved import class_names, read_config
+from hubtl.backbones.saved import output_names, read_config
 from hubtl.errors import HubtlError
 from hubtl.models import saved as api
 from tests.backbones.test_loading import tiny
@@ -373,13 +373,13 @@ NAMES = [
 @pytest.mark.parametrize(("config", "message"), NAMES, ids=str)
 def test_class_names_that_are_none_are_refused(config, message):
     with pytest.raises(HubtlError, match=message):
-        class_names(config)
+        output_names(config)
 
 
 def test_classes_of_the_same_name_are_told_by_their_numbers_and_said(caplog):
     names = {"0": "crane", "1": "dog", "2": "crane", "3": "Dog"}
     with caplog.at_level("WARNING", logger="hubtl"):
-        assert class_names({"id2label": names}) == ["crane (0)", "dog", "crane (2)", "Dog"]
+        assert output_names({"id2label": names}) == ["crane (0)", "dog", "crane (2)", "Dog"]
     assert "calls 1 classes alike (crane)" in caplog.text
 
 

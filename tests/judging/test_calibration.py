@@ -7,10 +7,10 @@ from torch import nn
 
 import hubtl
 from hubtl.errors import HubtlError
-from hubtl.judging.calibration import fit
 from hubtl.strategies.finetune import Finetune
 from hubtl.strategies.source_only import SourceOnly
 from hubtl.strategy import Judging
+from hubtl.tasks.classification.temperature import fit
 
 
 def rows(n=4000, sure=1.0, seed=0):

@@ -117,7 +117,7 @@ def test_sequential_learns_the_source_then_the_target():
 
 
 def test_a_validator_of_the_source_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(HubtlError, match="no model of the source's classes"):
+    with pytest.raises(HubtlError, match="no model of the source's labels"):
         hubtl.adapt(
             model="test_resnet",
             pretrained=False,

@@ -73,7 +73,7 @@ def test_what_was_done_is_not_done_again_and_an_interrupted_part_goes_on(run, mo
         return real(recipe, **words)
 
     real = story.adapt
-    monkeypatch.setattr(story, "adapt", adapt)
+    monkeypatch.setattr(ablation, "adapt", adapt)
     with pytest.raises(Interrupted):
         ablation.ablate(run)
     (first,) = RunRecord.load(run).ablation
