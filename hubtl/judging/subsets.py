@@ -27,15 +27,16 @@ def subsets(model: Classifier, rows: Any, labels: np.ndarray | None, task: Task,
         logits = outputs(model, changed, acc).logits
         figures = task.evaluation(logits, labels)
         certain = task.certainty(logits)
+        brief = figures.figures.brief() if figures.figures else []
         found.append(
             SubsetScore(
                 name=name,
                 n=figures.n,
                 primary=figures.value,
-                brief={m.name: m.value for m in figures.figures.brief() if m.value is not None}
-                if figures.figures
-                else {},
-                certainty=None if certain is None else round(certain, 4),  # what a saved model gives again
+                brief={
+                    m.name: round(m.value, 4) for m in brief if m.value is not None
+                },  # what a saved model gives again
+                certainty=None if certain is None else round(certain, 4),
             )
         )
     return found

@@ -284,7 +284,7 @@ def test_a_recording_that_cannot_be_read_is_named_or_left_out(here, hubtl, tmp_p
 def test_a_model_of_texts_is_not_ranked_on_images(here, hubtl):
     code, _, err = hubtl("rank", "--models", here / "distilbert", "--target-dataset", "builtin:digits/uci", "--quiet")
     assert code == 2
-    assert "builtin:digits/uci has no text column" in err
+    assert "'builtin:digits/uci' has no text column" in err
 
 
 @pytest.mark.parametrize("modality", ["text", "audio"])
