@@ -28,7 +28,13 @@ DOCS = Path(__file__).resolve().parent
 sys.path.append(str(DOCS.parent))
 MAP, MAP_END = "<!-- map: make docs -->", "<!-- end of the map -->"
 MARK = "<!-- Written by docs/generate.py: `make docs`. Change the code that it describes, not this page. -->"
-NAMES = {str: "text", bool: "true, false", list[str]: "list of texts", dict[str, Any]: "mapping"}
+NAMES = {
+    str: "text",
+    bool: "true, false",
+    list[str]: "list of texts",
+    list[float]: "two numbers",
+    dict[str, Any]: "mapping",
+}
 BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 RUNS_ON = (
     "Each strategy took steps on a small world of each task (`hubtl.testing.tasks`; `python -m tests.testing.runs_on` "

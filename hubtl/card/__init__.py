@@ -11,6 +11,7 @@ from hubtl import plugins
 from hubtl.card import comparison, document, evidence, metadata, metrics, names, snippet, wording
 from hubtl.card.evidence import SAID
 from hubtl.card.themes import DARK
+from hubtl.card.views import training_views
 from hubtl.errors import HubtlError
 from hubtl.record import Adjustment, Evaluation, Group, Metric, PhaseFacts, RunRecord
 
@@ -143,6 +144,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "energy": _energy(record),
         "seed": record.recipe.get("run", {}).get("seed"),
         "averaging": record.recipe.get("optim", {}).get("averaging"),
+        "training_views": training_views(record.recipe),
     }
 
 

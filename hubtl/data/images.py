@@ -18,7 +18,7 @@ from hubtl.data.decoding import UnreadableImage, decode
 from hubtl.data.origin import numbers
 from hubtl.data.ranges import KINDS
 from hubtl.data.rows import Rows
-from hubtl.data.transforms import SMALL, strong_view, to_channels, training_view, weak_view
+from hubtl.data.transforms import SMALL, USUAL, RandomViews, strong_view, to_channels, training_view, weak_view
 from hubtl.errors import HubtlError, unknown
 
 VIEWS = {"weak": weak_view, "strong": strong_view}
@@ -38,6 +38,7 @@ class ImageSet:
         augment: random crops and flips instead of the evaluation view.
         name: for messages.
         views: random views to make of each row besides, ``weak`` or ``strong``; of the cached pixels where there are.
+        random: how the crops and the random views are made.
         domains: [n] which of several sources a row is of; None where there is one.
         on_bad_sample: ``error`` stops at an unreadable image, ``skip`` looks for them now and leaves their rows out.
         ranges: black and white of images of floats, or of integers of more than eight bits.
@@ -54,6 +55,7 @@ class ImageSet:
         augment: bool,
         name: str,
         views: tuple[str, ...] = (),
+        random: RandomViews = USUAL,
         domains: np.ndarray | None = None,
         on_bad_sample: str = "error",
         ranges: PixelRanges = PixelRanges(),
@@ -68,7 +70,7 @@ class ImageSet:
         self.note: str | None = None
         if strange := set(views) - VIEWS.keys():
             raise unknown("view", min(strange), VIEWS)
-        self.views = views
+        self.views, self.random = views, random
         self.plain: Rows = self  # the same rows in the evaluation view
         mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
         self._scale = (1 / (255 * std)).view(1, -1, 1, 1)
@@ -133,7 +135,7 @@ class ImageSet:
             image = self._image(row)
             for name in names:
                 rng = np.random.default_rng([seed, place, row, zlib.crc32(name.encode())])
-                made[name].append(to_bytes(VIEWS[name](image, self.spec, rng)))
+                made[name].append(to_bytes(VIEWS[name](image, self.spec, rng, self.random)))
         return {name: {"image": self._normalised(torch.from_numpy(np.stack(v)))} for name, v in made.items()}
 
     def _image(self, row: int) -> Image.Image:
@@ -156,7 +158,7 @@ class ImageSet:
         image = self._channels(row)
         if self.augment:
             rng = np.random.default_rng([0 if seed is None else seed, place, row])
-            return to_bytes(training_view(image, self.spec, rng))
+            return to_bytes(training_view(image, self.spec, rng, self.random))
         return to_bytes(evaluation_view(image, self.spec))
 
     def _channels(self, row: int, *, small: bool = False) -> Image.Image:

@@ -17,9 +17,10 @@ def open_rows(
 ) -> Opened:
     """The rows of a split under one view. ``columns`` says which column holds which modality.
 
-    Further keywords are those of ``ImageSet``: ``augment``, ``views``, ``domains``, ``on_bad_sample``. A backbone that
-    takes more than images makes the set itself (``Backbone.rows``). ``ranges`` are black and
-    white of images of more than eight bits: by default what the model was trained with, else what these rows have.
+    Further keywords are those of ``ImageSet``: ``augment``, ``views``, ``random``, ``domains``, ``on_bad_sample``. A
+    backbone that takes more than images makes the set itself (``Backbone.rows``), its random views by rules of its own.
+    ``ranges`` are black and white of images of more than eight bits: by default what the model was trained with, else
+    what these rows have.
     """
     how = {"augment": False} | how
     ranges = how.pop("ranges", None)
@@ -28,6 +29,7 @@ def open_rows(
     if ranges:
         how["ranges"] = ranges
     if backbone.rows is not None:
+        how.pop("random", None)
         made: Opened = backbone.rows(dataset, columns, labels=labels, name=name, **how)
         return made
     spec = backbone.info.input

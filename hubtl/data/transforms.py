@@ -1,14 +1,18 @@
 """Views for training, and the colours of an image. The view for evaluation is the backbone's (backbones/views.py)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from hubtl.backbones.base import ImageInput, PixelRanges
 from hubtl.backbones.views import RESAMPLING
 from hubtl.data.ranges import eight_bits, kind_of
+from hubtl.recipe.augmentation import OPERATIONS, RandAugment, randaugment
+from hubtl.recipe.schema import CROP_AREA, CROP_RATIO, STRONG_VIEWS, DataSection
 
-CROP_AREA = (0.08, 1.0)  # of the image, as ImageNet's training views
-CROP_ASPECT = (3 / 4, 4 / 3)
+USUAL_CHANGES = RandAugment()
+WEAKEST = 0.5  # of the area is in a weak view at least
 # modes that Pillow turns to grey, or to colours with transparency, by way of another
 DETOURS = {"RGBa": "RGBA", "La": "LA", "LAB": "RGB", "HSV": "RGB", "YCbCr": "RGB", "CMYK": "RGB", "RGBX": "RGB"}
 
@@ -29,22 +33,65 @@ def to_channels(image: Image.Image, channels: int, ranges: PixelRanges = PixelRa
     return image.convert("L" if channels == 1 else "RGB")
 
 
+@dataclass(frozen=True)
+class RandomViews:
+    """How random views are made: crops, flips, and what changes a strong view further.
+
+    ``area`` is a share of the image's, ``ratio`` width over height, both from least to most and as torchvision and timm
+    call ``scale`` and ``ratio``. ``interpolation`` None is that of the model.
+    """
+
+    area: tuple[float, float] = CROP_AREA
+    ratio: tuple[float, float] = CROP_RATIO
+    interpolation: str | None = None
+    flip: float = 0.5
+    strong: RandAugment = USUAL_CHANGES
+    operations: tuple[str, ...] = OPERATIONS
+
+    @classmethod
+    def of(cls, data: DataSection) -> "RandomViews":
+        """What a recipe says; what it leaves open is ImageNet's usual view."""
+        (least, most), (low, high) = data.crop_area or CROP_AREA, data.crop_ratio or CROP_RATIO
+        return cls(
+            area=(least, most),
+            ratio=(low, high),
+            interpolation=data.interpolation,
+            flip=0.5 if data.flip is None else data.flip,
+            strong=randaugment(data.views or STRONG_VIEWS),
+            operations=tuple(data.view_operations or OPERATIONS),
+        )
+
+    @property
+    def weak_area(self) -> tuple[float, float]:
+        """The crops of a weak view: half of the image at least, where the training view's are not larger."""
+        least, most = self.area
+        return max(least, min(WEAKEST, most)), most
+
+
+USUAL = RandomViews()
+
+
 def training_view(
-    image: Image.Image, spec: ImageInput, rng: np.random.Generator, *, smallest: float = CROP_AREA[0]
+    image: Image.Image,
+    spec: ImageInput,
+    rng: np.random.Generator,
+    how: RandomViews = USUAL,
+    *,
+    area: tuple[float, float] | None = None,
 ) -> Image.Image:
-    """A random crop of 8 (or ``smallest``) to 100 % of the area, resized, and flipped every second time."""
+    """A random crop of a share of the area (``how.area``, else ``area``), resized, and flipped by chance."""
     width, height = image.size
     box = (0.0, 0.0, float(width), float(height))
     for _ in range(10):
-        area = width * height * rng.uniform(smallest, CROP_AREA[1])
-        aspect = np.exp(rng.uniform(*np.log(CROP_ASPECT)))
-        w, h = np.sqrt(area * aspect), np.sqrt(area / aspect)
+        part = width * height * rng.uniform(*(area or how.area))
+        aspect = np.exp(rng.uniform(*np.log(how.ratio)))
+        w, h = np.sqrt(part * aspect), np.sqrt(part / aspect)
         if w <= width and h <= height:
             left, top = rng.uniform(0, width - w), rng.uniform(0, height - h)
             box = (left, top, left + w, top + h)
             break
-    view = image.resize((spec.size, spec.size), RESAMPLING[spec.interpolation], box=box)
-    return view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else view
+    view = image.resize((spec.size, spec.size), RESAMPLING[how.interpolation or spec.interpolation], box=box)
+    return view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < how.flip else view
 
 
 SMALL = 64  # pixels; below, a flip makes another sign of it and a crop takes a stroke away
@@ -52,7 +99,7 @@ SMALL_SHIFT = 2.0  # pixels, at most
 SMALL_AFFINE = 0.1  # standard deviation of each entry of the 2 × 2 matrix
 
 
-def weak_view(image: Image.Image, spec: ImageInput, rng: np.random.Generator) -> Image.Image:
+def weak_view(image: Image.Image, spec: ImageInput, rng: np.random.Generator, how: RandomViews = USUAL) -> Image.Image:
     """A mild change: a crop of half to all of the area, and a flip.
 
     A small image is given in its evaluation view. It is shifted by at most 2 pixels, and scaled, turned and sheared by
@@ -60,7 +107,7 @@ def weak_view(image: Image.Image, spec: ImageInput, rng: np.random.Generator) ->
     self-ensembling (arXiv:1706.05208). What comes in from outside has the colour of the corners.
     """
     if spec.size >= SMALL:
-        return training_view(image, spec, rng, smallest=0.5)
+        return training_view(image, spec, rng, how, area=how.weak_area)
     shift = rng.uniform(-SMALL_SHIFT, SMALL_SHIFT, size=2)
     (a, b), (c, d) = np.eye(2) + SMALL_AFFINE * rng.standard_normal((2, 2))
     middle = spec.size / 2
@@ -79,25 +126,22 @@ def _corners(image: Image.Image) -> int | tuple[int, ...]:
     return int(sorted(found)[1])
 
 
-def strong_view(image: Image.Image, spec: ImageInput, rng: np.random.Generator) -> Image.Image:
+def strong_view(
+    image: Image.Image, spec: ImageInput, rng: np.random.Generator, how: RandomViews = USUAL
+) -> Image.Image:
     """A weak view under two random changes of colour or shape, each with a chance of a half (RandAugment).
 
-    The operations and the strength are those that timm calls ``rand-m10-n2-mstd2-inc1``; small images are shifted less.
+    Their number, strength and kinds are those of ``how``; small images are shifted less. The operations and the usual
+    strength are those that timm calls ``rand-m10-n2-mstd2-inc1``.
     """
-    view = weak_view(image, spec, rng)
-    for _ in range(2):
-        operation = OPERATIONS[rng.integers(len(OPERATIONS))]
-        happens, amount, sign = rng.random() < 0.5, rng.normal(1.0, 0.2), rng.choice((-1.0, 1.0))
+    view = weak_view(image, spec, rng, how)
+    for _ in range(how.strong.changes):
+        operation = how.operations[rng.integers(len(how.operations))]
+        happens = rng.random() < how.strong.chance
+        amount, sign = rng.normal(how.strong.strength, how.strong.spread), rng.choice((-1.0, 1.0))
         if happens:
             view = _changed(view, operation, float(np.clip(amount, 0, 1)), float(sign))
     return view
-
-
-OPERATIONS = (
-    *("autocontrast", "equalize", "invert", "posterize", "solarize", "lighten"),
-    *("colour", "contrast", "brightness", "sharpness"),
-    *("rotate", "shear-x", "shear-y", "move-x", "move-y"),
-)
 
 
 def _changed(image: Image.Image, operation: str, amount: float, sign: float) -> Image.Image:

@@ -7,12 +7,15 @@ strategy or the setting"; the run replaces it by what was decided before anythin
 from typing import Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from hubtl.errors import nearest
+from hubtl.recipe.augmentation import EXAMPLE, OPERATIONS, randaugment
 from hubtl.recipe.bounded import Bounded
 
 UPDATES = 10**9  # more than any run has
+CROP_AREA, CROP_RATIO = (0.08, 1.0), (3 / 4, 4 / 3)  # ImageNet's training views: torchvision's scale and ratio
+STRONG_VIEWS = "rand-m10-n2-mstd2"
 
 
 class Section(Bounded):
@@ -87,6 +90,27 @@ class DataSection(Section):
     augment: Literal["auto", "none", "standard"] = Field(
         "auto", description="training view: standard is random resized crop and flip; auto: standard from 64 px on"
     )
+    crop_area: list[float] | None = Field(
+        None,
+        description="least and most share of the image's area in a random crop (scale of torchvision and timm), [0.08, 1], "
+        "or the least alone; default: [0.08, 1] with augment standard, else by size, length and tuner",
+    )
+    crop_ratio: list[float] | None = Field(
+        None, description="least and most width over height of a random crop; default: [0.75, 1.333]"
+    )
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] | None = Field(
+        None, description="how random crops are resized; default: as the model's own view"
+    )
+    flip: float | None = Field(
+        None, ge=0, le=1, description="chance that a random crop is mirrored left to right; default: 0.5"
+    )
+    views: str | None = Field(
+        None,
+        description=f"changes in a strong view, none or {EXAMPLE}; default: {STRONG_VIEWS}",
+    )
+    view_operations: list[str] | None = Field(
+        None, min_length=1, description=f"what may happen to a strong view; default: {', '.join(OPERATIONS)}"
+    )
     hold_out: float | None = Field(
         None,
         ge=0,
@@ -98,6 +122,35 @@ class DataSection(Section):
     num_workers: int | None = Field(
         None, ge=0, le=1024, description="loader processes; default: 0 when images are kept in memory"
     )
+
+    @field_validator("crop_area", mode="before")
+    @classmethod
+    def _least_alone(cls, value: Any) -> Any:
+        return [value, 1.0] if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    @field_validator("crop_area", "crop_ratio")
+    @classmethod
+    def _from_to(cls, value: list[float] | None, info: ValidationInfo) -> list[float] | None:
+        most = 1.0 if info.field_name == "crop_area" else 100.0
+        if value is not None and (len(value) != 2 or not 1 / 100 <= value[0] <= value[1] <= most):
+            raise ValueError(f"two numbers are wanted, the smaller one first, from 0.01 to {most:g}")
+        return value
+
+    @field_validator("views")
+    @classmethod
+    def _in_timms_words(cls, value: str | None) -> str | None:
+        if value is not None:
+            randaugment(value)
+        return value
+
+    @field_validator("view_operations")
+    @classmethod
+    def _operations(cls, value: list[str] | None) -> list[str] | None:
+        for name in value or []:
+            if name not in OPERATIONS:
+                guess = nearest(name, OPERATIONS)
+                raise ValueError(f"there is no {name}" + (f" (nearest: {guess})" if guess else ""))
+        return value
 
 
 class NamedSection(Section):

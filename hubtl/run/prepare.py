@@ -37,6 +37,7 @@ from hubtl.run.streams import (
     open_streams,
     relate,
 )
+from hubtl.run.views import by_views
 from hubtl.settings import logger
 from hubtl.strategies.source_only import SourceOnly
 from hubtl.strategy import Strategy, views_of
@@ -132,6 +133,8 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         task.source = task_of(recipe)
         task.source.outputs = relate(task, None, source).outputs
     views = views_of(phases_of(_built(recipe.strategy.name, recipe, setting, backbone, task, classifier)))
+    unused = by_views(decisions, backbone, {name for names in views.values() for name in names})
+    recipe = decisions.recipe
     streams = open_streams(recipe, setting, source, target, task, backbone, views, held_out)
     backbone.ranges = streams.ranges.over(backbone.ranges)
     model = _model_facts(recipe, backbone, streams)
@@ -156,7 +159,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         rows_per_update=rows,
         classifier=classifier,
         views=views,
-        warnings=[*unnamed, *label_warnings(task, relation, streams, strategy_class)],
+        warnings=[*unnamed, *unused, *label_warnings(task, relation, streams, strategy_class)],
     )
 
 

@@ -10,6 +10,8 @@ from hubtl.recipe.reading import parse, read
 from hubtl.recipe.schema import Recipe
 from hubtl.record import RunRecord
 from hubtl.run.prepare import Prepared
+from hubtl.run.views import KEYS as VIEW_KEYS
+from hubtl.run.views import same_views
 
 FREE_TO_CHANGE = {
     "run.checkpoint_every",
@@ -25,8 +27,10 @@ FREE_TO_CHANGE = {
 def check_same_recipe(recipe: Recipe, folder: Path) -> None:
     """Raise HubtlError for another recipe than the run in ``folder`` was started with."""
     kept = RunRecord.load(folder).recipe or read(folder / "recipe.yaml")
-    before, now = _flat(parse(kept)), _flat(recipe)
-    changed = [key for key in sorted({*before, *now} - FREE_TO_CHANGE) if before.get(key) != now.get(key)]
+    started = parse(kept)
+    before, now = _flat(started), _flat(recipe)
+    free = FREE_TO_CHANGE | (set(VIEW_KEYS) if same_views(started, recipe) else set())
+    changed = [key for key in sorted({*before, *now} - free) if before.get(key) != now.get(key)]
     if changed:
         listed = ", ".join(f"{key} ({before.get(key)} → {now.get(key)})" for key in changed)
         raise HubtlError(

@@ -15,6 +15,7 @@ from hubtl.data.rows import Opened, Rows
 from hubtl.data.sealed import kept, sealed, unsealed
 from hubtl.data.slices import cut
 from hubtl.data.sources import Domain
+from hubtl.data.transforms import RandomViews
 from hubtl.errors import HubtlError
 from hubtl.judging.case import Streams
 from hubtl.recipe.schema import Recipe
@@ -84,7 +85,7 @@ def open_streams(
     held_out: Domain | None = None,
 ) -> Streams:
     """The streams of a run, their labels turned into those of its model, with the random views that its phases ask for."""
-    augment = recipe.data.augment == "standard"
+    augment, random = recipe.data.augment == "standard", RandomViews.of(recipe.data)
     bad = recipe.data.on_bad_sample
 
     def images(
@@ -107,6 +108,7 @@ def open_streams(
             labels=labels,
             augment=augmented,
             views=views,
+            random=random,
             domains=domains,
             name=name,
             on_bad_sample=bad,

@@ -13,8 +13,10 @@ from hubtl.data.images import ImageSet
 from hubtl.data.joint import JointSet
 from hubtl.data.sealed import sealed
 from hubtl.data.streams import StepBatches
-from hubtl.data.transforms import OPERATIONS, _changed, strong_view, weak_view
+from hubtl.data.transforms import OPERATIONS, RandomViews, _changed, strong_view, training_view, weak_view
 from hubtl.errors import HubtlError
+from hubtl.recipe.augmentation import randaugment
+from hubtl.recipe.schema import DataSection
 
 GREY = ImageInput(size=28, channels=1, mean=(0.5,), std=(0.5,), interpolation="bilinear")
 LARGE = ImageInput(size=64)
@@ -158,3 +160,68 @@ def test_large_views_are_crops_with_flips():
 def test_an_unknown_view_is_named():
     with pytest.raises(HubtlError, match="unknown view 'week'"):
         image_set(GREY, views=("week",))
+
+
+RAMP = Image.fromarray(np.tile(np.linspace(0, 255, 96, dtype=np.uint8), (96, 1))).convert("RGB")
+
+
+def widths(how, spec=LARGE, view=training_view):
+    """How much of the ramp's width a view shows, and whether it rises; many views."""
+    seen = [
+        np.asarray(view(RAMP, spec, np.random.default_rng(seed), how), dtype=float)[..., 0].mean(0)
+        for seed in range(60)
+    ]
+    return np.array([abs(row[-1] - row[0]) / 255 for row in seen]), np.array([row[-1] > row[0] for row in seen])
+
+
+def test_crops_have_the_area_ratio_and_flips_that_are_asked_for():
+    shown, rising = widths(RandomViews(area=(0.25, 0.25), ratio=(1.0, 1.0), flip=0.0))
+    assert shown == pytest.approx(np.full(60, 0.5), abs=0.03)
+    assert rising.all()
+    shown, rising = widths(RandomViews(area=(0.25, 0.25), ratio=(4.0, 4.0), flip=1.0))
+    assert shown == pytest.approx(np.full(60, 1.0), abs=0.03)
+    assert not rising.any()
+    usual, _ = widths(RandomViews())
+    assert usual.min() < 0.45
+
+
+def test_weak_views_are_crops_of_half_unless_the_training_views_are_milder():
+    assert RandomViews().weak_area == (0.5, 1.0)
+    assert RandomViews(area=(0.8, 0.9)).weak_area == (0.8, 0.9)
+    assert RandomViews(area=(0.1, 0.3)).weak_area == (0.3, 0.3)
+    shown, _ = widths(RandomViews(area=(1.0, 1.0), ratio=(1.0, 1.0)), view=weak_view)
+    assert shown == pytest.approx(np.full(60, 1.0), abs=0.03)
+
+
+def test_interpolation_is_that_of_the_views_alone():
+    image = picture(3, LARGE)
+    nearest, own = (
+        training_view(image, LARGE, np.random.default_rng(0), RandomViews(interpolation=i)) for i in ("nearest", None)
+    )
+    usual = training_view(image, LARGE, np.random.default_rng(0), RandomViews(interpolation=LARGE.interpolation))
+    assert np.array_equal(np.asarray(own), np.asarray(usual))
+    assert not np.array_equal(np.asarray(own), np.asarray(nearest))
+    sets = [image_set(LARGE, random=RandomViews(interpolation=i)) for i in ("nearest", None)]
+    assert torch.equal(*(s.fetch([0, 1]).inputs["image"] for s in sets))
+
+
+def test_strong_views_are_what_the_recipe_says():
+    weak = weak_view(RAMP, LARGE, np.random.default_rng(5))
+    for how in (RandomViews(strong=randaugment("none")), RandomViews(strong=randaugment("rand-p0"))):
+        assert np.array_equal(np.asarray(strong_view(RAMP, LARGE, np.random.default_rng(5), how)), np.asarray(weak))
+    inverted = RandomViews(strong=randaugment("rand-n1-p1"), operations=("invert",))
+    made = strong_view(RAMP, LARGE, np.random.default_rng(5), inverted)
+    assert np.array_equal(np.asarray(made), 255 - np.asarray(weak))
+
+
+def test_rows_that_are_fetched_know_how_views_are_made():
+    """The whole way, from the recipe's section to a batch."""
+    data = DataSection(crop_area=1, crop_ratio=[1, 1], flip=0, views="rand-n1-p1", view_operations=["invert"])
+    images = image_set(LARGE, augment=True, random=RandomViews.of(data))
+    batch, plain = images.fetch([2], seed=1), image_set(LARGE).fetch([2])
+    assert torch.allclose(batch.inputs["image"], plain.inputs["image"])
+    mean, std = torch.tensor(LARGE.mean).view(3, 1, 1), torch.tensor(LARGE.std).view(3, 1, 1)
+    pixels, strong = (
+        255 * (b * std + mean) for b in (plain.inputs["image"][0], batch.view("strong").inputs["image"][0])
+    )
+    assert torch.allclose(255 - pixels, strong, atol=0.01)

@@ -1,0 +1,50 @@
+"""How random views are made, where the recipe leaves it open, and what it says of views that no stream has."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hubtl.backbones.base import Backbone
+from hubtl.data.transforms import SMALL, RandomViews
+from hubtl.recipe.schema import CROP_AREA, CROP_RATIO, STRONG_VIEWS, Recipe
+from hubtl.run.decisions import Decisions
+
+CROPS = ("crop_area", "crop_ratio", "interpolation", "flip")
+STRONG = ("views", "view_operations")
+KEYS = tuple(f"data.{name}" for name in (*CROPS, *STRONG))
+
+
+def by_views(decisions: Decisions, backbone: Backbone, asked: Iterable[str]) -> list[str]:
+    """Decide crops, flips and strong views where there are any, and return what to mind of those that were given.
+
+    ``asked`` are the random views that the phases of the strategy ask for.
+    """
+    data, asked = decisions.recipe.data, set(asked)
+    crops, strong = _crops(decisions.recipe, backbone, asked), "strong" in asked and backbone.rows is None
+    if crops:
+        decisions.fill("data.crop_area", list(CROP_AREA), "the usual crop of ImageNet's training views")
+        decisions.fill("data.crop_ratio", list(CROP_RATIO), "the usual shape of such a crop")
+        decisions.fill("data.interpolation", backbone.info.input.interpolation, "as the model's own view is resized")
+        decisions.fill("data.flip", 0.5, "photographs mirrored left to right mean the same")
+    if strong:
+        decisions.fill("data.views", STRONG_VIEWS, "two strong changes are usual where pseudo-labels are learnt")
+    unused = [] if crops else [f"data.{name}" for name in CROPS if getattr(data, name) is not None]
+    unused += [] if strong else [f"data.{name}" for name in STRONG if getattr(data, name) is not None]
+    if not unused:
+        return []
+    why = "the model makes its own" if backbone.rows is not None else "no stream of this run has such random views"
+    return [f"{', '.join(unused)} changed nothing: {why}"]
+
+
+def _crops(recipe: Recipe, backbone: Backbone, asked: set[str]) -> bool:
+    """Whether some training view is a random crop: small weak views are moved instead."""
+    if backbone.rows is not None:
+        return False
+    return recipe.data.augment == "standard" or (bool(asked) and backbone.info.input.size >= SMALL)
+
+
+def same_views(before: Recipe, now: Recipe) -> bool:
+    """Whether two recipes mean the same random views, one of them maybe by keys that it leaves out."""
+    one, other = RandomViews.of(before.data), RandomViews.of(now.data)
+    if None in (one.interpolation, other.interpolation):
+        one, other = replace(one, interpolation=None), replace(other, interpolation=None)
+    return one == other
