@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from vote import vote
+
 from hubtl import plugins
 from hubtl.data.sealed import unsealed
 from hubtl.engine.device import make_accelerator
@@ -129,13 +131,10 @@ def main() -> None:
             cls = plugins.load("strategies", strategy)
             chosen = choices(candidates, cls)
             cost = None if cls.judging.forgets_source else Classification().cost
-            said = verdict(
-                figures(base),
-                figures(candidates[chosen["ensemble"]]),
-                voters_on(cls, Classification),
-                cls.judging.improves,
-                cost=cost,
-            )
+            taken = candidates[chosen["ensemble"]]
+            rail = verdict(figures(base), figures(taken), cost=cost)
+            voted = vote(base["scores"], taken["scores"], voters_on(cls, Classification), cls.judging.improves)
+            adapted, reason = (False, rail.reason) if rail.rail else voted
             line = {
                 "benchmark": "validators",
                 "case": args.case,
@@ -144,7 +143,7 @@ def main() -> None:
                 "steps": args.steps,
                 "source_only": base,
                 "chosen": {rule: candidates[place]["accuracy"] for rule, place in chosen.items()},
-                "verdict": {"adapted": said.adapted, "reason": said.reason},
+                "verdict": {"adapted": adapted, "reason": reason},
                 "candidates": candidates,
                 "seconds": round(time.monotonic() - began, 1),
             }

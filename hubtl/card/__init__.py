@@ -279,27 +279,30 @@ def _dropped_by(record: RunRecord) -> str:
     verdict = record.verdict
     if verdict is not None and verdict.rail:
         return "a guard rail that reads no target labels stood against it"
-    if verdict is not None and verdict.alone:
-        return "the one score that reads no target labels was not for it"
-    return "the vote of scores that read no target labels was not for it"
+    return "scores that read no target labels were not for it"
 
 
 def _verdict(record: RunRecord) -> str | None:
-    """What scores without target labels said of adapting, and what became of it."""
+    """Which of the two models to use, as far as that is told without target labels, and what became of the other."""
     verdict = record.verdict
     if verdict is None:
         return None
-    by = "" if verdict.reason.startswith("the one score ") else ", by scores that read no target labels"
-    text = f"Source-only or adapted{by}: {wording.md(verdict.reason)}."
-    if verdict.abstained:
-        own = wording.listing(verdict.abstained)
-        text += f" No vote: {own}, which the method's own loss makes better."
+    text = f"Adapted or source-only, without target labels: **{verdict.brief}**. {_sentence(verdict.reason)}"
+    if verdict.disagreement is not None:
+        text += (
+            f" The two models answer differently on {100 * verdict.disagreement:.0f}% of the target's training rows."
+        )
     if verdict.tried is None:
         return text
     primary = verdict.dropped.primary if verdict.dropped else None
     figure, name = metrics.value(primary), wording.code(verdict.tried)
     called = metrics.called(primary)
     return f"{text} So {name} was dropped; its {called} on the same rows, which that choice did not see: {figure}."
+
+
+def _sentence(text: str) -> str:
+    """The text as a sentence. Markdown."""
+    return f"{wording.md(text[:1].upper() + text[1:])}." if text else ""
 
 
 class GroupLine(NamedTuple):

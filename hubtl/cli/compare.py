@@ -105,7 +105,7 @@ def _show(outcome: Any) -> None:
         known = next((e.primary.shown for e in outcome.entrants if e.primary), "figures")
         table.add_column(f"target {known} (oracle)", justify="right")
     for place, entrant in enumerate(outcome.entrants, 1):
-        beside = {True: "better", False: "not better", None: "–"}[entrant.adapted]
+        beside = entrant.answer or "–"
         if entrant.failed or entrant.refused:
             beside = entrant.failed or entrant.reason
         row = [str(place), entrant.strategy, "–" if entrant.merit is None else f"{entrant.merit:.1f}", beside]

@@ -10,11 +10,12 @@ from typing import Any
 import typer
 
 from hubtl import launch
+from hubtl.card.metrics import gain
 from hubtl.card.wording import unscored
 from hubtl.cli.messages import emit, predicting, pushed
 from hubtl.io import shown
 from hubtl.recipe.schema import Recipe
-from hubtl.record import Decision
+from hubtl.record import Decision, RunRecord
 from hubtl.run.result import Result
 from hubtl.settings import is_main_process
 
@@ -92,6 +93,8 @@ def result(outcome: Result, *, as_json: bool) -> None:
         console.print(f"{', '.join(lower)}: lower is better")
     if record.selection.oracle:
         console.print("oracle selection: the checkpoint was chosen with target labels", style="bold")
+    for line in verdict(record, outcome.output_dir):
+        console.print(line, soft_wrap=True)
     for warning in record.warnings:
         console.print(f"warning: {shown.line(warning)}", soft_wrap=True)
     console.print(f"{record.training.steps} updates in {record.training.seconds:.0f} s")
@@ -103,6 +106,24 @@ def result(outcome: Result, *, as_json: bool) -> None:
             f"next: {predicting(outcome.output_dir)}, or hubtl push {shown.typed(outcome.output_dir)} user/repo",
             soft_wrap=True,
         )
+
+
+def verdict(record: RunRecord, folder: Path) -> list[str]:
+    """Which of the two models to use: as told without target labels, and as measured where there are labels to measure."""
+    said = record.verdict
+    if said is None:
+        return []
+    ask = f"; hubtl label {shown.typed(folder)} asks for them" if said.rows else ""
+    lines = [f"verdict without labels: {said.brief} ({shown.line(said.reason)}){ask}"]
+    base, found, gap = record.source_only, record.adapted, record.difference
+    if gap is None or base is None or found is None or base.primary is None or found.primary is None:
+        return lines
+    rises = found.primary.higher_is_better
+    better = "adapted is better" if (gap.low > 0) == rises else "source-only is better"
+    if gap.low <= 0 <= gap.high:
+        better = "the difference can be chance"
+    interval = gain(found.primary, gap.low, gap.high)
+    return [*lines, f"measured on {found.n:,} labelled rows: {better} (95% interval of the difference: {interval})"]
 
 
 def stopped(folder: Path | None) -> None:

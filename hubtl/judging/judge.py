@@ -232,9 +232,8 @@ def doubts(record: RunRecord) -> list[str]:
         return [f"source-only was kept, {record.verdict.tried} was dropped: {record.verdict.reason}"]
     if base is None:
         return found
-    if record.verdict is not None and not record.verdict.adapted and not adapted.collapse:
-        said = f"the vote of label-free scores is not for the adapted model ({record.verdict.reason})"
-        found.append(f"{record.verdict.reason if record.verdict.alone else said}: consider --strategy source-only")
+    if record.verdict is not None and record.verdict.rail and not adapted.collapse:
+        found.append(f"{record.verdict.reason}: consider --strategy source-only")
     lost = base.primary.gain(adapted.primary) if base.primary and adapted.primary else None
     if base.primary is not None and lost is not None and lost < 0:
         found.append(f"negative transfer: the adapted model is {amount(base.primary, -lost)} worse")

@@ -1,48 +1,38 @@
-"""Whether adapting helped, as far as that can be told without target labels: validators vote, behind guard rails."""
+"""Whether to ship an adapted model or source-only, as far as that can be told without target labels: three answers."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from hubtl.record import Evaluation, Verdict
 
-SAME = 1e-6  # scores that differ by no more are equal
+ROWS = 20  # labels that settle it in nineteen of twenty runs, asked for where the two models disagree
 
 
 def verdict(
     before: Evaluation,
     after: Evaluation,
-    voters: Collection[str],
-    abstain: Collection[str] = (),
     *,
-    comparable: bool = True,
     cost: Callable[[Evaluation, Evaluation], str | None] | None = None,
+    better: bool | None = None,
+    disagreement: float | None = None,
+    rows: int = ROWS,
 ) -> Verdict:
-    """Compare an adapted model with source-only, by scores that read no target label.
+    """Compare an adapted model with source-only, by what reads no target label.
 
     Against the adapted model stands a guard rail, if one does: collapsed predictions, or what ``cost`` says that adapting
-    cost on the source (None: it does not matter). Else the ``voters`` that scored both models decide, each with one
-    vote; ``abstain`` are those that the method itself makes better, whatever it does to accuracy. Source-only wins a
-    tie: who adapts has to show it. Models that are not ``comparable``, one with an output for the unknown and one
-    without, leave only the rails.
+    cost on the source (None: it does not matter). For it speaks a bound that separates the two (``better``). Else it is
+    undecided, and labels decide: at most ``rows`` of those on which the two disagree. Scores have no vote: what a method
+    trains for rises whether it helped or not, and always adapting was right more often than their majority.
     """
-    scores = {
-        name: [before.scores[name], after.scores[name]]
-        for name in voters
-        if name in before.scores and name in after.scores
-    }
-    silent = sorted(name for name in scores if name in abstain)
-    better = sorted(n for n, (b, a) in scores.items() if n not in abstain and a > b + SAME)
-    worse = sorted(n for n, (b, a) in scores.items() if n not in abstain and a < b - SAME)
+    common = {"disagreement": disagreement}
     if rail := _rail(before, after, cost):
-        return Verdict(adapted=False, reason=rail, rail=True, scores=scores, abstained=silent)
-    if not comparable:
-        reason = "only the adapted model can answer that a row is of no known class; their scores share no scale"
-        return Verdict(adapted=True, reason=reason)
-    said = f"{', '.join(better) or 'none'} for the adapted model; {', '.join(worse) or 'none'} for source-only"
-    found = Verdict(adapted=len(better) > len(worse), reason=said, scores=scores, abstained=silent)
-    if found.alone:
-        liked = "prefers the adapted model" if better else "prefers source-only" if worse else "sees no difference"
-        found.reason = f"the one score that reads no target label ({found.alone}) {liked}"
-    return found
+        return Verdict(answer="source-only", reason=rail, rail=True, **common)
+    if disagreement == 0:
+        return Verdict(answer="undecided", reason="the two models answer alike on every row that was tried", **common)
+    if better:
+        reason = "a lower bound on how well it does lies above the estimate of source-only"
+        return Verdict(answer="adapted", reason=reason, **common)
+    reason = "no label of the target was read, and nothing without one tells the two apart"
+    return Verdict(answer="undecided", reason=reason, rows=rows, **common)
 
 
 def _rail(

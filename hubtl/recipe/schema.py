@@ -212,11 +212,13 @@ class RunSection(Section):
         "default: the strategy's",
     )
     baseline: bool = Field(True, description="train source-only beside the adaptation")
-    keep_source_only: bool = Field(
-        False, description="save the source-only model too, in source-only/ of the output directory; it is not pushed"
+    keep_source_only: bool | None = Field(
+        None,
+        description="save the source-only model too, in source-only/ of the output directory; it is not pushed; default: "
+        "where the verdict is undecided, for hubtl label",
     )
     fallback: bool = Field(
-        False, description="ship source-only where no label-free score prefers the adapted model; auto: true"
+        False, description="ship source-only where a guard rail stands against the adapted model; auto: true"
     )
     validator: str | None = Field(
         None,

@@ -44,21 +44,25 @@ class Selection(Facts):
 
 
 class Verdict(Facts):
-    """What scores that read no target label say of an adapted model beside source-only."""
+    """Whether to ship the adapted model or source-only, by what reads no target label."""
 
-    adapted: bool  # True: they are for the adapted model
-    reason: str  # a guard rail, or who voted for what
-    rail: bool = False  # True: it was a guard rail
-    scores: dict[str, list[float]] = Field(default_factory=dict)  # validator -> [source-only, adapted]
-    abstained: list[str] = Field(default_factory=list)  # those that the method's own loss makes better
+    answer: Literal["adapted", "source-only", "undecided"]
+    reason: str
+    rail: bool = False  # True: a guard rail stands against the adapted model
+    rows: int = 0  # to label, where that decides
+    disagreement: float | None = None  # share of the target's training rows to which the two models answer differently
     tried: str | None = None  # the strategy that was dropped for source-only; None: nothing was dropped
     dropped: "Evaluation | None" = None  # its figures
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier(cls, given: Any) -> Any:
+        return upgrade.verdict(given)
+
     @property
-    def alone(self) -> str | None:
-        """The one score that decided, where no other had a vote and no guard rail stood against the model."""
-        voted = [name for name in self.scores if name not in self.abstained]
-        return voted[0] if len(voted) == 1 and not self.rail else None
+    def brief(self) -> str:
+        """The answer, and how many rows to label where that decides."""
+        return f"{self.answer}, label {self.rows:,} rows to decide" if self.rows else self.answer
 
 
 class PhaseFacts(Facts):

@@ -96,3 +96,15 @@ def subset(given: Any) -> Any:
         **({} if brief is None else {"brief": {"balanced_accuracy": brief}}),
         **rest,
     }
+
+
+def verdict(given: Any) -> Any:
+    """What a vote of scores said, as one of three answers: it proves nothing, so it decides nothing but what it dropped."""
+    if not isinstance(given, Mapping) or "adapted" not in given or "answer" in given:
+        return given
+    kept = {name: given[name] for name in ("rail", "tried", "dropped") if name in given}
+    reason = given.get("reason", "")
+    if given.get("rail"):
+        return {**kept, "answer": "source-only", "reason": reason}
+    answer = "source-only" if given.get("tried") else "undecided"
+    return {**kept, "answer": answer, "reason": f"scores voted, as an earlier version let them: {reason}"}

@@ -13,7 +13,7 @@ from hubtl.errors import HubtlError
 from hubtl.io.places import check_writable
 from hubtl.judging.calibration import labelled_rows
 from hubtl.judging.difference import difference
-from hubtl.judging.judge import doubts, voters_on
+from hubtl.judging.judge import doubts
 from hubtl.judging.verdict import verdict
 from hubtl.plugins.blame import minded
 from hubtl.recipe.schema import Recipe
@@ -157,7 +157,8 @@ def _train(
     shipped = after
     if before is not None:
         record.verdict = _judged(prepared, before.evaluation, after.evaluation)
-        if recipe.run.fallback and not record.verdict.adapted and prepared.task.unknown is None:
+        logger.info("verdict    %s: %s", record.verdict.brief, record.verdict.reason)
+        if recipe.run.fallback and record.verdict.answer == "source-only" and prepared.task.unknown is None:
             logger.info("kept       source-only in place of %s", record.strategy)
             keep_source_only(record, prepared)
             shipped = before
@@ -170,7 +171,7 @@ def _train(
     def finish() -> None:
         with place.delivery() as stage:
             export.write(stage, prepared, record, shipped.model, samples)
-            if recipe.run.keep_source_only and before is not None and shipped is not before:
+            if before is not None and shipped is not before and _keeps(recipe, record):
                 own = replace(prepared, task=before.task)
                 export.keep(stage / export.SOURCE_ONLY, own, record, before.model)
             record.status = "finished"
@@ -181,6 +182,13 @@ def _train(
     return Result(folder, record)
 
 
+def _keeps(recipe: Recipe, record: RunRecord) -> bool:
+    """Whether the source-only model is saved too: labels that decide later need both."""
+    if recipe.run.keep_source_only is not None:
+        return recipe.run.keep_source_only
+    return record.verdict is not None and record.verdict.answer == "undecided"
+
+
 def _announce(plan: hub.PushResult) -> None:
     there = f", {len(plan.unchanged)} of them there already" if plan.unchanged else ""
     size = sum(size for name, size in plan.files if name not in plan.unchanged)
@@ -188,11 +196,8 @@ def _announce(plan: hub.PushResult) -> None:
 
 
 def _judged(prepared: Prepared, before: Evaluation, after: Evaluation) -> Verdict:
-    cls = prepared.strategy_class
-    task, cost = prepared.task, None if cls.judging.forgets_source else prepared.task.cost
-    return verdict(
-        before, after, voters_on(cls, task), cls.judging.improves, comparable=task.unknown is None, cost=cost
-    )
+    cost = None if prepared.strategy_class.judging.forgets_source else prepared.task.cost
+    return verdict(before, after, cost=cost)
 
 
 def check_rows(prepared: Prepared) -> None:

@@ -270,7 +270,9 @@ def _decide_strategy(
         if problems := option_problems("strategies", name, recipe.strategy.options):
             raise HubtlError(problems[0], hint=f"hubtl show {name}")
         decisions.decide("strategy.name", name, reason)
-        decisions.decide("run.fallback", True, "auto ships source-only where no score prefers the adapted model")
+        decisions.decide(
+            "run.fallback", True, "auto ships source-only where a guard rail stands against the adapted model"
+        )
     cls: type[Strategy] = plugins.load("strategies", name)
     setting = next((s for s in possible if s in cls.settings), None)
     if setting is None:

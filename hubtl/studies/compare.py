@@ -39,8 +39,8 @@ class Entrant:
     failed: str | None = None  # why it could not run
     scores: dict[str, float] = field(default_factory=dict)  # by validator, without target labels; higher is better
     merit: float | None = None  # mean rank that the voting validators give it among all: higher is better
-    adapted: bool | None = None  # True: the vote prefers it to source-only
-    reason: str = ""  # how the vote went
+    answer: str | None = None  # adapted, source-only or undecided; None: it is source-only, or did not run
+    reason: str = ""  # why
     refused: bool = False  # a guard rail stands against it
     seconds: float = 0.0  # of the whole run
     primary: Metric | None = None  # on the target's evaluation rows: an oracle's column
@@ -168,7 +168,7 @@ def rank(found: Sequence[tuple[Entrant, RunRecord | None]], task: type[Task]) ->
     for (entrant, figures), merit in zip(ran, merits, strict=True):
         entrant.merit = merit
         if entrant.strategy != FIRST:
-            _vote(entrant, first.adapted, figures, task)
+            _judge(entrant, first.adapted, figures, task)
     order = sorted(
         (e for e, _ in found),
         key=lambda e: (e.failed is not None, e.refused, -(e.merit if e.merit is not None else 0.0)),
@@ -176,12 +176,11 @@ def rank(found: Sequence[tuple[Entrant, RunRecord | None]], task: type[Task]) ->
     return order, voters
 
 
-def _vote(entrant: Entrant, before: Evaluation, after: Evaluation, task: type[Task]) -> None:
+def _judge(entrant: Entrant, before: Evaluation, after: Evaluation, task: type[Task]) -> None:
     cls = plugins.load("strategies", entrant.strategy)
     cost = None if cls.judging.forgets_source else task().cost
-    said = verdict(before, after, voters_on(cls, task), cls.judging.improves, cost=cost)
-    entrant.adapted, entrant.reason = said.adapted, said.reason
-    entrant.refused = not said.adapted and said.rail
+    said = verdict(before, after, cost=cost)
+    entrant.answer, entrant.reason, entrant.refused = said.answer, said.reason, said.rail
 
 
 def _note(entrant: Entrant, record: RunRecord) -> None:

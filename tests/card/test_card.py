@@ -793,10 +793,8 @@ def numbers(*, tried: str | None = None) -> RunRecord:
     record.model.library, record.native = "hubtl", False
     record.plots = ["plots/features.png"]
     if tried:
-        said = "the one score that reads no target label (dev) prefers source-only"
-        record.verdict = Verdict(
-            adapted=False, reason=said, scores={"dev": [0, -1]}, tried=tried, dropped=record.adapted
-        )
+        said = "adapting took the MAE on the source from 2 to 4 degrees"
+        record.verdict = Verdict(answer="source-only", reason=said, rail=True, tried=tried, dropped=record.adapted)
         record.adapted, record.strategy = record.source_only, "source-only"
     return record
 
@@ -825,12 +823,24 @@ def test_source_only_is_kept_in_place_of_what_hubtl_had_picked():
     text = render(numbers(tried="dann"))
     assert "Kept in place of `dann`, which hubtl had picked: it erred least." in text
     assert "Picked by hubtl" not in text
-    assert "because the one score that reads no target labels was not for it." in text
-    assert "Source-only or adapted: the one score that reads no target label (dev) prefers source-only." in text
+    assert "because a guard rail that reads no target labels stood against it." in text
+    assert "Adapted or source-only, without target labels: **source-only**. Adapting took the MAE" in text
     assert "*Features of both domains under source-only.*" in text
     record = numbers(tried="dann")
-    record.verdict.rail = True
-    assert "because a guard rail that reads no target labels stood against it." in render(record)
+    record.verdict = Verdict.model_validate(
+        {"adapted": False, "reason": "dev for source-only", "scores": {"dev": [0, -1]}, "tried": "dann"}
+    )
+    text = render(record)
+    assert "because scores that read no target labels were not for it." in text
+    assert "Scores voted, as an earlier version let them: dev for source-only." in text
+
+
+def test_an_undecided_verdict_says_how_many_labels_decide():
+    record = records.gain()
+    record.verdict = Verdict(answer="undecided", reason="no label was read", rows=20, disagreement=0.314)
+    text = render(record)
+    assert "without target labels: **undecided, label 20 rows to decide**. No label was read." in text
+    assert "The two models answer differently on 31% of the target's training rows." in text
 
 
 def test_a_chosen_checkpoint_beside_the_last_weights_of_source_only_is_said() -> None:

@@ -1,4 +1,4 @@
-"""Adapted or source-only: who votes, what no vote can open, and what is shipped then."""
+"""Adapted or source-only: three answers, the rails before them, and what is shipped then."""
 
 import json
 
@@ -11,7 +11,7 @@ from hubtl.judging.judge import voters_on
 from hubtl.judging.validators import Validator
 from hubtl.judging.verdict import verdict
 from hubtl.models.saved import load
-from hubtl.record import Evaluation
+from hubtl.record import Evaluation, Verdict
 from hubtl.strategies.mcc import MCC
 from hubtl.strategies.shot import SHOT
 from hubtl.tasks.classification import Classification
@@ -33,53 +33,44 @@ def figures(source=0.9, collapse=None, **scores):
     return Evaluation(n=100, accuracy=0.5, source_accuracy=source, scores=scores, collapse=collapse)
 
 
-def test_the_majority_decides():
+def test_scores_have_no_vote():
     before = figures(a=1.0, b=1.0, c=1.0)
-    assert verdict(before, figures(a=2.0, b=2.0, c=0.0), "abc").adapted
-    found = verdict(before, figures(a=2.0, b=0.0, c=0.0), "abc")
-    assert not found.adapted
-    assert found.reason == "a for the adapted model; b, c for source-only"
-    assert found.scores == {"a": [1.0, 2.0], "b": [1.0, 0.0], "c": [1.0, 0.0]}
+    for after in (figures(a=2.0, b=2.0, c=2.0), figures(a=0.0, b=0.0, c=0.0)):
+        found = verdict(before, after)
+        assert found.answer == "undecided"
+        assert found.rows > 0
+        assert found.brief == f"undecided, label {found.rows} rows to decide"
 
 
-def test_a_tie_is_source_onlys_and_equal_scores_are_no_vote():
-    before = figures(a=1.0, b=1.0)
-    assert not verdict(before, figures(a=2.0, b=0.5), "ab").adapted
-    assert not verdict(before, before, "ab").adapted
-    assert verdict(before, figures(a=2.0, b=1.0), "ab").adapted
+def test_a_bound_that_separates_speaks_for_the_adapted_model():
+    found = verdict(figures(), figures(), better=True)
+    assert (found.answer, found.rows) == ("adapted", 0)
+    assert verdict(figures(), figures(), better=False).answer == "undecided"
+    assert verdict(figures(), figures(collapse="one answer"), better=True).answer == "source-only"
 
 
-@pytest.mark.parametrize(
-    ("after", "liked"), [(2.0, "prefers the adapted model"), (0.0, "prefers source-only"), (1.0, "sees no difference")]
-)
-def test_one_score_alone_is_said_to_decide(after, liked):
-    found = verdict(figures(dev=1.0, b=1.0), figures(dev=after, b=2.0), ("dev", "b"), abstain="b")
-    assert found.reason == f"the one score that reads no target label (dev) {liked}"
-    assert found.alone == "dev"
-    assert verdict(figures(dev=1.0), figures(dev=2.0, collapse="one answer"), ["dev"]).alone is None
-
-
-def test_what_the_method_improves_by_itself_has_no_vote():
-    before, after = figures(a=1.0, b=1.0, c=1.0), figures(a=2.0, b=2.0, c=0.0)
-    found = verdict(before, after, "abc", abstain="ab")
-    assert not found.adapted
-    assert found.abstained == ["a", "b"]
+def test_models_that_answer_alike_leave_nothing_to_label():
+    found = verdict(figures(), figures(), disagreement=0.0)
+    assert (found.answer, found.rows) == ("undecided", 0)
+    assert "alike" in found.reason
+    assert verdict(figures(), figures(), disagreement=0.1).disagreement == 0.1
 
 
 @pytest.mark.parametrize(
     ("after", "why"),
     [(figures(source=0.79, a=9.0), "11.0 points"), (figures(collapse="only 1 of 5", a=9.0), "collapse")],
 )
-def test_rails_stand_before_every_vote(after, why):
-    found = verdict(figures(a=1.0), after, "a", cost=Classification().cost)
-    assert not found.adapted
+def test_rails_stand_against_the_adapted_model(after, why):
+    found = verdict(figures(a=1.0), after, cost=Classification().cost)
+    assert found.answer == "source-only"
+    assert found.rail
     assert why in found.reason
 
 
 def test_a_method_that_leaves_its_source_has_no_floor_there():
     before, after = figures(a=1.0), figures(source=0.2, a=2.0)
-    assert not verdict(before, after, "a", cost=Classification().cost).adapted
-    assert verdict(before, after, "a").adapted
+    assert verdict(before, after, cost=Classification().cost).answer == "source-only"
+    assert verdict(before, after).answer == "undecided"
     assert SHOT.judging.forgets_source
     assert not {"dev", "reverse"} & set(voters_on(SHOT, Classification))
     assert set(voters_on(MCC, Classification)) == set(Classification.voters)
@@ -87,7 +78,18 @@ def test_a_method_that_leaves_its_source_has_no_floor_there():
 
 def test_accuracy_on_the_target_is_not_looked_at():
     good, bad = (figures(a=2.0).model_copy(update={"accuracy": value}) for value in (1.0, 0.0))
-    assert verdict(figures(a=1.0), good, "a") == verdict(figures(a=1.0), bad, "a")
+    assert verdict(figures(a=1.0), good) == verdict(figures(a=1.0), bad)
+
+
+def test_votes_of_earlier_records_prove_nothing():
+    vote = {"adapted": False, "reason": "none for the adapted model; dev for source-only", "scores": {"dev": [0, -1]}}
+    found = Verdict.model_validate(vote)
+    assert found.answer == "undecided"
+    assert "dev for source-only" in found.reason
+    assert Verdict.model_validate({**vote, "tried": "mcc"}).answer == "source-only"
+    assert Verdict.model_validate({**vote, "rail": True, "reason": "collapse"}).answer == "source-only"
+    assert Verdict.model_validate({**vote, "adapted": True}).answer == "undecided"
+    assert Verdict.model_validate(found.model_dump()) == found
 
 
 def test_no_voter_reads_target_labels_and_every_abstention_names_one():
@@ -99,18 +101,19 @@ def test_no_voter_reads_target_labels_and_every_abstention_names_one():
 
 
 def scripted(monkeypatch, adapted):
-    """The voters say what the test wants them to; everything else is real."""
+    """The verdict is what the test wants; everything else is real."""
     from hubtl.run import adapt as run
 
-    def said(before, after, voters, abstain=(), comparable=True, cost=None):
-        found = verdict(before, after, voters, abstain)
-        return found.model_copy(update={"adapted": adapted, "reason": "the test says so"})
+    def said(before, after, **known):
+        found = verdict(before, after)
+        answer = "undecided" if adapted else "source-only"
+        return found.model_copy(update={"answer": answer, "rail": not adapted, "reason": "the test says so"})
 
     monkeypatch.setattr(run, "verdict", said)
 
 
 @pytest.mark.slow
-def test_auto_keeps_source_only_where_nothing_is_for_the_adapted_model(monkeypatch, tmp_path):
+def test_auto_keeps_source_only_where_a_rail_stands_against_the_adapted_model(monkeypatch, tmp_path):
     scripted(monkeypatch, adapted=False)
     run = hubtl.adapt(**DIGITS, output_dir=str(tmp_path / "auto"))
     record = run.record
@@ -139,16 +142,16 @@ def test_a_method_asked_for_by_name_is_shipped_with_the_doubt(monkeypatch, tmp_p
     record = hubtl.adapt(**DIGITS, strategy="mcc", output_dir=str(tmp_path / "run")).record
     assert record.strategy == "mcc"
     assert record.verdict.tried is None
-    assert any("the vote of label-free scores" in warning for warning in record.warnings)
+    assert any("the test says so: consider --strategy source-only" in warning for warning in record.warnings)
 
 
 @pytest.mark.slow
-def test_auto_ships_the_adapted_model_where_the_vote_is_for_it(monkeypatch, tmp_path):
+def test_auto_ships_the_adapted_model_where_no_rail_stands_against_it(monkeypatch, tmp_path):
     scripted(monkeypatch, adapted=True)
     record = hubtl.adapt(**DIGITS, output_dir=str(tmp_path / "run")).record
     assert record.strategy == "mcc"
     assert record.strategy_reason
-    assert not any("the vote of label-free scores" in warning for warning in record.warnings)
+    assert not any("the test says so: consider --strategy source-only" in warning for warning in record.warnings)
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ def test_agreement_ranks_and_target_accuracy_does_not():
     ranked, voters = rank(found, Classification)
     assert [e.strategy for e in ranked] == ["dann", "cdan", "source-only"]
     assert voters == list(VOTES)
-    assert [e.adapted for e in ranked] == [True, True, None]
+    assert [e.answer for e in ranked] == ["undecided", "undecided", None]
 
 
 def test_what_a_method_improves_by_itself_does_not_rank_the_others():
@@ -58,7 +58,7 @@ def test_scores_that_read_a_source_do_not_rank_methods_that_leave_it():
     ranked, voters = rank(found, Classification)
     assert voters == ["snd", "ami", "mixval"]
     assert [e.strategy for e in ranked] == ["shot", "source-only"]
-    assert ranked[0].adapted
+    assert ranked[0].answer == "undecided"
     assert not ranked[0].refused
 
 
