@@ -93,7 +93,7 @@ def result(outcome: Result, *, as_json: bool) -> None:
         console.print(f"{', '.join(lower)}: lower is better")
     if record.selection.oracle:
         console.print("oracle selection: the checkpoint was chosen with target labels", style="bold")
-    for line in verdict(record, outcome.output_dir):
+    for line in verdict(record):
         console.print(line, soft_wrap=True)
     for warning in record.warnings:
         console.print(f"warning: {shown.line(warning)}", soft_wrap=True)
@@ -108,13 +108,12 @@ def result(outcome: Result, *, as_json: bool) -> None:
         )
 
 
-def verdict(record: RunRecord, folder: Path) -> list[str]:
+def verdict(record: RunRecord) -> list[str]:
     """Which of the two models to use: as told without target labels, and as measured where there are labels to measure."""
     said = record.verdict
     if said is None:
         return []
-    ask = f"; hubtl label {shown.typed(folder)} asks for them" if said.rows else ""
-    lines = [f"verdict without labels: {said.brief} ({shown.line(said.reason)}){ask}"]
+    lines = [f"verdict without labels: {said.brief} ({shown.line(said.reason)})"]
     base, found, gap = record.source_only, record.adapted, record.difference
     if gap is None or base is None or found is None or base.primary is None or found.primary is None:
         return lines

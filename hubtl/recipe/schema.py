@@ -93,7 +93,7 @@ class DataSection(Section):
     crop_area: list[float] | None = Field(
         None,
         description="least and most share of the image's area in a random crop (scale of torchvision and timm), [0.08, 1], "
-        "or the least alone; default: [0.08, 1] with augment standard, else by size, length and tuner",
+        "or the least alone; default: [0.08, 1]",
     )
     crop_ratio: list[float] | None = Field(
         None, description="least and most width over height of a random crop; default: [0.75, 1.333]"
@@ -215,7 +215,7 @@ class RunSection(Section):
     keep_source_only: bool | None = Field(
         None,
         description="save the source-only model too, in source-only/ of the output directory; it is not pushed; default: "
-        "where the verdict is undecided, for hubtl label",
+        "where the verdict is undecided",
     )
     fallback: bool = Field(
         False, description="ship source-only where a guard rail stands against the adapted model; auto: true"

@@ -1,4 +1,4 @@
-"""The sequential rule of ``hubtl label``: how often it is right, how many labels it takes, and what its interval covers."""
+"""The sequential rule of labels: how often it is right, how many labels it takes, and what its interval covers."""
 
 import math
 from collections.abc import Callable
