@@ -11,6 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import choice_tables
 import trirate_table
 
 HERE = Path(__file__).parent
@@ -118,33 +119,6 @@ def pacs(file: str) -> str:
     return "\n".join([*rows, "| mean | " + " | ".join(means) + " |"])
 
 
-def validators() -> str:
-    """What each rule's choice of a checkpoint loses against the best one, and how often it is worse than source-only."""
-    runs = lines("validators.jsonl")
-    rows = ["| rule | accuracy lost | worst | worse than source-only |", "|---|---|---|---|"]
-    measured = []
-    for rule in sorted({name for x in runs for name in x["chosen"]} - {"oracle"}):
-        own = [x for x in runs if rule in x["chosen"]]
-        lost = [x["chosen"]["oracle"] - x["chosen"][rule] for x in own]
-        worse = sum(x["chosen"][rule] < x["source_only"]["accuracy"] for x in own)
-        measured.append((statistics.mean(lost), rule, max(lost), f"{worse} of {len(own)}"))
-    rows += [f"| {rule} | {mean:.1f} | {most:.1f} | {worse} |" for mean, rule, most, worse in sorted(measured)]
-    return "\n".join(rows)
-
-
-def verdicts() -> str:
-    """What became of the verdict between source-only and the checkpoint that the ensemble chose."""
-    runs = lines("validators.jsonl")
-    rows = ["| verdict | runs | right | mean change by adapting | worst change |", "|---|---|---|---|---|"]
-    for adapted, said in ((True, "adapted"), (False, "source-only")):
-        own = [x for x in runs if x["verdict"]["adapted"] is adapted]
-        gains = [x["chosen"]["ensemble"] - x["source_only"]["accuracy"] for x in own]
-        if gains:
-            right = sum((gain > 0) is adapted for gain in gains)
-            rows.append(f"| {said} | {len(own)} | {right} | {statistics.mean(gains):+.1f} | {min(gains):+.1f} |")
-    return "\n".join(rows)
-
-
 def comparison() -> str:
     rows = ["| what | compare, s | again, from the cache, s | one fine-tuning, s | ratio |", "|---|---|---|---|---|"]
     for x in {str(x["what"]): x for x in lines("compare.jsonl")}.values():
@@ -247,8 +221,8 @@ TABLES = {
     "averaging": averaging,
     "pacs": lambda: pacs("pacs.jsonl"),
     "pacs-features": lambda: pacs("pacs_features.jsonl"),
-    "validators": validators,
-    "verdicts": verdicts,
+    "validators": lambda: choice_tables.validators(lines("validators.jsonl")),
+    "verdicts": lambda: choice_tables.verdicts(lines("validators.jsonl")),
     "throughput": throughput,
     "probe": probe,
     "compare": comparison,

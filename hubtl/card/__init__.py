@@ -289,9 +289,7 @@ def _verdict(record: RunRecord) -> str | None:
         return None
     text = f"Adapted or source-only, without target labels: **{verdict.brief}**. {_sentence(verdict.reason)}"
     if verdict.disagreement is not None:
-        text += (
-            f" The two models answer differently on {100 * verdict.disagreement:.0f}% of the target's training rows."
-        )
+        text += f" The two models answer differently on {100 * verdict.disagreement:.0f}% of the target rows that were tried."
     if verdict.tried is None:
         return text
     primary = verdict.dropped.primary if verdict.dropped else None

@@ -113,7 +113,7 @@ def verdict(record: RunRecord) -> list[str]:
     said = record.verdict
     if said is None:
         return []
-    lines = [f"verdict without labels: {said.brief} ({shown.line(said.reason)})"]
+    lines = [f"verdict without labels: {said.brief}"]
     base, found, gap = record.source_only, record.adapted, record.difference
     if gap is None or base is None or found is None or base.primary is None or found.primary is None:
         return lines

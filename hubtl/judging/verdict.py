@@ -12,27 +12,24 @@ def verdict(
     after: Evaluation,
     *,
     cost: Callable[[Evaluation, Evaluation], str | None] | None = None,
-    better: bool | None = None,
     disagreement: float | None = None,
-    rows: int = ROWS,
+    among: int | None = None,
 ) -> Verdict:
     """Compare an adapted model with source-only, by what reads no target label.
 
     Against the adapted model stands a guard rail, if one does: collapsed predictions, or what ``cost`` says that adapting
-    cost on the source (None: it does not matter). For it speaks a bound that separates the two (``better``). Else it is
-    undecided, and labels decide: at most ``rows`` of those on which the two disagree. Scores have no vote: what a method
-    trains for rises whether it helped or not, and always adapting was right more often than their majority.
+    cost on the source (None: it does not matter). Else it is undecided, and labels decide: of at most ``ROWS`` of the rows
+    on which the two disagree, a share ``disagreement`` of ``among`` target rows. Scores have no vote: what a method trains
+    for rises whether it helped or not, and always adapting was right more often than their majority.
     """
-    common = {"disagreement": disagreement}
     if rail := _rail(before, after, cost):
-        return Verdict(answer="source-only", reason=rail, rail=True, **common)
+        return Verdict(answer="source-only", reason=rail, rail=True, disagreement=disagreement)
     if disagreement == 0:
-        return Verdict(answer="undecided", reason="the two models answer alike on every row that was tried", **common)
-    if better:
-        reason = "a lower bound on how well it does lies above the estimate of source-only"
-        return Verdict(answer="adapted", reason=reason, **common)
+        reason = "the two models answer alike on every row that was tried"
+        return Verdict(answer="undecided", reason=reason, disagreement=disagreement)
+    rows = ROWS if disagreement is None or among is None else min(ROWS, max(1, round(disagreement * among)))
     reason = "no label of the target was read, and nothing without one tells the two apart"
-    return Verdict(answer="undecided", reason=reason, rows=rows, **common)
+    return Verdict(answer="undecided", reason=reason, rows=rows, disagreement=disagreement)
 
 
 def _rail(

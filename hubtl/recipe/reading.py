@@ -125,7 +125,8 @@ def _sentence(error: Any) -> str:
         return f"unknown key {key}" + (f" (nearest: {guess})" if guess else "")
     if error["type"] == "missing":
         return f"{key} is missing"
-    message = error["msg"][0].lower() + error["msg"][1:]
+    said = error["msg"].removeprefix("Value error, ")  # pydantic's words before those of a validator of ours
+    message = said[:1].lower() + said[1:]
     return f"{key} is {_short(repr(error['input']), 80)}: {message}"
 
 

@@ -13,13 +13,14 @@ from hubtl.errors import HubtlError
 from hubtl.io.places import check_writable
 from hubtl.judging.calibration import labelled_rows
 from hubtl.judging.difference import difference
+from hubtl.judging.disagreement import disagreement
 from hubtl.judging.judge import doubts
 from hubtl.judging.verdict import verdict
 from hubtl.plugins.blame import minded
 from hubtl.recipe.schema import Recipe
-from hubtl.record import Evaluation, RunRecord, Verdict
+from hubtl.record import RunRecord, Verdict
 from hubtl.run import energy, export, workplace
-from hubtl.run.arm import Arms
+from hubtl.run.arm import Arm, Arms
 from hubtl.run.features import with_features
 from hubtl.run.plan import describe, facts, keep_source_only
 from hubtl.run.prepare import Prepared, default_output_dir, prepare
@@ -156,7 +157,7 @@ def _train(
     record.difference = difference(record.source_only, record.adapted)
     shipped = after
     if before is not None:
-        record.verdict = _judged(prepared, before.evaluation, after.evaluation)
+        record.verdict = _judged(prepared, before, after, accelerator)
         logger.info("verdict    %s: %s", record.verdict.brief, record.verdict.reason)
         if recipe.run.fallback and record.verdict.answer == "source-only" and prepared.task.unknown is None:
             logger.info("kept       source-only in place of %s", record.strategy)
@@ -195,9 +196,11 @@ def _announce(plan: hub.PushResult) -> None:
     logger.info("push       %d files to %s%s: %s bytes to send", len(plan.files), plan.repo, there, f"{size:,}")
 
 
-def _judged(prepared: Prepared, before: Evaluation, after: Evaluation) -> Verdict:
+def _judged(prepared: Prepared, before: Arm, after: Arm, accelerator: Accelerator) -> Verdict:
     cost = None if prepared.strategy_class.judging.forgets_source else prepared.task.cost
-    return verdict(before, after, cost=cost)
+    apart = disagreement(prepared, before.model, after.model, accelerator)
+    among = len(prepared.streams.target_plain)
+    return verdict(before.evaluation, after.evaluation, cost=cost, disagreement=apart, among=among)
 
 
 def check_rows(prepared: Prepared) -> None:

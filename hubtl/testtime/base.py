@@ -210,6 +210,6 @@ def make(method: type[TestTime], model: nn.Module, options: Mapping[str, Any] | 
     except ValidationError as error:
         first = error.errors()[0]
         raise HubtlError(
-            f"{method.__name__} option {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            f"{method.__name__} option {'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}",
             hint=f"one of: {', '.join(method.Options.model_fields)}",
         ) from error

@@ -840,7 +840,7 @@ def test_an_undecided_verdict_says_how_many_labels_decide():
     record.verdict = Verdict(answer="undecided", reason="no label was read", rows=20, disagreement=0.314)
     text = render(record)
     assert "without target labels: **undecided, label 20 rows to decide**. No label was read." in text
-    assert "The two models answer differently on 31% of the target's training rows." in text
+    assert "The two models answer differently on 31% of the target rows that were tried." in text
 
 
 def test_a_chosen_checkpoint_beside_the_last_weights_of_source_only_is_said() -> None:

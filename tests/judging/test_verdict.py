@@ -1,16 +1,22 @@
 """Adapted or source-only: three answers, the rails before them, and what is shipped then."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
+import torch
+from accelerate import Accelerator
 
 import hubtl
 from hubtl import plugins
 from hubtl.card import metadata
-from hubtl.judging.judge import voters_on
+from hubtl.data.features import FeatureSet
+from hubtl.judging.disagreement import disagreement
+from hubtl.judging.judge import some, voters_on
 from hubtl.judging.validators import Validator
-from hubtl.judging.verdict import verdict
+from hubtl.judging.verdict import ROWS, verdict
 from hubtl.models.saved import load
+from hubtl.modules import Classifier, Encoder
 from hubtl.record import Evaluation, Verdict
 from hubtl.strategies.mcc import MCC
 from hubtl.strategies.shot import SHOT
@@ -42,18 +48,39 @@ def test_scores_have_no_vote():
         assert found.brief == f"undecided, label {found.rows} rows to decide"
 
 
-def test_a_bound_that_separates_speaks_for_the_adapted_model():
-    found = verdict(figures(), figures(), better=True)
-    assert (found.answer, found.rows) == ("adapted", 0)
-    assert verdict(figures(), figures(), better=False).answer == "undecided"
-    assert verdict(figures(), figures(collapse="one answer"), better=True).answer == "source-only"
-
-
 def test_models_that_answer_alike_leave_nothing_to_label():
-    found = verdict(figures(), figures(), disagreement=0.0)
+    found = verdict(figures(), figures(), disagreement=0.0, among=100)
     assert (found.answer, found.rows) == ("undecided", 0)
     assert "alike" in found.reason
-    assert verdict(figures(), figures(), disagreement=0.1).disagreement == 0.1
+
+
+@pytest.mark.parametrize(
+    ("share", "among", "rows"), [(0.5, 1000, ROWS), (0.1, 50, 5), (0.001, 50, 1), (None, 50, ROWS)]
+)
+def test_no_more_rows_are_to_be_labelled_than_the_models_disagree_on(share, among, rows):
+    found = verdict(figures(), figures(), disagreement=share, among=among)
+    assert (found.rows, found.disagreement) == (rows, share)
+
+
+def test_disagreement_is_counted_on_the_targets_rows():
+    """Two heads on the same features: one answers by the first feature, the other by the second."""
+    features = torch.randn(900, 2, generator=torch.Generator().manual_seed(0))
+    rows = FeatureSet(features.numpy(), None, "rows")
+    case = SimpleNamespace(streams=SimpleNamespace(target_plain=rows), task=Classification(["no", "yes"]))
+    models = []
+    for column in (0, 1):
+        head = torch.nn.Linear(2, 2, bias=False)
+        with torch.no_grad():
+            head.weight.zero_()
+            head.weight[1, column] = 1.0
+        backbone = torch.nn.Identity()
+        backbone.info = SimpleNamespace(width=2)
+        models.append(Classifier(Encoder(backbone), head))
+    apart = disagreement(case, *models, Accelerator(cpu=True))
+    seen = features[some(900)] > 0
+    assert apart == pytest.approx(float((seen[:, 0] != seen[:, 1]).float().mean()))
+    assert 0.3 < apart < 0.7
+    assert disagreement(case, models[0], models[0], Accelerator(cpu=True)) == 0
 
 
 @pytest.mark.parametrize(

@@ -70,3 +70,10 @@ def test_flags_say_how_views_are_made():
 def test_mistakes_are_named(pair, said):
     with pytest.raises(RecipeError, match=said):
         data(pair)
+
+
+@pytest.mark.parametrize("change", [{"data.crop_area": 5}, {"data.views": "rnd-3"}, {"hub.license": "mine"}])
+def test_a_mistake_is_told_in_our_words_alone(change):
+    with pytest.raises(RecipeError) as caught:
+        parse(merge(RAW, change))
+    assert "alue error" not in str(caught.value)

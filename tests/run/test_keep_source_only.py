@@ -5,8 +5,11 @@ import json
 import yaml
 
 import hubtl
+from hubtl.data import builtin
 from hubtl.hub import push
 from hubtl.hub.names import files_of
+from hubtl.judging.verdict import ROWS
+from hubtl.models.saved import load
 from hubtl.studies.evaluate import measure
 
 DIGITS = {
@@ -40,4 +43,22 @@ def test_the_source_only_model_is_kept_as_it_was_measured_and_stays_here(tmp_pat
 
 def test_nothing_is_kept_where_source_only_ships(tmp_path):
     done = hubtl.adapt(**DIGITS, strategy="source-only", steps=2, options=KEEP, output_dir=str(tmp_path / "run"))
+    assert not (done.output_dir / "source-only").exists()
+
+
+def test_it_is_kept_where_the_verdict_is_undecided_unless_the_recipe_says_no(tmp_path):
+    """The verdict counts the rows on which the two kept models answer differently, as they do when loaded again."""
+    bare = {"run.plots": False}
+    done = hubtl.adapt(**DIGITS, strategy="adabn", steps=20, options=bare, output_dir=str(tmp_path / "run"))
+    verdict = done.record.verdict
+    assert verdict.answer == "undecided"
+    rows = builtin.load("builtin:digits/uci")["train"].select(range(200))
+    answers = [[p.label for p in load(done.output_dir / part).predict(rows)] for part in ("", "source-only")]
+    apart = sum(a != b for a, b in zip(*answers, strict=True))
+    assert 0 < apart < 200
+    assert verdict.disagreement == apart / 200
+    assert verdict.rows == min(ROWS, apart)
+    never = {**bare, "run.keep_source_only": False}
+    done = hubtl.adapt(**DIGITS, strategy="adabn", steps=2, options=never, output_dir=str(tmp_path / "never"))
+    assert done.record.verdict.answer == "undecided"
     assert not (done.output_dir / "source-only").exists()

@@ -1,0 +1,47 @@
+"""The last lines of a run: the verdict without labels, and what labelled rows measured."""
+
+import pytest
+
+from hubtl.cli.show import verdict
+from hubtl.record import Difference, Evaluation, Verdict
+from hubtl.tasks.regression.figures import RegressionFigures
+from tests import records
+
+
+def undecided():
+    record = records.gain()
+    record.verdict = Verdict(answer="undecided", reason="no label was read", rows=20)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.1, 0.2, "adapted is better (95% interval of the difference: +10.0 to +20.0 points)"),
+        (-0.2, -0.1, "source-only is better (95% interval of the difference: −20.0 to −10.0 points)"),
+        (-0.1, 0.2, "the difference can be chance (95% interval of the difference: −10.0 to +20.0 points)"),
+    ],
+)
+def test_what_labelled_rows_measured_stands_below_the_verdict(low, high, said):
+    record = undecided()
+    record.difference = Difference(low=low, high=high, resamples=100)
+    first, second = verdict(record)
+    assert first == "verdict without labels: undecided, label 20 rows to decide"
+    assert second == f"measured on {record.adapted.n:,} labelled rows: {said}"
+
+
+def test_of_an_error_less_is_better():
+    record = undecided()
+    figures = RegressionFigures(unit="kg", mae=2.0, r2=0.5)
+    record.source_only = record.adapted = Evaluation(n=300, figures=figures, primary=figures.primary())
+    for low, high, better in ((-1.0, -0.5, "adapted is better"), (0.5, 1.0, "source-only is better")):
+        record.difference = Difference(low=low, high=high, resamples=100)
+        assert better in verdict(record)[1]
+
+
+def test_nothing_measured_is_not_said_to_be():
+    record = undecided()
+    record.difference = None
+    assert len(verdict(record)) == 1
+    record.verdict = None
+    assert verdict(record) == []
