@@ -120,7 +120,7 @@ def verdict(record: RunRecord) -> list[str]:
     rises = found.primary.higher_is_better
     better = "adapted is better" if (gap.low > 0) == rises else "source-only is better"
     if gap.low <= 0 <= gap.high:
-        better = "the difference can be chance"
+        better = "the difference can be chance" if gap.low < gap.high else "no difference"
     interval = gain(found.primary, gap.low, gap.high)
     return [*lines, f"measured on {found.n:,} labelled rows: {better} (95% interval of the difference: {interval})"]
 

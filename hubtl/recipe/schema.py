@@ -215,7 +215,7 @@ class RunSection(Section):
     keep_source_only: bool | None = Field(
         None,
         description="save the source-only model too, in source-only/ of the output directory; it is not pushed; default: "
-        "where the verdict is undecided",
+        "where the verdict is that labels decide",
     )
     fallback: bool = Field(
         False, description="ship source-only where a guard rail stands against the adapted model; auto: true"

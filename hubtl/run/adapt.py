@@ -184,10 +184,10 @@ def _train(
 
 
 def _keeps(recipe: Recipe, record: RunRecord) -> bool:
-    """Whether the source-only model is saved too: labels that decide later need both."""
+    """Whether the source-only model is saved too: labels that decide need both, where there are rows to label."""
     if recipe.run.keep_source_only is not None:
         return recipe.run.keep_source_only
-    return record.verdict is not None and record.verdict.answer == "undecided"
+    return record.verdict is not None and record.verdict.rows > 0
 
 
 def _announce(plan: hub.PushResult) -> None:

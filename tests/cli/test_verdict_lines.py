@@ -17,6 +17,7 @@ def undecided():
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [
+        (0.0, 0.0, "no difference (95% interval of the difference: 0.0 to 0.0 points)"),
         (0.1, 0.2, "adapted is better (95% interval of the difference: +10.0 to +20.0 points)"),
         (-0.2, -0.1, "source-only is better (95% interval of the difference: −20.0 to −10.0 points)"),
         (-0.1, 0.2, "the difference can be chance (95% interval of the difference: −10.0 to +20.0 points)"),

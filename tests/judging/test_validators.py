@@ -92,6 +92,10 @@ def test_a_validator_needs_no_more_than_it_declares(name):
         ([50, 6, 6, 6, 6, 6, 5, 5, 5, 5], 10, None),
         ([90, 10], 2, None),
         ([100, 0], 2, "only 1 of 2 classes are ever predicted"),
+        ([2, 0], 2, "only 1 of 2 classes are ever predicted"),
+        ([40, 0], 1, None),  # the target can be of one class alone
+        ([1, 0, 0, 0], 4, None),  # one row
+        ([0, 0, 0, 0], 4, None),
     ],
 )
 def test_collapse_is_told_from_a_mere_imbalance(counts, classes, reason):

@@ -119,8 +119,13 @@ def _bins(sure: np.ndarray, right: np.ndarray, bins: int = 15) -> list[Reliabili
 
 
 def collapse(predicted_counts: np.ndarray, classes: int) -> str | None:
-    """Why the predictions look collapsed, or None: one class, fewer than half of them, or one with most of the rows."""
+    """Why the predictions look collapsed, or None: one class, fewer than half of them, or one with most of the rows.
+
+    Where the rows can be of one class alone, or there is one row, one class is what is right.
+    """
     total = predicted_counts.sum()
+    if min(classes, total) < 2:
+        return None
     used, largest = int((predicted_counts > 0).sum()), int(predicted_counts.argmax())
     if used < min(classes, total) / 2 or used == 1:
         return f"only {used} of {classes} classes are ever predicted"
