@@ -50,7 +50,7 @@ class RandomViews:
 
     @classmethod
     def of(cls, data: DataSection) -> "RandomViews":
-        """What a recipe says; what it leaves open is ImageNet's usual view."""
+        """Read a recipe; what it leaves open is ImageNet's usual view."""
         (least, most), (low, high) = data.crop_area or CROP_AREA, data.crop_ratio or CROP_RATIO
         return cls(
             area=(least, most),

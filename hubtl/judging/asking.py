@@ -25,7 +25,7 @@ GRID = 401  # gains that are tried for the interval
 
 @dataclass(frozen=True)
 class Tally:
-    """What the labels said so far."""
+    """Counts what the labels said so far."""
 
     wins: int = 0
     losses: int = 0

@@ -99,7 +99,7 @@ def subset(given: Any) -> Any:
 
 
 def verdict(given: Any) -> Any:
-    """What a vote of scores said, as one of three answers: it proves nothing, so it decides nothing but what it dropped."""
+    """Read a vote of scores as one of three answers: it proves nothing, and decides nothing but what it dropped."""
     if not isinstance(given, Mapping) or "adapted" not in given or "answer" in given:
         return given
     kept = {name: given[name] for name in ("rail", "tried", "dropped") if name in given}
