@@ -94,6 +94,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "headline": _lines(base, adapted, shown.headline() if shown else []),
         "figures": _lines(base, adapted, shown.rows() if shown else [primary] if primary else []),
         "figure_notes": task.notes(record, adapting=adapting) if task else "",
+        "estimated": comparison.estimated(record),
         "rows": _rows(record),
         "alarms": evidence.alarms(record),
         "limits": evidence.limits(record, task),

@@ -1,7 +1,7 @@
 """How metrics are written: a value with its unit, a difference with its sign, an interval."""
 
 from hubtl.card.wording import NOT_MEASURED, between, percent, points, signed, signed_significant, significant
-from hubtl.record import Metric
+from hubtl.record import Estimate, Metric
 from hubtl.record.figures import SHARE
 
 
@@ -54,3 +54,11 @@ def gain(metric: Metric | None, low: float, high: float) -> str:
 def cell(metric: Metric | None, number: float | None) -> str:
     """A value of a metric that is another model's; "not measured" for None."""
     return NOT_MEASURED if number is None else value(metric, number)
+
+
+def about(metric: Metric | None, found: Estimate) -> str:
+    """An estimate with its mean error: ``≈ 71 ± 8%``. It is never written as a measured value is."""
+    if metric is None or metric.unit == SHARE:
+        return f"≈ {100 * found.value:.0f} ± {100 * found.error:.0f}%"
+    unit = f" {metric.unit}" if metric.unit else ""
+    return f"≈ {significant(found.value)} ± {significant(found.error, 1)}{unit}"

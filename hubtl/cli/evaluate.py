@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="Run directory, Hub id (user/repo[@revision]) or model folder.")],
-    dataset: Annotated[str, typer.Option("--dataset", "--target-dataset", help="Labelled rows to evaluate on.")],
+    dataset: Annotated[str, typer.Option("--dataset", "--target-dataset", help="Rows to evaluate on, with labels.")],
     split: Annotated[
         str | None, typer.Option("--split", help="Default: test, else validation, else a fifth of train.")
     ] = None,
@@ -57,6 +57,8 @@ def evaluate(
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
     """Measure a model on labelled rows: the figures of its task, as a whole and by class or output.
+
+    Of rows without labels it prints an estimate, where the model was adapted from a labelled source.
 
     With --tta, beside the frozen model the same model that adapts to the rows as to a stream.
     """
@@ -168,10 +170,18 @@ def as_json(found: "LaterEvaluation") -> dict[str, Any]:
 
 
 def _show(found: "Evaluation") -> None:
+    from hubtl.card.metrics import about, called
     from hubtl.card.wording import unscored
     from hubtl.cli.table import Screen, Words, figure
 
     console, figures = Screen(), found.figures
+    if found.estimate is not None and found.value is None:
+        console.print(
+            f"{called(found.primary)} {about(found.primary, found.estimate)} (estimate, no label read; ± its mean error)",
+            soft_wrap=True,
+        )
+        console.print(f"{found.n:,} rows")
+        return
     lines = figures.rows() if figures else []
     width = max([18, *(len(metric.shown) for metric in lines)])
     for metric in lines:

@@ -10,12 +10,12 @@ from typing import Any
 import typer
 
 from hubtl import launch
-from hubtl.card.metrics import gain
+from hubtl.card.metrics import about, called, gain
 from hubtl.card.wording import unscored
 from hubtl.cli.messages import emit, predicting, pushed
 from hubtl.io import shown
 from hubtl.recipe.schema import Recipe
-from hubtl.record import Decision, RunRecord
+from hubtl.record import Decision, Evaluation, RunRecord
 from hubtl.run.result import Result
 from hubtl.settings import is_main_process
 
@@ -93,6 +93,8 @@ def result(outcome: Result, *, as_json: bool) -> None:
         console.print(f"{', '.join(lower)}: lower is better")
     if record.selection.oracle:
         console.print("oracle selection: the checkpoint was chosen with target labels", style="bold")
+    if line := estimates(measured):
+        console.print(line, soft_wrap=True)
     for line in verdict(record):
         console.print(line, soft_wrap=True)
     for warning in record.warnings:
@@ -106,6 +108,15 @@ def result(outcome: Result, *, as_json: bool) -> None:
             f"next: {predicting(outcome.output_dir)}, or hubtl push {shown.typed(outcome.output_dir)} user/repo",
             soft_wrap=True,
         )
+
+
+def estimates(models: Sequence[tuple[str, Evaluation]]) -> str | None:
+    """What the primary metric of each model probably is, where that can be told without labels."""
+    told = [(name, found, found.estimate) for name, found in models if found.estimate is not None]
+    if not told:
+        return None
+    each = ", ".join(f"{name} {about(found.primary, estimate)}" for name, found, estimate in told)
+    return f"estimated {called(told[0][1].primary)}, no label read (± its mean error): {each}"
 
 
 def verdict(record: RunRecord) -> list[str]:

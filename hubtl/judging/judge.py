@@ -23,7 +23,7 @@ from hubtl.judging.validators import LABELS, Evidence, measured, merits_of, rule
 from hubtl.judging.validators.ensemble import Ensemble
 from hubtl.judging.validators.probes import mixture, partners
 from hubtl.modules import Classifier
-from hubtl.record import Candidate, Evaluation, RunRecord, Selection
+from hubtl.record import Candidate, Estimate, Evaluation, RunRecord, Selection
 from hubtl.settings import logger
 from hubtl.strategy import Strategy
 from hubtl.tasks import Task
@@ -194,9 +194,21 @@ def label_free(evidence: Evidence, names: Sequence[str]) -> dict[str, float]:
     return scores
 
 
-def assess(case: Case, model: Classifier, acc: Accelerator, step: int) -> Evaluation:
+def assess(
+    case: Case,
+    model: Classifier,
+    acc: Accelerator,
+    step: int,
+    beside: Evaluation | None = None,
+    *,
+    adapted: bool = True,
+) -> Evaluation:
     """The final figures of a model on the target's evaluation rows, what it cost on the source's, and what can be said
-    of it without target labels."""
+    of it without target labels.
+
+    ``beside`` are those of the baseline, measured in this process: where the two models contradict each other tells
+    something about both. ``adapted`` says whether the model learnt on the target.
+    """
     streams, task = case.streams, case.task
     seen = finite(outputs(model, streams.target_eval, acc), "the target")
     labels = unsealed(streams.target_eval_labels)
@@ -209,12 +221,36 @@ def assess(case: Case, model: Classifier, acc: Accelerator, step: int) -> Evalua
     if streams.source_eval is not None:
         source = finite(outputs(model, streams.source_eval, acc), "the source")
         found.source = task.evaluation(source.logits, streams.source_eval_labels).value
+        other = None if beside is None else beside.estimate
+        found.estimate = estimated(case, source.logits, seen.logits, other, adapted=adapted)
         if case.source is not None and streams.source_eval_labels is not None:
             for number, name in enumerate(case.source.domains):
                 rows = streams.source_eval.domains == number
                 own = task.evaluation(source.logits[torch.from_numpy(rows)], streams.source_eval_labels[rows]).value
                 if own is not None:
                     found.sources[name] = own
+    return found
+
+
+def estimated(
+    case: Case, source: torch.Tensor, target: torch.Tensor, beside: Estimate | None = None, *, adapted: bool = True
+) -> Estimate | None:
+    """What the primary metric probably is, from outputs on both domains' evaluation rows, and no label of the target.
+
+    None without labels of source rows that training did not learn from, and where the target has classes that the
+    model lacks.
+    """
+    labels = case.streams.source_eval_labels
+    if labels is None or case.relation.target_only:
+        return None
+    kept = case.task.gauge(source, labels)
+    if kept is None:
+        return None
+    held = None if beside is None else beside._beside.outputs
+    others = [] if beside is None or held is None else [(held, beside.kept)]
+    found = case.task.estimate([(target, kept), *others], adapted=adapted)
+    if found is not None:
+        found.kept, found._beside.outputs = kept, target
     return found
 
 

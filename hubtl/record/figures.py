@@ -147,6 +147,30 @@ class Shift(Facts):
     rows: list[int] = Field(default_factory=list)  # of source and target that it was measured on
 
 
+class Beside:
+    """Holds outputs [m, k] of the rows, for a second model's estimate. They are no fact: not in a file, nor compared."""
+
+    def __init__(self) -> None:
+        self.outputs: Any = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Beside)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Estimate(Facts):
+    """What a primary metric probably is, from rows without labels. It is no measurement, and chooses nothing."""
+
+    value: float
+    error: float  # mean absolute error of such estimates, as benchmarks measured it
+    reach: float  # nine of ten of them were nearer to the truth than this
+    method: str  # by which it was made
+    rows: int  # without labels, of which it tells
+    kept: dict[str, Any] = Field(default_factory=dict)  # the task's own, of labelled source rows: for other rows later
+    _beside: "Beside" = PrivateAttr(default_factory=lambda: Beside())
+
+
 class Difference(Facts):
     """The 95 % interval of adapted less source-only in the primary metric, from resampling the rows of both."""
 
@@ -167,6 +191,7 @@ class Evaluation(Facts):
     scores: dict[str, float] = Field(default_factory=dict)  # label-free validators, higher is better
     collapse: str | None = None  # why the predictions on the target look collapsed
     source: float | None = None  # the primary metric on the source's evaluation rows
+    estimate: Estimate | None = None  # of the primary metric, without labels; None: nothing to make one from
     sources: dict[str, float] = Field(default_factory=dict)  # of each of several sources
 
     @model_validator(mode="before")

@@ -78,7 +78,9 @@ class Arms:
             model,
             task,
             calibration=calibration,
-            evaluation=assess(replace(prepared, task=task), model, accelerator, trace.steps),
+            evaluation=assess(
+                replace(prepared, task=task), model, accelerator, trace.steps, baseline, adapted=name != BASELINE
+            ),
             training=_training(trace),
             sample=export.look(prepared, model, accelerator),
             selection=judge.selection,

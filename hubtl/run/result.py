@@ -24,7 +24,11 @@ class Result:
         record = self.record
 
         def figures(evaluation: Evaluation | None) -> dict[str, Any] | None:
-            return None if evaluation is None else {**evaluation.numbers(), "scores": evaluation.scores}
+            if evaluation is None:
+                return None
+            told = evaluation.estimate
+            estimate = None if told is None else told.model_dump(exclude={"kept"})
+            return {**evaluation.numbers(), "estimate": estimate, "scores": evaluation.scores}
 
         return {
             "output_dir": str(self.output_dir),

@@ -1,11 +1,16 @@
-"""Measuring a saved model on a labelled dataset: as it is, or while it adapts to the rows as to a stream."""
+"""Measuring a saved model on a labelled dataset: as it is, or while it adapts to the rows as to a stream.
+
+Without labels, what its primary metric probably is.
+"""
 
 import datetime
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import concatenate_datasets
 
 from hubtl.data import content
 from hubtl.data.reading import open_rows
@@ -21,7 +26,8 @@ from hubtl.models import saved
 from hubtl.models.trained import task_in
 from hubtl.plugins.blame import minded
 from hubtl.recipe.schema import DataSection, DomainSection, RunSection
-from hubtl.record import Difference, DomainFacts, Evaluation, LaterEvaluation, OnlineFacts, Outputs
+from hubtl.record import Difference, DomainFacts, Evaluation, LaterEvaluation, OnlineFacts, Outputs, RunRecord
+from hubtl.run.export import SOURCE_ONLY
 from hubtl.run.hints import flags, offered
 from hubtl.run.plan import installed_versions
 from hubtl.settings import logger
@@ -66,13 +72,17 @@ def later(
     predicts them, beside the frozen model. They come in an order drawn from ``seed``, as datasets are often sorted by
     class; None keeps the dataset's own, as of a stream, and a warning says where that is sorted by class. Every batch is
     scored before the model learns from it, the labels only score. A single row that would remain joins the last batch.
+    Rows without labels have an estimate in place of figures, where the model was adapted from a labelled source.
     Raises HubtlError also for a method or an option that there is not.
     """
     loaded = saved.load(model)
     adapting = None if tta is None else loaded.test_time(tta, options)  # a wrong option costs no dataset
-    images, on = labelled(loaded, dataset, split, domain, data)
+    known = None if adapting is not None else told_by(saved.folder_of(model), loaded)
+    images, on = labelled(loaded, dataset, split, domain, data, may_lack=known is not None)
     online = None
-    if tta is None or adapting is None:
+    if images.labels is None and known is not None:
+        figures = guessed(images, known, dataset, batch_size)
+    elif tta is None or adapting is None:
         accelerator = make_accelerator(RunSection(), None)
         seen = finite(outputs(loaded.classifier, images, accelerator, batch_size=batch_size), dataset)
         figures = loaded.task.evaluation(seen.logits, images.labels)
@@ -133,16 +143,71 @@ def online_beside_frozen(
     return online, loaded.task.evaluation(torch.cat(still), truth)
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a run kept, to tell how good its model is on rows without labels."""
+
+    models: Sequence[
+        tuple[saved.AdaptedModel, Mapping[str, Any]]
+    ]  # the shipped one first; source-only too, where it is
+    adapted: bool  # False: the shipped one learnt from the source alone
+
+
+def told_by(folder: Path, loaded: saved.AdaptedModel) -> Told | None:
+    """What the run of a saved model kept of its source; None where there is nothing."""
+    if not (folder / "record.json").is_file():
+        return None
+    record = RunRecord.load(folder)
+    own, other = record.adapted, record.source_only
+    if own is None or own.estimate is None:
+        return None
+    models = [(loaded, own.estimate.kept)]
+    if other is not None and other.estimate is not None and (folder / SOURCE_ONLY).is_dir():
+        models.append((saved.load(folder / SOURCE_ONLY), other.estimate.kept))
+    return Told(models, record.strategy != SOURCE_ONLY)
+
+
+def guessed(images: Rows, known: Told, dataset: str, batch_size: int) -> Evaluation:
+    """What the shipped model's primary metric probably is on rows without labels."""
+    accelerator, task = make_accelerator(RunSection(), None), known.models[0][0].task
+    seen = [
+        (finite(outputs(one.classifier, images, accelerator, batch_size=batch_size), dataset).logits, kept)
+        for one, kept in known.models
+    ]
+    figures = task.evaluation(seen[0][0], None)
+    figures.estimate = task.estimate(seen, adapted=known.adapted)
+    return figures
+
+
 def labelled(
-    loaded: saved.AdaptedModel, dataset: str, split: str | None, domain: str | None, data: Mapping[str, Any] | None
+    loaded: saved.AdaptedModel,
+    dataset: str,
+    split: str | None,
+    domain: str | None,
+    data: Mapping[str, Any] | None,
+    *,
+    may_lack: bool = False,
 ) -> tuple[Rows, DomainFacts]:
-    """The evaluation rows of a dataset, labelled by what the model answers with, and their facts."""
+    """The evaluation rows of a dataset, labelled by what the model answers with, and their facts.
+
+    ``may_lack``: without labels all of its rows are taken as they are, unless a split is named.
+    """
     section = DataSection(**(data or {}))
     where = DomainSection(dataset=dataset, eval_split=split, domain=domain)
     task = loaded.task
     names = [name for number, name in enumerate(task.outputs.names) if number != task.unknown]
     known = Outputs(names=names, details=task.outputs.details)
     opened = open_domain(where, section, task, role="target", modalities=loaded.info.modalities, known=known)
+    bad = section.on_bad_sample
+    if may_lack and (opened.eval_labels is None or opened.outputs is None):
+        every = split is None and opened.facts.eval_split == cut_off(opened.facts.split)
+        parts = [opened.train, opened.eval] if every else [opened.eval]
+        plain = open_rows(
+            loaded.backbone, concatenate_datasets(parts), opened.columns, labels=None, name=dataset, on_bad_sample=bad
+        )
+        shown = opened.facts.split if every else opened.facts.eval_split
+        without = {"rows": len(plain), "eval_rows": len(plain), "skipped": list(plain.bad), "eval_split": shown}
+        return plain, opened.facts.model_copy(update={**without, "eval_labelled": False, "label_counts": {}})
     if opened.eval_labels is None or opened.outputs is None:
         why = f" ({'; '.join(opened.passed)})" if opened.passed else f" in split {opened.facts.eval_split}"
         columns, options = offered(task, opened)
@@ -161,7 +226,6 @@ def labelled(
     for note in related.notes:
         logger.info("%s", note)
     truth = task.targets(opened.eval_labels, opened.outputs, task.outputs, task.unknown)
-    bad = section.on_bad_sample
     rows = open_rows(loaded.backbone, opened.eval, opened.columns, labels=truth, name=dataset, on_bad_sample=bad)
     mark = content.mark([opened.eval], list(opened.facts.columns.values()))
     facts = opened.facts.model_copy(update={"fingerprint": mark, "label_counts": {}})

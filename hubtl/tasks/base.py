@@ -9,7 +9,7 @@ import numpy as np
 from hubtl.card.metrics import value
 from hubtl.card.wording import many
 from hubtl.errors import HubtlError, unknown
-from hubtl.record import Evaluation, Figures, LabelSets, Metric, Outputs, RunRecord
+from hubtl.record import Estimate, Evaluation, Figures, LabelSets, Metric, Outputs, RunRecord
 from hubtl.record.figures import SHARE
 from hubtl.tasks.parts import Answer as Answer
 from hubtl.tasks.parts import Bar as Bar
@@ -253,6 +253,23 @@ class Task(ABC):
         meter = self.meter()
         meter.update(outputs, targets)
         return meter.result()
+
+    def gauge(self, outputs: "Tensor", labels: np.ndarray) -> dict[str, Any] | None:
+        """Keep what ``estimate`` needs of outputs [n, k] on labelled rows that training did not learn from.
+
+        Small and plain, for a record; None for a task that has no estimate.
+        """
+        return None
+
+    def estimate(
+        self, models: Sequence[tuple["Tensor", Mapping[str, Any]]], *, adapted: bool = True
+    ) -> Estimate | None:
+        """Estimate the first model's primary metric on rows without labels.
+
+        Of each model there are its outputs [m, k] on these rows, and what ``gauge`` kept of it. Models beside the first
+        help by where they contradict it. ``adapted`` says whether the first one learnt on the target.
+        """
+        return None
 
     def calibrate(
         self, head: "nn.Linear", features: "Tensor", labels: np.ndarray, blocks: Mapping[str, slice]

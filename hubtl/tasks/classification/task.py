@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from hubtl.errors import HubtlError
-from hubtl.record import LabelSets, Metric, Outputs, RunRecord
+from hubtl.record import Estimate, LabelSets, Metric, Outputs, RunRecord
 from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions
 from hubtl.tasks.classification import words
 from hubtl.tasks.classification.answer import Prediction
@@ -202,6 +202,21 @@ class Classification(Task):
 
     def score(self, outputs: "Tensor", labels: np.ndarray) -> float:
         return float((outputs.argmax(dim=1).numpy() == labels).mean())
+
+    def gauge(self, outputs: "Tensor", labels: np.ndarray) -> dict[str, Any] | None:
+        """Of a closed set: how many rows belong to no known class nobody can tell from the source."""
+        from hubtl.tasks.classification.estimate import gauge
+
+        return gauge(outputs.numpy(), labels) if self.unknown is None else None
+
+    def estimate(
+        self, models: Sequence[tuple["Tensor", Mapping[str, Any]]], *, adapted: bool = True
+    ) -> Estimate | None:
+        from hubtl.tasks.classification.estimate import estimate
+
+        if self.unknown is not None:
+            return None
+        return estimate([(outputs.numpy(), kept) for outputs, kept in models], adapted=adapted)
 
     def calibrate(
         self, head: "nn.Linear", features: "Tensor", labels: np.ndarray, blocks: Mapping[str, slice]
