@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import choice_tables
+import shipping_table
 import trirate_table
+
+from hubtl.tasks.classification.estimate import ERRORS
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
@@ -223,6 +226,12 @@ TABLES = {
     "pacs-features": lambda: pacs("pacs_features.jsonl"),
     "validators": lambda: choice_tables.validators(lines("validators.jsonl")),
     "verdicts": lambda: choice_tables.verdicts(lines("validators.jsonl")),
+    "shipping": lambda: shipping_table.single(lines("shipping.jsonl")),
+    "shipping-together": lambda: shipping_table.together(lines("shipping.jsonl")),
+    "shipping-estimates": lambda: shipping_table.estimates(lines("shipping.jsonl")),
+    "shipping-checkpoints": lambda: shipping_table.checkpoints(lines("shipping.jsonl")),
+    "shipping-labels": lambda: shipping_table.labels(lines("shipping.jsonl")),
+    "shipping-goals": lambda: shipping_table.goals(lines("shipping.jsonl")),
     "throughput": throughput,
     "probe": probe,
     "compare": comparison,
@@ -269,11 +278,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     text = DOCUMENT.read_text(encoding="utf-8")
-    new = filled(text)
+    new, errors = filled(text), shipping_table.shown(lines("shipping.jsonl"))
     if not parser.parse_args().check:
         DOCUMENT.write_text(new, encoding="utf-8")
+        ERRORS.write_text(errors, encoding="utf-8")
+        shipping_table.frontier(lines("shipping.jsonl"), DOCUMENT.parent / "plots")
     elif new != text:
         sys.exit("docs/benchmarks.md does not say what benchmarks/results says: python benchmarks/tables.py")
+    elif errors != ERRORS.read_text(encoding="utf-8"):
+        sys.exit(f"{ERRORS.name} does not say what benchmarks/results says: python benchmarks/tables.py")
 
 
 if __name__ == "__main__":

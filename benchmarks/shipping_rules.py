@@ -1,0 +1,206 @@
+"""What each rule of shipping makes of the runs that ``benchmarks/shipping.py`` kept. Nothing is trained.
+
+    python benchmarks/shipping_rules.py LOGITS
+
+Writes ``results/shipping.jsonl``: one line for each adapted run (``kind`` run) and one for the runs of all methods and seeds
+of a case (``kind`` group), by backbone and over both. Accuracies are in percent, of the target's held-out rows (digits), or
+of all of its rows where those are few (the others): no run read a label of either. ``benchmarks/tables.py`` makes tables.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from scipy.stats import rankdata
+from vote import vote
+
+from hubtl import plugins
+from hubtl.data.sealed import SEALING
+from hubtl.judging.asking import MOST, Tally, decided
+from hubtl.judging.judge import voters_on
+from hubtl.judging.validators import Evidence, measured, rule_of
+from hubtl.tasks.base import FLOOR
+from hubtl.tasks.classification import Classification
+from hubtl.tasks.classification.estimate import estimate, gauge
+
+RESULTS = Path(__file__).parent / "results" / "shipping.jsonl"
+HEDGES = (0.4, 0.5, 0.6, 0.7, 0.8)
+SEEDS = 200  # of simulated labelling
+HARM = 5.0  # points that a planted model loses at least
+Run = dict[str, Any]
+
+
+def opened(path: Path) -> Run:
+    """One kept run, its rows in the dataset's order."""
+    with np.load(path) as held:
+        run: Run = {name: held[name] for name in held.files}
+    run |= json.loads(str(run.pop("facts")))
+    if run["family"] == "digits":  # of tens of thousands of rows some were kept, others for each seed
+        run["z"], run["y"] = run["eval"], run["eval_labels"]
+        return run
+    order = np.random.default_rng([SEALING, run["seed"]]).permutation(len(run["train"]))
+    lay = np.argsort(order)
+    run["z"] = np.concatenate([run["eval"], run["train"][lay]])
+    run["y"] = np.concatenate([run["eval_labels"], run["train_labels"][lay]])
+    return run
+
+
+def accuracy(z: np.ndarray, run: Run) -> float:
+    known = run["y"] >= 0
+    return round(100 * float((z[known].argmax(axis=1) == run["y"][known]).mean()), 2)
+
+
+def scaled(runs: list[Run]) -> np.ndarray:
+    """The mean of logits, each divided by its standard deviation over target training rows."""
+    return np.mean([run["z"] / run["train"].std() for run in runs], axis=0)
+
+
+def likely(runs: list[Run]) -> np.ndarray:
+    return np.mean([softmax(run["z"], axis=1) for run in runs], axis=0)
+
+
+def of_run(run: Run, base: Run) -> dict[str, Any]:
+    """What each rule ships of one method and source-only, and what can be said of the two."""
+    cls = plugins.load("strategies", run["strategy"])
+    guard = "source-accuracy"
+    lost = not cls.judging.forgets_source and run["scores"][guard] < base["scores"][guard] - FLOOR
+    rail = bool(run["collapsed"]) or lost
+    voted = not rail and vote(base["scores"], run["scores"], voters_on(cls, Classification), cls.judging.improves)[0]
+    alone, adapted = accuracy(base["z"], base), accuracy(run["z"], run)
+    return {
+        "benchmark": "shipping",
+        "kind": "run",
+        **{name: run[name] for name in ("family", "case", "backbone", "seed", "strategy", "steps")},
+        "rows": int((run["y"] >= 0).sum()),
+        "source_only": alone,
+        "always": adapted,
+        "rail": rail,
+        "vote": adapted if voted else alone,
+        **{f"hedge {a}": accuracy(a * scaled([run]) + (1 - a) * scaled([base]), run) for a in HEDGES},
+        "estimate": estimates(run, base),
+        "checkpoints": checkpoints(run),
+        "labels": labelled(run, base, adapted - alone),
+    }
+
+
+def estimates(run: Run, base: Run) -> dict[str, float]:
+    """Estimated accuracy of source-only, of the adapted model by itself, and with source-only beside it."""
+    kept = [(one["z"], gauge(one["source"], one["source_labels"]) or {}) for one in (run, base)]
+    found = {"source-only": kept[1:], "adapted": kept[:1], "adapted, beside source-only": kept}
+    return {name: round(100 * getattr(estimate(models), "value", float("nan")), 2) for name, models in found.items()}
+
+
+def checkpoints(run: Run) -> dict[str, float]:
+    """The accuracy of the checkpoint that each rule takes, on held-out rows; the rules read logits on target rows."""
+    logits, right = run["checkpoints"].astype(np.float64), 100 * run["checkpoint_accuracy"]
+    mean = softmax(logits, axis=2).mean(axis=0)
+    scores = {"ensv": [(z.argmax(axis=1) == mean.argmax(axis=1)).mean() for z in logits]}
+    for name in ("infomax", "bnm", "snd"):
+        rule = rule_of(name)
+        scores[name] = [measured(rule, Evidence(step=0, target_logits=torch.from_numpy(z))) or 0.0 for z in logits]
+    last = np.arange(len(logits))
+    ranks = {name: rankdata(values) for name, values in scores.items()}
+    three = ranks["infomax"] + ranks["bnm"] + ranks["snd"]
+    merits = {**scores, "ranks": three, "ranks with ensv": three + ranks["ensv"], "last": last}
+    found = {name: float(right[len(right) - 1 - int(np.argmax(np.array(m)[::-1]))]) for name, m in merits.items()}
+    return {name: round(value, 2) for name, value in (found | {"oracle": float(right.max())}).items()}
+
+
+def labelled(run: Run, base: Run, gain: float) -> dict[str, float] | None:
+    """Simulated labelling, SEEDS times: how often it ships the better model, with how many labels; None: they agree."""
+    known = run["y"] >= 0
+    one, other, y = run["z"][known].argmax(1), base["z"][known].argmax(1), run["y"][known]
+    rows = np.flatnonzero(one != other)
+    if not len(rows):
+        return None
+    said = np.where(one[rows] == y[rows], 1, np.where(other[rows] == y[rows], -1, 0))
+    share = len(rows) / len(y)
+    right, few, asked, covered, refused = [], [], [], [], []
+    for seed in range(SEEDS):
+        order = said[np.random.default_rng(seed).permutation(len(said))]
+        tally, answer = settled(order, MOST)
+        ships = answer == "adapted" or (answer != "source-only" and tally.better() >= 0.5)
+        right.append((gain >= 0) if ships else (gain <= 0))
+        asked.append(tally.asked)
+        low, _, high = tally.gain(share)
+        covered.append(low - 1e-9 <= gain / 100 <= high + 1e-9)
+        short, answer = settled(order, 20)
+        ships = answer == "adapted" or (answer != "source-only" and short.better() >= 0.5)
+        few.append((gain >= 0) if ships else (gain <= 0))
+        if gain <= -HARM or gain >= HARM:  # the better model's place taken by the worse: harm of a known size
+            refused.append(settled(order if gain < 0 else -order, 30)[1] == "source-only")
+    found = {"right": np.mean(right), "right of 20": np.mean(few), "asked": np.mean(asked), "covered": np.mean(covered)}
+    found |= {"refused": np.mean(refused)} if refused else {}
+    return {name: round(float(value), 4) for name, value in found.items()}
+
+
+def settled(order: np.ndarray, most: int) -> tuple[Tally, str | None]:
+    """Ask in this order until it is decided, or there is no row left."""
+    wins = losses = neither = 0
+    answer = None
+    for said in order.tolist():
+        wins, losses, neither = wins + (said > 0), losses + (said < 0), neither + (said == 0)
+        if answer := decided(Tally(wins, losses, neither), most=most):
+            break
+    return Tally(wins, losses, neither), answer
+
+
+def of_group(runs: list[Run], bases: list[Run], backbone: str) -> dict[str, Any]:
+    """What is shipped of all methods and seeds of a case together; source-only is the mean over its seeds."""
+    best = max({base["backbone"] for base in bases})  # of two backbones the larger one
+    alone = np.mean([accuracy(base["z"], base) for base in bases if base["backbone"] == best])
+    first, probable = runs[0], likely(runs)
+    agree = [float((run["z"].argmax(1) == probable.argmax(1)).mean()) for run in runs]
+    each = [accuracy(run["z"], run) for run in runs]
+    stay = [run for run in runs if not run["collapsed"]] or bases
+    plain, mixed = scaled(stay), scaled(bases)
+    mcc = [run for run in runs if run["strategy"] == "mcc"]
+    return {
+        "benchmark": "shipping",
+        "kind": "group",
+        "family": first["family"],
+        "case": first["case"],
+        "backbone": backbone,
+        "members": len(runs),
+        "source_only": round(float(alone), 2),
+        "always mcc": round(float(np.mean([accuracy(run["z"], run) for run in mcc])), 2),
+        "mean softmax": accuracy(probable, first),
+        "mean softmax, source-only a member": accuracy(likely([*runs, *bases]), first),
+        "mean of z/σ": accuracy(plain, first),
+        **{f"mean of z/σ, hedge {a}": accuracy(a * plain + (1 - a) * mixed, first) for a in HEDGES},
+        "EnsV's pick": each[int(np.argmax(agree))],
+        "oracle": max(each),
+        "mcc, mean softmax": accuracy(likely(mcc), first),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("logits", type=Path)
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    cases: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    for path in sorted(args.logits.glob("*.npz")):
+        run = opened(path)
+        cases[run["family"], run["case"]].append(run)
+    lines: list[dict[str, Any]] = []
+    for runs in cases.values():
+        base = {(run["backbone"], run["seed"]): run for run in runs if run["strategy"] == "source-only"}
+        adapted = [run for run in runs if run["strategy"] != "source-only"]
+        lines += [of_run(run, base[run["backbone"], run["seed"]]) for run in adapted]
+        own = sorted({run["backbone"] for run in runs})
+        for parts in [*([name] for name in own), *([own] if len(own) > 1 else [])]:
+            some = [run for run in adapted if run["backbone"] in parts]
+            alone = [run for (name, _), run in base.items() if name in parts]
+            lines.append(of_group(some, alone, "+".join(parts)))
+        print(*next(iter(cases)), len(lines), flush=True)
+    args.output.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
