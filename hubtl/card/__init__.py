@@ -11,6 +11,7 @@ from hubtl import plugins
 from hubtl.card import comparison, document, evidence, metadata, metrics, names, snippet, wording
 from hubtl.card.evidence import SAID
 from hubtl.card.themes import DARK
+from hubtl.card.verified import by_labels, verified
 from hubtl.card.views import training_views
 from hubtl.errors import HubtlError
 from hubtl.record import Adjustment, Evaluation, Group, Metric, PhaseFacts, RunRecord
@@ -131,6 +132,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "updates": _updates(record),
         "selection": _selection(record),
         "verdict": _verdict(record),
+        "verified": verified(record),
         "relation": (task.relation(record) if task else "") or "",
         "difference": lambda before, after: _difference(primary, before, after),
         "scores": _scores(base, adapted),
@@ -278,6 +280,8 @@ def _scores_said(base: Evaluation | None, adapted: Evaluation | None, task: Any)
 def _dropped_by(record: RunRecord) -> str:
     """Why an adapted model was dropped, in a sentence after "because"."""
     verdict = record.verdict
+    if labels := by_labels(record):
+        return labels
     if verdict is not None and verdict.rail:
         return "a guard rail that reads no target labels stood against it"
     return "scores that read no target labels were not for it"

@@ -64,6 +64,7 @@ def _register() -> None:
         doctor,
         evaluate,
         explain,
+        label,
         plugins,
         predict,
         pull,
@@ -76,6 +77,7 @@ def _register() -> None:
     app.command("compare")(compare.compare)
     app.command("tune")(tune.tune)
     app.command("evaluate")(evaluate.evaluate)
+    app.command("label")(label.label)
     app.command("diff")(diff.diff)
     app.command("ablate")(ablate.ablate)
     app.command("predict")(predict.predict)

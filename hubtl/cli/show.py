@@ -124,7 +124,10 @@ def verdict(record: RunRecord) -> list[str]:
     said = record.verdict
     if said is None:
         return []
-    lines = [f"verdict without labels: {said.brief}"]
+    labels = record.verified if record.verified and record.verified.n else None
+    lines = [f"verdict without labels: {said.answer if labels else said.brief}"]
+    if labels is not None:
+        lines.append(f"verified on {labels.n:,} labelled rows: {labels.brief}")
     base, found, gap = record.source_only, record.adapted, record.difference
     if gap is None or base is None or found is None or base.primary is None or found.primary is None:
         return lines

@@ -103,3 +103,15 @@ def decided(tally: Tally, *, prior: str = "helps", certain: float | None = None,
         if p < 1 - SURE:
             return "source-only"
     return "undecided" if tally.asked >= most else None
+
+
+def still(tally: Tally, *, prior: str = "helps", certain: float | None = None, most: int = 500) -> int | None:
+    """Say how many more labels would decide if they fell as those so far; None: more than ``most``."""
+    if not tally.asked:
+        return None
+    for more in range(1, most + 1):
+        grown = 1 + more / tally.asked
+        seen = Tally(*(math.floor(k * grown) for k in (tally.wins, tally.losses, tally.neither)))
+        if decided(seen, prior=prior, certain=certain, most=10 * most) is not None:
+            return more
+    return None

@@ -265,10 +265,13 @@ def doubts(record: RunRecord) -> list[str]:
     if said := dominance(adapted.subsets, len(record.outputs.names)):
         found.append(said)
     if record.verdict is not None and record.verdict.tried is not None:
-        return [f"source-only was kept, {record.verdict.tried} was dropped: {record.verdict.reason}"]
+        labels = record.verified if record.verified and record.verified.answer == "source-only" else None
+        why = f"{labels.n} labelled rows were for source-only" if labels else record.verdict.reason
+        return [f"source-only was kept, {record.verdict.tried} was dropped: {why}"]
     if base is None:
         return found
-    if record.verdict is not None and record.verdict.rail and not adapted.collapse:
+    trusted = record.verified is not None and record.verified.answer == "adapted"
+    if record.verdict is not None and record.verdict.rail and not adapted.collapse and not trusted:
         found.append(f"{record.verdict.reason}: consider --strategy source-only")
     lost = base.primary.gain(adapted.primary) if base.primary and adapted.primary else None
     if base.primary is not None and lost is not None and lost < 0:

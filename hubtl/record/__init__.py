@@ -2,6 +2,7 @@
 
 from hubtl.record.facts import DomainFacts, Facts, LabelSets, ModelFacts, Outputs, Step
 from hubtl.record.figures import Difference, Estimate, Evaluation, Figures, Group, Metric, Shift, SubsetScore
+from hubtl.record.labelled import Asked, Verified
 from hubtl.record.run import (
     FORMAT_VERSION,
     Ablated,
@@ -24,6 +25,7 @@ __all__ = [
     "FORMAT_VERSION",
     "Ablated",
     "Adjustment",
+    "Asked",
     "Calibration",
     "Candidate",
     "Decision",
@@ -49,5 +51,6 @@ __all__ = [
     "SubsetScore",
     "Training",
     "Verdict",
+    "Verified",
     "measured",
 ]

@@ -13,6 +13,7 @@ from hubtl.io import files, jsontext, plain
 from hubtl.record import upgrade
 from hubtl.record.facts import DomainFacts, Facts, LabelSets, ModelFacts, Outputs
 from hubtl.record.figures import Difference, Evaluation
+from hubtl.record.labelled import Verified
 
 FORMAT_VERSION = 2
 TRIPLE = re.compile(r"\[\n\s+(\d+),\n\s+(\d+),\n\s+(\d+)\n\s+\]")  # a line each; no string has a line break in it
@@ -183,6 +184,7 @@ class RunRecord(upgrade.Earlier, Facts):
     difference: Difference | None = None  # of the two primary metrics
     calibration: Calibration | None = None  # of the model that is shipped; None: its logits are as they were trained
     verdict: Verdict | None = None  # None: there is no source-only model to compare with
+    verified: Verified | None = None  # what labels of single rows said of the two, after the run
     target_labels: Literal["none", "training", "few", "selection"] = "none"  # what for, evaluation apart
     target_few: int | None = None  # rows whose labels were learnt from, a group of labels, where they were few
     warnings: list[str] = Field(default_factory=list)  # collapse, no label-free evidence, …

@@ -151,10 +151,16 @@ def keep_source_only(record: RunRecord, prepared: Prepared) -> None:
 
     What was tried, and its figures, move to the verdict.
     """
+    trained = prepared.setting != "source-free"  # else it is the model as it came
+    name_source_only(record, plan_phases(prepared, "source-only") if trained else [])
+
+
+def name_source_only(record: RunRecord, phases: list[PhaseFacts]) -> None:
+    """The same for a run that is over: ``phases`` are those that source-only was trained in, as far as they are known."""
     assert record.verdict is not None
     record.verdict.tried, record.verdict.dropped = record.strategy, record.adapted
     record.adapted, record.selection = record.source_only, Selection(rule="last")
-    if prepared.setting == "source-free":  # the model as it came: nothing was trained
+    if record.setting == "source-free":
         record.strategy, record.strategy_title = "source-only", "The model as it was, not adapted."
         record.strategy_options, record.paper, record.training = {}, None, Training()
         return
@@ -162,7 +168,7 @@ def keep_source_only(record: RunRecord, prepared: Prepared) -> None:
     record.strategy, record.strategy_title = "source-only", (cls.__doc__ or "").strip().split("\n")[0]
     record.strategy_options, record.paper = {}, None
     known = record.baseline_training or Training()
-    record.training = known.model_copy(update={"phases": plan_phases(prepared, "source-only")})
+    record.training = known.model_copy(update={"phases": phases})
     record.baseline_training = None
     record.difference = None
 

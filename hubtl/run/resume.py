@@ -8,7 +8,7 @@ from hubtl.errors import HubtlError
 from hubtl.io.shown import typed
 from hubtl.recipe.reading import parse, read
 from hubtl.recipe.schema import Recipe
-from hubtl.record import RunRecord
+from hubtl.record import DomainFacts, RunRecord
 from hubtl.run.prepare import Prepared
 from hubtl.run.views import KEYS as VIEW_KEYS
 from hubtl.run.views import same_views
@@ -45,13 +45,18 @@ def check_same_data(prepared: Prepared, folder: Path) -> None:
         return
     before = RunRecord.load(folder)
     for role, old, new in (("source", before.source, prepared.source), ("target", before.target, prepared.target)):
-        if old is None or new is None or not old.fingerprint.startswith(MARK):
-            continue  # a record of an earlier hubtl says nothing of the content
-        if old.fingerprint != new.fingerprint:
-            raise HubtlError(
-                f"the data of the {role} have changed since the run in {folder} was started: {new.dataset}",
-                hint="another --output-dir, or the data as they were",
-            )
+        check_same_rows(role, old, new, folder)
+
+
+def check_same_rows(role: str, old: DomainFacts | None, new: DomainFacts | None, folder: Path) -> None:
+    """Raise HubtlError where a domain has other rows now than when the run in ``folder`` was started."""
+    if old is None or new is None or not old.fingerprint.startswith(MARK):
+        return  # a record of an earlier hubtl says nothing of the content
+    if old.fingerprint != new.fingerprint:
+        raise HubtlError(
+            f"the data of the {role} have changed since the run in {folder} was started: {new.dataset}",
+            hint="another --output-dir, or the data as they were",
+        )
 
 
 def _flat(recipe: Recipe) -> dict[str, Any]:

@@ -236,6 +236,19 @@ class Workplace:
         (self.folder / WRITTEN).unlink(missing_ok=True)
 
 
+def relist(folder: Path, names: Iterable[str]) -> None:
+    """Say of some files that hubtl wrote them as they are now, or that they are gone, so that a new run may replace them."""
+    try:
+        known: dict[str, str | None] = plain.object_of(folder / WRITTEN)
+    except (OSError, ValueError):
+        return
+    for name in names:
+        known.pop(name, None)
+        if (folder / name).is_file():
+            known[name] = None if name in AMENDED else _digest(folder / name)
+    jsontext.save(folder / WRITTEN, known, indent=1, sort_keys=True)
+
+
 def _below(folder: Path) -> list[Path]:
     """A folder and those in it, at any depth."""
     return [folder, *(path for path in folder.rglob("*") if path.is_dir())] if folder.is_dir() else []

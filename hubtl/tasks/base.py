@@ -11,6 +11,7 @@ from hubtl.card.wording import many
 from hubtl.errors import HubtlError, unknown
 from hubtl.record import Estimate, Evaluation, Figures, LabelSets, Metric, Outputs, RunRecord
 from hubtl.record.figures import SHARE
+from hubtl.tasks.asking import Asking
 from hubtl.tasks.parts import Answer as Answer
 from hubtl.tasks.parts import Bar as Bar
 from hubtl.tasks.parts import Meter as Meter
@@ -28,7 +29,7 @@ if TYPE_CHECKING:  # a card is rendered without torch
 FLOOR = 0.10  # of a share, and of any other metric's own value: what adaptation may cost on the source
 
 
-class Task(ABC):
+class Task(Asking, ABC):
     """The seam of a task; a plugin registers a subclass under ``hubtl.tasks``.
 
     Its module imports no torch at the top: a card is rendered by it too.
@@ -141,7 +142,7 @@ class Task(ABC):
     def targets(self, labels: np.ndarray, own: Outputs, outputs: Outputs, other: int | None = None) -> np.ndarray:
         """Turn the labels of a domain, which mean ``own``, into those of a model with ``outputs``."""
 
-    def learn(self, labels: np.ndarray) -> None:  # noqa: B027
+    def learn(self, labels: np.ndarray) -> None:
         """Take from the training rows' labels what the loss needs, such as their scale; by default nothing."""
 
     def few(self, labels: np.ndarray | None, k: int, rng: np.random.Generator) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hubtl.data.names import SHOWN, listed, loose, partners, seen
-from hubtl.errors import HubtlError
+from hubtl.errors import HubtlError, unknown
 from hubtl.record import LabelSets
 from hubtl.tasks.classification.reading import UNKNOWN, UNLABELLED
 
@@ -98,3 +98,16 @@ def indices(codes: np.ndarray, class_names: Sequence[str], classes: Sequence[str
     pairs = partners(known, class_names)
     table = np.array([place[pairs[n]] if n in pairs else other for n in class_names] + [UNLABELLED], dtype=np.int64)
     return table[np.where(codes == UNLABELLED, len(class_names), codes)]
+
+
+def one_of(text: str, classes: Sequence[str], none: str, other: int) -> int:
+    """The place of a class that a person typed, whatever its case; ``other`` for ``none``. Raises HubtlError."""
+    typed = text.strip()
+    if typed in classes:
+        return list(classes).index(typed)
+    alike = [number for number, name in enumerate(classes) if loose(name) == loose(typed)]
+    if len(alike) == 1:
+        return alike[0]
+    if loose(typed) == loose(none):
+        return other
+    raise unknown("class", typed, [*classes, none])

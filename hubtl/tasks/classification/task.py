@@ -9,11 +9,14 @@ from pydantic import Field
 
 from hubtl.errors import HubtlError
 from hubtl.record import Estimate, LabelSets, Metric, Outputs, RunRecord
+from hubtl.tasks.asking import NONE
 from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions
 from hubtl.tasks.classification import words
 from hubtl.tasks.classification.answer import Prediction
 from hubtl.tasks.classification.figures import PRIMARY, ClassificationFigures
 from hubtl.tasks.parts import names_in, wanted
+
+UNKNOWN = -1  # the code of a row whose class the model does not know
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -191,6 +194,26 @@ class Classification(Task):
             probabilities = dict(zip(self.classes, row.tolist(), strict=True))
             found.append(Prediction(name, self.classes[best], best, float(row[best]), probabilities))
         return found
+
+    # labels of single rows
+
+    def choices(self) -> list[str]:
+        known = [name for number, name in enumerate(self.classes) if number != self.unknown]
+        return [*known, NONE]
+
+    def typed(self, text: str) -> np.ndarray:
+        from hubtl.tasks.classification.matching import one_of
+
+        return np.asarray(one_of(text, self.classes, NONE, UNKNOWN if self.unknown is None else self.unknown))
+
+    def spelt(self, label: np.ndarray, text: str) -> str:
+        return NONE if int(label) in (UNKNOWN, self.unknown) else self.classes[int(label)]
+
+    def answered(self, outputs: "Tensor") -> np.ndarray:
+        return self.predicted(outputs)
+
+    def nearer(self, one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        return (other == labels).astype(int) - (one == labels).astype(int)
 
     # judging
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from hubtl.errors import HubtlError
 from hubtl.record import LabelSets, Metric, Outputs, RunRecord
+from hubtl.tasks.asking import NONE
 from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions
 from hubtl.tasks.multilabel import words
 from hubtl.tasks.multilabel.answer import LabelledAs
@@ -257,6 +259,38 @@ class MultiLabel(Task):
             labels = [self.outputs.names[number] for number in there[np.argsort(-row[there], kind="stable")]]
             found.append(LabelledAs(name, labels, dict(zip(self.outputs.names, row.tolist(), strict=True)), cuts))
         return found
+
+    # labels of single rows
+
+    several = True
+
+    def choices(self) -> list[str]:
+        return list(self.outputs.names)
+
+    def typed(self, text: str) -> np.ndarray:
+        """Several names with commas, semicolons or bars between; ``none of these`` for a row without any."""
+        from hubtl.tasks.classification.matching import one_of
+
+        label = np.zeros(len(self.outputs.names), dtype=np.float32)
+        whole = [text] if text.strip() in self.outputs.names else re.split(r"[,;|]", text)
+        for name in whole:
+            if (place := one_of(name, self.outputs.names, NONE, -1)) >= 0:
+                label[place] = 1
+        return label
+
+    def spelt(self, label: np.ndarray, text: str) -> str:
+        return ", ".join(name for name, there in zip(self.outputs.names, label, strict=True) if there == 1) or NONE
+
+    def answered(self, outputs: "Tensor") -> np.ndarray:
+        from hubtl.tasks.multilabel.measuring import chances
+
+        return chances(outputs) > self.thresholds
+
+    def nearer(self, one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The one with fewer classes wrong."""
+        known = ~np.isnan(labels)
+        wrong = [((answers != (labels == 1)) & known).sum(axis=1) for answers in (one, other)]
+        return np.sign(wrong[0] - wrong[1])
 
     # judging
 

@@ -246,6 +246,31 @@ class Regression(Task):
         """Half the width of the intervals; None where there are none that can be read."""
         return words.numbers(self.outputs, "margin")
 
+    # labels of single rows
+
+    def typed(self, text: str) -> np.ndarray:
+        """A number for each output, with commas between; ``-`` where one is not known."""
+        names = self.outputs.names
+        cells = [cell.strip() for cell in text.split("," if len(names) > 1 else None)] or [""]
+        try:
+            values = [math.nan if cell == "-" else float(cell) for cell in cells]
+        except ValueError:
+            values = []
+        if len(values) != len(names) or not np.isfinite(values).any() or np.isinf(values).any():
+            wanted = ",".join(name.upper() for name in names) if len(names) > 1 else "a number such as 3.5"
+            raise HubtlError(f"{text.strip()!r} is no label of {', '.join(names)}", hint=wanted)
+        return np.array(values, dtype=np.float32)
+
+    def answered(self, outputs: "Tensor") -> np.ndarray:
+        return self.answers(outputs.float()).numpy().astype(np.float64)
+
+    def nearer(self, one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The one with the smaller absolute error, the mean over the outputs in units of their labels' spread."""
+        scale = np.array(words.numbers(self.outputs, "scale") or [1.0] * labels.shape[1])
+        errors = [np.nanmean(np.abs(answers - labels) / scale, axis=1) for answers in (one, other)]
+        same = np.isclose(errors[0], errors[1], rtol=1e-6, atol=0)
+        return np.where(same, 0, np.sign(errors[0] - errors[1])).astype(int)
+
     # judging
 
     def meter(self) -> Meter:

@@ -1,0 +1,53 @@
+"""What labels of single rows said of two models."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from hubtl.record.facts import Facts
+
+
+class Asked(Facts):
+    """A row that a person labelled, or could not."""
+
+    row: int  # its number in the data as they were opened
+    name: str = ""  # of its file, where it has one
+    label: str | None = None  # None: skipped
+    found: Literal["win", "loss", "neither"] | None = None  # a win: adapted is nearer to the label
+
+
+class Verified(Facts):
+    """Whether adapted or source-only is better, by labels of rows on which they disagree, asked for one after another."""
+
+    answer: Literal["adapted", "source-only", "undecided"]
+    wins: int = 0
+    losses: int = 0
+    neither: int = 0
+    probability: float  # that a win is likelier than a loss
+    evidence: float | None = None  # the e-value for the answer, where it decided
+    gain: tuple[float, float, float] | None = None  # share of all rows: low, middle, high of a 90 % interval
+    disagreement: float  # share of the target's training rows on which the two differ
+    disagreeing: int  # and how many they are
+    prior: str = "helps"
+    certain: float | None = None  # the share of wrong answers that was allowed; None: the posterior decided
+    most: int = 50
+    seed: int = 0
+    rows: list[Asked] = Field(default_factory=list)  # in the order in which they were asked for
+
+    @property
+    def n(self) -> int:
+        """How many rows were labelled."""
+        return self.wins + self.losses + self.neither
+
+    @property
+    def sure(self) -> float:
+        """How likely the answer is: of no answer, what is likelier."""
+        return self.probability if self.answer == "adapted" else 1 - self.probability
+
+    @property
+    def brief(self) -> str:
+        """The answer in short: ``adapted better, 97 %``."""
+        if self.answer == "undecided":
+            return f"undecided, adapted better with {100 * self.probability:.0f} %"
+        how = f"at most {self.certain:g} wrong" if self.certain is not None else f"{min(100 * self.sure, 99.9):.3g} %"
+        return f"{self.answer} better, {how}"

@@ -1,0 +1,274 @@
+"""Labels of rows on which the two models of a run disagree, asked for until it is clear which of the two is better."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hubtl.data import rowlabels
+from hubtl.data.content import undecoded
+from hubtl.data.reading import open_rows
+from hubtl.data.sources import Domain, open_domain
+from hubtl.engine.device import make_accelerator
+from hubtl.engine.sweep import finite, outputs
+from hubtl.errors import HubtlError
+from hubtl.judging.asking import MOST, Decided, Tally, decided
+from hubtl.models import saved
+from hubtl.plugins.blame import minded
+from hubtl.recipe.reading import parse
+from hubtl.recipe.schema import RunSection
+from hubtl.record import Asked, Outputs, RunRecord, Verified
+from hubtl.run import ship
+from hubtl.run.prepare import task_of
+from hubtl.run.resume import check_same_rows
+from hubtl.run.workplace import changing
+from hubtl.studies.amend import check
+from hubtl.studies.answers import Answer, Answers
+from hubtl.tasks import Task
+
+ORDER = 86_028_121  # added to the seed: no other draw has these numbers
+FOUND = {1: "win", 0: "neither", -1: "loss"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When asking ends."""
+
+    prior: str = "helps"
+    certain: float | None = None
+    most: int = MOST
+    seed: int = 0  # of the order of the rows
+
+    def decided(self, tally: Tally) -> Decided | None:
+        return decided(tally, prior=self.prior, certain=self.certain, most=self.most)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A row to label."""
+
+    row: int  # its number in the data as they were opened
+    shown: Mapping[str, str]  # modality -> text, or the name of a file
+    cells: Mapping[str, Any]  # modality -> what is in its cell, not decoded
+
+    @property
+    def name(self) -> str:
+        """The name of its file, where it has one; a text is not kept outside of the data."""
+        return next((name for m, name in self.shown.items() if m != "text"), "")
+
+
+@dataclass
+class Labelling:
+    """Asks for labels of one run. ``order`` are places in ``target.train`` on which ``models`` disagree."""
+
+    folder: Path
+    record: RunRecord
+    task: Task
+    target: Domain
+    order: np.ndarray
+    said: tuple[np.ndarray, np.ndarray]  # what source-only and adapted answer to the rows of ``order``
+    rows: int  # of the target's training stream
+    rule: Rule
+    answers: Answers
+    _labels: dict[str, np.ndarray] = field(default_factory=dict)  # by text: a text is read once
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """The number of each row of ``order``, in the data as they were opened."""
+        return [int(number) for number in rowlabels.row_numbers(self.target.train, self.order.tolist())]
+
+    @property
+    def share(self) -> float:
+        """Of all rows, how many the models disagree on."""
+        return len(self.order) / max(1, self.rows)
+
+    def question(self, place: int) -> Question:
+        """The row at a place of the order."""
+        position = int(self.order[place])
+        columns = self.target.columns
+        (shown,) = rowlabels.shown(self.target.train, columns, [position])
+        row = undecoded(self.target.train.select_columns(list(columns.values())).with_format(None))[position]
+        return Question(self.numbers[place], shown, {m: row[column] for m, column in columns.items()})
+
+    def current(self) -> Question | None:
+        """The next row to ask for; None where it is decided, or no row is left."""
+        place = len(self._met())
+        if self.rule.decided(self.tally) is not None or place == len(self.order):
+            return None
+        return self.question(place)
+
+    def answer(self, question: Question, text: str) -> None:
+        """Take a label. Raises HubtlError for what is none."""
+        label = self.task.typed(text)
+        self.answers.give(Answer(question.row, question.name, self.task.spelt(label, text)))
+
+    def skip(self, question: Question) -> None:
+        """Leave a row out, as nobody can tell what it is."""
+        self.answers.give(Answer(question.row, question.name, None))
+
+    def undo(self) -> Answer | None:
+        """Take the last answer back, so that its row is asked for again; None where there is none."""
+        mine = set(self.numbers)
+        return self.answers.take_back(lambda answer: answer.row in mine)
+
+    def take(self, given: Sequence[rowlabels.Given], path: Path) -> int:
+        """Take labels from a file, and say how many. Empty ones before the last label count as skipped.
+
+        Raises HubtlError for a row that was not asked for, one that shows something else, and a label that is none.
+        """
+        place = {number: place for place, number in enumerate(self.numbers)}
+        rowlabels.positions(given, self.target.train, self.target.columns, path)
+        for one in given:
+            if one.row not in place:
+                raise HubtlError(
+                    f"{path.name}, line {one.line}: row {one.row} was not asked for: both models say the same of it",
+                    hint="a file as hubtl label RUN --export writes it",
+                )
+            try:
+                _ = one.label and self.task.typed(one.label)
+            except HubtlError as error:
+                raise HubtlError(f"{path.name}, line {one.line}, row {one.row}: {error}", hint=error.hint) from error
+        ordered = sorted(given, key=lambda one: place[one.row])
+        last = max((place[one.row] for one in ordered if one.label), default=-1)
+        for one in ordered:
+            before = self.answers.of(one.row)
+            name = next((text for m, text in one.shown.items() if m in self.target.columns and m != "text"), "")
+            if one.label:
+                spelt = self.task.spelt(self.task.typed(one.label), one.label)
+                if before is None or before.label != spelt:
+                    self.answers.give(Answer(one.row, name, spelt))
+            elif place[one.row] < last and before is None:
+                self.answers.give(Answer(one.row, name, None))
+        return sum(bool(one.label) for one in given)
+
+    def export(self, path: Path) -> int:
+        """Write the rows to ask for next into a file, in their order, with the labels that are there; say how many."""
+        skipped = sum(answer.label is None for answer in self._met())
+        count = min(len(self.order), self.rule.most + skipped)
+        cells = rowlabels.shown(self.target.train, self.target.columns, self.order[:count].tolist())
+        known = (self.answers.of(row) for row in self.numbers)
+        labels = [answer.label or "" if answer else "" for _, answer in zip(range(count), known, strict=False)]
+        rowlabels.write(path, zip(self.numbers, cells, labels, strict=False), list(self.target.columns))
+        return count
+
+    @property
+    def tally(self) -> Tally:
+        """What the labels say so far."""
+        found = [self._found(place, answer) for place, answer in enumerate(self._met())]
+        return Tally(*(sum(f == FOUND[sign] for f in found) for sign in (1, -1, 0)))
+
+    def verified(self) -> Verified:
+        """What the labels say, and of which rows, for a record."""
+        tally, rule = self.tally, self.rule
+        answer = rule.decided(tally) or "undecided"
+        evidence = max(tally.evidence(), tally.swapped().evidence())
+        return Verified(
+            answer=answer,
+            wins=tally.wins,
+            losses=tally.losses,
+            neither=tally.neither,
+            probability=tally.better(rule.prior),
+            evidence=evidence if rule.certain is not None else None,
+            gain=tally.gain(self.share),
+            disagreement=self.share,
+            disagreeing=len(self.order),
+            prior=rule.prior,
+            certain=rule.certain,
+            most=rule.most,
+            seed=rule.seed,
+            rows=[
+                Asked(row=answer.row, name=answer.name, label=answer.label, found=self._found(place, answer))
+                for place, answer in enumerate(self._met())
+            ],
+        )
+
+    def close(self) -> Verified | None:
+        """Write what was found into record and card, and ship the model that labels are for; None: nothing was labelled.
+
+        Undecided labels leave the choice to the run. Raises HubtlError where another process is at work in the directory.
+        """
+        found = self.verified()
+        if not found.n and self.record.verified is None:
+            return None
+        chosen = ship.own_choice(self.record) if found.answer == "undecided" else found.answer
+        with changing(self.folder):
+            self.record = ship.ship(self.folder, chosen, found if found.n else None)
+        return found
+
+    def _met(self) -> list[Answer]:
+        """The answers up to the first row that has none: rows beyond it were asked for another pair of models."""
+        found = []
+        for row in self.numbers:
+            if (answer := self.answers.of(row)) is None:
+                break
+            found.append(answer)
+        return found
+
+    def _found(self, place: int, answer: Answer) -> Any:
+        if answer.label is None:
+            return None
+        if answer.label not in self._labels:
+            self._labels[answer.label] = self.task.typed(answer.label)
+        one, other = (said[place : place + 1] for said in self.said)
+        return FOUND[int(self.task.nearer(one, other, self._labels[answer.label][None])[0])]
+
+
+@minded()
+def begin(run: str | Path, rule: Rule) -> Labelling:
+    """Open a finished run to be labelled: both models, and the rows on which they disagree in an order that is drawn.
+
+    The target's own labels are not read, even where there are any. Raises HubtlError for a run that is not finished or
+    has one model, and for data that have changed since.
+    """
+    folder = Path(run).expanduser()
+    record = check(folder)
+    with changing(folder):
+        ship.mend(folder)
+    found = ship.pair(folder, record)
+    models = [saved.load(found[which]) for which in (ship.SOURCE_ONLY, ship.ADAPTED)]
+    target = _target(folder, record, models[1])
+    every, one, other = _answered(models, target, record)
+    apart = models[1].task.disagree(one, other)
+    drawn = np.random.default_rng([ORDER, rule.seed]).permutation(len(target.train))
+    place = {int(position): place for place, position in enumerate(every)}
+    order = [position for position in drawn.tolist() if position in place and apart[place[position]]]
+    if not order:
+        raise HubtlError(
+            f"source-only and adapted answer alike on all {len(every):,} target rows of {folder}",
+            hint="nothing: either model will do",
+        )
+    at = [place[position] for position in order]
+    answers = Answers(folder)
+    task = models[1].task
+    return Labelling(folder, record, task, target, np.array(order), (one[at], other[at]), len(every), rule, answers)
+
+
+def _target(folder: Path, record: RunRecord, model: saved.AdaptedModel) -> Domain:
+    """The target of a run, opened as the run opened it."""
+    recipe = parse(record.recipe)
+    names = [name for number, name in enumerate(model.names) if number != model.task.unknown]
+    known = None if recipe.source is None else Outputs(names=names, details=model.task.outputs.details)
+    takes = model.info.modalities
+    opened = open_domain(recipe.target, recipe.data, task_of(recipe), role="target", modalities=takes, known=known)
+    check_same_rows("target", record.target, opened.facts, folder)
+    return opened
+
+
+def _answered(
+    models: Sequence[saved.AdaptedModel], target: Domain, record: RunRecord
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The places of the rows that can be read, and what each model answers to them."""
+    bad = record.recipe.get("data", {}).get("on_bad_sample", "error")
+    accelerator = make_accelerator(RunSection(), None)
+    name, said = f"{target.facts.dataset}/train", []
+    for model in models:
+        places = np.arange(len(target.train))
+        rows = open_rows(model.backbone, target.train, target.columns, labels=places, name=name, on_bad_sample=bad)
+        seen = finite(outputs(model.classifier, rows, accelerator), name)
+        said.append(model.task.answered(seen.logits))
+        every = rows.labels
+    assert every is not None
+    return every, said[0], said[1]

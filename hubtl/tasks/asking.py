@@ -1,0 +1,80 @@
+"""The part of a task that labels of single rows need: what may be answered, and which of two models a label is nearer to."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import numpy as np
+
+from hubtl.errors import HubtlError
+from hubtl.record import Outputs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hubtl.data.labels import Labels
+
+NONE = "none of these"  # a label that is none of the choices
+SAME = 1e-6  # losses that differ by less are equal
+
+
+class Reading(Protocol):
+    """What of a task reads labels."""
+
+    outputs: Outputs
+    unknown: int | None
+
+    def read(
+        self, parts: Sequence[object], columns: Sequence[str], where: str, called: Sequence[str], known: Outputs | None
+    ) -> "Labels": ...
+
+    def targets(self, labels: np.ndarray, own: Outputs, outputs: Outputs, other: int | None = None) -> np.ndarray: ...
+
+    def present(self, labels: np.ndarray) -> np.ndarray: ...
+
+    def losses(self, outputs: "Tensor", labels: "Tensor") -> "Tensor": ...
+
+
+class Asking:
+    """Answers and labels of single rows. The defaults serve any task whose labels are one column of numbers or names.
+
+    Attributes:
+        several: whether a row may have several of the ``choices``.
+    """
+
+    several: ClassVar[bool] = False
+
+    def choices(self) -> list[str]:
+        """Name what a label may be; empty where it is typed, such as a number."""
+        return []
+
+    def typed(self: Reading, text: str) -> np.ndarray:
+        """Read the label of one row from text, as a label of the model's own outputs. Raises HubtlError for what is none."""
+        from datasets import Dataset
+
+        part = Dataset.from_dict({"label": [text.strip()]})
+        read = self.read([part], ["label"], "the label", ["labels"], self.outputs)
+        label = self.targets(read.values[0], read.outputs, self.outputs, self.unknown)
+        if not self.present(label)[0]:
+            raise HubtlError(f"{text.strip()!r} is no label of this model", hint=", ".join(self.outputs.names[:12]))
+        return np.asarray(label[0])
+
+    def spelt(self, label: np.ndarray, text: str) -> str:
+        """Write a label that was ``typed`` as ``text`` as it is kept."""
+        return " ".join(text.split())
+
+    def answered(self, outputs: "Tensor") -> np.ndarray:
+        """What a model answers [n, …], of its outputs [n, k]."""
+        return np.asarray(outputs.numpy())
+
+    def disagree(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Say on which rows two models answer differently: bool [n]."""
+        apart = ~np.isclose(one, other)
+        return np.asarray(apart.reshape(len(apart), -1).any(axis=1))
+
+    def nearer(self: Reading, one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Say which of two answers is nearer to each row's label: 1 the ``other``, −1 the ``one``, 0 neither. int [n]."""
+        import torch
+
+        truth = torch.from_numpy(np.asarray(labels))
+        lost = [self.losses(torch.from_numpy(answers).float(), truth).numpy() for answers in (one, other)]
+        return np.where(np.abs(lost[0] - lost[1]) <= SAME, 0, np.sign(lost[0] - lost[1])).astype(int)
