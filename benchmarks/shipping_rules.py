@@ -2,12 +2,14 @@
 
     python benchmarks/shipping_rules.py LOGITS
 
-Writes ``results/shipping.jsonl``: one line for each adapted run (``kind`` run) and one for the runs of all methods and seeds
-of a case (``kind`` group), by backbone and over both. Accuracies are in percent, of the target's held-out rows (digits), or
-of all of its rows where those are few (the others): no run read a label of either. ``benchmarks/tables.py`` makes tables.
+Writes ``results/shipping.jsonl``: one line for each adapted run (``kind`` run), and one for the runs of all methods of a
+case together (``kind`` group): of each seed and of both, on each backbone and on both. Accuracies are in percent, of the
+target's held-out rows (digits), or of all of its rows where those are few (the others): no run read a label of either.
+``benchmarks/tables.py`` makes tables.
 """
 
 import argparse
+import itertools
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -30,8 +32,11 @@ from hubtl.tasks.classification.estimate import estimate, gauge
 
 RESULTS = Path(__file__).parent / "results" / "shipping.jsonl"
 HEDGES = (0.4, 0.5, 0.6, 0.7, 0.8)
+ROWWISE = (0.5, 0.6, 0.7)
 SEEDS = 200  # of simulated labelling
 HARM = 5.0  # points that a planted model loses at least
+METHODS = ("source-only", "mcc", "infomax", "coral", "shot")
+TRIED = {True: (*METHODS, "mcc+adamatch", "cdan"), False: (*METHODS, "bnm")}  # on digits, elsewhere
 Run = dict[str, Any]
 
 
@@ -60,6 +65,20 @@ def scaled(runs: list[Run]) -> np.ndarray:
     return np.mean([run["z"] / run["train"].std() for run in runs], axis=0)
 
 
+def rowwise(runs: list[Run]) -> np.ndarray:
+    """The mean of logits of which each row has mean 0 and standard deviation 1: no row of a model is surer than another."""
+    centred = [run["z"] - run["z"].mean(axis=1, keepdims=True) for run in runs]
+    return np.mean([z / np.maximum(z.std(axis=1, keepdims=True), 1e-9) for z in centred], axis=0)
+
+
+def known_source(run: Run) -> float:
+    """How much of the way from chance to perfect a model is right on source rows that it did not learn from."""
+    known = run["source_labels"] >= 0
+    chance = 1 / run["z"].shape[1]
+    right = float((run["source"][known].argmax(axis=1) == run["source_labels"][known]).mean())
+    return round((right - chance) / (1 - chance), 3)
+
+
 def likely(runs: list[Run]) -> np.ndarray:
     return np.mean([softmax(run["z"], axis=1) for run in runs], axis=0)
 
@@ -81,7 +100,10 @@ def of_run(run: Run, base: Run) -> dict[str, Any]:
         "always": adapted,
         "rail": rail,
         "vote": adapted if voted else alone,
+        "mean softmax": accuracy(likely([run, base]), run),
         **{f"hedge {a}": accuracy(a * scaled([run]) + (1 - a) * scaled([base]), run) for a in HEDGES},
+        "known": known_source(base),
+        "disagree": round(float((run["z"].argmax(axis=1) != base["z"].argmax(axis=1)).mean()), 4),
         "estimate": estimates(run, base),
         "checkpoints": checkpoints(run),
         "labels": labelled(run, base, adapted - alone),
@@ -120,7 +142,7 @@ def labelled(run: Run, base: Run, gain: float) -> dict[str, float] | None:
         return None
     said = np.where(one[rows] == y[rows], 1, np.where(other[rows] == y[rows], -1, 0))
     share = len(rows) / len(y)
-    right, few, asked, covered, refused = [], [], [], [], []
+    right, few, asked, covered, refused, unshipped = [], [], [], [], [], []
     for seed in range(SEEDS):
         order = said[np.random.default_rng(seed).permutation(len(said))]
         tally, answer = settled(order, MOST)
@@ -133,9 +155,11 @@ def labelled(run: Run, base: Run, gain: float) -> dict[str, float] | None:
         ships = answer == "adapted" or (answer != "source-only" and short.better() >= 0.5)
         few.append((gain >= 0) if ships else (gain <= 0))
         if gain <= -HARM or gain >= HARM:  # the better model's place taken by the worse: harm of a known size
-            refused.append(settled(order if gain < 0 else -order, 30)[1] == "source-only")
+            planted, answer = settled(order if gain < 0 else -order, 30)
+            refused.append(answer == "source-only")
+            unshipped.append(answer == "source-only" or (answer != "adapted" and planted.better() < 0.5))
     found = {"right": np.mean(right), "right of 20": np.mean(few), "asked": np.mean(asked), "covered": np.mean(covered)}
-    found |= {"refused": np.mean(refused)} if refused else {}
+    found |= {"refused": np.mean(refused), "not shipped": np.mean(unshipped)} if refused else {}
     return {name: round(float(value), 4) for name, value in found.items()}
 
 
@@ -150,33 +174,55 @@ def settled(order: np.ndarray, most: int) -> tuple[Tally, str | None]:
     return Tally(wins, losses, neither), answer
 
 
-def of_group(runs: list[Run], bases: list[Run], backbone: str) -> dict[str, Any]:
-    """What is shipped of all methods and seeds of a case together; source-only is the mean over its seeds."""
-    best = max({base["backbone"] for base in bases})  # of two backbones the larger one
+def of_group(runs: list[Run], bases: list[Run]) -> dict[str, Any]:
+    """What is shipped of all methods of a case together; of source-only there is the mean over seeds."""
+    best = max(base["backbone"] for base in bases)  # of two backbones the larger one
     alone = np.mean([accuracy(base["z"], base) for base in bases if base["backbone"] == best])
     first, probable = runs[0], likely(runs)
     agree = [float((run["z"].argmax(1) == probable.argmax(1)).mean()) for run in runs]
     each = [accuracy(run["z"], run) for run in runs]
     stay = [run for run in runs if not run["collapsed"]] or bases
-    plain, mixed = scaled(stay), scaled(bases)
+    plain, mixed, flat, level = scaled(stay), scaled(bases), rowwise(stay), rowwise(bases)
     mcc = [run for run in runs if run["strategy"] == "mcc"]
     return {
         "benchmark": "shipping",
         "kind": "group",
         "family": first["family"],
         "case": first["case"],
-        "backbone": backbone,
+        "backbone": "+".join(sorted({run["backbone"] for run in runs})),
+        "seeds": sorted({run["seed"] for run in runs}),
         "members": len(runs),
+        "known": round(float(np.mean([known_source(base) for base in bases])), 3),
         "source_only": round(float(alone), 2),
         "always mcc": round(float(np.mean([accuracy(run["z"], run) for run in mcc])), 2),
+        "mean single method": round(float(np.mean(each)), 2),
+        "source-only, mean of z/σ": accuracy(mixed, first),
         "mean softmax": accuracy(probable, first),
         "mean softmax, source-only a member": accuracy(likely([*runs, *bases]), first),
         "mean of z/σ": accuracy(plain, first),
         **{f"mean of z/σ, hedge {a}": accuracy(a * plain + (1 - a) * mixed, first) for a in HEDGES},
+        **{f"mean of rows, hedge {a}": accuracy(a * flat + (1 - a) * level, first) for a in ROWWISE},
         "EnsV's pick": each[int(np.argmax(agree))],
         "oracle": max(each),
         "mcc, mean softmax": accuracy(likely(mcc), first),
     }
+
+
+def together(runs: list[Run]) -> list[dict[str, Any]]:
+    """A line for each ensemble of a case: of each seed and of all, on each backbone and on all."""
+    seeds, backbones = sorted({run["seed"] for run in runs}), sorted({run["backbone"] for run in runs})
+    found = []
+    for some, parts in itertools.product(
+        [*([one] for one in seeds), seeds], [*([one] for one in backbones), backbones]
+    ):
+        own = [run for run in runs if run["seed"] in some and run["backbone"] in parts]
+        line = of_group(
+            [run for run in own if run["strategy"] != "source-only"],
+            [run for run in own if run["strategy"] == "source-only"],
+        )
+        if line not in found:  # all backbones of a case may be one
+            found.append(line)
+    return found
 
 
 def main() -> None:
@@ -187,18 +233,16 @@ def main() -> None:
     cases: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for path in sorted(args.logits.glob("*.npz")):
         run = opened(path)
+        if run["strategy"] not in TRIED[run["family"] == "digits"]:
+            continue
         cases[run["family"], run["case"]].append(run)
     lines: list[dict[str, Any]] = []
     for runs in cases.values():
         base = {(run["backbone"], run["seed"]): run for run in runs if run["strategy"] == "source-only"}
         adapted = [run for run in runs if run["strategy"] != "source-only"]
         lines += [of_run(run, base[run["backbone"], run["seed"]]) for run in adapted]
-        own = sorted({run["backbone"] for run in runs})
-        for parts in [*([name] for name in own), *([own] if len(own) > 1 else [])]:
-            some = [run for run in adapted if run["backbone"] in parts]
-            alone = [run for (name, _), run in base.items() if name in parts]
-            lines.append(of_group(some, alone, "+".join(parts)))
-        print(*next(iter(cases)), len(lines), flush=True)
+        lines += together(runs)
+        print(runs[0]["family"], runs[0]["case"], len(lines), flush=True)
     args.output.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import choice_tables
+import shipping_estimates
+import shipping_frontier
+import shipping_goals
 import shipping_table
 import trirate_table
 
@@ -218,6 +221,16 @@ def multilabel() -> str:
     return "\n".join(rows)
 
 
+SHIPPING = {
+    "": shipping_table.single,
+    "-together": shipping_table.together,
+    "-kinds": shipping_table.by_kind,
+    "-left-out": shipping_table.leave_out,
+    "-estimates": shipping_estimates.estimates,
+    "-checkpoints": shipping_table.checkpoints,
+    "-labels": shipping_table.labels,
+    "-goals": shipping_goals.goals,
+}
 TABLES = {
     "multilabel": multilabel,
     "digits": digits,
@@ -226,12 +239,7 @@ TABLES = {
     "pacs-features": lambda: pacs("pacs_features.jsonl"),
     "validators": lambda: choice_tables.validators(lines("validators.jsonl")),
     "verdicts": lambda: choice_tables.verdicts(lines("validators.jsonl")),
-    "shipping": lambda: shipping_table.single(lines("shipping.jsonl")),
-    "shipping-together": lambda: shipping_table.together(lines("shipping.jsonl")),
-    "shipping-estimates": lambda: shipping_table.estimates(lines("shipping.jsonl")),
-    "shipping-checkpoints": lambda: shipping_table.checkpoints(lines("shipping.jsonl")),
-    "shipping-labels": lambda: shipping_table.labels(lines("shipping.jsonl")),
-    "shipping-goals": lambda: shipping_table.goals(lines("shipping.jsonl")),
+    **{f"shipping{name}": lambda table=table: table(lines("shipping.jsonl")) for name, table in SHIPPING.items()},
     "throughput": throughput,
     "probe": probe,
     "compare": comparison,
@@ -278,11 +286,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     text = DOCUMENT.read_text(encoding="utf-8")
-    new, errors = filled(text), shipping_table.shown(lines("shipping.jsonl"))
+    new, errors = filled(text), shipping_estimates.shown(lines("shipping.jsonl"))
     if not parser.parse_args().check:
         DOCUMENT.write_text(new, encoding="utf-8")
         ERRORS.write_text(errors, encoding="utf-8")
-        shipping_table.frontier(lines("shipping.jsonl"), DOCUMENT.parent / "plots")
+        shipping_frontier.draw(lines("shipping.jsonl"), DOCUMENT.parent / "plots")
     elif new != text:
         sys.exit("docs/benchmarks.md does not say what benchmarks/results says: python benchmarks/tables.py")
     elif errors != ERRORS.read_text(encoding="utf-8"):
