@@ -292,7 +292,9 @@ def _verdict(record: RunRecord) -> str | None:
     verdict = record.verdict
     if verdict is None:
         return None
-    text = f"Adapted or source-only, without target labels: **{verdict.brief}**. {_sentence(verdict.reason)}"
+    settled = record.verified is not None and record.verified.n > 0
+    answer = verdict.answer if settled else verdict.brief
+    text = f"Adapted or source-only, without target labels: **{answer}**. {_sentence(verdict.reason)}"
     if verdict.disagreement is not None:
         text += f" The two models answer differently on {100 * verdict.disagreement:.0f}% of the target rows that were tried."
     if verdict.tried is None:
@@ -300,7 +302,8 @@ def _verdict(record: RunRecord) -> str | None:
     primary = verdict.dropped.primary if verdict.dropped else None
     figure, name = metrics.value(primary), wording.code(verdict.tried)
     called = metrics.called(primary)
-    return f"{text} So {name} was dropped; its {called} on the same rows, which that choice did not see: {figure}."
+    why = f"Then {by_labels(record)}:" if by_labels(record) else "So"
+    return f"{text} {why} {name} was dropped; its {called} on the same rows, which that choice did not see: {figure}."
 
 
 def _sentence(text: str) -> str:

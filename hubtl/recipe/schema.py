@@ -214,8 +214,8 @@ class RunSection(Section):
     baseline: bool = Field(True, description="train source-only beside the adaptation")
     keep_source_only: bool | None = Field(
         None,
-        description="save the source-only model too, in source-only/ of the output directory; it is not pushed; default: "
-        "where the verdict is that labels decide",
+        description="save the model that is not shipped too, in source-only/ or adapted/ of the output directory; it is "
+        "not pushed; default: where labels can decide between the two",
     )
     fallback: bool = Field(
         False, description="ship source-only where a guard rail stands against the adapted model; auto: true"

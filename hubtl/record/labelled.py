@@ -11,8 +11,7 @@ class Asked(Facts):
     """A row that a person labelled, or could not."""
 
     row: int  # its number in the data as they were opened
-    name: str = ""  # of its file, where it has one
-    label: str | None = None  # None: skipped
+    label: str | None = None  # as the task writes it; None: skipped
     found: Literal["win", "loss", "neither"] | None = None  # a win: adapted is nearer to the label
 
 
@@ -32,6 +31,7 @@ class Verified(Facts):
     certain: float | None = None  # the share of wrong answers that was allowed; None: the posterior decided
     most: int = 50
     seed: int = 0
+    before: Literal["adapted", "source-only"] | None = None  # what the run shipped before any label
     rows: list[Asked] = Field(default_factory=list)  # in the order in which they were asked for
 
     @property

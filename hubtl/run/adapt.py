@@ -155,12 +155,13 @@ def _train(
     if record.target_labels in ("none", "selection"):  # by what the rule read, whatever it says of itself
         record.target_labels = "selection" if after.selection.oracle else "none"
     record.difference = difference(record.source_only, record.adapted)
-    shipped = after
+    shipped, tried = after, None
     if before is not None:
         record.verdict = _judged(prepared, before, after, accelerator)
         logger.info("verdict    %s: %s", record.verdict.brief, record.verdict.reason)
         if recipe.run.fallback and record.verdict.answer == "source-only" and prepared.task.unknown is None:
             logger.info("kept       source-only in place of %s", record.strategy)
+            tried = record.model_copy(deep=True)
             keep_source_only(record, prepared)
             shipped = before
     prepared = replace(prepared, task=shipped.task)
@@ -172,9 +173,13 @@ def _train(
     def finish() -> None:
         with place.delivery() as stage:
             export.write(stage, prepared, record, shipped.model, samples)
-            if before is not None and shipped is not before and _keeps(recipe, record):
-                own = replace(prepared, task=before.task)
-                export.keep(stage / export.SOURCE_ONLY, own, record, before.model)
+            if before is not None and _keeps(recipe, record):
+                if tried is None:
+                    own = replace(prepared, task=before.task)
+                    export.keep(stage / export.SOURCE_ONLY, own, record, before.model)
+                else:
+                    tried.calibration, tried.energy = after.calibration, record.energy
+                    export.keep_tried(stage / export.ADAPTED, replace(prepared, task=after.task), tried, after.model)
             record.status = "finished"
             export.card(folder, record, into=stage)
         record.save(folder)
@@ -184,10 +189,10 @@ def _train(
 
 
 def _keeps(recipe: Recipe, record: RunRecord) -> bool:
-    """Whether the source-only model is saved too: labels that decide need both, where there are rows to label."""
+    """Whether the model that is not shipped is saved too: labels decide between the two, against a guard rail as well."""
     if recipe.run.keep_source_only is not None:
         return recipe.run.keep_source_only
-    return record.verdict is not None and record.verdict.rows > 0
+    return record.verdict is not None and (record.verdict.rows > 0 or record.verdict.rail)
 
 
 def _announce(plan: hub.PushResult) -> None:

@@ -17,7 +17,7 @@ from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import outputs
 from hubtl.errors import HubtlError
 from hubtl.io import files
-from hubtl.judging.judge import some
+from hubtl.judging.judge import doubts, some
 from hubtl.models import saved
 from hubtl.modules import Classifier, fold
 from hubtl.record import RunRecord
@@ -26,6 +26,7 @@ from hubtl.settings import logger
 from hubtl.tasks import Task
 
 SOURCE_ONLY = "source-only"  # folder of the baseline, where a run keeps it
+ADAPTED = "adapted"  # folder of the adapted model, where a run keeps it and ships source-only
 
 
 def check_card(record: RunRecord, push_to: str | None = None) -> None:
@@ -81,6 +82,16 @@ def keep(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier)
         f"{base}, {came}: what {record.strategy} was compared with on {names.domain_name(record.target)}. Not adapted."
     )
     (folder / "README.md").write_text(f"---\n{front}---\n\n# Source-only\n\n{md(text)}\n", encoding="utf-8")
+
+
+def keep_tried(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier) -> None:
+    """Save the adapted model of a run that ships source-only, with the ``record`` and card that it would have had."""
+    _export(folder, prepared, record, model, record.strategy)
+    record.outputs = prepared.task.outputs
+    record.warnings = [*prepared.warnings, *doubts(record)]
+    record.status = "finished"
+    record.save(folder)
+    files.write(folder / "README.md", render(record))
 
 
 def _export(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier, strategy: str) -> None:

@@ -40,9 +40,11 @@ def pair(folder: Path, record: RunRecord) -> dict[Which, Path]:
             hint="a run that adapts, with source-only beside it: hubtl adapt --source-dataset … --target-dataset …",
         )
     if not (folder / there / "config.json").is_file():
+        tried = f", which {record.verdict.tried} made" if record.verdict and there == ADAPTED else ""
         again = f"hubtl adapt {typed(folder / 'recipe.yaml')} --output-dir {typed(f'{folder}-2')}"
         raise HubtlError(
-            f"the run in {folder} did not keep its {there} model", hint=f"{again} --set run.keep_source_only=true"
+            f"the run in {folder} did not keep its {there} model{tried}",
+            hint=f"{again} --set run.keep_source_only=true keeps both",
         )
     return {here: folder, there: folder / there}
 
@@ -149,5 +151,4 @@ def _copy(there: Path, here: Path) -> None:
 
 def own_choice(record: RunRecord) -> Which:
     """What the run shipped before any row was labelled."""
-    by_labels = record.verified is not None and record.verified.answer == SOURCE_ONLY
-    return ADAPTED if by_labels else shipped(record)
+    return record.verified.before if record.verified and record.verified.before else shipped(record)

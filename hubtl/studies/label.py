@@ -179,8 +179,9 @@ class Labelling:
             certain=rule.certain,
             most=rule.most,
             seed=rule.seed,
+            before=ship.own_choice(self.record),
             rows=[
-                Asked(row=answer.row, name=answer.name, label=answer.label, found=self._found(place, answer))
+                Asked(row=answer.row, label=answer.label, found=self._found(place, answer))
                 for place, answer in enumerate(self._met())
             ],
         )

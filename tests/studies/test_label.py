@@ -13,6 +13,7 @@ from PIL import Image
 
 import hubtl
 from hubtl.errors import HubtlError
+from hubtl.hub.names import files_of
 from hubtl.models import saved
 from hubtl.record import RunRecord
 from hubtl.run import ship
@@ -107,9 +108,7 @@ def test_three_right_labels_say_that_adapting_helped(helped, capsys, monkeypatch
     assert "verdict: adapted better, 96.9 %, by 3 labelled rows" in out
     record = RunRecord.load(helped)
     assert (record.verified.answer, record.verified.n, record.verified.disagreement) == ("adapted", 3, 1.0)
-    assert [(row.name, row.label, row.found) for row in record.verified.rows] == [
-        (name, truth(name), "win") for name in order[:3]
-    ]
+    assert [(row.label, row.found) for row in record.verified.rows] == [(truth(name), "win") for name in order[:3]]
     assert weights(helped) == adapted
     assert record.strategy == before.strategy == "mcc"
     assert "Verified on 3 labelled rows: **adapted better, 96.9%**" in (helped / "README.md").read_text()
@@ -129,6 +128,8 @@ def test_labels_against_the_adapted_model_ship_source_only_and_taking_them_back_
     assert not (harmed / "source-only").exists()
     card = (harmed / "README.md").read_text()
     assert "adapting with `mcc` was tried and dropped, because 6 labelled rows were for source-only" in card
+    assert "Then 6 labelled rows were for source-only" in card
+    assert "rows to decide" not in card
     assert hubtl_command(["card", str(harmed), "--check"], capsys)[0] == 0
     assert hubtl.load(harmed).names == ["dark", "light"]
 
@@ -287,3 +288,72 @@ def test_an_e_value_asks_for_more(helped, capsys, monkeypatch):
     _, out, _ = hubtl_command(["label", str(helped), "--certain"], capsys)
     assert "verdict: adapted better, at most 0.05 wrong, by 6 labelled rows" in out
     assert RunRecord.load(helped).verified.evidence >= 20
+
+
+def test_what_is_pushed_tells_rows_by_number_and_no_file_or_folder_of_the_user(harmed, capsys, monkeypatch):
+    names = asked_in_order(harmed)
+    type_in(monkeypatch, *map(truth, names))
+    assert hubtl_command(["label", str(harmed)], capsys)[0] == 0
+    pushed = files_of(harmed)
+    assert "labels.jsonl" not in pushed
+    assert not [name for name in pushed if name.startswith(("adapted", "training"))]
+    said = "".join((harmed / name).read_text() for name in pushed if name.endswith((".json", ".md", ".yaml")))
+    assert not [name for name in names if name in said]
+    record = RunRecord.load(harmed)
+    assert [row.row for row in record.verified.rows] == [int(name.split(".")[0]) for name in names[:6]]
+
+
+def fell_back(place, monkeypatch, **options):
+    """A run whose adapted model a guard rail dropped, though it is right on every row."""
+    monkeypatch.setattr("hubtl.judging.verdict._rail", lambda *_: "collapse: as a test says")
+    return hubtl.adapt(
+        output_dir=str(place / "run"),
+        model="lenet",
+        pretrained=False,
+        source_dataset=str(place / "source"),
+        target_dataset=str(place / "target"),
+        strategy="mcc",
+        lr=0.02,
+        steps=30,
+        batch_size=16,
+        options={"run.plots": False, "run.fallback": True, **options},
+    )
+
+
+def test_labels_overrule_a_guard_rail_and_taking_them_back_gives_way_to_it_again(
+    finished, tmp_path, capsys, monkeypatch
+):
+    for name in ("source", "target"):
+        shutil.copytree(finished.parent / name, tmp_path / name)
+    run = fell_back(tmp_path, monkeypatch).output_dir
+    record = RunRecord.load(run)
+    assert (record.strategy, record.verdict.tried) == ("source-only", "mcc")
+    assert RunRecord.load(run / "adapted").strategy == "mcc"
+    adapted = weights(run / "adapted")
+    spoil(run)
+    type_in(monkeypatch, *map(truth, asked_in_order(run)))
+    code, out, _ = hubtl_command(["label", str(run)], capsys)
+    assert (code, "ships adapted" in out) == (0, True)
+    record = RunRecord.load(run)
+    assert (record.strategy, record.verified.answer, record.verified.before) == ("mcc", "adapted", "source-only")
+    assert weights(run) == adapted
+    assert record.training.phases[0].name == "adapt"
+    card = (run / "README.md").read_text()
+    assert "Verified on 3 labelled rows: **adapted better" in card
+    assert "was dropped" not in card
+    assert not [text for text in record.warnings if "consider" in text or "was kept" in text]
+    type_in(monkeypatch, "q")
+    assert hubtl_command(["label", str(run), "--undo", "3"], capsys)[0] == 0
+    record = RunRecord.load(run)
+    assert (record.strategy, record.verified, record.verdict.tried) == ("source-only", None, "mcc")
+    assert weights(run / "adapted") == adapted
+
+
+def test_a_run_that_kept_source_only_alone_says_how_to_have_both(finished, tmp_path, capsys, monkeypatch):
+    for name in ("source", "target"):
+        shutil.copytree(finished.parent / name, tmp_path / name)
+    run = fell_back(tmp_path, monkeypatch, **{"run.keep_source_only": False}).output_dir
+    code, _, err = hubtl_command(["label", str(run)], capsys)
+    assert code == 2
+    assert "did not keep its adapted model, which mcc made" in err
+    assert "--set run.keep_source_only=true keeps both" in err
