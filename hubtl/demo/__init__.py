@@ -1,11 +1,15 @@
-"""A saved model in the browser: what it says, what source-only says beside it, and what did it."""
+"""A saved model in the browser: what it says, what source-only says beside it, and what did it; and rows to label."""
 
 import importlib.util
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hubtl.errors import HubtlError
 from hubtl.settings import QUIET
+
+if TYPE_CHECKING:
+    from hubtl.studies.label import Labelling
 
 
 def require() -> None:
@@ -39,3 +43,17 @@ def launch(
     from hubtl.demo.page import serve
 
     serve(Answers.of(model, source_only), host=host, port=port, browser=browser, share=share)
+
+
+def labelling(asking: "Labelling", *, host: str | None = None, port: int | None = None, browser: bool = False) -> None:
+    """Serve rows to label until Ctrl+C; ``host`` and ``port`` as for ``launch``.
+
+    The winner is shipped as soon as labels say which it is. Raises HubtlError without gradio, and for an address that
+    cannot be served at.
+    """
+    require()
+    os.environ.update(QUIET)
+    from hubtl.demo.labelling import page
+    from hubtl.demo.page import up
+
+    up(page(asking), host=host, port=port, browser=browser, share=False)

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from hubtl.demo import drawing
+from hubtl.demo import drawing, rowshown
 from hubtl.demo.answers import Answers, Said
 from hubtl.errors import HubtlError
 from hubtl.io import shown
@@ -83,8 +83,21 @@ def page(answers: Answers) -> gr.Blocks:
 
 
 def serve(answers: Answers, *, host: str | None, port: int | None, browser: bool, share: bool) -> None:
-    """Serve the page until Ctrl+C, and say where. Raises HubtlError for an address that cannot be had."""
-    blocks = page(answers)
+    """Serve the page of a model until Ctrl+C."""
+    up(page(answers), host=host, port=port, browser=browser, share=share)
+
+
+def up(blocks: gr.Blocks, *, host: str | None, port: int | None, browser: bool, share: bool) -> None:
+    """Serve a page until Ctrl+C, and say where. Raises HubtlError for an address that cannot be had."""
+    address = launched(blocks, host=host, port=port, browser=browser, share=share)
+    print(f"{address}  (Ctrl+C stops it)", flush=True)
+    blocks.block_thread()
+
+
+def launched(
+    blocks: gr.Blocks, *, host: str | None = None, port: int | None = None, browser: bool = False, share: bool = False
+) -> str:
+    """Serve a page in the background, and say where. Raises HubtlError for an address that cannot be had."""
     try:
         _, local, public = blocks.launch(
             server_name=host,
@@ -98,12 +111,11 @@ def serve(answers: Answers, *, host: str | None, port: int | None, browser: bool
             mcp_server=False,
             footer_links=["gradio", "settings"],
             theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-            css=CSS,
+            css=CSS + rowshown.CSS,
         )
     except (OSError, ValueError) as error:
         raise HubtlError(f"the demo cannot be served: {error}", hint="another --host or --port") from error
-    print(f"{public or local}  (Ctrl+C stops it)", flush=True)
-    blocks.block_thread()
+    return str(public or local)
 
 
 def _heading(answers: Answers) -> str:

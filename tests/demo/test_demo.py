@@ -6,8 +6,8 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +25,6 @@ from hubtl.record import Outputs
 from hubtl.tasks.multilabel import LabelledAs
 
 CLASSES = ["even", "odd"]
-CHROMIUM = Path("/usr/bin/chromium")
 # Ctrl-C works even where the tests themselves run in the background; what leaves this machine is told.
 SERVER = """
 import signal, socket, sys
@@ -40,6 +39,31 @@ socket.socket.connect = told
 from hubtl.__main__ import main
 main()
 """
+
+
+@contextmanager
+def serving(words, place):
+    """A command that serves a page, in a process of its own until Ctrl-C: its address, its stderr, and its last lines."""
+    if find_spec("gradio") is None:
+        pytest.skip("the demo needs gradio")
+    port, said, last = free_port(), place / "stderr", []
+    with said.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, *words, "--no-browser", "--port", str(port)],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=dict(os.environ),
+        )
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.split()[:1] == [f"http://127.0.0.1:{port}/"], said.read_text()
+        yield f"http://127.0.0.1:{port}", said, last
+        process.send_signal(signal.SIGINT)
+        last.extend(process.stdout.read().splitlines())
+        process.stdout.close()
+        assert process.wait(timeout=20) == 0, said.read_text()
+    assert "Traceback" not in said.read_text()
 
 
 def save(folder, classes=CLASSES, *, seed=0, strategy="coral"):
@@ -182,41 +206,8 @@ def free_port():
 @pytest.fixture(scope="module")
 def served(run, tmp_path_factory):
     """``hubtl demo`` in a process of its own: its address, and what it wrote to stderr."""
-    if find_spec("gradio") is None:
-        pytest.skip("the demo needs gradio")
-    port = free_port()
-    said = tmp_path_factory.mktemp("served") / "stderr"
-    with said.open("w") as stderr:
-        words = ["demo", str(run), "--no-browser", "--port", str(port)]
-        process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, *words],
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            env=dict(os.environ),
-        )
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.split()[:1] == [f"http://127.0.0.1:{port}/"], said.read_text()
-        yield f"http://127.0.0.1:{port}", said
-        process.send_signal(signal.SIGINT)
-        process.stdout.read()
-        process.stdout.close()
-        assert process.wait(timeout=20) == 0
-    assert "Traceback" not in said.read_text()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="there is no playwright")
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no browser at {CHROMIUM}")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        context = chromium.new_context(viewport={"width": 1200, "height": 1000})
-        context.set_default_timeout(20_000)
-        yield context
-        chromium.close()
+    with serving(["demo", str(run)], tmp_path_factory.mktemp("served")) as (address, said, _):
+        yield address, said
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,0 +1,101 @@
+"""Rows of ``hubtl label`` in the terminal: what they show, the label that is typed, and the commands beside it."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from hubtl.io import shown
+
+if TYPE_CHECKING:
+    from hubtl.studies.label import Labelling, Question
+
+COMMANDS = {"u": "undo", "s": "skip", "q": "quit", "?": "help"}
+HELP = """\
+  a label    its name, or its number in the list; several with commas between, where a row may have several
+  s          skip this row: nobody could tell what it is
+  u          undo the last answer
+  q          quit: every answer is kept, and the same command goes on
+  ?          this help
+Where a label has the name of a command, write the command as :u, :s, :q or :?"""
+
+
+def ask(asking: "Labelling") -> None:
+    """Ask in the terminal until it is decided, or nobody answers any more."""
+    from hubtl.errors import HubtlError
+    from hubtl.studies.outcome import progress
+
+    choices = asking.task.choices()
+    typer.echo(
+        f"source-only and adapted disagree on {len(asking.order):,} of {asking.rows:,} target rows "
+        f"({100 * asking.share:.0f} %): at most {asking.rule.most} are asked for, and fewer where that decides"
+    )
+    if choices:
+        typer.echo("labels: " + "  ".join(_numbered(choices)))
+    typer.echo("u undo, s skip, q quit, ? help")
+    while (question := asking.current()) is not None:
+        typer.echo("")
+        for line in _shown(asking, question):
+            typer.echo(line)
+        text = _read()
+        command = _command(text or "", choices)
+        if text is None or command == "quit":
+            return
+        if command == "help":
+            typer.echo(HELP)
+        elif command == "skip":
+            asking.skip(question)
+        elif command == "undo":
+            back = asking.undo()
+            typer.echo("nothing to undo" if back is None else f"taken back: row {back.row}")
+        elif text.strip():
+            try:
+                asking.answer(question, _named(text, choices, several=asking.task.several))
+            except HubtlError as error:
+                typer.echo(f"{shown.line(error)}" + (f" ({shown.line(error.hint)})" if error.hint else ""))
+                continue
+        if command in (None, "undo", "skip") and text.strip():
+            typer.echo(progress(asking))
+
+
+def _read() -> str | None:
+    """A line from the terminal; None where there are no more."""
+    typer.echo("label: ", nl=False)
+    sys.stdout.flush()
+    line = sys.stdin.readline()
+    return line if line else None
+
+
+def _numbered(choices: list[str]) -> list[str]:
+    if any(choice.isdecimal() for choice in choices):
+        return [shown.line(choice) for choice in choices]
+    return [f"{number} {shown.line(choice)}" for number, choice in enumerate(choices, 1)]
+
+
+def _command(text: str, choices: list[str]) -> str | None:
+    """The command that a line is; a label of that name comes first, and ``:u`` is a command always."""
+    typed = text.strip().lower()
+    if typed in {choice.strip().lower() for choice in choices}:
+        return None
+    return COMMANDS.get(typed.removeprefix(":"))
+
+
+def _named(text: str, choices: list[str], *, several: bool) -> str:
+    """A label with numbers of the list in place of names, where no label is called as a number."""
+    if any(choice.isdecimal() for choice in choices):
+        return text
+
+    def name(part: str) -> str:
+        number = part.strip()
+        return choices[int(number) - 1] if number.isdecimal() and 0 < int(number) <= len(choices) else part
+
+    return ",".join(map(name, text.split(","))) if several else name(text)
+
+
+def _shown(asking: "Labelling", question: "Question") -> list[str]:
+    place = asking.tally.asked + 1
+    files = [f"{shown.line(name)}" for modality, name in question.shown.items() if modality != "text"]
+    lines = [f"{place}. row {question.row}" + f"  {'  '.join(files)}" * bool(files)]
+    if text := question.shown.get("text"):
+        lines += [f"   {shown.line(text)}"]
+    return lines

@@ -1,0 +1,215 @@
+"""The page of ``hubtl label``: one row at a time, a button for each label, and what the labels say so far."""
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from hubtl.demo import rowshown
+from hubtl.errors import HubtlError
+from hubtl.io import shown
+from hubtl.run.ship import shipped
+from hubtl.studies.label import Labelling
+from hubtl.studies.outcome import progress
+
+MOST_BUTTONS = 12  # labels; more are typed, with a list to choose from
+KEYS = """
+() => {
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest && event.target.closest("input, textarea, select, [contenteditable]");
+    const box = typing && /^(checkbox|radio)$/.test(typing.type || "");
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || (typing && !box)) return;
+    const id = { u: "hubtl-undo", s: "hubtl-skip" }[event.key] || (/^[1-9]$/.test(event.key) ? "hubtl-label-" + event.key : "");
+    const there = id && document.getElementById(id);
+    if (there) { event.preventDefault(); there.click(); }
+  });
+}
+"""
+CSS = """
+.hubtl-said { border: 1px solid var(--border-color-primary); border-radius: var(--block-radius); padding: 0.7rem 1rem;
+  background: var(--block-background-fill); color: var(--body-text-color); }
+.hubtl-said p { margin: 0.2rem 0; color: inherit; }
+.hubtl-said.settled { border-left: 4px solid #2e8b57; }
+.hubtl-scale { position: relative; height: 0.7rem; margin: 0.6rem 0 0.2rem; border-radius: 4px;
+  background: var(--border-color-primary); }
+.hubtl-scale i { position: absolute; top: 0; bottom: 0; background: #d9730d; opacity: 0.55; border-radius: 4px; }
+.hubtl-scale b { position: absolute; top: -0.15rem; bottom: -0.15rem; width: 3px; margin-left: -1px;
+  background: var(--body-text-color); }
+.hubtl-scale u { position: absolute; top: 0; bottom: 0; left: 50%; width: 1px; background: var(--body-text-color); opacity: 0.5; }
+.hubtl-ends { display: flex; justify-content: space-between; font-size: 0.85rem; opacity: 0.75; }
+.hubtl-back button { flex: 1 1 6rem; min-width: 6rem; }
+.hubtl-labels { display: flex; flex-wrap: wrap; gap: 0.5rem; }
+.hubtl-labels button { flex: 1 1 9rem; min-width: 7rem; min-height: 3rem; white-space: normal; overflow-wrap: anywhere; }
+"""
+
+
+class Shown:
+    """What the page does: every answer is of the row that was shown with it, or it is none."""
+
+    def __init__(self, asking: Labelling) -> None:
+        self.asking = asking
+
+    def act(self, row: str, do: Callable[[Any], None]) -> str:
+        """Do something with the current row where it is ``row``, and say what was wrong with it."""
+        question = self.asking.current()
+        if question is None or str(question.row) != row:
+            return ""
+        try:
+            do(question)
+            self.ship()
+        except HubtlError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            return f"{error}{hint}"
+        return ""
+
+    def undo(self) -> str:
+        """Take the last answer back, and what was shipped for it."""
+        try:
+            return "" if self._undone() else "There is nothing to undo."
+        except HubtlError as error:
+            return str(error)
+
+    def _undone(self) -> bool:
+        there = self.asking.undo() is not None
+        if there:
+            self.ship()
+        return there
+
+    def ship(self) -> None:
+        """Ship what is settled, and take back what was settled before and is no more."""
+        before = self.asking.record.verified
+        settled = self.asking.rule.decided(self.asking.tally)
+        if settled in ("adapted", "source-only") or (before is not None and before.answer != "undecided"):
+            self.asking.close()
+
+
+def page(asking: Labelling) -> gr.Blocks:
+    """The page of one run; nothing in it comes from elsewhere."""
+    at, choices = Shown(asking), asking.task.choices()
+    with gr.Blocks(analytics_enabled=False, title=f"label {asking.folder.name}, hubtl") as blocks:
+        gr.HTML(f"<style>{CSS}</style>{_heading(asking)}", padding=False)
+        problem = gr.HTML(visible=False)
+        row = gr.Textbox(visible=False)
+        picture = gr.HTML(padding=False)
+        answers: list[tuple[Any, Any]] = []  # each: a button, and what holds the label or the label itself
+        with gr.Column() as answering:
+            entry: Any = None
+            if asking.task.several:
+                entry = gr.CheckboxGroup(choices, label="Labels of this row: all that are there, or none")
+            elif len(choices) > MOST_BUTTONS:
+                entry = gr.Dropdown(choices, value=None, label="Label")
+            elif not choices:
+                entry = gr.Textbox(label="Label", max_lines=1, autofocus=True, submit_btn=False)
+            if entry is None:
+                with gr.Row(elem_classes="hubtl-labels"):
+                    for number, name in enumerate(choices, 1):
+                        key = f"{number}  " if number < 10 else ""
+                        button = gr.Button(f"{key}{shown.line(name)}", elem_id=f"hubtl-label-{number}")
+                        answers.append((button, name))
+            else:
+                button = gr.Button("Answer", variant="primary", elem_id="hubtl-answer")
+                answers.append((button, entry))
+        with gr.Row(elem_classes="hubtl-back"):
+            skip = gr.Button("Skip (s)", elem_id="hubtl-skip", size="sm")
+            undo = gr.Button("Undo (u)", elem_id="hubtl-undo", size="sm")
+        said = gr.HTML(padding=False)
+
+        everything = [said, problem, row, picture, answering, skip, undo] + ([] if entry is None else [entry])
+
+        def drawn(wrong: str = "") -> list[Any]:
+            """Everything that the page shows, as it stands now."""
+            question = asking.current()
+            shows = "" if question is None else rowshown.row(question.cells, _caption(asking, question))
+            made = [
+                _said(asking, settled=question is None),
+                gr.HTML(_problem(wrong), visible=bool(wrong)),
+                "" if question is None else str(question.row),
+                gr.HTML(shows, visible=question is not None),
+                gr.Column(visible=question is not None),
+                gr.Button(visible=question is not None),
+                gr.Button(interactive=bool(asking.verified().rows)),
+            ]
+            if entry is not None:
+                kept: dict[str, Any] = (
+                    {} if wrong else {"value": [] if asking.task.several else "" if not choices else None}
+                )
+                made.append(type(entry)(**kept))
+            return made
+
+        def answered(row: str, label: Any) -> list[Any]:
+            text = (", ".join(label) or "none of these") if isinstance(label, list) else str(label or "")
+            if not text.strip():
+                return drawn("Choose or type a label, or skip the row.")
+            return drawn(at.act(row, lambda question: asking.answer(question, text)))
+
+        def skipped(row: str) -> list[Any]:
+            return drawn(at.act(row, asking.skip))
+
+        how: Any = {
+            "concurrency_id": "label",
+            "concurrency_limit": 1,
+            "show_progress": "hidden",
+            "api_visibility": "private",
+        }
+        for button, label in answers:
+            if label is entry and entry is not None:
+                button.click(answered, [row, entry], everything, **how)
+            else:
+                button.click(lambda row, label=label: answered(row, label), [row], everything, **how)
+        if entry is not None and not choices:
+            entry.submit(answered, [row, entry], everything, **how)
+        skip.click(skipped, [row], everything, **how)
+        undo.click(lambda: drawn(at.undo()), None, everything, **how)
+        blocks.load(lambda: drawn(), None, everything, **how)
+        blocks.load(None, js=KEYS)
+    return blocks
+
+
+def _heading(asking: Labelling) -> str:
+    record = asking.record
+    method = record.verdict.tried if record.verdict and record.verdict.tried else record.strategy
+    about = (
+        f"Which is better, source-only or adapted with {method}? They disagree on {len(asking.order):,} of {asking.rows:,} "
+        f"target rows ({100 * asking.share:.0f} %). At most {asking.rule.most} of these are asked for."
+    )
+    keys = "Keys: u undo, s skip" + (", 1 to 9 the labels" if asking.task.choices() and not asking.task.several else "")
+    name = html.escape(shown.line(asking.folder.resolve().name))
+    return f'<h1>{name}</h1><p class="hubtl-note">{html.escape(shown.line(about))} {keys}.</p>'
+
+
+def _caption(asking: Labelling, question: Any) -> str:
+    place = f"{asking.tally.asked + 1}. row {question.row}"
+    return f"{place}, {question.name}" if question.name else place
+
+
+def _said(asking: Labelling, *, settled: bool) -> str:
+    """What the labels say so far, as a line and as an interval on a scale; where it is settled, what is shipped."""
+    found = asking.verified()
+    first = "Nothing is labelled yet."
+    if found.n:
+        first = progress(asking)
+    if settled:
+        first = f"not settled: {found.brief}"
+        if found.answer != "undecided":
+            first = f"settled: {found.answer} is better, {found.brief.partition(', ')[2]}; shipped"
+        elif len(found.rows) == len(asking.order):
+            first += "; every row on which they disagree was asked for"
+    lines = f"<p><strong>{html.escape(shown.line(first))}</strong></p>"
+    if settled:
+        lines += f"<p>{html.escape(progress(asking))}</p>"
+        lines += f'<p class="hubtl-note">The run ships {shipped(asking.record)}. This page can be closed.</p>'
+    return f'<div class="hubtl-said{" settled" if settled else ""}" role="status">{lines}{_scale(asking)}</div>'
+
+
+def _scale(asking: Labelling) -> str:
+    low, middle, high = (50 + 50 * number / max(asking.share, 1e-9) for number in asking.tally.gain(asking.share))
+    if not asking.tally.asked:
+        return ""
+    bar = f'<i style="left: {low:.1f}%; width: {high - low:.1f}%"></i><u></u><b style="left: {middle:.1f}%"></b>'
+    ends = "<span>source-only is better</span><span>adapted is better</span>"
+    return f'<div class="hubtl-scale">{bar}</div><div class="hubtl-ends">{ends}</div>'
+
+
+def _problem(text: str) -> str:
+    return f'<div class="hubtl-problem" role="alert">{html.escape(shown.line(text))}</div>' if text else ""
