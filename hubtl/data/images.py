@@ -23,6 +23,7 @@ from hubtl.errors import HubtlError, unknown
 
 VIEWS = {"weak": weak_view, "strong": strong_view}
 UNREADABLE = (UnreadableImage, OSError)
+KEPT_BYTES = 64 * 2**20  # of decoded images that random views are made of again, in each process
 
 
 class ImageSet:
@@ -83,6 +84,8 @@ class ImageSet:
         self._look_at_first()
         self.cached = not augment and len(self) * spec.channels * spec.size**2 <= cache_bytes
         self._pixels: torch.Tensor | None = None
+        self._kept: dict[int, Image.Image] = {}
+        self._room = KEPT_BYTES
         self._fingerprint: str | None = None
 
     def __len__(self) -> int:
@@ -141,7 +144,7 @@ class ImageSet:
     def _image(self, row: int) -> Image.Image:
         """A row as a PIL image with the model's channels: the evaluation view where it is cached or small."""
         if not self.cached:
-            image = self._channels(row)
+            image = self._decoded(row)
             return evaluation_view(image, self.spec) if self.spec.size < SMALL else image
         pixels = self._cache()[row].numpy()
         return Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
@@ -155,11 +158,21 @@ class ImageSet:
         return self._pixels
 
     def _view(self, row: int, place: int, seed: int | None) -> np.ndarray:
-        image = self._channels(row)
         if self.augment:
             rng = np.random.default_rng([0 if seed is None else seed, place, row])
-            return to_bytes(training_view(image, self.spec, rng, self.random))
-        return to_bytes(evaluation_view(image, self.spec))
+            return to_bytes(training_view(self._decoded(row), self.spec, rng, self.random))
+        return to_bytes(evaluation_view(self._channels(row), self.spec))
+
+    def _decoded(self, row: int) -> Image.Image:
+        """A row's image for a random view, from memory where there was room: small ones take longer to decode than to crop."""
+        if (kept := self._kept.get(row)) is not None:
+            return kept
+        image = self._channels(row)
+        size = image.width * image.height * len(image.getbands())
+        if size <= self._room:
+            self._room -= size
+            self._kept[row] = image
+        return image
 
     def _channels(self, row: int, *, small: bool = False) -> Image.Image:
         """A row as a PIL image with the model's channels."""

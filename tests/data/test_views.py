@@ -108,6 +108,25 @@ def test_cached_and_decoded_small_views_are_equal():
         assert torch.equal(a, b)
 
 
+def test_a_random_crop_decodes_an_image_once_and_again_where_there_is_no_room(monkeypatch):
+    counts = []
+    decode = images_.decode
+    monkeypatch.setattr(images_, "decode", lambda *a, **k: counts.append(1) or decode(*a, **k))
+    kept = image_set(GREY, augment=True)
+    monkeypatch.setattr(images_, "KEPT_BYTES", 2 * 28 * 28)
+    short = image_set(GREY, augment=True)
+    counts.clear()
+    found = [kept.fetch([4, 1, 6], seed=seed) for seed in range(3)]
+    assert len(counts) == 3
+    again = [short.fetch([4, 1, 6], seed=seed) for seed in range(3)]
+    assert len(counts) == 3 + 2 + 3 * 2, (
+        "two rows have room; a third is decoded for the crop and for the views of each batch"
+    )
+    for one, other in zip(found, again, strict=True):
+        assert torch.equal(one.inputs["image"], other.inputs["image"])
+        assert torch.equal(one.views["strong"]["image"], other.views["strong"]["image"])
+
+
 def test_a_small_weak_view_moves_a_dot_as_its_matrix_says_and_is_never_a_flip():
     """Dots at the middle and 8 pixels right of it, on grey: where they go tells the shift and the matrix."""
     pixels = np.full((28, 28), 40, dtype=np.uint8)
