@@ -6,14 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.writer import write
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError
+from hubtl.recipe.bounded import Bounded
 
 WIDTH = 500
+
+
+class LeNetOptions(Bounded):
+    """Options of ``--model lenet``."""
+
+    dropout: float = Field(
+        0.5, ge=0, lt=1, description="chance of each channel and feature to be left out; less learns sooner"
+    )
 
 
 class LeNet(Backbone):
@@ -26,21 +36,21 @@ class LeNet(Backbone):
     native = False
     _classifier = "classifier"
 
-    def __init__(self, info: BackboneInfo) -> None:
+    def __init__(self, info: BackboneInfo, options: LeNetOptions = LeNetOptions()) -> None:
         super().__init__()
-        self.info = info
+        self.info, self.options = info, options
         self.convolutions = nn.Sequential(
             nn.Conv2d(1, 20, kernel_size=5),
             nn.MaxPool2d(2),
             nn.ReLU(),
             nn.Conv2d(20, 50, kernel_size=5),
-            nn.Dropout2d(0.5),
+            nn.Dropout2d(options.dropout),
             nn.MaxPool2d(2),
             nn.ReLU(),
             nn.Flatten(),
         )
         side = ((info.input.size - 4) // 2 - 4) // 2
-        self.linear = nn.Sequential(nn.Linear(50 * side * side, WIDTH), nn.ReLU(), nn.Dropout(0.5))
+        self.linear = nn.Sequential(nn.Linear(50 * side * side, WIDTH), nn.ReLU(), nn.Dropout(options.dropout))
 
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
         return Features(self.linear(self.convolutions(inputs["image"])))
@@ -55,7 +65,7 @@ class LeNet(Backbone):
     def save(self, folder: Path, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
         whole = copy.deepcopy(self).cpu()
         whole.add_module(self._classifier, copy.deepcopy(classifier).cpu())
-        write(folder, "lenet", self.info, whole, names, meta)
+        write(folder, "lenet", self.info, whole, names, meta, self.options.model_dump(exclude_defaults=True))
 
     def snippet(self, where: str) -> str:
         return (
@@ -65,13 +75,23 @@ class LeNet(Backbone):
         )
 
 
-def load(name: str, request: BackboneRequest) -> LeNet:
-    """Build it with random weights. Raises HubtlError if pretrained ones are asked for: there are none."""
-    if request.pretrained:
-        raise HubtlError("lenet has no pretrained weights", hint="--no-pretrained")
-    size = request.image_size or 28
-    if size < 16:
-        raise HubtlError(f"lenet needs images of at least 16 pixels, got {size}", hint="--image-size 28")
-    spec = ImageInput(size=size, channels=1, mean=(0.5,), std=(0.5,), interpolation="bilinear")
-    info = BackboneInfo(name="lenet", library="hubtl", architecture="lenet", width=WIDTH, input=spec, pretrained=False)
-    return LeNet(info)
+class Loader:
+    """What ``hubtl.backbones`` registers under ``lenet``."""
+
+    Options = LeNetOptions
+
+    def __call__(self, name: str, request: BackboneRequest) -> LeNet:
+        """Build it with random weights. Raises HubtlError if pretrained ones are asked for: there are none."""
+        if request.pretrained:
+            raise HubtlError("lenet has no pretrained weights", hint="--no-pretrained")
+        size = request.image_size or 28
+        if size < 16:
+            raise HubtlError(f"lenet needs images of at least 16 pixels, got {size}", hint="--image-size 28")
+        spec = ImageInput(size=size, channels=1, mean=(0.5,), std=(0.5,), interpolation="bilinear")
+        info = BackboneInfo(
+            name="lenet", library="hubtl", architecture="lenet", width=WIDTH, input=spec, pretrained=False
+        )
+        return LeNet(info, LeNetOptions(**request.options))
+
+
+load = Loader()

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hubtl.backbones.base import Backbone, BackboneRequest, ImageInput
+from hubtl.backbones.reference import ModelRef
 from hubtl.backbones.saved import plain_names
 from hubtl.backbones.weights import AGAIN, check_pointer, load_into
 from hubtl.errors import HubtlError
@@ -29,7 +30,11 @@ def rebuild(folder: Path, config: Mapping[str, Any], size: int | None = None) ->
     spec = image_input(config["input"], folder) if "input" in config else None
     size = size or (spec.size if spec else None)
     names = plain_names(config.get("label_names"), str(folder))
-    backbone = from_scratch(config, BackboneRequest(names, pretrained=False, image_size=size))
+    options = config.get("options")
+    request = BackboneRequest(
+        names, pretrained=False, image_size=size, options=options if isinstance(options, dict) else {}
+    )
+    backbone = from_scratch(config, request)
     network: Any = getattr(backbone, "model", backbone)
     tensors = read_tensors(folder)
     head = linear_of(tensors, str(backbone._classifier), folder, biased=True)
@@ -56,6 +61,7 @@ def from_scratch(config: Mapping[str, Any], request: BackboneRequest) -> Backbon
 
     architecture = str(config["architecture"])
     if architecture == "lenet":
+        ModelRef(architecture).check_options(request.options)
         return lenet.load(architecture, request)
     return torchvision.load(architecture.removeprefix("torchvision:"), request)
 

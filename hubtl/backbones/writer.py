@@ -1,7 +1,8 @@
 """Writing models in hubtl's own format, which ``hubtl.backbones.own`` reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from safetensors.torch import save_file
@@ -13,11 +14,18 @@ from hubtl.io import jsontext
 
 
 def write(
-    folder: Path, architecture: str, info: BackboneInfo, network: nn.Module, names: Sequence[str], meta: Any
+    folder: Path,
+    architecture: str,
+    info: BackboneInfo,
+    network: nn.Module,
+    names: Sequence[str],
+    meta: Any,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Write a network with its classifier in it."""
+    """Write a network with its classifier in it, and the options that it was built with."""
     config = {
         "architecture": architecture,
+        **({"options": dict(options)} if options else {}),
         **as_timm(names),
         "input": info.input.as_dict(),
         "hubtl": dict(meta),

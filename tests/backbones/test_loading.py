@@ -353,6 +353,23 @@ def test_lenet_is_the_network_of_the_digits_recipe():
     assert (lenet.eval()({"image": images(lenet)}).pooled >= 0).all(), "a ReLU comes last"
 
 
+def test_lenet_is_built_with_the_dropout_that_is_asked_for_and_opened_with_it_again(tmp_path):
+    def chances(backbone):
+        return [m.p for m in backbone.modules() if isinstance(m, torch.nn.Dropout | torch.nn.Dropout2d)]
+
+    asked = BackboneRequest(CLASSES, pretrained=False, options={"dropout": 0.1})
+    lenet = backbones.resolve("lenet", asked)
+    assert (chances(lenet), chances(resolve("lenet"))) == ([0.1, 0.1], [0.5, 0.5])
+    lenet.save(tmp_path, torch.nn.Linear(500, len(CLASSES)), CLASSES, {})
+    assert chances(resolve(tmp_path, pretrained=True)) == [0.1, 0.1]
+    with pytest.raises(HubtlError, match="dropout"):
+        backbones.resolve("lenet", BackboneRequest(CLASSES, pretrained=False, options={"dropout": 1.5}))
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"options": {"dropout": "much"}}))
+    with pytest.raises(HubtlError, match="dropout"):
+        resolve(tmp_path, pretrained=True)
+
+
 def test_the_license_and_tag_of_the_weights_are_timms_own_words(tmp_path):
     import timm
     from timm.models import save_for_hf
