@@ -111,8 +111,8 @@ def plain(args: argparse.Namespace, source: str, target: str, lr: float, seed: i
 
 def ours(
     args: argparse.Namespace, source: str, target: str, lr: float, seed: int, changes: dict[str, Any]
-) -> tuple[float, int]:
-    """The same of hubtl's source-only."""
+) -> tuple[float, int, Any]:
+    """The same of hubtl's source-only, and the shares of its crops: None where there are none."""
     with tempfile.TemporaryDirectory() as folder:
         record = hubtl.adapt(
             model=args.model,
@@ -131,7 +131,7 @@ def ours(
             options={"run.plots": False, "run.evaluate_every": args.steps, **changes},
         ).record
     assert record.adapted is not None
-    return 100 * (record.adapted.accuracy or 0.0), record.adapted.n
+    return 100 * (record.adapted.accuracy or 0.0), record.adapted.n, record.recipe["data"].get("crop_area")
 
 
 def main() -> None:
@@ -162,7 +162,7 @@ def main() -> None:
             for side in args.sides:
                 began = time.process_time()
                 found = (
-                    plain(args, source, target, lr, seed)
+                    (*plain(args, source, target, lr, seed), None)
                     if side == "plain"
                     else ours(args, source, target, lr, seed, changes)
                 )
@@ -174,6 +174,7 @@ def main() -> None:
                     "target": target,
                     "side": side,
                     "options": changes if side == "hubtl" else {},
+                    "crop_area": found[2],
                     "seed": seed,
                     "size": args.size,
                     "steps": args.steps,

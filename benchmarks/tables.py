@@ -4,6 +4,7 @@ A figure in a document is never typed. ``--check`` writes nothing and fails wher
 """
 
 import argparse
+import hashlib
 import json
 import statistics
 import sys
@@ -231,7 +232,61 @@ SHIPPING = {
     "-labels": shipping_table.labels,
     "-goals": shipping_goals.goals,
 }
+
+
+def demo() -> str:
+    """Each seed of the demo's recipe as it is now, and their mean."""
+    recipe = hashlib.sha256((HERE.parent / "examples" / "digits.yaml").read_bytes()).hexdigest()[:12]
+    runs = {(x["seed"], x["threads"]): x for x in lines("demo.jsonl") if x["recipe"] == recipe}
+    if not runs:
+        return "Not measured."
+    rows = [
+        "| seed | threads | source-only | its estimate | adapted | its estimate | verdict without labels | seconds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for (seed, threads), x in sorted(runs.items()):
+        told = ["–" if value is None else f"{value:.1f}" for value in x["estimates"]]
+        figures = f"{x['source_only']:.1f} | {told[0]} | {x['adapted']:.1f} | {told[1]}"
+        rows.append(f"| {seed} | {threads} | {figures} | {x['verdict']} | {x['cpu_seconds']:.0f} |")
+    single = [x for (_, threads), x in runs.items() if threads == 1]
+    before, after = ([float(x[side]) for x in single] for side in ("source_only", "adapted"))
+    return "\n".join([*rows, f"| mean | 1 | {_plain(before)} | | {_plain(after)} | | | |"])
+
+
+def plain_loop() -> str:
+    """Source-only beside a plain loop, by what its crops show of an image: mean ± sd over seeds."""
+    runs: dict[tuple[str, int, int, str], dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for x in lines("plain_loop.jsonl"):
+        if set(x["options"]) <= {"data.crop_area"}:
+            least = x["crop_area"]
+            side = (
+                x["side"] if x["side"] == "plain" else "no crops" if least is None else f"{100 * least[0]:g} to 100 %"
+            )
+            place = x["model"], x["size"], x["steps"], f"{x['source']} → {x['target']}"
+            runs[place][side][x["seed"]] = x["accuracy"]
+    sides = sorted(
+        {side for own in runs.values() for side in own}, key=lambda s: (s != "plain", s == "no crops", len(s), s)
+    )
+    heads = ["plain loop" if side == "plain" else f"hubtl, {'crops of ' * (side[0] != 'n')}{side}" for side in sides]
+    rows = [f"| model, size, updates | pair | {' | '.join(heads)} |", "|---" * (len(heads) + 2) + "|"]
+    for (model, size, steps, pair), own in runs.items():
+        cells = [_plain(list(own[side].values())) for side in sides]
+        rows.append(f"| {model}, {size} px, {steps} | {pair} | {' | '.join(cells)} |")
+    for model, size, steps in dict.fromkeys(place[:3] for place in runs):
+        own = [found for place, found in runs.items() if place[:3] == (model, size, steps)]
+        whole = [all(found["plain"].keys() == found[side].keys() for found in own) for side in sides]
+        means = [
+            statistics.mean(statistics.mean(found[side].values()) for found in own) if ok else None
+            for side, ok in zip(sides, whole, strict=True)
+        ]
+        cells = ["–" if mean is None else f"{mean:.1f}" for mean in means]
+        rows.append(f"| {model}, {size} px, {steps} | mean | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 TABLES = {
+    "demo": demo,
+    "plain-loop": plain_loop,
     "multilabel": multilabel,
     "digits": digits,
     "averaging": averaging,

@@ -104,10 +104,16 @@ def result(outcome: Result, *, as_json: bool) -> None:
     if outcome.pushed:
         typer.echo(pushed(outcome.output_dir, outcome.pushed))
     else:
-        console.print(
-            f"next: {predicting(outcome.output_dir)}, or hubtl push {shown.typed(outcome.output_dir)} user/repo",
-            soft_wrap=True,
-        )
+        console.print(f"next: {', or '.join(going_on(record, outcome.output_dir))}", soft_wrap=True)
+
+
+def going_on(record: RunRecord, folder: Path) -> list[str]:
+    """Commands that make sense after a run: labels come first where they decide and both models are there."""
+    from hubtl.run.export import SOURCE_ONLY
+
+    run = shown.typed(folder)
+    asked = record.verdict is not None and record.verdict.rows > 0 and (folder / SOURCE_ONLY).is_dir()
+    return [*([f"hubtl label {run}"] if asked else []), predicting(folder), f"hubtl push {run} user/repo"]
 
 
 def estimates(models: Sequence[tuple[str, Evaluation]]) -> str | None:

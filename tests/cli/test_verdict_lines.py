@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtl.cli.show import verdict
+from hubtl.cli.show import going_on, verdict
 from hubtl.record import Difference, Evaluation, Verdict
 from hubtl.tasks.regression.figures import RegressionFigures
 from tests import records
@@ -46,3 +46,13 @@ def test_nothing_measured_is_not_said_to_be():
     assert len(verdict(record)) == 1
     record.verdict = None
     assert verdict(record) == []
+
+
+def test_labels_are_the_next_thing_to_do_where_they_decide_and_both_models_are_kept(tmp_path):
+    record = undecided()
+    label = f"hubtl label {tmp_path}"
+    assert label not in going_on(record, tmp_path)
+    (tmp_path / "source-only").mkdir()
+    assert going_on(record, tmp_path)[0] == label
+    record.verdict = Verdict(answer="adapted", reason="a bound")
+    assert label not in going_on(record, tmp_path)
