@@ -14,6 +14,7 @@ from hubtl.backbones.writer import write
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError
 from hubtl.recipe.bounded import Bounded
+from hubtl.recipe.reading import made
 
 WIDTH = 500
 
@@ -91,7 +92,9 @@ class Loader:
         info = BackboneInfo(
             name="lenet", library="hubtl", architecture="lenet", width=WIDTH, input=spec, pretrained=False
         )
-        return LeNet(info, LeNetOptions(**request.options))
+        options = made(LeNetOptions, "lenet", request.options)
+        assert isinstance(options, LeNetOptions)
+        return LeNet(info, options)
 
 
 load = Loader()

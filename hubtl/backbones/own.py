@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hubtl.backbones.base import Backbone, BackboneRequest, ImageInput
-from hubtl.backbones.reference import ModelRef
 from hubtl.backbones.saved import plain_names
 from hubtl.backbones.weights import AGAIN, check_pointer, load_into
 from hubtl.errors import HubtlError
@@ -61,7 +60,6 @@ def from_scratch(config: Mapping[str, Any], request: BackboneRequest) -> Backbon
 
     architecture = str(config["architecture"])
     if architecture == "lenet":
-        ModelRef(architecture).check_options(request.options)
         return lenet.load(architecture, request)
     return torchvision.load(architecture.removeprefix("torchvision:"), request)
 
