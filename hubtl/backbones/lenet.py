@@ -77,7 +77,7 @@ class LeNet(Backbone):
 
 
 class Loader:
-    """What ``hubtl.backbones`` registers under ``lenet``."""
+    """Build the LeNet of the digits recipe for 28 × 28 grey images, from random weights."""
 
     Options = LeNetOptions
 
