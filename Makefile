@@ -27,7 +27,7 @@ demo: $(STAMP)  ## adapt a model to a second domain, into demo-run/
 	@echo "model card  demo-run/README.md"
 	@echo "plots       demo-run/plots/"
 	@echo "model       demo-run/model.safetensors"
-	@echo "next        $(BIN)/hubtl label demo-run   # settle with a few labels which of its two models is better"
+	@echo "next        $(BIN)/hubtl label demo-run --page   # settle with a few labels which of its two models is better"
 
 test: check  ## checks and tests, as CI runs them
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal

@@ -113,7 +113,8 @@ def going_on(record: RunRecord, folder: Path) -> list[str]:
 
     run = shown.typed(folder)
     asked = record.verdict is not None and record.verdict.rows > 0 and (folder / SOURCE_ONLY).is_dir()
-    return [*([f"hubtl label {run}"] if asked else []), predicting(folder), f"hubtl push {run} user/repo"]
+    page = "" if record.model.modalities == ["text"] else " --page"  # a picture and a recording are no words to print
+    return [*([f"hubtl label {run}{page}"] if asked else []), predicting(folder), f"hubtl push {run} user/repo"]
 
 
 def estimates(models: Sequence[tuple[str, Evaluation]]) -> str | None:

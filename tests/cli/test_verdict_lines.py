@@ -50,9 +50,11 @@ def test_nothing_measured_is_not_said_to_be():
 
 def test_labels_are_the_next_thing_to_do_where_they_decide_and_both_models_are_kept(tmp_path):
     record = undecided()
-    label = f"hubtl label {tmp_path}"
+    label = f"hubtl label {tmp_path} --page"
     assert label not in going_on(record, tmp_path)
     (tmp_path / "source-only").mkdir()
     assert going_on(record, tmp_path)[0] == label
+    record.model.modalities = ["text"]
+    assert going_on(record, tmp_path)[0] == f"hubtl label {tmp_path}"
     record.verdict = Verdict(answer="adapted", reason="a bound")
     assert label not in going_on(record, tmp_path)
