@@ -48,7 +48,9 @@ def alarms(record: RunRecord) -> list[str]:
 
 
 def few(record: RunRecord, row: str = "row") -> str:
-    """How many rows' labels were learnt from, where they were few: ``5 rows of each class``."""
+    """How many rows' labels were learnt from, where they were few: ``5 rows of each class``, ``12 rows``."""
+    if record.target_told:
+        return plural(len(record.target_told), row)
     figures = next((e.figures for e in (record.adapted, record.source_only) if e and e.figures), None)
     try:
         group = figures.group if figures else plugins.load("tasks", record.task).Figures.group

@@ -31,6 +31,12 @@ def adapt(
     target_split: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     target_eval_split: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
     target_domain: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    target_labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CSV", help="Labels of some rows to learn from: hubtl label --export.", rich_help_panel=DATA
+        ),
+    ] = None,
     target_labels_per_class: Annotated[
         int | None, typer.Option(help="Labelled target rows of each class to learn from.", rich_help_panel=DATA)
     ] = None,

@@ -66,6 +66,11 @@ class SourceSection(DomainSection):
 
 
 class TargetSection(DomainSection):
+    labels: str | None = Field(
+        None,
+        description="CSV file with the labels of some training rows to learn from, as hubtl label RUN --export writes it; "
+        "the others stay unlabelled",
+    )
     labels_per_class: int | None = Field(
         None,
         ge=1,

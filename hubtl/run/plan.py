@@ -110,7 +110,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
     rule = rule_of(validator)
     few = recipe.target.few
     labels = "training" if prepared.setting not in NO_TARGET_LABELS else "selection" if LABELS in rule.reads else "none"
-    labels = "few" if few and labels != "training" else labels
+    labels = "few" if (few or prepared.told) and labels != "training" else labels
     return RunRecord(
         created=datetime.date.today().isoformat(),
         command=command,
@@ -134,7 +134,8 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         training=Training(phases=plan_phases(prepared, name)),
         selection=Selection(rule=validator, oracle=LABELS in rule.reads),
         target_labels=labels,
-        target_few=few,
+        target_few=None if prepared.told else few,
+        target_told=prepared.told,
         warnings=list(prepared.warnings),
         native=type(prepared.backbone).native,
         not_native_because=None
@@ -196,6 +197,8 @@ def describe(record: RunRecord) -> str:
             f"{role:<10} {name}: {domain.rows:,} rows of {domain.split}, {domain.eval_rows:,} of {evaluated} "
             f"to evaluate; {columns}"
         )
+        if role == "target" and record.target_told:
+            lines.append(f"           {len(record.target_told):,} rows are learnt from with labels of a file")
         if role == "target" and record.target_few:
             group = task.Figures.group
             lines.append(f"           {record.target_few} labelled rows of each {group} are learnt from")

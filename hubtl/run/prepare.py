@@ -27,6 +27,7 @@ from hubtl.recipe.schema import Recipe
 from hubtl.record import Decision, DomainFacts, LabelSets, ModelFacts, Outputs, Step
 from hubtl.run.auto import names, pick
 from hubtl.run.decisions import Decisions, by_model, by_relation, by_rows, by_strategy
+from hubtl.run.given import given
 from hubtl.run.hints import instead
 from hubtl.run.streams import (
     NO_TARGET_LABELS,
@@ -67,6 +68,7 @@ class Prepared:
     rows_per_update: int
     classifier: nn.Linear | None = None  # of a source-free run: what the model came with
     views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # that the strategy's phases ask for, by stream
+    told: list[int] = field(default_factory=list)  # numbers of the target rows whose labels a file gave
     warnings: list[str] = field(default_factory=list)
 
     def build(self, name: str) -> Strategy:
@@ -135,7 +137,8 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     views = views_of(phases_of(_built(recipe.strategy.name, recipe, setting, backbone, task, classifier)))
     unused = by_views(decisions, backbone, {name for names in views.values() for name in names})
     recipe = decisions.recipe
-    streams = open_streams(recipe, setting, source, target, task, backbone, views, held_out)
+    told = given(recipe, target, task, setting)
+    streams = open_streams(recipe, setting, source, target, task, backbone, views, held_out, told)
     backbone.ranges = streams.ranges.over(backbone.ranges)
     model = _model_facts(recipe, backbone, streams)
     rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
@@ -159,6 +162,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         rows_per_update=rows,
         classifier=classifier,
         views=views,
+        told=[] if told is None else told.rows,
         warnings=[*unnamed, *unused, *label_warnings(task, relation, streams, strategy_class)],
     )
 

@@ -20,6 +20,7 @@ from hubtl.errors import HubtlError
 from hubtl.judging.case import Streams
 from hubtl.recipe.schema import Recipe
 from hubtl.record import LabelSets
+from hubtl.run.given import Given
 from hubtl.run.hints import readable
 from hubtl.strategy import Strategy
 from hubtl.tasks import Related, Task
@@ -83,8 +84,12 @@ def open_streams(
     backbone: Backbone,
     views: Mapping[str, tuple[str, ...]],
     held_out: Domain | None = None,
+    told: Given | None = None,
 ) -> Streams:
-    """The streams of a run, their labels turned into those of its model, with the random views that its phases ask for."""
+    """The streams of a run, their labels turned into those of its model, with the random views that its phases ask for.
+
+    ``told`` are target rows whose labels come from a file: they are learnt from, and no other target label is.
+    """
     augment, random = recipe.data.augment == "standard", RandomViews.of(recipe.data)
     bad = recipe.data.on_bad_sample
 
@@ -137,7 +142,12 @@ def open_streams(
     if task.source is not None and source is not None and (known := labels(source, "train")) is not None:
         task.source.learn(known)  # of a sequential run: values of its own, on a scale of their own
     ranges = [_ranges(target), (PixelRanges(), PixelRanges()) if source is None else _ranges(source)]
-    few = _few(recipe, setting, None if recipe.target.few is None else labels(target, "train"), task)
+    few, own_labels = None, None
+    if told is not None:
+        few, own_labels = told.positions, told.labels
+    elif recipe.target.few is not None:
+        own_labels = labels(target, "train")
+        few = _few(recipe, setting, own_labels, task)
     of_target = views.get("target", ())
     if setting in NO_TARGET_LABELS:
         train = {"target": sealed(with_plain(target, None, of_target), recipe.run.seed)}
@@ -150,7 +160,7 @@ def open_streams(
         of_source = () if recipe.tuner.name == "head" and not of_target else views.get("source", ())
         own: Rows = with_plain(source, labels(source, "train"), of_source)
         if few is not None and setting == "adaptation":
-            labelled = with_plain(target, labels(target, "train"), of_source, few)
+            labelled = with_plain(target, own_labels, of_source, few)
             own = JointSet([own, labelled], [0, OF_TARGET])
         train = {"source": own, **train}
         if source.eval is not None and setting != "sequential":  # the deployed head knows the target's classes

@@ -235,7 +235,13 @@ def begin(run: str | Path, rule: Rule) -> Labelling:
     apart = models[1].task.disagree(one, other)
     drawn = np.random.default_rng([ORDER, rule.seed]).permutation(len(target.train))
     place = {int(position): place for place, position in enumerate(every)}
-    order = [position for position in drawn.tolist() if position in place and apart[place[position]]]
+    learnt = set(record.target_told)  # a row that was learnt from says nothing of the others
+    number = rowlabels.row_numbers(target.train, range(len(target.train)))
+    order = [
+        position
+        for position in drawn.tolist()
+        if position in place and apart[place[position]] and int(number[position]) not in learnt
+    ]
     if not order:
         raise HubtlError(
             f"source-only and adapted answer alike on all {len(every):,} target rows of {folder}",

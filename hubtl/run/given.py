@@ -1,0 +1,58 @@
+"""Labels of single target rows that a file gives a run to learn from: ``target.labels``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hubtl.data import rowlabels
+from hubtl.data.sources import Domain
+from hubtl.errors import HubtlError
+from hubtl.recipe.schema import Recipe
+from hubtl.tasks import Task
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rows of a target's training stream with the labels to learn from."""
+
+    positions: np.ndarray  # int64 [n], in the training rows
+    labels: np.ndarray  # [rows, …] of every training row, as the model answers; those of other rows mean nothing
+    rows: list[int]  # their numbers in the data as they were opened
+
+
+def given(recipe: Recipe, target: Domain, task: Task, setting: str) -> Given | None:
+    """Read the file of a recipe, at most ``target.labels_per_class`` rows of a class; None where there is none.
+
+    Rows whose label is empty, or none that the model knows, stay unlabelled. Raises HubtlError for a file that is not of
+    these data, and without a source.
+    """
+    if recipe.target.labels is None:
+        return None
+    if setting != "adaptation":
+        raise HubtlError(
+            "target.labels names target rows to learn from beside a labelled source, and there is no such source",
+            hint="--source-dataset, or a label column of the target's own",
+        )
+    path = Path(recipe.target.labels).expanduser()
+    found = [one for one in rowlabels.read(path) if one.label]
+    labels = []
+    for one in found:
+        try:
+            labels.append(task.typed(one.label))
+        except HubtlError as error:
+            raise HubtlError(f"{path.name}, line {one.line}, row {one.row}: {error}", hint=error.hint) from error
+    positions = np.array(rowlabels.positions(found, target.train, target.columns, path), dtype=np.int64)
+    read = np.stack(labels) if labels else np.zeros(0)
+    known = task.present(read) if labels else np.zeros(0, dtype=bool)
+    if not known.any():
+        raise HubtlError(f"{path.name} gives no row a label", hint=rowlabels.HINT)
+    positions, read = positions[known], read[known]
+    if (k := recipe.target.few) is not None:
+        chosen = task.few(read, k, np.random.default_rng([recipe.run.seed, k]))
+        positions, read = positions[chosen], read[chosen]
+    order = np.argsort(positions)
+    positions, read = positions[order], read[order]
+    every = np.zeros((len(target.train), *read.shape[1:]), dtype=read.dtype)
+    every[positions] = read
+    return Given(positions, every, [int(n) for n in rowlabels.row_numbers(target.train, positions.tolist())])
