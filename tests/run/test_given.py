@@ -4,11 +4,14 @@ import csv
 import re
 
 import pytest
+from datasets import Dataset
 
 from hubtl.data.origin import numbers
 from hubtl.data.sources import open_domain
+from hubtl.errors import HubtlError
 from hubtl.recipe.reading import parse
-from hubtl.record import RunRecord
+from hubtl.record import Outputs, RunRecord
+from hubtl.run.given import given
 from hubtl.run.prepare import task_of
 from hubtl.studies import label as study
 from tests.studies.test_label import ROWS, draw, spoil, truth
@@ -37,7 +40,7 @@ def adapt(place, capsys, *more, out="run"):
     return hubtl_command([str(word) for word in words], capsys)
 
 
-def given(place, count):
+def rows_of(place, count):
     """Rows with their names, of those that a run trains on."""
     recipe = parse(
         {
@@ -51,7 +54,7 @@ def given(place, count):
 
 
 def test_rows_of_a_file_are_learnt_from_and_asked_for_no_more(place, capsys):
-    rows = given(place, 8)
+    rows = rows_of(place, 8)
     path = table(place / "labels.csv", [*rows[:6], (*rows[6][:2], ""), (*rows[7][:2], "none of these")])
     code, out, err = adapt(place, capsys, "--target-labels", path)
     assert code == 0, err
@@ -74,7 +77,7 @@ def test_rows_of_a_file_are_learnt_from_and_asked_for_no_more(place, capsys):
 
 
 def test_the_cap_counts_rows_of_a_class(place, capsys):
-    path = table(place / "labels.csv", given(place, 20))
+    path = table(place / "labels.csv", rows_of(place, 20))
     assert adapt(place, capsys, "--target-labels", path, "--target-labels-per-class", "2")[0] == 0
     record = RunRecord.load(place / "run")
     assert [truth(f"{row}.png") for row in sorted(record.target_told, key=lambda r: r % 2)] == ["dark"] * 2 + [
@@ -92,7 +95,7 @@ def test_the_cap_counts_rows_of_a_class(place, capsys):
     ],
 )
 def test_a_file_that_is_not_of_these_data_is_one_error_before_anything_is_trained(place, capsys, change, said):
-    path = table(place / "labels.csv", [change(given(place, 1)[0])])
+    path = table(place / "labels.csv", [change(rows_of(place, 1)[0])])
     code, _, err = adapt(place, capsys, "--target-labels", path)
     assert code == 2
     assert re.search(said, err), err
@@ -104,3 +107,42 @@ def test_a_file_that_is_missing_is_an_error(place, capsys):
     code, _, err = adapt(place, capsys, "--target-labels", place / "gone.csv")
     assert code == 2
     assert "there is no file" in err
+
+
+@pytest.mark.parametrize(
+    ("task", "outputs", "said", "read"),
+    [
+        ("classification", ["cat", "dog"], ["dog", "cat", "none of these"], [1, 0]),
+        ("multi-label", ["cat", "dog", "bus"], ["dog, bus", "none of these", "cat"], [[0, 1, 1], [0, 0, 0], [1, 0, 0]]),
+        ("regression", ["angle"], ["3.5", "-2", "1e1"], [[3.5], [-2], [10]]),
+    ],
+)
+def test_rows_of_texts_are_told_by_number_and_text_in_every_task(tmp_path, task, outputs, said, read):
+    texts = [f"a text of the number {n}" for n in range(20)]
+    Dataset.from_dict({"text": texts}).to_parquet(tmp_path / "target.parquet")
+    path = tmp_path / "labels.csv"
+    recipe = parse(
+        {
+            "model": {"name": "lenet"},
+            "task": {"name": task},
+            "target": {"dataset": str(tmp_path / "target.parquet"), "labels": str(path)},
+        }
+    )
+    own = task_of(recipe)
+    target = open_domain(recipe.target, recipe.data, own, role="target", modalities=("text",))
+    own.outputs = Outputs(names=outputs)
+    rows = numbers(target.train)[[9, 2, 5]].tolist()
+    with path.open("w") as file:
+        csv.writer(file, delimiter=";").writerows(
+            [["label", "row", "text"], *([label, row, texts[row]] for label, row in zip(said, rows, strict=True))]
+        )
+    found = given(recipe, target, own, "adaptation")
+    by_row = dict(zip(found.rows, found.labels[found.positions].tolist(), strict=True))
+    assert by_row == dict(zip(rows, read, strict=False))
+    assert found.rows == sorted(found.rows)
+    assert len(found.labels) == len(target.train)
+    with pytest.raises(HubtlError, match="there is no such source"):
+        given(recipe, target, own, "source-free")
+    path.write_text(f"row,text,label\n{rows[0]},another text,{said[0]}\n")
+    with pytest.raises(HubtlError, match="and not 'another text'"):
+        given(recipe, target, own, "adaptation")
