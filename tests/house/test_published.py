@@ -1,5 +1,6 @@
 """What is published says what was measured: tables from result files, cards from records."""
 
+import os
 import re
 import subprocess
 import sys
@@ -44,3 +45,11 @@ def test_a_published_card_is_what_its_record_says(run):
     assert recipe.strategy.name == record.strategy
     told = "".join(path.read_text(encoding="utf-8") for path in run.iterdir() if path.is_file())
     assert not re.search(r"(?<![\w.])(/home/|/root/|/tmp/|/Users/|[A-Z]:\\)", told), "a path of some machine"
+
+
+def test_the_demo_computes_on_one_thread_however_many_are_offered():
+    """Two threads add in another order, and a network that learns makes another figure of it."""
+    offered = {**os.environ, "OMP_NUM_THREADS": "2"}
+    said = subprocess.run(["make", "-n", "demo"], cwd=ROOT, env=offered, capture_output=True, text=True, check=True)
+    (line,) = [line for line in said.stdout.splitlines() if "examples/digits.yaml" in line]
+    assert line.startswith("OMP_NUM_THREADS=1 ")
