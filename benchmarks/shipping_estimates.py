@@ -55,6 +55,24 @@ def shown(lines: Lines) -> str:
     return json.dumps(found, indent=2) + "\n"
 
 
+def bounds(lines: Lines) -> str:
+    """How often a lower bound holds, and how often it separates an adapted model from source-only."""
+    rows = [
+        "| family | runs | looked for | holds | above source-only's estimate | of these better in truth | seconds, at most |"
+    ]
+    rows.append("|---" * 7 + "|")
+    every = [line for line in lines if line["kind"] == "run"]
+    for name in [*families(lines), "all"]:
+        own = [line for line in every if name in (line["family"], "all")]
+        found = [line for line in own if line["bound"]["least"] is not None]
+        above = [line for line in found if line["bound"]["least"] > line["estimate"]["source-only"]]
+        holds = f"{sum(line['bound']['least'] <= line['always'] for line in found)} of {len(found)}"
+        better = f"{sum(line['always'] > line['source_only'] for line in above)} of {len(above)}"
+        seconds = max((line["bound"]["seconds"] for line in found), default=0.0)
+        rows.append(f"| {name} | {len(own)} | {len(found)} | {holds} | {len(above)} | {better} | {seconds:.1f} |")
+    return "\n".join(rows)
+
+
 def estimates(lines: Lines) -> str:
     names = families(lines)
     head = " | ".join(f"{name}: error, covered" for name in names)

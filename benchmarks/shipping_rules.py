@@ -11,6 +11,7 @@ target's held-out rows (digits), or of all of its rows where those are few (the 
 import argparse
 import itertools
 import json
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from hubtl.judging.judge import voters_on
 from hubtl.judging.validators import Evidence, measured, rule_of
 from hubtl.tasks.base import FLOOR
 from hubtl.tasks.classification import Classification
+from hubtl.tasks.classification.bound import bound
 from hubtl.tasks.classification.estimate import estimate, gauge
 
 RESULTS = Path(__file__).parent / "results" / "shipping.jsonl"
@@ -104,7 +106,8 @@ def of_run(run: Run, base: Run) -> dict[str, Any]:
         **{f"hedge {a}": accuracy(a * scaled([run]) + (1 - a) * scaled([base]), run) for a in HEDGES},
         "known": known_source(base),
         "disagree": round(float((run["z"].argmax(axis=1) != base["z"].argmax(axis=1)).mean()), 4),
-        "estimate": estimates(run, base),
+        "estimate": (told := estimates(run, base)),
+        "bound": bounded(run, base, told["source-only"] / 100),
         "checkpoints": checkpoints(run),
         "labels": labelled(run, base, adapted - alone),
     }
@@ -115,6 +118,16 @@ def estimates(run: Run, base: Run) -> dict[str, float]:
     kept = [(one["z"], gauge(one["source"], one["source_labels"]) or {}) for one in (run, base)]
     found = {"source-only": kept[1:], "adapted": kept[:1], "adapted, beside source-only": kept}
     return {name: round(100 * getattr(estimate(models), "value", float("nan")), 2) for name, models in found.items()}
+
+
+def bounded(run: Run, base: Run, beat: float) -> dict[str, float | None]:
+    """The lower bound on accuracy of the same rows, and what it cost; None where it cannot be above the estimate ``beat``."""
+    began = time.process_time()
+    source, labels, target = (torch.from_numpy(run[name]) for name in ("source", "source_labels", "z"))
+    beside = torch.from_numpy(base["source"]).float(), torch.from_numpy(base["z"]).float()
+    found = bound(source.float(), labels, target.float(), beside, beat)
+    value = None if found is None else round(100 * found.value, 2)
+    return {"least": value, "seconds": round(time.process_time() - began, 2)}
 
 
 def checkpoints(run: Run) -> dict[str, float]:

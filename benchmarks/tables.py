@@ -228,6 +228,7 @@ SHIPPING = {
     "-kinds": shipping_table.by_kind,
     "-left-out": shipping_table.leave_out,
     "-estimates": shipping_estimates.estimates,
+    "-bounds": shipping_estimates.bounds,
     "-checkpoints": shipping_table.checkpoints,
     "-labels": shipping_table.labels,
     "-goals": shipping_goals.goals,

@@ -96,6 +96,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "figures": _lines(base, adapted, shown.rows() if shown else [primary] if primary else []),
         "figure_notes": task.notes(record, adapting=adapting) if task else "",
         "estimated": comparison.estimated(record),
+        "bounded": comparison.bounded(record),
         "rows": _rows(record),
         "alarms": evidence.alarms(record),
         "limits": evidence.limits(record, task),

@@ -91,6 +91,26 @@ def estimated(record: RunRecord) -> str:
     )
 
 
+def bounded(record: RunRecord) -> str:
+    """What the primary metric of the adapted model is at least, and whether that is more than source-only's estimate."""
+    found = record.adapted
+    if found is None or found.bound is None:
+        return ""
+    bound, name, metric = found.bound, wording.code(record.strategy), found.primary
+    least, beat = (metrics.rounded(metric, number) for number in (bound.value, bound.beat))
+    says = "above" if bound.separates else "not above"
+    so = (
+        "Adapting helped, as far as the bound's assumption holds"
+        if bound.separates
+        else "So it does not tell the two apart"
+    )
+    return (
+        f"**Bound**, by {wording.md(bound.method)}: {metrics.called(metric)} of {name} on the target is at least {least}, "
+        f"{says} the estimate of source-only, {beat}. {so}: no critic that was looked for contradicts {name} more than the "
+        f"truth does. By chance it holds in {100 * bound.level:.0f}% of cases."
+    )
+
+
 def _line(data: str, how: str, figures: Evaluation) -> Line:
     """The cells are compared as they are shown: sums of the same figures differ in their last bits."""
     own = [] if figures.figures is None else figures.figures.brief()

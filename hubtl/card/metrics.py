@@ -56,6 +56,13 @@ def cell(metric: Metric | None, number: float | None) -> str:
     return NOT_MEASURED if number is None else value(metric, number)
 
 
+def rounded(metric: Metric | None, number: float) -> str:
+    """A value without decimals that it cannot have: ``71%``."""
+    if metric is None or metric.unit == SHARE:
+        return f"{100 * number:.0f}%"
+    return f"{significant(number)}{f' {metric.unit}' if metric.unit else ''}"
+
+
 def about(metric: Metric | None, found: Estimate) -> str:
     """An estimate with its mean error: ``≈ 71 ± 8%``. It is never written as a measured value is."""
     if metric is None or metric.unit == SHARE:

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from hubtl import launch
-from hubtl.card.metrics import about, called, gain
+from hubtl.card.metrics import about, called, gain, rounded
 from hubtl.card.wording import unscored
 from hubtl.cli.messages import emit, predicting, pushed
 from hubtl.io import shown
@@ -93,8 +93,9 @@ def result(outcome: Result, *, as_json: bool) -> None:
         console.print(f"{', '.join(lower)}: lower is better")
     if record.selection.oracle:
         console.print("oracle selection: the checkpoint was chosen with target labels", style="bold")
-    if line := estimates(measured):
-        console.print(line, soft_wrap=True)
+    for line in (estimates(measured), bound(record)):
+        if line:
+            console.print(line, soft_wrap=True)
     for line in verdict(record):
         console.print(line, soft_wrap=True)
     for warning in record.warnings:
@@ -124,6 +125,20 @@ def estimates(models: Sequence[tuple[str, Evaluation]]) -> str | None:
         return None
     each = ", ".join(f"{name} {about(found.primary, estimate)}" for name, found, estimate in told)
     return f"estimated {called(told[0][1].primary)}, no label read (± its mean error): {each}"
+
+
+def bound(record: RunRecord) -> str | None:
+    """What the primary metric of the adapted model is at least, where that could tell the two models apart."""
+    found = record.adapted
+    if found is None or found.bound is None:
+        return None
+    least, beat = (rounded(found.primary, number) for number in (found.bound.value, found.bound.beat))
+    says = (
+        "above source-only's estimate"
+        if found.bound.separates
+        else "not above source-only's estimate, so it does not decide"
+    )
+    return f"bound without labels: {record.strategy} at least {least}, {says} ({beat})"
 
 
 def verdict(record: RunRecord) -> list[str]:

@@ -223,6 +223,9 @@ def assess(
         found.source = task.evaluation(source.logits, streams.source_eval_labels).value
         other = None if beside is None else beside.estimate
         found.estimate = estimated(case, source.logits, seen.logits, other, adapted=adapted)
+        known, both = streams.source_eval_labels, None if other is None else other._beside.both
+        if adapted and other is not None and both is not None and found.estimate is not None and known is not None:
+            found.bound = task.bound(source.logits, known, seen.logits, both, other.value)
         if case.source is not None and streams.source_eval_labels is not None:
             for number, name in enumerate(case.source.domains):
                 rows = streams.source_eval.domains == number
@@ -246,11 +249,11 @@ def estimated(
     kept = case.task.gauge(source, labels)
     if kept is None:
         return None
-    held = None if beside is None else beside._beside.outputs
+    held = None if beside is None or beside._beside.both is None else beside._beside.both[1]
     others = [] if beside is None or held is None else [(held, beside.kept)]
     found = case.task.estimate([(target, kept), *others], adapted=adapted)
     if found is not None:
-        found.kept, found._beside.outputs = kept, target
+        found.kept, found._beside.both = kept, (source, target)
     return found
 
 

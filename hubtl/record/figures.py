@@ -148,10 +148,10 @@ class Shift(Facts):
 
 
 class Beside:
-    """Holds outputs [m, k] of the rows, for a second model's estimate. They are no fact: not in a file, nor compared."""
+    """Holds outputs on source and on target rows, for a second model's estimate. They are no fact: not in a file, nor compared."""
 
     def __init__(self) -> None:
-        self.outputs: Any = None
+        self.both: tuple[Any, Any] | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Beside)
@@ -169,6 +169,21 @@ class Estimate(Facts):
     rows: int  # without labels, of which it tells
     kept: dict[str, Any] = Field(default_factory=dict)  # the task's own, of labelled source rows: for other rows later
     _beside: "Beside" = PrivateAttr(default_factory=lambda: Beside())
+
+
+class Bound(Facts):
+    """What a primary metric is at least, from rows without labels. It says something only above what it has to beat."""
+
+    value: float
+    beat: float  # the estimate of source-only
+    level: float  # how often such a bound holds, as far as its assumption does
+    method: str  # by which it was made
+    rows: list[int] = Field(default_factory=list)  # of source and target that it was measured on
+
+    @property
+    def separates(self) -> bool:
+        """Whether the model is better than source-only."""
+        return self.value > self.beat
 
 
 class Difference(Facts):
@@ -192,6 +207,7 @@ class Evaluation(Facts):
     collapse: str | None = None  # why the predictions on the target look collapsed
     source: float | None = None  # the primary metric on the source's evaluation rows
     estimate: Estimate | None = None  # of the primary metric, without labels; None: nothing to make one from
+    bound: Bound | None = None  # of an adapted model's; None: it could not lie above the estimate of source-only
     sources: dict[str, float] = Field(default_factory=dict)  # of each of several sources
 
     @model_validator(mode="before")

@@ -28,7 +28,8 @@ class Result:
                 return None
             told = evaluation.estimate
             estimate = None if told is None else told.model_dump(exclude={"kept"})
-            return {**evaluation.numbers(), "estimate": estimate, "scores": evaluation.scores}
+            bound = None if evaluation.bound is None else evaluation.bound.model_dump()
+            return {**evaluation.numbers(), "estimate": estimate, "bound": bound, "scores": evaluation.scores}
 
         return {
             "output_dir": str(self.output_dir),

@@ -9,7 +9,7 @@ import numpy as np
 from hubtl.card.metrics import value
 from hubtl.card.wording import many
 from hubtl.errors import HubtlError, unknown
-from hubtl.record import Estimate, Evaluation, Figures, LabelSets, Metric, Outputs, RunRecord
+from hubtl.record import Bound, Estimate, Evaluation, Figures, LabelSets, Metric, Outputs, RunRecord
 from hubtl.record.figures import SHARE
 from hubtl.tasks.asking import Asking
 from hubtl.tasks.parts import Answer as Answer
@@ -269,6 +269,21 @@ class Task(Asking, ABC):
 
         Of each model there are its outputs [m, k] on these rows, and what ``gauge`` kept of it. Models beside the first
         help by where they contradict it. ``adapted`` says whether the first one learnt on the target.
+        """
+        return None
+
+    def bound(
+        self,
+        source: "Tensor",
+        labels: np.ndarray,
+        target: "Tensor",
+        beside: tuple["Tensor", "Tensor"],
+        beat: float,
+    ) -> Bound | None:
+        """Bound the primary metric on rows without labels from below.
+
+        It reads outputs [n, k] on labelled source rows that training did not learn from, and [m, k] on the rows;
+        ``beside`` are source-only's on both. None where it cannot lie above ``beat``, and for a task that has no bound.
         """
         return None
 

@@ -108,6 +108,11 @@ def test_a_run_estimates_both_models_and_its_card_says_what_it_is(run):
     assert off(after) == cot.measured()["adapted, beside source-only"]
     again = RunRecord.load(run.output_dir)
     assert again.adapted.estimate == after
+    bound = again.adapted.bound
+    assert bound.beat == before.value
+    assert bound.value < run.record.adapted.value
+    assert run.summary()["target"]["adapted"]["bound"]["value"] == bound.value
+    assert again.source_only.bound is None
     text = render(again)
     assert re.search(r"\*\*Estimate\*\*, by COT.*`coral` ≈ \d+ ± \d+%.*not a measurement", text)
 

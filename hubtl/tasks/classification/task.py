@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from hubtl.errors import HubtlError
-from hubtl.record import Estimate, LabelSets, Metric, Outputs, RunRecord
+from hubtl.record import Bound, Estimate, LabelSets, Metric, Outputs, RunRecord
 from hubtl.tasks.asking import NONE
 from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions
 from hubtl.tasks.classification import words
@@ -240,6 +240,20 @@ class Classification(Task):
         if self.unknown is not None:
             return None
         return estimate([(outputs.numpy(), kept) for outputs, kept in models], adapted=adapted)
+
+    def bound(
+        self,
+        source: "Tensor",
+        labels: np.ndarray,
+        target: "Tensor",
+        beside: tuple["Tensor", "Tensor"],
+        beat: float,
+    ) -> Bound | None:
+        import torch
+
+        from hubtl.tasks.classification.bound import bound
+
+        return bound(source, torch.from_numpy(labels), target, beside, beat) if self.unknown is None else None
 
     def calibrate(
         self, head: "nn.Linear", features: "Tensor", labels: np.ndarray, blocks: Mapping[str, slice]
