@@ -99,15 +99,11 @@ def bounded(record: RunRecord) -> str:
     bound, name, metric = found.bound, wording.code(record.strategy), found.primary
     least, beat = (metrics.rounded(metric, number) for number in (bound.value, bound.beat))
     says = "above" if bound.separates else "not above"
-    so = (
-        "Adapting helped, as far as the bound's assumption holds"
-        if bound.separates
-        else "So it does not tell the two apart"
-    )
+    so = "adapting helped" if bound.separates else "it does not tell the two apart"
     return (
         f"**Bound**, by {wording.md(bound.method)}: {metrics.called(metric)} of {name} on the target is at least {least}, "
-        f"{says} the estimate of source-only, {beat}. {so}: no critic that was looked for contradicts {name} more than the "
-        f"truth does. By chance it holds in {100 * bound.level:.0f}% of cases."
+        f"{says} the estimate of source-only, {beat}: {so}. It holds in {100 * bound.level:.0f}% of cases where the truth "
+        f"contradicts {name} no more than the worst critic that was found."
     )
 
 
