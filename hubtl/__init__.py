@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AdaptedModel": "hubtl.models.saved",
+    "AdaptedModel": "hubtl.models.model",
     "Backbone": "hubtl.backbones.base",
     "Batch": "hubtl.batch",
     "Features": "hubtl.batch",
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from hubtl.hub.pull import pull as pull
     from hubtl.hub.push import push as push
     from hubtl.judging.validators import Validator as Validator
-    from hubtl.models.saved import AdaptedModel as AdaptedModel
+    from hubtl.models.model import AdaptedModel as AdaptedModel
     from hubtl.models.saved import load as load
     from hubtl.python import adapt as adapt
     from hubtl.python import compare as compare

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jinja2
 
 from hubtl import plugins
-from hubtl.card import comparison, document, evidence, metadata, metrics, names, snippet, wording
+from hubtl.card import comparison, document, ensemble, evidence, metadata, metrics, names, snippet, wording
 from hubtl.card.evidence import SAID
 from hubtl.card.themes import DARK
 from hubtl.card.verified import by_labels, verified
@@ -115,6 +115,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "gain": comparison.gain(record),
         "has_adapter": record.recipe.get("tuner", {}).get("options", {}).get("adapter", False)
         and not (record.verdict and record.verdict.tried),
+        **ensemble.context(record),
         "ablation": comparison.ablation(record),
         "later": comparison.later(record),
         "streams": comparison.streams(record),
@@ -260,7 +261,8 @@ def _selection(record: RunRecord) -> str:
     if selection.rule == "last":
         return f"the last one{where}; nothing was selected."
     reads = " **It reads target labels (oracle).**" if selection.oracle else " It reads no target labels."
-    return f"chosen by {wording.code(selection.rule)}{where}{tried}.{reads}"
+    whose = "of each of the averaged models " if (found := ensemble.shipped(record)) and len(found.members) > 1 else ""
+    return f"{whose}chosen by {wording.code(selection.rule)}{where}{tried}.{reads}"
 
 
 def _captions(record: RunRecord, task: Any) -> dict[str, str]:

@@ -84,7 +84,9 @@ def limits(record: RunRecord, task: Any) -> list[str]:
                 f"on {plural(adapted.n, 'row')} the difference can be chance."
             )
         found += task.doubts(record) if task else []
-        found.append("The intervals cover the choice of evaluation rows, not of seeds: this is one run with one seed.")
+        seeds = "the spread over seeds stands beside them" if record.repeats else "this is one run"
+        seeds += "" if record.repeats or _several(record) else " with one seed"
+        found.append(f"The intervals cover the choice of evaluation rows, not of seeds: {seeds}.")
     if not model.pretrained:
         found.append("The backbone started from random weights, not from pretrained ones (`pretrained: false`).")
     elif model.license is None or model.license.strip().lower() in ("", "unknown", "none"):
@@ -100,6 +102,11 @@ def limits(record: RunRecord, task: Any) -> list[str]:
                 f"{plural(len(domain.skipped), noun)} of {domain_link(domain)} could not be read and took no part."
             )
     return found + (task.limits(record, does) if task else [])
+
+
+def _several(record: RunRecord) -> bool:
+    """Whether models of several seeds were averaged."""
+    return record.ensemble is not None and len({member.seed for member in record.ensemble.members}) > 1
 
 
 def _loss(record: RunRecord) -> str | None:

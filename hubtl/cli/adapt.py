@@ -18,6 +18,12 @@ def adapt(
     pretrained: Annotated[bool | None, typer.Option("--pretrained/--no-pretrained", help="Pretrained weights.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels; default: the model's own.")] = None,
     strategy: Annotated[str | None, typer.Option(help="hubtl list strategies; default: auto.")] = None,
+    members: Annotated[
+        str | None, typer.Option(metavar="NAME,…", help="Strategies whose models are averaged into one.")
+    ] = None,
+    hedge: Annotated[
+        float | None, typer.Option(help="Share of the adapted models beside source-only in that average, 0 to 1.")
+    ] = None,
     tuner: Annotated[str | None, typer.Option(help="What of the backbone learns: hubtl list tuners.")] = None,
     source_dataset: Annotated[
         str | None,
@@ -73,6 +79,9 @@ def adapt(
         str | None, typer.Option(help="How the checkpoint is selected.", rich_help_panel=TRAIN)
     ] = None,
     seed: Annotated[int | None, typer.Option(rich_help_panel=TRAIN)] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="N,…", help="Train with each; mean and spread.", rich_help_panel=TRAIN)
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.", rich_help_panel=TRAIN)] = None,
     mixed_precision: Annotated[Literal["no", "fp16", "bf16"] | None, typer.Option(rich_help_panel=TRAIN)] = None,
     gradient_accumulation_steps: Annotated[int | None, typer.Option(rich_help_panel=TRAIN)] = None,
@@ -99,6 +108,10 @@ def adapt(
         bool,
         typer.Option("--overwrite", help="Replace the run in the output directory.", rich_help_panel=OUT),
     ] = False,
+    keep_ensemble: Annotated[
+        bool | None,
+        typer.Option("--keep-ensemble", help="Save every averaged model too, for hubtl alone.", rich_help_panel=OUT),
+    ] = None,
     push_to_hub: Annotated[str | None, typer.Option(metavar="USER/REPO", rich_help_panel=OUT)] = None,
     private: Annotated[bool | None, typer.Option("--private/--public", rich_help_panel=OUT)] = None,
     license: Annotated[

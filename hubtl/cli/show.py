@@ -4,12 +4,14 @@ import json
 import shutil
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from hubtl import launch
+from hubtl.card import ensemble
 from hubtl.card.metrics import about, called, gain, rounded
 from hubtl.card.wording import unscored
 from hubtl.cli.messages import emit, predicting, pushed
@@ -22,15 +24,16 @@ from hubtl.settings import is_main_process
 
 def plan(recipe: Recipe, *, as_json: bool) -> None:
     """Prepare everything, write nothing, and print what would happen."""
+    from hubtl.run.members import prepared_each, whole
     from hubtl.run.plan import describe, facts
-    from hubtl.run.prepare import default_output_dir, prepare
+    from hubtl.run.prepare import default_output_dir
 
     processes = launch.adopt()
     if not is_main_process():
         return
-    prepared = prepare(recipe, processes=processes)
-    record = facts(prepared, "")
-    folder = recipe.run.output_dir or str(default_output_dir(prepared.recipe))
+    each = prepared_each(recipe, processes=processes)
+    record = facts(replace(each[0], recipe=whole(each)), "")
+    folder = recipe.run.output_dir or str(default_output_dir(whole(each)))
     if as_json:
         include = {"setting", "strategy", "recipe", "decisions", "task", "outputs", "label_sets"}
         known = record.model_dump(mode="json", include=include)
@@ -96,7 +99,7 @@ def result(outcome: Result, *, as_json: bool) -> None:
     for line in (estimates(measured), bound(record)):
         if line:
             console.print(line, soft_wrap=True)
-    for line in verdict(record):
+    for line in [*averages(record), *verdict(record)]:
         console.print(line, soft_wrap=True)
     for warning in record.warnings:
         console.print(f"warning: {shown.line(warning)}", soft_wrap=True)
@@ -139,6 +142,13 @@ def bound(record: RunRecord) -> str | None:
         else "not above source-only's estimate, so it does not decide"
     )
     return f"bound without labels: {record.strategy} at least {least}, {says} ({beat})"
+
+
+def averages(record: RunRecord) -> list[str]:
+    """What several models became, and how much the figures of several seeds differ."""
+    found = ensemble.shipped(record)
+    lines = [] if found is None else [f"averaged: {ensemble.made_of(found).replace('`', '')}"]
+    return [*lines, *([] if not record.repeats else [ensemble.repeated(record).split(". ")[0]])]
 
 
 def verdict(record: RunRecord) -> list[str]:

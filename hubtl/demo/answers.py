@@ -14,6 +14,7 @@ from hubtl.data.decoding import decode
 from hubtl.data.images import UNREADABLE, file_name
 from hubtl.errors import HubtlError
 from hubtl.models import saved
+from hubtl.models.model import AdaptedModel
 from hubtl.run.export import SOURCE_ONLY
 from hubtl.tasks import Answer
 
@@ -30,9 +31,9 @@ class Answers:
     """A model, and where there is one the source-only model of the same outputs and modalities."""
 
     name: str
-    model: saved.AdaptedModel
+    model: AdaptedModel
     strategy: str | None  # None: the model is not of hubtl's making
-    before: saved.AdaptedModel | None  # source-only
+    before: AdaptedModel | None  # source-only
     alone: str = ""  # why there is no source-only
 
     @classmethod
@@ -130,7 +131,7 @@ def _there(cell: str | None) -> bool:
     return bool(cell and cell.strip())
 
 
-def _row(model: saved.AdaptedModel, cells: Cells) -> Any:
+def _row(model: AdaptedModel, cells: Cells) -> Any:
     """What a model takes: an image, or a row of the modalities that are there."""
     if model.backbone.collate is not None:
         return {m: cell for m, cell in cells.items() if _there(cell)}
@@ -140,7 +141,7 @@ def _row(model: saved.AdaptedModel, cells: Cells) -> Any:
         raise HubtlError(f"The image cannot be read: {file_name(cells['image'])}: {error}") from error
 
 
-def _answer(model: saved.AdaptedModel, cells: Cells) -> Said:
+def _answer(model: AdaptedModel, cells: Cells) -> Said:
     (answer,) = model.task.decode([""], model.logits([_row(model, cells)]))
     return answer.probabilities_of() if model.task.bars else answer
 

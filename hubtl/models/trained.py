@@ -21,6 +21,7 @@ from hubtl.record import Outputs
 from hubtl.settings import logger
 from hubtl.tasks import Task
 
+KEPT = "ensemble"  # in hubtl.json: the models that are loaded together
 DEFAULT = "classification"  # the task of what does not say any
 LOST = "train or download the model again"
 SCHEMES = ("local", "local-dir", "hub", "hf-hub", "transformers")  # of what may have a classifier of its own
@@ -108,8 +109,10 @@ def _numbered(count: int) -> list[str]:
 
 def opened(folder: Path, image_size: int | None = None, options: Mapping[str, Any] | None = None) -> Trained:
     """The classifier of a folder; with ``options``, one that is to be adapted further."""
-    config = read_config(folder)
     facts = read_facts(folder)
+    if KEPT in facts:
+        raise HubtlError(f"{folder} holds several models, which are loaded together", hint=f"one of them: {folder}/0")
+    config = read_config(folder)
     configured = output_names(config, f"{folder}/config.json")
     outputs = outputs_of(facts, f"{folder}/hubtl.json")
     names = outputs.names if outputs else configured
@@ -141,10 +144,31 @@ def opened(folder: Path, image_size: int | None = None, options: Mapping[str, An
     )
 
 
+def members_in(folder: Path) -> list[tuple[Path, float]]:
+    """The folders of the models that an ensemble keeps, and what the outputs of each count; empty for one model.
+
+    Raises HubtlError for a file that says something else.
+    """
+    if KEPT not in (facts := read_facts(folder)):
+        return []
+    try:
+        found = [(folder / str(part["folder"]), float(part["count"])) for part in facts[KEPT]]
+    except (TypeError, KeyError, ValueError) as error:
+        raise HubtlError(f"{folder}/hubtl.json does not say which models it holds", hint="run it again") from error
+    strange = [part for part, _ in found if part.parent != folder or not part.is_dir()]
+    if strange or not found:
+        raise HubtlError(
+            f"{folder} lacks a model that its hubtl.json names", hint="copy the whole folder, or run it again"
+        )
+    return found
+
+
 def task_in(folder: Path) -> str:
     """What the model of a folder is for: by ``hubtl.json``, by what hubtl wrote into ``config.json``, by the
     ``problem_type`` there, else a classifier. Raises HubtlError where the two files differ.
     """
+    if parts := members_in(folder):
+        return task_in(parts[0][0])
     facts, config = read_facts(folder), read_config(folder)
     own = config.get("hubtl")
     told = task_of(own) if isinstance(own, dict) and "task" in own else None

@@ -236,6 +236,48 @@ class RunSection(Section):
     plots: bool = True
 
 
+class EnsembleSection(Section):
+    members: list[str] = Field(
+        default_factory=list,
+        description="strategies whose models are averaged into one, the run's own among them; auto on a frozen backbone "
+        "names some",
+    )
+    seeds: list[int] = Field(
+        default_factory=list,
+        description="seeds that each is trained with; without members the runs are reported, mean and spread; default: "
+        "run.seed",
+    )
+    keep: bool = Field(
+        False,
+        description="keep the members too, beside the one native model: in the folder ensemble, which hubtl alone loads",
+    )
+
+    @field_validator("members", "seeds", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """``a,b`` is a list; what is named twice is named once."""
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        return list(dict.fromkeys(value)) if isinstance(value, list | tuple) else value
+
+    @field_validator("seeds")
+    @classmethod
+    def _natural(cls, value: list[int]) -> list[int]:
+        if any(not 0 <= seed < 2**63 for seed in value):
+            raise ValueError("a seed is a whole number from 0 on")
+        return value
+
+
+class AutoSection(Section):
+    hedge: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of the adapted models in the average with source-only, 1: they alone; default: 1, with "
+        "strategy auto a share that was measured",
+    )
+
+
 class HubSection(Section):
     push_to: str | None = Field(None, description="user/repo to push the result to")
     private: bool | None = Field(None, description="create the repository as private")
@@ -267,6 +309,8 @@ class Recipe(Section):
     task: NamedSection = Field(default_factory=lambda: NamedSection(name="classification"))
     optim: OptimSection = Field(default_factory=OptimSection)
     run: RunSection = Field(default_factory=RunSection)
+    ensemble: EnsembleSection = Field(default_factory=EnsembleSection)
+    auto: AutoSection = Field(default_factory=AutoSection)
     hub: HubSection = Field(default_factory=HubSection)
 
     @field_validator("strategy", "tuner", "task", mode="before")

@@ -1,5 +1,6 @@
 """The record: every fact that a run found, as JSON. The model card is a pure function of it."""
 
+from hubtl.record.ensemble import EnsembleFacts, MemberFacts
 from hubtl.record.facts import DomainFacts, Facts, LabelSets, ModelFacts, Outputs, Step
 from hubtl.record.figures import Bound, Difference, Estimate, Evaluation, Figures, Group, Metric, Shift, SubsetScore
 from hubtl.record.labelled import Asked, Verified
@@ -33,6 +34,7 @@ __all__ = [
     "Difference",
     "DomainFacts",
     "Energy",
+    "EnsembleFacts",
     "Estimate",
     "Evaluation",
     "Facts",
@@ -40,6 +42,7 @@ __all__ = [
     "Group",
     "LabelSets",
     "LaterEvaluation",
+    "MemberFacts",
     "Metric",
     "ModelFacts",
     "OnlineFacts",

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from hubtl.errors import HubtlError
 from hubtl.io import files, jsontext, plain
 from hubtl.record import upgrade
+from hubtl.record.ensemble import EnsembleFacts, MemberFacts
 from hubtl.record.facts import DomainFacts, Facts, LabelSets, ModelFacts, Outputs
 from hubtl.record.figures import Difference, Evaluation
 from hubtl.record.labelled import Verified
@@ -183,6 +184,8 @@ class RunRecord(upgrade.Earlier, Facts):
     adapted: Evaluation | None = None
     difference: Difference | None = None  # of the two primary metrics
     calibration: Calibration | None = None  # of the model that is shipped; None: its logits are as they were trained
+    ensemble: EnsembleFacts | None = None  # None: one model was trained, and is shipped as it is
+    repeats: list[MemberFacts] = Field(default_factory=list)  # the run with each of its seeds; empty: it had one
     verdict: Verdict | None = None  # None: there is no source-only model to compare with
     verified: Verified | None = None  # what labels of single rows said of the two, after the run
     target_labels: Literal["none", "training", "few", "selection"] = "none"  # what for, evaluation apart

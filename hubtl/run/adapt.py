@@ -1,5 +1,6 @@
 """A run, as the story it is: recipe, data, backbone, strategy, engine, evaluation, checkpoint, record, card, Hub."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +23,12 @@ from hubtl.record import RunRecord, Verdict
 from hubtl.run import energy, export, workplace
 from hubtl.run.arm import Arm, Arms
 from hubtl.run.features import with_features
-from hubtl.run.plan import describe, facts, keep_source_only
-from hubtl.run.prepare import Prepared, default_output_dir, prepare
+from hubtl.run.members import members_of, prepared_each, whole
+from hubtl.run.plan import describe, facts, keep_source_only, plan_phases
+from hubtl.run.prepare import Prepared, default_output_dir
 from hubtl.run.result import Result
 from hubtl.run.resume import check_same_data, check_same_recipe
+from hubtl.run.several import together
 from hubtl.run.workplace import Workplace
 from hubtl.settings import logger
 
@@ -58,18 +61,19 @@ def adapt(
         else:
             first(accelerator, Workplace(early, resume=resume, overwrite=overwrite).look)
         with explained():
-            prepared = all_of(accelerator, lambda: _prepared(recipe, accelerator))
-        folder = early or default_output_dir(prepared.recipe)
+            each = all_of(accelerator, lambda: _prepared(recipe, accelerator))
+        prepared = each[0]
+        folder = early or default_output_dir(whole(each))
         place = Workplace(folder, resume=resume, overwrite=overwrite)
         try:
             finished = first(accelerator, place.enter)
             if finished is not None:
                 check_same_data(prepared, folder)
-                check_same_recipe(prepared.recipe, folder)
+                check_same_recipe(whole(each), folder)
                 logger.info("%s is finished already", folder)
                 return Result(folder, finished)
             with explained(folder):
-                return _run(prepared, command, accelerator, place, shown=shown)
+                return _run(each, command, accelerator, place, shown=shown)
         except KeyboardInterrupt as end:
             if not place.started():
                 raise
@@ -81,20 +85,26 @@ def adapt(
                 place.leave()
 
 
-def _prepared(recipe: Recipe, accelerator: Accelerator) -> Prepared:
-    prepared = prepare(recipe, processes=accelerator.num_processes)
+def _prepared(recipe: Recipe, accelerator: Accelerator) -> list[Prepared]:
+    """The run on each of its backbones; what would be missed after hours of training is missed now."""
+    each = prepared_each(recipe, processes=accelerator.num_processes)
+    prepared = each[0]
+    for member in members_of(each):
+        plan_phases(member.prepared, member.strategy)
     if recipe.run.calibrate:
         labelled_rows(prepared)  # or it would be missed after hours of training
     if prepared.recipe.run.batch_size == 1:
-        for name in dict.fromkeys(("source-only", prepared.recipe.strategy.name)):
-            if name == prepared.recipe.strategy.name or (recipe.run.baseline and prepared.setting == "adaptation"):
+        own = prepared.recipe.ensemble.members or [prepared.recipe.strategy.name]
+        for name in dict.fromkeys(("source-only", *own)):
+            if name in own or (recipe.run.baseline and prepared.setting == "adaptation"):
                 check_single(prepared.build(name), prepared.streams.train)
-    return prepared
+    return each
 
 
-def _run(prepared: Prepared, command: str, accelerator: Accelerator, place: Workplace, *, shown: bool) -> Result:
-    recipe, folder = prepared.recipe, place.folder
-    record = facts(prepared, command)
+def _run(each: Sequence[Prepared], command: str, accelerator: Accelerator, place: Workplace, *, shown: bool) -> Result:
+    prepared, folder = each[0], place.folder
+    recipe = whole(each)
+    record = facts(replace(prepared, recipe=recipe), command)
 
     def begin() -> bool:
         if place.goes_on:  # its recipe has every decision in it, so that none is left to make
@@ -110,10 +120,10 @@ def _run(prepared: Prepared, command: str, accelerator: Accelerator, place: Work
     meters = recipe.run.energy and accelerator.is_local_main_process  # one sees the whole machine
     try:
         with energy.metered(meters) as meter:
-            prepared = with_features(prepared, accelerator)
-            check_rows(prepared)
+            each = [with_features(one, accelerator) for one in each]
+            check_rows(each[0])
             start_trackers(accelerator, recipe.model_dump(mode="json"))
-            result = _train(prepared, record, accelerator, place, meter, shown=shown)
+            result = _train(each, record, accelerator, place, meter, shown=shown)
     except Interrupted as stop:
         record.status = "interrupted"
         if accelerator.is_main_process:
@@ -134,7 +144,7 @@ def _stopped(stop: Interrupted, folder: Path) -> Interrupted:
 
 
 def _train(
-    prepared: Prepared,
+    each: Sequence[Prepared],
     record: RunRecord,
     accelerator: Accelerator,
     place: Workplace,
@@ -142,13 +152,14 @@ def _train(
     *,
     shown: bool,
 ) -> Result:
-    recipe, folder = prepared.recipe, place.folder
+    prepared, folder = each[0], place.folder
+    recipe = prepared.recipe
     arms = Arms(prepared, accelerator, place, shown=shown)
     before = arms.baseline(record.strategy) if recipe.run.baseline else None
     if before is not None:
         record.source_only, record.baseline_training = before.evaluation, before.training
         first(accelerator, lambda: record.save(folder))
-    after = arms.trained(record.strategy, baseline=record.source_only)
+    after, keep_members = together(arms, each, record, before)
     assert after.training is not None
     record.adapted, record.selection = after.evaluation, after.selection
     record.training = after.training.model_copy(update={"phases": record.training.phases})
@@ -180,6 +191,8 @@ def _train(
                 else:
                     tried.calibration, tried.energy = after.calibration, record.energy
                     export.keep_tried(stage / export.ADAPTED, replace(prepared, task=after.task), tried, after.model)
+            if recipe.ensemble.keep and keep_members is not None:
+                keep_members(stage / export.ENSEMBLE)
             record.status = "finished"
             export.card(folder, record, into=stage)
         record.save(folder)
@@ -203,9 +216,10 @@ def _announce(plan: hub.PushResult) -> None:
 
 def _judged(prepared: Prepared, before: Arm, after: Arm, accelerator: Accelerator) -> Verdict:
     cost = None if prepared.strategy_class.judging.forgets_source else prepared.task.cost
+    unlearned = prepared.task.unlearned if prepared.setting == "adaptation" else None
     apart = disagreement(prepared, before.model, after.model, accelerator)
     among = len(prepared.streams.target_plain)
-    return verdict(before.evaluation, after.evaluation, cost=cost, disagreement=apart, among=among)
+    return verdict(before.evaluation, after.evaluation, cost=cost, unlearned=unlearned, disagreement=apart, among=among)
 
 
 def check_rows(prepared: Prepared) -> None:

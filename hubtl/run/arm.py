@@ -13,12 +13,14 @@ from hubtl.engine.trace import Trace
 from hubtl.judging.calibration import calibrate, fitted
 from hubtl.judging.judge import Judge, assess
 from hubtl.modules import Classifier
+from hubtl.recipe.schema import RunSection
 from hubtl.record import Adjustment, Calibration, Evaluation, Selection, Training
 from hubtl.record.figures import SHARE
 from hubtl.run import export, workplace
 from hubtl.run.prepare import Prepared
 from hubtl.run.watch import Watch
 from hubtl.run.workplace import Workplace
+from hubtl.strategy import Strategy
 from hubtl.tasks import Task
 
 BASELINE = "source-only"
@@ -46,6 +48,7 @@ class Arms:
     accelerator: Accelerator
     place: Workplace
     shown: bool = True
+    key: str = ""  # of what of its states is kept apart from those of other members of the run
 
     def baseline(self, strategy: str) -> Arm | None:
         """Make what a strategy is compared with: a model of the source alone, or the one that it starts from."""
@@ -71,22 +74,46 @@ class Arms:
         torch.manual_seed(recipe.run.seed + TRAINING + accelerator.process_index)  # dropout differs between ranks
         trace = engine.train(strategy, prepared.streams.train, resume=self.place.goes_on)
         judge.restore(strategy)
-        model = strategy.deployed()
-        calibration = calibrate(prepared, model, accelerator) if recipe.run.calibrate else None  # changes the head
+        adapted = name != BASELINE
+        return self.finished(strategy.deployed(), _training(trace), judge.selection, baseline, adapted=adapted)
+
+    def finished(
+        self,
+        model: Classifier,
+        training: Training,
+        selection: Selection,
+        baseline: Evaluation | None = None,
+        *,
+        adapted: bool = True,
+    ) -> Arm:
+        """Fit what is fitted of a trained model, and measure it; ``baseline`` is what stands beside an adapted one."""
+        prepared, accelerator = self.prepared, self.accelerator
+        calibration = None
+        if prepared.recipe.run.calibrate:
+            calibration = calibrate(prepared, model, accelerator)  # changes the head
         task = fitted(prepared, model, accelerator)
         return Arm(
             model,
             task,
             calibration=calibration,
             evaluation=assess(
-                replace(prepared, task=task), model, accelerator, trace.steps, baseline, adapted=name != BASELINE
+                replace(prepared, task=task), model, accelerator, training.steps, baseline, adapted=adapted
             ),
-            training=_training(trace),
+            training=training,
             sample=export.look(prepared, model, accelerator),
-            selection=judge.selection,
+            selection=selection,
         )
 
-    def _engine(self, name: str, judge: Judge, *, prefix: str) -> Engine:
+    def distilled(self, strategy: Strategy, steps: int) -> Classifier:
+        """Train a student for a number of updates, and return its model."""
+        recipe = self.prepared.recipe
+        own = recipe.run.model_copy(update={"steps": steps, "epochs": None, "evaluate_every": steps})
+        engine = self._engine("student", None, prefix="student/", run=own)
+        torch.manual_seed(recipe.run.seed + TRAINING + self.accelerator.process_index)
+        engine.train(strategy, self.prepared.streams.train, resume=self.place.goes_on)
+        return strategy.deployed()
+
+    def _engine(self, name: str, judge: Judge | None, *, prefix: str, run: RunSection | None = None) -> Engine:
         """``prefix`` goes before the names of what trackers are told."""
         prepared, accelerator, recipe = self.prepared, self.accelerator, self.prepared.recipe
 
@@ -98,15 +125,15 @@ class Arms:
         return Engine(
             accelerator,
             recipe.optim,
-            recipe.run,
-            folder=self.place.folder / workplace.STATE / name,
-            title=name,
+            run or recipe.run,
+            folder=self.place.folder / workplace.STATE / f"{name}{self.key}",
+            title=f"{name}{self.key}",
             shown=self.shown and accelerator.is_main_process,
             judge=judge,
             log=log,
             num_workers=recipe.data.num_workers,
             controller=Controller(Watch(prepared, accelerator), decays=decays, words=prepared.task.collapsed_words)
-            if recipe.run.adjust
+            if recipe.run.adjust and judge is not None
             else None,
             memory=judge,
         )

@@ -1,7 +1,7 @@
 """What a run leaves behind: the model in its library's own format, plots, and the card."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +18,7 @@ from hubtl.engine.sweep import outputs
 from hubtl.errors import HubtlError
 from hubtl.io import files
 from hubtl.judging.judge import doubts, some
-from hubtl.models import saved
+from hubtl.models import ensemble, saved
 from hubtl.modules import Classifier, fold
 from hubtl.record import RunRecord
 from hubtl.run.prepare import Prepared
@@ -27,6 +27,7 @@ from hubtl.tasks import Task
 
 SOURCE_ONLY = "source-only"  # folder of the baseline, where a run keeps it
 ADAPTED = "adapted"  # folder of the adapted model, where a run keeps it and ships source-only
+ENSEMBLE = "ensemble"  # folder of the models that were averaged, where a run keeps them
 
 
 def check_card(record: RunRecord, push_to: str | None = None) -> None:
@@ -94,12 +95,24 @@ def keep_tried(folder: Path, prepared: Prepared, record: RunRecord, model: Class
     files.write(folder / "README.md", render(record))
 
 
-def _export(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier, strategy: str) -> None:
+def keep_members(
+    folder: Path, members: Sequence[tuple[Prepared, Classifier, str]], counts: Sequence[float], record: RunRecord
+) -> None:
+    """Save every model that was averaged, with its strategy, in its library's own format, and what its outputs count."""
+    for number, (prepared, model, strategy) in enumerate(members):
+        own = record.model_copy(update={"model": prepared.model})
+        _export(folder / str(number), prepared, own, model, strategy, alone=False)
+    ensemble.write(folder, counts)
+
+
+def _export(
+    folder: Path, prepared: Prepared, record: RunRecord, model: Classifier, strategy: str, *, alone: bool = True
+) -> None:
     deployed = copy.deepcopy(model).cpu().eval()
     backbone = cast(Backbone, deployed.encoder.backbone)
     classifier = prepared.task.export(fold(deployed.encoder.bottleneck, deployed.head))
     folder.mkdir(parents=True, exist_ok=True)
-    shipped = strategy == record.strategy  # of the model that it is compared with nobody asked for an adapter
+    shipped = alone and strategy == record.strategy  # of the model that it is compared with nobody asked for an adapter
     if shipped and prepared.tuner.export(folder / "adapter", backbone, classifier, record.outputs.names):
         code = backbone.adapter_snippet(".", record.outputs.names)
         assert code is not None

@@ -27,13 +27,15 @@ READERS = ("soundfile", "scipy", "tokenizers")  # of what a backbone of several 
 
 def reads_features(prepared: Prepared) -> bool:
     """Whether no phase changes the backbone and no stream has random views: its features are the same all along."""
-    strategy = prepared.build(prepared.recipe.strategy.name)
-    own = {p for p in strategy.encoder.backbone.parameters() if p.requires_grad}
-    for phase in phases_of(strategy):
-        if not phase.learns and strategy.trains_backbone:  # it may estimate statistics of the backbone, as AdaBN's does
-            return False
-        if any(p in own for learner in phase.learns.values() for p in parameters_of(learner)):
-            return False
+    recipe = prepared.recipe
+    for name in dict.fromkeys((recipe.strategy.name, *recipe.ensemble.members)):
+        strategy = prepared.build(name)
+        own = {p for p in strategy.encoder.backbone.parameters() if p.requires_grad}
+        for phase in phases_of(strategy):
+            if not phase.learns and strategy.trains_backbone:  # it may estimate statistics of it, as AdaBN's does
+                return False
+            if any(p in own for learner in phase.learns.values() for p in parameters_of(learner)):
+                return False
     return not any(s.plain is not s or isinstance(s, FeatureSet) for s in prepared.streams.train.values())
 
 

@@ -25,6 +25,7 @@ from hubtl.judging.validators import LABELS, rule_of
 from hubtl.modules import fold
 from hubtl.recipe.reading import made
 from hubtl.record import ModelFacts, PhaseFacts, RunRecord, Selection, Training
+from hubtl.run.members import models_of
 from hubtl.run.prepare import Prepared
 from hubtl.run.streams import NO_TARGET_LABELS
 from hubtl.strategy import Strategy
@@ -225,11 +226,25 @@ def describe(record: RunRecord) -> str:
             what = f"steps {rows}" if phase.steps != 1 else f"step on all of {sees}"
             what += "; nothing learns by gradient, what changes is computed from the rows"
         lines.append(f"phase {number}    {phase.name}: {phase.steps:,} {what}")
+    if averaged := _averaged(recipe):
+        lines.append(f"average    {averaged}")
     rule = f"{record.selection.rule}" + (" (ORACLE: reads target labels)" if record.selection.oracle else "")
     optim = recipe["optim"]
     averaged = f", weights averaged with width {optim['averaging']:g}" if optim.get("averaging") else ""
     lines.append(f"optimiser  {optim['name']}, {optim['schedule']} schedule{averaged}; selection: {rule}")
     return "\n".join(lines)
+
+
+def _averaged(recipe: Mapping[str, Any]) -> str:
+    """Which models are trained, where they are several, or source-only has a share; empty for one alone."""
+    ensemble, hedge = recipe.get("ensemble", {}), recipe.get("auto", {}).get("hedge", 1.0)
+    names, seeds = ensemble.get("members") or [recipe["strategy"]["name"]], ensemble.get("seeds") or []
+    models = models_of(recipe["model"]["name"])
+    parts = [", ".join(names)] if len(names) > 1 or hedge < 1 else []
+    parts += [f"seeds {', '.join(map(str, seeds))}"] if len(seeds) > 1 else []
+    parts += [f"backbones {', '.join(models)}"] if len(models) > 1 else []
+    parts += [f"{100 * hedge:.0f}% beside source-only"] if hedge < 1 else []
+    return "; ".join(parts)
 
 
 def outputs_called(task: str, number: int = 0) -> str:

@@ -27,6 +27,7 @@ from hubtl.recipe.schema import Recipe
 from hubtl.record import Decision, DomainFacts, LabelSets, ModelFacts, Outputs, Step
 from hubtl.run.auto import names, pick
 from hubtl.run.decisions import Decisions, by_model, by_relation, by_rows, by_strategy
+from hubtl.run.ensembles import by_members, check_members
 from hubtl.run.given import given
 from hubtl.run.hints import instead
 from hubtl.run.streams import (
@@ -66,6 +67,8 @@ class Prepared:
     task: Task
     streams: Streams
     rows_per_update: int
+    per_epoch: int  # updates in one pass over the largest training stream
+    given: Recipe  # with what it leaves open
     classifier: nn.Linear | None = None  # of a source-free run: what the model came with
     views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # that the strategy's phases ask for, by stream
     told: list[int] = field(default_factory=list)  # numbers of the target rows whose labels a file gave
@@ -134,7 +137,12 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     if setting == "sequential" and source is not None:
         task.source = task_of(recipe)
         task.source.outputs = relate(task, None, source).outputs
-    views = views_of(phases_of(_built(recipe.strategy.name, recipe, setting, backbone, task, classifier)))
+    by_members(decisions, task, setting, relation, picked=reason is not None)
+    recipe = decisions.recipe
+    check_members(recipe)
+    everyone = dict.fromkeys([recipe.strategy.name, *recipe.ensemble.members])
+    phases = [p for name in everyone for p in phases_of(_built(name, recipe, setting, backbone, task, classifier))]
+    views = views_of(phases)
     unused = by_views(decisions, backbone, {name for names in views.values() for name in names})
     recipe = decisions.recipe
     told = given(recipe, target, task, setting)
@@ -160,6 +168,8 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         task=task,
         streams=streams,
         rows_per_update=rows,
+        per_epoch=per_epoch,
+        given=decisions.given,
         classifier=classifier,
         views=views,
         told=[] if told is None else told.rows,
@@ -262,6 +272,9 @@ def _decide_strategy(
     """The setting, why "auto" picked the strategy, and the strategy. Raises HubtlError where they do not fit together."""
     recipe = decisions.given
     reason, name = None, recipe.strategy.name
+    if name == "auto" and recipe.ensemble.members:
+        name = recipe.ensemble.members[0]
+        decisions.decide("strategy.name", name, "the first of the members")
     possible = ("adaptation", "sequential") if recipe.source else ("transfer", "source-free")
     if name == "auto":
         if source is not None:

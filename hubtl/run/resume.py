@@ -28,6 +28,8 @@ def check_same_recipe(recipe: Recipe, folder: Path) -> None:
     """Raise HubtlError for another recipe than the run in ``folder`` was started with."""
     kept = RunRecord.load(folder).recipe or read(folder / "recipe.yaml")
     started = parse(kept)
+    if started.auto.hedge is None:  # of a version that averaged nothing
+        started.auto.hedge = 1.0
     before, now = _flat(started), _flat(recipe)
     free = FREE_TO_CHANGE | (set(VIEW_KEYS) if same_views(started, recipe) else set())
     changed = [key for key in sorted({*before, *now} - free) if before.get(key) != now.get(key)]

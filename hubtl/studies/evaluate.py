@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from datasets import concatenate_datasets
+from torch import Tensor
 
 from hubtl.data import content
 from hubtl.data.reading import open_rows
@@ -23,6 +24,8 @@ from hubtl.errors import HubtlError
 from hubtl.judging.difference import difference
 from hubtl.judging.subsets import subsets
 from hubtl.models import saved
+from hubtl.models.ensemble import EnsembleModel
+from hubtl.models.model import AdaptedModel
 from hubtl.models.trained import task_in
 from hubtl.plugins.blame import minded
 from hubtl.recipe.schema import DataSection, DomainSection, RunSection
@@ -84,9 +87,17 @@ def later(
         figures = guessed(images, known, dataset, batch_size)
     elif tta is None or adapting is None:
         accelerator = make_accelerator(RunSection(), None)
-        seen = finite(outputs(loaded.classifier, images, accelerator, batch_size=batch_size), dataset)
-        figures = loaded.task.evaluation(seen.logits, images.labels)
-        figures.subsets = subsets(loaded.classifier, images, images.labels, loaded.task, accelerator)
+
+        def logits(one: AdaptedModel, rows: Rows) -> Tensor:
+            return finite(outputs(one.classifier, rows, accelerator, batch_size=batch_size), dataset).logits
+
+        if isinstance(loaded, EnsembleModel):
+            opened = [labelled(one, dataset, split, domain, data)[0] for one, _ in loaded.members]
+            seen = [logits(one, rows) for (one, _), rows in zip(loaded.members, opened, strict=True)]
+            figures = loaded.task.evaluation(loaded.mixed(seen), images.labels)
+        else:
+            figures = loaded.task.evaluation(logits(loaded, images), images.labels)
+            figures.subsets = subsets(loaded.classifier, images, images.labels, loaded.task, accelerator)
     else:
         online, figures = online_beside_frozen(loaded, adapting, tta, images, batch_size, seed)
     today = datetime.date.today().isoformat()
@@ -113,7 +124,7 @@ def measure_two(
 
 
 def online_beside_frozen(
-    loaded: saved.AdaptedModel,
+    loaded: AdaptedModel,
     adapting: TestTime,
     method: str,
     images: Rows,
@@ -147,13 +158,11 @@ def online_beside_frozen(
 class Told:
     """What a run kept, to tell how good its model is on rows without labels."""
 
-    models: Sequence[
-        tuple[saved.AdaptedModel, Mapping[str, Any]]
-    ]  # the shipped one first; source-only too, where it is
+    models: Sequence[tuple[AdaptedModel, Mapping[str, Any]]]  # the shipped one first; source-only too, where it is
     adapted: bool  # False: the shipped one learnt from the source alone
 
 
-def told_by(folder: Path, loaded: saved.AdaptedModel) -> Told | None:
+def told_by(folder: Path, loaded: AdaptedModel) -> Told | None:
     """What the run of a saved model kept of its source; None where there is nothing."""
     if not (folder / "record.json").is_file():
         return None
@@ -180,7 +189,7 @@ def guessed(images: Rows, known: Told, dataset: str, batch_size: int) -> Evaluat
 
 
 def labelled(
-    loaded: saved.AdaptedModel,
+    loaded: AdaptedModel,
     dataset: str,
     split: str | None,
     domain: str | None,

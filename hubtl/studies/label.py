@@ -17,6 +17,7 @@ from hubtl.engine.sweep import finite, outputs
 from hubtl.errors import HubtlError
 from hubtl.judging.asking import MOST, Decided, Tally, decided
 from hubtl.models import saved
+from hubtl.models.model import AdaptedModel
 from hubtl.plugins.blame import minded
 from hubtl.recipe.reading import parse
 from hubtl.recipe.schema import RunSection
@@ -253,7 +254,7 @@ def begin(run: str | Path, rule: Rule) -> Labelling:
     return Labelling(folder, record, task, target, np.array(order), (one[at], other[at]), len(every), rule, answers)
 
 
-def _target(folder: Path, record: RunRecord, model: saved.AdaptedModel) -> Domain:
+def _target(folder: Path, record: RunRecord, model: AdaptedModel) -> Domain:
     """The target of a run, opened as the run opened it."""
     recipe = parse(record.recipe)
     names = [name for number, name in enumerate(model.names) if number != model.task.unknown]
@@ -265,7 +266,7 @@ def _target(folder: Path, record: RunRecord, model: saved.AdaptedModel) -> Domai
 
 
 def _answered(
-    models: Sequence[saved.AdaptedModel], target: Domain, record: RunRecord
+    models: Sequence[AdaptedModel], target: Domain, record: RunRecord
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The places of the rows that can be read, and what each model answers to them."""
     bad = record.recipe.get("data", {}).get("on_bad_sample", "error")

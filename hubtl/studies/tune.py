@@ -25,6 +25,7 @@ from hubtl.recipe.reading import merge, parse
 from hubtl.recipe.schema import Recipe
 from hubtl.run.arm import TRAINING
 from hubtl.run.features import with_features
+from hubtl.run.members import models_of
 from hubtl.run.prepare import Prepared, default_output_dir, prepare
 from hubtl.run.streams import NO_TARGET_LABELS
 from hubtl.run.watch import Watch
@@ -177,6 +178,8 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _prepared(recipe: Recipe) -> Prepared:
     """The data opened and the model loaded, once for all trials."""
+    if len(models_of(recipe.model.name)) > 1:
+        raise HubtlError("hubtl tune searches for one model's options", hint="one --model; adapt averages several")
     prepared = prepare(recipe)
     if prepared.setting in NO_TARGET_LABELS or prepared.streams.held_out is not None:
         return prepared

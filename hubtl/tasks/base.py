@@ -51,6 +51,8 @@ class Task(Asking, ABC):
         bars: whether an answer is one of the outputs, to be shown with the probability of each.
         rankers: scores of ``fits``, by which ``hubtl rank`` may rank; the first one by default.
         head_defaults: recipe keys that a head on a frozen backbone is trained with, unless recipe or strategy say else.
+        scale_free: whether outputs times a constant give the same answers, as logits do; numbers do not.
+        members: strategies whose models ``auto`` averages on a frozen backbone, where the label sets are closed.
         augments: whether random crops and flips leave a label as it is.
         scores_said: what a card says of validators' scores, by name.
         printed: attributes of an ``answer`` that code on a card prints, where hubtl loads the model; None: ``prints``.
@@ -74,6 +76,8 @@ class Task(Asking, ABC):
     rankers: ClassVar[tuple[str, ...]] = ()
     head_defaults: ClassVar[Mapping[str, Any]] = {}
     augments: ClassVar[bool] = True
+    scale_free: ClassVar[bool] = False
+    members: ClassVar[tuple[str, ...]] = ()
     problem_type: ClassVar[str | None] = None
     bars: ClassVar[bool] = False
     captions: ClassVar[Mapping[str, str]] = {}
@@ -243,6 +247,12 @@ class Task(Asking, ABC):
         n, group = len(self.outputs.names), self.Figures.group
         return f"{n:,} {group if n == 1 else many(group)}"
 
+    def distil(self, outputs: "Tensor", teacher: "Tensor") -> "Tensor":
+        """How far outputs [b, k] are from a teacher's, for a student to learn from: a scalar. By default squared."""
+        spread = teacher.std(dim=0).clamp_min(1e-6) if len(teacher) > 1 else 1.0
+        squared: Tensor = (((outputs - teacher) / spread) ** 2).mean()
+        return squared
+
     # judging
 
     @abstractmethod
@@ -339,6 +349,10 @@ class Task(Asking, ABC):
         if before.source is None or after.source is None or worse <= FLOOR * abs(old):
             return None
         return f"adapting took the {metric.shown} on the source from {value(metric, old)} to {value(metric, new)}"
+
+    def unlearned(self, before: Evaluation) -> str | None:
+        """Say so where source-only knows too little of the source to label a target; None where nothing tells."""
+        return None
 
     # saying
 

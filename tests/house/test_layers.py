@@ -14,7 +14,7 @@ LAYERS = [  # what it is, its files and folders; CONTRIBUTING.md's map is made o
     ("tensors", {"batch", "losses", "modules", "ranks"}),
     ("what a run is made of", {"tasks", "tuners", "backbones", "data"}),
     ("the contract of a method, and methods", {"strategy", "strategies"}),
-    ("training, judging", {"engine", "judging", "testtime"}),
+    ("training, judging, averaging", {"engine", "judging", "ensembles", "testtime"}),
     ("the story of a run, and what users import", {"models", "run", "studies", "demo", "python", "testing"}),
     ("the command line: no work in it", {"cli", "__main__"}),
 ]

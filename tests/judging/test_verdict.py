@@ -204,3 +204,12 @@ def test_a_resumed_auto_run_ends_the_same(monkeypatch, tmp_path):
 
 def test_methods_that_optimise_a_voter_say_so():
     assert "infomax" in MCC.judging.improves
+
+
+@pytest.mark.parametrize(("share", "answer"), [(0.54, "source-only"), (0.56, "undecided"), (None, "undecided")])
+def test_what_knows_the_source_less_than_halfway_from_chance_does_not_label_a_target(share, answer):
+    """Of ten classes: 55 % is halfway between a tenth and all."""
+    task = Classification([str(i) for i in range(10)])
+    found = verdict(figures(source=share), figures(source=share), unlearned=task.unlearned)
+    assert found.answer == answer
+    assert found.rail == (answer == "source-only")

@@ -102,3 +102,20 @@ def test_killed_while_the_model_is_delivered_and_while_it_is_overwritten(warm, w
     delivered = tmp_path / "delivered"
     assert warm.run(*command("shot", delivered, 0), folder=delivered, before=events - 9).code == -9
     assert gone_on_with(warm, "shot", delivered, 0) == before
+
+
+@pytest.mark.parametrize("number", range(1, 16) if ALL else (4, 8))
+def test_killed_between_the_members_of_an_average(warm, tmp_path, number):
+    """Two methods and source-only, two seeds and a student: those that are trained already stay as they are."""
+    several = ["--baseline", "--members", "mcc,bnm", "--seeds", "0,1", "--hedge", "0.7"]
+    weights = []
+    for name, checkpoint in (("whole", 0), ("killed", number)):
+        folder = tmp_path / name
+        wanted = [part for part in command("mcc", folder, 0) if part != "--no-baseline"] + several
+        done = warm.run(*wanted, folder=folder, checkpoint=checkpoint)
+        if checkpoint:
+            assert done.code == -9
+            done = warm.run(*wanted, "--resume", folder=folder)
+        assert done.code == 0, done.err
+        weights.append((folder / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]

@@ -64,6 +64,7 @@ class MultiLabel(Task):
     kind = "multi-label-classification"
     pipeline_tags = {m: f"{m}-classification" for m in ("image", "text", "audio")}
     metrics = {"map": "mAP", "macro_f1": "f1", "micro_f1": "f1"}
+    scale_free = True
     picks = words.PICKS
     unlabelled_hint = "--label-column NAME of lists, or NAME,NAME,… of 0 and 1 for each class"
     problem_type = "multi_label_classification"
@@ -199,6 +200,13 @@ class MultiLabel(Task):
         }
 
     # model
+
+    def distil(self, outputs: "Tensor", teacher: "Tensor") -> "Tensor":
+        """The binary cross-entropy with the teacher's probabilities, summed over the classes."""
+        import torch.nn.functional as F
+
+        each = F.binary_cross_entropy_with_logits(outputs.float(), teacher.float().sigmoid(), reduction="none")
+        return each.sum(dim=1).mean()
 
     def losses(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
         """The sum over the classes that are known [b], so that its gradient is as large as cross-entropy's."""

@@ -1,0 +1,156 @@
+"""What a card says of the models that became one, and of a recipe that was run with several seeds."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from hubtl.card import metrics, wording
+from hubtl.record import EnsembleFacts, MemberFacts, RunRecord
+
+MADE = {
+    "linear": "Their heads stand on one frozen backbone, so the average is itself one head: nothing was lost.",
+    "weights": "The weights of the two were averaged, and BatchNorm's statistics estimated on the target.",
+    "distilled": "One model learnt the average's outputs on target rows without labels, and a little from the source.",
+}
+
+
+class Line(NamedTuple):
+    """One of the models, as it is written. Markdown."""
+
+    name: str
+    source_only: str
+    figure: str
+    difference: str
+
+
+def lines(record: RunRecord) -> list[Line]:
+    """Each of the models that were averaged or run side by side; empty where there was one."""
+    return [_line(member, record) for member in _members(record)]
+
+
+def _members(record: RunRecord) -> Sequence[MemberFacts]:
+    return record.repeats or (found.members if (found := shipped(record)) else [])
+
+
+def shipped(record: RunRecord) -> EnsembleFacts | None:
+    """How the shipped model was averaged; None where one was trained, or where source-only was kept in its place."""
+    return None if record.verdict is not None and record.verdict.tried else record.ensemble
+
+
+def adapted_with(record: RunRecord) -> str:
+    """The strategy of a run, or those of the models that were averaged. Markdown."""
+    found = shipped(record)
+    if found is None or not found.members:
+        return wording.code(record.strategy)
+    if len(found.members) == 1:
+        return f"{_methods(found)} (averaged with source-only)"
+    return f"{_methods(found)} (an average of {len(found.members)} models)"
+
+
+def _line(member: MemberFacts, record: RunRecord) -> Line:
+    base = member.source_only or record.source_only
+    primary = member.figures.primary
+    before = base.primary.value if base and base.primary else None
+    after = primary.value if primary else None
+    several = len({each.model for each in _members(record)}) > 1
+    name = f"{wording.code(member.strategy)}, seed {member.seed}" + (
+        f", {wording.code(member.model)}" if several else ""
+    )
+    return Line(name, metrics.value(primary, before), metrics.value(primary), metrics.change(primary, before, after))
+
+
+def spread(record: RunRecord) -> dict[str, tuple[float, float]]:
+    """Mean and sample standard deviation over the seeds: of source-only, adapted and their difference, in the metric.
+
+    Empty without several seeds that were measured.
+    """
+    found: dict[str, list[float]] = {"source-only": [], "adapted": [], "difference": []}
+    for member in record.repeats:
+        base, own = member.source_only, member.figures.value
+        if own is None:
+            return {}
+        found["adapted"].append(own)
+        if base is not None and base.value is not None:
+            found["source-only"].append(base.value)
+            found["difference"].append(own - base.value)
+    n = len(record.repeats)
+    return {name: (statistics.mean(v), statistics.stdev(v)) for name, v in found.items() if len(v) == n > 1}
+
+
+def repeated(record: RunRecord) -> str:
+    """The mean over the seeds, with its spread, in a sentence; empty without several. Markdown."""
+    found = spread(record)
+    if not found:
+        return ""
+    primary = next((member.figures.primary for member in record.repeats), None)
+
+    def said(name: str) -> str:
+        mean, deviation = found[name]
+        size = metrics.value(primary, deviation).removesuffix("%").removesuffix(f" {primary.unit}" if primary else "")
+        return f"{metrics.value(primary, mean)} ± {size}"
+
+    text = f"Mean ± standard deviation of {metrics.called(primary)} over {len(record.repeats)} seeds: adapted {said('adapted')}"
+    if "source-only" in found:
+        mean, deviation = found["difference"]
+        change = metrics.change(primary, 0.0, mean)
+        size = metrics.change(primary, 0.0, deviation).removeprefix("+")
+        text += f", source-only {said('source-only')}, difference {change} ± {size}"
+    return f"{text}. The model here is that of seed {record.repeats[0].seed}; none was chosen by these figures."
+
+
+def made_of(found: EnsembleFacts) -> str:
+    """What was averaged, in a few words: ``mcc, infomax and bnm, 2 seeds each, 70% beside source-only``. Markdown."""
+    text = _methods(found)
+    for what, values in (("seeds", {m.seed for m in found.members}), ("backbones", {m.model for m in found.members})):
+        text += f", {len(values)} {what}" if len(values) > 1 else ""
+    if found.hedge < 1:
+        text += f"; they count {100 * found.hedge:.0f}% and source-only {100 - 100 * found.hedge:.0f}%"
+    return text
+
+
+def _methods(found: EnsembleFacts) -> str:
+    *names, last = [wording.code(name) for name in dict.fromkeys(member.strategy for member in found.members)]
+    return f"{', '.join(names)} and {last}" if names else last
+
+
+def averaged(record: RunRecord) -> list[str]:
+    """How several models became the one that is here, in sentences; empty where one was trained. Markdown."""
+    found = shipped(record)
+    if found is None or not found.members:
+        return []
+    many = len(found.members) > 1
+    said = [f"Averaged: {made_of(found)}. {MADE[found.how]}"]
+    if found.closeness is not None:
+        said[0] += (
+            f" It answers as the average on {wording.percent(found.closeness)} of {wording.plural(found.rows, 'target row')}."
+        )
+    if (
+        found.figures is not None
+        and found.figures.value is not None
+        and record.adapted
+        and record.adapted.value is not None
+    ):
+        whole, own = found.figures.primary, record.adapted.value
+        cost = metrics.change(whole, found.figures.value, own)
+        said[0] += f" The average itself: {metrics.value(whole)}; being one model changed that by {cost}."
+    if many and found.agreement is not None:
+        said.append(
+            f"Two of the adapted models agree on {wording.percent(found.agreement)} of {wording.plural(found.rows, 'target row')}."
+        )
+    if found.across is not None and found.across_source_only is not None:
+        by = wording.points(found.across_source_only, found.across)
+        said.append(
+            f"Those on different backbones agree on {wording.percent(found.across)}, the source-only models on "
+            f"{wording.percent(found.across_source_only)} ({by} points): a sign of what adapting did, not a measurement."
+        )
+    return said
+
+
+def context(record: RunRecord) -> dict[str, Any]:
+    """What the template asks for."""
+    return {
+        "adapted_with": adapted_with(record),
+        "members": lines(record),
+        "averaged": averaged(record),
+        "repeated": repeated(record),
+    }

@@ -1,0 +1,50 @@
+"""The average of linear heads on the same features is a linear head: exact, and as fast as one of them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from hubtl.tasks import Task
+
+FLAT = 1e-6  # a spread of outputs below which they say nothing
+
+
+def factors(task: Task, outputs: Sequence[Tensor], weights: Sequence[float]) -> list[float]:
+    """Give what each model's outputs count in the mean: its weight, at a common scale where the scale is free.
+
+    ``outputs`` are those of each model on the same unlabelled rows. Where a task's outputs mean the same at any scale,
+    as logits do, each is divided by its standard deviation σ and the mean is multiplied by the mean σ: the surest model
+    would else outvote the others. Models whose outputs hardly vary count as they are.
+    """
+    total = sum(weights)
+    shares = [weight / total for weight in weights]
+    if not task.scale_free:
+        return shares
+    spreads = [float(seen.double().std()) for seen in outputs]
+    if min(spreads) < FLAT:
+        return shares
+    common = sum(share * spread for share, spread in zip(shares, spreads, strict=True))
+    return [share * common / spread for share, spread in zip(shares, spreads, strict=True)]
+
+
+@torch.no_grad()
+def averaged(layers: Sequence[nn.Linear], counts: Sequence[float]) -> nn.Linear:
+    """Make the linear layer whose outputs are the sum of the layers' outputs, each times its count.
+
+    Summed in float64. Raises ValueError for layers of different widths.
+    """
+    shapes = {(layer.in_features, layer.out_features) for layer in layers}
+    if len(shapes) != 1:
+        raise ValueError(f"layers of different shapes are not averaged: {sorted(shapes)}")
+    (inner, outer) = shapes.pop()
+    mean = nn.Linear(inner, outer)
+    weight = torch.zeros(outer, inner, dtype=torch.float64)
+    bias = torch.zeros(outer, dtype=torch.float64)
+    for layer, count in zip(layers, counts, strict=True):
+        weight += count * layer.weight.detach().cpu().double()
+        if layer.bias is not None:
+            bias += count * layer.bias.detach().cpu().double()
+    mean.weight.copy_(weight)
+    mean.bias.copy_(bias)
+    return mean

@@ -1,0 +1,67 @@
+"""Several saved models that answer together: what ``--keep-ensemble`` keeps, for hubtl alone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from hubtl.errors import HubtlError
+from hubtl.io import jsontext
+from hubtl.models.model import AdaptedModel
+from hubtl.models.trained import KEPT
+from hubtl.record import FORMAT_VERSION
+from hubtl.testtime import TestTime
+
+ALONE = "the folder above it holds one model that is like them"
+
+
+class EnsembleModel(AdaptedModel):
+    """Answer with the sum of the members' outputs, each times its count; every member reads the inputs its own way."""
+
+    def __init__(self, members: Sequence[tuple[AdaptedModel, float]]) -> None:
+        first = members[0][0]
+        super().__init__(first.classifier, first.info, first.task, str(first.device))
+        self.members = list(members)
+
+    def logits(self, images: Sequence[Any]) -> Tensor:
+        """Outputs [b, c] of PIL images, or of rows of several modalities, on the CPU."""
+        return self.mixed([member.logits(images) for member, _ in self.members])
+
+    def mixed(self, outputs: Sequence[Tensor]) -> Tensor:
+        """The sum of the members' outputs, each times its count."""
+        total = torch.zeros_like(outputs[0])
+        for seen, (_, count) in zip(outputs, self.members, strict=True):
+            total = total + count * seen
+        return total
+
+    def explain(self, row: Any, *, label: str | None = None, **options: Any) -> NoReturn:
+        """Raise HubtlError: an explanation is of one model."""
+        raise HubtlError("several models together are not explained", hint=ALONE)
+
+    def test_time(self, method: str, options: Mapping[str, Any] | None = None) -> NoReturn:
+        """Raise HubtlError: what adapts at test time is one model."""
+        raise HubtlError("several models together do not adapt at test time", hint=ALONE)
+
+    def _seen(
+        self,
+        inputs: Any,
+        batch_size: int,
+        on_bad_sample: str,
+        tta: TestTime | str | None = None,
+        tta_options: Mapping[str, Any] | None = None,
+        tta_seed: int | None = 0,
+    ) -> list[tuple[int, str, Tensor]]:
+        if tta is not None:
+            self.test_time(str(tta))
+        inputs = list(inputs) if isinstance(inputs, Iterator) else inputs  # each member goes through them
+        seen = [member._seen(inputs, batch_size, on_bad_sample) for member, _ in self.members]
+        rows = zip(*seen, strict=True)
+        return [(each[0][0], each[0][1], self.mixed([row for *_, row in each])) for each in rows]
+
+
+def write(folder: Path, counts: Sequence[float]) -> None:
+    """Say in ``hubtl.json`` that the folders 0, 1, … beside it are models that answer together."""
+    parts = [{"folder": str(number), "count": count} for number, count in enumerate(counts)]
+    jsontext.save(folder / "hubtl.json", {"format_version": FORMAT_VERSION, KEPT: parts})

@@ -1,0 +1,278 @@
+"""A model that was trained: predicting with it, and writing it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from hubtl import plugins
+from hubtl.backbones.base import Backbone, BackboneInfo, PixelRanges
+from hubtl.backbones.views import evaluation_view, to_bytes
+from hubtl.backbones.weights import check_finite
+from hubtl.data.decoding import decode
+from hubtl.data.images import UNREADABLE
+from hubtl.data.inputs import each_image, each_row
+from hubtl.data.ranges import kind_of, ranges_in
+from hubtl.data.transforms import to_channels
+from hubtl.errors import HubtlError
+from hubtl.io import jsontext
+from hubtl.models.trained import DEFAULT
+from hubtl.modules import Classifier
+from hubtl.plugins.blame import minded
+from hubtl.record import FORMAT_VERSION, Outputs
+from hubtl.settings import logger
+from hubtl.tasks import Answer, Task
+from hubtl.testtime import TestTime, make
+from hubtl.testtime.order import order_of, witness_of
+
+
+class AdaptedModel:
+    """A loaded model: ``predict`` takes files, folders, PIL images, arrays or a dataset."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        info: BackboneInfo,
+        task: Task | Sequence[str],
+        device: str | None = None,
+    ) -> None:
+        """Wrap a model for its task; a list of names is that of a classifier's classes."""
+        self.classifier = classifier.eval()
+        self.info = info
+        self.backbone = cast(Backbone, classifier.encoder.backbone)
+        self.task = task if isinstance(task, Task) else plugins.load("tasks", DEFAULT)(task)
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.classifier.to(self.device)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the outputs, in their order: the classes of a classifier."""
+        return self.task.outputs.names
+
+    @property
+    def classes(self) -> list[str]:
+        """The same names, as a classifier's user calls them."""
+        return self.names
+
+    @property
+    def unknown(self) -> str | None:
+        """The last of the names, if it stands for what is none of the others."""
+        return None if self.task.unknown is None else self.names[self.task.unknown]
+
+    @torch.inference_mode()
+    def logits(self, images: Sequence[Any]) -> Tensor:
+        """Logits [b, c] of PIL images, or of rows of several modalities, on the CPU."""
+        return self._forward(self._inputs(images))
+
+    @torch.inference_mode()
+    def _forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        logits: Tensor = self.classifier({name: x.to(self.device) for name, x in inputs.items()})
+        if bad := (~torch.isfinite(logits)).any(dim=1).nonzero().flatten().tolist():
+            raise HubtlError(
+                f"the logits of {self.info.name} are not finite for {len(bad)} of {len(logits)} inputs, number {bad[0]} first",
+                hint="the weights or the input are spoiled: train the model again, or leave the input out",
+            )
+        return logits.float().cpu()
+
+    def _inputs(self, images: Sequence[Any]) -> dict[str, Tensor]:
+        if self.backbone.collate is not None:
+            return dict(self.backbone.collate(images))
+        return {"image": self._normalised(self._views(images))}
+
+    def _views(self, images: Sequence[Any], ranges: PixelRanges | None = None) -> np.ndarray:
+        """PIL images as the model sees them: uint8 [b, c, h, w]."""
+        spec, ranges = self.info.input, ranges or self.backbone.ranges
+        grey = [to_channels(image, spec.channels, ranges) for image in images]
+        return np.stack([to_bytes(evaluation_view(image, spec)) for image in grey])
+
+    def _normalised(self, views: np.ndarray) -> Tensor:
+        spec = self.info.input
+        mean, std = torch.tensor(spec.mean).view(-1, 1, 1), torch.tensor(spec.std).view(-1, 1, 1)
+        return (torch.from_numpy(views).float() / 255 - mean) / std
+
+    def explain(self, row: Any, *, label: str | None = None, **options: Any) -> Any:
+        """What did it for a prediction: each place of an image, or each modality and token of a row of several.
+
+        ``row`` is an image as ``predict`` takes it, or ``{"image": …, "text": …}``. Options: those of
+        ``hubtl.tasks.classification.relevance.explain``, and of ``hubtl_multimodal.explain.explain`` where the model is of
+        that package. Raises HubtlError for what cannot be read, and for a label that the model does not have.
+        """
+        self.task.check_explains(label)
+        if self.backbone.explain is not None:
+            return self.backbone.explain(self.classifier, self.names, row, label=label, **options)
+        if self.backbone.collate is not None:
+            raise HubtlError(
+                f"{self.info.name} has no tokens to explain a prediction by",
+                hint=f"adapt with --model {self.info.modalities[0]}=NAME, of hubtl-multimodal, which takes one too",
+            )
+        for name, what in (("samples", "random subsets: it covers each place"), ("source", "source rows beside it")):
+            if options.pop(name, None):
+                raise HubtlError(f"a model of images alone is explained without {what}", hint=f"leave {name} out")
+        return self._explain_image(row["image"] if isinstance(row, Mapping) and "image" in row else row, label, options)
+
+    def _explain_image(self, cell: Any, label: str | None, options: Mapping[str, Any]) -> Any:
+        name, value = ("image", cell) if isinstance(cell, Mapping) else next(iter(each_image(cell)))
+        try:
+            view = self._views([decode(value)])
+        except UNREADABLE as error:
+            raise HubtlError(f"cannot read {name}: {error}", hint="another image") from error
+        forward = lambda images: self._forward({"image": images})  # noqa: E731
+        return self.task.explain(forward, self._normalised(view), label=label, shown=view[0], **options)
+
+    def test_time(self, method: str, options: Mapping[str, Any] | None = None) -> TestTime:
+        """A copy of the model that adapts while it predicts, by the name of a method: ``tent``.
+
+        Raises HubtlError for a method that reads probabilities of a task without any.
+        """
+        cls = plugins.load("testtime", method)
+        if not self.task.probabilities and "probabilities" in cls.needs:
+            raise HubtlError(
+                f"{method} adapts models whose outputs are probabilities that sum to one, and {self.task.name} "
+                f"{self.task.no_probabilities}",
+                hint="leave --tta out",
+            )
+        made = make(cls, self.classifier, options)
+        if not self.task.probabilities and made.options.guard:
+            raise HubtlError(
+                f"{method}: guard counts the classes that are predicted, and {self.task.name} predicts none alone",
+                hint="--tta-set guard=0",
+            )
+        return made
+
+    @minded()
+    def predict(
+        self,
+        inputs: Any,
+        *,
+        batch_size: int = 32,
+        on_bad_sample: str = "error",
+        tta: TestTime | str | None = None,
+        tta_options: Mapping[str, Any] | None = None,
+        tta_seed: int | None = 0,
+    ) -> list[Answer]:
+        """Answer each image or row, in order, with what the task decodes: a ``Prediction`` of a classifier.
+
+        ``inputs`` is an image, a uint8 array ([h, w], [h, w, c] or [n, h, w, c]), a path of a file or of a folder
+        (searched for images, sorted), a ``datasets.Dataset`` with an image column, or a sequence of these. Of a model of
+        several modalities it is a row, ``{"image": …, "text": …}`` with any of them, a sequence of rows, or a
+        ``datasets.Dataset`` with their columns; of a model of texts, or of recordings, also a text, or a file. Raises
+        HubtlError for an unreadable input, unless ``on_bad_sample="skip"``.
+
+        With ``tta``, the name of a test-time method or what ``test_time`` gave, a copy of the model adapts to the
+        inputs, batch by batch; a single row that would remain joins the last batch. It meets them in an order drawn from
+        ``tta_seed``, for which all of them are listed first, as folders are often sorted by class and a batch of one
+        class misleads it. None: they are a stream, met in their own order, and a warning says where that is sorted by
+        class. The predictions come in the order of ``inputs`` in any case.
+        """
+        seen = self._seen(inputs, batch_size, on_bad_sample, tta, tta_options, tta_seed)
+        if not seen:
+            return []
+        return self.task.decode([name for _, name, _ in seen], torch.stack([row for *_, row in seen]))
+
+    def _seen(
+        self,
+        inputs: Any,
+        batch_size: int,
+        on_bad_sample: str,
+        tta: TestTime | str | None = None,
+        tta_options: Mapping[str, Any] | None = None,
+        tta_seed: int | None = 0,
+    ) -> list[tuple[int, str, Tensor]]:
+        """Of each input that can be read its place, its name and the outputs [c], in order."""
+        adapting = self.test_time(tta, tta_options) if isinstance(tta, str) else tta
+        witness = witness_of(self.task) if adapting is not None else None
+        found: list[tuple[int, str, Tensor]] = []  # place among the inputs, name, outputs
+        waiting: list[tuple[int, str, Any]] = []  # place among the inputs, name, image
+
+        def flush(count: int) -> None:
+            if now := waiting[:count]:
+                images = [image for _, _, image in now]
+                inputs = joined(images) if several else {"image": self._normalised(np.concatenate(images))}
+                logits = self._forward(inputs) if adapting is None or tta_seed is None else None
+                if adapting is not None:
+                    answers = adapting.predict({k: x.to(self.device) for k, x in inputs.items()}).float().cpu()
+                    if witness is not None:
+                        witness.see(answers, logits)
+                    logits = answers
+                assert logits is not None
+                found.extend((place, name, row) for (place, name, _), row in zip(now, logits, strict=True))
+            del waiting[:count]
+
+        several, ranges = self.backbone.collate is not None, self.backbone.ranges
+        left_out: list[str] = []
+        each = enumerate(each_row(inputs, self.info.modalities) if several else each_image(inputs))
+        drawn = adapting is not None and tta_seed is not None
+        for place, (name, value) in reordered(each, tta_seed) if drawn else each:
+            try:
+                if several:
+                    image: Any = self._inputs([value])
+                else:
+                    picture = decode(value)
+                    ranges = known_ranges(picture, ranges, inputs)
+                    image = self._views([picture], ranges)
+            except (*UNREADABLE, HubtlError) as error:
+                if on_bad_sample == "skip":
+                    left_out.append(f"{name}: {error}")
+                    continue
+                raise HubtlError(f"cannot read {name}: {error}", hint="mend it, or --on-bad-sample skip") from error
+            waiting.append((place, name, image))
+            if len(waiting) == batch_size + (0 if adapting is None else 2):
+                flush(batch_size)
+        flush(batch_size if adapting is None else batch_size + 1)
+        if left_out:
+            logger.warning("predict    %d inputs are left out, the first of them %s", len(left_out), left_out[0])
+        if adapting is not None:
+            adapting.warn(witness)
+        return sorted(found, key=lambda one: one[0])
+
+
+def reordered(each: Iterable[Any], seed: int | None) -> list[Any]:
+    """All of what comes, in an order drawn from a seed."""
+    listed = list(each)
+    return [listed[i] for i in order_of(len(listed), seed)]
+
+
+def known_ranges(image: Image.Image, ranges: PixelRanges, inputs: Any) -> PixelRanges:
+    """What black and white are in an image: what the model was trained with, else what all of these inputs have."""
+    kind = kind_of(image)
+    if kind is None or ranges.of(kind) is not None:
+        return ranges
+    passing = isinstance(inputs, Iterator)  # it can be gone through once
+    return ranges_in([image] if passing else (v for _, v in each_image(inputs)), ranges, "these inputs")
+
+
+def joined(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The inputs of single rows as those of a batch."""
+    return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+
+
+def save(
+    folder: Path, backbone: Backbone, classifier: nn.Linear, outputs: Outputs | Sequence[str], meta: Mapping[str, Any]
+) -> None:
+    """Write a model in its library's own format, and ``hubtl.json`` beside it. ``meta``: task, strategy, base model.
+
+    The file is of version 1 where a reader of that version understands it: for the classes of a classifier.
+    """
+    outputs = outputs if isinstance(outputs, Outputs) else Outputs(names=list(outputs))
+    plain = meta.get("task", DEFAULT) == DEFAULT and not outputs.details
+    whole = {**backbone.state_dict(), **classifier.state_dict(prefix="classifier.")}
+    check_finite(whole, "the model is not saved", hint="a lower --lr, --set optim.clip_norm=1, or no --mixed-precision")
+    folder.mkdir(parents=True, exist_ok=True)
+    info = backbone.info
+    facts = {
+        "format_version": 1 if plain else FORMAT_VERSION,
+        "library": info.library,
+        "architecture": info.architecture,
+        **({"classes": outputs.names} if plain else {"outputs": outputs.model_dump(mode="json")}),
+        "input": info.input.as_dict(),
+        "modalities": list(info.modalities),
+        **({"pixels": backbone.ranges.as_dict()} if backbone.ranges else {}),
+        **{name: value for name, value in meta.items() if name != "problem_type"},
+        "native": type(backbone).native,
+    }
+    backbone.save(folder, classifier, outputs.names, {k: v for k, v in meta.items() if v is not None})
+    jsontext.save(folder / "hubtl.json", facts)

@@ -1,0 +1,45 @@
+"""What a run averages, where its recipe leaves it open: the members of ``auto``, and their share beside source-only."""
+
+from hubtl.errors import HubtlError
+from hubtl.recipe.schema import Recipe
+from hubtl.record import LabelSets
+from hubtl.run.decisions import CLOSED, Decisions
+from hubtl.run.streams import NO_TARGET_LABELS
+from hubtl.tasks import Task
+
+SEVERAL, ONE = 0.7, 0.5  # share of several adapted models beside source-only, and of one: docs/benchmarks.md
+
+
+def by_members(decisions: Decisions, task: Task, setting: str, relation: LabelSets, *, picked: bool) -> None:
+    """Decide members, seeds and hedge; ``picked`` says that ``auto`` chose the strategy.
+
+    What averages are models that answer with the same: where the label sets are closed, and source-only is trained.
+    """
+    recipe = decisions.recipe
+    blind = picked and setting in NO_TARGET_LABELS and relation.setting in CLOSED and task.unknown is None
+    if blind and setting == "adaptation" and recipe.tuner.name == "head":
+        own = recipe.strategy.name
+        if own in task.members:
+            names = [own, *(name for name in task.members if name != own)]
+            decisions.decide("ensemble.members", names, "several methods on cached features cost seconds each")
+        seed = recipe.run.seed
+        decisions.decide("ensemble.seeds", [seed, seed + 1], "a second seed of a head on cached features costs seconds")
+    if blind and recipe.run.baseline and recipe.tuner.name != "lora":
+        share = SEVERAL if len(decisions.recipe.ensemble.members) > 1 else ONE
+        decisions.decide("auto.hedge", share, "the average with source-only is seldom worse than it")
+    else:
+        decisions.fill("auto.hedge", 1.0, "the adapted model is shipped as it is")
+
+
+def check_members(recipe: Recipe) -> None:
+    """Raise HubtlError for members that the run's own strategy is not one of, and for an average without a partner."""
+    names, own = recipe.ensemble.members, recipe.strategy.name
+    if names and own not in names:
+        raise HubtlError(
+            f"--strategy {own} is none of the members ({', '.join(names)})", hint=f"--members {own},{','.join(names)}"
+        )
+    hedge = recipe.auto.hedge
+    if hedge is not None and hedge < 1 and not recipe.run.baseline:
+        raise HubtlError(
+            f"auto.hedge is {hedge:g}: an average with source-only, which this run does not train", hint="--baseline"
+        )

@@ -1,0 +1,145 @@
+"""The models that a run averages, or reports side by side: strategies, seeds and backbones, each as a run of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from hubtl import backbones, plugins
+from hubtl.backbones.base import BackboneRequest
+from hubtl.backbones.reference import ModelRef, parts_of
+from hubtl.data.features import FeatureSet
+from hubtl.errors import HubtlError
+from hubtl.plugins.blame import minded
+from hubtl.recipe.reading import made
+from hubtl.recipe.schema import NamedSection, Recipe
+from hubtl.run.decisions import Decisions, by_model, by_relation, by_rows, by_strategy
+from hubtl.run.prepare import Prepared, check_needs, prepare
+
+PLUS = "+"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the models: a strategy with a seed, on a backbone."""
+
+    strategy: str
+    seed: int
+    model: str
+    prepared: Prepared
+
+    @property
+    def called(self) -> str:
+        return f"{self.strategy}, seed {self.seed}, {self.model}"
+
+
+def models_of(name: str) -> list[str]:
+    """The backbones that ``a+b`` names; a folder or a model of several modalities is one, whatever its name."""
+    if Path(name).exists() or parts_of(name):
+        return [name]
+    names = [part.strip() for part in name.split(PLUS)]
+    if not all(names):
+        raise HubtlError(f"--model {name}: a name is missing beside a +", hint="--model NAME+NAME")
+    if len(set(names)) < len(names):
+        raise HubtlError(f"--model {name} names a model twice", hint="--seeds 0,1 for two runs of one model")
+    return names
+
+
+def with_model(recipe: Recipe, name: str) -> Recipe:
+    """The same recipe for one of its backbones."""
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"name": name})}, deep=True)
+
+
+def whole(each: Sequence[Prepared]) -> Recipe:
+    """The recipe of a run on several backbones, which names them all."""
+    return with_model(each[0].recipe, PLUS.join(one.recipe.model.name for one in each))
+
+
+def prepared_each(recipe: Recipe, *, processes: int = 1) -> list[Prepared]:
+    """Prepare a run on each of its backbones; all have the same rows. Raises HubtlError for what does not go together."""
+    names = models_of(recipe.model.name)
+    first = prepare(with_model(recipe, names[0]), processes=processes)
+    found = [first]
+    for name in names[1:]:
+        other = prepare(with_model(recipe, name), processes=processes)
+        if other.setting == "source-free" or first.setting == "source-free":
+            raise HubtlError(
+                "several trained classifiers do not become one without the source that they share",
+                hint="--source-dataset, or one --model",
+            )
+        if type(other.task) is not type(first.task) or other.task.outputs.names != first.task.outputs.names:
+            raise HubtlError(f"{name} and {names[0]} do not answer with the same", hint="one --model")
+        found.append(other)
+    return found
+
+
+def members_of(each: Sequence[Prepared]) -> list[Member]:
+    """The members of a run, the run's own strategy on its first backbone and its first seed first."""
+    recipe = each[0].recipe
+    names = recipe.ensemble.members or [recipe.strategy.name]
+    seeds = recipe.ensemble.seeds or [recipe.run.seed]
+    return [
+        Member(name, seed, prepared.model.name, variant(prepared, name, seed))
+        for prepared in each
+        for seed in seeds
+        for name in names
+    ]
+
+
+def variant(prepared: Prepared, name: str, seed: int) -> Prepared:
+    """The same run with another strategy and seed: the same rows, the decisions of its own.
+
+    A backbone without pretrained weights is drawn anew for another seed, unless it is frozen. Which target rows' labels
+    are learnt from, where they are few, stays. Raises HubtlError for a strategy that does not fit the run.
+    """
+    own = prepared.recipe
+    if name == own.strategy.name and seed == own.run.seed:
+        return prepared
+    cls = plugins.load("strategies", name)
+    if prepared.setting not in cls.settings:
+        raise HubtlError(
+            f"{name} does not work in the setting {prepared.setting}", hint="hubtl list strategies, or other members"
+        )
+    check_needs(cls, name, prepared.task)
+    if not cls.trains_backbone and own.tuner.name != "head":
+        raise HubtlError(f"{name} never trains the backbone, and other members do", hint="--tuner head")
+    strategy = prepared.given.strategy if name == own.strategy.name else NamedSection(name=name)
+    changes = {
+        "strategy": strategy.model_copy(update={"name": name}),
+        "run": prepared.given.run.model_copy(update={"seed": seed}),
+    }
+    decisions = Decisions(prepared.given.model_copy(update=changes, deep=True))
+    by_strategy(decisions, name, cls, prepared.setting, prepared.task)
+    by_relation(decisions, prepared.relation, cls, prepared.setting)
+    by_model(decisions, prepared.backbone, cls, prepared.task)
+    labelled = prepared.streams.source_eval_labels is not None
+    by_rows(decisions, cls, prepared.setting, prepared.task, labelled=labelled, per_epoch=prepared.per_epoch)
+    decided = decisions.recipe
+    kept = {
+        part: getattr(own, part) for part in ("source", "target", "data", "tuner", "task", "ensemble", "auto", "hub")
+    }
+    model = own.model.model_copy(update={"bottleneck": decided.model.bottleneck})
+    recipe = decided.model_copy(update={**kept, "model": model})
+    changed = replace(prepared, recipe=recipe, strategy_class=cls, decisions=decisions.made, reason=None)
+    frozen = own.tuner.name == "head" or isinstance(prepared.streams.target_plain, FeatureSet)
+    drawn = not own.model.pretrained and not frozen and prepared.classifier is None
+    return _redrawn(changed) if drawn and seed != own.run.seed else changed
+
+
+def _redrawn(prepared: Prepared) -> Prepared:
+    """With a backbone whose random weights are drawn from the run's own seed, as ``prepare`` draws them."""
+    recipe = prepared.recipe
+    torch.manual_seed(recipe.run.seed)
+    own = recipe.model
+    request = BackboneRequest(prepared.task.outputs.names, False, image_size=own.image_size, options=own.options)
+    backbone = backbones.resolve(ModelRef(own.name), request)
+    torch.manual_seed(recipe.run.seed)
+    tuner_class = plugins.load("tuners", recipe.tuner.name)
+    with minded(tuner_class, "apply"):
+        tuner = tuner_class(made(tuner_class.Options, recipe.tuner.name, recipe.tuner.options))
+        tuner.apply(backbone)
+    for parameter in backbone.frozen():
+        parameter.requires_grad_(False)
+    backbone.ranges = prepared.backbone.ranges
+    return replace(prepared, backbone=backbone, tuner=tuner)

@@ -1,0 +1,213 @@
+"""Several models of a run: averaged into one native model, or reported side by side."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import hubtl
+from hubtl.data import builtin
+from hubtl.errors import HubtlError
+from hubtl.hub.names import files_of
+from hubtl.models.saved import load
+from hubtl.record import RunRecord
+from hubtl.run.members import models_of
+from hubtl.studies.evaluate import measure
+from tests.tiny import hubtl_command
+
+DIGITS = {
+    "model": "lenet",
+    "pretrained": False,
+    "source_dataset": "builtin:digits/mnist",
+    "source_split": "train[:200]",
+    "target_dataset": "builtin:digits/uci",
+    "target_split": "train[:200]",
+    "target_eval_split": "test[:100]",
+    "batch_size": 16,
+    "strategy": "mcc",
+    "steps": 20,
+}
+BARE = {"run.plots": False}
+
+
+def run(folder, **more):
+    options = {**BARE, **more.pop("options", {})}
+    return hubtl.adapt(**{**DIGITS, **more}, options=options, output_dir=str(folder))
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory):
+    """Two methods and two seeds on one frozen backbone, beside source-only."""
+    folder = tmp_path_factory.mktemp("heads") / "run"
+    return run(folder, tuner="head", members="mcc,bnm", seeds="0,1", hedge=0.7)
+
+
+def test_heads_on_one_frozen_backbone_become_one_head(heads):
+    found = heads.record.ensemble
+    assert [(m.strategy, m.seed) for m in found.members] == [("mcc", 0), ("bnm", 0), ("mcc", 1), ("bnm", 1)]
+    assert (found.how, found.hedge, found.closeness, found.rows) == ("linear", 0.7, None, 200)
+    assert 0 < found.agreement <= 1
+    assert len({m.figures.value for m in found.members} | {heads.record.adapted.value}) > 1
+    # what was measured is what is saved, and it loads as any model
+    again = measure(str(heads.output_dir), "builtin:digits/uci", split="test[:100]")
+    assert again.confusion == heads.record.adapted.confusion
+    assert json.loads((heads.output_dir / "hubtl.json").read_text())["strategy"] == "mcc"
+
+
+def test_the_card_names_the_members_and_how_they_became_one(heads):
+    said = (heads.output_dir / "README.md").read_text(encoding="utf-8")
+    assert "adapted with `mcc` and `bnm` (an average of 4 models)" in said
+    assert "`bnm`, seed 1" in said
+    assert "they count 70% and source-only 30%" in said
+    assert "One run." not in said
+
+
+def test_the_recipe_that_is_kept_makes_the_same_model_again(heads, tmp_path):
+    raw = yaml.safe_load((heads.output_dir / "recipe.yaml").read_text(encoding="utf-8"))
+    assert raw["ensemble"]["members"] == ["mcc", "bnm"]
+    raw["run"]["output_dir"] = str(tmp_path / "again")
+    again = hubtl.adapt(raw)
+    assert again.record.adapted.confusion == heads.record.adapted.confusion
+
+
+def test_a_hedge_of_one_member_lies_between_it_and_source_only(tmp_path):
+    """At 0 the model answers as source-only does, at 1 as the adapted one: the same heads, other shares."""
+    kept = {"run.keep_source_only": True}
+    rows = np.zeros((4, 28, 28), dtype=np.uint8)
+    rows[:, 4:24, 10:16] = 200
+    rows[1:] += np.random.default_rng(0).integers(0, 50, (3, 28, 28), dtype=np.uint8)
+    logits = {}
+    for hedge in (0.0, 0.5, 1.0):
+        done = run(tmp_path / str(hedge), tuner="head", hedge=hedge, options=kept)
+        logits[hedge] = _logits(done.output_dir, rows)
+    before = _logits(done.output_dir / "source-only", rows)
+    assert torch.allclose(logits[0.0], before, atol=1e-4)
+    ends = [logits[0.0] / logits[0.0].std(), logits[1.0] / logits[1.0].std()]
+    assert not torch.allclose(*ends, atol=1e-2)
+    # a point of the plane that the two span
+    stacked = torch.stack([logits[0.0].flatten(), logits[1.0].flatten()], 1)
+    weights = torch.linalg.lstsq(stacked, logits[0.5].flatten()[:, None]).solution
+    assert torch.allclose(stacked @ weights, logits[0.5].flatten()[:, None], atol=1e-3)
+    assert (weights > 0).all()
+
+
+def _logits(folder, rows):
+    from PIL import Image
+
+    return load(folder).logits([Image.fromarray(row) for row in rows])
+
+
+@pytest.mark.parametrize("tuner", ["full", "lora"])
+def test_models_whose_backbone_learnt_become_one(tuner, tmp_path):
+    adam = {"optimizer": "adamw", "lr": 3e-3}
+    own = {"model": "test_vit", "image_size": 32, **adam, "options": {"tuner.rank": 2}} if tuner == "lora" else {}
+    done = run(tmp_path / "run", tuner=tuner, hedge=0.5, **{"steps": 40, **own})
+    found = done.record.ensemble
+    assert found.how in (("distilled",) if tuner == "lora" else ("weights", "distilled"))
+    assert found.closeness > 0.3  # chance is a tenth
+    assert found.figures.n == 100
+    again = measure(str(done.output_dir), "builtin:digits/uci", split="test[:100]")
+    assert again.confusion == done.record.adapted.confusion
+
+
+def test_two_backbones_become_one_student_on_the_first(tmp_path):
+    done = run(tmp_path / "run", model="lenet+test_resnet", image_size=32, tuner="head")
+    found = done.record.ensemble
+    assert [m.model for m in found.members] == ["lenet", "test_resnet"]
+    assert found.how == "distilled"
+    assert found.across is not None
+    assert found.across_source_only is not None
+    assert done.record.model.name == "lenet"
+    assert RunRecord.load(done.output_dir).recipe["model"]["name"] == "lenet+test_resnet"
+    again = measure(str(done.output_dir), "builtin:digits/uci", split="test[:100]")
+    assert again.confusion == done.record.adapted.confusion
+    assert "agree on" in (done.output_dir / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_kept_ensemble_answers_as_the_average_that_the_record_has(tmp_path, capsys):
+    done = run(tmp_path / "run", model="lenet+test_resnet", image_size=32, tuner="head", hedge=0.7, keep_ensemble=True)
+    kept = done.output_dir / "ensemble"
+    assert sorted(path.name for path in kept.iterdir()) == ["0", "1", "2", "3", "hubtl.json"]
+    measured = measure(str(kept), "builtin:digits/uci", split="test[:100]")
+    assert measured.value == done.record.ensemble.figures.value
+    rows = builtin.load("builtin:digits/uci")["test"].select(range(100))
+    loaded = load(kept)
+    answers = [answer.label for answer in loaded.predict(rows, batch_size=7)]
+    assert np.mean([a == rows.features["label"].int2str(b) for a, b in zip(answers, rows["label"], strict=True)]) == (
+        measured.value
+    )
+    pictures = rows["image"]
+    assert answers == [loaded.names[i] for i in loaded.logits(pictures).argmax(1)]
+    # each of them is a model of its own, and nothing else takes them for one
+    assert load(kept / "0").names == loaded.names
+    assert not [name for name in files_of(done.output_dir) if "ensemble" in name]
+    with pytest.raises(HubtlError, match="not explained"):
+        loaded.explain(pictures[0])
+    for typed in (["evaluate", str(kept), "--dataset", "builtin:digits/uci", "--tta", "tent"], _source_free(kept)):
+        code, _, err = hubtl_command(typed, capsys)
+        assert code == 2
+        assert "several models" in err
+    (kept / "1" / "hubtl.json").parent.rename(tmp_path / "gone")
+    with pytest.raises(HubtlError, match="lacks a model"):
+        load(kept)
+
+
+def _source_free(folder):
+    return ["adapt", "--model", str(folder), "--target-dataset", "builtin:digits/uci", "--strategy", "shot"]
+
+
+def test_seeds_alone_are_reported_and_the_first_one_ships(tmp_path):
+    done = run(tmp_path / "run", tuner="head", seeds="0,1,2")
+    alone = run(tmp_path / "alone", tuner="head")
+    record = done.record
+    assert record.ensemble is None
+    assert [m.seed for m in record.repeats] == [0, 1, 2]
+    assert record.adapted.confusion == alone.record.adapted.confusion
+    assert record.adapted.value == record.repeats[0].figures.value
+    assert len({m.source_only.value for m in record.repeats}) > 1
+    said = (done.output_dir / "README.md").read_text(encoding="utf-8")
+    values = [m.figures.value for m in record.repeats]
+    assert f"over 3 seeds: adapted {100 * np.mean(values):.1f}% ± {100 * np.std(values, ddof=1):.1f}" in said
+
+
+def test_another_seed_draws_the_weights_that_a_run_of_that_seed_draws(tmp_path):
+    """Source-only, to the last bit; the target's rows lie in the order of the first seed."""
+    both = run(tmp_path / "both", seeds="0,5")
+    alone = run(tmp_path / "alone", seed=5)
+    one, other = both.record.repeats[1].source_only, alone.record.source_only
+    assert (one.value, one.macro_f1, one.ece, one.source) == (other.value, other.macro_f1, other.ece, other.source)
+    assert both.record.repeats[0].source_only.value != one.value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--members", "mcc,nosuch"], "nosuch"),
+        (["--members", "bnm,shot"], "--strategy mcc is none of the members"),
+        (["--members", "mcc,finetune"], "does not work in the setting"),
+        (["--seeds", "0,-1"], "a seed is a whole number"),
+        (["--seeds", "0,one"], "seeds"),
+        (["--hedge", "1.5"], "hedge"),
+        (["--hedge", "0.5", "--no-baseline"], "source-only, which this run does not train"),
+        (["--model", "lenet+"], "a name is missing"),
+        (["--model", "lenet+lenet"], "twice"),
+        (["--model", "lenet+nosuchnet"], "nosuchnet"),
+    ],
+)
+def test_what_does_not_go_together_is_said_before_training(arguments, told, tmp_path, capsys):
+    given = ["adapt", "--strategy", "mcc", "--no-pretrained", "--source-dataset", "builtin:digits/mnist"]
+    given += ["--target-dataset", "builtin:digits/uci", "--steps", "2", "--output-dir", str(tmp_path / "run")]
+    model = [] if "--model" in arguments else ["--model", "lenet"]
+    code, _, err = hubtl_command([*given, *model, *arguments], capsys)
+    assert code == 2
+    assert told in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_names_of_several_backbones():
+    assert models_of("a+b") == ["a", "b"]
+    assert models_of("image=a,text=b") == ["image=a,text=b"]
+    with pytest.raises(HubtlError, match="twice"):
+        models_of("a+a")
