@@ -92,7 +92,7 @@ def test_a_named_feature_of_the_hub_marks_unlabelled_rows_with_minus_one(tmp_pat
         ("regression", Value("float32"), -1.0, lambda n: 1.5 + n),
         ("multi-label", Sequence(Value("string")), None, lambda n: ["cat"] if n % 2 else ["dog", "bus"]),
     ],
-    ids=str,
+    ids=["class numbers", "names", "numbers", "several"],
 )
 def test_a_test_split_whose_labels_are_kept_back_is_not_measured(tmp_path, task, feature, hidden, label):
     """Where the training rows have no label either; labelled ones are cut off and scored in its place.
