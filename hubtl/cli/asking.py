@@ -1,6 +1,7 @@
 """Rows of ``hubtl label`` in the terminal: what they show, the label that is typed, and the commands beside it."""
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import typer
@@ -8,7 +9,9 @@ import typer
 from hubtl.io import shown
 
 if TYPE_CHECKING:
+    from hubtl.studies.candidates import Candidates
     from hubtl.studies.label import Labelling, Question
+    from hubtl.tasks import Task
 
 COMMANDS = {"u": "undo", "s": "skip", "q": "quit", "?": "help"}
 HELP = """\
@@ -20,22 +23,20 @@ HELP = """\
 Where a label has the name of a command, write the command as :u, :s, :q or :?"""
 
 
-def ask(asking: "Labelling") -> None:
+def ask(asking: "Labelling | Candidates", task: "Task", opening: str, progress: Callable[[], str]) -> None:
     """Ask in the terminal until it is decided, or nobody answers any more."""
     from hubtl.errors import HubtlError
-    from hubtl.studies.outcome import progress
 
-    choices = asking.task.choices()
-    typer.echo(
-        f"source-only and adapted disagree on {len(asking.order):,} of {asking.rows:,} target rows "
-        f"({100 * asking.share:.0f} %): at most {asking.rule.most} are asked for, and fewer where that decides"
-    )
+    choices = task.choices()
+    typer.echo(opening)
     if choices:
         typer.echo("labels: " + "  ".join(_numbered(choices)))
     typer.echo("u undo, s skip, q quit, ? help")
+    number = 0  # of those asked for now
     while (question := asking.current()) is not None:
+        number += 1
         typer.echo("")
-        for line in _shown(asking, question):
+        for line in _shown(number, question):
             typer.echo(line)
         text = _read()
         command = _command(text or "", choices)
@@ -50,12 +51,12 @@ def ask(asking: "Labelling") -> None:
             typer.echo("nothing to undo" if back is None else f"taken back: row {back.row}")
         elif text.strip():
             try:
-                asking.answer(question, _named(text, choices, several=asking.task.several))
+                asking.answer(question, _named(text, choices, several=task.several))
             except HubtlError as error:
                 typer.echo(f"{shown.line(error)}" + (f" ({shown.line(error.hint)})" if error.hint else ""))
                 continue
         if command in (None, "undo", "skip") and text.strip():
-            typer.echo(progress(asking))
+            typer.echo(progress())
 
 
 def _read() -> str | None:
@@ -92,8 +93,7 @@ def _named(text: str, choices: list[str], *, several: bool) -> str:
     return ",".join(map(name, text.split(","))) if several else name(text)
 
 
-def _shown(asking: "Labelling", question: "Question") -> list[str]:
-    place = asking.tally.asked + 1
+def _shown(place: int, question: "Question") -> list[str]:
     files = [f"{shown.line(name)}" for modality, name in question.shown.items() if modality != "text"]
     lines = [f"{place}. row {question.row}" + f"  {'  '.join(files)}" * bool(files)]
     if text := question.shown.get("text"):

@@ -8,14 +8,21 @@ import typer
 from hubtl.io import shown
 
 if TYPE_CHECKING:
+    from hubtl.data.rowlabels import Given
     from hubtl.record import Verified
+    from hubtl.studies.candidates import Candidates
     from hubtl.studies.label import Labelling
 
 ALPHA = 0.05  # of --certain
 
 
 def label(
-    run_dir: Annotated[Path, typer.Argument(help="Run directory that kept both of its models.")],
+    run_dirs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Run directory that kept both of its models; or several runs, or a comparison."
+        ),
+    ],
     export: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Write the rows to ask for into a file instead of asking.")
     ] = None,
@@ -42,7 +49,8 @@ def label(
     """Settle with a few labels whether adapting helped, and ship the better model.
 
     Rows are asked for on which source-only and adapted disagree, until one of the two is better with 95 %. Answers are kept
-    at once, and the same command goes on with them.
+    at once, and the same command goes on with them. Of several runs, or of a comparison's, the best is found: two meet, and
+    the better one meets the next.
     """
     from hubtl.cli.messages import begin, emit
     from hubtl.errors import HubtlError
@@ -63,37 +71,78 @@ def label(
         from hubtl.demo import require
 
         require()
-    from hubtl.cli.asking import ask
     from hubtl.demo import labelling
+    from hubtl.studies import candidates, outcome
     from hubtl.studies import label as study
-    from hubtl.studies.outcome import outcome
 
     rule = study.Rule(prior=prior, certain=ALPHA if certain else None, most=most, seed=seed)
-    asking = study.begin(run_dir, rule)
-    for _ in range(undo):
-        asking.undo()
-    if export is not None:
-        count = asking.export(export)
-        if json_:
-            emit({"file": str(export), "rows": count})
-        else:
-            typer.echo(f"{count} rows to label: {export}")
-            typer.echo(f"next: hubtl label {shown.typed(run_dir)} --labels {shown.typed(export)}")
+    folders = candidates.folders_of([folder.expanduser() for folder in run_dirs])
+    run = " ".join(shown.typed(folder) for folder in run_dirs)
+    if len(folders) > 1:
+        if page:
+            raise HubtlError(
+                "--page asks for one run", hint="one RUN, or the terminal; --export and --labels for several"
+            )
+        several = candidates.begin(folders, rule, home=run_dirs[0].expanduser())
+        _answer(several, several.whole, undo, export, given, labels, run, as_json=json_)
+        if export is None and json_:
+            emit(several.summary())
+        elif export is None:
+            for line in several.outcome():
+                typer.echo(line)
         return
-    if given is not None and labels is not None:
-        taken = asking.take(given, labels)
-        if not json_:
-            typer.echo(f"{taken} labels read from {labels}")
-    elif page:
+    asking = study.begin(folders[0], rule)
+    if page:
+        for _ in range(undo):
+            asking.undo()
         labelling(asking, host=host, port=port, browser=browser)
-    elif not json_:
-        ask(asking)
+    else:
+        _answer(asking, asking, undo, export, given, labels, run, as_json=json_)
+    if export is not None:
+        return
     found = asking.close()
     if json_:
         emit(_summary(asking, found))
     else:
-        for line in outcome(asking, found):
+        for line in outcome.outcome(asking, found):
             typer.echo(line)
+
+
+def _answer(
+    asking: "Labelling | Candidates",
+    rows: "Labelling",
+    undo: int,
+    export: Path | None,
+    given: "list[Given] | None",
+    labels: Path | None,
+    run: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Take answers back, and write ``rows`` into a file, read labels from one, or ask."""
+    from hubtl.cli.asking import ask
+    from hubtl.cli.messages import emit
+    from hubtl.studies import outcome
+    from hubtl.studies.candidates import Candidates
+
+    for _ in range(undo):
+        asking.undo()
+    if export is not None:
+        count = rows.export(export)
+        if as_json:
+            emit({"file": str(export), "rows": count})
+        else:
+            typer.echo(f"{count} rows to label: {export}")
+            typer.echo(f"next: hubtl label {run} --labels {shown.typed(export)}")
+    elif given is not None and labels is not None:
+        taken = rows.take(given, labels)
+        if not as_json:
+            typer.echo(f"{taken} labels read from {labels}")
+    elif not as_json:
+        if isinstance(asking, Candidates):
+            ask(asking, rows.task, asking.opening(), asking.progress)
+        else:
+            ask(asking, rows.task, outcome.opening(rows), lambda: outcome.progress(rows))
 
 
 def _summary(asking: "Labelling", found: "Verified | None") -> dict[str, Any]:

@@ -231,16 +231,15 @@ def begin(run: str | Path, rule: Rule) -> Labelling:
         ship.mend(folder)
     found = ship.pair(folder, record)
     models = [saved.load(found[which]) for which in (ship.SOURCE_ONLY, ship.ADAPTED)]
-    target = _target(folder, record, models[1])
-    every, one, other = _answered(models, target, record)
+    target = target_of(folder, record, models[1])
+    every, (one, other) = seen_by(models, target, record)
     apart = models[1].task.disagree(one, other)
-    drawn = np.random.default_rng([ORDER, rule.seed]).permutation(len(target.train))
     place = {int(position): place for place, position in enumerate(every)}
     learnt = set(record.target_told)  # a row that was learnt from says nothing of the others
     number = rowlabels.row_numbers(target.train, range(len(target.train)))
     order = [
         position
-        for position in drawn.tolist()
+        for position in drawn(target, rule)
         if position in place and apart[place[position]] and int(number[position]) not in learnt
     ]
     if not order:
@@ -254,7 +253,13 @@ def begin(run: str | Path, rule: Rule) -> Labelling:
     return Labelling(folder, record, task, target, np.array(order), (one[at], other[at]), len(every), rule, answers)
 
 
-def _target(folder: Path, record: RunRecord, model: AdaptedModel) -> Domain:
+def drawn(target: Domain, rule: Rule) -> list[int]:
+    """The places of the target's training rows, in the order in which they are met."""
+    order: list[int] = np.random.default_rng([ORDER, rule.seed]).permutation(len(target.train)).tolist()
+    return order
+
+
+def target_of(folder: Path, record: RunRecord, model: AdaptedModel) -> Domain:
     """The target of a run, opened as the run opened it."""
     recipe = parse(record.recipe)
     names = [name for number, name in enumerate(model.names) if number != model.task.unknown]
@@ -265,9 +270,7 @@ def _target(folder: Path, record: RunRecord, model: AdaptedModel) -> Domain:
     return opened
 
 
-def _answered(
-    models: Sequence[AdaptedModel], target: Domain, record: RunRecord
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def seen_by(models: Sequence[AdaptedModel], target: Domain, record: RunRecord) -> tuple[np.ndarray, list[np.ndarray]]:
     """The places of the rows that can be read, and what each model answers to them."""
     bad = record.recipe.get("data", {}).get("on_bad_sample", "error")
     accelerator = make_accelerator(RunSection(), None)
@@ -279,4 +282,4 @@ def _answered(
         said.append(model.task.answered(seen.logits))
         every = rows.labels
     assert every is not None
-    return every, said[0], said[1]
+    return every, said

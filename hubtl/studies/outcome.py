@@ -7,6 +7,14 @@ from hubtl.run.ship import ADAPTED, SOURCE_ONLY, shipped
 from hubtl.studies.label import Labelling
 
 
+def opening(asking: Labelling) -> str:
+    """What is asked for, in a line."""
+    return (
+        f"source-only and adapted disagree on {len(asking.order):,} of {asking.rows:,} target rows "
+        f"({100 * asking.share:.0f} %): at most {asking.rule.most} are asked for, and fewer where that decides"
+    )
+
+
 def progress(asking: Labelling) -> str:
     """What the labels say so far, in a line."""
     tally = asking.tally

@@ -1,0 +1,215 @@
+"""Which of several finished models is best, settled by labels of rows on which two of them disagree."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hubtl.data import rowlabels
+from hubtl.errors import HubtlError
+from hubtl.io import shown
+from hubtl.judging.asking import Decided
+from hubtl.models import saved
+from hubtl.plugins.blame import minded
+from hubtl.record import RunRecord
+from hubtl.studies import compare
+from hubtl.studies.amend import check
+from hubtl.studies.answers import Answer, Answers
+from hubtl.studies.label import Labelling, Question, Rule, drawn, seen_by, target_of
+
+
+@dataclass(frozen=True)
+class Met:
+    """Two of the models, and what the labels say of them."""
+
+    kept: str  # the best of those before
+    other: str
+    labelling: Labelling | None  # None: they answer alike to every row
+    decided: Decided | None  # "adapted": the other is better; None: it is being asked
+
+    @property
+    def sure(self) -> float:
+        """The probability that the other is better."""
+        return 0.5 if self.labelling is None else self.labelling.tally.better(self.labelling.rule.prior)
+
+
+@dataclass
+class Candidates:
+    """Asks for labels of several models in turn: the best so far meets the next one, and the better of the two goes on.
+
+    All pairs meet the rows in one order that is drawn, each those on which it disagrees, so that a label counts for every
+    pair that comes to its row. Each pair is decided by itself, at the level of ``rule``.
+    """
+
+    names: list[str]
+    whole: Labelling  # the rows on which any two disagree
+    said: list[np.ndarray]  # what each model answers to the rows of ``whole.order``
+    _pairs: dict[tuple[int, int], Labelling | None] = field(default_factory=dict)
+
+    @property
+    def met(self) -> list[Met]:
+        """The pairs that have met; the last one may be undecided as yet."""
+        found: list[Met] = []
+        best = 0
+        for number in range(1, len(self.names)):
+            labelling = self._pair(best, number)
+            told = "undecided" if labelling is None else labelling.rule.decided(labelling.tally)
+            if told is None and labelling is not None and labelling.current() is None:
+                told = "undecided"  # no row is left
+            if told is None and self.labelled >= self.whole.rule.most:
+                told = "undecided"
+            found.append(Met(self.names[best], self.names[number], labelling, told))
+            if told is None:
+                return found
+            best = number if told == "adapted" else best
+        return found
+
+    @property
+    def labelled(self) -> int:
+        """The rows that have a label."""
+        known = (self.whole.answers.of(row) for row in self.whole.numbers)
+        return sum(answer is not None and answer.label is not None for answer in known)
+
+    @property
+    def best(self) -> str:
+        """The model that no other was better than."""
+        last = self.met[-1]
+        return last.other if last.decided == "adapted" else last.kept
+
+    def current(self) -> Question | None:
+        """The next row to ask for; None where every pair has met."""
+        last = self.met[-1]
+        return None if last.decided is not None or last.labelling is None else last.labelling.current()
+
+    def answer(self, question: Question, text: str) -> None:
+        """Take a label. Raises HubtlError for what is none."""
+        self.whole.answer(question, text)
+
+    def skip(self, question: Question) -> None:
+        """Leave a row out, as nobody can tell what it is."""
+        self.whole.skip(question)
+
+    def undo(self) -> Answer | None:
+        """Take the last answer back, so that its row is asked for again; None where there is none."""
+        return self.whole.undo()
+
+    def opening(self) -> str:
+        """What is asked for, in a line."""
+        whole = self.whole
+        return (
+            f"{len(self.names)} models, and {len(whole.order):,} of {whole.rows:,} target rows on which any two disagree: "
+            f"at most {whole.rule.most} are asked for"
+        )
+
+    def progress(self) -> str:
+        """What the labels say of the pair that is being asked, in a line."""
+        return said(self.met[-1])
+
+    def outcome(self) -> list[str]:
+        """What each pair came to, and which model is best, in lines."""
+        if not self.labelled:
+            return ["nothing is labelled; the same command asks"]
+        met = self.met
+        lines = [said(one) for one in met]
+        open_ = [one for one in met if one.decided in (None, "undecided") and one.labelling is not None]
+        if met[-1].decided is None:
+            return [*lines, "go on with the same command: every answer is kept"]
+        doubt = f"; not told apart: {', '.join(f'{one.kept} and {one.other}' for one in open_)}" if open_ else ""
+        return [*lines, f"best by {self.labelled} labelled rows: {self.best}{doubt}"]
+
+    def summary(self) -> dict[str, Any]:
+        """The same as plain values."""
+        pairs = [
+            {"kept": one.kept, "other": one.other, "decided": _plain(one), "other_better": one.sure} for one in self.met
+        ]
+        return {"models": self.names, "labelled": self.labelled, "best": self.best, "pairs": pairs}
+
+    def _pair(self, one: int, other: int) -> Labelling | None:
+        if (one, other) not in self._pairs:
+            apart = np.flatnonzero(self.whole.task.disagree(self.said[one], self.said[other]))
+            both = self.said[one][apart], self.said[other][apart]
+            pair = replace(self.whole, order=self.whole.order[apart], said=both) if len(apart) else None
+            self._pairs[one, other] = pair
+        return self._pairs[one, other]
+
+
+def said(met: Met) -> str:
+    """What the labels say of two models, in a line."""
+    names = f"{met.other} against {met.kept}"
+    if met.labelling is None:
+        return f"{names}: they answer alike to every row"
+    tally = met.labelling.tally
+    counts = f"wins {tally.wins}, losses {tally.losses}, neither {tally.neither}"
+    better = f"{met.other} better with {100 * met.sure:.1f} %"
+    return f"{names}: {counts}: {better}" + (" (undecided)" if met.decided == "undecided" else "")
+
+
+def _plain(met: Met) -> str | None:
+    """The better of the two by name; "undecided", or None where it is being asked."""
+    return {"adapted": met.other, "source-only": met.kept}.get(met.decided or "", met.decided)
+
+
+def folders_of(given: Sequence[Path]) -> list[Path]:
+    """The run directories among which to choose: those that are given, and of a comparison those that it ranked, in order.
+
+    Raises HubtlError for a folder without a model.
+    """
+    found: list[Path] = []
+    for folder in given:
+        if (folder / compare.FILE).is_file():
+            try:
+                entrants = json.loads((folder / compare.FILE).read_text(encoding="utf-8"))["entrants"]
+                found += [folder / one["strategy"] for one in entrants if not one["failed"]]
+            except (ValueError, KeyError, TypeError) as error:
+                raise HubtlError(f"the comparison in {folder} is not finished", hint="hubtl compare, again") from error
+        else:
+            found.append(folder)
+    return list(dict.fromkeys(found))
+
+
+@minded()
+def begin(folders: Sequence[Path], rule: Rule, *, home: Path | None = None) -> Candidates:
+    """Open several finished runs of one target: what each model answers, and the rows on which any two disagree.
+
+    Answers are kept in ``home``, by default the first of the folders. Raises HubtlError for runs that are not finished, of
+    different targets or with different outputs.
+    """
+    records = [check(folder) for folder in folders]
+    for folder, record in zip(folders[1:], records[1:], strict=True):
+        _check_alike(folders[0], records[0], folder, record)
+    models = [saved.load(folder) for folder in folders]
+    target = target_of(folders[0], records[0], models[0])
+    every, answered = seen_by(models, target, records[0])
+    task = models[0].task
+    apart = np.zeros(len(every), dtype=bool)
+    for other in answered[1:]:  # two that differ are not both alike the first
+        apart |= task.disagree(answered[0], other)
+    place = {int(position): at for at, position in enumerate(every)}
+    learnt = {row for record in records for row in record.target_told}
+    number = rowlabels.row_numbers(target.train, range(len(target.train)))
+    order = [p for p in drawn(target, rule) if p in place and apart[place[p]] and int(number[p]) not in learnt]
+    if not order:
+        raise HubtlError(
+            f"the models answer alike to all {len(every):,} target rows", hint="nothing: any of them will do"
+        )
+    at = [place[position] for position in order]
+    answers = Answers(home or folders[0])
+    both = answered[0][at], answered[1][at]
+    whole = Labelling(folders[0], records[0], task, target, np.array(order), both, len(every), rule, answers)
+    return Candidates(_called(folders), whole, [said_[at] for said_ in answered])
+
+
+def _called(folders: Sequence[Path]) -> list[str]:
+    """Each folder by its last name, or whole where two have the same."""
+    names = [folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [shown.line(folder) for folder in folders]
+
+
+def _check_alike(first: Path, one: RunRecord, folder: Path, other: RunRecord) -> None:
+    if one.target.fingerprint != other.target.fingerprint or one.target.columns != other.target.columns:
+        raise HubtlError(f"the runs in {first} and {folder} have different targets", hint="runs on one target")
+    if (one.task, one.outputs.names) != (other.task, other.outputs.names):
+        raise HubtlError(f"the models in {first} and {folder} do not answer with the same", hint="runs of one task")
