@@ -67,11 +67,11 @@ def combined(
     of the two is taken.
     """
     prepared, accelerator, task = arms.prepared, arms.accelerator, arms.prepared.task
-    hedged = bases if hedge < 1 else ()
-    parts = [*members, *hedged]
-    shares = [hedge / len(members)] * len(members) + [(1 - hedge) / max(1, len(bases))] * len(hedged)
-    everyone = [_on_target(part, accelerator) for part in (*members, *bases)]
-    seen, before = everyone[: len(parts)], everyone[len(members) :]
+    taken, hedged = members if hedge > 0 else (), bases if hedge < 1 else ()  # what counts nothing is no part
+    parts = [*taken, *hedged]
+    shares = [hedge / len(members)] * len(taken) + [(1 - hedge) / max(1, len(bases))] * len(hedged)
+    after, before = ([_on_target(part, accelerator) for part in each] for each in (members, bases))
+    seen = [*(after if taken else ()), *(before if hedged else ())]
     counts = factors(task, seen, shares)
     teacher = _mixed(seen, counts)
     start = time.perf_counter()
@@ -83,8 +83,8 @@ def combined(
         hedge=hedge,
         members=[part.facts() for part in members],
         closeness=closeness,
-        agreement=mean_agreement(task, seen[: len(members)]),
-        across=_across(members, seen[: len(members)]),
+        agreement=mean_agreement(task, after),
+        across=_across(members, after),
         across_source_only=_across(bases, before),
         rows=len(teacher),
     )
@@ -93,7 +93,7 @@ def combined(
         labels = unsealed(prepared.streams.target_eval_labels)
         found.figures = arm.task.evaluation(_mixed(there, counts), labels).slim()
     logger.info("ensemble   %s", said(found))
-    return arm, found, counts
+    return arm, found, [*([] if taken else [0.0] * len(members)), *counts]
 
 
 def said(found: EnsembleFacts) -> str:
