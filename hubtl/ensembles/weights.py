@@ -28,9 +28,11 @@ def interpolated(models: Sequence[Classifier], shares: Sequence[float]) -> Class
     made = copy.deepcopy(models[-1])
     states: list[Mapping[str, Any]] = [model.state_dict() for model in models]
     own = made.state_dict()
+    if any(state.keys() != own.keys() for state in states):
+        raise ValueError("one of the models has layers that another lacks")
     for name, value in own.items():
-        if any(name not in state or state[name].shape != value.shape for state in states):
-            raise ValueError(f"{name} is not in every model, or of another shape")
+        if any(state[name].shape != value.shape for state in states):
+            raise ValueError(f"{name} is of another shape in another model")
         parts = [state[name] for state in states]
         if value.is_floating_point():
             mean = sum(share * part.double().to(value.device) for share, part in zip(shares, parts, strict=True))

@@ -66,6 +66,12 @@ def test_averaged_weights_lie_between_and_at_the_ends_are_the_models():
     assert not torch.equal(one.head.weight, made.head.weight) or share == 1.0  # the models stay as they were
     with pytest.raises(ValueError, match="another shape"):
         interpolated([one, Classifier(Encoder(tiny.Flat(width=16)), nn.Linear(16, 2))], [0.5, 0.5])
+    more = copy.deepcopy(one)
+    width = more.encoder.width
+    more.encoder.bottleneck = nn.Linear(width, width)
+    for pair in ([one, more], [more, one]):
+        with pytest.raises(ValueError, match="layers that another lacks"):
+            interpolated(pair, [0.5, 0.5])
 
 
 def test_statistics_of_batchnorm_are_those_of_the_rows():
