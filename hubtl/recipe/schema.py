@@ -333,5 +333,7 @@ class Recipe(Section):
         """``adaptation`` with a source, ``transfer`` with a labelled target alone."""
         return "adaptation" if self.source else "transfer"
 
-    def to_yaml(self) -> str:
-        return yaml.safe_dump(self.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
+    def to_yaml(self, *, unset: bool = True) -> str:
+        """Write it as YAML; without ``unset`` what nobody gave stays open, defaults included."""
+        told = self.model_dump(mode="json", exclude_none=True, exclude_unset=not unset)
+        return yaml.safe_dump(told, sort_keys=False, allow_unicode=True)

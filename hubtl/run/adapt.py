@@ -23,7 +23,7 @@ from hubtl.record import RunRecord, Verdict
 from hubtl.run import energy, export, workplace
 from hubtl.run.arm import Arm, Arms
 from hubtl.run.features import with_features
-from hubtl.run.members import members_of, prepared_each, whole
+from hubtl.run.members import kept, members_of, prepared_each, whole
 from hubtl.run.plan import describe, facts, keep_source_only, plan_phases
 from hubtl.run.prepare import Prepared, default_output_dir
 from hubtl.run.result import Result
@@ -113,7 +113,7 @@ def _run(each: Sequence[Prepared], command: str, accelerator: Accelerator, place
             check_same_recipe(recipe, folder)
         export.check_card(record, recipe.hub.push_to)
         logger.info(describe(record) + "\n")
-        place.begin(recipe.to_yaml(), record)
+        place.begin(kept(each).to_yaml(unset=False), record)
         return place.goes_on
 
     place.goes_on = first(accelerator, begin)

@@ -1,5 +1,6 @@
 """What a run averages, where its recipe leaves it open: the members of ``auto``, and their share beside source-only."""
 
+from hubtl import plugins
 from hubtl.errors import HubtlError
 from hubtl.recipe.schema import Recipe
 from hubtl.record import LabelSets
@@ -31,8 +32,12 @@ def by_members(decisions: Decisions, task: Task, setting: str, relation: LabelSe
         decisions.fill("auto.hedge", 1.0, "the adapted model is shipped as it is")
 
 
-def check_members(recipe: Recipe) -> None:
-    """Raise HubtlError for members that the run's own strategy is not one of, and for an average without a partner."""
+def check_members(recipe: Recipe, task: Task, *, came: bool = False) -> None:
+    """Raise HubtlError for members that do not become one.
+
+    These are members that the run's own strategy is not one of, an average without a partner, and models that have no
+    output for what is none of the task's own; ``came`` says that all start from one trained model, whose outputs stay.
+    """
     names, own = recipe.ensemble.members, recipe.strategy.name
     if names and own not in names:
         raise HubtlError(
@@ -42,4 +47,11 @@ def check_members(recipe: Recipe) -> None:
     if hedge is not None and hedge < 1 and not recipe.run.baseline:
         raise HubtlError(
             f"auto.hedge is {hedge:g}: an average with source-only, which this run does not train", hint="--baseline"
+        )
+    beside = ["source-only"] if hedge is not None and hedge < 1 else []
+    lacking = [name for name in [*names, *beside] if not plugins.load("strategies", name).unknown]
+    if task.unknown is not None and not came and lacking:
+        raise HubtlError(
+            f"{lacking[0]} has no output {task.outputs.names[task.unknown]!r}, which {own} has: they are not averaged",
+            hint="one --strategy" + ", and --hedge 1" * bool(beside),
         )

@@ -12,7 +12,7 @@ from hubtl.backbones.reference import ModelRef, parts_of
 from hubtl.data.features import FeatureSet
 from hubtl.errors import HubtlError
 from hubtl.plugins.blame import minded
-from hubtl.recipe.reading import made
+from hubtl.recipe.reading import made, parse
 from hubtl.recipe.schema import NamedSection, Recipe
 from hubtl.run.decisions import Decisions, by_model, by_relation, by_rows, by_strategy
 from hubtl.run.prepare import Prepared, check_needs, prepare
@@ -54,6 +54,29 @@ def with_model(recipe: Recipe, name: str) -> Recipe:
 def whole(each: Sequence[Prepared]) -> Recipe:
     """The recipe of a run on several backbones, which names them all."""
     return with_model(each[0].recipe, PLUS.join(one.recipe.model.name for one in each))
+
+
+def kept(each: Sequence[Prepared]) -> Recipe:
+    """The recipe that makes a run again, with every decision in it that holds for all of its members.
+
+    What they decide differently stays as it was given, or the first one's rate would be taken for all of them; of the
+    optimiser that is the whole section, whose keys are decided by whether others are given.
+    """
+    recipe, given = whole(each), each[0].given
+    members = [member.prepared.recipe.model_dump(mode="json") for member in members_of(each)]
+    left = recipe.model_dump(mode="json", exclude_none=True)
+    for section in ("model", "data", "optim", "run"):
+        known = getattr(given, section).model_dump(mode="json", exclude_unset=True, exclude_none=True)
+        apart = {
+            key for key in members[0][section] if any(one[section][key] != members[0][section][key] for one in members)
+        }
+        apart -= {"name", "seed", "fallback"}  # the run's own
+        if section == "optim" and apart:
+            left[section] = known
+        for key in apart | ({"epochs"} if "steps" in apart else set()):
+            left[section].pop(key, None)
+            left[section] |= {key: known[key]} if key in known else {}
+    return parse(left)
 
 
 def prepared_each(recipe: Recipe, *, processes: int = 1) -> list[Prepared]:

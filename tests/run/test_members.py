@@ -12,8 +12,10 @@ from hubtl.data import builtin
 from hubtl.errors import HubtlError
 from hubtl.hub.names import files_of
 from hubtl.models.saved import load
+from hubtl.python import _recipe
+from hubtl.recipe.reading import parse
 from hubtl.record import RunRecord
-from hubtl.run.members import models_of
+from hubtl.run.members import kept, members_of, models_of, prepared_each, whole
 from hubtl.studies.evaluate import measure
 from tests.tiny import hubtl_command
 
@@ -70,6 +72,43 @@ def test_the_recipe_that_is_kept_makes_the_same_model_again(heads, tmp_path):
     raw["run"]["output_dir"] = str(tmp_path / "again")
     again = hubtl.adapt(raw)
     assert again.record.adapted.confusion == heads.record.adapted.confusion
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"members": "dann,adamatch,dare-gram"},  # rates and bottlenecks of their own
+        {"model": "test_vit+lenet", "members": "mcc,adamatch", "optimizer": "adamw"},  # sizes of the input, too
+        {"strategy": "auto", "members": None, "tuner": "head", "epochs": 2, "steps": None},
+    ],
+)
+def test_members_read_from_the_recipe_that_is_kept_are_those_of_the_run(more):
+    each = prepared_each(_recipe("adapt", None, BARE, {**DIGITS, "strategy": None, **more}))
+    again = prepared_each(parse(yaml.safe_load(kept(each).to_yaml(unset=False))))
+    wanted, found = ([member.prepared.recipe.model_dump() for member in members_of(one)] for one in (each, again))
+    for one in (*wanted, *found):
+        one["run"].pop("fallback")  # of the run, whose own strategy auto picked
+    assert found == wanted
+    assert len(wanted) > 1
+    assert whole(again) == whole(each)
+    own = {(one["optim"]["lr"], one["model"]["image_size"], one["model"]["bottleneck"]) for one in wanted}
+    assert (len(own) > 1) == (more["members"] is not None)
+
+
+def test_adapted_models_that_count_nothing_leave_source_only_as_it_is(tmp_path, capsys):
+    done = run(tmp_path / "run", hedge=0.0, steps=5, options={"ensemble.keep": True})
+    assert done.record.adapted.confusion == done.record.source_only.confusion
+    assert done.record.ensemble.how == "linear"
+    assert measure(str(tmp_path / "run" / "ensemble"), "builtin:digits/uci", split="test[:100]").confusion == (
+        done.record.source_only.confusion
+    )
+
+
+def test_models_without_an_output_for_what_is_unknown_are_not_averaged_with_one_that_has_it(tmp_path, capsys):
+    for more in ({"members": "osbp,dann"}, {"hedge": 0.7}):
+        with pytest.raises(HubtlError, match="has no output 'unknown', which osbp has"):
+            run(tmp_path / "run", **{**more, "strategy": "osbp"})
+    assert not (tmp_path / "run" / "record.json").exists()
 
 
 def test_a_hedge_of_one_member_lies_between_it_and_source_only(tmp_path):
