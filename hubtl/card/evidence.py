@@ -49,7 +49,7 @@ def alarms(record: RunRecord) -> list[str]:
 
 def few(record: RunRecord, row: str = "row") -> str:
     """How many rows' labels were learnt from, where they were few: ``5 rows of each class``, ``12 rows``."""
-    if record.target_told:
+    if record.target_told and not record.target_few:
         return plural(len(record.target_told), row)
     figures = next((e.figures for e in (record.adapted, record.source_only) if e and e.figures), None)
     try:

@@ -22,7 +22,7 @@ def verified(record: RunRecord) -> str | None:
         )
     drawn = (
         f" Rows were drawn among the {found.disagreeing:,} of the target's training rows "
-        f"({100 * found.disagreement:.0f}%) on which source-only and adapted disagree; no model learnt from them."
+        f"({100 * found.disagreement:.0f}%) on which source-only and adapted disagree; no model learnt from their labels."
     )
     return first + gain + drawn
 

@@ -27,6 +27,9 @@ class Streams:
         default_factory=PixelRanges
     )  # of the target's images of more than eight bits, else of the source's
     held_out: Rows | None = None  # labelled rows that were taken out of the target's training rows, to validate on
+    few: np.ndarray | None = (
+        None  # places of the target's training rows whose labels are learnt from, where they are few
+    )
 
 
 class Case(Protocol):

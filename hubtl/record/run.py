@@ -189,8 +189,9 @@ class RunRecord(upgrade.Earlier, Facts):
     verdict: Verdict | None = None  # None: there is no source-only model to compare with
     verified: Verified | None = None  # what labels of single rows said of the two, after the run
     target_labels: Literal["none", "training", "few", "selection"] = "none"  # what for, evaluation apart
-    target_told: list[int] = Field(default_factory=list)  # numbers of the rows whose labels a file gave to learn from
-    target_few: int | None = None  # rows whose labels were learnt from, a group of labels, where they were few
+    target_told: list[int] = Field(default_factory=list)  # numbers of the rows whose labels were learnt from, where few
+    target_told_mark: str | None = None  # tells the labels that a file gave from any others; None: no file did
+    target_few: int | None = None  # rows whose labels were learnt from, a group of labels, where no file gave them
     warnings: list[str] = Field(default_factory=list)  # collapse, no label-free evidence, …
     native: bool = True  # False: only hubtl loads it
     not_native_because: str | None = None

@@ -43,6 +43,11 @@ def check_members(recipe: Recipe, task: Task, *, came: bool = False) -> None:
         raise HubtlError(
             f"--strategy {own} is none of the members ({', '.join(names)})", hint=f"--members {own},{','.join(names)}"
         )
+    if own == "source-only" and len(names) > 1:
+        others = [name for name in names if name != own]
+        raise HubtlError(
+            "what is averaged with adapted models is not source-only", hint=f"--members {','.join(others)} --hedge 0.5"
+        )
     hedge = recipe.auto.hedge
     if hedge is not None and hedge < 1 and not recipe.run.baseline:
         raise HubtlError(

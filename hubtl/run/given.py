@@ -1,5 +1,6 @@
 """Labels of single target rows that a file gives a run to learn from: ``target.labels``."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,12 @@ class Given:
     positions: np.ndarray  # int64 [n], in the training rows
     labels: np.ndarray  # [rows, …] of every training row, as the model answers; those of other rows mean nothing
     rows: list[int]  # their numbers in the data as they were opened
+
+    @property
+    def mark(self) -> str:
+        """Tell these rows with these labels from any others."""
+        told = self.labels[self.positions].tolist()
+        return hashlib.blake2b(repr((self.rows, told)).encode(), digest_size=12).hexdigest()
 
 
 def given(recipe: Recipe, target: Domain, task: Task, setting: str) -> Given | None:

@@ -136,7 +136,8 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         selection=Selection(rule=validator, oracle=LABELS in rule.reads),
         target_labels=labels,
         target_few=None if prepared.told else few,
-        target_told=prepared.told,
+        target_told=prepared.learnt,
+        target_told_mark=prepared.told,
         warnings=list(prepared.warnings),
         native=type(prepared.backbone).native,
         not_native_because=None
@@ -198,7 +199,7 @@ def describe(record: RunRecord) -> str:
             f"{role:<10} {name}: {domain.rows:,} rows of {domain.split}, {domain.eval_rows:,} of {evaluated} "
             f"to evaluate; {columns}"
         )
-        if role == "target" and record.target_told:
+        if role == "target" and record.target_told and not record.target_few:
             lines.append(f"           {len(record.target_told):,} rows are learnt from with labels of a file")
         if role == "target" and record.target_few:
             group = task.Figures.group

@@ -13,6 +13,7 @@ from torch import nn
 
 from hubtl import backbones, plugins
 from hubtl.backbones.base import Backbone, BackboneRequest
+from hubtl.data.rowlabels import row_numbers
 from hubtl.data.sources import Domain, open_domain
 from hubtl.data.streams import steps_per_epoch
 from hubtl.engine.contract import phases_of
@@ -71,7 +72,8 @@ class Prepared:
     given: Recipe  # with what it leaves open
     classifier: nn.Linear | None = None  # of a source-free run: what the model came with
     views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # that the strategy's phases ask for, by stream
-    told: list[int] = field(default_factory=list)  # numbers of the target rows whose labels a file gave
+    learnt: list[int] = field(default_factory=list)  # numbers of the target rows whose labels are learnt from, if few
+    told: str | None = None  # tells the labels that a file gave from any others
     warnings: list[str] = field(default_factory=list)
 
     def build(self, name: str) -> Strategy:
@@ -139,7 +141,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         task.source.outputs = relate(task, None, source).outputs
     by_members(decisions, task, setting, relation, picked=reason is not None)
     recipe = decisions.recipe
-    check_members(recipe)
+    check_members(recipe, task, came=classifier is not None)
     everyone = dict.fromkeys([recipe.strategy.name, *recipe.ensemble.members])
     phases = [p for name in everyone for p in phases_of(_built(name, recipe, setting, backbone, task, classifier))]
     views = views_of(phases)
@@ -172,7 +174,8 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         given=decisions.given,
         classifier=classifier,
         views=views,
-        told=[] if told is None else told.rows,
+        learnt=[] if streams.few is None else row_numbers(target.train, streams.few.tolist()).tolist(),
+        told=None if told is None else told.mark,
         warnings=[*unnamed, *unused, *label_warnings(task, relation, streams, strategy_class)],
     )
 

@@ -48,6 +48,14 @@ def check_same_data(prepared: Prepared, folder: Path) -> None:
     before = RunRecord.load(folder)
     for role, old, new in (("source", before.source, prepared.source), ("target", before.target, prepared.target)):
         check_same_rows(role, old, new, folder)
+    if prepared.told is None and before.target_told_mark is None:
+        return
+    known = before.target_told_mark is not None  # a record of an earlier hubtl names the rows alone
+    if before.target_told != prepared.learnt or (known and before.target_told_mark != prepared.told):
+        raise HubtlError(
+            f"target.labels gives other labels than when the run in {folder} was started",
+            hint="another --output-dir, or the file as it was",
+        )
 
 
 def check_same_rows(role: str, old: DomainFacts | None, new: DomainFacts | None, folder: Path) -> None:

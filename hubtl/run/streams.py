@@ -173,7 +173,7 @@ def open_streams(
     behind = kept(_readable(target_eval, target_eval_labels))
     target_eval.labels = None
     met = ranges[0][1].over(ranges[1][1])
-    return Streams(train, source_eval, target_eval, source_eval_labels, behind, plain, met, validating)
+    return Streams(train, source_eval, target_eval, source_eval_labels, behind, plain, met, validating, few)
 
 
 def _ranges(domain: Domain) -> tuple[PixelRanges, PixelRanges]:

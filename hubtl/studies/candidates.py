@@ -18,7 +18,7 @@ from hubtl.record import RunRecord
 from hubtl.studies import compare
 from hubtl.studies.amend import check
 from hubtl.studies.answers import Answer, Answers
-from hubtl.studies.label import Labelling, Question, Rule, drawn, seen_by, target_of
+from hubtl.studies.label import Labelling, Question, Rule, drawn, learnt_rows, seen_by, target_of
 
 
 @dataclass(frozen=True)
@@ -188,17 +188,24 @@ def begin(folders: Sequence[Path], rule: Rule, *, home: Path | None = None) -> C
     for other in answered[1:]:  # two that differ are not both alike the first
         apart |= task.disagree(answered[0], other)
     place = {int(position): at for at, position in enumerate(every)}
-    learnt = {row for record in records for row in record.target_told}
+    learnt = {row for record in records for row in learnt_rows(record, target, task)}
     number = rowlabels.row_numbers(target.train, range(len(target.train)))
-    order = [p for p in drawn(target, rule) if p in place and apart[place[p]] and int(number[p]) not in learnt]
+    askable = [p for p in drawn(target, rule) if p in place and int(number[p]) not in learnt]
+    order = [p for p in askable if apart[place[p]]]
+    if not askable:
+        raise HubtlError(
+            "every target row with a label was learnt from: none is left to ask for",
+            hint="runs that read no label of the target, or hubtl evaluate on other rows",
+        )
     if not order:
         raise HubtlError(
-            f"the models answer alike to all {len(every):,} target rows", hint="nothing: any of them will do"
+            f"the models answer alike to all {len(askable):,} target rows" + " that none learnt from" * bool(learnt),
+            hint="nothing: any of them will do",
         )
     at = [place[position] for position in order]
     answers = Answers(home or folders[0])
     both = answered[0][at], answered[1][at]
-    whole = Labelling(folders[0], records[0], task, target, np.array(order), both, len(every), rule, answers)
+    whole = Labelling(folders[0], records[0], task, target, np.array(order), both, len(askable), rule, answers)
     return Candidates(_called(folders), whole, [said_[at] for said_ in answered])
 
 

@@ -222,8 +222,9 @@ class Labelling:
 def begin(run: str | Path, rule: Rule) -> Labelling:
     """Open a finished run to be labelled: both models, and the rows on which they disagree in an order that is drawn.
 
-    The target's own labels are not read, even where there are any. Raises HubtlError for a run that is not finished or
-    has one model, and for data that have changed since.
+    The target's own labels are not read, even where there are any, but to leave out those that were learnt from in a run
+    of an earlier hubtl. Raises HubtlError for a run that is not finished or has one model, and for data that have changed
+    since.
     """
     folder = Path(run).expanduser()
     record = check(folder)
@@ -235,28 +236,46 @@ def begin(run: str | Path, rule: Rule) -> Labelling:
     every, (one, other) = seen_by(models, target, record)
     apart = models[1].task.disagree(one, other)
     place = {int(position): place for place, position in enumerate(every)}
-    learnt = set(record.target_told)  # a row that was learnt from says nothing of the others
+    learnt = learnt_rows(record, target, models[1].task)  # a row that was learnt from says nothing of the others
     number = rowlabels.row_numbers(target.train, range(len(target.train)))
-    order = [
-        position
-        for position in drawn(target, rule)
-        if position in place and apart[place[position]] and int(number[position]) not in learnt
+    other_rows = [
+        position for position in drawn(target, rule) if position in place and int(number[position]) not in learnt
     ]
+    order = [position for position in other_rows if apart[place[position]]]
     if not order:
         raise HubtlError(
-            f"source-only and adapted answer alike on all {len(every):,} target rows of {folder}",
+            f"source-only and adapted answer alike on all {len(other_rows):,} target rows of {folder}"
+            + " that neither learnt from" * bool(learnt),
             hint="nothing: either model will do",
         )
     at = [place[position] for position in order]
     answers = Answers(folder)
     task = models[1].task
-    return Labelling(folder, record, task, target, np.array(order), (one[at], other[at]), len(every), rule, answers)
+    return Labelling(
+        folder, record, task, target, np.array(order), (one[at], other[at]), len(other_rows), rule, answers
+    )
 
 
 def drawn(target: Domain, rule: Rule) -> list[int]:
     """The places of the target's training rows, in the order in which they are met."""
     order: list[int] = np.random.default_rng([ORDER, rule.seed]).permutation(len(target.train)).tolist()
     return order
+
+
+def learnt_rows(record: RunRecord, target: Domain, task: Task) -> set[int]:
+    """The numbers of the rows whose labels were learnt from; chosen again where the record has how many alone."""
+    k = record.target_few
+    if record.target_told or target.labels is None or target.outputs is None:
+        return set(record.target_told)
+    if k is not None:
+        labels = task.targets(target.labels, target.outputs, task.outputs, task.unknown)
+        seed = record.recipe.get("run", {}).get("seed", 0)
+        rows = task.few(labels, k, np.random.default_rng([seed, k]))
+    elif record.target_labels == "training":
+        rows = np.flatnonzero(~task.unlabelled(target.labels))
+    else:
+        return set()
+    return set(rowlabels.row_numbers(target.train, rows.tolist()).tolist())
 
 
 def target_of(folder: Path, record: RunRecord, model: AdaptedModel) -> Domain:

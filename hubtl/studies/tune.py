@@ -103,6 +103,7 @@ def tune(
     folder = Path(output_dir) if output_dir else default_output_dir(prepared.recipe)
     folder = folder if output_dir else folder.with_name(folder.name + "-tune")
     data = [facts.fingerprint for facts in (prepared.source, prepared.target) if facts is not None]
+    data += [prepared.told] if prepared.told else []
     with at_work(folder), opened(folder, prepared.recipe, axes, objective.name, data) as study:
         logger.info("objective  %s%s", objective.name, " (ORACLE: reads target labels)" if objective.oracle else "")
         for axis in axes:

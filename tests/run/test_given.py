@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 
 import pytest
 from datasets import Dataset
@@ -13,6 +14,7 @@ from hubtl.recipe.reading import parse
 from hubtl.record import Outputs, RunRecord
 from hubtl.run.given import given
 from hubtl.run.prepare import task_of
+from hubtl.studies import candidates
 from hubtl.studies import label as study
 from tests.studies.test_label import ROWS, draw, spoil, truth
 from tests.tiny import hubtl_command
@@ -146,3 +148,40 @@ def test_rows_of_texts_are_told_by_number_and_text_in_every_task(tmp_path, task,
     path.write_text(f"row,text,label\n{rows[0]},another text,{said[0]}\n")
     with pytest.raises(HubtlError, match="and not 'another text'"):
         given(recipe, target, own, "adaptation")
+
+
+def test_rows_that_were_learnt_from_by_their_number_of_a_class_are_asked_for_no_more(place, capsys):
+    draw(place / "labelled", [f"{truth(f'{i}.png')}/{i:03}.png" for i in range(ROWS)], 1)
+    words = ["--target-dataset", place / "labelled", "--target-labels-per-class", "3"]
+    assert adapt(place, capsys, *words)[0] == 0
+    record = RunRecord.load(place / "run")
+    assert (len(record.target_told), record.target_few) == (6, 3)
+    assert "3 rows of each class" in (place / "run" / "README.md").read_text()
+    spoil(place / "run")
+    asked = set(study.begin(place / "run", study.Rule()).numbers)
+    assert asked
+    assert not asked & set(record.target_told)
+    told, record.target_told = record.target_told, []  # as an earlier hubtl wrote it
+    record.save(place / "run")
+    assert set(study.begin(place / "run", study.Rule()).numbers) == asked
+    record.target_few = None
+    record.save(place / "run")
+    assert set(study.begin(place / "run", study.Rule()).numbers) >= asked | set(told)
+    record.target_labels = "training"  # of all of them
+    record.save(place / "run")
+    shutil.copytree(place / "run", place / "other")
+    with pytest.raises(HubtlError, match="none is left to ask for"):
+        candidates.begin([place / "run", place / "other"], study.Rule())
+
+
+def test_a_run_does_not_go_on_with_other_labels_than_it_was_started_with(place, capsys):
+    rows = rows_of(place, 6)
+    path = table(place / "labels.csv", rows)
+    assert adapt(place, capsys, "--target-labels", path)[0] == 0
+    assert adapt(place, capsys, "--target-labels", path, "--resume")[0] == 0
+    other = [(*rows[0][:2], "light" if rows[0][2] == "dark" else "dark"), *rows[1:]]
+    for changed in (other, rows[1:]):
+        table(path, changed)
+        code, _, err = adapt(place, capsys, "--target-labels", path, "--resume")
+        assert code == 2
+        assert "gives other labels than when" in err
