@@ -225,6 +225,7 @@ def test_another_seed_draws_the_weights_that_a_run_of_that_seed_draws(tmp_path):
     [
         (["--members", "mcc,nosuch"], "nosuch"),
         (["--members", "bnm,shot"], "--strategy mcc is none of the members"),
+        (["--strategy", "source-only", "--members", "source-only,mcc"], "is not source-only"),
         (["--members", "mcc,finetune"], "does not work in the setting"),
         (["--seeds", "0,-1"], "a seed is a whole number"),
         (["--seeds", "0,one"], "seeds"),
