@@ -12,6 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import auto_table
 import choice_tables
 import shipping_estimates
 import shipping_frontier
@@ -286,6 +287,7 @@ def plain_loop() -> str:
 
 
 TABLES = {
+    "auto": lambda: auto_table.table(lines("auto.jsonl")),
     "demo": demo,
     "plain-loop": plain_loop,
     "multilabel": multilabel,

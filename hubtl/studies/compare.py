@@ -19,9 +19,10 @@ from hubtl.judging.judge import voters_on
 from hubtl.judging.validators.ensemble import Ensemble
 from hubtl.judging.verdict import verdict
 from hubtl.recipe.reading import merge, parse
-from hubtl.recipe.schema import Recipe
+from hubtl.recipe.schema import EnsembleSection, Recipe
 from hubtl.record import Evaluation, Metric, RunRecord
 from hubtl.run.adapt import adapt
+from hubtl.run.members import models_of
 from hubtl.settings import is_main_process, logger
 from hubtl.tasks import Task
 
@@ -105,6 +106,15 @@ def compare(
     if recipe.source is None:
         raise HubtlError(
             "a comparison ranks ways to adapt from a labelled source, and none is given", hint="add --source-dataset"
+        )
+    if (
+        recipe.ensemble != EnsembleSection()
+        or recipe.auto.hedge not in (None, 1)
+        or len(models_of(recipe.model.name)) > 1
+    ):
+        raise HubtlError(
+            "a comparison trains each strategy by itself, on one model with one seed",
+            hint="leave --members, --seeds, --hedge and a second model out; hubtl adapt averages them",
         )
     changes: dict[str, Any] = {"run.baseline": False, "run.plots": False, "run.fallback": False}
     if not full:

@@ -171,3 +171,12 @@ def test_by_default_what_runs_on_the_task_is_compared(task):
     chosen = [plugins.load("strategies", name) for name in compare_module._usual(task)]
     assert len(chosen) >= 5
     assert plugins.load("tasks", task).probabilities or not [c for c in chosen if "probabilities" in c.needs]
+
+
+@pytest.mark.parametrize(
+    "given", [{"members": "mcc,bnm"}, {"seeds": "0,1"}, {"hedge": 0.5}, {"model": "lenet+test_resnet"}]
+)
+def test_a_comparison_averages_nothing(given, tmp_path):
+    with pytest.raises(HubtlError, match="by itself"):
+        hubtl.compare(["mcc"], output_dir=str(tmp_path / "c"), **{**DIGITS, **given})
+    assert not (tmp_path / "c").exists()
