@@ -1,5 +1,6 @@
 """The members of a run trained in turn; one of them, or what they became together, is what the run ships."""
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,5 +53,5 @@ def _base(bases: Sequence[Part], member: Member, *, any_seed: bool = False) -> A
 def _arms(arms: Arms, member: Member, first: Member) -> Arms:
     """What trains a member; the states of all but those on the first backbone with the first seed lie apart."""
     key = "" if member.seed == first.seed else f"-seed{member.seed}"
-    key += "" if member.model == first.model else f"-{Path(member.model).name}"
+    key += "" if member.model == first.model else f"-{Path(member.model).name}-{zlib.crc32(member.model.encode()):08x}"
     return replace(arms, prepared=member.prepared, key=key)

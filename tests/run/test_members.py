@@ -15,7 +15,9 @@ from hubtl.models.saved import load
 from hubtl.python import _recipe
 from hubtl.recipe.reading import parse
 from hubtl.record import RunRecord
-from hubtl.run.members import kept, members_of, models_of, prepared_each, whole
+from hubtl.run.arm import Arms
+from hubtl.run.members import Member, kept, members_of, models_of, prepared_each, whole
+from hubtl.run.several import _arms
 from hubtl.studies.evaluate import measure
 from tests.tiny import hubtl_command
 
@@ -244,6 +246,12 @@ def test_what_does_not_go_together_is_said_before_training(arguments, told, tmp_
     assert code == 2
     assert told in err
     assert not (tmp_path / "run").exists()
+
+
+def test_states_of_backbones_with_the_same_last_name_lie_apart():
+    arms, names = Arms(None, None, None), ["lenet", "one/net", "other/net"]
+    members = [Member("mcc", seed, name, None) for name in names for seed in (0, 1)]
+    assert len({_arms(arms, member, members[0]).key for member in members}) == 6
 
 
 def test_names_of_several_backbones():
