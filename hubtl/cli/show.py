@@ -13,13 +13,15 @@ import typer
 from hubtl import launch
 from hubtl.card import ensemble
 from hubtl.card.metrics import about, called, gain, rounded
-from hubtl.card.wording import unscored
+from hubtl.card.wording import plural, unscored
 from hubtl.cli.messages import emit, predicting, pushed
 from hubtl.io import shown
 from hubtl.recipe.schema import Recipe
 from hubtl.record import Decision, Evaluation, RunRecord
 from hubtl.run.result import Result
 from hubtl.settings import is_main_process
+
+FEW = 30  # evaluation rows: below, answers that are all alike say little
 
 
 def plan(recipe: Recipe, *, as_json: bool) -> None:
@@ -103,7 +105,7 @@ def result(outcome: Result, *, as_json: bool) -> None:
         console.print(line, soft_wrap=True)
     for warning in record.warnings:
         console.print(f"warning: {shown.line(warning)}", soft_wrap=True)
-    console.print(f"{record.training.steps} updates in {record.training.seconds:.0f} s")
+    console.print(f"{plural(record.training.steps, 'update')} in {record.training.seconds:.0f} s")
     console.print(f"model and card: {outcome.output_dir}/README.md", soft_wrap=True)
     if outcome.pushed:
         typer.echo(pushed(outcome.output_dir, outcome.pushed))
@@ -163,10 +165,9 @@ def verdict(record: RunRecord) -> list[str]:
     base, found, gap = record.source_only, record.adapted, record.difference
     if gap is None or base is None or found is None or base.primary is None or found.primary is None:
         return lines
-    rises = found.primary.higher_is_better
-    better = "adapted is better" if (gap.low > 0) == rises else "source-only is better"
+    better = "adapted is better" if gap.shows(found.primary) else "source-only is better"
     if gap.low <= 0 <= gap.high:
-        better = "the difference can be chance" if gap.low < gap.high else "no difference"
+        better = "no difference" if gap.low == gap.high and found.n >= FEW else "the difference can be chance"
     interval = gain(found.primary, gap.low, gap.high)
     return [*lines, f"measured on {found.n:,} labelled rows: {better} (95% interval of the difference: {interval})"]
 

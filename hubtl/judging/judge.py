@@ -275,7 +275,9 @@ def doubts(record: RunRecord) -> list[str]:
         return found
     trusted = record.verified is not None and record.verified.answer == "adapted"
     if record.verdict is not None and record.verdict.rail and not adapted.collapse and not trusted:
-        found.append(f"{record.verdict.reason}: consider --strategy source-only")
+        helped = record.difference is not None and record.difference.shows(adapted.primary)
+        advice = "and yet adapting helped on the labelled rows" if helped else "consider --strategy source-only"
+        found.append(f"{record.verdict.reason}: {advice}")
     lost = base.primary.gain(adapted.primary) if base.primary and adapted.primary else None
     if base.primary is not None and lost is not None and lost < 0:
         found.append(f"negative transfer: the adapted model is {amount(base.primary, -lost)} worse")

@@ -193,6 +193,10 @@ class Difference(Facts):
     high: float
     resamples: int
 
+    def shows(self, metric: "Metric | None") -> bool:
+        """Whether the whole interval is on the side of the adapted model."""
+        return self.low > 0 if metric is None or metric.higher_is_better else self.high < 0
+
 
 class Evaluation(Facts):
     """What one model did on one stream. Everything outside a task reads ``primary`` and ``figures.rows()`` alone."""

@@ -3,6 +3,7 @@
 import pytest
 
 from hubtl.cli.show import going_on, verdict
+from hubtl.judging.judge import doubts
 from hubtl.record import Difference, Evaluation, Verdict
 from hubtl.tasks.regression.figures import RegressionFigures
 from tests import records
@@ -58,3 +59,18 @@ def test_labels_are_the_next_thing_to_do_where_they_decide_and_both_models_are_k
     assert going_on(record, tmp_path)[0] == f"hubtl label {tmp_path}"
     record.verdict = Verdict(answer="adapted", reason="a bound")
     assert label not in going_on(record, tmp_path)
+
+
+def test_rows_that_are_few_and_alike_do_not_show_that_there_is_no_difference():
+    record = undecided()
+    record.difference = Difference(low=0.0, high=0.0, resamples=100)
+    record.adapted = Evaluation(n=1, accuracy=1.0)
+    assert "on 1 labelled rows: the difference can be chance" in verdict(record)[1]
+
+
+def test_a_rail_does_not_advise_against_what_labelled_rows_have_shown():
+    record = undecided()
+    record.verdict = Verdict(answer="source-only", reason="the source is hardly known", rail=True)
+    for low, said in ((0.1, "and yet adapting helped on the labelled rows"), (-0.1, "consider --strategy source-only")):
+        record.difference = Difference(low=low, high=0.2, resamples=100)
+        assert f"the source is hardly known: {said}" in doubts(record)
