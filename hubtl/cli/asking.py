@@ -94,7 +94,10 @@ def _named(text: str, choices: list[str], *, several: bool) -> str:
 
 
 def _shown(place: int, question: "Question") -> list[str]:
-    files = [f"{shown.line(name)}" for modality, name in question.shown.items() if modality != "text"]
+    files = [shown.line(name) for modality, name in question.shown.items() if modality != "text"]
+    unseen = [m for m, cell in question.cells.items() if m not in ("text", *question.shown) and cell is not None]
+    if unseen:
+        files += [f"({', '.join(unseen)} without a file name: hubtl label RUN --page shows it)"]
     lines = [f"{place}. row {question.row}" + f"  {'  '.join(files)}" * bool(files)]
     if text := question.shown.get("text"):
         lines += [f"   {shown.line(text)}"]

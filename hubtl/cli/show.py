@@ -115,10 +115,10 @@ def result(outcome: Result, *, as_json: bool) -> None:
 
 def going_on(record: RunRecord, folder: Path) -> list[str]:
     """Commands that make sense after a run: labels come first where they decide and both models are there."""
-    from hubtl.run.export import SOURCE_ONLY
+    from hubtl.run.ship import aside
 
     run = shown.typed(folder)
-    asked = record.verdict is not None and record.verdict.rows > 0 and (folder / SOURCE_ONLY).is_dir()
+    asked = record.verdict is not None and record.verdict.open and (folder / aside(record)).is_dir()
     page = "" if record.model.modalities == ["text"] else " --page"  # a picture and a recording are no words to print
     return [*([f"hubtl label {run}{page}"] if asked else []), predicting(folder), f"hubtl push {run} user/repo"]
 

@@ -15,10 +15,12 @@ from hubtl.data.images import UNREADABLE, file_name
 from hubtl.errors import HubtlError
 from hubtl.models import saved
 from hubtl.models.model import AdaptedModel
-from hubtl.run.export import SOURCE_ONLY
+from hubtl.run.export import ADAPTED, SOURCE_ONLY
 from hubtl.tasks import Answer
 
 KEEP = "a run keeps one with --set run.keep_source_only=true, and hubtl demo --source-only names one"
+
+SHIPPED = "This run ships source-only; what adapting made stands beside it."
 
 UNEXPLAINED = "There is no relevance: hubtl explain takes models of images, and those of hubtl-multimodal's encoders."
 
@@ -34,28 +36,31 @@ class Answers:
     model: AdaptedModel
     strategy: str | None  # None: the model is not of hubtl's making
     before: AdaptedModel | None  # source-only
-    alone: str = ""  # why there is no source-only
+    note: str = ""  # why there is no source-only, or that it is what the run ships
 
     @classmethod
     def of(cls, model: str | Path, source_only: str | Path | None = None) -> "Answers":
         """Load a model and its source-only; see ``hubtl.demo.launch``. Raises HubtlError."""
         folder = saved.folder_of(model)
         name = folder.resolve().name if Path(model).expanduser().is_dir() else str(model)
-        strategy = read_facts(folder).get("strategy")
-        kept = _kept(folder)
+        strategy, note = read_facts(folder).get("strategy"), ""
+        kept = _kept(folder, SOURCE_ONLY)
+        if strategy == SOURCE_ONLY and (adapted := _kept(folder, ADAPTED)) is not None:
+            folder, kept = adapted, folder
+            strategy, note = read_facts(folder).get("strategy"), SHIPPED
         if source_only is not None:
             other = saved.folder_of(source_only)
-            kept = _kept(other) or other
+            kept = _kept(other, SOURCE_ONLY) or other
         loaded = saved.load(folder)
         if kept is None:
             is_it = "This model is source-only itself: nothing was adapted."
-            alone = is_it if strategy == SOURCE_ONLY else f"No source-only model comes with this one: {KEEP}."
-            return cls(name, loaded, strategy, None, alone)
+            note = is_it if strategy == SOURCE_ONLY else f"No source-only model comes with this one: {KEEP}."
+            return cls(name, loaded, strategy, None, note)
         before = saved.load(kept)
         _check("task", [loaded.task.name], [before.task.name])
         _check("outputs", loaded.task.outputs.names, before.task.outputs.names)
         _check("inputs", loaded.info.modalities, before.info.modalities)
-        return cls(name, loaded, strategy, before)
+        return cls(name, loaded, strategy, before, note)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -122,9 +127,9 @@ def _check(what: str, model: Any, before: Any) -> None:
         )
 
 
-def _kept(folder: Path) -> Path | None:
-    """The source-only model that a run directory keeps."""
-    return folder / SOURCE_ONLY if (folder / SOURCE_ONLY / "config.json").exists() else None
+def _kept(folder: Path, which: str) -> Path | None:
+    """The model of that name that a run directory keeps beside the one that it ships."""
+    return folder / which if (folder / which / "config.json").exists() else None
 
 
 def _there(cell: str | None) -> bool:

@@ -45,7 +45,7 @@ def page(answers: Answers) -> gr.Blocks:
                 with gr.Row():
                     before = _answer(answers, SOURCE_ONLY, visible=both)
                     after = _answer(answers, _called(answers))
-                for note in (answers.alone, answers.unexplained):
+                for note in (answers.note, answers.unexplained):
                     gr.HTML(f'<p class="hubtl-note">{html.escape(note)}</p>', visible=bool(note))
         light = _output("on-light")
         dark = _output("on-dark")

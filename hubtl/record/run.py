@@ -66,6 +66,11 @@ class Verdict(Facts):
         """The answer, and how many rows to label where that decides."""
         return f"{self.answer}, label {self.rows:,} rows to decide" if self.rows else self.answer
 
+    @property
+    def open(self) -> bool:
+        """Whether labels can still decide: nothing else does, or a guard rail does, which they overrule."""
+        return self.rows > 0 or self.rail
+
 
 class PhaseFacts(Facts):
     name: str

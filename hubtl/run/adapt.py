@@ -205,7 +205,7 @@ def _keeps(recipe: Recipe, record: RunRecord) -> bool:
     """Whether the model that is not shipped is saved too: labels decide between the two, against a guard rail as well."""
     if recipe.run.keep_source_only is not None:
         return recipe.run.keep_source_only
-    return record.verdict is not None and (record.verdict.rows > 0 or record.verdict.rail)
+    return record.verdict is not None and record.verdict.open
 
 
 def _announce(plan: hub.PushResult) -> None:

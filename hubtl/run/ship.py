@@ -29,10 +29,14 @@ def shipped(record: RunRecord) -> Which:
     return SOURCE_ONLY if record.strategy == SOURCE_ONLY else ADAPTED
 
 
+def aside(record: RunRecord) -> Which:
+    """The other one, and the name of its folder, whether it is there or not."""
+    return SOURCE_ONLY if shipped(record) == ADAPTED else ADAPTED
+
+
 def pair(folder: Path, record: RunRecord) -> dict[Which, Path]:
     """The folders of both models of a run. Raises HubtlError for a run that has, or has kept, one alone."""
-    here = shipped(record)
-    there = SOURCE_ONLY if here == ADAPTED else ADAPTED
+    here, there = shipped(record), aside(record)
     alone = record.source_only is None or (here == SOURCE_ONLY and record.verdict is None)
     if alone:
         raise HubtlError(

@@ -3,7 +3,7 @@
 from hubtl.io import shown
 from hubtl.judging.asking import still
 from hubtl.record import Verified
-from hubtl.run.ship import ADAPTED, SOURCE_ONLY, shipped
+from hubtl.run.ship import aside, shipped
 from hubtl.studies.label import Labelling
 
 
@@ -41,5 +41,4 @@ def outcome(asking: Labelling, found: Verified | None) -> list[str]:
         else:
             lines += [f"undecided so far: label {more} more rows to decide" * bool(more)] * bool(more)
             lines += [f"go on with: hubtl label {run}"]
-    other = asking.folder / (SOURCE_ONLY if ships == ADAPTED else ADAPTED)
-    return [*lines, f"{run} ships {ships}; the other model is in {other}"]
+    return [*lines, f"{run} ships {ships}; the other model is in {asking.folder / aside(asking.record)}"]

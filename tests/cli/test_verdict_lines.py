@@ -74,3 +74,12 @@ def test_a_rail_does_not_advise_against_what_labelled_rows_have_shown():
     for low, said in ((0.1, "and yet adapting helped on the labelled rows"), (-0.1, "consider --strategy source-only")):
         record.difference = Difference(low=low, high=0.2, resamples=100)
         assert f"the source is hardly known: {said}" in doubts(record)
+
+
+@pytest.mark.parametrize(("ships", "keeps"), [("source-only", "adapted"), ("mcc", "source-only")])
+def test_labels_are_named_where_a_guard_rail_decided_which_they_overrule(tmp_path, ships, keeps):
+    record = records.gain()
+    record.strategy, record.verdict = ships, Verdict(answer="source-only", reason="collapse", rail=True)
+    assert going_on(record, tmp_path)[0].startswith("hubtl predict")
+    (tmp_path / keeps).mkdir()
+    assert going_on(record, tmp_path)[0] == f"hubtl label {tmp_path} --page"

@@ -118,15 +118,25 @@ def test_relevance_is_what_explain_draws_for_light_and_for_dark_pages(run, pictu
 def test_source_only_is_found_named_or_said_to_be_missing(run, tmp_path, picture):
     cells = {"image": str(picture)}
     alone, wanted = save(tmp_path / "alone"), Answers.of(run).predict(cells)[0]
-    assert "keep_source_only" in Answers.of(alone).alone
+    assert "keep_source_only" in Answers.of(alone).note
     assert Answers.of(alone).predict(cells)[0] is None
     for named in (run / "source-only", run):  # the model, or the run that keeps it
         assert Answers.of(alone, named).predict(cells)[0] == wanted
-    assert "nothing was adapted" in Answers.of(run / "source-only").alone
+    assert "nothing was adapted" in Answers.of(run / "source-only").note
     others = save(tmp_path / "others", ["even", "odd", "neither"])
     with pytest.raises(HubtlError, match="outputs even, odd, neither, and the model has even, odd") as error:
         Answers.of(alone, others)
     assert "--source-only" in error.value.hint
+
+
+def test_a_run_that_ships_source_only_shows_what_adapting_made_beside_it(run, tmp_path, picture):
+    folder = save(tmp_path / "run", seed=1, strategy="source-only")
+    save(folder / "adapted")
+    answers, cells = Answers.of(folder), {"image": str(picture)}
+    assert answers.predict(cells) == Answers.of(run).predict(cells)
+    assert (answers.name, answers.strategy) == ("run", "coral")
+    assert "ships source-only" in answers.note
+    assert Answers.of(run).note == ""
 
 
 def test_a_model_that_is_not_explained_predicts_and_says_so(run, picture):
