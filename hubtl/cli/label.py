@@ -104,7 +104,7 @@ def label(
     if json_:
         emit(_summary(asking, found))
     else:
-        for line in outcome.outcome(asking, found):
+        for line in outcome.outcome(asking, found, page=page):
             typer.echo(line)
 
 

@@ -1,6 +1,7 @@
 """The page of ``hubtl label``: one row at a time, a button for each label, and what the labels say so far."""
 
 import html
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from hubtl.errors import HubtlError
 from hubtl.io import shown
 from hubtl.run.ship import shipped
 from hubtl.studies.label import Labelling
-from hubtl.studies.outcome import progress
+from hubtl.studies.outcome import more, progress
 
 MOST_BUTTONS = 12  # labels; more are typed, with a list to choose from
 KEYS = """
@@ -20,8 +21,9 @@ KEYS = """
     const typing = event.target.closest && event.target.closest("input, textarea, select, [contenteditable]");
     const box = typing && /^(checkbox|radio)$/.test(typing.type || "");
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || (typing && !box)) return;
-    const id = { u: "hubtl-undo", s: "hubtl-skip" }[event.key] || (/^[1-9]$/.test(event.key) ? "hubtl-label-" + event.key : "");
-    const there = id && document.getElementById(id);
+    const ids = { u: ["hubtl-undo", "hubtl-undo-last"], s: ["hubtl-skip"] }[event.key] || [];
+    if (/^[0-9]$/.test(event.key)) ids.push("hubtl-label-" + event.key);
+    const there = ids.map((id) => document.getElementById(id)).find((button) => button && button.checkVisibility());
     if (there) { event.preventDefault(); there.click(); }
   });
 }
@@ -31,6 +33,7 @@ CSS = """
   background: var(--block-background-fill); color: var(--body-text-color); }
 .hubtl-said p { margin: 0.2rem 0; color: inherit; }
 .hubtl-said.settled { border-left: 4px solid #2e8b57; }
+.hubtl-said.open { border-left: 4px solid #8a8f98; }
 .hubtl-scale { position: relative; height: 0.7rem; margin: 0.6rem 0 0.2rem; border-radius: 4px;
   background: var(--border-color-primary); }
 .hubtl-scale i { position: absolute; top: 0; bottom: 0; background: #d9730d; opacity: 0.55; border-radius: 4px; }
@@ -40,7 +43,7 @@ CSS = """
 .hubtl-ends { display: flex; justify-content: space-between; font-size: 0.85rem; opacity: 0.75; }
 .hubtl-back button { flex: 1 1 6rem; min-width: 6rem; }
 .hubtl-labels { display: flex; flex-wrap: wrap; gap: 0.5rem; }
-.hubtl-labels button { flex: 1 1 9rem; min-width: 7rem; min-height: 3rem; white-space: normal; overflow-wrap: anywhere; }
+.hubtl-labels button { flex: 1 1 auto; min-width: 4.5rem; min-height: 3rem; white-space: normal; overflow-wrap: anywhere; }
 """
 
 
@@ -103,9 +106,9 @@ def page(asking: Labelling) -> gr.Blocks:
                 entry = gr.Textbox(label="Label", max_lines=1, autofocus=True, submit_btn=False)
             if entry is None:
                 with gr.Row(elem_classes="hubtl-labels"):
-                    for number, name in enumerate(choices, 1):
-                        key = f"{number}  " if number < 10 else ""
-                        button = gr.Button(f"{key}{shown.line(name)}", elem_id=f"hubtl-label-{number}")
+                    for number, (key, name) in enumerate(zip(_keys(choices), choices, strict=True), 1):
+                        says = shown.line(name) if key in ("", name.strip()) else f"{key}  {shown.line(name)}"
+                        button = gr.Button(says, elem_id=f"hubtl-label-{key or f'no-key-{number}'}")
                         answers.append((button, name))
             else:
                 button = gr.Button("Answer", variant="primary", elem_id="hubtl-answer")
@@ -114,8 +117,9 @@ def page(asking: Labelling) -> gr.Blocks:
             skip = gr.Button("Skip (s)", elem_id="hubtl-skip", size="sm")
             undo = gr.Button("Undo (u)", elem_id="hubtl-undo", size="sm")
         said = gr.HTML(padding=False)
+        last = gr.Button("Undo the last answer (u)", elem_id="hubtl-undo-last", size="sm", visible=False)
 
-        everything = [said, problem, row, picture, answering, skip, undo] + ([] if entry is None else [entry])
+        everything = [said, problem, row, picture, answering, skip, undo, last] + ([] if entry is None else [entry])
 
         def drawn(wrong: str = "") -> list[Any]:
             """Everything that the page shows, as it stands now."""
@@ -128,7 +132,8 @@ def page(asking: Labelling) -> gr.Blocks:
                 gr.HTML(shows, visible=question is not None),
                 gr.Column(visible=question is not None),
                 gr.Button(visible=question is not None),
-                gr.Button(interactive=bool(asking.verified().rows)),
+                gr.Button(visible=question is not None, interactive=bool(asking.verified().rows)),
+                gr.Button(visible=question is None),
             ]
             if entry is not None:
                 kept: dict[str, Any] = (
@@ -160,7 +165,8 @@ def page(asking: Labelling) -> gr.Blocks:
         if entry is not None and not choices:
             entry.submit(answered, [row, entry], everything, **how)
         skip.click(skipped, [row], everything, **how)
-        undo.click(lambda: drawn(at.undo()), None, everything, **how)
+        for button in (undo, last):
+            button.click(lambda: drawn(at.undo()), None, everything, **how)
         blocks.load(lambda: drawn(), None, everything, **how)
         blocks.load(None, js=KEYS)
     return blocks
@@ -173,9 +179,18 @@ def _heading(asking: Labelling) -> str:
         f"Which is better, source-only or adapted with {method}? They disagree on {len(asking.order):,} of {asking.rows:,} "
         f"target rows ({100 * asking.share:.0f} %). At most {asking.rule.most} of these are asked for."
     )
-    keys = "Keys: u undo, s skip" + (", 1 to 9 the labels" if asking.task.choices() and not asking.task.several else "")
+    choices = asking.task.choices()
+    keyed = [] if asking.task.several or len(choices) > MOST_BUTTONS else [key for key in _keys(choices) if key]
+    keys = "Keys: u undo, s skip" + (f", {keyed[0]} to {keyed[-1]} the labels" if keyed else "")
     name = html.escape(shown.line(asking.folder.resolve().name))
     return f'<h1>{name}</h1><p class="hubtl-note">{html.escape(shown.line(about))} {keys}.</p>'
+
+
+def _keys(choices: list[str]) -> list[str]:
+    """The key of each label, or none: its number from 1 on; where a label is called as a number, the digits that are labels."""
+    if any(choice.isdecimal() for choice in choices):
+        return [choice.strip() if re.fullmatch("[0-9]", choice.strip()) else "" for choice in choices]
+    return [str(number) if number < 10 else "" for number in range(1, len(choices) + 1)]
 
 
 def _caption(asking: Labelling, question: Any) -> str:
@@ -199,7 +214,10 @@ def _said(asking: Labelling, *, settled: bool) -> str:
     if settled:
         lines += f"<p>{html.escape(progress(asking))}</p>"
         lines += f'<p class="hubtl-note">The run ships {shipped(asking.record)}. This page can be closed.</p>'
-    return f'<div class="hubtl-said{" settled" if settled else ""}" role="status">{lines}{_scale(asking)}</div>'
+        if found.answer == "undecided":
+            lines += f'<p class="hubtl-note">{html.escape(shown.line(more(asking, found)))}</p>'
+    kind = (" open" if found.answer == "undecided" else " settled") if settled else ""
+    return f'<div class="hubtl-said{kind}" role="status">{lines}{_scale(asking)}</div>'
 
 
 def _scale(asking: Labelling) -> str:

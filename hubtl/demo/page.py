@@ -18,6 +18,7 @@ CSS = """
 .hubtl-problem { border-left: 4px solid #d1453b; padding: 0.6em 1em; background: var(--background-fill-secondary); }
 .hubtl-answers { max-height: 36em; overflow-y: auto !important; }
 .hubtl-note { opacity: 0.75; }
+.html-container { padding: 0 !important; }  /* as wide as what stands below it */
 """
 CSS += drawing.CSS
 

@@ -4,7 +4,7 @@ from hubtl.io import shown
 from hubtl.judging.asking import still
 from hubtl.record import Verified
 from hubtl.run.ship import aside, shipped
-from hubtl.studies.label import Labelling
+from hubtl.studies.label import Labelling, Rule
 
 
 def opening(asking: Labelling) -> str:
@@ -26,19 +26,37 @@ def progress(asking: Labelling) -> str:
     )
 
 
-def outcome(asking: Labelling, found: Verified | None) -> list[str]:
-    """The verdict in one of three answers, what became of the run, and what to type next."""
+def outcome(asking: Labelling, found: Verified | None, *, page: bool = False) -> list[str]:
+    """The verdict in one of three answers, what became of the run, and what to type next, with ``page`` for the page."""
     run = shown.typed(asking.folder)
     if found is None or not found.n:
-        return [f"nothing is labelled; go on with: hubtl label {run}"]
-    ships = shipped(asking.record)
+        return [f"nothing is labelled; go on with: {_again(asking, page)}"]
     lines = [progress(asking), f"verdict: {found.brief}, by {found.n} labelled rows"]
     if found.answer == "undecided":
-        more = still(asking.tally, prior=found.prior, certain=found.certain)
         if found.n >= found.most or asking.current() is None:
-            much = f"label {more} more rows to decide" if more else "more labels will hardly tell them apart"
-            lines += [f"undecided: {much}: hubtl label {run} --max {found.n + (more or 50)}"]
+            lines += [f"undecided: {more(asking, found, page=page)}"]
         else:
-            lines += [f"undecided so far: label {more} more rows to decide" * bool(more)] * bool(more)
-            lines += [f"go on with: hubtl label {run}"]
-    return [*lines, f"{run} ships {ships}; the other model is in {asking.folder / aside(asking.record)}"]
+            rows = still(asking.tally, prior=found.prior, certain=found.certain)
+            lines += [f"undecided so far: label {rows} more rows to decide"] * bool(rows)
+            lines += [f"go on with: {_again(asking, page)}"]
+    return [
+        *lines,
+        f"{run} ships {shipped(asking.record)}; the other model is in {asking.folder / aside(asking.record)}",
+    ]
+
+
+def more(asking: Labelling, found: Verified, *, page: bool = True) -> str:
+    """How many labels more would decide what is undecided, and the command that asks for them."""
+    if len(found.rows) == len(asking.order):
+        return "every row on which the two disagree was asked for"
+    rows = still(asking.tally, prior=found.prior, certain=found.certain)
+    much = f"label {rows} more rows to decide" if rows else "more labels will hardly tell them apart"
+    return f"{much}: {_again(asking, page)} --max {found.n + (rows or 50)}"
+
+
+def _again(asking: Labelling, page: bool) -> str:
+    """The command that goes on by the same rule."""
+    rule = asking.rule
+    flags = ["--page"] * page + ["--certain"] * (rule.certain is not None)
+    flags += [f"--prior {rule.prior}"] * (rule.prior != Rule.prior) + [f"--seed {rule.seed}"] * (rule.seed != Rule.seed)
+    return " ".join(["hubtl label", shown.typed(asking.folder), *flags])

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from hubtl.demo import rowshown
-from hubtl.demo.labelling import Shown
+from hubtl.demo.labelling import Shown, _keys, _said
 from hubtl.record import RunRecord
 from hubtl.studies import label as study
+from hubtl.studies.outcome import outcome
 from tests.demo.test_demo import serving
 from tests.studies.test_label import finished as finished
 from tests.studies.test_label import spoil, truth
@@ -50,7 +51,10 @@ def test_rows_are_labelled_by_keys_and_buttons_taken_back_and_settled(harmed, br
     with serving(["label", str(harmed), "--page"], tmp_path) as (address, _, last):
         tab = opened(browser, address)
         assert "source-only or adapted with mcc? They disagree on 48 of 48" in tab.inner_text("body")
+        assert "1 to 3 the labels" in tab.inner_text("body")
         assert "Nothing is labelled yet" in tab.locator(".hubtl-said").inner_text()
+        box, skip, undo = (tab.locator(name).bounding_box() for name in (".hubtl-said", "#hubtl-skip", "#hubtl-undo"))
+        assert (skip["x"], undo["x"] + undo["width"]) == (box["x"], box["x"] + box["width"]), "no button sticks out"
         first = caption(tab)
         number, name = first.removeprefix("1. row ").split(", ")
         assert int(number) == int(name.removesuffix(".png"))
@@ -66,7 +70,7 @@ def test_rows_are_labelled_by_keys_and_buttons_taken_back_and_settled(harmed, br
         third = moved_on(tab, second)
         assert third.startswith("2. row "), "a skipped row is no label"
         tab.close()
-    assert f"go on with: hubtl label {harmed}" in last
+    assert f"go on with: hubtl label {harmed} --page" in last
     assert RunRecord.load(harmed).verified.losses == 1
 
     with serving(["label", str(harmed), "--page"], tmp_path) as (address, _, last):
@@ -78,6 +82,8 @@ def test_rows_are_labelled_by_keys_and_buttons_taken_back_and_settled(harmed, br
             shown = moved_on(tab, shown)
         assert "settled: source-only is better, 96.5 %; shipped" in tab.locator(".hubtl-said").inner_text()
         assert not tab.locator("#hubtl-skip").is_visible()
+        box, last = (tab.locator(name).bounding_box() for name in (".hubtl-said", "#hubtl-undo-last"))
+        assert last["y"] > box["y"] + box["height"], "what is settled comes first"
         record = RunRecord.load(harmed)
         assert (record.strategy, record.verified.answer, record.verified.losses) == ("source-only", "source-only", 6)
         tab.keyboard.press("u")
@@ -120,3 +126,27 @@ def test_a_picture_a_sound_and_a_text_are_in_the_page_itself(tmp_path):
     made = rowshown.row(broken, "")
     assert "The image cannot be read: no.png" in made
     assert "The recording cannot be read: gone.wav" in made
+
+
+@pytest.mark.parametrize(
+    ("choices", "keys"),
+    [
+        (["dark", "light", "none of these"], ["1", "2", "3"]),
+        (["0", "1", "9", "10", "none of these"], ["0", "1", "9", "", ""]),
+        ([f"c{i}" for i in range(11)], [*"123456789", "", ""]),
+    ],
+)
+def test_the_key_of_a_label_is_its_number_and_of_a_digit_itself(choices, keys):
+    assert _keys(choices) == keys
+
+
+def test_what_is_not_settled_is_not_said_to_be_and_the_command_that_goes_on_keeps_the_rule(harmed):
+    asking = study.begin(harmed, study.Rule(prior="flat", certain=0.05, most=2, seed=3))
+    for _ in range(2):
+        asking.answer(asking.current(), truth(asking.current().name))
+    assert asking.current() is None
+    said = _said(asking, settled=True)
+    assert 'class="hubtl-said open"' in said
+    flags = "--page --certain --prior flat --seed 3"
+    assert f"more rows to decide: hubtl label {harmed} {flags} --max " in said
+    assert f"{harmed} --certain --prior flat --seed 3 --max " in "".join(outcome(asking, asking.verified()))
