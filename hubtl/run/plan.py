@@ -227,7 +227,7 @@ def describe(record: RunRecord) -> str:
             what = f"steps {rows}" if phase.steps != 1 else f"step on all of {sees}"
             what += "; nothing learns by gradient, what changes is computed from the rows"
         lines.append(f"phase {number}    {phase.name}: {phase.steps:,} {what}")
-    if averaged := _averaged(recipe):
+    if averaged := _averaged(record):
         lines.append(f"average    {averaged}")
     rule = f"{record.selection.rule}" + (" (ORACLE: reads target labels)" if record.selection.oracle else "")
     optim = recipe["optim"]
@@ -236,11 +236,12 @@ def describe(record: RunRecord) -> str:
     return "\n".join(lines)
 
 
-def _averaged(recipe: Mapping[str, Any]) -> str:
+def _averaged(record: RunRecord) -> str:
     """Which models are trained, where they are several, or source-only has a share; empty for one alone."""
-    ensemble, hedge = recipe.get("ensemble", {}), recipe.get("auto", {}).get("hedge", 1.0)
-    names, seeds = ensemble.get("members") or [recipe["strategy"]["name"]], ensemble.get("seeds") or []
-    models = models_of(recipe["model"]["name"])
+    ensemble, given = (record.recipe.get(part, {}) for part in ("ensemble", "auto"))
+    hedge = 1.0 if given.get("hedge") is None else given["hedge"]
+    names, seeds = ensemble.get("members") or [record.strategy], ensemble.get("seeds") or []
+    models = models_of(record.recipe.get("model", {}).get("name", record.model.name))
     parts = [", ".join(names)] if len(names) > 1 or hedge < 1 else []
     parts += [f"seeds {', '.join(map(str, seeds))}"] if len(seeds) > 1 else []
     parts += [f"backbones {', '.join(models)}"] if len(models) > 1 else []

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import timm
 import torch
 import yaml
 
@@ -259,3 +260,19 @@ def test_names_of_several_backbones():
     assert models_of("image=a,text=b") == ["image=a,text=b"]
     with pytest.raises(HubtlError, match="twice"):
         models_of("a+a")
+
+
+def test_what_became_one_model_opens_in_timm_with_the_same_outputs(tmp_path):
+    """A student of two networks, and an average of weights: neither needs hubtl."""
+    for name, more in (
+        ("student", {"model": "test_resnet+lenet", "tuner": "head"}),
+        ("weights", {"model": "test_resnet", "hedge": 0.5}),
+    ):
+        done = run(tmp_path / name, image_size=32, steps=5, **more)
+        assert done.record.ensemble.how in ("distilled", "weights")
+        theirs = timm.create_model(f"local-dir:{done.output_dir}", pretrained=True).eval()
+        ours = load(done.output_dir)
+        pixels = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            assert torch.allclose(theirs(pixels), ours.classifier({"image": pixels}), atol=1e-5)
+            assert theirs(pixels).std() > 0
