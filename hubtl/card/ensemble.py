@@ -37,6 +37,12 @@ def shipped(record: RunRecord) -> EnsembleFacts | None:
     return None if record.verdict is not None and record.verdict.tried else record.ensemble
 
 
+def called(record: RunRecord) -> str:
+    """The name of the adapted model in a table: its strategy, or of how many models it is the average."""
+    found = shipped(record)
+    return record.strategy if found is None or len(found.members) < 2 else f"average of {len(found.members)} models"
+
+
 def adapted_with(record: RunRecord) -> str:
     """The strategy of a run, or those of the models that were averaged. Markdown."""
     found = shipped(record)

@@ -79,7 +79,7 @@ def result(outcome: Result, *, as_json: bool) -> None:
     rows = f"{record.adapted.n if record.adapted else 0} held-out rows" + (f"; not scored: {aside}" if aside else "")
     table.add_column(f"on the target ({rows})")
     dropped = record.verdict if record.verdict and record.verdict.tried else None
-    columns = [("source-only", record.source_only), (record.strategy, record.adapted)]
+    columns = [("source-only", record.source_only), (ensemble.called(record), record.adapted)]
     if dropped:
         columns = [("source-only (kept)", record.source_only), (f"{dropped.tried} (dropped)", dropped.dropped)]
     measured = [(name, figures) for name, figures in columns if figures is not None]
@@ -143,7 +143,7 @@ def bound(record: RunRecord) -> str | None:
         if found.bound.separates
         else "not above source-only's estimate, so it does not decide"
     )
-    return f"bound without labels: {record.strategy} at least {least}, {says} ({beat})"
+    return f"bound without labels: {ensemble.called(record)} at least {least}, {says} ({beat})"
 
 
 def averages(record: RunRecord) -> list[str]:

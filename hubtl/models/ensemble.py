@@ -56,9 +56,12 @@ class EnsembleModel(AdaptedModel):
         if tta is not None:
             self.test_time(str(tta))
         inputs = list(inputs) if isinstance(inputs, Iterator) else inputs  # each member goes through them
-        seen = [member._seen(inputs, batch_size, on_bad_sample) for member, _ in self.members]
-        rows = zip(*seen, strict=True)
-        return [(each[0][0], each[0][1], self.mixed([row for *_, row in each])) for each in rows]
+        seen = [
+            {place: (name, row) for place, name, row in member._seen(inputs, batch_size, on_bad_sample)}
+            for member, _ in self.members
+        ]
+        read = sorted(set.intersection(*(set(rows) for rows in seen)))  # what one of them cannot read is left out
+        return [(place, seen[0][place][0], self.mixed([rows[place][1] for rows in seen])) for place in read]
 
 
 def write(folder: Path, counts: Sequence[float]) -> None:

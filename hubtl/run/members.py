@@ -11,11 +11,10 @@ from hubtl.backbones.base import BackboneRequest
 from hubtl.backbones.reference import ModelRef, parts_of
 from hubtl.data.features import FeatureSet
 from hubtl.errors import HubtlError
-from hubtl.plugins.blame import minded
-from hubtl.recipe.reading import made, parse
+from hubtl.recipe.reading import parse
 from hubtl.recipe.schema import NamedSection, Recipe
 from hubtl.run.decisions import Decisions, by_model, by_relation, by_rows, by_strategy
-from hubtl.run.prepare import Prepared, check_needs, prepare
+from hubtl.run.prepare import Prepared, check_needs, prepare, tuned
 
 PLUS = "+"
 
@@ -157,12 +156,6 @@ def _redrawn(prepared: Prepared) -> Prepared:
     own = recipe.model
     request = BackboneRequest(prepared.task.outputs.names, False, image_size=own.image_size, options=own.options)
     backbone = backbones.resolve(ModelRef(own.name), request)
-    torch.manual_seed(recipe.run.seed)
-    tuner_class = plugins.load("tuners", recipe.tuner.name)
-    with minded(tuner_class, "apply"):
-        tuner = tuner_class(made(tuner_class.Options, recipe.tuner.name, recipe.tuner.options))
-        tuner.apply(backbone)
-    for parameter in backbone.frozen():
-        parameter.requires_grad_(False)
+    tuner = tuned(recipe, backbone)
     backbone.ranges = prepared.backbone.ranges
     return replace(prepared, backbone=backbone, tuner=tuner)

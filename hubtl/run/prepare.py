@@ -127,13 +127,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     if setting not in NO_TARGET_LABELS:
         target = target.labelled()
     target, held_out = hold_out(target, recipe.data.hold_out, setting)
-    torch.manual_seed(recipe.run.seed)
-    tuner_class = plugins.load("tuners", recipe.tuner.name)
-    with minded(tuner_class, "apply"):
-        tuner = tuner_class(made(tuner_class.Options, recipe.tuner.name, recipe.tuner.options))
-        tuner.apply(backbone)
-    for parameter in backbone.frozen():
-        parameter.requires_grad_(False)
+    tuner = tuned(recipe, backbone)
     head_of(task, backbone.info.width)
     task.source_domains = source.facts.domains if source is not None else []
     if setting == "sequential" and source is not None:
@@ -178,6 +172,18 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         told=None if told is None else told.mark,
         warnings=[*unnamed, *unused, *label_warnings(task, relation, streams, strategy_class)],
     )
+
+
+def tuned(recipe: Recipe, backbone: Backbone) -> Any:
+    """Apply the recipe's tuner to a backbone, new layers drawn from the recipe's seed, and return it."""
+    torch.manual_seed(recipe.run.seed)
+    cls = plugins.load("tuners", recipe.tuner.name)
+    with minded(cls, "apply"):
+        tuner = cls(made(cls.Options, recipe.tuner.name, recipe.tuner.options))
+        tuner.apply(backbone)
+    for parameter in backbone.frozen():
+        parameter.requires_grad_(False)
+    return tuner
 
 
 def _built(

@@ -321,7 +321,7 @@ class Classification(Task):
     def unlearned(self, before: Evaluation) -> str | None:
         """Say so where source-only is less than half the way from chance to perfect on the source.
 
-        Over 165 ensembles of four families nothing else that reads no target label told where adapting hurt.
+        Measured in docs/benchmarks.md, *source known*: one family of four speaks for it, and none against it.
         """
         chance, share = 1 / max(1, len(self.outputs.names)), before.source
         if share is None or share - chance >= (1 - chance) / 2:
