@@ -133,17 +133,12 @@ def estimates(models: Sequence[tuple[str, Evaluation]]) -> str | None:
 
 
 def bound(record: RunRecord) -> str | None:
-    """What the primary metric of the adapted model is at least, where that could tell the two models apart."""
+    """What the primary metric of the adapted model is at least, where that tells the two models apart."""
     found = record.adapted
-    if found is None or found.bound is None:
+    if found is None or found.bound is None or not found.bound.separates:
         return None
     least, beat = (rounded(found.primary, number) for number in (found.bound.value, found.bound.beat))
-    says = (
-        "above source-only's estimate"
-        if found.bound.separates
-        else "not above source-only's estimate, so it does not decide"
-    )
-    return f"bound without labels: {ensemble.called(record)} at least {least}, {says} ({beat})"
+    return f"bound without labels: {ensemble.called(record)} at least {least}, above source-only's estimate ({beat})"
 
 
 def averages(record: RunRecord) -> list[str]:
