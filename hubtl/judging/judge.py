@@ -105,12 +105,13 @@ class Judge:
 
     def state(self) -> dict[str, Any]:
         """What has been seen so far, to go on with after a stop; it belongs to the checkpoint of the same update."""
-        return {"weights": self._weights, "selection": self.selection.model_dump()}
+        return {"weights": self._weights, "selection": self.selection.model_dump(), "rule": self.rule.state()}
 
     def load(self, state: dict[str, Any]) -> None:
         self._weights = state["weights"]
         self.selection = Selection.model_validate(state["selection"])
         self._read = self.selection.oracle
+        self.rule.load(state.get("rule", {}))
 
 
 def gather(case: Case, acc: Accelerator, model: Classifier, step: int, reads: Collection[str]) -> Evidence:

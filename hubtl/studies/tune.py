@@ -138,15 +138,15 @@ def _objective(prepared: Prepared, asked: str | None, allowed: bool) -> Objectiv
     if name is None and prepared.setting not in NO_TARGET_LABELS:
         name = HELD_OUT
     if name is None:  # a rule that compares checkpoints of one run, or that counts updates, says nothing across runs
-        comparable = rule_name not in ("last", "ensemble") and LABELS not in selecting.reads
+        comparable = selecting.comparable and LABELS not in selecting.reads
         name = rule_name if comparable else prepared.task.voters[0]
     if name == HELD_OUT:
         if prepared.streams.held_out is None:
             raise HubtlError("held-out needs a target whose labels are learnt from", hint="--validator infomax")
         return Objective(name, LABELS in selecting.reads and _permitted(rule_name, allowed), frozenset(), None)
     known = plugins.entries("validators")
-    if name not in known or name in ("last", "ensemble"):
-        scores = ", ".join(n for n in known if n not in ("last", "ensemble"))
+    if name not in known or not rule_of(name).comparable:
+        scores = ", ".join(n for n in known if n not in ("last", "ensemble", "ensv"))
         raise HubtlError(f"validator {name!r} gives no score that runs can be compared by", hint=f"one of: {scores}")
     rule = rule_of(name)
     if not prepared.task.probabilities and "probabilities" in rule.needs:

@@ -395,7 +395,8 @@ def test_the_snippet_of_the_card_runs_and_says_what_hubtl_says(tmp_path, model, 
     assert capsys.readouterr().out.strip() == prediction.label
 
 
-def test_a_selection_survives_an_interruption(tmp_path, monkeypatch):
+@pytest.mark.parametrize("rule", ["infomax", "ensv"])
+def test_a_selection_survives_an_interruption(tmp_path, monkeypatch, rule):
     """The candidates seen before the stop, and the best weights among them, count after it."""
     import signal
 
@@ -403,7 +404,7 @@ def test_a_selection_survives_an_interruption(tmp_path, monkeypatch):
     from hubtl.judging.judge import Judge
 
     options = {"run.evaluate_every": 5, "run.plots": False}
-    common = DIGITS | {"strategy": "mcc", "validator": "infomax", "steps": 20, "batch_size": 16, "baseline": False}
+    common = DIGITS | {"strategy": "mcc", "validator": rule, "steps": 20, "batch_size": 16, "baseline": False}
     whole = hubtl.adapt(**common, options=options, output_dir=str(tmp_path / "whole"))
     judge = Judge.__call__
 

@@ -66,6 +66,7 @@ class Validator(ABC):
     reads: ClassVar[frozenset[str]] = frozenset()  # names of Evidence's fields; "target_labels" makes an oracle
     lenient: ClassVar[bool] = False  # True: it goes on without what is missing
     needs: ClassVar[tuple[str, ...]] = ("features", "probabilities")  # of the model's task, as a strategy's
+    comparable: ClassVar[bool] = True  # False: its scores compare the checkpoints of one run, not different runs
 
     @property
     def oracle(self) -> bool:
@@ -87,11 +88,19 @@ class Validator(ABC):
         """How good each of the checkpoints judged so far is beside the others. Higher is better."""
         return [scores["score"] for scores in judged]
 
+    def state(self) -> dict[str, Any]:
+        """Return what the rule remembers of the checkpoints, for a run that goes on after a stop; tensors and numbers."""
+        return {}
+
+    def load(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - most rules remember nothing
+        """Take up what ``state`` returned."""
+
 
 class Last(Validator):
     """The last iterate: nothing is read, nothing is selected."""
 
     needs = ()
+    comparable = False
 
     def score(self, evidence: Evidence) -> float:
         return float(evidence.step)

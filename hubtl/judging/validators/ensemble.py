@@ -31,6 +31,7 @@ class Ensemble(Validator):
     )
     needs = ("features",)  # a member that needs more is left to the tasks that have it
     lenient = True
+    comparable = False
 
     def score(self, evidence: Evidence) -> float:
         raise HubtlError("an ensemble ranks checkpoints and gives one alone no score", hint="--validator infomax")
