@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: ``import hubtl`` alone costs nothing."""
+    """Import a public name on first use, so that ``import hubtl`` alone stays cheap."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'hubtl' has no attribute {name!r}")

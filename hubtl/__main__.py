@@ -1,4 +1,4 @@
-"""``hubtl``, ``python -m hubtl`` and ``torchrun -m hubtl``."""
+"""Run ``hubtl``, ``python -m hubtl`` and ``torchrun -m hubtl``."""
 
 import os
 import sys
@@ -17,7 +17,10 @@ def main() -> None:
 
 
 def _standard_files() -> None:
-    """Open what was closed: the next file would take its number, and receive what is written to stderr."""
+    """Open standard files that are closed.
+
+    Otherwise the next file would take the number of one, and receive what is written to stderr.
+    """
     for number in range(3):
         try:
             os.fstat(number)

@@ -1,4 +1,4 @@
-"""Keeps hubtl, timm and transformers importable beside a torchvision whose compiled operators do not load.
+"""Keep hubtl, timm and transformers importable beside a torchvision without its compiled operators.
 
 The torchvision wheel on the package index is a CUDA build. Beside a CPU build of torch its operators stay unregistered,
 and ``import torchvision`` (hence timm, transformers, peft) fails with "operator torchvision::nms does not exist".
@@ -14,9 +14,10 @@ _library: Any = None  # torch drops the declarations when this object is collect
 
 
 def ensure_torchvision() -> None:
-    """Make ``import torchvision`` work. Call before the first import of timm, transformers, peft or torchvision.
+    """Make ``import torchvision`` work.
 
-    With a healthy installation the real operators are loaded, and nothing else happens.
+    Call it before the first import of timm, transformers, peft or torchvision. With a healthy installation the real
+    operators are loaded, and nothing else happens.
     """
     global _library
     if _library is not None or "torchvision" in sys.modules:

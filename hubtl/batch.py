@@ -1,4 +1,4 @@
-"""What flows through a run: a stream's mini-batch, and what a backbone makes of it."""
+"""Define the data of a run: a stream's mini-batch, and a backbone's features of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ OF_TARGET = -1  # the domain of a target row whose label training may read
 
 @dataclass(frozen=True)
 class Batch:
-    """One stream's mini-batch of ``b`` rows."""
+    """Hold one stream's mini-batch of ``b`` rows."""
 
     inputs: Inputs
     labels: Tensor | None = None  # [b], None where the stream is sealed
@@ -26,21 +26,25 @@ class Batch:
         return len(next(iter(self.inputs.values())))
 
     def view(self, name: str) -> "Batch":
-        """The same rows under another augmentation. Raises KeyError with the views that there are."""
+        """Return the same rows under another augmentation.
+
+        Raises:
+            KeyError: for an unknown view; the message lists the views of this stream.
+        """
         if name not in self.views:
             raise KeyError(f"this stream has no view {name!r}; it has: {', '.join(self.views) or 'none'}")
         return replace(self, inputs=self.views[name])
 
     def weak(self) -> "Batch":
-        """The same rows under the mild augmentation where the stream has one, else as they are."""
+        """Return the weak views of the rows where the stream has them, else the rows unchanged."""
         return self.view("weak") if "weak" in self.views else self
 
     def sealed(self) -> "Batch":
-        """The same rows without their labels."""
+        """Return the same rows without their labels."""
         return replace(self, labels=None)
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same rows on a device."""
+        """Return the same rows on a device."""
 
         def move(tensors: Inputs) -> Inputs:
             return {k: v.to(device, non_blocking=True) for k, v in tensors.items()}
@@ -55,7 +59,7 @@ class Batch:
         )
 
     def select(self, rows: Tensor) -> "Batch":
-        """Some rows, by a mask [b] or by their numbers."""
+        """Return some rows, by a mask [b] or by positions."""
 
         def some(tensors: Inputs) -> Inputs:
             return {k: v[rows] for k, v in tensors.items()}
@@ -71,7 +75,10 @@ class Batch:
 
 
 def join(*batches: Batch) -> Batch:
-    """One batch of several, for one forward with shared batch statistics; labels stay with each stream."""
+    """Join several batches into one, for a forward with shared batch statistics.
+
+    Labels stay with each stream.
+    """
     first = batches[0]
     inputs = {k: torch.cat([b.inputs[k] for b in batches]) for k in first.inputs}
     present = {k: torch.cat([b.present[k] for b in batches]) for k in first.present}
@@ -79,7 +86,10 @@ def join(*batches: Batch) -> Batch:
 
 
 class Features(NamedTuple):
-    """What every backbone returns. A NamedTuple, because accelerate casts its tensors back to float32."""
+    """Hold what a backbone returns.
+
+    It is a NamedTuple, because accelerate casts the tensors of one back to float32.
+    """
 
     pooled: Tensor  # [b, d]: what the model's last linear layer sees; of a dense task [b · sites, d], a site a row
     maps: tuple[Tensor, ...] = ()  # [b, d, h, w], coarse to fine
@@ -88,7 +98,12 @@ class Features(NamedTuple):
     sites: int = 1  # rows of ``pooled`` for each input
 
     def rows(self, start: int, stop: int) -> "Features":
-        """The features of some inputs of the batch, with all their sites."""
+        """Return the features of some inputs of the batch, with all their sites.
+
+        Args:
+            start: the first input.
+            stop: the input after the last.
+        """
         return Features(
             self.pooled[start * self.sites : stop * self.sites],
             tuple(m[start:stop] for m in self.maps),

@@ -1,13 +1,13 @@
-"""What hubtl says when it cannot go on: one message, one hint, never a traceback for a user's mistake."""
+"""Define errors for users: one message, one hint, never a traceback for a user's mistake."""
 
 import difflib
 from collections.abc import Iterable, Sequence
 
 
 class HubtlError(Exception):
-    """A mistake that its user can mend.
+    """Report a mistake that the user can correct.
 
-    The message says what was met and where; the hint says what to do. The command line prints them as an
+    The message says what was found and where; the hint says what to do. The command line prints them as an
     ``error:`` and a ``try:`` line and exits with code 2.
     """
 
@@ -18,11 +18,11 @@ class HubtlError(Exception):
 
 
 class FailedElsewhere(Exception):
-    """Another process of the run failed, and reports it."""
+    """Report that another process of the run failed."""
 
 
 class RecipeError(HubtlError):
-    """Everything that is wrong with a recipe, all at once."""
+    """Report all mistakes of a recipe at once."""
 
     def __init__(self, problems: Sequence[str], *, where: str = "the recipe", hint: str | None = None) -> None:
         if len(problems) == 1:
@@ -35,13 +35,25 @@ class RecipeError(HubtlError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a misspelt one most likely meant, or None."""
+    """Return the known name that a misspelt one most likely means, or None.
+
+    Args:
+        name: the misspelt name.
+        known: the known names.
+    """
     close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
     return close[0] if close else None
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, hint: str | None = None) -> HubtlError:
-    """The error for a name that is not among the known ones; its hint is the nearest name."""
+    """Return the error for an unknown name; its hint is the nearest known one.
+
+    Args:
+        kind: the kind of the name, such as ``"strategy"``.
+        name: the unknown name.
+        known: the known names.
+        hint: replaces the nearest name.
+    """
     names = sorted(known)
     guess = nearest(name, names)
     listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")

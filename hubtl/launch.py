@@ -1,4 +1,4 @@
-"""How many processes a launcher started, and which of them this one is, as environment variables say."""
+"""Read the number of processes and this one's rank from a launcher's environment variables."""
 
 import os
 from collections.abc import Callable, Mapping, MutableMapping
@@ -24,9 +24,10 @@ _speaks: bool | None = None
 
 
 def adopt(environ: MutableMapping[str, str] = os.environ) -> int:
-    """The number of processes; what an MPI launcher said is said in torch's variables from then on.
+    """Return the number of processes; translate an MPI launcher's variables to torch's.
 
-    Raises HubtlError where a launcher started several and they cannot find each other.
+    Raises:
+        HubtlError: where a launcher started several processes that cannot find each other.
     """
     if "RANK" in environ and "WORLD_SIZE" in environ:
         size, rank = _number(environ, "WORLD_SIZE"), _number(environ, "RANK")
@@ -68,7 +69,7 @@ def _translate(environ: MutableMapping[str, str], variables: tuple[str, ...], si
 
 
 def _slurm(environ: Mapping[str, str]) -> int:
-    """Tasks of the job step. A batch script is no step, whatever number of tasks its job may start."""
+    """Return the tasks of a Slurm job step; a batch script is no step."""
     if "SLURM_STEP_NUM_TASKS" in environ:
         return _number(environ, "SLURM_STEP_NUM_TASKS")
     several = "SLURM_STEP_ID" in environ or _number(environ, "SLURM_PROCID", 0) > 0
@@ -84,7 +85,7 @@ def _number(environ: Mapping[str, str], name: str, default: int | None = None) -
 
 
 def rank(environ: Mapping[str, str] = os.environ) -> int:
-    """Which process this is, as far as its variables say; nothing is raised."""
+    """Return this process's rank from its variables; raise nothing."""
     for name in ("RANK", *(variables[1] for variables in OTHERS), "SLURM_PROCID"):
         if environ.get(name, "").isdecimal():
             return int(environ[name])
@@ -92,12 +93,15 @@ def rank(environ: Mapping[str, str] = os.environ) -> int:
 
 
 def beside() -> int:
-    """How many of the processes run on this machine, as far as the launcher says."""
+    """Return the number of processes on this machine, according to the launcher."""
     return _number(os.environ, "LOCAL_WORLD_SIZE", 1)
 
 
 def speaks() -> bool:
-    """Whether this process reports an error: of several the first that has one. Asked again, the answer stays."""
+    """Return whether this process reports an error: the first process that has one does.
+
+    Asked again, the answer stays the same.
+    """
     global _speaks
     if claim is None:
         return rank() == 0 or os.environ.get("LOCAL_RANK") == "0"

@@ -1,4 +1,4 @@
-"""Small networks that adaptation adds to a backbone, and the algebra that takes the affine ones out again."""
+"""Define the small networks of adaptation, and fold affine ones into a head."""
 
 import copy
 import math
@@ -18,9 +18,9 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class Bottleneck(nn.Sequential):
-    """Linear and BatchNorm, without a non-linearity: in eval mode affine, so that it folds into a linear head.
+    """Apply a linear layer and BatchNorm, without a non-linearity.
 
-    The design of SHOT (arXiv:2002.08546).
+    In eval mode it is affine, so that it folds into a linear head. The design of SHOT (arXiv:2002.08546).
     """
 
     def __init__(self, width_in: int, width: int) -> None:
@@ -29,7 +29,7 @@ class Bottleneck(nn.Sequential):
 
 
 class Encoder(nn.Module):
-    """A backbone and, optionally, a bottleneck on its pooled features."""
+    """Combine a backbone and an optional bottleneck on its pooled features."""
 
     def __init__(self, backbone: nn.Module, bottleneck: nn.Module | None = None) -> None:
         super().__init__()
@@ -48,7 +48,11 @@ class Encoder(nn.Module):
         return features._replace(pooled=self.bottleneck(features.pooled))
 
     def _check(self, features: Any, inputs: Inputs) -> None:
-        """Raise HubtlError for what are no features: a backbone may come out of a plugin."""
+        """Check the features that a backbone returns, since it may come from a plugin.
+
+        Raises:
+            HubtlError: for anything that is not features of the inputs.
+        """
         pooled = features.pooled if isinstance(features, Features) else None
         sites = features.sites if isinstance(features, Features) else 1
         wanted = (len(next(iter(inputs.values()))) * sites, self.backbone.info.width)  # type: ignore[union-attr]
@@ -61,7 +65,7 @@ class Encoder(nn.Module):
 
 
 class Classifier(nn.Module):
-    """What is evaluated and shipped: an encoder and a head. Maps inputs to logits [b, c]."""
+    """Map inputs to logits [b, c] by an encoder and a head; it is evaluated and saved."""
 
     def __init__(self, encoder: Encoder, head: nn.Module) -> None:
         super().__init__()
@@ -74,9 +78,9 @@ class Classifier(nn.Module):
 
 
 class Critic(nn.Module):
-    """Tells domains apart: two hidden layers, one logit a row for each of ``pairs`` of domains.
+    """Discriminate domains: two hidden layers, one logit a row for each pair of domains.
 
-    No sigmoid: the loss works on logits.
+    There is no sigmoid, since the loss works on logits.
     """
 
     def __init__(self, width: int, hidden: int = 1024, *, batchnorm: bool = True, pairs: int = 1) -> None:
@@ -106,22 +110,43 @@ class _ReverseGradient(torch.autograd.Function):
 
 
 def reverse_gradient(features: Tensor, scale: float) -> Tensor:
-    """The identity forward; backward, the gradient times ``-scale`` (arXiv:1505.07818). It counts nothing."""
+    """Return the features unchanged; backward, multiply the gradient by ``-scale`` (arXiv:1505.07818).
+
+    It does not apply ``at.reversal``: strategies call ``Strategy.reverse``.
+
+    Args:
+        features: features of any shape.
+        scale: the factor.
+    """
     reversed_: Tensor = _ReverseGradient.apply(features, scale)
     return reversed_
 
 
 def norm_preserving_dropout(features: Float[Tensor, "b d"], p: float, training: bool) -> Float[Tensor, "b d"]:
-    """Dropout that keeps the expected squared norm of a row, and not its expectation: ``z · mask / √(1 − p)``."""
+    """Apply dropout that keeps the expected squared norm of a row: ``z · mask / √(1 − p)``.
+
+    The expectation of the row itself is not kept.
+
+    Args:
+        features: features [b, d].
+        p: the share of features that are dropped.
+        training: False returns the features unchanged.
+    """
     return F.dropout(features, p, training) * (math.sqrt(1 - p) if training else 1.0)
 
 
 @torch.no_grad()
 def fold(bottleneck: nn.Module | None, head: nn.Module) -> nn.Linear:
-    """One linear layer, on the CPU, that computes ``head(bottleneck(x))`` in eval mode; multiplied out in float64.
+    """Fold a bottleneck and a head into one linear layer, on the CPU.
 
-    Neither module is changed. Raises TypeError for modules that are not affine: those cannot ship inside a plain
-    classifier.
+    It computes ``head(bottleneck(x))`` in eval mode, multiplied out in float64. Neither module is changed.
+
+    Args:
+        bottleneck: an affine module or None.
+        head: an affine module.
+
+    Raises:
+        TypeError: for modules that are not affine; those cannot ship inside a plain classifier.
     """
     if not isinstance(head, nn.Linear):
         raise TypeError(f"a {type(head).__name__} head is not linear and does not fold")

@@ -1,4 +1,4 @@
-"""``hubtl.adapt(...)`` and ``hubtl.compare(...)``: the command line's flags as keyword arguments."""
+"""Offer ``hubtl.adapt(...)`` and ``hubtl.compare(...)``: command-line flags as keyword arguments."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,15 +25,18 @@ def adapt(
     """Adapt a model, as ``hubtl adapt`` does.
 
     Args:
-        recipe: path of a YAML recipe, or one as nested mappings; flags change it.
+        recipe: path of a YAML recipe, or one as nested mappings; flags override its keys.
         options: dotted recipe keys (``{"optim.clip_norm": 1.0}``), or the strategy's options (``{"weight": 0.5}``).
-        resume: go on with the interrupted run in ``output_dir``.
+        resume: continue the interrupted run in ``output_dir``.
         overwrite: replace the run in ``output_dir``; only files that a run wrote are removed.
         shown: show progress on stderr.
         **flags: the flags of the command line with underscores, such as ``model``, ``source_dataset``, ``steps``.
 
-    Returns the output directory and the record. Raises HubtlError for mistakes, all of a recipe's at once, and where a
-    finished run could not be pushed.
+    Returns:
+        The output directory and the record.
+
+    Raises:
+        HubtlError: for mistakes (all mistakes of a recipe at once), and where a finished run could not be pushed.
     """
     done = run_recipe(_recipe("adapt", recipe, options, flags), resume=resume, overwrite=overwrite, shown=shown)
     if done.not_pushed is not None:
@@ -51,16 +54,21 @@ def compare(
     oracle: bool = False,
     **flags: Any,
 ) -> comparison.Comparison:
-    """Train several strategies by one recipe and rank them without target labels, as ``hubtl compare`` does.
+    """Train several strategies by one recipe and rank them without target labels.
+
+    It does what ``hubtl compare`` does.
 
     Args:
-        strategies: names; source-only is always among them.
-        recipe, options, **flags: as in ``adapt``.
-        output_dir: has a run directory for each strategy, and ``compare.json``.
-        full: train the backbone too; otherwise all read the same cached features.
-        oracle: keep accuracy on the target's labels in the summary. It ranks nothing.
+        strategies: names; source-only is always included.
+        recipe: as in ``adapt``.
+        options: as in ``adapt``.
+        output_dir: gets a run directory for each strategy, and ``compare.json``.
+        full: train the backbone too; otherwise all strategies read the same cached features.
+        oracle: report accuracy on the target's labels in the summary. It ranks nothing.
+        **flags: as in ``adapt``.
 
-    Raises HubtlError for mistakes; a strategy that cannot run is listed with the reason.
+    Raises:
+        HubtlError: for mistakes; a strategy that cannot run is listed with the reason.
     """
     folder = None if output_dir is None else Path(output_dir)
     return comparison.compare(

@@ -1,4 +1,4 @@
-"""What strategies need of the other processes of a run; in one process it costs nothing."""
+"""Gather rows from the other processes of a run; in one process it costs nothing."""
 
 import torch
 import torch.distributed
@@ -7,10 +7,10 @@ from torch import Tensor
 
 @torch.no_grad()
 def all_rows(rows: Tensor) -> Tensor:
-    """The rows [b, …] of every process, [w · b, …], in the order of the ranks; without gradient.
+    """Gather the rows [b, …] of every process to [w · b, …], in rank order, without gradient.
 
-    For memories with a place for each row of a data set: each process sees other rows, and all must remember the same.
-    Every process must call it, with the same shape.
+    It serves memories with a place for each row of a data set: each process sees other rows, and all must remember the
+    same. Every process must call it, with the same shape.
     """
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return rows

@@ -1,4 +1,4 @@
-"""What the surroundings decide: the cache folder, the log, and where messages go."""
+"""Read settings of the environment: cache folder, logging, processes."""
 
 import logging
 import os
@@ -22,7 +22,10 @@ os.environ.update(QUIET)
 
 
 def cache_dir() -> Path:
-    """Where hubtl keeps what can be made again: ``HUBTL_HOME``, else ``HF_HOME/hubtl``, else ``~/.cache/hubtl``."""
+    """Return the cache folder: ``HUBTL_HOME``, else ``HF_HOME/hubtl``, else ``~/.cache/hubtl``.
+
+    Everything in it can be made again.
+    """
     if home := os.environ.get("HUBTL_HOME"):
         return Path(home).expanduser()
     if hf_home := os.environ.get("HF_HOME"):
@@ -31,24 +34,24 @@ def cache_dir() -> Path:
 
 
 def verifies() -> bool:
-    """Whether files of any size are read whole to tell whether they changed: ``HUBTL_VERIFY=1``."""
+    """Return whether files are read completely to detect changes: ``HUBTL_VERIFY=1``."""
     return os.environ.get("HUBTL_VERIFY", "0").lower() in ("1", "true", "yes", "on")
 
 
 def page(*parts: str) -> str:
-    """The address of a page of the Hub that is in use, HF_ENDPOINT's: ``page("datasets", "user/data")``."""
+    """Return the address of a page of the Hub (HF_ENDPOINT's): ``page("datasets", "user/data")``."""
     from huggingface_hub import constants
 
     return "/".join([constants.ENDPOINT.rstrip("/"), *(part.strip("/") for part in parts)])
 
 
 def is_main_process() -> bool:
-    """True in the process that may print and write (rank 0, or no ranks at all)."""
+    """Return whether this process may print and write (rank 0, or a single process)."""
     return launch.rank() == 0
 
 
 class Shown(logging.Formatter):
-    """Messages in which a foreign name is on one line, and steers no terminal."""
+    """Format messages so that names from outside stay on one line and steer no terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         if isinstance(record.args, tuple):
@@ -58,7 +61,12 @@ class Shown(logging.Formatter):
 
 
 def configure_logging(*, quiet: bool = False, debug: bool = False) -> None:
-    """Send hubtl's messages to stderr: stdout belongs to results."""
+    """Send hubtl's messages to stderr: stdout belongs to results.
+
+    Args:
+        quiet: show warnings and errors only.
+        debug: show everything.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Shown("%(message)s"))
     logger.handlers[:] = [handler]

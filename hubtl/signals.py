@@ -1,4 +1,4 @@
-"""Signals that ask a program to end: what is said then, and the exit code that says which one it was."""
+"""Handle signals that ask a program to end, and their exit codes."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Ended(KeyboardInterrupt):
-    """A signal asked the program to end."""
+    """Report that a signal asked the program to end."""
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__(number)
@@ -19,19 +19,24 @@ class Ended(KeyboardInterrupt):
 
 
 def exit_code(error: BaseException | None) -> int:
-    """As shells have it: 128 and the signal's number."""
+    """Return 128 plus the signal's number, as shells do."""
     return 128 + int(getattr(error, "number", None) or signal.SIGINT)
 
 
 def listen() -> None:
-    """Turn the signals into Ended. One that comes while a module is imported ends the program at once: an exception in
-    the middle of an import may be lost, or come out as any other.
+    """Turn the signals into Ended.
+
+    A signal during an import ends the program at once: an exception in the middle of an import may be lost, or be
+    replaced by another.
     """
     replace(_end)
 
 
 def replace(handler: Callable[[int, FrameType | None], Any]) -> dict[int, Any]:
-    """Set a handler for each of the signals that is not ignored, as under nohup; the handlers before it."""
+    """Set a handler for each signal that is not ignored; return the previous handlers.
+
+    Signals are ignored under nohup, for example.
+    """
     before = {number: signal.getsignal(number) for number in ENDING}
     kept = {number: known for number, known in before.items() if known not in (signal.SIG_IGN, None)}
     for number in kept:

@@ -1,7 +1,8 @@
-"""The contract of every transfer and adaptation method, on one screen.
+"""Define the contract of every transfer and adaptation method, on one screen.
 
-A method says how a mini-batch becomes losses (``step``) and, where it has stages, who learns in which (``phases``).
-The engine does the rest: devices, precision, accumulation, freezing, optimisers, schedules, checkpoints, evaluation.
+A method turns mini-batches into losses (``step``) and, where it has stages, says which groups learn in each
+(``phases``). The engine does the rest: devices, precision, accumulation, freezing, optimisers, schedules, checkpoints,
+evaluation.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ Learner = nn.Module | Iterable[nn.Parameter]
 
 
 class Swept(NamedTuple):
-    """What the deployed model makes of a whole stream, in dataset order, on the CPU."""
+    """Hold the deployed model's outputs on a whole stream, in dataset order, on the CPU."""
 
     features: Tensor  # [n, d] pooled
     logits: Tensor  # [n, c]
@@ -35,12 +36,13 @@ Sweep = Callable[[str], Swept]
 
 @dataclass(frozen=True)
 class Judging:
-    """What judging must know of a method. ``a | b`` says what holds for both at once.
+    """Declare how a method's runs may be judged; ``a | b`` holds for both methods together.
 
     Attributes:
         improves: validators that the method's own loss optimises directly; they do not count for this method.
-        forgets_source: the deployed model is the target's alone; accuracy on the source then says nothing.
-        calibrated: the head gets temperatures unless the user says otherwise, where there are rows to fit them on.
+        forgets_source: the deployed model serves the target only, so that its source accuracy means nothing.
+        calibrated: the head is calibrated by temperature unless the user says otherwise, where there are rows to fit
+            the temperature on.
     """
 
     improves: Collection[str] = frozenset()  # kept as a frozenset
@@ -60,14 +62,14 @@ class Judging:
 
 
 class StrategyOptions(Bounded):
-    """A method's own options: one source for the command line, validation, recipes, docs and the card."""
+    """Hold a method's own options, for command line, validation, recipes, docs and card."""
 
     model_config = ConfigDict(frozen=True)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is. Schedules hang on this, never on a counter in a module."""
+    """Describe the progress of a run. Schedules read it, never a counter in a module."""
 
     phase: int
     epoch: int
@@ -79,7 +81,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Loss:
-    """One update: what is minimised, and by whom."""
+    """Hold the loss of one update, and the groups that learn from it."""
 
     total: Tensor  # scalar
     by: tuple[str, ...] | None = None  # groups that learn from it; None: every group of the phase
@@ -88,7 +90,9 @@ class Loss:
 
 @dataclass(frozen=True)
 class Phase:
-    """A stage of a run. An unlisted stream is never opened; an unlisted module is frozen and in eval mode.
+    """Describe a stage of a run: the streams it reads and the groups that learn.
+
+    An unlisted stream is never opened; an unlisted module is frozen and in eval mode.
 
     ``sees`` names streams, or maps each to the random views (``weak``, ``strong``) that the step asks for by
     ``batch.view(name)``: ``{"source": (), "target": ("weak", "strong")}``. Other views are not made.
@@ -108,7 +112,7 @@ class Phase:
 
     @property
     def views(self) -> dict[str, tuple[str, ...]]:
-        """The random views that the step asks for, by stream."""
+        """Return the random views that the step asks for, by stream."""
         if isinstance(self.sees, Mapping):
             return {stream: tuple(views) for stream, views in self.sees.items()}
         return dict.fromkeys(self.sees, ())
@@ -125,7 +129,7 @@ def views_of(phases: Iterable[Phase]) -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class Pair:
-    """A source and a target batch, and what the model makes of them."""
+    """Hold a source and a target batch with their features and logits."""
 
     source: Batch
     target: Batch
@@ -136,33 +140,40 @@ class Pair:
     number: int = 0  # of the source domain, where there are several
 
     def of(self, domain: int) -> "Pair":
-        """The rows of one source domain, and all of the target's."""
+        """Return the rows of one source domain, and all target rows."""
         assert self.source.domain is not None
         rows = self.source.domain == domain
         return replace(self, source=self.source.select(rows), zs=self.zs[rows], ys=self.ys[rows], number=domain)
 
 
 class Strategy(nn.Module):
-    """A method. Its direct children are networks, each of which the engine wraps for its devices.
+    """Turn mini-batches into losses: the base class of every method.
 
-    A subclass writes ``step``; its docstring begins with one line of claim, then the formula, and says where it
-    deviates from its paper. ``source`` and ``target`` batches may differ in size. The class axis of logits is dim 1.
+    Its direct children are networks, each of which the engine wraps for its devices. A subclass writes ``step``; its
+    docstring begins with one line of claim, then the formula, and says where it deviates from its paper. ``source`` and
+    ``target`` batches may differ in size. The class axis of logits is dim 1.
+
+    Args:
+        encoder: backbone and bottleneck.
+        head: maps pooled features [b, d] to outputs [b, c].
+        task: the task, with its supervised loss.
+        options: parsed options; None takes the defaults.
 
     Attributes:
         Options: the method's own options.
         paper: ``arXiv:NUMBER`` or an address.
         settings: where it works: ``adaptation`` (a labelled source, an unlabelled target), ``transfer`` (a labelled
             target alone), ``source-free`` (a classifier, an unlabelled target), ``sequential`` (both labelled).
-        defaults: recipe keys that the method decides unless the user does.
-        judging: what judging must know of it.
-        suits: relations of the domains that it is made for, each with the options that this relation changes. It can
-            be used for others, with a warning. What a user sets stays.
+        defaults: recipe keys that the method sets unless the user does.
+        judging: how its runs may be judged.
+        suits: relations of the domains that it is made for, each with the options that this relation changes. Other
+            relations give a warning. Options of the user take precedence.
         ablations: its parts by name, each with the options that leave it out (``hubtl ablate``).
         needs: what it reads of the model: ``features``, and ``probabilities`` if it takes a softmax, an argmax or an
             entropy of the outputs. A method that needs probabilities is refused for tasks without them.
         unknown: it learns one more output, ``task.unknown``, for rows of none of the source's classes.
-        trains_backbone: False if no phase trains the backbone or changes its statistics. Images are then read once,
-            without random views, and the baseline beside an adaptation leaves the backbone alone too.
+        trains_backbone: False if no phase trains the backbone or changes its statistics. Inputs are then read once,
+            without random views, and the baseline beside an adaptation freezes the backbone, too.
         setting: the setting of this run, set before ``phases`` is called.
     """
 
@@ -187,20 +198,30 @@ class Strategy(nn.Module):
         self.setting = self.settings[0]
 
     def step(self, *, at: Progress, **streams: Batch) -> Iterator[Loss]:
-        """Yield the losses of one update after another. The number of yields must not depend on the data."""
+        """Yield the losses of one update after another; the number of yields is constant.
+
+        The engine checks that it does not depend on the data.
+
+        Args:
+            at: the progress of the phase.
+            **streams: a batch of each stream that the phase sees.
+        """
         raise TypeError(f"{type(self).__name__} defines no step")
 
     def phases(self) -> Sequence[Phase]:
-        """The stages of a run; by default one, in which everything learns. Pure and cheap: resuming calls it again."""
+        """Return the stages of a run; by default one, in which everything learns.
+
+        It must be pure and cheap: resuming calls it again.
+        """
         sees = ("source", "target") if self.setting == "adaptation" else ("target",)
         return [Phase("adapt", self.step, sees, self.learners())]
 
     def deployed(self) -> Classifier:
-        """The model that is evaluated, and shipped."""
+        """Return the model that is evaluated and saved."""
         return Classifier(self.encoder, self.head)
 
     def learners(self) -> dict[str, Learner]:
-        """Every network by name: backbone, bottleneck, head, and the method's own."""
+        """Return every network by name: backbone, bottleneck, head, and the method's own."""
         encoder: Any = getattr(self.encoder, "module", self.encoder)  # a step may ask, while the encoder is wrapped
         groups: dict[str, Learner] = {"backbone": encoder.backbone}
         if encoder.bottleneck is not None:
@@ -209,7 +230,10 @@ class Strategy(nn.Module):
         return groups | {n: child for n, child in self.named_children() if n not in ("encoder", "head")}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """As torch's; buffers take the size that they were saved with, such as one with a row for each target row."""
+        """Load a state; buffers take the size that they were saved with.
+
+        Some buffers have a row for each target row, for example. Arguments and result are those of torch.
+        """
         for name, buffer in list(self.named_buffers()):
             if name in state_dict and state_dict[name].shape != buffer.shape:
                 parent, _, leaf = name.rpartition(".")
@@ -217,11 +241,11 @@ class Strategy(nn.Module):
         return super().load_state_dict(state_dict, *args, **kwargs)
 
     def encode(self, batch: Batch) -> Features:
-        """Features of one stream, from a forward of its own: BatchNorm sees this stream alone."""
+        """Return the features of one stream, from its own forward (BatchNorm sees it alone)."""
         return self.encoder(batch.inputs, batch.present or None)
 
     def encode_joint(self, *batches: Batch) -> list[Features]:
-        """Features of several streams from one forward: BatchNorm statistics are shared between them."""
+        """Return the features of several streams, from one forward with shared BatchNorm statistics."""
         together = self.encode(join(*batches))
         ends = [0]
         for batch in batches:
@@ -229,12 +253,26 @@ class Strategy(nn.Module):
         return [together.rows(start, stop) for start, stop in pairwise(ends)]
 
     def reverse(self, z: Tensor, strength: float, at: Progress) -> Tensor:
-        """Return ``z`` as it is; on its way back the gradient is multiplied by ``−strength · at.reversal``."""
+        """Return ``z`` unchanged; backward, multiply the gradient by ``−strength · at.reversal``.
+
+        Args:
+            z: features.
+            strength: the factor of the method's own schedule.
+            at: the progress of the phase.
+        """
         return reverse_gradient(z, strength * at.reversal)
 
 
 def scalar(method: Any, found: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
-    """What ``added`` gave. Raises HubtlError for what is not a scalar and its logs: a vector would be averaged."""
+    """Return the added loss and its logs, checked.
+
+    Args:
+        method: the method, for the error.
+        found: what ``added`` returned.
+
+    Raises:
+        HubtlError: unless they are a scalar tensor and scalar logs; a vector would be averaged silently.
+    """
     if isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping):
         values = [found[0], *found[1].values()]
         if all(isinstance(value, Tensor) and not value.ndim for value in values):
@@ -247,22 +285,27 @@ def scalar(method: Any, found: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
 
 
 class Additive(Strategy):
-    """A method that learns the source and only adds a loss: hence it can be combined by name, ``cdan+mcc``.
+    """Learn the source and add one loss; such methods combine by name (``cdan+mcc``).
 
-    A subclass writes ``added``. Networks of its own are direct children, made in ``__init__``. Of several sources each is
-    held against the target by itself, and the added losses are averaged; target rows with labels are classified with
-    the source's, and added to nothing. Where its phase, or that of what it is combined with, asks for weak views, the pair
-    is of those.
+    A subclass writes ``added``. Networks of its own are direct children, made in ``__init__``. With several sources,
+    each is compared with the target separately and the added losses are averaged. Labelled target rows are classified
+    together with the source's, and do not enter the added loss. Where any combined method asks for weak views, the pair
+    holds those.
     """
 
     joint: ClassVar[bool] = True  # both domains through one forward, BatchNorm statistics shared
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The weighted loss to add (a scalar), and scalars to show."""
+        """Return the weighted loss to add (a scalar), and scalars to log.
+
+        Args:
+            pair: features and logits of one source domain and the target.
+            at: the progress of the phase.
+        """
         raise TypeError(f"{type(self).__name__} defines no added loss")
 
     def pair(self, source: Batch, target: Batch) -> Pair:
-        """Features and logits of both domains."""
+        """Return the features and logits of both domains."""
         if self.joint:
             fs, ft = self.encode_joint(source.weak(), target.weak())
         else:
@@ -278,7 +321,7 @@ class Additive(Strategy):
         yield Loss(task + at.added * added, logs={"task": task, **logs})
 
     def pairs(self, pair: Pair) -> list[Pair]:
-        """Each source domain against the target."""
+        """Return one pair of each source domain with the target."""
         if pair.source.domain is None:
             return [pair]
         return [pair.of(domain) for domain in range(max(1, len(self.task.source_domains)))]

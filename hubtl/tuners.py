@@ -1,4 +1,4 @@
-"""What of a backbone learns: parametrisations, not losses, hence they compose with every strategy."""
+"""Select the backbone parameters to train; tuners compose with every strategy."""
 
 import json
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ class TunerOptions(Bounded):
 
 
 class Tuner(ABC):
-    """The seam of a tuner; a plugin registers a subclass under ``hubtl.tuners``."""
+    """Select which backbone parameters learn; plugins register a subclass under ``hubtl.tuners``."""
 
     Options: ClassVar[type[TunerOptions]] = TunerOptions
 
@@ -30,19 +30,29 @@ class Tuner(ABC):
 
     @abstractmethod
     def apply(self, backbone: Backbone) -> None:
-        """Say which of the backbone's parameters learn (``requires_grad``), and add parameters where that is the idea."""
+        """Set ``requires_grad`` of the backbone's parameters; add parameters where the method does."""
 
     def merge(self, backbone: Backbone) -> None:
-        """Undo in place what ``apply`` added, with the same outputs, so that the backbone has its own shape again."""
+        """Merge added parameters in place, with equal outputs and the backbone's own shape."""
         return
 
     def export(self, folder: Path, backbone: Backbone, classifier: nn.Linear, names: Sequence[str]) -> bool:
-        """Before merging, write beside the model what ``apply`` added, if that was asked for; whether it was."""
+        """Write added parameters beside the model, before they are merged.
+
+        Args:
+            folder: the run's folder; an adapter goes into a folder within.
+            backbone: the backbone that ``apply`` changed.
+            classifier: the linear head.
+            names: names of its outputs.
+
+        Returns:
+            Whether something was written.
+        """
         return False
 
 
 class Full(Tuner):
-    """The whole backbone learns."""
+    """Train the whole backbone."""
 
     def apply(self, backbone: Backbone) -> None:
         for parameter in backbone.parameters():
@@ -50,18 +60,18 @@ class Full(Tuner):
 
 
 class Head(Tuner):
-    """Nothing of the backbone learns; bottleneck and head do."""
+    """Train bottleneck and head only; the backbone stays frozen."""
 
     def apply(self, backbone: Backbone) -> None:
         _only(backbone, [])
 
 
 class FirstNOptions(TunerOptions):
-    n: int = Field(1, ge=0, description="how many of the backbone's blocks, from the input, stay frozen")
+    n: int = Field(1, ge=0, description="number of the backbone's blocks to freeze, from the input")
 
 
 class FirstN(Tuner):
-    """The first n blocks stay frozen, their BatchNorm statistics included; the others learn."""
+    """Freeze the first n blocks, their BatchNorm statistics included; train the others."""
 
     Options = FirstNOptions
 
@@ -77,7 +87,7 @@ class FirstN(Tuner):
 
 
 class Norm(Tuner):
-    """Scales and shifts of normalisation layers learn."""
+    """Train the scales and shifts of normalisation layers."""
 
     def apply(self, backbone: Backbone) -> None:
         norms = [m for m in backbone.modules() if "norm" in type(m).__name__.lower()]
@@ -88,7 +98,7 @@ class Norm(Tuner):
 
 
 class Bias(Tuner):
-    """Biases learn (BitFit, arXiv:2106.10199)."""
+    """Train the biases (BitFit, arXiv:2106.10199)."""
 
     def apply(self, backbone: Backbone) -> None:
         parameters = [p for name, p in backbone.named_parameters() if name.rsplit(".", 1)[-1].endswith("bias")]
@@ -98,18 +108,21 @@ class Bias(Tuner):
 
 
 class LoRAOptions(TunerOptions):
-    rank: int = Field(8, ge=1, description="rank of the update of each adapted layer")
-    alpha: float = Field(16.0, gt=0, description="the update is scaled by alpha / rank")
+    rank: int = Field(8, ge=1, description="rank of each adapted layer's update")
+    alpha: float = Field(16.0, gt=0, description="scale of the update: alpha / rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the update")
     targets: list[str] | None = Field(None, description="names of layers to adapt; default: the backbone's projections")
-    adapter: bool = Field(False, description="keep the update alone as well, in adapter/, for PEFT to load on the base")
+    adapter: bool = Field(
+        False, description="also save the update separately in adapter/, for PEFT to load on the base"
+    )
 
 
 class LoRA(Tuner):
-    """A low-rank update of chosen layers learns (arXiv:2106.09685), and is merged into them before saving. Needs peft.
+    """Train low-rank updates of chosen layers (arXiv:2106.09685). Needs peft.
 
-    With ``adapter`` it is also saved alone, in PEFT's format: with it go the classifier and every BatchNorm, whose
-    statistics follow the data. Raises HubtlError for a base that cannot be loaded again, as random weights cannot.
+    The updates are merged into the layers before saving. With ``adapter`` they are also saved separately, in PEFT's
+    format, together with the classifier and every BatchNorm, whose statistics follow the data. Raises HubtlError for a
+    base that cannot be loaded again, such as random weights.
     """
 
     Options = LoRAOptions

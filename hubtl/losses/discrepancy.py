@@ -1,4 +1,7 @@
-"""Distances between two batches of features. All compute in float32 from Gram matrices: nothing of size b² · d."""
+"""Compute distances between two batches of features.
+
+All compute in float32 from Gram matrices, so nothing of size b² · d is allocated.
+"""
 
 from collections.abc import Sequence
 
@@ -10,23 +13,35 @@ OCTAVES = (-3, -2, -1, 0, 1)  # kernel k has the bandwidth 2^k times the mean sq
 
 
 def squared_distances(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
-    """``‖x_i − x_j‖²`` by ``|x_i|² + |x_j|² − 2 x_i·x_j``, on centred rows to keep the cancellation small."""
+    """Return ``‖x_i − x_j‖²`` for all pairs of rows.
+
+    It is computed as ``|x_i|² + |x_j|² − 2 x_i·x_j`` on centred rows, which keeps the cancellation small.
+    """
     centred = rows - rows.mean(dim=0, keepdim=True).detach()
     square = centred.square().sum(dim=1)
     return (square[:, None] + square[None, :] - 2 * centred @ centred.T).clamp_min(0)
 
 
 def gaussian_kernels(rows: Float[Tensor, "n d"], octaves: Sequence[int] = OCTAVES) -> Float[Tensor, "n n"]:
-    """``Σ_k exp(−‖x_i − x_j‖² / (2 · 2^k · m))``, with ``m`` the detached mean of the squared distances."""
+    """Return the sum of Gaussian kernels of several widths for all pairs of rows.
+
+    ``Σ_k exp(−‖x_i − x_j‖² / (2 · 2^k · m))``, with ``m`` the detached mean of the squared distances.
+
+    Args:
+        rows: features [n, d].
+        octaves: the exponents ``k`` of the widths.
+    """
     distances = squared_distances(rows)
     mean = distances.detach().mean().clamp_min(1e-12)
     return sum((torch.exp(-distances / (2 * 2.0**k * mean)) for k in octaves), torch.zeros_like(distances))
 
 
 def quadratic_mmd(kernel: Float[Tensor, "k k"], n: int) -> Float[Tensor, ""]:
-    """Unbiased squared maximum mean discrepancy from the kernel matrix of ``n`` source rows and then the target's.
+    """Return the unbiased squared MMD from a kernel matrix; it may be negative.
 
-    It may be negative. Each batch needs at least two rows.
+    Args:
+        kernel: kernel matrix [k, k]: source rows first, then target rows, at least two of each.
+        n: the number of source rows.
     """
     m = len(kernel) - n
     ss, tt, st = kernel[:n, :n], kernel[n:, n:], kernel[:n, n:]
@@ -36,7 +51,14 @@ def quadratic_mmd(kernel: Float[Tensor, "k k"], n: int) -> Float[Tensor, ""]:
 
 
 def mk_mmd(source: Float[Tensor, "n d"], target: Float[Tensor, "m d"]) -> Float[Tensor, ""]:
-    """Multi-kernel MMD² of two batches of features, the unbiased quadratic estimate (arXiv:1502.02791)."""
+    """Return the multi-kernel MMD² of two batches of features (arXiv:1502.02791).
+
+    This is the unbiased quadratic estimate.
+
+    Args:
+        source: features [n, d], at least two rows.
+        target: features [m, d], at least two rows.
+    """
     with torch.autocast(source.device.type, enabled=False):
         return quadratic_mmd(gaussian_kernels(torch.cat([source.float(), target.float()])), len(source))
 
@@ -46,7 +68,15 @@ def joint_mmd(
     probabilities: tuple[Float[Tensor, "n c"], Float[Tensor, "m c"]],
     width: float = 0.92,
 ) -> Float[Tensor, ""]:
-    """MMD² under the product of the feature kernels and ``exp(−‖p_i − p_j‖² / (2 · width²))`` (arXiv:1605.06636)."""
+    """Return the MMD² of features and predictions together (JAN, arXiv:1605.06636).
+
+    The kernel is the product of the feature kernels and ``exp(−‖p_i − p_j‖² / (2 · width²))``.
+
+    Args:
+        features: source features [n, d] and target features [m, d].
+        probabilities: source predictions [n, c] and target predictions [m, c].
+        width: width of the kernel on the predictions.
+    """
     with torch.autocast(features[0].device.type, enabled=False):
         kernel = gaussian_kernels(torch.cat([part.float() for part in features]))
         distances = squared_distances(torch.cat([part.float() for part in probabilities]))
@@ -54,20 +84,37 @@ def joint_mmd(
 
 
 def smallest_singular_values(features: Float[Tensor, "b d"], k: int = 1) -> Float[Tensor, ""]:
-    """``Σ σ²`` over the k smallest singular values of a batch: batch spectral shrinkage (Chen et al., NeurIPS 2019)."""
+    """Return ``Σ σ²`` over the k smallest singular values of a batch.
+
+    This is batch spectral shrinkage (Chen et al., NeurIPS 2019).
+
+    Args:
+        features: features [b, d].
+        k: the number of singular values.
+    """
     with torch.autocast(features.device.type, enabled=False):
         return torch.linalg.svdvals(features.float())[-k:].square().sum()
 
 
 def leading_singular_value(features: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
-    """``σ_1²`` of a batch, what batch spectral penalisation penalises (Chen et al., ICML 2019)."""
+    """Return ``σ_1²``, the squared largest singular value of a batch.
+
+    Batch spectral penalisation penalises it (Chen et al., ICML 2019).
+    """
     with torch.autocast(features.device.type, enabled=False):
         largest: Tensor = torch.linalg.matrix_norm(features.float(), ord=2)
         return largest.square()
 
 
 def norm_step(features: Float[Tensor, "b d"], enlargement: float) -> Float[Tensor, ""]:
-    """``mean (‖z_i‖ − (sg(‖z_i‖) + Δr))²``: its value is ``Δr²``, its gradient pulls every norm outwards by as much
-    (stepwise adaptive feature norm, arXiv:1811.07456)."""
+    """Return the stepwise adaptive feature norm loss (arXiv:1811.07456).
+
+    ``mean (‖z_i‖ − (sg(‖z_i‖) + Δr))²``: its value is always ``Δr²``, and its gradient pulls every norm outwards
+    equally.
+
+    Args:
+        features: features [b, d].
+        enlargement: ``Δr``, by how much each norm should grow.
+    """
     norms = torch.linalg.vector_norm(features.float(), dim=1)
     return (norms - (norms.detach() + enlargement)).square().mean()

@@ -1,4 +1,7 @@
-"""Losses and weights of domains whose classes differ: rows of no known class, and classes without rows."""
+"""Compute losses and weights for domains with different classes.
+
+They serve target rows of unknown classes, and source classes without target rows.
+"""
 
 import torch
 from jaxtyping import Float
@@ -6,10 +9,15 @@ from torch import Tensor
 
 
 def unknown_boundary(logits: Float[Tensor, "b c"], unknown: int, level: float = 0.5) -> Float[Tensor, ""]:
-    """``mean −t · log p_u − (1 − t) · log(1 − p_u)``, ``p_u`` the softmax of the output ``unknown`` and ``t`` the level
-    (arXiv:1804.10427, eq. 2): least where ``p_u = t``.
+    """Return the loss that puts target rows on the boundary of unknown (arXiv:1804.10427, eq. 2).
 
-    ``log(1 − p_u) = logsumexp_{k ≠ u} log p_k``, which stays finite where ``p_u`` rounds to one.
+    ``mean −t · log p_u − (1 − t) · log(1 − p_u)``: least where ``p_u = t``. ``log(1 − p_u)`` is
+    ``logsumexp_{k ≠ u} log p_k``, which stays finite where ``p_u`` rounds to one.
+
+    Args:
+        logits: logits [b, c] of target rows, the output for unknown included.
+        unknown: the position of that output; ``p_u`` is its softmax.
+        level: ``t``, the probability to aim at.
     """
     with torch.autocast(logits.device.type, enabled=False):
         log_p = logits.float().log_softmax(dim=1)
@@ -20,14 +28,18 @@ def unknown_boundary(logits: Float[Tensor, "b c"], unknown: int, level: float = 
 
 
 def class_weights(predicted: Float[Tensor, "c"]) -> Float[Tensor, "c"]:
-    """How much a source class counts: its share of the target's predictions, the largest set to 1 (arXiv:1808.04205)."""
+    """Return each source class's share of the target predictions, the largest set to 1.
+
+    Source: PADA, arXiv:1808.04205. ``predicted`` is the mean softmax [c] on the target.
+    """
     return predicted / predicted.max()
 
 
 def importance(verdict: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-    """How much a source row counts: ``1 − σ(verdict)``, with mean 1 over the batch, detached (arXiv:1803.09210, eq. 7).
+    """Return importance weights of source rows, detached and with mean 1 over the batch.
 
-    ``verdict``: logits of a critic for "this is the source". A row that it is sure of has no like in the target.
+    ``1 − σ(verdict)`` (IWAN, arXiv:1803.09210, eq. 7), where ``verdict`` [n] are a critic's logits for "this is the
+    source". A source row that the critic recognises easily has no counterpart in the target, and weighs little.
     """
     weight = torch.sigmoid(-verdict.detach().float())
     return weight / weight.mean().clamp_min(1e-6)

@@ -1,4 +1,7 @@
-"""Distances between the subspaces that two batches of features span. All compute in float64, for their gradients."""
+"""Compute distances between the subspaces that two batches of features span.
+
+All compute in float64, for stable gradients.
+"""
 
 import torch
 from jaxtyping import Float
@@ -8,17 +11,30 @@ TIE = 1e-4  # singular values that lie no further apart, as a share, are dropped
 
 
 def basis(features: Float[Tensor, "b d"], k: int) -> Float[Tensor, "d k"]:
-    """The ``k`` leading left singular vectors of the features as columns: an orthonormal basis, in their order."""
+    """Return the ``k`` leading left singular vectors of the features, as columns.
+
+    They are an orthonormal basis, in the order of the singular values.
+
+    Args:
+        features: features [b, d].
+        k: the number of vectors.
+    """
     return torch.linalg.svd(features.double().T, full_matrices=False)[0][:, :k]
 
 
 def subspace_distance(
     source: Float[Tensor, "n d"], target: Float[Tensor, "m d"], mismatch: float = 0.1
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """``‖sin θ‖₁`` of the principal angles between the spaces of two batches, and the mismatch of their bases.
+    """Return RSD's distance ``‖sin θ‖₁`` of two subspaces, and the mismatch of their bases.
 
-    The first already holds ``mismatch · ‖|P_s| − |P_t|‖_F``, where ``U_sᵀ U_t = P_s cos θ P_tᵀ`` for the bases of
-    ``basis``. A batch of more than d / 2 rows has its d / 2 leading directions alone: all rows would span everything.
+    θ are the principal angles between the spaces of two batches. The distance already includes ``mismatch · ‖|P_s| −
+    |P_t|‖_F``, where ``U_sᵀ U_t = P_s cos θ P_tᵀ`` for the bases of ``basis``. A batch of more than d / 2 rows
+    contributes its d / 2 leading directions only, because all rows together would span the whole space.
+
+    Args:
+        source: features [n, d].
+        target: features [m, d].
+        mismatch: weight of the mismatch in the distance.
     """
     k = max(1, min(len(source), len(target), source.shape[1] // 2))
     with torch.autocast(source.device.type, enabled=False):
@@ -34,11 +50,16 @@ def subspace_distance(
 def inverse_gram_gap(
     source: Float[Tensor, "n d"], target: Float[Tensor, "m d"], threshold: float = 0.9
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Angle and scale between the pseudo-inverse Gram matrices of two batches (arXiv:2303.13325, eqs. 5 to 8).
+    """Return DARE-GRAM's gaps in angle and scale of two batches (arXiv:2303.13325, eqs. 5 to 8).
 
-    With a column of ones before the features and ``G = ZᵀZ``: the mean over columns of ``1 − cos(G_s⁺, G_t⁺)``, and
-    ``‖λ_s − λ_t‖ / k`` of the k leading eigenvalues. The inverses are of rank k, the fewest eigenvalues that make up
-    ``threshold`` of the sum in one of the domains or, where the first alone do, that one.
+    With a column of ones before the features and ``G = ZᵀZ``, the gaps are the mean over columns of
+    ``1 − cos(G_s⁺, G_t⁺)``, and ``‖λ_s − λ_t‖ / k`` of the k leading eigenvalues. The pseudo-inverses have rank k.
+
+    Args:
+        source: features [n, d].
+        target: features [m, d].
+        threshold: k is the fewest leading eigenvalues that make up this share of the sum, in one of the domains; at
+            least one.
     """
     with torch.autocast(source.device.type, enabled=False):
         rows = [_with_ones(features.double()) for features in (source, target)]
@@ -56,13 +77,16 @@ def _with_ones(features: Float[Tensor, "b d"]) -> Float[Tensor, "b e"]:
 
 
 def _rank(eigenvalues: Float[Tensor, "r"], threshold: float) -> int:
-    """How many of the leading eigenvalues stay below the threshold of their sum; at least one."""
+    """Return how many leading eigenvalues stay below the threshold of their sum; at least one."""
     share = eigenvalues.cumsum(0) / eigenvalues.sum().clamp_min(1e-30)
     return max(1, int((share <= threshold).sum()))
 
 
 def _inverse_gram(rows: Float[Tensor, "b e"], singular: Float[Tensor, "r"], k: int) -> Float[Tensor, "e e"]:
-    """``(ZᵀZ)⁺`` of rank k, as ``Z⁺ Z⁺ᵀ``: of b rows, that is far less work than to invert [e, e]."""
+    """Return ``(ZᵀZ)⁺`` of rank k, computed as ``Z⁺ Z⁺ᵀ``.
+
+    For b rows this costs far less than inverting [e, e].
+    """
     cut = 0.0 if k >= len(singular) else float(singular[k] / singular[0].clamp_min(1e-30)) * (1 + TIE)
     inverse = torch.linalg.pinv(rows, rtol=max(cut, 1e-10))
     return inverse @ inverse.T

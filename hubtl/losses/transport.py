@@ -1,4 +1,4 @@
-"""Optimal transport between two batches: costs here, plans by POT."""
+"""Compute optimal transport between two batches: costs here, plans by POT."""
 
 import torch
 from jaxtyping import Float, Int
@@ -13,9 +13,18 @@ def joint_cost(
     feature_weight: float,
     label_weight: float,
 ) -> Float[Tensor, "n m"]:
-    """``feature_weight · ‖s_i − t_j‖² / d + label_weight · (−log p_j[y_i])`` (DeepJDOT, arXiv:1803.10081).
+    """Return DeepJDOT's cost matrix [n, m] of features and labels (arXiv:1803.10081).
 
-    Squared distances come from Gram matrices: nothing of size n · m · d.
+    ``feature_weight · ‖s_i − t_j‖² / d + label_weight · (−log p_j[y_i])``. Squared distances come from Gram matrices,
+    so nothing of size n · m · d is allocated.
+
+    Args:
+        source: features [n, d].
+        target: features [m, d].
+        labels: classes [n] of the source rows.
+        logits: logits [m, c] of the target rows.
+        feature_weight: weight of the squared distance.
+        label_weight: weight of the cross-entropy.
     """
     with torch.autocast(source.device.type, enabled=False):
         s, t = source.float(), target.float()
@@ -27,7 +36,10 @@ def joint_cost(
 
 
 def transport_plan(cost: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
-    """The exact plan between uniform weights that minimises ``Σ γ_ij c_ij``; detached, on the cost's device."""
+    """Return the exact transport plan [n, m] between uniform weights.
+
+    It minimises ``Σ γ_ij c_ij``; it is detached and on the cost's device.
+    """
     from ot import emd, unif
 
     plan = emd(unif(cost.shape[0]), unif(cost.shape[1]), cost.detach().double().cpu().numpy())

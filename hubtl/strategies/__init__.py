@@ -1,1 +1,1 @@
-"""Methods: one file each, or one file for a family."""
+"""Implement the methods: one file each, or one file for a family."""

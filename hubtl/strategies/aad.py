@@ -1,4 +1,4 @@
-"""AaD: neighbours in feature space agree, the others of a batch do not."""
+"""AaD: attract neighbours in feature space, disperse the rest of the batch."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,32 +18,30 @@ from hubtl.tasks import Task
 
 
 class AADOptions(SourceFreeOptions):
-    neighbours: int = Field(5, ge=1, description="nearest rows that each row is drawn to")
+    neighbours: int = Field(5, ge=1, description="number of neighbours that attract each row")
     dispersion: float | None = Field(
-        None, ge=0, description="weight of the dispersion; default: classes over a batch's rows, at most 1"
+        None, ge=0, description="weight of the dispersion; default: classes / rows of a batch, at most 1"
     )
-    decay: float = Field(
-        0.0, ge=0, description="how fast the dispersion fades: (1 + 10 · fraction) ** -decay; 0: never"
-    )
+    decay: float = Field(0.0, ge=0, description="decay of the dispersion: (1 + 10 · fraction) ** -decay; 0: none")
 
 
 class AAD(SourceFree):
-    """Draw the predictions of target rows to those of their neighbours, and apart from the rest of the batch.
+    """Attract target predictions to those of their neighbours, and disperse the rest.
 
-    ``L = mean_i(−Σ_{j ∈ kNN(i)} p_i · s_j + λ · Σ_{m ≠ i} p_i · p_m)``, ``λ = dispersion · (1 + 10 · fraction)^(−decay)``. Memory
-    banks hold the normalised feature and the softmax ``s`` of every target row; they are filled before each pass, and at
-    least ``refreshes`` times, by a sweep, and the rows of the batch, of all processes', are set in the step before
-    neighbours are looked for.
+    ``L = mean_i(−Σ_{j ∈ kNN(i)} p_i · s_j + λ · Σ_{m ≠ i} p_i · p_m)``, ``λ = dispersion · (1 + 10 ·
+    fraction)^(−decay)``. Memory banks hold the normalised feature and the softmax ``s`` of every target row. A sweep
+    fills them before each pass, and at least ``refreshes`` times. In each step the rows of the batch, of all processes,
+    are updated before neighbours are searched.
 
-    Deviation: the authors' weight of the dispersion is 1, and fades: decay 0 and 3 neighbours on Office-Home, whose batches of
-    64 hold one row of a class, 1 and 3 on Office-31, 5 and 5 on VisDA. Here it does not fade, and is ``classes / rows`` (at
-    most 1), so that a row is held against one other of its class, however many a batch has. A dispersion that has faded
-    before neighbours are right leaves attraction alone, and predictions collapse; one that holds a row against thirty
-    of its class drives them apart.
+    Deviation: the weight of the dispersion does not fade, and is ``classes / rows`` of a batch (at most 1). Each row is
+    thus held against one other row of its class on average. The authors start at weight 1 and let it fade, with decay 0
+    and 3 neighbours on Office-Home, 1 and 3 on Office-31, 5 and 5 on VisDA; their batches of 64 hold about one row of a
+    class. A dispersion that fades too early leaves attraction alone, and predictions collapse. One that holds a row
+    against thirty of its class drives them apart.
 
-    With a source, a phase of cross-entropy with label smoothing comes first. One domain a phase: BatchNorm moves to
-    the target's statistics. Head and encoder learn in both, as in the authors' code. Deviation: the banks are also
-    filled anew while training goes on.
+    With a source, a phase of cross-entropy with label smoothing comes first. Each phase reads one domain: BatchNorm
+    moves to the target's statistics. Head and encoder learn in both, as in the authors' code. Deviation: the banks are
+    also refilled while training goes on.
     """
 
     Options = AADOptions
@@ -63,13 +61,18 @@ class AAD(SourceFree):
         return self.fill
 
     def fill(self, sweep: Sweep, at: Progress) -> None:
-        """Features and predictions of the whole target, by the model of now."""
+        """Fill the banks with features and predictions of the current model."""
         seen = sweep("target")
         self.remember("features", F.normalize(seen.features, dim=1))
         self.remember("scores", seen.logits.softmax(dim=1))
 
     def strength(self, at: Progress, rows: int) -> float:
-        """λ, the weight of the dispersion in a batch of so many rows."""
+        """Return λ, the weight of the dispersion.
+
+        Args:
+            at: the progress of the phase.
+            rows: the number of rows in the batch.
+        """
         own = self.options.dispersion
         weight = min(1.0, len(self.task.outputs.names) / rows) if own is None else own
         return float(weight * (1 + 10 * at.fraction) ** -self.options.decay)

@@ -1,4 +1,4 @@
-"""AdaBN: the source's weights under the target's BatchNorm statistics."""
+"""AdaBN: the source's weights with the target's BatchNorm statistics."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,11 +12,11 @@ from hubtl.strategy import Judging, Loss, Phase, Progress, Strategy, Sweep
 
 
 class AdaBN(Strategy):
-    """Train on the source, then replace the statistics of every BatchNorm by the target's: no weight changes.
+    """Replace the BatchNorm statistics of a source model by the target's.
 
-    Phase ``source``: ``L = task(h(f(x_s)), y_s)``. Phase ``estimate``, one pass: each BatchNorm's mean and variance are
-    set to the averages over the target's batches, each batch weighing the same. Without a source the second phase
-    alone runs.
+    Phase ``source``: ``L = task(h(f(x_s)), y_s)``. Phase ``estimate``, one pass, in which no weight changes: each
+    BatchNorm's mean and variance are set to the averages over the target's batches, each batch weighing the same.
+    Without a source the second phase alone runs.
 
     The domains never share a forward. Nothing else is in training mode in the second phase: dropout is off. Raises
     HubtlError for a network without BatchNorm. Deviation: the paper estimates layer by layer; here the batches go
@@ -30,7 +30,7 @@ class AdaBN(Strategy):
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def norms(self) -> list[nn.modules.batchnorm._BatchNorm]:
-        """Every BatchNorm that keeps statistics."""
+        """Return every BatchNorm that keeps running statistics."""
         found = [m for m in self.encoder.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         return [m for m in found if m.track_running_stats]
 
@@ -50,7 +50,7 @@ class AdaBN(Strategy):
         yield Loss(task, logs={"task": task})
 
     def forget(self, sweep: Sweep, at: Progress) -> None:
-        """Drop the source's statistics, once."""
+        """Reset the source's statistics, once."""
         if at.step == 0:
             for norm in self.norms():
                 norm.reset_running_stats()

@@ -1,4 +1,4 @@
-"""AdaMatch: FixMatch for two domains, its labels and its threshold corrected by how the source is predicted."""
+"""AdaMatch: FixMatch for two domains, with distribution alignment and a relative threshold."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,22 +14,21 @@ from hubtl.strategy import Additive, Judging, Pair, Phase, Progress, StrategyOpt
 class AdaMatchOptions(StrategyOptions):
     weight: float = Field(1.0, ge=0, description="weight of the pseudo-label loss, at the end of its ramp")
     threshold: float = Field(
-        0.9, gt=0, le=1, description="of the source's mean confidence, from which a target row is learnt from"
+        0.9, gt=0, le=1, description="confidence threshold of target rows, as a share of the source's mean confidence"
     )
 
 
 class AdaMatch(Additive):
-    """Label target images as FixMatch does, in the proportions and at the confidence that the source is predicted with.
+    """Apply FixMatch to the target, with labels and threshold calibrated on the source.
 
     ``L = task(h(f(weak(x_s))), y_s) + task(h(f(strong(x_s))), y_s) + weight · μ(t) · mean(1[max p̃ ≥ threshold · c] ·
     CE(h(f(strong(x_t))), p̃))``. ``p̃`` is the prediction on ``weak(x_t)``, each class multiplied by the source batch's
-    mean prediction over the target batch's and the row normalised again; ``c`` is the mean of the largest probabilities
-    of the weak source rows: a model that is not sure of the source is not asked to be surer of the target.
-    ``μ(t) = (1 − cos(min(π, 2πt))) / 2`` grows from 0 to 1 over the first half of the run. No gradient passes ``p̃``
-    and ``c``.
+    mean prediction over the target batch's and the row normalised again. ``c`` is the mean largest probability of the
+    weak source rows, so that the target need not be predicted more confidently than the source. ``μ(t) = (1 −
+    cos(min(π, 2πt))) / 2`` grows from 0 to 1 over the first half of the run. No gradient passes ``p̃`` and ``c``.
 
-    Source and target share forwards, one of the weak and one of the strong views. Combined with others by name,
-    ``mcc+adamatch``, what those add is of the weak views. Deviations: the paper puts both kinds of views through one
+    Source and target share two forwards, one of the weak views and one of the strong views. In a sum of losses such as
+    ``mcc+adamatch``, the other losses use the weak views. Deviations: the paper puts both kinds of views through one
     forward, and interpolates the source's logits between that and a forward of the source alone.
     """
 
@@ -55,11 +54,11 @@ class AdaMatch(Additive):
         }
 
     def strong(self, source: Batch, target: Batch) -> list[Tensor]:
-        """The logits of both domains' strong views, from one forward."""
+        """Return the logits of both domains' strong views, from one forward."""
         both = self.encode_joint(source.view("strong"), target.view("strong"))
         return [self.head(features.pooled) for features in both]
 
 
 def ramp(fraction: float) -> float:
-    """``μ``, at a fraction of the phase: 0 at its start, 1 from its middle on."""
+    """Return ``μ`` at a fraction of the phase: 0 at its start, 1 from the middle on."""
     return (1 - math.cos(min(math.pi, 2 * math.pi * fraction))) / 2

@@ -1,4 +1,4 @@
-"""ADDA: a target encoder of its own, trained to pass for the source's."""
+"""ADDA: a separate target encoder, trained adversarially to match the source's."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from hubtl.tasks import Task
 
 
 class ADDAOptions(StrategyOptions):
-    source_share: float = Field(0.5, gt=0, lt=1, description="share of the updates in which the source is learnt")
+    source_share: float = Field(0.5, gt=0, lt=1, description="share of the updates that train on the source")
     weight: float = Field(2.0, ge=0, description="factor of the reversed gradient, at the end of its ramp")
     ramp_steps: float = Field(1000.0, gt=0, description="time constant of the reversal's ramp, in updates")
     critic_width: int = Field(1024, ge=1, description="hidden width of the critic's two layers")
@@ -24,15 +24,15 @@ class ADDAOptions(StrategyOptions):
 
 
 class ADDA(Strategy):
-    """Learn the source, then train a copy of its encoder on the target until a critic takes it for the original.
+    """Train a target encoder whose features a critic takes for the source's.
 
-    Phase ``source``: ``task(h(f_s(x_s)), y_s)``. Phase ``adapt``: ``f_t`` starts as ``f_s``, which is frozen, as is
-    ``h``; ``L = BCE(critic(f_s(x_s)) against critic(R_λ f_t(x_t)))``. ``h(f_t(x))`` is deployed.
+    Phase ``source``: ``task(h(f_s(x_s)), y_s)``. Phase ``adapt``: ``f_t`` starts as a copy of ``f_s``; ``f_s`` and
+    ``h`` are frozen; ``L = BCE(critic(f_s(x_s)) against critic(R_λ f_t(x_t)))``. ``h(f_t(x))`` is deployed.
 
     Each domain has its own encoder, hence BatchNorm statistics of its own; both have dropout. Deviations, all as in the
     reference implementation: one update with a reversed gradient, which grows to twice its size, in place of two with
     inverted labels; the critic has BatchNorm. There the source is learnt for 3,000 updates and the target for 20,000 at
-    the source's rate; where that is a high one, such as 0.1, the predictions collapse on few classes: hence ``adapt_lr``.
+    the source's rate. At a high rate such as 0.1 the predictions collapse on few classes: hence ``adapt_lr``.
     """
 
     Options = ADDAOptions
@@ -60,12 +60,15 @@ class ADDA(Strategy):
         ]
 
     def copy_encoder(self, sweep: Sweep, at: Progress) -> None:
-        """Keep what the source has taught, once, before the first update on the target."""
+        """Copy the source's encoder, once, before the first update on the target."""
         if at.step == 0:
             self.source_encoder.load_state_dict(self.encoder.state_dict())
 
     def stir(self) -> None:
-        """Dropout in the frozen encoder too, its BatchNorms still: the critic would else tell the domains by noise."""
+        """Enable dropout in the frozen encoder, and keep its BatchNorms in eval mode.
+
+        Otherwise the critic would separate the domains by the noise of dropout.
+        """
         for module in self.source_encoder.modules():
             module.training = not isinstance(module, nn.modules.batchnorm._BatchNorm)
 

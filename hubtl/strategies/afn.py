@@ -1,4 +1,4 @@
-"""AFN: features of larger norms, which transfer better."""
+"""AFN: adaptive feature norm, larger norms transfer better."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,24 +16,26 @@ from hubtl.tasks import Task
 
 class AFNOptions(StrategyOptions):
     weight: float = Field(0.05, ge=0, description="weight of the norms' steps")
-    enlargement: float = Field(1.0, ge=0, description="how much larger each norm shall be than it is: Δr")
+    enlargement: float = Field(1.0, ge=0, description="step by which each norm should grow: Δr")
     entropy_weight: float = Field(0.0, ge=0, description="weight of the entropy of target predictions; Office-31: 0.1")
-    dropout: float = Field(0.5, ge=0, lt=1, description="share of the features that are dropped while training")
-    backbone_momentum: float = Field(0.0, ge=0, lt=1, description="the backbone's own; from scratch it may need some")
+    dropout: float = Field(0.5, ge=0, lt=1, description="dropout rate of the features")
+    backbone_momentum: float = Field(
+        0.0, ge=0, lt=1, description="momentum of the backbone; training from scratch may need some"
+    )
 
 
 class AFN(Additive):
-    """Enlarge the norm of every feature step by step, in both domains: small norms are what does not transfer.
+    """Enlarge the feature norms of both domains step by step.
 
     ``L = task(h(z_s), y_s) + weight · (D(z_s) + D(z_t)) + entropy_weight · mean H(h(z_t))`` with
-    ``D(z) = mean_i (‖z_i‖ − (sg(‖z_i‖) + Δr))²``, the stepwise variant: ``sg`` has no gradient, so that ``D`` is always
-    ``Δr²`` and its gradient always pulls outwards. What can be seen to change are the norms.
+    ``D(z) = mean_i (‖z_i‖ − (sg(‖z_i‖) + Δr))²``, the stepwise variant. ``sg`` has no gradient, so that ``D`` is always
+    ``Δr²`` and its gradient always pulls outwards; progress shows in the logged norms, not in the loss.
 
-    ``z`` are the features after a dropout that keeps the expected squared norm (``1 / √(1 − p)`` in place of
-    ``1 / (1 − p)``). The domains go through separate forwards. The bottleneck's BatchNorm is what keeps the pull from
-    running away: norms then grow by its scales, against weight decay, and not by every layer's weights. The backbone
-    learns without momentum. Deviation: no ReLU ends the bottleneck, so that it ships inside a plain model. The
-    published ``Δr`` is 1 on Office and 0.3 or 0.1 where training is long or from scratch.
+    ``z`` are the features after a dropout that keeps the expected squared norm (``1 / √(1 − p)`` in place of ``1 / (1 −
+    p)``). The domains go through separate forwards. The bottleneck's BatchNorm keeps the pull from running away: norms
+    then grow by its scales, against weight decay, and not by every layer's weights. The backbone learns without
+    momentum. Deviation: no ReLU ends the bottleneck, so that it folds into a plain linear head. The published ``Δr`` is
+    1 on Office and 0.3 or 0.1 where training is long or from scratch.
     """
 
     Options = AFNOptions

@@ -14,7 +14,7 @@ class BNMOptions(StrategyOptions):
 
 
 class BNM(Additive):
-    """Classify the source, and make the target's predictions sure and diverse at once by their nuclear norm.
+    """Maximise the nuclear norm of the target predictions: confident and diverse.
 
     ``L = task(h(f(x_s)), y_s) − weight · ‖P_t‖_* / min(b, c)``, ``P_t`` the softmax matrix of the target batch.
 

@@ -1,4 +1,4 @@
-"""BSP: DANN without dominant directions."""
+"""BSP: DANN with batch spectral penalisation."""
 
 from collections.abc import Mapping
 
@@ -16,9 +16,9 @@ class BSPOptions(CriticOptions):
 
 
 class BSP(DANN):
-    """DANN that keeps the largest singular value of each domain's features small, for the sake of discriminability.
+    """Train DANN while penalising the largest singular value of each domain's features.
 
-    ``L = L_DANN + penalty · (σ_1²(Z_s) + σ_1²(Z_t))``.
+    ``L = L_DANN + penalty · (σ_1²(Z_s) + σ_1²(Z_t))``. The penalty keeps features discriminable.
 
     Both domains go through one forward: BatchNorm statistics are shared. Deviation: no source-only pretraining, and
     one adversarial objective (DANN) of the two in the paper (Chen et al., ICML 2019).

@@ -1,4 +1,4 @@
-"""CDAN: a critic that sees features together with predictions."""
+"""CDAN: a critic conditioned on predictions."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from hubtl.tasks import Task
 
 
 class CDAN(Additive):
-    """Train features that classify the source while a critic of features and predictions cannot tell the domains.
+    """Train features that a critic conditioned on predictions cannot tell apart.
 
     ``L = task(h(f(x_s)), y_s) + weight · BCE(critic(R_λ(z ⊗ softmax(y))), domain)``; the predictions are detached, and
     ``λ`` grows as in DANN.
@@ -44,7 +44,7 @@ class CDAN(Additive):
 
 
 class CDANE(CDAN):
-    """CDAN whose critic listens more to rows that the classifier is sure of (entropy conditioning, CDAN+E).
+    """Train CDAN with rows weighted by the certainty of their predictions (CDAN+E).
 
     ``L = task(h(f(x_s)), y_s) + weight · mean w · BCE(critic(R_λ(z ⊗ softmax(y))), domain)`` with
     ``w = 1 + exp(−H(softmax(y)))``, detached, of mean 1 over both batches.

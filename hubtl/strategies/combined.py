@@ -1,4 +1,4 @@
-"""``cdan+mcc``: methods that only add a loss, added up."""
+"""Combine methods that only add a loss, such as ``cdan+mcc``."""
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -16,7 +16,7 @@ from hubtl.tasks import Task
 
 
 class Combined(Additive):
-    """Several added losses on one forward pass."""
+    """Add the losses of several methods on one forward pass."""
 
     names: tuple[str, ...] = ()
     parts: tuple[type[Additive], ...] = ()
@@ -35,7 +35,7 @@ class Combined(Additive):
         object.__setattr__(self, "_parts", parts)
 
     def phases(self) -> Sequence[Phase]:
-        """One phase, with the views that any part asks for."""
+        """Return one phase, with the views that any part asks for."""
         asked = views_of(phase for _, part, _ in self.__dict__["_parts"] for phase in part.phases())
         return [Phase("adapt", self.step, asked, self.learners())]
 
@@ -53,9 +53,14 @@ class Combined(Additive):
 
 
 def combine(name: str, parts: Sequence[type[Strategy]]) -> type[Combined]:
-    """The class of ``a+b``; its options are those of its parts, ``a_weight`` and so on.
+    """Make the class of ``a+b``, with the options of its parts (``a_weight`` and so on).
 
-    Raises HubtlError for a part that does more than add a loss, and for one that is named twice.
+    Args:
+        name: the sum as written, ``a+b``.
+        parts: the classes of its parts, in that order.
+
+    Raises:
+        HubtlError: for a part that does more than add a loss, and for one that is named twice.
     """
     names = name.split("+")
     for own, cls in zip(names, parts, strict=True):
@@ -100,7 +105,10 @@ def combine(name: str, parts: Sequence[type[Strategy]]) -> type[Combined]:
 
 
 def suits(names: Sequence[str], classes: Sequence[type[Additive]]) -> dict[str, dict[str, Any]]:
-    """The relations that every part is made for, with the options that one of them changes, each by its part's name."""
+    """Return the relations that suit every part, with the options that each changes.
+
+    Options have their part's name as prefix.
+    """
     return {
         relation: {
             field_name(own, key): value

@@ -19,8 +19,7 @@ class DeepCoral(Additive):
     ``L = task(h(f(x_s)), y_s) + weight · ‖C_s − C_t‖²_F / 4d²``.
 
     The domains go through separate forwards. The covariance is that of one batch: gradient accumulation averages the
-    gaps
-    of its micro-batches and does not enlarge them. Deviation: the paper aligns the logits, this aligns the pooled
+    gaps of its micro-batches and does not enlarge them. Deviation: the paper aligns the logits, this aligns the pooled
     features.
     """
 

@@ -1,4 +1,4 @@
-"""What methods with a domain critic share: their options, the ramp of the reversal, and the critic."""
+"""Provide what methods with a domain critic share: options, ramp of the reversal, critic."""
 
 import math
 
@@ -17,11 +17,17 @@ class CriticOptions(StrategyOptions):
 
 
 def ramp(at: Progress, steps: float) -> float:
-    """Return ``2 / (1 + exp(−i / steps)) − 1``: from 0 to 1 with the updates ``i`` of the phase."""
+    """Return ``2 / (1 + exp(−i / steps)) − 1``, from 0 to 1 with the phase's updates ``i``."""
     return 2 / (1 + math.exp(-at.step / steps)) - 1
 
 
 def critic_of(width: int, options: CriticOptions, task: Task | None = None) -> Critic:
-    """Make a critic of features of some width; with a task, one that holds each of its sources against the target."""
+    """Make a critic of features.
+
+    Args:
+        width: the width of the features.
+        options: the critic's options.
+        task: if given, the critic compares each of its source domains with the target separately.
+    """
     pairs = 1 if task is None else max(1, len(task.source_domains))
     return Critic(width, options.critic_width, batchnorm=options.critic_batchnorm, pairs=pairs)

@@ -1,4 +1,4 @@
-"""DAN: equal kernel means of the features."""
+"""DAN: multi-kernel MMD between the features."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ class DANOptions(StrategyOptions):
 
 
 class DAN(Additive):
-    """Learn the source, and close the multi-kernel mean discrepancy between the domains' features.
+    """Minimise the multi-kernel MMD between source and target features.
 
     ``L = task(h(f(x_s)), y_s) + weight · MMD²(z_s, z_t)`` with five Gaussian kernels (``hubtl.losses.discrepancy``).
 

@@ -13,15 +13,14 @@ from hubtl.tasks import Task
 
 
 class DANN(Additive):
-    """Train features that predict the labels of the source while a critic fails to tell the domains apart.
+    """Train features that a domain critic cannot tell apart.
 
     ``L = task(h(f(x_s)), y_s) + weight · BCE(critic(R_λ(f(x))), domain)``, where ``R_λ`` is the identity forward and
     multiplies the gradient by ``−λ`` backward, and ``λ(i) = 2 / (1 + exp(−i / ramp_steps)) − 1`` grows with the
     updates ``i``.
 
     Both domains go through one forward: BatchNorm statistics are shared, and with the critic's BatchNorm its decision
-    is
-    relative to the batch. Deviation: the paper ramps over the fraction of the run (α = 10); this ramps over absolute
+    is relative to the batch. Deviation: the paper ramps over the fraction of the run (α = 10); this ramps over absolute
     updates, as the reference implementation that reports the best figures does.
     """
 
@@ -35,7 +34,7 @@ class DANN(Additive):
         self.critic = critic_of(encoder.width, self.options, task)
 
     def strength(self, at: Progress) -> float:
-        """λ, the factor of the reversed gradient."""
+        """Return λ, the factor of the reversed gradient."""
         return ramp(at, self.options.ramp_steps)
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""DARE-GRAM: the same inverse Gram matrix, of which the closed form of a regression is made."""
+"""DARE-GRAM: aligned inverse Gram matrices, on which the closed form of a regression rests."""
 
 from collections.abc import Mapping
 
@@ -17,14 +17,14 @@ class DAREGramOptions(StrategyOptions):
 
 
 class DAREGram(Additive):
-    """Learn the source, and align angles and scale of the inverse Gram matrices of both domains' features.
+    """Align angles and scale of both domains' inverse Gram matrices.
 
     ``L = task(h(z_s), y_s) + angle · mean_i (1 − cos(G_s⁺, G_t⁺)_i) + scale · ‖λ_s − λ_t‖ / k`` with ``G = ZᵀZ`` of a
-    batch whose rows begin with a 1, its inverse of rank k by columns i, and its k leading eigenvalues λ. The least
-    squares of a linear head are ``G⁺ Zᵀ y``: features may differ where that does not.
+    batch whose rows begin with a 1, its inverse of rank k by columns i, and its k leading eigenvalues λ. The
+    least-squares solution of a linear head is ``G⁺ Zᵀ y``: features may differ where that does not.
 
     The domains go through separate forwards, without a bottleneck. Deviations: labels are standardised, and the inverse
-    is made from that of the batch, not of the Gram matrix, which is the same and cheaper.
+    is computed from the batch instead of its Gram matrix, which is equal and cheaper.
     """
 
     Options = DAREGramOptions

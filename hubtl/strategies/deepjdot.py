@@ -1,4 +1,4 @@
-"""DeepJDOT: pair source and target rows by optimal transport of features and labels together."""
+"""DeepJDOT: optimal transport of features and labels together."""
 
 from collections.abc import Mapping
 
@@ -16,10 +16,10 @@ class DeepJDOTOptions(StrategyOptions):
 
 
 class DeepJDOT(Additive):
-    """Transport the source's features and labels onto the target's features and predictions at the least cost.
+    """Match source and target batches by optimal transport of features and labels.
 
-    ``L = task(h(z_s), y_s) + weight · Σ_ij γ_ij · c_ij``, ``c_ij = feature_weight · ‖z_s,i − z_t,j‖² / d + label_weight ·
-    CE(h(z_t,j), y_s,i)``, where ``γ`` is the exact optimal transport plan of the batch under ``c``, detached.
+    ``L = task(h(z_s), y_s) + weight · Σ_ij γ_ij · c_ij``, ``c_ij = feature_weight · ‖z_s,i − z_t,j‖² / d + label_weight
+    · CE(h(z_t,j), y_s,i)``, where ``γ`` is the exact optimal transport plan of the batch under ``c``, detached.
 
     Both domains go through one forward. Deviation: the squared distance is divided by the width ``d``, so that the
     weight does not depend on it; the two weights keep the paper's ratio of ten.
@@ -37,7 +37,7 @@ class DeepJDOT(Additive):
         return options.weight * transport, {"transport": transport}
 
     def labels(self, pair: Pair) -> Tensor:
-        """The source's labels; a sealed source raises what the task raises."""
+        """Return the source's labels; a sealed source raises the task's error."""
         if pair.source.labels is None:
             self.task.loss(pair.ys, None)
         assert pair.source.labels is not None

@@ -1,4 +1,4 @@
-"""DSBN: one network, and BatchNorms of its own for each domain."""
+"""DSBN: one network with separate BatchNorms for each domain."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from hubtl.tasks import Task
 
 
 class DomainNorm(nn.Module):
-    """Two BatchNorms with statistics and scales of their own; ``domain`` says which one is used."""
+    """Hold one BatchNorm for each domain; ``domain`` selects which one is used."""
 
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class DomainNorm(nn.Module):
 
 
 def split(module: nn.Module) -> int:
-    """Replace every BatchNorm below a module by a DomainNorm, in place; how many there were."""
+    """Replace every BatchNorm below a module by a DomainNorm, in place; return their number."""
     count = 0
     for name, child in module.named_children():
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
@@ -41,7 +41,7 @@ def split(module: nn.Module) -> int:
 
 
 def merged(module: nn.Module) -> nn.Module:
-    """The module with the target's plain BatchNorms in their places: a new structure over the same tensors."""
+    """Return the module with the target's plain BatchNorms: a new structure, the same tensors."""
     shared = {id(tensor): tensor for tensor in [*module.parameters(), *module.buffers()]}
     plain = copy.deepcopy(module, shared)
     for parent in [m for m in plain.modules() if not isinstance(m, DomainNorm)]:
@@ -57,12 +57,13 @@ class DSBNOptions(StrategyOptions):
 
 
 class DSBN(Strategy):
-    """Share every weight between the domains except BatchNorm's: each has statistics, scales and shifts of its own.
+    """Share every weight between the domains except BatchNorm's.
 
+    Each domain has statistics, scales and shifts of its own.
     ``L = task(h(f_S(x_s)), y_s) + weight · confusion(h(f_T(x_t)))``: ``f_S`` and ``f_T`` differ in their BatchNorms
-    alone, and the confusion is MCC's (``hubtl.losses.class_confusion``), from which the target's scales learn.
+    alone. The confusion is MCC's (``hubtl.losses.class_confusion``), from which the target's scales learn.
 
-    The domains go through separate forwards. Deployed are the target's BatchNorms, as plain layers. Raises HubtlError
+    The domains go through separate forwards. The target's BatchNorms are deployed, as plain layers. Raises HubtlError
     for a network without BatchNorm. Deviation: the paper trains with MSTN or CPUA, then with pseudo labels in a second
     stage; this takes one stage and the confusion.
     """
@@ -90,7 +91,7 @@ class DSBN(Strategy):
         return Classifier(encoder, self.head)
 
     def seen_as(self, domain: str, batch: Batch) -> Features:
-        """Features of a batch under the BatchNorms of a domain."""
+        """Return the features of a batch under the BatchNorms of a domain."""
         norms = [m for m in self.encoder.modules() if isinstance(m, DomainNorm)]
         for norm in norms:
             norm.domain = domain

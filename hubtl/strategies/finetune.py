@@ -1,4 +1,4 @@
-"""Fine-tuning: transfer to a labelled target."""
+"""Fine-tune on a labelled target."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -20,8 +20,8 @@ class Finetune(Strategy):
     """Train a new head and the pretrained backbone together on the labelled target.
 
     ``L = task(h(f(x)), y)``; the backbone learns at a tenth of the head's rate (``optim.backbone_lr_scale``), and its
-    block ``i`` of ``n`` (1 is next to the input) at ``layer_decay^(n + 1 − i)`` of that.
-    What of the backbone learns is the tuner's business: ``--tuner first-n --set tuner.n=3`` freezes the first blocks.
+    block ``i`` of ``n`` (1 is next to the input) at ``layer_decay^(n + 1 − i)`` of that. The tuner selects which
+    backbone parameters learn: ``--tuner first-n --set tuner.n=3`` freezes the first blocks.
     """
 
     Options = FinetuneOptions
@@ -34,7 +34,7 @@ class Finetune(Strategy):
         return [Phase("adapt", self.step, ("target",), groups, lr=factors)]
 
     def groups(self) -> tuple[dict[str, Learner], dict[str, float]]:
-        """What learns, and the factor on each group's rate."""
+        """Return the groups that learn, and the factor on each group's learning rate."""
         decay, learners = self.options.layer_decay, self.learners()
         if decay == 1:
             return learners, {}
@@ -44,12 +44,12 @@ class Finetune(Strategy):
         return {**blocks, **learners}, factors
 
     def blocks(self) -> dict[str, Learner]:
-        """The backbone's blocks from input to output, as groups at the backbone's rate."""
+        """Return the backbone's blocks from input to output, as groups at the backbone's rate."""
         backbone: Any = self.encoder.backbone
         return {f"backbone/{name}": parameters for name, parameters in backbone.blocks()}
 
     def penalty(self, features: Features, target: Batch) -> tuple[Tensor, Mapping[str, Tensor]] | None:
-        """A weighted loss that relatives of fine-tuning add, and scalars to show."""
+        """Return a weighted loss that a subclass adds, and scalars to log; None adds nothing."""
         return None
 
     def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""FixMatch: sure predictions on mildly changed images teach strongly changed ones."""
+"""FixMatch: confident predictions on weak views label strong views."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,19 +11,20 @@ from hubtl.strategy import Additive, Judging, Pair, Phase, Progress, StrategyOpt
 
 class FixMatchOptions(StrategyOptions):
     weight: float = Field(1.0, ge=0, description="weight of the pseudo-label loss")
-    threshold: float = Field(0.9, gt=0, le=1, description="probability from which a prediction becomes a label")
+    threshold: float = Field(0.9, gt=0, le=1, description="confidence threshold of a pseudo label")
 
 
 class FixMatch(Additive):
-    """Label target images by the model's own sure predictions, and learn those on strong views of the same images.
+    """Learn strong views of target images from confident predictions on weak views.
 
     ``L = task(h(f(weak(x_s))), y_s) + weight · mean(1[max p_w ≥ threshold] · CE(h(f(strong(x_t))), argmax p_w))`` with
     ``p_w = softmax(h(f(weak(x_t))))`` without gradient.
 
     Source, weak and strong views go through separate forwards: BatchNorm sees each alone, and its running statistics
-    mix the three. Combined with others by name, ``mcc+fixmatch``, what those add is of the weak views. Deviation: the
-    paper is of semi-supervised learning; here the labelled rows are the source's, as in the transfer learning libraries.
-    Nothing corrects for the shift between the two: first labels that are wrong teach the next, where ``adamatch`` helps.
+    mix the three. In a sum of losses such as ``mcc+fixmatch``, the other losses use the weak views. Deviation: the
+    paper is about semi-supervised learning; here the labelled rows are the source's, as in the transfer learning
+    libraries. Nothing corrects for the domain shift: first labels that are wrong teach the next ones. ``adamatch``
+    corrects for it.
     """
 
     Options = FixMatchOptions

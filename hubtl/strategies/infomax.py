@@ -1,4 +1,4 @@
-"""Information maximisation: sure and diverse predictions on the target."""
+"""InfoMax: confident and diverse predictions on the target."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ class InfoMaxOptions(StrategyOptions):
 
 
 class InfoMax(Additive):
-    """Classify the source, and maximise the mutual information between target inputs and predictions.
+    """Maximise the mutual information between target inputs and predictions.
 
     ``L = task(h(f(x_s)), y_s) − weight · (H(mean p_t) − mean H(p_t))``.
 

@@ -1,4 +1,4 @@
-"""IWAN: source rows that are unlike all of the target count less for the critic that aligns."""
+"""IWAN: a critic that down-weights source rows unlike the target."""
 
 from collections.abc import Mapping
 
@@ -20,11 +20,13 @@ class IWANOptions(CriticOptions):
 
 
 class IWAN(Additive):
-    """DANN for a target that lacks classes of the source: a second critic finds the source rows that have no like there.
+    """Train DANN with source rows weighted by their similarity to the target.
 
-    ``L = CE(h(z_s), y_s) + weight · ½ [mean w · BCE(critic(R_λ z_s), 1) + mean BCE(critic(R_λ z_t), 0)]
-    + BCE(weigher(z), domain) + entropy_weight · mean H(softmax(h(z_t)))`` with ``w = 1 − σ(weigher(z_s))``, of mean 1
-    over the batch and detached; the weigher gets features without a gradient, and ``R_λ`` with its ramp is DANN's.
+    It is made for a target that lacks classes of the source: a second critic, the weigher, finds the source rows
+    without a counterpart there. ``L = CE(h(z_s), y_s) + weight · ½ [mean w · BCE(critic(R_λ z_s), 1) + mean
+    BCE(critic(R_λ z_t), 0)] + BCE(weigher(z), domain) + entropy_weight · mean H(softmax(h(z_t)))`` with ``w = 1 −
+    σ(weigher(z_s))``, of mean 1 over the batch and detached. The weigher gets features without a gradient, and ``R_λ``
+    with its ramp is DANN's.
 
     Both domains go through one forward: BatchNorm statistics are shared. The weights' mean is that of one batch.
     Deviations: both domains share one encoder, where the paper adapts a copy for the target to a frozen source's; hence

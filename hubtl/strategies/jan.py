@@ -1,4 +1,4 @@
-"""JAN: equal kernel means of features and predictions together."""
+"""JAN: MMD of features and predictions together."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ class JANOptions(StrategyOptions):
 
 
 class JAN(Additive):
-    """Classify the source, and close the discrepancy between the joint distributions of features and predictions.
+    """Minimise the MMD between the domains' joint distributions of features and predictions.
 
     ``L = task(h(f(x_s)), y_s) + weight · MMD²((z_s, p_s), (z_t, p_t))`` under a product of kernels
     (``hubtl.losses.discrepancy.joint_mmd``).

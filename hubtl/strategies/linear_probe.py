@@ -1,4 +1,4 @@
-"""Linear probe: transfer by features alone."""
+"""Train a linear probe on frozen features."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from hubtl.strategy import Loss, Phase, Progress, Strategy
 
 
 class LinearProbe(Strategy):
-    """Train a linear head on the frozen backbone's features of the labelled target.
+    """Train a linear head on the frozen backbone's features of the target.
 
     ``L = task(h(f(x)), y)`` with ``f`` frozen, its BatchNorm statistics included.
     """

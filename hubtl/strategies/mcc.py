@@ -15,11 +15,10 @@ class MCCOptions(StrategyOptions):
 
 
 class MCC(Additive):
-    """Classify the source, and make the target's predictions confuse classes less: no critic, hence stable.
+    """Minimise the class confusion of the target predictions, without a critic.
 
     ``L = task(h(f(x_s)), y_s) + weight · (ΣM − tr M) / c``, where ``M`` is the row-normalised class confusion of the
-    target
-    batch at temperature ``T`` (``hubtl.losses.class_confusion``).
+    target batch at temperature ``T`` (``hubtl.losses.class_confusion``).
 
     Both domains go through one forward: BatchNorm statistics are shared. The confusion is that of one batch: gradient
     accumulation averages the micro-batches' and does not enlarge them.

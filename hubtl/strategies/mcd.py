@@ -1,4 +1,4 @@
-"""MCD: features on which two classifiers cannot disagree."""
+"""MCD: maximum classifier discrepancy."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,25 +17,25 @@ from hubtl.tasks import Task
 class MCDOptions(StrategyOptions):
     weight: float = Field(1.0, ge=0, description="weight of the discrepancy; more classes need more")
     balance: float = Field(0.01, ge=0, description="weight of the unevenness of the mean target prediction")
-    feature_steps: int = Field(4, ge=1, description="updates of the features for one of the classifiers")
-    classifier_width: int = Field(1024, ge=1, description="hidden width of the two classifiers that play")
+    feature_steps: int = Field(4, ge=1, description="updates of the features for each update of the classifiers")
+    classifier_width: int = Field(1024, ge=1, description="hidden width of the two adversarial classifiers")
 
 
 class MCD(Strategy):
-    """Let two classifiers disagree on the target as much as they can, and move its features to where they cannot.
+    """Train features that minimise the maximal discrepancy of two classifiers.
 
     With ``d`` the mean absolute difference of both softmax outputs on the target and ``U`` the unevenness of their mean
-    target predictions, an update is: all learn ``CE_1 + CE_2 + balance · U``; the classifiers alone learn
-    ``CE_1 + CE_2 + balance · U − weight · d``; the features alone learn ``weight · d``, ``feature_steps`` times.
+    target predictions, one step makes these updates: all learn ``CE_1 + CE_2 + balance · U``; the classifiers alone
+    learn ``CE_1 + CE_2 + balance · U − weight · d``; the features alone learn ``weight · d``, ``feature_steps`` times.
 
     The two have two hidden layers, with BatchNorm and dropout. A model that other libraries load ends in a linear
-    layer, hence a third classifier, which is one, is deployed: in the first of the updates it learns the source's labels
-    with the others, and, on detached features, the mean of their predictions on the target.
+    layer, so a third, linear classifier is deployed. In the first of the updates it learns the source's labels with the
+    others, and, on detached features, the mean of their predictions on the target.
 
     The domains go through separate forwards, as in the authors' code. The features have no momentum, the classifiers
-    the run's: five updates of features a batch would run away with it. Deviation: the linear classifier; its source
-    loss reaches the features, so that the classes can be told by it. ``U`` and the weights are those of the Transfer
-    Learning Library: 0.3 for ten digits (``balance`` 0.03), 10 to 30 for 31 to 65 classes.
+    the run's: with momentum, five updates of features a batch would diverge. Deviation: the linear classifier; its
+    source loss reaches the features, so that they separate the classes linearly. ``U`` and the weights are those of the
+    Transfer Learning Library: 0.3 for ten digits (``balance`` 0.03), 10 to 30 for 31 to 65 classes.
     """
 
     Options = MCDOptions
@@ -58,11 +58,19 @@ class MCD(Strategy):
         return [Phase("adapt", self.step, ("source", "target"), self.learners(), momentum=still)]
 
     def features(self) -> tuple[str, ...]:
-        """The groups that are not classifiers."""
+        """Return the names of the groups that are not classifiers."""
         return tuple(name for name in self.learners() if name not in ("head", "first", "second"))
 
     def play(self, zs: Tensor, zt: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """The supervised loss of both, with what keeps them even, and the target's logits of each."""
+        """Return the supervised loss of both classifiers, and the target's logits of each.
+
+        The loss includes the balance term.
+
+        Args:
+            zs: source features [n, d].
+            zt: target features [m, d].
+            labels: labels [n] of the source rows.
+        """
         task = self.task.loss(self.first(zs), labels) + self.task.loss(self.second(zs), labels)
         first, second = self.first(zt), self.second(zt)
         return task + self.options.balance * (unevenness(first) + unevenness(second)), first, second

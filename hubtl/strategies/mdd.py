@@ -1,4 +1,4 @@
-"""MDD: an adversarial head that disagrees with the classifier on the target and agrees on the source."""
+"""MDD: margin disparity discrepancy with an adversarial head."""
 
 from collections.abc import Mapping
 
@@ -16,21 +16,22 @@ from hubtl.tasks import Task
 
 class MDDOptions(StrategyOptions):
     weight: float = Field(1.0, ge=0, description="weight of the margin disparity discrepancy")
-    margin: float = Field(4.0, ge=1, description="how much more the source weighs for the adversary: γ")
+    margin: float = Field(4.0, ge=1, description="margin γ: weight of the source in the adversary's loss")
     reversal: float = Field(0.1, ge=0, description="factor of the reversed gradient, at the end of its ramp")
     ramp_steps: float = Field(1000.0, gt=0, description="time constant of the reversal's ramp, in updates")
     adversary_width: int = Field(1024, ge=1, description="hidden width of the adversarial head")
 
 
 class MDD(Additive):
-    """Move the target's features to where a second head cannot disagree with the classifier there but agree on the source.
+    """Minimise the margin disparity discrepancy that an adversarial head estimates.
 
     ``L = task(h(z_s), y_s) + weight · [γ · CE(h'(R z_s), ŷ_s) − log(1 − σ_ŷ(h'(R z_t)))]`` with ``ŷ = argmax h(z)`` of
-    each row, and ``R`` the identity whose gradient is reversed: ``h'`` makes the discrepancy large, the features small.
+    each row, and ``R`` the identity whose gradient is reversed. ``h'`` learns to agree with the classifier on the
+    source and to disagree on the target; the features learn to prevent that.
 
     Both domains go through one forward. ``1 − σ`` has the authors' offset of 1e-6, and the adversary their small
-    initial weights: it begins by saying nothing. Deviation: the classifier is one linear layer, so that it ships inside
-    a plain model, and the bottleneck is the run's; the adversary alone has a hidden layer.
+    initial weights, so that it starts with no opinion. Deviation: the classifier is one linear layer, so that it ships
+    inside a plain model, and the bottleneck is the run's; the adversary alone has a hidden layer.
     """
 
     Options = MDDOptions

@@ -1,4 +1,4 @@
-"""Mean teacher: a slow average of the network labels the target for the network itself."""
+"""Mean teacher: self-ensembling with an exponential moving average of the network."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -17,22 +17,22 @@ from hubtl.tasks import Task
 class MeanTeacherOptions(StrategyOptions):
     weight: float = Field(3.0, ge=0, description="weight of the consistency of student and teacher")
     balance: float = Field(0.01, ge=0, description="weight of the class balance of the student's target predictions")
-    threshold: float = Field(0.8, ge=0, le=1, description="probability of the teacher from which a row counts")
-    decay: float = Field(0.99, ge=0, lt=1, description="of the teacher's moving average, an update")
+    threshold: float = Field(0.8, ge=0, le=1, description="confidence threshold of the teacher")
+    decay: float = Field(0.99, ge=0, lt=1, description="decay of the teacher's moving average at each update")
 
 
 class MeanTeacher(Strategy):
-    """Learn on the target what an exponential moving average of the network predicts there (self-ensembling).
+    """Learn target predictions from an exponential moving average of the network.
 
     ``L = task(h(f(x_s)), y_s) + weight · mean(1[max p' ≥ threshold] · ‖p(strong) − p'(weak)‖²) + balance · B``, where
     ``p'`` are the teacher's predictions and ``B`` the binary cross-entropy of the student's mean target prediction
     against the uniform one. After the update ``i`` the teacher moves to ``δ·teacher + (1 − δ)·student``,
     ``δ = min(decay, (i + 1) / (i + 10))``: at first it follows closely.
 
-    Deployed is the teacher: it is the steadier one. Source and target go through separate forwards; the teacher's
-    BatchNorms use and collect the statistics of its target batches, so that the deployed ones are the target's; its
-    dropout is off. Deviation: the confidence threshold masks rows instead of ramping the weight up (both are in the
-    paper), and the views are those of FixMatch.
+    The teacher is deployed, because it is the steadier one. Source and target go through separate forwards; the
+    teacher's BatchNorms use and collect the statistics of its target batches, so that the deployed ones are the
+    target's; its dropout is off. Deviation: the confidence threshold masks rows instead of ramping the weight up (both
+    are in the paper), and the views are those of FixMatch.
     """
 
     Options = MeanTeacherOptions

@@ -1,4 +1,4 @@
-"""OSBP: one output more, for target rows of no known class, learnt without a label of theirs."""
+"""OSBP: an output for unknown classes, learnt without labels."""
 
 from collections.abc import Mapping
 
@@ -15,21 +15,21 @@ from hubtl.tasks import Task
 
 class OSBPOptions(StrategyOptions):
     weight: float = Field(1.0, ge=0, description="weight of the adversarial loss")
-    level: float = Field(0.5, gt=0, lt=1, description="probability of unknown that the head aims at on the target: t")
+    level: float = Field(0.5, gt=0, lt=1, description="target probability of unknown for the head: t")
     ramp_steps: float = Field(1000.0, gt=0, description="time constant of the reversal's ramp, in updates")
 
 
 class OSBP(Additive):
-    """Learn an output for what is none of the source's classes: each target row is moved to a class or to unknown.
+    """Learn an output for unknown classes by adversarial training on the target.
 
     ``L = task(h(f(x_s)), y_s) + weight · mean [−t · log p_u − (1 − t) · log(1 − p_u)]`` over target rows, where
     ``p_u = softmax(h(R_λ(f(x_t))))_u`` is the probability of unknown. The head wants ``p_u = t``; through the reversal
     ``R_λ`` the features want it at 0 or at 1. ``λ`` grows as in DANN.
 
     Both domains go through one forward: BatchNorm statistics are shared. Deviations: the reversal has DANN's ramp, and
-    the head is one linear layer, so that it ships inside a plain classifier of one class more. The checkpoint is the
-    last one: rules that select without labels take a probability of unknown near ``t`` for doubt. Source-only beside it
-    has no output for unknown, and no threshold: its recall of unknown is 0.
+    the head is one linear layer, so that it ships inside a plain classifier with one more class. The checkpoint is the
+    last one, because label-free selection takes a probability of unknown near ``t`` for uncertainty. The source-only
+    model beside it has no output for unknown, and no threshold: its recall of unknown is 0.
     """
 
     Options = OSBPOptions

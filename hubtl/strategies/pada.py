@@ -1,4 +1,4 @@
-"""PADA: classes that the target seems to lack count less, for the classifier and for the critic."""
+"""PADA: DANN with source classes weighted by their share in the target."""
 
 from collections.abc import Iterator
 
@@ -17,17 +17,18 @@ from hubtl.tasks import Task
 
 
 class PADAOptions(CriticOptions):
-    rate: float = Field(0.01, gt=0, le=1, description="share of the newest batch in the running mean of predictions")
+    rate: float = Field(0.01, gt=0, le=1, description="weight of the newest batch in the running mean of predictions")
 
 
 class PADA(Strategy):
-    """DANN for a target that lacks classes of the source: a source row counts as much as its class is predicted there.
+    """Train DANN with source classes weighted by their share in the target.
 
-    ``L = mean γ_y · task(h(f(x_s)), y_s) + weight · ½ [mean γ_y · BCE(critic(R_λ(f(x_s))), 1) + mean BCE(critic(R_λ(f(x_t))),
-    0)]`` with ``γ = p̄ / max p̄`` and ``p̄`` the mean softmax on the target; ``R_λ`` and its ramp as in DANN.
+    It is made for a target that lacks classes of the source. ``L = mean γ_y · task(h(f(x_s)), y_s) + weight · ½ [mean
+    γ_y · BCE(critic(R_λ(f(x_s))), 1) + mean BCE(critic(R_λ(f(x_t))), 0)]`` with ``γ = p̄ / max p̄`` and ``p̄`` the mean
+    softmax on the target; ``R_λ`` and its ramp as in DANN.
 
     Both domains go through one forward: BatchNorm statistics are shared. Deviation: ``p̄`` is a running mean over
-    batches, from the uniform one on, where the paper sweeps the whole target every so many updates: no extra passes,
+    batches, which starts uniform, where the paper sweeps the whole target every so many updates: no extra passes,
     and weights that do not jump. With gradient accumulation it follows the first micro-batch of each update.
     """
 

@@ -1,4 +1,4 @@
-"""Fine-tuning that stays near what was pretrained: by weights, by features, by spectrum."""
+"""Fine-tune with regularisation: of weights, of features, of their spectrum."""
 
 import copy
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class L2SPOptions(FinetuneOptions):
 
 
 class L2SP(Finetune):
-    """Fine-tune on the labelled target, and decay towards the pretrained weights in place of zero.
+    """Fine-tune with weight decay towards the pretrained weights in place of zero.
 
     ``L = task(h(f(x)), y) + weight/2 · ‖w − w_0‖² + head_weight/2 · ‖h‖²``, over the backbone's weights that learn.
     The optimiser's own weight decay is 0 unless it is set.
@@ -52,10 +52,11 @@ class DeltaOptions(FinetuneOptions):
 
 
 class Delta(Finetune):
-    """Fine-tune on the labelled target, and keep the features near those of the pretrained backbone.
+    """Fine-tune while keeping the features near those of the pretrained backbone.
 
-    ``L = task(h(f(x)), y) + weight/2 · mean ‖f(x) − f_0(x)‖²``. Deviation: the paper compares feature maps, weighing
-    channels by a supervised attention; this compares pooled features, all alike, as every backbone has them.
+    ``L = task(h(f(x)), y) + weight/2 · mean ‖f(x) − f_0(x)‖²``. Deviation: the paper compares feature maps, with
+    channels weighted by a supervised attention; this compares pooled features without weights, since every backbone has
+    them.
     """
 
     Options = DeltaOptions
@@ -77,14 +78,14 @@ class Delta(Finetune):
 
 class BSSOptions(FinetuneOptions):
     weight: float = Field(1e-3, ge=0, description="weight of the smallest singular values")
-    k: int = Field(1, ge=1, description="how many of them")
+    k: int = Field(1, ge=1, description="number of those singular values")
 
 
 class BSS(Finetune):
-    """Fine-tune on the labelled target, and shrink the directions of the features that matter least.
+    """Fine-tune while shrinking the smallest singular values of the features.
 
-    ``L = task(h(f(x)), y) + weight · Σ σ²``, over the ``k`` smallest singular values of the batch's features: they are
-    what transfers badly (Chen et al., NeurIPS 2019).
+    ``L = task(h(f(x)), y) + weight · Σ σ²``, over the ``k`` smallest singular values of the batch's features, which
+    transfer badly (Chen et al., NeurIPS 2019).
     """
 
     Options = BSSOptions

@@ -1,4 +1,4 @@
-"""RSD: features that span the same subspace, whatever their scale."""
+"""RSD: align feature subspaces, whatever their scale."""
 
 from collections.abc import Mapping
 
@@ -11,19 +11,19 @@ from hubtl.strategy import Additive, Pair, Progress, StrategyOptions
 
 
 class RSDOptions(StrategyOptions):
-    weight: float = Field(1e-3, ge=0, description="weight of the distance of the subspaces")
+    weight: float = Field(1e-3, ge=0, description="weight of the distance between the subspaces")
     mismatch: float = Field(0.1, ge=0, description="weight of the mismatch of their bases, within the distance")
 
 
 class RSD(Additive):
-    """Learn the source, and turn the subspaces of both domains' features onto each other.
+    """Align the subspaces that both domains' features span.
 
-    ``L = task(h(z_s), y_s) + weight · (‖sin θ‖₁ + mismatch · ‖|P_s| − |P_t|‖_F)`` with the principal angles θ between the
-    spaces that the batches' features span, and ``U_sᵀ U_t = P_s cos θ P_tᵀ`` for their singular vectors (Chen et al.,
-    ICML 2021). Lengths of features, on which regression depends, play no part.
+    ``L = task(h(z_s), y_s) + weight · (‖sin θ‖₁ + mismatch · ‖|P_s| − |P_t|‖_F)`` with the principal angles θ between
+    the spaces that the batches' features span, and ``U_sᵀ U_t = P_s cos θ P_tᵀ`` for their singular vectors (Chen et
+    al., ICML 2021). Feature norms, on which regression depends, do not enter.
 
-    The domains go through separate forwards, without a bottleneck. Deviations: labels are standardised, the sines come
-    from the residual of a projection, and of a batch with more rows than half the features only the leading d / 2
+    The domains go through separate forwards, without a bottleneck. Deviations: labels are standardised; the sines come
+    from the residual of a projection; of a batch with more rows than half the features only the leading d / 2
     directions count. A batch whose bases are not unique, by equal singular values, adds no gradient.
     """
 
@@ -39,7 +39,7 @@ class RSD(Additive):
 
 
 def guarded(features: Tensor) -> Tensor:
-    """The features, through which no gradient goes that is not finite."""
+    """Return the features, and drop gradients through them that are not finite."""
     seen = features.view_as(features)
     if seen.requires_grad:
         seen.register_hook(lambda g: g if torch.isfinite(g).all() else torch.zeros_like(g))

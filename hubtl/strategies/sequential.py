@@ -1,4 +1,4 @@
-"""Sequential transfer: a labelled source first, a labelled target then, each with a head of its own."""
+"""Sequential transfer: a labelled source first, a labelled target second, each with its own head."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,15 +12,15 @@ from hubtl.tasks import Task
 
 
 class SequentialOptions(StrategyOptions):
-    source_share: float = Field(0.5, gt=0, lt=1, description="share of the updates in which the source is learnt")
+    source_share: float = Field(0.5, gt=0, lt=1, description="share of the updates that train on the source")
     finetune_lr: float = Field(1.0, gt=0, description="factor on the learning rates on the target")
 
 
 class Sequential(Strategy):
-    """Train on a labelled source, then fine-tune what it taught the backbone on a labelled target.
+    """Train on a labelled source, then fine-tune the backbone on a labelled target.
 
-    ``task(h_s(f(x_s)), y_s)``, then ``task(h(f(x)), y)`` with a new head. The classes may differ. The target's labels are
-    used: this is transfer, not adaptation.
+    ``task(h_s(f(x_s)), y_s)``, then ``task(h(f(x)), y)`` with a new head. The classes may differ. The target's labels
+    are used: this is transfer, not adaptation.
     """
 
     Options = SequentialOptions

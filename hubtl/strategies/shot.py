@@ -1,4 +1,4 @@
-"""SHOT: a source's classifier stays as it is, and the target's features move to where it expects them."""
+"""SHOT: source-free adaptation with a frozen head."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -20,25 +20,27 @@ from hubtl.tasks import Task
 class SHOTOptions(SourceFreeOptions):
     entropy_weight: float = Field(1.0, ge=0, description="weight of the entropy of each target prediction")
     diversity_weight: float = Field(1.0, ge=0, description="weight of the entropy of the mean prediction; partial: 0")
-    pseudo_weight: float = Field(0.3, ge=0, description="weight of the cross-entropy with the pseudo labels")
-    rounds: int = Field(2, ge=1, description="rounds of centroids and labels")
-    min_count: int = Field(0, ge=0, description="a class predicted for no more rows takes no part; partial: 10")
+    pseudo_weight: float = Field(0.3, ge=0, description="weight of the cross-entropy on pseudo labels")
+    rounds: int = Field(2, ge=1, description="rounds of centroid computation and labelling")
+    min_count: int = Field(0, ge=0, description="leave out classes predicted for no more rows than this; partial: 10")
 
 
 class SHOT(SourceFree):
-    """Keep the source's head and teach the target's features to be sure, diverse and near their class's centroid.
+    """Keep the source's head and adapt the encoder to the target alone.
 
-    Phase ``source``: cross-entropy with label smoothing, under weak views. Phase ``adapt``, head frozen, target alone:
-    ``L = H(p) mean − H(mean p) + pseudo_weight · CE(p, ŷ)``. ``ŷ`` is set anew for the whole target before each pass,
+    Target predictions become confident and diverse, and features move to their class's centroid.
+
+    Phase ``source``: cross-entropy with label smoothing, on weak views. Phase ``adapt``, head frozen, target alone:
+    ``L = H(p) mean − H(mean p) + pseudo_weight · CE(p, ŷ)``. ``ŷ`` is recomputed for the whole target before each pass,
     and at least ``refreshes`` times, evenly, where the phase is shorter than the fifteen passes of the authors: the
     nearest of soft class centroids by cosine, twice (``hubtl.losses.selftraining.centroid_labels``).
 
     Where the target is known to lack classes of the source (a partial set), the diversity is left out and rare classes
     take no part in the labelling, as in the paper.
 
-    One domain a phase: BatchNorm moves to the target's statistics. Deviations: the head is a plain linear layer
-    without weight normalisation, and both phases are counted in updates and end with the last iterate. The authors
-    weigh the pseudo labels 0.3, and 0.1 on digits.
+    Each phase reads one domain: BatchNorm moves to the target's statistics. Deviations: the head is a plain linear
+    layer without weight normalisation, and both phases are counted in updates and end with the last iterate. The
+    authors weigh the pseudo labels 0.3, and 0.1 on digits.
     """
 
     Options = SHOTOptions
@@ -65,7 +67,7 @@ class SHOT(SourceFree):
         return self.relabel if self.options.pseudo_weight > 0 else None
 
     def relabel(self, sweep: Sweep, at: Progress) -> None:
-        """Pseudo labels of the whole target, by what the model makes of it now."""
+        """Recompute the pseudo labels of the whole target with the current model."""
         seen = sweep("target")
         options = self.options
         labels = centroid_labels(seen.features, seen.logits, rounds=options.rounds, min_count=options.min_count)
@@ -83,11 +85,11 @@ class SHOT(SourceFree):
 
 
 class SHOTIMOptions(SHOTOptions):
-    pseudo_weight: float = Field(0.0, ge=0, description="weight of the cross-entropy with the pseudo labels")
+    pseudo_weight: float = Field(0.0, ge=0, description="weight of the cross-entropy on pseudo labels")
 
 
 class SHOTIM(SHOT):
-    """SHOT without pseudo labels: keep the source's head and teach the target's features to be sure and diverse.
+    """Run SHOT without pseudo labels.
 
     ``L = H(p) mean − H(mean p)`` in the phase ``adapt``; everything else as in SHOT.
     """

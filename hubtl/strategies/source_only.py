@@ -11,11 +11,11 @@ from hubtl.tasks import Task
 
 
 class SourceOnly(Strategy):
-    """Train on the labelled source and never look at the target: what adaptation has to beat.
+    """Train on the labelled source alone: the baseline that adaptation has to beat.
 
-    ``L = task(h(f(x_s)), y_s)``, with the backbone, bottleneck, steps, schedule and views of the adaptation beside it: a
-    method that sees its source under weak augmentation has a baseline that does, and one that learns strong views of it, too,
-    has one that adds the same loss of them.
+    ``L = task(h(f(x_s)), y_s)``, with the backbone, bottleneck, steps, schedule and views of the adaptation beside it.
+    If the adaptation sees its source under weak augmentation, so does the baseline. If it learns strong views of the
+    source as well, the baseline adds the same loss of them.
     """
 
     needs = ("features",)

@@ -1,4 +1,4 @@
-"""The frame of methods that leave the source behind: it is learnt first, if there is one, then the target alone."""
+"""Provide the frame of source-free methods: an optional source phase, then the target alone."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,16 +14,16 @@ from hubtl.strategy import Judging, Learner, Loss, Phase, Progress, Strategy, St
 
 
 class SourceFreeOptions(StrategyOptions):
-    smoothing: float = Field(0.1, ge=0, lt=1, description="label smoothing while the source is learnt")
-    source_share: float = Field(0.5, gt=0, lt=1, description="share of the updates that the source gets")
-    refreshes: int = Field(15, ge=1, description="times that the whole target is looked at anew, at least")
+    smoothing: float = Field(0.1, ge=0, lt=1, description="label smoothing on the source")
+    source_share: float = Field(0.5, gt=0, lt=1, description="share of the updates that train on the source")
+    refreshes: int = Field(15, ge=1, description="least number of times that the whole target is swept")
 
 
 class SourceFree(Strategy):
-    """The frame of methods that learn the source first, if there is one, and then from the target alone.
+    """Learn the source first, if there is one, then the target alone.
 
     A subclass writes ``step`` for the target. Buffers whose size depends on the target's are named in ``memories``. The
-    source is learnt under weak views: the authors of these methods crop, flip or turn it.
+    source is learnt on weak views, since the authors of these methods crop, flip or rotate it.
     """
 
     Options = SourceFreeOptions
@@ -50,11 +50,14 @@ class SourceFree(Strategy):
         ]
 
     def adapting(self) -> dict[str, Learner]:
-        """What learns on the target."""
+        """Return the groups that learn on the target."""
         return self.learners()
 
     def refreshing(self) -> Any:
-        """What is done before each pass over the target, and at least ``refreshes`` times."""
+        """Return the function to call before each pass over the target.
+
+        It is called at least ``refreshes`` times; None if the method refreshes nothing.
+        """
         return None
 
     def source_step(self, source: Batch, *, at: Progress) -> Iterator[Loss]:
@@ -64,11 +67,11 @@ class SourceFree(Strategy):
         yield Loss((1 - s) * task + s * spread(logits), logs={"task": task})
 
     def remember(self, name: str, value: Tensor) -> None:
-        """Set a memory, on the device of the head."""
+        """Store a memory under a name, on the device of the head."""
         setattr(self, name, value.to(next(self.head.parameters()).device))
 
     def rows(self, target: Batch) -> Tensor:
-        """Where the batch's rows are in the memories."""
+        """Return the positions of the batch's rows in the memories."""
         if target.index is None:
             raise HubtlError("the target's rows have no positions", hint="a data set must set Batch.index")
         return target.index

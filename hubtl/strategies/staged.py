@@ -1,4 +1,4 @@
-"""Fine-tuning in stages: the new head first, so that its random start does not distort pretrained features."""
+"""Fine-tune in stages: the new head first, so that it does not distort pretrained features."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from hubtl.strategy import Learner, Phase
 
 
 class PartialFinetuneOptions(FinetuneOptions):
-    first: int = Field(0, ge=0, description="how many of the backbone's blocks, from the input, stay frozen")
-    frozen: list[str] = Field(default_factory=list, description="names of further blocks that stay frozen")
+    first: int = Field(0, ge=0, description="number of the backbone's blocks to freeze, from the input")
+    frozen: list[str] = Field(default_factory=list, description="names of further blocks to freeze")
 
 
 class PartialFinetune(Finetune):
-    """Fine-tune only some of the backbone's blocks on the labelled target; the others stay as they were pretrained.
+    """Fine-tune only some of the backbone's blocks on the labelled target.
 
     ``L = task(h(f(x)), y)``. Frozen are the ``first`` blocks and those named in ``frozen``, their BatchNorm statistics
     included; by default the first half.
@@ -39,15 +39,15 @@ class PartialFinetune(Finetune):
 
 
 class LPFTOptions(FinetuneOptions):
-    probe_share: float = Field(0.3, gt=0, lt=1, description="share of the updates that the head learns alone")
-    finetune_lr: float = Field(0.1, gt=0, description="factor on the learning rates afterwards")
+    probe_share: float = Field(0.3, gt=0, lt=1, description="share of the updates that train the head alone")
+    finetune_lr: float = Field(0.1, gt=0, description="factor on the learning rates after the probe")
 
 
 class LPFT(Finetune):
-    """Train the head on frozen features of the labelled target first, then everything, more slowly.
+    """Train the head on frozen features first, then fine-tune everything, more slowly.
 
     ``L = task(h(f(x)), y)`` in both phases; in ``probe``, ``f`` is frozen, its BatchNorm statistics included. The
-    schedule runs anew in each phase.
+    schedule starts again in each phase.
     """
 
     Options = LPFTOptions
@@ -65,14 +65,16 @@ class LPFT(Finetune):
 
 
 class GradualUnfreezeOptions(FinetuneOptions):
-    stages: int = Field(3, ge=1, description="stages in which the backbone's blocks join, after the head's own")
+    stages: int = Field(
+        3, ge=1, description="number of stages that unfreeze the backbone's blocks, after the head's own"
+    )
 
 
 class GradualUnfreeze(Finetune):
-    """Train the head on the labelled target, then let the backbone's blocks join in stages, from the output down.
+    """Train the head first, then unfreeze the backbone's blocks from the output down.
 
     ``L = task(h(f(x)), y)``. Every stage has the same share of the updates, and a schedule of its own. Deviation: the
-    paper unfreezes a layer an epoch, with slanted triangular rates; ``layer_decay`` gives its discriminative ones.
+    paper unfreezes one layer an epoch, with slanted triangular rates; ``layer_decay`` gives its discriminative ones.
     """
 
     Options = GradualUnfreezeOptions

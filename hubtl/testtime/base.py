@@ -1,4 +1,4 @@
-"""Test-time adaptation: a model that changes while it predicts, batch by batch, without labels or source."""
+"""Adapt a model at test time: it changes while it predicts, without labels or source."""
 
 import copy
 import math
@@ -24,11 +24,11 @@ MEMORY = 0.9  # of the running distribution of predicted classes
 
 
 class TestTimeOptions(Bounded):
-    """A method's own options; these two are every method's."""
+    """Hold the options of a test-time method; these two belong to every method."""
 
     __test__ = False  # no test class, whatever its name
     model_config = ConfigDict(frozen=True)
-    reset_every: int = Field(0, ge=0, description="batches after which the source model is restored; 0: never")
+    reset_every: int = Field(0, ge=0, description="restore the source model after this many batches; 0: never")
     guard: float = Field(
         0.2, ge=0, le=1, description="restore the source model where fewer than this share of classes is predicted"
     )
@@ -40,7 +40,7 @@ class LearningOptions(TestTimeOptions):
 
 @dataclass
 class Stats:
-    """What happened to a stream."""
+    """Count what happened in a stream."""
 
     batches: int = 0
     rows: int = 0
@@ -51,11 +51,12 @@ class Stats:
 
 
 class TestTime(ABC):
-    """A copy of a model that adapts while it predicts; the model that it was made from stays as it is.
+    """Adapt a copy of a model while it predicts; the original stays unchanged.
 
-    The model maps inputs to logits [b, c] and stays in eval mode, but for BatchNorm, which uses the statistics of each
-    batch and leaves its running ones alone. A guard restores the source where predictions collapse to few classes:
-    where ``exp(H)`` of the running distribution of predicted classes falls under ``max(1.05, guard · c)``.
+    The model maps inputs to logits [b, c] and stays in eval mode. Only BatchNorm differs: it uses the statistics of
+    each batch and leaves its running ones alone. A guard restores the source model where predictions collapse to few
+    classes, that is where ``exp(H)`` of the running distribution of predicted classes falls under ``max(1.05, guard ·
+    c)``.
     """
 
     __test__ = False
@@ -100,11 +101,14 @@ class TestTime(ABC):
             norm.training, norm.track_running_stats = True, False  # so that the running ones are not touched
 
     def begin(self) -> None:
-        """Set up what a method keeps, at first and after each reset; an override calls this."""
+        """Set up a method's state, at first and after each reset; an override calls this."""
         self.usual, self._since = None, 0
 
     def predict(self, inputs: Inputs | Tensor) -> Tensor:
-        """Logits [b, c] of a batch from the model as it was before; then the model learns from the batch."""
+        """Return logits [b, c] of a batch, then learn from the batch.
+
+        The logits come from the model as it was before this batch.
+        """
         rows = len(inputs) if isinstance(inputs, Tensor) else len(next(iter(inputs.values())))
         if rows < 2 and self._norms:
             raise HubtlError(
@@ -128,7 +132,11 @@ class TestTime(ABC):
         return answer
 
     def _checked(self, answer: Any, rows: int) -> Tensor:
-        """Raise HubtlError for what are no finite logits of a batch."""
+        """Return finite logits of a batch.
+
+        Raises:
+            HubtlError: for anything else.
+        """
         if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != rows:
             shape = f" of shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else ""
             raise broken(self, f"answers {rows} rows with a {type(answer).__name__}{shape}", "logits [b, c]")
@@ -139,22 +147,27 @@ class TestTime(ABC):
         return answer
 
     def forward(self, inputs: Any) -> Tensor:
-        """The logits that are scored."""
+        """Return the logits that are scored."""
         logits: Tensor = self.model(inputs)
         return logits
 
     def answer(self, logits: Tensor) -> Tensor:
-        """What is returned for the logits of the forward."""
+        """Return the final logits for the logits of the forward."""
         return logits.clone()
 
     @abstractmethod
     def update(self, inputs: Any, logits: Tensor) -> None:
-        """Learn from a batch that was scored already."""
+        """Learn from a batch that was scored already.
+
+        Args:
+            inputs: inputs of the batch.
+            logits: logits [b, c] of its forward.
+        """
 
     def warn(self, witness: Witness | None) -> None:
-        """Say, and keep in ``stats.warnings``, why the answers to a stream may not be trusted.
+        """Log, and store in ``stats.warnings``, reasons to distrust the predictions of a stream.
 
-        Without a witness nothing is known of it.
+        Without a witness nothing is known of the stream.
         """
         found = [] if witness is None else witness.said(self.stats.collapses - self._told)
         self._told = self.stats.collapses
@@ -164,7 +177,7 @@ class TestTime(ABC):
 
     @torch.no_grad()
     def reset(self) -> None:
-        """Be the source model again, bit for bit."""
+        """Restore the source model, bit for bit."""
         for name, p in self.learning.items():
             p.copy_(self.source[name])
             p.grad = None
@@ -185,7 +198,7 @@ class TestTime(ABC):
 
 
 class Learning(TestTime):
-    """A method that takes one step of Adam for each batch."""
+    """Take one step of Adam for each batch."""
 
     Options = LearningOptions
 
@@ -201,7 +214,16 @@ class Learning(TestTime):
 
 
 def make(method: type[TestTime], model: nn.Module, options: Mapping[str, Any] | None = None) -> TestTime:
-    """A method on a model, its options checked. Raises HubtlError for an option that there is not."""
+    """Make a method on a model, with checked options.
+
+    Args:
+        method: the class of the method.
+        model: maps inputs to logits [b, c]; it is copied.
+        options: options of the method by name.
+
+    Raises:
+        HubtlError: for an unknown option.
+    """
     from pydantic import ValidationError
 
     try:

@@ -12,16 +12,17 @@ from hubtl.testtime.base import TestTime, TestTimeOptions
 
 
 class BNOptions(TestTimeOptions):
-    alpha: float = Field(1.0, ge=0, le=1, description="weight of the batch's statistics; the source's get the rest")
+    alpha: float = Field(1.0, ge=0, le=1, description="weight of the batch's statistics; the rest goes to the source's")
     guard: float = Field(
-        0.0, ge=0, le=1, description="nothing learns here, so nothing collapses: off; for classes alone"
+        0.0, ge=0, le=1, description="collapse guard; off, since nothing learns; for classification only"
     )
 
 
 class BN(TestTime):
-    """Replace BatchNorm's statistics by those of each test batch: nothing is learnt, and nothing can drift.
+    """Replace BatchNorm's statistics by those of each test batch, without learning.
 
-    ``μ = (1 − α) μ_source + α μ_batch``, and the biased variances likewise; ``α = 1`` is BN-1.
+    ``μ = (1 − α) μ_source + α μ_batch``, and the biased variances likewise; ``α = 1`` is BN-1. Nothing is learnt, so
+    nothing can drift.
 
     Deviation: the paper derives ``α`` from a count of source rows ``N`` as ``n / (N + n)``; here it is given.
     """
@@ -42,7 +43,10 @@ class BN(TestTime):
             self._mix(norm, norm.running_mean.clone(), norm.running_var.clone())
 
     def _mix(self, norm: _BatchNorm, mean: Tensor, var: Tensor) -> None:
-        """Around each forward the mixed statistics stand in for the source's. So an activation inside is kept."""
+        """Substitute the mixed statistics for the source's around each forward.
+
+        An activation inside the layer is kept this way.
+        """
         alpha = self.options.alpha
 
         def mixed(module: nn.Module, arguments: tuple[Any, ...]) -> None:
@@ -62,4 +66,4 @@ class BN(TestTime):
         return super().forward(inputs)
 
     def update(self, inputs: Any, logits: Tensor) -> None:
-        """Nothing is learnt."""
+        """Learn nothing."""

@@ -1,4 +1,4 @@
-"""CoTTA: an averaged teacher, averaged views, and weights that return to the source by chance."""
+"""CoTTA: an averaged teacher, averaged views, and stochastic restoration of source weights."""
 
 import copy
 from typing import Any
@@ -12,19 +12,21 @@ from hubtl.testtime.base import Learning, LearningOptions
 
 
 class CoTTAOptions(LearningOptions):
-    ema: float = Field(0.999, ge=0, le=1, description="memory of the teacher's weights")
-    restore: float = Field(0.01, ge=0, le=1, description="chance of a weight to return to the source at each batch")
-    views: int = Field(8, ge=0, description="augmented views that the teacher averages over; 0: the plain one")
-    below: float = Field(0.9, ge=0, le=1, description="views are averaged where the source is less confident than this")
+    ema: float = Field(0.999, ge=0, le=1, description="decay of the teacher's moving average")
+    restore: float = Field(
+        0.01, ge=0, le=1, description="probability that a weight is restored to the source's at each batch"
+    )
+    views: int = Field(8, ge=0, description="number of augmented views that the teacher averages; 0: the plain one")
+    below: float = Field(0.9, ge=0, le=1, description="average views where the source is less confident than this")
     noise: float = Field(0.05, ge=0, description="standard deviation of the noise of a view")
-    seed: int = Field(0, description="of views and restored weights")
+    seed: int = Field(0, description="seed of views and restored weights")
 
 
 class CoTTA(Learning):
-    """Learn everything from a slow teacher's averaged predictions, and let a few weights return to the source.
+    """Learn from a slow teacher's averaged predictions, and restore random source weights.
 
     ``L = −Σ q log p`` with ``q`` the teacher's mean over flipped and noisy views; teacher
-    ``θ' = 0.999 θ' + 0.001 θ``; then each weight is the source's again with chance ``restore``.
+    ``θ' = 0.999 θ' + 0.001 θ``; then each weight is reset to the source's with probability ``restore``.
 
     The teacher's logits are scored. BatchNorm uses the statistics of the batch. Deviations: views are flips and noise
     of the tensors, 8 instead of 32; the rest of the model is in eval mode.
@@ -49,7 +51,7 @@ class CoTTA(Learning):
         return torch.stack([self.teacher(self.view(inputs)) for _ in range(self.options.views)]).mean(dim=0)
 
     def view(self, inputs: Any) -> Any:
-        """The same rows, flipped by chance where they are images, with noise."""
+        """Return the rows with noise, flipped at random where they are images."""
         if not isinstance(inputs, Tensor):
             return {name: self.view(x) for name, x in inputs.items()}
         if not inputs.is_floating_point():

@@ -1,4 +1,4 @@
-"""EATA: Tent on reliable, non-redundant rows, held near the source."""
+"""EATA: Tent on reliable, non-redundant rows, with a penalty on forgetting."""
 
 import math
 from typing import Any
@@ -14,22 +14,25 @@ from hubtl.testtime.base import Learning, LearningOptions
 
 
 class EATAOptions(LearningOptions):
-    entropy_margin: float = Field(0.4, gt=0, description="rows over this share of ln c are not learnt from")
+    entropy_margin: float = Field(0.4, gt=0, description="entropy threshold of learning, as a share of ln c")
     redundancy: float | None = Field(
-        None, ge=0, description="cosine with the usual prediction over which rows drop; default: 0.05 · √(1000 / c)"
+        None,
+        ge=0,
+        description="drop rows whose cosine with the usual prediction is larger; default: 0.05 · √(1000 / c)",
     )
-    fisher_rows: int = Field(2000, ge=0, description="rows of the stream that the Fisher information is taken from")
+    fisher_rows: int = Field(2000, ge=0, description="number of first rows that estimate the Fisher information")
     fisher_weight: float = Field(2000.0, ge=0, description="weight of the Fisher penalty")
 
 
 class EATA(Learning):
-    """Minimise entropy on rows that are certain and unlike those before, and keep weights that matter near the source.
+    """Minimise entropy on reliable, non-redundant rows, and penalise changes of important weights.
 
     ``L = Σ_{i kept} exp(E0 − H_i) · H_i / |kept| + weight · Σ_j F_j (θ_j − θ_source,j)²``, ``E0 = 0.4 ln c``; kept:
-    ``H_i < E0`` and ``cos(p_i, usual) < d``, where ``usual`` is a moving average of the predictions that were learnt from.
+    ``H_i < E0`` and ``cos(p_i, usual) < d``, where ``usual`` is a moving average of the predictions that were learnt
+    from.
 
-    A sure row of a balanced stream has a cosine of ``1/√c``. The paper's ``d = 0.05`` is for its thousand classes, and
-    would drop every row where there are ten: the default keeps its ratio to ``1/√c``.
+    A confident row of a balanced stream has a cosine of ``1/√c``. The paper's ``d = 0.05`` is for its thousand classes,
+    and would drop every row with ten classes. The default keeps its ratio to ``1/√c``.
 
     BatchNorm uses the statistics of the batch. Deviation: ``F`` comes from the stream's first rows, with predicted
     labels and one gradient a batch, as there is no source; until they have passed there is no penalty.
@@ -45,7 +48,7 @@ class EATA(Learning):
         self.fisher = {name: torch.zeros_like(p) for name, p in self.learning.items()}
 
     def kept(self, logits: Tensor) -> Tensor:
-        """Which rows are learnt from."""
+        """Return the mask of rows to learn from."""
         kept = entropy(logits.detach()) < self.options.entropy_margin * math.log(logits.shape[1])
         if self.mean is not None:
             own = self.options.redundancy

@@ -1,4 +1,4 @@
-"""The online protocol: each batch is predicted once, scored, and only then learnt from."""
+"""Run the online protocol: each batch is predicted once, scored, and only then learnt from."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,17 @@ class OnlineResult:
 def online(
     model: nn.Module, method: type[TestTime], batches: Iterable[Any], labels: Iterable[Tensor], **options: Any
 ) -> OnlineResult:
-    """Run a method over a stream of batches of inputs; it never sees the labels, which only score what it said."""
+    """Run a method over a stream of batches of inputs.
+
+    The method never sees the labels; they only score its predictions.
+
+    Args:
+        model: maps inputs to logits [b, c]; it is copied.
+        method: the class of the test-time method.
+        batches: batches of inputs.
+        labels: classes [b] of each batch.
+        **options: options of the method.
+    """
     adapting = method(model, method.Options(**options))
     logits = torch.cat([adapting.predict(inputs).float().cpu() for inputs in batches])
     truth = torch.cat([rows.cpu() for rows in labels])

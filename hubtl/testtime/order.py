@@ -1,4 +1,4 @@
-"""The order in which rows pass a model that adapts to them, and what an order that misleads it looks like."""
+"""Order the rows of a stream, and detect orders that mislead an adapting model."""
 
 import numpy as np
 import torch
@@ -14,12 +14,24 @@ KEPT = 2**24  # logits of the frozen model that are kept: a longer stream is jud
 
 
 def order_of(n: int, seed: int | None) -> np.ndarray:
-    """Return an order of ``n`` rows drawn from ``seed``, or the given one for None, a stream."""
+    """Return a random order of ``n`` rows; for no seed, the given order (a stream).
+
+    Args:
+        n: the number of rows.
+        seed: seed of the order, or None.
+    """
     return np.arange(n) if seed is None else np.random.default_rng(seed).permutation(n)
 
 
 def batches_of(rows: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut rows into batches; a single row that would remain joins the last, as it has no statistics of its own."""
+    """Cut rows into batches.
+
+    A single remaining row joins the last batch, as it has no statistics of its own.
+
+    Args:
+        rows: positions of the rows, in order.
+        size: rows of a batch.
+    """
     parts = [rows[start : start + size] for start in range(0, len(rows), size)]
     if len(parts) > 1 and len(parts[-1]) == 1:
         parts[-2:] = [np.concatenate(parts[-2:])]
@@ -27,10 +39,10 @@ def batches_of(rows: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 class Witness:
-    """Looks at the predictions of a stream, and says where its order or the adapting model is not to be trusted.
+    """Watch the predictions of a stream, and report when not to trust them.
 
-    No label is read. ``frozen`` logits are those of the model as it was: runs of classes show in what it says, while
-    the statistics of a batch of one class can hide them from the adapting one.
+    It reads no label. ``frozen`` logits are those of the model before adaptation: they show runs of one class, which
+    the batch statistics of the adapting model can hide.
     """
 
     def __init__(self, classes: int) -> None:
@@ -40,14 +52,19 @@ class Witness:
         self._answers: list[int] = []
 
     def see(self, answers: Tensor, frozen: Tensor | None = None) -> None:
-        """Note the answers of a batch, and the frozen model's where the order is the stream's own."""
+        """Record the answers of a batch.
+
+        Args:
+            answers: logits [b, c] of the adapting model.
+            frozen: logits [b, c] of the frozen model, if the rows come in the stream's own order.
+        """
         self._answers += answers.argmax(dim=1).tolist()
         if frozen is not None and self._room > 0:
             self._frozen.append(frozen[: self._room].float())
             self._room -= len(frozen)
 
     def said(self, collapses: int = 0) -> list[str]:
-        """Return what to mind: label runs, resets on collapse, and answers that are nearly all one class."""
+        """Return warnings: label runs, resets on collapse, and answers of nearly one class."""
         found = []
         if (alike := _runs(self._frozen)) is not None:
             found.append(
@@ -64,15 +81,15 @@ class Witness:
 
 
 def witness_of(task: Task) -> Witness | None:
-    """Make a witness of a stream for a task; None where no answer is one class, and nothing can be told."""
+    """Make a witness of a stream for a task; None for tasks without single classes."""
     return Witness(len(task.outputs.names)) if task.probabilities else None
 
 
 def _runs(frozen: list[Tensor]) -> tuple[float, float] | None:
-    """The share of neighbours called alike and the one by chance, where the first is far above; else None.
+    """Return the share of neighbouring rows with equal class, and the share by chance.
 
-    A row is called by the class whose logit lies highest beside the other rows' of the stream: on shifted rows the
-    plain logits may name one class alone.
+    Returns None unless the first is far above the second. A row's class is the one whose logit is highest relative to
+    the other rows of the stream, because on shifted rows the plain logits may favour one class alone.
     """
     n = sum(map(len, frozen))
     if n < FEWEST:

@@ -1,4 +1,4 @@
-"""ROID: a certain and diverse self-training loss, weights averaged with the source, and a corrected prior."""
+"""ROID: a weighted self-training loss, weight averaging with the source, and a corrected prior."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from hubtl.testtime.base import Learning, LearningOptions
 
 class ROIDOptions(LearningOptions):
     lr: float = Field(2.5e-4, gt=0, description="learning rate of Adam")
-    keep: float = Field(0.99, ge=0, le=1, description="weight of the learnt parameters; the source's get the rest")
-    temperature: float = Field(1 / 3, gt=0, description="of the rows' weights")
+    keep: float = Field(0.99, ge=0, le=1, description="weight of the learnt parameters; the rest goes to the source's")
+    temperature: float = Field(1 / 3, gt=0, description="temperature of the rows' weights")
     prior: bool = Field(True, description="correct predictions by the batch's class distribution")
 
 
 class ROID(Learning):
-    """Learn from certain rows that differ from the usual, and pull the weights back to the source after each batch.
+    """Learn from certain, diverse rows, and average the weights with the source's.
 
     ``L = Σ_i w_i · SLR(y_i) / b``, ``SLR = −Σ_k p_k log(p_k / (1 − p_k))``, ``w`` by certainty and diversity
     (``hubtl.losses.online``); then ``θ = keep · θ + (1 − keep) · θ_source``. Scored: ``y + log prior``, the prior

@@ -12,23 +12,23 @@ from hubtl.testtime.base import Learning, LearningOptions
 
 
 class SAROptions(LearningOptions):
-    entropy_margin: float = Field(0.4, gt=0, description="rows over this share of ln c are not learnt from")
-    rho: float = Field(0.05, ge=0, description="how far the weights are pushed uphill before the gradient is taken")
+    entropy_margin: float = Field(0.4, gt=0, description="entropy threshold of learning, as a share of ln c")
+    rho: float = Field(0.05, ge=0, description="radius of the sharpness-aware perturbation")
     recover_below: float = Field(
-        0.03, ge=0, description="share of ln c below which the running loss means collapse, and the source is restored"
+        0.03, ge=0, description="restore the source where the running loss falls below this share of ln c"
     )
 
 
 class SAR(Learning):
-    """Minimise the entropy of certain rows at weights where it is flat, and start again when it gets too small.
+    """Minimise the entropy of reliable rows with sharpness-aware steps and recovery.
 
-    ``g = ∇L(θ)``, ``θ' = θ + rho · g / ‖g‖``, step with ``∇L(θ')``; ``L`` is the mean entropy of rows below
-    ``0.4 ln c``, at ``θ'`` of those that are so there too. The source is restored where a running mean (0.9) of the loss
-    falls below ``recover_below · ln c``, or half of what it was at the source's weights, if that is less.
+    ``g = ∇L(θ)``, ``θ' = θ + rho · g / ‖g‖``, step with ``∇L(θ')``; ``L`` is the mean entropy of rows below ``0.4 ln
+    c``, at ``θ'`` of those that are below it there too. The source is restored where a running mean (0.9) of the loss
+    falls below ``recover_below · ln c``, or below half of its value at the source's weights, if that is less.
 
-    BatchNorm uses the statistics of the batch. Deviations: Adam in place of SGD; every normalisation layer learns, where
-    the reference leaves the last block's alone; the paper restores below 0.2 whatever the classes, which is 0.03 ln c of
-    its thousand, and more than a good model's entropy on ten.
+    BatchNorm uses the statistics of the batch. Deviations: Adam in place of SGD; every normalisation layer learns,
+    where the reference leaves out the last block's; the paper restores below 0.2 for any number of classes, which is
+    0.03 ln c for its thousand, and more than a good model's entropy on ten.
     """
 
     Options = SAROptions
@@ -40,7 +40,12 @@ class SAR(Learning):
         self.first: float | None = None  # the loss at the source's weights
 
     def loss(self, logits: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The mean entropy of the certain rows, and which these are; with ``among``, of those only."""
+        """Return the mean entropy of the reliable rows, and their mask.
+
+        Args:
+            logits: logits [b, c].
+            among: if given, only rows of this mask [b] count.
+        """
         h = entropy(logits)
         kept = h.detach() < self.options.entropy_margin * math.log(logits.shape[1])
         if among is not None:
@@ -48,7 +53,7 @@ class SAR(Learning):
         return (h * kept).sum() / kept.sum().clamp_min(1), kept
 
     def collapsed(self, classes: int) -> bool:
-        """Whether the running loss is too small: for so many classes, and beside what it was at first."""
+        """Return whether the running loss is too small for so many classes."""
         assert self.running is not None
         assert self.first is not None
         return self.running < min(self.options.recover_below * math.log(classes), self.first / 2)

@@ -9,12 +9,12 @@ from hubtl.testtime.base import Learning
 
 
 class Tent(Learning):
-    """Make each batch's predictions certain by moving only the scales and shifts of normalisation layers.
+    """Minimise the prediction entropy by the normalisation layers' scales and shifts.
 
     ``L = mean_i H(softmax(y_i))``, one step of Adam for each batch.
 
     BatchNorm uses the statistics of the batch, everything else is in eval mode. Deviation: the reference keeps the
-    model in train mode, dropout and stochastic depth included; and a guard restores the source on collapse.
+    model in train mode, dropout and stochastic depth included; here a guard restores the source on collapse.
     """
 
     paper = "arXiv:2006.10726"

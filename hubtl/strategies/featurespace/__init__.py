@@ -1,1 +1,1 @@
-"""Methods that work on the features of a frozen encoder: linear algebra and one linear classifier, in seconds."""
+"""Implement methods on frozen features: linear algebra and one linear classifier, in seconds."""

@@ -1,4 +1,4 @@
-"""CORAL: the source's features take the target's covariance."""
+"""CORAL: source features with the target's covariance."""
 
 from pydantic import Field
 from torch import Tensor
@@ -12,11 +12,11 @@ class CoralOptions(FeatureSpaceOptions):
 
 
 class CoralTransform(FeatureSpace):
-    """Whiten the source's frozen features, colour them with the target's covariance, and classify them linearly.
+    """Recolour source features with the target's covariance, and classify them linearly.
 
-    ``A = (C_s + ridge·I)^(−1/2) (C_t + ridge·I)^(1/2)`` and ``L = task(W Aᵀ z_s + b, y_s) + λ/2 · ‖W‖²``, solved to its
-    optimum. ``z`` are features standardised by domain, as in the paper, so that only second moments are left to align;
-    target rows are classified as they are.
+    The backbone is frozen. ``A = (C_s + ridge·I)^(−1/2) (C_t + ridge·I)^(1/2)`` and ``L = task(W Aᵀ z_s + b, y_s) + λ/2
+    · ‖W‖²``, solved to its optimum. ``z`` are features standardised by domain, as in the paper, so that only second
+    moments are left to align; target rows are classified as they are.
 
     The encoder is never trained, target labels are never read; ``coral`` is the method that trains it. The deployed
     model is made for the target: on the source, which lacks the transform, it is less accurate. Deviation: logistic

@@ -1,4 +1,7 @@
-"""The frame of methods on frozen features: sweep both domains, map them, fit a linear classifier, fold it into one."""
+"""Provide the frame of methods on frozen features.
+
+They sweep both domains, map the features, fit a linear classifier and fold everything into one linear layer.
+"""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -22,7 +25,7 @@ class FeatureSpaceOptions(StrategyOptions):
 
 
 class Fit(NamedTuple):
-    """What a classifier of the target's rows is fitted to."""
+    """Hold the target features and labels that a classifier is fitted to."""
 
     rows: Tensor  # [n, k]
     labels: Tensor  # [n] classes, or [n, c] shares of them
@@ -30,13 +33,13 @@ class Fit(NamedTuple):
 
 
 class FeatureSpace(Strategy):
-    """A method that trains nothing by gradient steps: one phase, one step, all rows of both domains at once.
+    """Fit a linear classifier on frozen features in one step, without gradients.
 
-    A subclass writes ``fit``, which gets both domains' pooled features, scaled, and returns what a linear classifier
-    is fitted to. The scale, a subclass's linear map and the classifier are multiplied out into one linear layer on the
-    backbone's features, which is what is deployed; everything is computed in float64 on the CPU, the same on every
-    process. A width in ``model.bottleneck`` is taken as a number of principal components, of both domains together, to
-    which the scaled features are reduced first.
+    One phase and one step read all rows of both domains at once. A subclass writes ``fit``, which gets both domains'
+    pooled features, scaled, and returns what a linear classifier is fitted to. The scale, a subclass's linear map and
+    the classifier are multiplied out into one linear layer on the backbone's features, which is deployed. Everything is
+    computed in float64 on the CPU, and is equal on every process. A width in ``model.bottleneck`` is read as a number
+    of principal components of both domains together, to which the scaled features are reduced first.
     """
 
     Options = FeatureSpaceOptions
@@ -59,10 +62,19 @@ class FeatureSpace(Strategy):
 
     @abstractmethod
     def fit(self, source: Tensor, labels: Tensor, target: Tensor) -> Fit:
-        """From scaled features [n, d] and [m, d] in float64, and the source's classes [n]."""
+        """Return the features and labels to fit the classifier to.
+
+        Args:
+            source: scaled source features [n, d], float64.
+            labels: classes [n] of the source rows.
+            target: scaled target features [m, d], float64.
+        """
 
     def scales(self, source: Tensor, target: Tensor) -> tuple[Scale, Scale]:
-        """Of the source's features and of the target's; by default each domain is standardised by itself."""
+        """Return the scales of the source's and the target's features.
+
+        By default each domain is standardised by itself.
+        """
         return standardisation(source), standardisation(target)
 
     def phases(self) -> Sequence[Phase]:
@@ -72,7 +84,11 @@ class FeatureSpace(Strategy):
         return Classifier(Encoder(self.encoder.backbone), self.classifier)
 
     def solve(self, sweep: Sweep, at: Progress) -> None:
-        """Fit the classifier. Raises HubtlError for features that are not finite, and for a source without labels."""
+        """Fit the classifier.
+
+        Raises:
+            HubtlError: for features that are not finite, and for a source without labels.
+        """
         source, target = sweep("source"), sweep("target")
         xs, xt = _rows("source", source), _rows("target", target)
         labels = source.labels
@@ -104,15 +120,15 @@ class FeatureSpace(Strategy):
 
 class PropagationOptions(FeatureSpaceOptions):
     scaling: Literal["common", "domain"] = Field(
-        "common", description="features are standardised by both domains' rows together, or each domain by its own"
+        "common", description="standardise features by both domains' rows together, or each domain by its own"
     )
 
 
 class Propagation(FeatureSpace):
-    """A method that labels the target's training rows from the source's.
+    """Propagate labels from the source to the target's training rows, then fit a classifier.
 
-    A subclass writes ``propagate``. The linear classifier is fitted to the target's rows with the shares of classes
-    that it gives them: hence the method, which by itself labels the rows that it has and no others, predicts any row.
+    A subclass writes ``propagate``. The linear classifier is fitted to the target's rows with the class shares that
+    ``propagate`` gives them. Propagation alone labels only the rows that it saw; the classifier predicts any row.
     """
 
     Options = PropagationOptions
@@ -130,7 +146,15 @@ class Propagation(FeatureSpace):
 
     @abstractmethod
     def propagate(self, source: Tensor, labels: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Target rows [m', d], all or some, and the shares [m', c] of the classes in each; its shares sum to one."""
+        """Return target rows [m', d], all or some, and the class shares [m', c] of each.
+
+        The shares of a row sum to one.
+
+        Args:
+            source: scaled source features [n, d], float64.
+            labels: classes [n] of the source rows.
+            target: scaled target features [m, d], float64.
+        """
 
 
 def _rows(name: str, seen: Swept) -> Tensor:

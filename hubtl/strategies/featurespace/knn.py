@@ -10,18 +10,18 @@ from hubtl.strategies.featurespace.frame import Propagation, PropagationOptions
 
 
 class KNNOptions(PropagationOptions):
-    neighbours: int = Field(5, ge=1, description="source rows that vote on each target row")
+    neighbours: int = Field(5, ge=1, description="number of source rows that vote on each target row")
     metric: Literal["euclidean", "cosine"] = Field("cosine", description="distance between standardised features")
 
 
 class KNN(Propagation):
-    """Label each target row by the vote of its nearest source rows, and fit a linear classifier to the target's rows.
+    """Label target rows by their nearest source rows, then fit a linear classifier.
 
-    The share of a class in a target row is that of its ``neighbours`` nearest source rows which have it; ``L = CE(W z_t
-    + b, shares) + λ/2 · ‖W‖²`` is solved to its optimum.
+    The share of a class in a target row is that of its ``neighbours`` nearest source rows which have it;
+    ``L = CE(W z_t + b, shares) + λ/2 · ‖W‖²`` is solved to its optimum.
 
     The encoder is never trained, target labels are never read. Deviation from plain nearest neighbours: the linear
-    classifier, which needs no source row to predict with, and ships.
+    classifier, which needs no source row to predict with, and can be saved as a plain model.
     """
 
     Options = KNNOptions

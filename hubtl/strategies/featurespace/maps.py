@@ -1,4 +1,7 @@
-"""Affine maps between the features of two domains, in closed form. Everything is float64 on the CPU."""
+"""Compute affine maps between the features of two domains in closed form.
+
+Everything is float64 on the CPU.
+"""
 
 from typing import NamedTuple
 
@@ -9,7 +12,7 @@ SMALLEST = 1e-4  # of the mean variance: what varies less is noise, and would be
 
 
 class Scale(NamedTuple):
-    """``(x − mean) / std``, feature by feature."""
+    """Hold the map ``(x − mean) / std``, feature by feature."""
 
     mean: Tensor  # [d]
     std: Tensor  # [d], positive
@@ -19,9 +22,9 @@ class Scale(NamedTuple):
 
 
 def standardisation(x: Tensor) -> Scale:
-    """The scale that gives the rows ``x`` [n, d] zero mean and unit variance.
+    """Return the scale that gives the rows of ``x`` [n, d] zero mean and unit variance.
 
-    A variance below ``SMALLEST`` of the mean one counts as that much; where nothing varies, nothing is divided.
+    A variance below ``SMALLEST`` of the mean one counts as that much. Where nothing varies, nothing is divided.
     """
     variance = x.var(dim=0, correction=0)
     floor = SMALLEST * variance.mean()
@@ -30,28 +33,37 @@ def standardisation(x: Tensor) -> Scale:
 
 
 def covariance(x: Tensor) -> Tensor:
-    """The covariance [d, d] of the rows of ``x`` [n, d], divided by n."""
+    """Return the covariance [d, d] of the rows of ``x`` [n, d], divided by n."""
     centred = x - x.mean(dim=0)
     return centred.T @ centred / len(x)
 
 
 def recolouring(source: Tensor, target: Tensor, ridge: float) -> Tensor:
-    """The matrix ``(C_s + ridge·I)^(−1/2) (C_t + ridge·I)^(1/2)`` [d, d], to multiply source rows by from the right.
+    """Return the matrix [d, d] that gives source rows the target's covariance.
 
-    What it makes of ``C_s + ridge·I`` is exactly ``C_t + ridge·I``. A ridge of nought takes the pseudo-inverse.
+    It is ``(C_s + ridge·I)^(−1/2) (C_t + ridge·I)^(1/2)``, to multiply rows by from the right. It maps ``C_s +
+    ridge·I`` exactly to ``C_t + ridge·I``.
+
+    Args:
+        source: source features [n, d].
+        target: target features [m, d].
+        ridge: added to the variances; 0 takes the pseudo-inverse.
     """
     identity = ridge * torch.eye(source.shape[1], dtype=source.dtype)
     return _power(covariance(source) + identity, -0.5) @ _power(covariance(target) + identity, 0.5)
 
 
 def principal(x: Tensor, k: int) -> Tensor:
-    """The first ``k`` principal directions of ``x`` [n, d], the strongest first, as columns [d, k]."""
+    """Return the first ``k`` principal directions of ``x`` [n, d] as columns [d, k], strongest first."""
     _, vectors = torch.linalg.eigh(covariance(x))
     return vectors[:, -k:].flip(1)
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
-    """A power of a symmetric matrix without negative eigenvalues; nought stays nought, whatever the exponent."""
+    """Return a power of a symmetric matrix without negative eigenvalues.
+
+    Eigenvalues of zero stay zero, whatever the exponent.
+    """
     values, vectors = torch.linalg.eigh(matrix)
     values = values.clamp_min(0)
     alive = values > values.max() * len(values) * torch.finfo(values.dtype).eps

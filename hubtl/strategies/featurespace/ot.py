@@ -1,4 +1,4 @@
-"""Label propagation by optimal transport: labels travel with the mass."""
+"""Propagate labels by optimal transport."""
 
 import numpy as np
 import torch
@@ -17,22 +17,22 @@ class OTOptions(PropagationOptions):
     regularisation: float = Field(
         0.1,
         ge=0,
-        description="weight of the plan's entropy, in spreads of the cost; 0: the exact plan, slow for thousands of rows",
+        description="weight of the plan's entropy, relative to the cost's spread; 0: the exact plan, slow for thousands of rows",
     )
-    rows: int = Field(2000, ge=2, description="rows of each domain that are transported; of more, as many are drawn")
+    rows: int = Field(2000, ge=2, description="most rows of each domain to transport; more rows are sampled")
 
 
 class OTPropagation(Propagation):
-    """Transport the source's rows onto the target's at the least cost, their labels with them, and fit a classifier.
+    """Transport source rows with their labels onto the target, then fit a classifier.
 
     ``γ = argmin Σ_ij γ_ij c_ij − ε · H(γ)`` between uniform weights, ``c_ij = ‖z_s,i − z_t,j‖²`` and ``ε =
-    regularisation · σ(c)``: the standard deviation of the costs less the means of their rows and columns, which decide
-    nothing. The share of class ``k`` in target row ``j`` is ``Σ_{i: y_i = k} γ_ij / Σ_i γ_ij``;
+    regularisation · σ(c)``: the standard deviation of the costs after the means of rows and columns, which do not
+    change the plan, are subtracted. The share of class ``k`` in target row ``j`` is ``Σ_{i: y_i = k} γ_ij / Σ_i γ_ij``;
     ``L = CE(W z_t + b, shares) + λ/2 · ‖W‖²`` is solved to its optimum.
 
     The encoder is never trained, target labels are never read. The plan gives the target the source's class
     proportions: where they differ, rows are labelled wrongly. Deviations: the linear classifier, which makes the method
-    inductive; from more than ``rows`` rows of a domain that many are drawn, always the same, and the classifier
+    inductive; of more than ``rows`` rows of a domain that many are sampled, always the same, and the classifier
     predicts the others; the plan is not regularised by class.
     """
 
@@ -45,7 +45,7 @@ class OTPropagation(Propagation):
         return rows, shares(plan, F.one_hot(labels[some], self.classifier.out_features))
 
     def _drawn(self, x: Tensor) -> Tensor:
-        """All rows, or as many as are transported."""
+        """Return all rows, or as many as are transported."""
         if len(x) <= self.options.rows:
             return torch.arange(len(x))
         return torch.from_numpy(np.sort(np.random.default_rng(0).permutation(len(x))[: self.options.rows]))
@@ -58,17 +58,24 @@ class OTPropagation(Propagation):
 
 
 def spread(cost: Tensor) -> float:
-    """The standard deviation of the costs, less the means of their rows and columns.
+    """Return the standard deviation of the costs, less the means of rows and columns.
 
-    Their mean is no unit: with many features all distances come to be much the same, and a plan with a share of it as
-    the weight of its entropy is as good as uniform.
+    The mean of the costs is no unit: with many features all distances become similar, and an entropy weight that is a
+    share of the mean gives a nearly uniform plan.
     """
     own = cost - cost.mean(dim=1, keepdim=True) - cost.mean(dim=0, keepdim=True) + cost.mean()
     return float(own.std(correction=0))
 
 
 def entropic_plan(cost: Tensor, weight: float) -> Tensor:
-    """The plan between uniform weights that minimises ``Σ γ_ij c_ij − weight · H(γ)``, by Sinkhorn's iterations."""
+    """Return the transport plan with entropic regularisation, by Sinkhorn's iterations.
+
+    It minimises ``Σ γ_ij c_ij − weight · H(γ)`` between uniform weights.
+
+    Args:
+        cost: cost matrix [n, m].
+        weight: weight of the entropy; 0 gives the exact plan.
+    """
     from ot import sinkhorn, unif
 
     # what all entries of a row or of a column have in common decides nothing, and would underflow in the exponent
@@ -82,7 +89,14 @@ def entropic_plan(cost: Tensor, weight: float) -> Tensor:
 
 
 def shares(plan: Tensor, onehot: Tensor) -> Tensor:
-    """Of each class in each column of the plan [n, m]: [m, c], summing to one. A column without mass takes the mean."""
+    """Return the share of each class in each column of the plan, [m, c], summing to one.
+
+    A column without mass takes the mean.
+
+    Args:
+        plan: transport plan [n, m].
+        onehot: one-hot labels [n, c] of the source rows.
+    """
     mass = plan.T @ onehot.to(plan)
     total = mass.sum(dim=1, keepdim=True)
     mean = onehot.to(plan).mean(dim=0).expand_as(mass)

@@ -1,4 +1,4 @@
-"""A linear classifier fitted to its optimum, with labels that are classes or shares of classes."""
+"""Fit a linear classifier to its optimum, with classes or class shares as labels."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,21 @@ LossOf = Callable[[Tensor, Tensor], Tensor]  # of logits [n, c] and labels [n] o
 
 
 def regress(rows: Tensor, labels: Tensor, classes: int, loss: LossOf, penalty: float) -> tuple[nn.Linear, float]:
-    """The linear layer that minimises ``loss + penalty/2 · ‖W‖²`` on ``rows`` [n, k], and the loss that it reaches.
+    """Fit the linear layer that minimises ``loss + penalty/2 · ‖W‖²``; return the loss, too.
 
-    With cross-entropy this is multinomial logistic regression: from three classes on scikit-learn's with
-    ``C = 1 / (penalty · n)``, which takes no shares and no class without rows. L-BFGS from nought, on the CPU: no
-    random number, the same on every process.
+    With cross-entropy this is multinomial logistic regression: from three classes on, scikit-learn's with ``C = 1 /
+    (penalty · n)``, which accepts neither class shares nor a class without rows. L-BFGS starts at zero on the CPU: no
+    random number, equal on every process.
+
+    Args:
+        rows: features [n, k].
+        labels: classes [n], or class shares [n, c].
+        classes: the number of outputs.
+        loss: the loss of outputs and labels.
+        penalty: weight of the squared norm.
+
+    Returns:
+        The layer and the loss that it reaches.
     """
     rows, labels = rows.float(), labels if labels.dtype == torch.long else labels.float()
     linear = nn.Linear(rows.shape[1], classes)

@@ -1,4 +1,4 @@
-"""Subspace alignment: the source's principal directions are turned onto the target's."""
+"""Align the source's principal subspace with the target's."""
 
 from pydantic import Field
 from torch import Tensor
@@ -12,7 +12,7 @@ class SubspaceOptions(FeatureSpaceOptions):
 
 
 class SubspaceAlignment(FeatureSpace):
-    """Turn the source's principal subspace onto the target's, and learn the source linearly in it.
+    """Align the source's principal subspace with the target's, and classify linearly.
 
     ``M = P_sᵀ P_t``, where the columns of ``P`` [d, k] are the first principal directions of a domain's standardised
     features ``z``. ``L = task(W Mᵀ P_sᵀ z_s + b, y_s) + λ/2 · ‖W‖²``, solved to its optimum; target rows are

@@ -34,7 +34,7 @@ class MultimodalDAOptions(StrategyOptions):
     keep_first: float = Field(0.3, gt=0, le=1, description="share of each class that is labelled at first")
     keep_last: float = Field(0.8, gt=0, le=1, description="share of each class that is labelled in the end")
     refreshes: int = Field(15, ge=1, description="times that the whole target is labelled anew, at least")
-    decay: float = Field(0.99, ge=0, lt=1, description="of the teacher's moving average, an update")
+    decay: float = Field(0.99, ge=0, lt=1, description="decay of the teacher's moving average at each update")
     modality_dropout: float | None = Field(
         None, ge=0, lt=1, description="probability of losing a modality in training; default: the model's own"
     )
