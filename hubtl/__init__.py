@@ -23,6 +23,7 @@ _HOMES = {
     "Tuner": "hubtl.tuners",
     "Validator": "hubtl.judging.validators",
     "adapt": "hubtl.python",
+    "add_plugin": "hubtl.plugins.files",
     "compare": "hubtl.python",
     "load": "hubtl.models.saved",
     "pull": "hubtl.hub.pull",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from hubtl.judging.validators import Validator as Validator
     from hubtl.models.model import AdaptedModel as AdaptedModel
     from hubtl.models.saved import load as load
+    from hubtl.plugins.files import add_plugin as add_plugin
     from hubtl.python import adapt as adapt
     from hubtl.python import compare as compare
     from hubtl.recipe.schema import Recipe as Recipe

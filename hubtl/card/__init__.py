@@ -102,6 +102,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "limits": evidence.limits(record, task),
         "load": load,
         "loader": snippet.loader(record),
+        "needed": _needed(record),
         "grey": snippet.loader(record) != "hubtl" and record.model.input.get("channels") == 1,
         "domains": [(role, d) for role, d in (("source", record.source), ("target", record.target)) if d],
         "groups": groups[:MOST],
@@ -151,6 +152,14 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "averaging": record.recipe.get("optim", {}).get("averaging"),
         "training_views": training_views(record.recipe),
     }
+
+
+def _needed(record: RunRecord) -> dict[str, list[Any]]:
+    """The plugins that hubtl needs to load the model: packages by name, and files."""
+    own = ("task", "backbone", "modality") if snippet.loader(record) == "hubtl" else ("task",)
+    needed = [plugin for plugin in record.plugins if plugin.kind in own]
+    packages = list(dict.fromkeys(plugin.package for plugin in needed if not plugin.sha256))
+    return {"packages": packages, "files": [plugin for plugin in needed if plugin.sha256]}
 
 
 def _rows(record: RunRecord) -> str:

@@ -72,25 +72,26 @@ def _register() -> None:
         rank,
         tune,
     )
+    from hubtl.cli.files import with_plugins
 
-    app.command("adapt")(adapt.adapt)
-    app.command("compare")(compare.compare)
-    app.command("tune")(tune.tune)
-    app.command("evaluate")(evaluate.evaluate)
-    app.command("label")(label.label)
-    app.command("diff")(diff.diff)
-    app.command("ablate")(ablate.ablate)
-    app.command("predict")(predict.predict)
-    app.command("explain")(explain.explain)
-    app.command("demo")(demo.demo)
-    app.command("rank")(rank.rank)
-    app.command("push")(push.push)
+    app.command("adapt")(with_plugins(adapt.adapt))
+    app.command("compare")(with_plugins(compare.compare))
+    app.command("tune")(with_plugins(tune.tune))
+    app.command("evaluate")(with_plugins(evaluate.evaluate))
+    app.command("label")(with_plugins(label.label))
+    app.command("diff")(with_plugins(diff.diff))
+    app.command("ablate")(with_plugins(ablate.ablate))
+    app.command("predict")(with_plugins(predict.predict))
+    app.command("explain")(with_plugins(explain.explain))
+    app.command("demo")(with_plugins(demo.demo))
+    app.command("rank")(with_plugins(rank.rank))
+    app.command("push")(with_plugins(push.push))
     app.command("pull")(pull.pull)
-    app.command("card")(card.card)
-    app.command("list")(plugins.list_)
-    app.command("show")(plugins.show)
+    app.command("card")(with_plugins(card.card))
+    app.command("list")(with_plugins(plugins.list_))
+    app.command("show")(with_plugins(plugins.show))
     app.add_typer(cache.group, name="cache")
-    app.command("doctor")(doctor.doctor)
+    app.command("doctor")(with_plugins(doctor.doctor))
 
 
 def run() -> None:

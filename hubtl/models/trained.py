@@ -17,6 +17,7 @@ from hubtl.backbones.reference import ModelRef
 from hubtl.backbones.saved import lineage, output_count, output_names, outputs_of, read_config, read_facts, task_of
 from hubtl.backbones.weights import check_finite, named
 from hubtl.errors import HubtlError
+from hubtl.models.needed import check_needed
 from hubtl.record import Outputs
 from hubtl.settings import logger
 from hubtl.tasks import Task
@@ -112,6 +113,7 @@ def opened(folder: Path, image_size: int | None = None, options: Mapping[str, An
     facts = read_facts(folder)
     if KEPT in facts:
         raise HubtlError(f"{folder} holds several models, which are loaded together", hint=f"one of them: {folder}/0")
+    check_needed(facts, folder)
     config = read_config(folder)
     configured = output_names(config, f"{folder}/config.json")
     outputs = outputs_of(facts, f"{folder}/hubtl.json")

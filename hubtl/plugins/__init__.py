@@ -6,19 +6,19 @@ a plugin is imported when it is asked for by name, and one that cannot be import
 
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from hubtl.errors import HubtlError, unknown
-from hubtl.plugins import contract
+from hubtl.plugins import contract, installed
 
 KINDS = ("strategies", "backbones", "tasks", "tuners", "validators", "testtime")
 SINGULAR = {kind: kind[:-1] for kind in KINDS} | {"strategies": "strategy", "testtime": "test-time method"}
+PLURAL = {kind: kind for kind in KINDS} | {"testtime": "test-time methods"}
 
 
 @dataclass(frozen=True)
@@ -30,24 +30,34 @@ class Entry:
     package: str
     version: str
     _point: Any = field(repr=False)  # what has load()
+    sha256: str = ""  # of the file that it is from, where that is one file and no package
 
     @property
     def builtin(self) -> bool:
         return self.package == "hubtl"
+
+    @property
+    def remedy(self) -> str:
+        """What to do where it fails."""
+        if self.sha256:
+            return f"mend {self.package}; hubtl plugin check --plugin {self.package} says what is amiss"
+        return f"pip install --upgrade {self.package}, or remove it: pip uninstall {self.package}"
 
     def load(self) -> Any:
         """Import and return the object. Raises HubtlError naming the package that failed, or registers something else.
 
         Whatever an import raises is a failure of its package alone, ``sys.exit`` too; Ctrl-C is not.
         """
-        hint = f"pip install --upgrade {self.package}, or remove it: pip uninstall {self.package}"
+        hint = self.remedy
+        if not self.builtin and (why := installed.unfit(self._point)):
+            raise HubtlError(f"{self} does not load: {why}", hint=hint)
         try:
             with contextlib.redirect_stdout(sys.stderr):  # stdout has what a command found, and nothing else
                 found = self._point.load()
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except HubtlError as error:
-            if self.builtin or isinstance(self._point, _Sum):
+            if self.builtin or isinstance(self._point, _Sum | _Twice):
                 raise
             raise HubtlError(f"{self} does not load: {error}", hint=error.hint or hint) from error
         except BaseException as error:
@@ -70,19 +80,68 @@ class Entry:
 def entries(kind: str) -> dict[str, Entry]:
     """Every registered name of a kind, sorted; a built-in wins over a plugin of the same name.
 
-    Where names clash, the first package by name wins, and each plugin's entry can be asked for as ``package:name``.
+    Where names clash, a file's class wins over a package's, then the first package by name; each plugin's entry can be
+    asked for as ``package:name``. A name that one package registers twice does not load.
     ``HUBTL_PLUGINS`` restricts the packages whose plugins are seen (comma-separated; empty: built-ins only).
     """
     setting = os.environ.get("HUBTL_PLUGINS")
-    allowed = None if setting is None else {_normal(package) for package in setting.split(",")}
+    allowed = None if setting is None else {installed.normal(package) for package in setting.split(",")}
+    found = [*_entries(kind, installed.points(f"hubtl.{kind}")), *(e for e in _registered if e.kind == kind)]
     names: dict[str, Entry] = {}
-    for entry in sorted(_entries(kind, entry_points(group=f"hubtl.{kind}")), key=lambda e: (not e.builtin, e.package)):
-        if not entry.builtin and allowed is not None and _normal(entry.package) not in allowed:
+    for entry in sorted(found, key=lambda e: (not e.builtin, not e.sha256, e.package)):
+        if not (entry.builtin or entry.sha256 or allowed is None or installed.normal(entry.package) in allowed):
             continue
         first = names.setdefault(entry.name, entry)
         if first.package != entry.package:
             names |= {f"{e.package}:{e.name}": e for e in (first, entry) if not e.builtin}
+        elif first.value != entry.value:
+            names[entry.name] = replace(first, _point=_Twice(first, entry))
     return dict(sorted(names.items()))
+
+
+_registered: list[Entry] = []  # of files, for this process
+
+
+def register(entries_: Iterable[Entry]) -> None:
+    """Add entries that no installed package brings, for this process; those of the same file are replaced."""
+    new = list(entries_)
+    files = {entry.package for entry in new}
+    _registered[:] = [entry for entry in _registered if entry.package not in files] + new
+    entries.cache_clear()
+    _combined.cache_clear()
+
+
+def registered() -> tuple[Entry, ...]:
+    """Return the entries that files brought into this process."""
+    return tuple(_registered)
+
+
+def third_party() -> list[tuple[str, Entry]]:
+    """Return every entry that is not built in, with the name by which it can be asked for. Imports nothing."""
+    found = []
+    for kind in KINDS:
+        known = entries(kind)
+        short = {id(entry) for name, entry in known.items() if name == entry.name}
+        found += [(name, e) for name, e in known.items() if not e.builtin and (name == e.name or id(e) not in short)]
+    return found
+
+
+@dataclass(frozen=True)
+class _Twice:
+    """Two entry points of one package with the same name, in place of either."""
+
+    first: Entry
+    second: Entry
+
+    @property
+    def value(self) -> str:
+        return self.first.value
+
+    def load(self) -> Any:
+        raise HubtlError(
+            f"{self.first} does not load: the package registers the name twice, for {self.first.value} and {self.second.value}",
+            hint=self.first.remedy,
+        )
 
 
 @dataclass(frozen=True)
@@ -121,13 +180,8 @@ def _combined(kind: str, name: str) -> Entry:
 
 def _combiner(kind: str) -> Any:
     """What makes one of several of a kind: hubtl's own where it has one."""
-    found = _entries(kind, entry_points(group="hubtl.combiners", name=kind))
+    found = _entries(kind, installed.points("hubtl.combiners", kind))
     return min(found, key=lambda e: (not e.builtin, e.package))._point if found else None
-
-
-def _normal(package: str) -> str:
-    """A package's name as installers compare it: ``My_Package`` is ``my-package``."""
-    return re.sub(r"[-_.]+", "-", package.strip()).lower()
 
 
 def _entries(kind: str, points: Iterable[EntryPoint]) -> list[Entry]:
@@ -136,14 +190,6 @@ def _entries(kind: str, points: Iterable[EntryPoint]) -> list[Entry]:
     found = []
     for point in points:
         if id(point.dist) not in packages:
-            packages[id(point.dist)] = _package(point)
+            packages[id(point.dist)] = installed.package(point)
         found.append(Entry(kind, point.name, *packages[id(point.dist)], point))
     return found
-
-
-def _package(point: EntryPoint) -> tuple[str, str]:
-    package, version = "unknown", "0"
-    with contextlib.suppress(Exception):  # its metadata may be damaged: nobody's mistake but its own
-        metadata: Any = point.dist.metadata if point.dist else {}
-        package, version = str(metadata.get("Name") or package), str(metadata.get("Version") or version)
-    return package, version

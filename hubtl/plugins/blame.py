@@ -54,7 +54,7 @@ def minded(thing: Any = None, doing: str = "") -> Iterator[None]:
         first = " ".join(str(error).split())[:200]
         raise HubtlError(
             f"{who or entry} failed{f' in {doing}' if doing else ''}: {type(error).__name__}{f': {first}' if first else ''}",
-            hint=f"--debug shows where; pip install --upgrade {entry.package}, or do without it",
+            hint=f"--debug shows where; {entry.remedy}",
         ) from error
 
 

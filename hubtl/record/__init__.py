@@ -1,7 +1,7 @@
 """The record: every fact that a run found, as JSON. The model card is a pure function of it."""
 
 from hubtl.record.ensemble import EnsembleFacts, MemberFacts
-from hubtl.record.facts import DomainFacts, Facts, LabelSets, ModelFacts, Outputs, Step
+from hubtl.record.facts import DomainFacts, Facts, LabelSets, ModelFacts, Outputs, PluginFacts, Step
 from hubtl.record.figures import Bound, Difference, Estimate, Evaluation, Figures, Group, Metric, Shift, SubsetScore
 from hubtl.record.labelled import Asked, Verified
 from hubtl.record.run import (
@@ -48,6 +48,7 @@ __all__ = [
     "OnlineFacts",
     "Outputs",
     "PhaseFacts",
+    "PluginFacts",
     "RunRecord",
     "Selection",
     "Shift",

@@ -20,6 +20,23 @@ class Step(Facts):
     target: str | None = None
 
 
+class PluginFacts(Facts):
+    """Something that took part in a run and is not hubtl's own."""
+
+    kind: str  # strategy, tuner, validator, …
+    name: str
+    package: str  # or the name of a file
+    version: str = ""
+    sha256: str | None = None  # of the file; None: it is a package
+
+    @property
+    def origin(self) -> str:
+        """Where it is from: a package and its version, or a file and how its digest begins."""
+        return (
+            f"{self.package} (sha256 {self.sha256[:12]}…)" if self.sha256 else f"{self.package} {self.version}".strip()
+        )
+
+
 class ModelFacts(Facts):
     """The backbone that the run started from."""
 

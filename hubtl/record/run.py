@@ -12,7 +12,7 @@ from hubtl.errors import HubtlError
 from hubtl.io import files, jsontext, plain
 from hubtl.record import upgrade
 from hubtl.record.ensemble import EnsembleFacts, MemberFacts
-from hubtl.record.facts import DomainFacts, Facts, LabelSets, ModelFacts, Outputs
+from hubtl.record.facts import DomainFacts, Facts, LabelSets, ModelFacts, Outputs, PluginFacts
 from hubtl.record.figures import Difference, Evaluation
 from hubtl.record.labelled import Verified
 
@@ -175,6 +175,7 @@ class RunRecord(upgrade.Earlier, Facts):
     strategy_options: dict[str, Any] = Field(default_factory=dict)
     strategy_package: str = "hubtl"
     strategy_version: str = ""
+    plugins: list[PluginFacts] = Field(default_factory=list)  # all that took part and is not hubtl's own
     paper: str | None = None  # arXiv:1505.07818
     model: ModelFacts
     source: DomainFacts | None = None

@@ -131,6 +131,7 @@ def _export(
             made.model_dump(exclude_none=True) for made in (*record.model.lineage, names.step(record, strategy))
         ],
         **({"unknown": record.unknown} if record.unknown else {}),
+        **({"plugins": [p.model_dump(exclude_none=True) for p in record.plugins]} if record.plugins else {}),
     }
     saved.save(folder, backbone, classifier, prepared.task.exported(), meta)
 

@@ -26,6 +26,7 @@ from hubtl.modules import fold
 from hubtl.recipe.reading import made
 from hubtl.record import ModelFacts, PhaseFacts, RunRecord, Selection, Training
 from hubtl.run.members import models_of
+from hubtl.run.participants import participants
 from hubtl.run.prepare import Prepared
 from hubtl.run.streams import NO_TARGET_LABELS
 from hubtl.strategy import Strategy
@@ -125,6 +126,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         strategy_options=made(cls.Options, name, recipe.strategy.options).model_dump(mode="json"),
         strategy_package=entry.package,
         strategy_version=entry.version,
+        plugins=participants(recipe, prepared.task, prepared.backbone),
         paper=cls.paper,
         model=prepared.model,
         source=prepared.source,

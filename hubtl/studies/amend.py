@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from hubtl import hub
+from hubtl import hub, plugins
 from hubtl.card import render
 from hubtl.errors import HubtlError
 from hubtl.io.shown import typed
 from hubtl.record import LaterEvaluation, RunRecord
 from hubtl.run import export
+from hubtl.run.participants import facts_of
 from hubtl.run.workplace import changing
 
 
@@ -26,6 +27,9 @@ def add(record: RunRecord, found: LaterEvaluation) -> None:
     """Add an evaluation; one of the same rows in the same way takes the place of the one before."""
     kept = [evaluation for evaluation in record.evaluations if _key(evaluation) != _key(found)]
     record.evaluations = [*kept, found]
+    method = plugins.entries("testtime").get(found.online.method) if found.online else None
+    if method is not None and not method.builtin and (facts := facts_of(method)) not in record.plugins:
+        record.plugins = [*record.plugins, facts]
 
 
 def in_folder(folder: Path, found: LaterEvaluation) -> None:

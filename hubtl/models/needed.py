@@ -1,0 +1,51 @@
+"""What a saved model needs beside hubtl: a task that a package or a file brought, said before anything is read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from hubtl import plugins
+from hubtl.errors import HubtlError
+from hubtl.record import PluginFacts
+from hubtl.settings import logger
+
+NEEDED = {"task": "tasks"}  # without which a model does not load, and the group it is registered in
+
+
+def check_needed(facts: Mapping[str, Any], folder: Path) -> None:
+    """Raise HubtlError where a plugin that a model needs is not there; ``facts`` are those of ``hubtl.json``.
+
+    A file that has changed since, and another version of a package, are said and taken.
+    """
+    for plugin in named_in(facts):
+        if plugin.kind not in NEEDED:
+            continue
+        known = plugins.entries(NEEDED[plugin.kind])
+        entry = known.get(f"{plugin.package}:{plugin.name}") or known.get(plugin.name)
+        if entry is None or entry.builtin:
+            hint = f"pip install {plugin.package}"
+            if plugin.sha256:
+                hint = f"--plugin {plugin.package}, or hubtl.add_plugin(…) in Python"
+            raise HubtlError(f"{folder} needs the {plugin.kind} {plugin.name!r} of {plugin.origin}", hint=hint)
+        if plugin.sha256 and plugin.sha256 != entry.sha256:
+            logger.warning(
+                "%s was made with the %s %r of %s, and it is %s now",
+                folder,
+                plugin.kind,
+                plugin.name,
+                plugin.origin,
+                entry,
+            )
+
+
+def named_in(facts: Mapping[str, Any]) -> list[PluginFacts]:
+    """The plugins that ``hubtl.json`` names; entries that say nothing are left out."""
+    given, found = facts.get("plugins"), []
+    for raw in given if isinstance(given, list) else []:
+        try:
+            found.append(PluginFacts.model_validate(raw))
+        except ValidationError:
+            logger.warning("hubtl.json names a plugin that cannot be read: %s", str(raw)[:200])
+    return found

@@ -1,0 +1,92 @@
+"""Read the entry points of installed packages: metadata that cannot be read, or ask for another hubtl, harm their package alone."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points, version
+from typing import Any
+
+NAME = re.compile(r"[\w][\w.+-]*")
+
+
+def points(group: str, name: str | None = None) -> list[EntryPoint]:
+    """Return the entry points of a group, of every package whose list of them can be read."""
+    return [point for point in _all(group) if name is None or point.name == name]
+
+
+@cache
+def unreadable() -> tuple[tuple[str, str], ...]:
+    """Return the packages that register what cannot be read or typed, each with the reason."""
+    found = []
+    for one in _unique():
+        try:
+            odd = [p.name for p in one.entry_points if p.group.startswith("hubtl.") and not NAME.fullmatch(p.name)]
+            found += [(_name(one), f"it registers the name {name!r}, which cannot be typed") for name in odd]
+        except Exception as error:  # noqa: BLE001  (whatever a damaged file makes of it)
+            first = " ".join(str(error).split())[:200]
+            found.append((_name(one), f"its entry_points.txt cannot be read: {type(error).__name__}: {first}"))
+    return tuple(found)
+
+
+def _all(group: str) -> list[EntryPoint]:
+    try:
+        found = list(entry_points(group=group))
+    except Exception:  # noqa: BLE001  (one damaged file makes the whole list fail)
+        found = [point for one in _unique() for point in _readable(one) if point.group == group]
+    return [point for point in found if NAME.fullmatch(point.name)]
+
+
+def _readable(one: Distribution) -> list[EntryPoint]:
+    with contextlib.suppress(Exception):
+        return list(one.entry_points)
+    return []
+
+
+def _unique() -> Iterator[Distribution]:
+    """Every distribution once, the first one on the path where a package is there twice."""
+    seen = set()
+    for one in distributions():
+        if (name := normal(_name(one))) not in seen:
+            seen.add(name)
+            yield one
+
+
+def _name(one: Distribution) -> str:
+    with contextlib.suppress(Exception):
+        if one.metadata["Name"]:
+            return str(one.metadata["Name"])
+    return re.sub(r"-[^-]*\.(dist|egg)-info$", "", str(getattr(getattr(one, "_path", None), "name", "unknown")))
+
+
+def package(point: EntryPoint) -> tuple[str, str]:
+    """Return the name and the version of an entry point's package; ``unknown`` and ``0`` where its metadata is damaged."""
+    name, number = "unknown", "0"
+    with contextlib.suppress(Exception):  # nobody's mistake but its own
+        metadata: Any = point.dist.metadata if point.dist else {}
+        name = str(metadata.get("Name") or name)
+        number = str(metadata.get("Version") or number)
+    return name, number
+
+
+def unfit(point: Any) -> str | None:
+    """Say which hubtl an entry point's package asks for, where that is another one than is installed; else None."""
+    dist = getattr(point, "dist", None)
+    if dist is None:
+        return None
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    present = version("hubtl")
+    with contextlib.suppress(InvalidRequirement, AttributeError, TypeError, ValueError, OSError):
+        for line in dist.requires or ():
+            wanted = Requirement(line)
+            if normal(wanted.name) != "hubtl" or (wanted.marker and not wanted.marker.evaluate({"extra": ""})):
+                continue
+            if not wanted.specifier.contains(present, prereleases=True):
+                return f"it is for hubtl {wanted.specifier}, and this is hubtl {present}"
+    return None
+
+
+def normal(name: str) -> str:
+    """Return a package's name as installers compare it: ``My_Package`` is ``my-package``."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
