@@ -13,7 +13,7 @@ Plugin = Annotated[
     typer.Option(
         "--plugin",
         metavar="FILE.py",
-        help="Use the classes of a Python file by name; it is run. Repeatable.",
+        help="Use by name what a Python file defines; the file is run. Repeatable.",
         rich_help_panel="Plugins",
     ),
 ]
