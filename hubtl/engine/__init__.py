@@ -1,1 +1,4 @@
-"""The loop that trains every method: phases, updates, checkpoints, devices and processes. It knows no method."""
+"""Train every method in one loop: phases, updates, checkpoints, devices and processes.
+
+The engine knows no method.
+"""

@@ -1,6 +1,6 @@
-"""Adjusting by performance: what is measured while a run trains decides how the rest of it trains.
+"""Adjust a run while it trains, by what is measured on the way.
 
-Rules are functions of the history of a phase: each says what it has seen, or None. The controller turns that into
+Rules are functions of the history of a phase: each returns what it has seen, or None. The controller turns that into
 factors, within BOUNDS, and the engine applies them between two updates. No rule reads a label of the target, except
 of training rows where the target is what is learnt from.
 """
@@ -28,7 +28,7 @@ RAMP = 1 / 3  # of a phase, in which the reversal grows from nought and a critic
 
 
 class Bound(NamedTuple):
-    """How far an adjustment goes, and how many evaluations it then waits to see what came of it."""
+    """Bound an adjustment, and the number of evaluations to wait for its effect."""
 
     factor: float
     limit: float
@@ -47,7 +47,7 @@ BOUNDS = {
 
 @dataclass
 class Levels:
-    """What is in force, as factors on what the recipe says."""
+    """Hold the levels in force, as factors on the recipe's values."""
 
     lr: float = 1.0
     weight_decay: float = 1.0
@@ -59,7 +59,7 @@ class Levels:
 
 @dataclass(frozen=True)
 class Adjustment:
-    """What was seen after an update, what was done, and whether the last good weights come back."""
+    """Record an adjustment: its update, cause, change, and whether good weights are restored."""
 
     step: int
     seen: str
@@ -68,7 +68,7 @@ class Adjustment:
 
 
 def rising(history: History) -> str | None:
-    """The validation loss is above its best, and does not come down by itself."""
+    """Report a validation loss that stays above its best."""
     *before, now = [seen["validation_loss"] for seen in history if "validation_loss" in seen] or [0.0]
     if not before or now <= RISE * min(before) + SLACK or now < FALLING * before[-1]:
         return None
@@ -76,7 +76,7 @@ def rising(history: History) -> str | None:
 
 
 def wrecked(history: History) -> str | None:
-    """The validation loss is worse than before the phase, and worse than guessing."""
+    """Report a validation loss worse than before the phase, and worse than guessing."""
     now = history[-1]
     if "validation_loss" not in now or "validation_loss" not in history[0]:
         return None
@@ -86,7 +86,7 @@ def wrecked(history: History) -> str | None:
 
 
 def overfitting(history: History) -> str | None:
-    """Held-out rows lose more than training rows do, and ever more so."""
+    """Report a growing gap between the losses of held-out and training rows."""
     pairs = [(s["training_loss"], s["validation_loss"]) for s in history if "training_loss" in s]
     if len(pairs) < 2:
         return None
@@ -97,7 +97,7 @@ def overfitting(history: History) -> str | None:
 
 
 def noisy(history: History) -> str | None:
-    """The loss of an update says little of the mean, which no longer falls."""
+    """Report an update's loss that is mostly noise while its mean no longer falls."""
     windows = [(seen["loss"], seen["noise"]) for seen in history if "noise" in seen]
     if len(windows) < 2:
         return None
@@ -108,7 +108,7 @@ def noisy(history: History) -> str | None:
 
 
 def dominated(history: History) -> str | None:
-    """The critic tells the domains apart, was able to before, and does not come down by itself."""
+    """Report a critic that separates the domains twice in a row, without losing accuracy."""
     judged = [seen["critic_accuracy"] for seen in history if "critic_accuracy" in seen]
     if len(judged) < 2 or history[-1]["fraction"] < RAMP:
         return None
@@ -119,14 +119,18 @@ def dominated(history: History) -> str | None:
 
 
 def alike(seen: Mapping[str, float]) -> str:
-    """Say what collapsed outputs look like, of any task."""
+    """Describe collapsed outputs in words that fit any task."""
     return "the outputs on the target hardly differ from row to row"
 
 
 def collapsed(history: History, words: Callable[[Mapping[str, float]], str] = alike) -> str | None:
-    """The outputs on the target are nearly all alike, though they were not before, or are not on the source, twice in a row.
+    """Report target outputs that are nearly all alike, twice in a row.
 
-    Where neither is so nothing has been learnt yet. ``words`` says what the outputs look like.
+    They must not have been alike before, or not be alike on the source; otherwise nothing has been learnt yet.
+
+    Args:
+        history: the evaluations of the phase.
+        words: describes the collapsed outputs.
     """
     now, last = history[-1], history[-2:]
     if not now.get("collapsed"):
@@ -138,17 +142,17 @@ def collapsed(history: History, words: Callable[[Mapping[str, float]], str] = al
 
 
 def has_been_good(history: History) -> bool:
-    """Whether the predictions of the target were not collapsed at some time of the phase."""
+    """Return whether the target's predictions were not collapsed at some time of the phase."""
     return any(not seen.get("collapsed", 1.0) for seen in history)
 
 
 class Controller:
-    """Keeps the history of a phase, the weights that were good last, and the levels in force.
+    """Keep the history of a phase, the last good weights, and the levels in force.
 
-    ``watch`` measures a strategy in a phase: ``validation_loss``, ``training_loss`` and ``chance_loss`` (of guessing)
-    where it learns from labels, and where the target has none ``collapsed`` and ``source_collapsed`` (0 or 1) and what
-    else the task's ``spread`` gives. ``decays`` says whether there is a weight decay to multiply, and
-    ``words`` (``Task.collapsed_words``) what collapsed outputs look like.
+    ``watch`` measures a strategy in a phase. It returns ``validation_loss``, ``training_loss`` and ``chance_loss`` (of
+    guessing) where the phase learns from labels. Where the target has none, it returns ``collapsed`` and
+    ``source_collapsed`` (0 or 1) and the other numbers of the task's ``spread``. ``decays`` says whether there is a
+    weight decay to multiply. ``words`` (``Task.collapsed_words``) describes collapsed outputs.
     """
 
     def __init__(
@@ -162,7 +166,7 @@ class Controller:
         self._moved: dict[str, int] = {}  # level -> length of the history when it was moved last
 
     def begin(self, strategy: Strategy, phase: Phase, step: int) -> None:
-        """A phase starts: it has a history of its own, and goes on with the levels of the one before."""
+        """Start a phase with its own history, and keep the levels of the one before."""
         self.history, self._moved = [], {}
         self._keep(strategy, step)
         self.history.append({"step": float(step), "fraction": 0.0, **self.watch(strategy, phase)})
@@ -170,7 +174,18 @@ class Controller:
     def look(
         self, strategy: Strategy, phase: Phase, window: Seen, *, step: int, fraction: float
     ) -> tuple[dict[str, float], list[Adjustment]]:
-        """Measure a strategy between two updates: what was measured, and what follows. ``window``: means since."""
+        """Measure a strategy between two updates, and decide adjustments.
+
+        Args:
+            strategy: the bare strategy.
+            phase: its phase.
+            window: means of the logs since the last look.
+            step: updates done in the phase.
+            fraction: fraction of the phase, 0..1.
+
+        Returns:
+            The measurements and the adjustments.
+        """
         measured = self.watch(strategy, phase)
         if not window.get("supervised"):  # what learns from no label is not to be judged by its loss on some
             measured = {name: value for name, value in measured.items() if not name.endswith("_loss")}
@@ -203,20 +218,23 @@ class Controller:
         return found
 
     def diverged(self, step: int, seen: str) -> Adjustment | None:
-        """A loss is not finite: back to the last good weights at a lower rate; None where the rate is at its bound."""
+        """Restore the last good weights at a lower learning rate, after a loss that is not finite.
+
+        Returns None where the rate is at its bound.
+        """
         if self._after("lr") is None:
             return None
         return self._restored(step, seen, "lr", "learning rate")
 
     def _restored(self, step: int, seen: str, level: str, name: str) -> Adjustment:
-        """At the bound of its level the weights alone come back."""
+        """Restore the weights alone, at the bound of a level."""
         done = f"back to the weights of update {self.good_step}"
         if self._after(level) is not None:
             done = f"{done}, {self._move(level, name)}"
         return Adjustment(step, seen, done, restores=True)
 
     def _after(self, level: str) -> float | None:
-        """Where a level would go; None where that is out of bounds."""
+        """Return the next value of a level; None if that is out of bounds."""
         bound, now = BOUNDS[level], float(getattr(self.levels, level))
         after = now + bound.factor if level == "dropout" else now * bound.factor
         down = after < now
@@ -228,7 +246,7 @@ class Controller:
         return rested and self._after(level) is not None
 
     def _move(self, level: str, name: str) -> str:
-        """Move a level, and say so; from the second time on with what it has come to."""
+        """Move a level, and describe the move; repeated moves add the resulting level."""
         now, after = getattr(self.levels, level), self._after(level)
         assert after is not None
         setattr(self.levels, level, after)
@@ -242,7 +260,7 @@ class Controller:
         self.good_step = step
 
     def state(self) -> dict[str, Any]:
-        """Plain values and tensors, for a checkpoint."""
+        """Return plain values and tensors, for a checkpoint."""
         return {
             "levels": asdict(self.levels),
             "history": self.history,
@@ -252,7 +270,7 @@ class Controller:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state`` returned."""
+        """Continue from the result of ``state``."""
         self.levels = Levels(**state["levels"])
         self.history, self._moved = list(state["history"]), dict(state["moved"])
         self.good, self.good_step = state["good"], state["good_step"]

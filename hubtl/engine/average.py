@@ -1,4 +1,4 @@
-"""A running average of the weights of a phase, which is judged and shipped in place of the last ones."""
+"""Average the weights of a phase; the average is evaluated and saved in place of the last ones."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,20 +11,22 @@ from hubtl.strategy import Strategy
 
 
 def exponent(width: float) -> float:
-    """``γ`` of the profile ``t^γ`` whose standard deviation is ``width`` of the updates so far, 0 < width ≤ 0.28.
+    """Return ``γ`` of the profile ``t^γ`` whose standard deviation is ``width`` of the updates.
 
-    The largest root of ``(γ + 1) / ((γ + 2)² (γ + 3)) = width²``; 0 is the mean of all updates.
+    0 < width ≤ 0.28. ``γ`` is the largest root of ``(γ + 1) / ((γ + 2)² (γ + 3)) = width²``; 0 is the mean of all
+    updates.
     """
     inverse = width**-2
     return float(np.roots([1, 7, 16 - inverse, 12 - inverse]).real.max())
 
 
 class WeightAverage:
-    """The power-function average of Karras et al. (arXiv:2312.02696, §3): the update ``s`` of ``t`` weighs ``s^γ``.
+    """Keep the power-function average of Karras et al. (arXiv:2312.02696, §3).
 
-    It forgets in proportion to what has been trained, hence one ``width`` suits runs of any length, and the weights from
-    which a phase starts have no part in it. Averaged are the parameters that learn and the statistics of the BatchNorms
-    among them; what else a strategy remembers, such as a bank of features, is no weight.
+    The update ``s`` of ``t`` weighs ``s^γ``. The average forgets in proportion to the length of training, so one
+    ``width`` suits runs of any length, and the initial weights of a phase do not enter. It covers the parameters that
+    learn and the statistics of the BatchNorms among them. Other state of a strategy, such as a bank of features, is not
+    averaged.
     """
 
     def __init__(self, strategy: Strategy, learning: Iterable[nn.Parameter], width: float) -> None:
@@ -37,21 +39,21 @@ class WeightAverage:
 
     @torch.no_grad()
     def begin(self) -> None:
-        """Forget all updates so far: until the next one the average is the weights as they are."""
+        """Forget all updates so far: until the next one the average equals the weights."""
         self._updates = 0
         for live, mean in zip(self._live, self._mean, strict=True):
             mean.copy_(live)
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights after an update."""
+        """Include the weights after an update."""
         self._updates += 1
         new = 1 - (1 - 1 / self._updates) ** (self.gamma + 1)
         torch._foreach_lerp_(self._mean, [live.detach().float() for live in self._live], new)
 
     @torch.no_grad()
     def exchange(self) -> None:
-        """Put the average in place of the weights, or the weights back."""
+        """Swap the average and the weights."""
         for live, mean in zip(self._live, self._mean, strict=True):
             held = live.detach().float().clone()
             live.copy_(mean)

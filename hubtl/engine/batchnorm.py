@@ -1,4 +1,4 @@
-"""BatchNorm and batches of a single row: found before a training, not in the middle of it."""
+"""Detect BatchNorm on batches of a single row before training starts."""
 
 from collections.abc import Mapping
 
@@ -13,9 +13,16 @@ from hubtl.strategy import Progress, Strategy
 
 
 def check_single(strategy: Strategy, streams: Mapping[str, Rows]) -> None:
-    """Try each phase on batches of one row. Raises HubtlError where a BatchNorm has a single value of each channel.
+    """Try each phase on batches of one row.
 
-    The strategy is changed by it, and is one to throw away. What else goes wrong is left for the training to say.
+    The strategy is changed by it and should be discarded. Other errors are left for the training to report.
+
+    Args:
+        strategy: a strategy to discard.
+        streams: the rows of each stream.
+
+    Raises:
+        HubtlError: where a BatchNorm has a single value of each channel.
     """
     if not any(isinstance(module, _BatchNorm) for module in strategy.modules()):
         return

@@ -1,4 +1,4 @@
-"""What is done between two updates: adjusting, judging, saving, and taking the average of the weights."""
+"""Act between two updates: adjust, judge, save, and take the average of the weights."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,10 +18,13 @@ from hubtl.strategy import Strategy
 
 
 class Between(Protocol):
-    """Does one thing between two updates. All ranks ask and do the same; the strategy is bare meanwhile."""
+    """Do one thing between two updates.
+
+    All ranks ask and do the same; the strategy is bare meanwhile.
+    """
 
     def due(self, done: int) -> bool:
-        """Whether it is time to, after ``done`` updates of the phase."""
+        """Return whether it is time to act, after ``done`` updates of the phase."""
         ...
 
     def do(self, done: int) -> None: ...
@@ -29,7 +32,10 @@ class Between(Protocol):
 
 @dataclass
 class Adjusting:
-    """Lets the controller look, and does what it decides; ``reopen`` starts reading batches of another size."""
+    """Run the controller and apply its decisions.
+
+    ``reopen`` starts reading batches of another size.
+    """
 
     ongoing: Ongoing
     steering: Steering
@@ -49,7 +55,7 @@ class Adjusting:
 
 @dataclass
 class Averaging:
-    """Puts the average of the weights in their place for good, after the last update."""
+    """Replace the weights by their average, after the last update."""
 
     strategy: Strategy
     average: WeightAverage | None
@@ -63,7 +69,7 @@ class Averaging:
         self.exchange()
 
     def exchange(self) -> None:
-        """Put the average in place of the weights, or these back."""
+        """Swap the average and the weights."""
         if self.average is not None:
             self.average.exchange()
             average_buffers(self.strategy, self.accelerator)
@@ -71,7 +77,10 @@ class Averaging:
 
 @dataclass
 class Judging:
-    """Scores what would be deployed: the average of the weights, which after the last update is in place already."""
+    """Score the model that would be deployed.
+
+    That is the average of the weights, which is already in place after the last update.
+    """
 
     ongoing: Ongoing
     averaging: Averaging
@@ -93,7 +102,10 @@ class Judging:
 
 @dataclass
 class Saving:
-    """Writes a checkpoint, and ends the run there where it was asked to stop; ``state`` is of the phase."""
+    """Write a checkpoint, and end the run there if it was asked to stop.
+
+    ``state`` is that of the phase.
+    """
 
     ongoing: Ongoing
     state: Callable[[int], Mapping[str, Any]]

@@ -1,4 +1,4 @@
-"""Everything that a run needs to go on after it was stopped, written so that a kill at any instant loses nothing."""
+"""Write and read checkpoints, so that a kill at any instant loses nothing."""
 
 import os
 import random
@@ -22,7 +22,13 @@ FORMAT = 2  # of the state
 
 
 def save(folder: Path, state: dict[str, Any], accelerator: Accelerator) -> None:
-    """Write ``state`` and the random states of every rank, beside the checkpoint before it, which is kept."""
+    """Write ``state`` and every rank's random states, beside the previous checkpoint.
+
+    Args:
+        folder: the folder of the checkpoints.
+        state: plain values and tensors.
+        accelerator: the accelerator of the run.
+    """
     states = _gather_random_states(accelerator)
 
     def keep() -> None:
@@ -38,10 +44,16 @@ def save(folder: Path, state: dict[str, Any], accelerator: Accelerator) -> None:
 
 
 def load(folder: Path, accelerator: Accelerator) -> dict[str, Any] | None:
-    """The last state that is whole; None if there is none yet.
+    """Load the last state that is complete; None if there is none yet.
 
-    A damaged file is said, and the one before it read. Raises HubtlError where all are damaged, and for a state of
-    another version of hubtl or of another number of processes. ``restore_random`` then takes its random states.
+    A damaged file gives a warning, and the previous one is read. ``restore_random`` then takes its random states.
+
+    Args:
+        folder: the folder of the checkpoints.
+        accelerator: the accelerator of the run.
+
+    Raises:
+        HubtlError: where all are damaged, and for a state of another version of hubtl or another number of processes.
     """
     state = _last(folder)
     if state is None:
@@ -59,7 +71,7 @@ def load(folder: Path, accelerator: Accelerator) -> dict[str, Any] | None:
 
 
 def restore_random(state: dict[str, Any], accelerator: Accelerator) -> None:
-    """Draw from here on what the run drew after it wrote this state."""
+    """Restore the random states that this state was written with."""
     _restore_random_state(state["random"][accelerator.process_index])
 
 
@@ -87,11 +99,16 @@ def _last(folder: Path) -> dict[str, Any] | None:
 
 
 class Damaged(Exception):
-    """A checkpoint that is not what was written."""
+    """Report a checkpoint that is not what was written."""
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Tensors and plain values only: nothing in the file is executed. Raises Damaged, HubtlError for another's file."""
+    """Read tensors and plain values only: nothing in the file is executed.
+
+    Raises:
+        Damaged: for a damaged file.
+        HubtlError: for a file of another program.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             if (bad := archive.testzip()) is not None:

@@ -1,4 +1,4 @@
-"""What a strategy says of its phases is something that can be run: said before the first update."""
+"""Check the phases of a strategy before the first update."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,9 +13,12 @@ from hubtl.strategy import Phase, Strategy
 
 
 def phases_of(strategy: Strategy) -> Iterator[Phase]:
-    """Give the phases of a strategy one by one, for the next may depend on what the last one learnt.
+    """Yield the phases of a strategy one by one.
 
-    Raises HubtlError for what is no phase, or one that cannot be run.
+    The next phase may depend on what the last one learnt.
+
+    Raises:
+        HubtlError: for an object that is not a phase, or a phase that cannot run.
     """
     with minded(strategy, "phases()"):
         found: Any = strategy.phases()
@@ -37,7 +40,11 @@ def phases_of(strategy: Strategy) -> Iterator[Phase]:
 
 
 def deployed_by(strategy: Strategy) -> Classifier:
-    """``strategy.deployed()``. Raises HubtlError for what is no classifier."""
+    """Return ``strategy.deployed()``, checked.
+
+    Raises:
+        HubtlError: for an object that is not a classifier.
+    """
     with minded(strategy, "deployed()"):
         found: Any = strategy.deployed()
     if not isinstance(found, Classifier):

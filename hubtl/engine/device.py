@@ -1,4 +1,4 @@
-"""The one accelerator of a run: device, precision, processes, trackers."""
+"""Make the accelerator of a run: device, precision, processes, trackers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,15 @@ from hubtl.settings import logger
 
 
 def make_accelerator(run: RunSection, folder: Path | None) -> Accelerator:
-    """Raises HubtlError for a device, a precision or a tracker that is not there, and for processes that do not meet."""
+    """Make the accelerator of a run.
+
+    Args:
+        run: the section ``run`` of the recipe.
+        folder: the run's folder, for trackers.
+
+    Raises:
+        HubtlError: for a missing device, precision or tracker, and for processes that cannot connect.
+    """
     size = launch.adopt()
     check_device(run)
     cpu = run.device == "cpu" or (size > 1 and not _shared(run.device, launch.beside()))
@@ -52,7 +60,11 @@ def make_accelerator(run: RunSection, folder: Path | None) -> Accelerator:
 
 
 def check_device(run: RunSection) -> None:
-    """Raise HubtlError for a device or a precision that is not there."""
+    """Check device and precision.
+
+    Raises:
+        HubtlError: for one that is missing.
+    """
     if run.device not in (None, "cpu") and not _available(str(run.device)):
         raise HubtlError(f"device {run.device!r} is not available here", hint="--device cpu, or leave it out")
     if run.mixed_precision == "fp16" and (run.device == "cpu" or not torch.cuda.is_available()):
@@ -60,7 +72,11 @@ def check_device(run: RunSection) -> None:
 
 
 def _shared(device: str | None, beside: int) -> bool:
-    """Whether there are devices for several processes. Raises HubtlError where they are too few."""
+    """Return whether this machine has devices for several processes.
+
+    Raises:
+        HubtlError: where there are fewer devices than processes.
+    """
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
         if 1 < count < beside:  # where there is one, each process may see another
@@ -76,7 +92,11 @@ def _shared(device: str | None, beside: int) -> bool:
 
 
 def start_trackers(accelerator: Accelerator, recipe: Mapping[str, Any]) -> None:
-    """Open the trackers that the run reports to. Raises HubtlError for one that is not installed or does not start."""
+    """Start the trackers that the run reports to.
+
+    Raises:
+        HubtlError: for one that is not installed or does not start.
+    """
     if not accelerator.log_with:
         return
     flat = {
@@ -93,7 +113,11 @@ def start_trackers(accelerator: Accelerator, recipe: Mapping[str, Any]) -> None:
 
 
 def check_trackers(names: list[str]) -> None:
-    """Raise HubtlError for a tracker that accelerate does not know or that is not installed."""
+    """Check the names of trackers.
+
+    Raises:
+        HubtlError: for one that accelerate does not know or that is not installed.
+    """
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 
     installed = {str(tracker) for tracker in get_available_trackers()}

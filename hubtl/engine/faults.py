@@ -1,4 +1,4 @@
-"""What the machine did to a run, in words: memory, disks, loader processes and other processes that are gone."""
+"""Explain faults of the machine: memory, disks, lost loader and training processes."""
 
 import errno
 import re
@@ -25,9 +25,9 @@ ONE_VALUE = "Expected more than 1 value per channel when training"
 
 @contextmanager
 def explained(folder: Path | None = None) -> Iterator[None]:
-    """Turn what can go wrong with a machine during a training into a HubtlError that says what to do.
+    """Turn faults of the machine during training into a HubtlError with a hint.
 
-    ``folder`` is where the run writes. Any other error goes on as it is.
+    ``folder`` is where the run writes. Any other error passes unchanged.
     """
     try:
         yield
@@ -39,7 +39,12 @@ def explained(folder: Path | None = None) -> Iterator[None]:
 
 
 def explain(error: BaseException, folder: Path | None = None) -> HubtlError | None:
-    """The HubtlError for a fault of the machine; None for any other error."""
+    """Return the HubtlError for a fault of the machine; None for any other error.
+
+    Args:
+        error: the error.
+        folder: where the run writes.
+    """
     words = " ".join(str(error).split())
     lower = words.lower()
     number = error.errno if isinstance(error, OSError) else None

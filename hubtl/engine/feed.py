@@ -1,4 +1,4 @@
-"""The streams of one phase, and their micro-batches in order, from any of them on."""
+"""Read the streams of one phase in micro-batches, from any position on."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -11,7 +11,10 @@ from hubtl.errors import HubtlError
 
 
 class Feed:
-    """Draws micro-batches onto the device, with the ``views`` of each stream; ``drawn`` counts them."""
+    """Load micro-batches onto the device, with the ``views`` of each stream.
+
+    ``drawn`` counts them.
+    """
 
     def __init__(
         self, setup: Setup, streams: Mapping[str, Rows], number: int, views: Mapping[str, Collection[str]]
@@ -29,7 +32,7 @@ class Feed:
         self._loader: Any = iter(())
 
     def open(self, left: int) -> None:
-        """Have the next ``left`` micro-batches read."""
+        """Start reading the next ``left`` micro-batches."""
         self._loader = load(self.batches, self.drawn, self.drawn + left, num_workers=self.setup.num_workers)
 
     def draw(self) -> dict[str, Batch]:
@@ -38,7 +41,16 @@ class Feed:
 
 
 def open_stream(streams: Mapping[str, Rows], name: str, who: str = "the strategy") -> Rows:
-    """Return a stream by its name. Raises HubtlError where the run does not have it."""
+    """Return a stream by its name.
+
+    Args:
+        streams: the streams of the run.
+        name: the name of one.
+        who: who asked, for the error.
+
+    Raises:
+        HubtlError: if the run does not have it.
+    """
     if name not in streams:
         raise HubtlError(
             f"{who} needs a {name} stream, and the run has only: {', '.join(streams)}",

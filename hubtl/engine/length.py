@@ -1,4 +1,4 @@
-"""How many updates a phase has, and before which of them it refreshes or after which it is judged."""
+"""Compute the number of updates of a phase, and when it refreshes and evaluates."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ from hubtl.strategy import Phase
 
 @dataclass(frozen=True)
 class Rhythm:
-    """Says when a phase of ``total`` updates is evaluated.
+    """Decide when a phase of ``total`` updates is evaluated.
 
-    Half of an estimate is no model: a phase in which nothing learns is evaluated at its end alone.
+    A partial estimate is no model: a phase in which nothing learns is evaluated at its end only.
     """
 
     total: int
@@ -25,7 +25,13 @@ class Rhythm:
 
 
 def phase_steps(phase: Phase, run: RunSection, per_epoch: int) -> int:
-    """Updates of a phase: its own number, its epochs, or its share of the run's."""
+    """Return the updates of a phase: its own number, its epochs, or its share of the run's.
+
+    Args:
+        phase: the phase.
+        run: the section ``run`` of the recipe.
+        per_epoch: updates of one epoch.
+    """
     assert run.steps is not None
     if phase.steps is not None:
         return phase.steps
@@ -35,7 +41,16 @@ def phase_steps(phase: Phase, run: RunSection, per_epoch: int) -> int:
 
 
 def refresh_due(step: int, total: int, per_epoch: int, phase: Phase) -> bool:
-    """Whether a phase refreshes before a step: where an epoch begins, or evenly where it has too few epochs."""
+    """Return whether a phase refreshes before a step.
+
+    It does where an epoch begins, or evenly where it has too few epochs.
+
+    Args:
+        step: updates done.
+        total: updates of the phase.
+        per_epoch: updates of one epoch.
+        phase: the phase.
+    """
     wanted = phase.refreshes or 0
     if wanted * per_epoch <= total:
         return step % per_epoch == 0

@@ -1,6 +1,7 @@
-"""One update: step generators of several micro-batches advance together, one optimiser step for each yield.
+"""Make one update: step generators of several micro-batches advance together.
 
-Equal to one big batch for losses that are means over rows. What a step does after its last yield runs once per update.
+Each yield is one optimiser step. For losses that are means over rows this equals one big batch. Code after the last
+yield of a step runs once per update.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ MOST = 256  # losses of one step
 
 
 class Lockstep:
-    """Runs the updates of one phase."""
+    """Run the updates of one phase."""
 
     def __init__(
         self, phase: Phase, groups: Mapping[str, list[nn.Parameter]], backward: Backward, update: Update
@@ -31,11 +32,11 @@ class Lockstep:
         self._yields: int | None = None
 
     def run(self, generators: Sequence[Iterator[Loss]]) -> dict[str, torch.Tensor]:
-        """Drive the generators to their ends, and return what they logged, averaged over micro-batches.
+        """Run the generators to their ends, and return their logs, averaged over micro-batches.
 
-        Raises HubtlError for a step that does not yield, yields inside ``no_grad``, names a group that the phase does
-        not
-        have, or whose number of yields varies.
+        Raises:
+            HubtlError: for a step that does not yield, yields inside ``no_grad``, names a group that the phase does not
+                have, or whose number of yields varies.
         """
         for generator in generators:
             if not isinstance(generator, Iterator):
@@ -119,7 +120,7 @@ class Lockstep:
 
 
 def _odd(loss: Loss) -> str | None:
-    """What of a loss nothing can learn from."""
+    """Describe what is wrong with a loss, or return None."""
     total: Any = loss.total
     if not isinstance(total, torch.Tensor):
         return f"total is a {type(total).__name__}, not a tensor"

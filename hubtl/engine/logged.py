@@ -1,4 +1,7 @@
-"""What updates log: their sums since the last point of a curve. Nothing is read from the device before ``means``."""
+"""Sum the logs of updates since the last point of a curve.
+
+Nothing is read from the device before ``means``.
+"""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +11,7 @@ import torch
 
 
 class Logged:
-    """Sums the scalars that updates log, by name."""
+    """Sum the scalars that updates log, by name."""
 
     def __init__(self) -> None:
         self.clear()
@@ -18,7 +21,7 @@ class Logged:
         self._counted = 0
 
     def count(self, said: Mapping[str, torch.Tensor]) -> None:
-        """Add what one update logged."""
+        """Add the logs of one update."""
         for name, value in said.items():
             self._sums[name] = self._sums[name].to(value.device) + value if name in self._sums else value
         self._counted += 1

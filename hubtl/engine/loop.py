@@ -1,4 +1,7 @@
-"""The loop that trains every method: its phases in turn, on one device or several, from a checkpoint on. It knows no method."""
+"""Train every method in one loop: its phases in turn, from a checkpoint on.
+
+It runs on one device or several, and knows no method.
+"""
 
 from collections.abc import Mapping
 
@@ -13,13 +16,19 @@ from hubtl.strategy import Strategy
 
 
 class Engine(Setup):
-    """Trains strategies in place."""
+    """Train strategies in place."""
 
     def train(self, strategy: Strategy, streams: Mapping[str, Rows], *, resume: bool = False) -> Trace:
         """Run all phases of a strategy.
 
-        With ``resume``, goes on from the last checkpoint in ``folder``, if there is one. Raises Interrupted after a
-        checkpoint when SIGINT or SIGTERM arrives, and HubtlError when a loss is not finite.
+        Args:
+            strategy: the strategy, changed in place.
+            streams: the rows of each stream.
+            resume: continue from the last checkpoint in ``folder``, if there is one.
+
+        Raises:
+            Interrupted: after a checkpoint, when SIGINT or SIGTERM arrives.
+            HubtlError: when a loss is not finite.
         """
         ongoing, at_phase, at_step = Ongoing(self, strategy), 0, 0
         state = checkpoint.load(self.folder, self.accelerator) if resume and self.folder else None

@@ -1,4 +1,4 @@
-"""Who learns in a phase: frozen parameters, and modules in train or eval mode accordingly."""
+"""Freeze parameters, and set train or eval mode accordingly."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,10 @@ def parameters_of(learner: Learner) -> list[nn.Parameter]:
 
 
 def learning_groups(learns: Mapping[str, Learner], tunable: set[nn.Parameter]) -> dict[str, list[nn.Parameter]]:
-    """The parameters of each named group that the tuner left trainable; a shared one belongs to the first group."""
+    """Return the parameters of each group that the tuner left trainable.
+
+    A shared parameter belongs to the first group.
+    """
     groups: dict[str, list[nn.Parameter]] = {}
     taken: set[nn.Parameter] = set()
     for name, learner in learns.items():
@@ -29,9 +32,10 @@ def freeze_all_but(root: nn.Module, learning: set[nn.Parameter]) -> None:
 
 
 def set_modes(module: nn.Module, learning: set[nn.Parameter], inherited: bool = False) -> None:
-    """Train mode exactly where something learns: a frozen BatchNorm keeps its statistics, a frozen part has no dropout.
+    """Set train mode exactly where something learns.
 
-    A module without parameters follows the one around it.
+    A frozen BatchNorm keeps its statistics, a frozen part has no dropout. A module without parameters follows the one
+    around it.
     """
     own = list(module.parameters())
     module.training = any(p in learning for p in own) if own else inherited
@@ -41,7 +45,7 @@ def set_modes(module: nn.Module, learning: set[nn.Parameter], inherited: bool = 
 
 @torch.no_grad()
 def average_buffers(module: nn.Module, accelerator: Accelerator) -> None:
-    """Make float buffers (BatchNorm statistics) equal on all ranks: each rank saw other rows."""
+    """Average float buffers (BatchNorm statistics) over all ranks, since each saw other rows."""
     if accelerator.num_processes == 1:
         return
     for buffer in module.buffers():

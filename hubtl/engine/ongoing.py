@@ -1,4 +1,4 @@
-"""A training on its way: what its phases hand on to each other, and what a checkpoint keeps of it."""
+"""Hold the state of a training that its phases share and a checkpoint keeps."""
 
 import time
 from collections.abc import Mapping
@@ -11,7 +11,10 @@ from hubtl.strategy import Strategy
 
 
 class Ongoing:
-    """Keeps one strategy while it trains, its curves and its clock. What its tuner left trainable may learn."""
+    """Keep one strategy while it trains, its curves and its clock.
+
+    Only parameters that its tuner left trainable may learn.
+    """
 
     def __init__(self, setup: Setup, strategy: Strategy) -> None:
         self.setup, self.strategy = setup, strategy
@@ -21,11 +24,11 @@ class Ongoing:
 
     @property
     def seconds(self) -> float:
-        """Time spent so far, before an interruption included."""
+        """Return the time spent so far, in seconds, before an interruption included."""
         return time.monotonic() - self._began
 
     def note(self, measured: Mapping[str, float]) -> None:
-        """Add a point to the curves, and tell the trackers."""
+        """Add a point to the curves, and log it to the trackers."""
         self.trace.curves.append({"step": float(self.trace.steps), **measured})
         if self.setup.log is not None:
             self.setup.log(measured, self.trace.steps)
@@ -47,7 +50,7 @@ class Ongoing:
         return state
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state`` returned."""
+        """Continue from the result of ``state``."""
         setup = self.setup
         self.strategy.load_state_dict(state["strategy"])
         self.trace = Trace(state["steps"], state["seconds"], state["curves"], state["resumed"] + 1)
@@ -59,7 +62,7 @@ class Ongoing:
             setup.controller.load(steered["controller"])
 
     def end(self) -> Trace:
-        """Leave the strategy in eval mode, with what may learn as it was before."""
+        """Leave the strategy in eval mode, with the same trainable parameters as before."""
         for p in self.strategy.parameters():
             p.requires_grad_(p in self.tunable)
         self.trace.seconds = self.seconds

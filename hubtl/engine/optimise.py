@@ -1,4 +1,4 @@
-"""One optimiser with named groups for all networks of a phase, and learning rates as functions of the step."""
+"""Make one optimiser with named groups for a phase, and schedule its learning rates."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,15 @@ from hubtl.recipe.schema import OptimSection
 
 
 def group_lrs(groups: Iterable[str], optim: OptimSection, factors: Mapping[str, float]) -> dict[str, float]:
-    """The base rate of each group: ``backbone`` and what its name begins with learns at the backbone's own."""
+    """Return the base learning rate of each group.
+
+    ``backbone`` and groups whose name begins with it learn at the backbone's own.
+
+    Args:
+        groups: names of the groups.
+        optim: the section ``optim`` of the recipe.
+        factors: the phase's factor of each group; missing: 1.
+    """
     assert optim.lr is not None
     assert optim.backbone_lr_scale is not None
     own = {name: optim.backbone_lr_scale if name.split("/")[0] == "backbone" else 1.0 for name in groups}
@@ -26,13 +34,20 @@ def make_optimizer(
     momenta: Mapping[str, float] | None = None,
     rates: Mapping[nn.Parameter, float] | None = None,
 ) -> torch.optim.Optimizer:
-    """One optimiser of timm's factory with a parameter group for each name, at the rates of ``group_lrs``.
+    """Make one optimiser of timm's factory with a parameter group for each name.
 
-    A group in ``momenta`` has that momentum in place of the run's, where the optimiser is one with momentum. A parameter
-    in ``rates`` learns at that multiple of the run's rate, whatever its group's.
+    Groups learn at the rates of ``group_lrs``. Biases and norms decay like everything else, as in the reference
+    recipes.
 
-    Biases and norms decay like everything else, as in the reference recipes. Raises HubtlError for a name that
-    the factory does not have.
+    Args:
+        groups: parameters of each group.
+        optim: the section ``optim`` of the recipe.
+        factors: the phase's factor of each group's rate.
+        momenta: a group's own momentum in place of the run's, where the optimiser has momentum.
+        rates: a parameter's own multiple of the run's rate, which replaces its group's.
+
+    Raises:
+        HubtlError: for a name that the factory does not have.
     """
     ensure_torchvision()
     from timm.optim import create_optimizer_v2, list_optimizers
@@ -69,7 +84,7 @@ def make_optimizer(
 def _by_rate(
     parameters: list[nn.Parameter], lr: float, base: float, rates: Mapping[nn.Parameter, float]
 ) -> dict[float, list[nn.Parameter]]:
-    """A group's parameters by their learning rate."""
+    """Split a group's parameters by their learning rate."""
     parts: dict[float, list[nn.Parameter]] = {}
     for p in parameters:
         parts.setdefault(base * rates[p] if p in rates else lr, []).append(p)
@@ -77,7 +92,13 @@ def _by_rate(
 
 
 def lr_factor(step: int, total: int, optim: OptimSection) -> float:
-    """What the learning rate is multiplied by at an update, 0 ≤ step < total."""
+    """Return the factor on the learning rate at an update, 0 ≤ step < total.
+
+    Args:
+        step: updates done.
+        total: updates of the phase.
+        optim: the section ``optim`` of the recipe.
+    """
     if step < optim.warmup_steps:
         return (step + 1) / (optim.warmup_steps + 1)
     done = step - optim.warmup_steps

@@ -1,4 +1,4 @@
-"""One phase of a training: its streams, its updates, and what is done between two of them."""
+"""Train one phase: its streams, its updates, and the actions between them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ CURVE_POINTS = 100  # of a phase, in the record
 
 
 class PhaseRun:
-    """Trains one phase."""
+    """Train one phase."""
 
     def __init__(self, ongoing: Ongoing, phase: Phase, number: int, streams: Mapping[str, Rows]) -> None:
         self.ongoing, self.setup, self.phase, self.number = ongoing, ongoing.setup, phase, number
@@ -70,7 +70,12 @@ class PhaseRun:
         self.between: list[Between] = [self.adjusting, averaging, judging, saving]  # in this order
 
     def run(self, first: int, left: dict[str, Any] | None) -> None:
-        """Train from the update ``first`` on; ``left`` is what a checkpoint in the middle of the phase kept."""
+        """Train from the update ``first`` on.
+
+        Args:
+            first: the first update.
+            left: the phase's part of a checkpoint, where it was interrupted.
+        """
         self.feed.drawn = first * self.setup.run.gradient_accumulation_steps
         if left is not None:
             self.load(left)
@@ -93,7 +98,7 @@ class PhaseRun:
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        """Wrap the strategy and set the modes of the phase; leave it bare afterwards."""
+        """Wrap the strategy and set the modes of the phase; unwrap it afterwards."""
         adjusts = self.steering.controller is not None
         dropping = drop_before(self.strategy.head, self.levels) if adjusts else None
         self.learn()
@@ -110,7 +115,10 @@ class PhaseRun:
         return Progress(self.number, step // self.epoch_steps, step, step / self.total, **factors)
 
     def before(self, at: Progress) -> None:
-        """Refresh where it is time to. The first weights that count as good are those after a first refresh."""
+        """Refresh where it is due.
+
+        The first weights that count as good are those after a first refresh.
+        """
         if self.phase.refresh is not None and refresh_due(at.step, self.total, self.epoch_steps, self.phase):
             self.rest()
             with minded(self.strategy, "refresh"):
@@ -145,10 +153,12 @@ class PhaseRun:
         self.prepared.zero_grad(set_to_none=True)
 
     def read(self, done: int) -> dict[str, float] | None:
-        """Read the means of what was logged where it is time to; now and then they become a point of the curves.
+        """Read the means of the logs where it is due, and add some to the curves.
 
-        Returns None also where they were not finite and the last good weights are back. Raises HubtlError where nobody can take
-        the run back.
+        Returns None also where they were not finite and the last good weights were restored.
+
+        Raises:
+            HubtlError: where a loss is not finite and no weights can be restored.
         """
         point = done % max(1, self.total // CURVE_POINTS) == 0 or done == self.total
         every = 1 if self.accelerator.device.type == "cpu" else 20  # reading a loss makes an accelerator wait
@@ -165,7 +175,7 @@ class PhaseRun:
         return means
 
     def retreat(self, means: Mapping[str, float]) -> None:
-        """Go back to the last good weights, or end the run."""
+        """Restore the last good weights, or end the run."""
         if self.steering.controller is not None:
             self.rest()
         steps = self.ongoing.trace.steps
@@ -188,15 +198,19 @@ class PhaseRun:
 
     @property
     def micro(self) -> int:
-        """Micro-batches of an update."""
+        """Return the number of micro-batches of an update."""
         return self.setup.run.gradient_accumulation_steps * int(self.levels.batch)
 
     def open(self, done: int) -> None:
-        """Read as many micro-batches as the updates that are left will draw."""
+        """Start reading the micro-batches of the remaining updates."""
         self.feed.open((self.total - done) * self.micro)
 
     def sweep(self, stream: str) -> Swept:
-        """Run the model over a stream that the phase sees, in its evaluation view. Raises HubtlError for another."""
+        """Run the model over a stream that the phase sees, in its evaluation view.
+
+        Raises:
+            HubtlError: for another stream.
+        """
         if stream not in self.streams:
             raise HubtlError(f"phase {self.phase.name!r} sweeps {stream}, which it does not see", hint="add it to sees")
         rows = self.streams[stream].plain
@@ -205,7 +219,7 @@ class PhaseRun:
         return Swept(seen.features, seen.logits, None if labels is None else torch.from_numpy(labels))
 
     def state(self, done: int) -> dict[str, Any]:
-        """Return what a checkpoint keeps of the training and of this phase, after ``done`` updates of it."""
+        """Return the checkpoint of the training and of this phase, after ``done`` updates."""
         over = done == self.total
         state = {**self.ongoing.state(), **self.logged.state()}
         state |= {"phase": self.number + over, "step": 0 if over else done, "optimizer": None, "average": None}
@@ -217,7 +231,7 @@ class PhaseRun:
         return state
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state`` returned in the middle of this phase."""
+        """Continue from the result of ``state`` within this phase."""
         self.logged.load(state)
         if self.optimizer is None:
             return

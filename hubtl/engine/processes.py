@@ -1,4 +1,4 @@
-"""Several processes act as one: the first decides, all hear of it, and an error of one is the error of all."""
+"""Make several processes act as one: they share decisions and errors."""
 
 import atexit
 import contextlib
@@ -27,7 +27,7 @@ LOST = (
 
 
 def first(accelerator: Accelerator, act: Callable[[], T]) -> T:
-    """Let the first process act alone; every process returns, or raises, what came of it."""
+    """Let the first process act alone; every process returns its result or raises its error."""
     if accelerator.num_processes == 1:
         return act()
     said: list[Any] = [None]
@@ -61,7 +61,7 @@ def all_of(accelerator: Accelerator, act: Callable[[], T]) -> T:
 
 
 def any_of(accelerator: Accelerator, here: bool) -> bool:
-    """Whether something is so in one of the processes."""
+    """Return whether a condition holds in any process."""
     if accelerator.num_processes == 1:
         return here
     flag = torch.tensor(float(here), device=accelerator.device)
@@ -91,7 +91,10 @@ def _everywhere(error: BaseException) -> BaseException:
 
 @contextlib.contextmanager
 def reporting() -> Iterator[None]:
-    """Note the first of several processes that fails on its own; the others then say nothing of losing it."""
+    """Record the first process that fails by itself.
+
+    The others then do not report that they lost it.
+    """
     try:
         yield
     except HubtlError as error:
@@ -105,7 +108,7 @@ def reporting() -> Iterator[None]:
 
 
 def meet(accelerator: Accelerator) -> None:
-    """Agree on how the one process is found that reports an error."""
+    """Agree on how to find the one process that reports an error."""
     if not torch.distributed.is_initialized() or launch.claim is not None:
         return
     atexit.register(_part)
@@ -129,7 +132,7 @@ def _part() -> None:
 
 
 def lost(error: BaseException) -> bool:
-    """Whether an error says that another process cannot be reached any more."""
+    """Return whether an error means that another process cannot be reached any more."""
     if isinstance(error, torch.distributed.DistError):
         return True
     words = str(error).lower()

@@ -1,4 +1,4 @@
-"""What a person sees of a run while it runs: a bar with losses and the time left, or now and then a line in a log."""
+"""Show the progress of a run: a bar with losses and time left, or lines in a log."""
 
 import sys
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from hubtl.settings import logger
 
 
 class Bar:
-    """A progress bar on a terminal; elsewhere a line after each tenth of the way."""
+    """Show a progress bar on a terminal; elsewhere log a line after each tenth."""
 
     def __init__(self, title: str, total: int, *, start: int = 0, shown: bool = True) -> None:
         self.title, self.total, self.start = title, total, start
@@ -38,7 +38,12 @@ class Bar:
         return self
 
     def advance(self, step: int, losses: Mapping[str, float] | None) -> None:
-        """``step`` updates are done; ``losses`` where they were read from the device."""
+        """Show that ``step`` updates are done.
+
+        Args:
+            step: updates done.
+            losses: the losses, where they were read from the device.
+        """
         if self._live:
             text: dict[str, Any] = {} if losses is None else {"losses": show(losses)}
             self._progress.update(self._task, completed=step, **text)

@@ -1,4 +1,4 @@
-"""What a training is set up with: device, hyperparameters, and who judges, logs and adjusts."""
+"""Hold the setup of a training: device, hyperparameters, judge, log and controller."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Log = Callable[[Mapping[str, float], int], None]
 
 
 class Memory(Protocol):
-    """Goes into a checkpoint beside the strategy, and comes back from it."""
+    """Save state with a checkpoint beside the strategy, and load it again."""
 
     def state(self) -> dict[str, Any]: ...
 
@@ -25,12 +25,17 @@ class Memory(Protocol):
 
 @dataclass
 class Setup:
-    """Holds what all phases of a training share and none changes.
+    """Hold what all phases of a training share and none changes.
 
-    ``optim`` and ``run`` have nothing left undecided. ``folder`` takes the checkpoints; None writes none. ``judge`` is
-    called with the bare strategy and the update every ``run.evaluate_every`` updates and after the last one, and returns
-    scores for the curves. ``log`` gets what was measured, for trackers. ``controller`` looks as often, and what it
-    decides is done before the next update. ``memory`` is kept in the checkpoints: that of a judge which chooses.
+    Attributes:
+        optim: the section of the recipe, with every key decided.
+        run: the section of the recipe, with every key decided.
+        folder: the folder of the checkpoints; None writes none.
+        judge: called with the bare strategy and the update, every ``run.evaluate_every`` updates and after the last
+            one; it returns scores for the curves.
+        log: gets all measurements, for trackers.
+        controller: looks as often as the judge, and its decisions are applied before the next update.
+        memory: kept in the checkpoints; that of a judge which selects.
     """
 
     accelerator: Accelerator

@@ -1,4 +1,4 @@
-"""A phase that adjusts itself: what its updates logged since the last look, and what the levels in force do to it."""
+"""Steer a phase that adjusts itself: measure its logs, and apply the levels in force."""
 
 import math
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from hubtl.strategy import Phase, Strategy
 
 
 class Window:
-    """The updates since the last look: the mean loss, its noise, the critic's accuracy. Nothing is read from the device
-    before ``means``.
+    """Measure the updates since the last look: mean loss, its noise, the critic's accuracy.
 
-    The loss is the supervised one where a step logs ``task``. Its noise is the standard deviation of an update, from the
-    differences between neighbours, so that a loss that falls evenly has none.
+    Nothing is read from the device before ``means``. The loss is the supervised one where a step logs ``task``. Its
+    noise is the standard deviation of an update, from the differences between neighbours, so that a loss that falls
+    evenly has none.
     """
 
     def __init__(self, state: Mapping[str, Any] | None = None) -> None:
@@ -31,7 +31,7 @@ class Window:
         self._supervised: bool = state["supervised"] if state else False
 
     def count(self, said: Mapping[str, torch.Tensor]) -> None:
-        """Add what one update logged."""
+        """Add the logs of one update."""
         self._supervised = "task" in said
         loss = said["task" if self._supervised else "loss"]
         self._add("loss", loss)
@@ -47,7 +47,10 @@ class Window:
         self._sums[name] = self._sums[name].to(value.device) + value if name in self._sums else value
 
     def means(self, accelerator: Accelerator) -> dict[str, float]:
-        """``loss``, ``noise``, ``critic_accuracy`` and ``supervised`` (0 or 1), the same on all ranks."""
+        """Return ``loss``, ``noise``, ``critic_accuracy`` and ``supervised`` (0 or 1).
+
+        They are equal on all ranks.
+        """
         if not self._n:
             return {}
         names = sorted(self._sums)
@@ -65,7 +68,7 @@ class Window:
 
 
 def drop_before(head: nn.Module, levels: Levels) -> RemovableHandle:
-    """Dropout on what a head sees while it learns, as much as is in force."""
+    """Apply dropout to the head's inputs while it learns, at the level in force."""
 
     def drop(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         if levels.dropout == 0 or not module.training:
@@ -76,9 +79,9 @@ def drop_before(head: nn.Module, levels: Levels) -> RemovableHandle:
 
 
 class Steering:
-    """Does to one phase what the controller decides, between two updates and with the bare strategy.
+    """Apply the controller's decisions to one phase, between two updates and with the bare strategy.
 
-    Without a controller the levels are those of the recipe, and stay. ``told`` takes each adjustment as it is made.
+    Without a controller the levels are those of the recipe, and stay. ``told`` is called with each adjustment.
     """
 
     def __init__(
@@ -106,7 +109,7 @@ class Steering:
         self.controller.begin(self.strategy, self.phase, step)
 
     def look(self, step: int, fraction: float) -> dict[str, float]:
-        """Let the controller look, do what it decides, and return the losses that were measured."""
+        """Let the controller look, apply its decisions, and return the measured losses."""
         assert self.controller is not None
         means, self.window = self.window.means(self.accelerator), Window()
         measured, decided = self.controller.look(self.strategy, self.phase, means, step=step, fraction=fraction)
@@ -115,7 +118,7 @@ class Steering:
         return {name: value for name, value in measured.items() if name in ("training_loss", "validation_loss")}
 
     def retreat(self, step: int) -> bool:
-        """Go back to the last good weights, at a lower rate, if the controller may."""
+        """Restore the last good weights at a lower rate, if the controller may."""
         adjustment = self.controller.diverged(step, "a loss is not finite") if self.controller is not None else None
         if adjustment is None:
             return False
@@ -124,7 +127,7 @@ class Steering:
         return True
 
     def _do(self, adjustment: Adjustment) -> None:
-        """The levels have moved already."""
+        """Apply an adjustment whose level has moved already."""
         assert self.controller is not None
         assert self.optimizer is not None
         if adjustment.restores:

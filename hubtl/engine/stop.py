@@ -1,4 +1,4 @@
-"""Stopping a run between two updates: a first Ctrl-C, SIGTERM or SIGHUP asks, a second one insists."""
+"""Stop a run between two updates: a first Ctrl-C, SIGTERM or SIGHUP asks, a second one insists."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ TOGETHER = 2.0  # seconds: a launcher passes on to its processes a signal that t
 
 
 class Interrupted(Exception):
-    """The run was asked to stop by a signal, and stopped after a checkpoint in ``folder``."""
+    """Report that a signal stopped the run after a checkpoint in ``folder``."""
 
     folder: Path | None = None
 
@@ -26,7 +26,7 @@ class Interrupted(Exception):
 
 
 class StopRequest:
-    """True once a signal has asked to stop."""
+    """Hold whether a signal has asked to stop."""
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -37,7 +37,7 @@ class StopRequest:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Listen to the signals that end programs; elsewhere than in the main thread, to nothing."""
+        """Listen to the signals that end programs, in the main thread only."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -1,4 +1,4 @@
-"""A pass over a stream with a model that does not learn: its outputs, in dataset order."""
+"""Run a model that does not learn over a stream, and return its outputs in dataset order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from hubtl.modules import Classifier
 
 @dataclass(frozen=True)
 class Outputs:
-    """A model's outputs on a stream, in dataset order."""
+    """Hold a model's outputs on a stream, in dataset order."""
 
     features: torch.Tensor  # [n, d] pooled
     logits: torch.Tensor  # [n, c]
@@ -28,10 +28,16 @@ def outputs(
     batch_size: int = 64,
     rows: Sequence[int] | None = None,
 ) -> Outputs:
-    """Run a model over a stream (or some rows of it), the work shared by all ranks; every rank gets everything, on
-    the CPU.
+    """Run a model over a stream, shared by all ranks; every rank gets all outputs on the CPU.
 
-    The model is left in the mode it was in.
+    The model keeps its mode.
+
+    Args:
+        model: the model.
+        images: the rows of the stream.
+        accelerator: the accelerator of the run.
+        batch_size: rows of a batch.
+        rows: positions of the rows to read; None reads all.
     """
     rows = range(len(images)) if rows is None else rows
     rank, world = accelerator.process_index, accelerator.num_processes
@@ -54,7 +60,15 @@ def outputs(
 
 
 def finite(seen: Outputs, what: str) -> Outputs:
-    """Outputs to judge a model by. Raises HubtlError for logits that are not finite: they are no prediction."""
+    """Return the outputs if their logits are finite.
+
+    Args:
+        seen: the outputs.
+        what: what they are outputs of, for the error.
+
+    Raises:
+        HubtlError: for logits that are not finite, since they are no predictions.
+    """
     if bad := int((~torch.isfinite(seen.logits)).any(dim=1).sum()):
         raise HubtlError(
             f"the model's logits are not finite for {bad} of {len(seen.logits)} rows of {what}",

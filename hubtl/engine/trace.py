@@ -1,4 +1,4 @@
-"""What the loop returns."""
+"""Define the result of the loop."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass
 class Trace:
-    """What a training left behind."""
+    """Hold the result of a training: curves, times and adjustments."""
 
     steps: int = 0
     seconds: float = 0.0

@@ -1,8 +1,7 @@
-"""The direct children of a strategy, wrapped for the run's devices and processes while it trains, bare otherwise.
+"""Wrap the direct children of a strategy for devices and processes while it trains.
 
-Each child by itself: wrapping the whole strategy raises no error and lets the ranks drift apart, because its step
-does not
-go through the wrapper's forward.
+Each child is wrapped by itself. Wrapping the whole strategy raises no error and lets the ranks drift apart, because its
+step does not go through the wrapper's forward.
 """
 
 from accelerate import Accelerator
@@ -12,7 +11,7 @@ from hubtl.strategy import Strategy
 
 
 class Wrapping:
-    """Wraps the children in which something learns, and puts the bare ones back."""
+    """Wrap the children in which something learns, and restore the bare ones."""
 
     def __init__(self, strategy: Strategy, learning: set[nn.Parameter], accelerator: Accelerator) -> None:
         self.strategy, self.learning, self.accelerator = strategy, learning, accelerator

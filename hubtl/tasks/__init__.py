@@ -1,4 +1,4 @@
-"""What a model is for: labels, head, loss, figures, and what a card says of them."""
+"""Define tasks: labels, head, loss, figures, and their words on a card."""
 
 from hubtl.tasks.base import Answer, Bar, Meter, Related, Said, Task, TaskOptions
 

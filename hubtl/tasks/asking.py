@@ -1,4 +1,4 @@
-"""The part of a task that labels of single rows need: what may be answered, and which of two models a label is nearer to."""
+"""Handle labels of single rows: the possible answers, and which of two models is nearer."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -18,7 +18,7 @@ SAME = 1e-6  # losses that differ by less are equal
 
 
 class Reading(Protocol):
-    """What of a task reads labels."""
+    """Read labels: the part of a task that ``Asking`` needs."""
 
     outputs: Outputs
     unknown: int | None
@@ -35,7 +35,9 @@ class Reading(Protocol):
 
 
 class Asking:
-    """Answers and labels of single rows. The defaults serve any task whose labels are one column of numbers or names.
+    """Handle answers and labels of single rows.
+
+    The defaults serve any task whose labels are one column of numbers or names.
 
     Attributes:
         several: whether a row may have several of the ``choices``.
@@ -44,11 +46,15 @@ class Asking:
     several: ClassVar[bool] = False
 
     def choices(self) -> list[str]:
-        """Name what a label may be; empty where it is typed, such as a number."""
+        """Return the possible labels; empty where a label is typed, such as a number."""
         return []
 
     def typed(self: Reading, text: str) -> np.ndarray:
-        """Read the label of one row from text, as a label of the model's own outputs. Raises HubtlError for what is none."""
+        """Parse the label of one row from text, as a label of the model's own outputs.
+
+        Raises:
+            HubtlError: for text that is no label.
+        """
         from datasets import Dataset
 
         part = Dataset.from_dict({"label": [text.strip()]})
@@ -59,20 +65,39 @@ class Asking:
         return np.asarray(label[0])
 
     def spelt(self, label: np.ndarray, text: str) -> str:
-        """Write a label that was ``typed`` as ``text`` as it is kept."""
+        """Return the text to store for a label that was ``typed`` as ``text``.
+
+        Args:
+            label: the label.
+            text: the text as typed.
+        """
         return " ".join(text.split())
 
     def answered(self, outputs: "Tensor") -> np.ndarray:
-        """What a model answers [n, …], of its outputs [n, k]."""
+        """Return a model's answers [n, …] for its outputs [n, k]."""
         return np.asarray(outputs.numpy())
 
     def disagree(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Say on which rows two models answer differently: bool [n]."""
+        """Return the mask [n] of rows on which two models answer differently.
+
+        Args:
+            one: answers [n, …] of one model.
+            other: answers [n, …] of the other.
+        """
         apart = ~np.isclose(one, other)
         return np.asarray(apart.reshape(len(apart), -1).any(axis=1))
 
     def nearer(self: Reading, one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Say which of two answers is nearer to each row's label: 1 the ``other``, −1 the ``one``, 0 neither. int [n]."""
+        """Return which of two answers is nearer to each row's label, int [n].
+
+        Args:
+            one: answers [n, …] of one model.
+            other: answers [n, …] of the other.
+            labels: labels [n, …].
+
+        Returns:
+            1 where the ``other`` is nearer, −1 where the ``one`` is, 0 where neither is.
+        """
         import torch
 
         truth = torch.from_numpy(np.asarray(labels))

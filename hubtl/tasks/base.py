@@ -1,4 +1,4 @@
-"""The seam of a task: all that depends on what labels are."""
+"""Define the interface of a task: everything that depends on the kind of labels."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -30,34 +30,34 @@ FLOOR = 0.10  # of a share, and of any other metric's own value: what adaptation
 
 
 class Task(Asking, ABC):
-    """The seam of a task; a plugin registers a subclass under ``hubtl.tasks``.
+    """Own all that depends on labels; plugins register a subclass under ``hubtl.tasks``.
 
-    Its module imports no torch at the top: a card is rendered by it too.
+    Its module imports no torch at the top, because rendering a card imports it too.
 
     Attributes:
-        name: by which it is registered.
+        name: the name under which it is registered.
         Figures: the model of its figures in a record.
-        probabilities: whether a softmax of the outputs says how likely each of them is. Methods and validators whose
+        probabilities: whether a softmax of the outputs gives the probability of each. Methods and validators whose
             ``needs`` name ``probabilities`` are refused where it is False.
-        no_probabilities: why it is False, after the name of the task.
-        kind: what the Hub calls it, after the modality: ``classification`` of ``image-classification``.
+        no_probabilities: the reason why it is False, to follow the name of the task.
+        kind: the Hub's name of the task after the modality: ``classification`` of ``image-classification``.
         pipeline_tags: the Hub's tag by modality, where it knows the task.
-        metrics: what the Hub calls the metrics of the card, by the names of ``Figures.rows()``.
+        metrics: the Hub's names of the card's metrics, by the names of ``Figures.rows()``.
         scores: validators that score every checkpoint; none reads target labels.
-        guard: the one among them that a guard rail watches: accuracy on the source, or its like.
+        guard: the validator among them that a guard rail watches: accuracy on the source, for example.
         voters: validators that vote on the finished models.
         oracle: the validator that reads target labels.
-        picks: what ``--strategy auto`` takes and why, by setting and relation (None: any other).
+        picks: the choice of ``--strategy auto`` and its reason, by setting and relation (None: any other).
         bars: whether an answer is one of the outputs, to be shown with the probability of each.
-        rankers: scores of ``fits``, by which ``hubtl rank`` may rank; the first one by default.
-        head_defaults: recipe keys that a head on a frozen backbone is trained with, unless recipe or strategy say else.
+        rankers: scores of ``fits`` by which ``hubtl rank`` may rank; the first one is the default.
+        head_defaults: recipe keys for training a head on a frozen backbone, unless recipe or strategy set others.
         scale_free: whether outputs times a constant give the same answers, as logits do; numbers do not.
-        members: strategies whose models ``auto`` averages on a frozen backbone, where the label sets are closed.
-        augments: whether random crops and flips leave a label as it is.
-        scores_said: what a card says of validators' scores, by name.
+        members: strategies whose models ``auto`` averages on a frozen backbone, for closed label sets.
+        augments: whether random crops and flips preserve a label.
+        scores_said: a card's words on the validators' scores, by name.
         printed: attributes of an ``answer`` that code on a card prints, where hubtl loads the model; None: ``prints``.
-        unlabelled_hint: what to do about data in which no labels were found.
-        problem_type: what transformers calls it in a model's configuration; None: it needs no word.
+        unlabelled_hint: the hint for data in which no labels were found.
+        problem_type: transformers' ``problem_type`` in a model's configuration; None: none.
     """
 
     name: ClassVar[str]
@@ -96,100 +96,178 @@ class Task(Asking, ABC):
 
     @abstractmethod
     def find(self, dataset: Any, asked: Any, where: str, aside: str | None = None) -> tuple[list[str], list[str]]:
-        """Find the label columns of a ``datasets.Dataset``: their names, and why others were passed over.
+        """Find the label columns of a ``datasets.Dataset``.
 
-        ``asked`` is what the recipe names. No column is found where the dataset has no labels. Raises HubtlError for
-        columns that were asked for and do not hold labels of this task. A task of a saved model knows its ``outputs``:
-        columns that are called so come first.
+        A task of a saved model knows its ``outputs``: columns with their names come first.
+
+        Args:
+            dataset: the data set.
+            asked: columns that the recipe names, or None.
+            where: the data set's name, for errors.
+            aside: a column that holds no labels, such as the one that names domains.
+
+        Returns:
+            The names of the columns (empty without labels), and reasons why others were passed over.
+
+        Raises:
+            HubtlError: for columns that were asked for and do not hold labels of this task.
         """
 
     def offer(self, dataset: Any) -> tuple[list[str], dict[str, str]]:
-        """Name columns that could be read if they were asked for, and the options that this takes: for a hint."""
+        """Return columns that could be read if they were asked for, and the options to add.
+
+        It serves hints.
+        """
         return self.find(dataset, None, "")[0], {}
 
     def with_options(self, options: Mapping[str, str]) -> "Task":
-        """Make this task with other values of some options."""
+        """Return this task with other values of some options."""
         return type(self)(self.outputs, self.options.model_copy(update=dict(options))) if options else self
 
     @abstractmethod
     def read(
         self, parts: Sequence[Any], columns: Sequence[str], where: str, called: Sequence[str], known: Outputs | None
     ) -> "Labels":
-        """Read the label columns of the splits of a domain; ``known`` are the outputs of the other domain."""
+        """Read the label columns of the splits of a domain.
+
+        Args:
+            parts: the splits, each a ``datasets.Dataset``.
+            columns: names of the label columns.
+            where: the data set's name, for errors.
+            called: names of the splits.
+            known: the outputs of the other domain, if there is one.
+
+        Raises:
+            HubtlError: for a value that is no label; the message names its row.
+        """
 
     @abstractmethod
     def present(self, labels: np.ndarray) -> np.ndarray:
-        """Say which rows have a label that can be learnt from or scored: bool [n]."""
+        """Return the mask [n] of rows whose label can be learnt from or scored."""
 
     def unlabelled(self, labels: np.ndarray) -> np.ndarray:
-        """Say which rows have no label at all: bool [n]."""
+        """Return the mask [n] of rows without any label."""
         return ~self.present(labels)
 
     def strata(self, dataset: Any, columns: Sequence[str]) -> np.ndarray | None:
-        """Give rows [n] to groups of which equal shares are held out; None: rows are drawn freely."""
+        """Return the stratum [n] of each row for held-out splits; None splits at random.
+
+        Args:
+            dataset: the data set.
+            columns: names of the label columns.
+        """
         return None
 
     def check_source(self, labels: np.ndarray, outputs: Outputs, where: str) -> dict[str, int]:
-        """Count the source's labels by name. Raises HubtlError where there is nothing to learn from them."""
+        """Count the source's labels by name.
+
+        Args:
+            labels: labels [n, …].
+            outputs: their meaning.
+            where: the data set's name, for errors.
+
+        Raises:
+            HubtlError: where nothing can be learnt from them.
+        """
         return {}
 
     @abstractmethod
     def relate(
         self, source: Outputs | None, target: Outputs | None, *, called: str = "source", open_set: bool = False
     ) -> Related:
-        """Say what the model answers with, and how the labels of the two domains relate.
+        """Return the model's outputs, and the relation of the two domains' labels.
 
-        Without a source the outputs are the target's own. Raises HubtlError where they share nothing.
+        Without a source the outputs are the target's own.
+
+        Args:
+            source: outputs of the source, or of the model to adapt.
+            target: outputs of the target; None: not known.
+            called: the source's name, for errors.
+            open_set: whether an output for unknown classes is added.
+
+        Raises:
+            HubtlError: where they share nothing.
         """
 
     @abstractmethod
     def targets(self, labels: np.ndarray, own: Outputs, outputs: Outputs, other: int | None = None) -> np.ndarray:
-        """Turn the labels of a domain, which mean ``own``, into those of a model with ``outputs``."""
+        """Map the labels of a domain to those of a model.
+
+        Args:
+            labels: labels [n, …] that mean ``own``.
+            own: outputs of the domain.
+            outputs: outputs of the model.
+            other: the output for labels that the model lacks; None: there is none.
+        """
 
     def learn(self, labels: np.ndarray) -> None:
-        """Take from the training rows' labels what the loss needs, such as their scale; by default nothing."""
+        """Fit what the loss needs, such as a scale, to the training rows' labels; by default nothing."""
 
     def few(self, labels: np.ndarray | None, k: int, rng: np.random.Generator) -> np.ndarray:
-        """Choose the rows whose labels [n] may be learnt from, ``k`` of each class. Raises HubtlError without labels."""
+        """Sample the rows whose labels may be learnt from.
+
+        Args:
+            labels: labels [n, …].
+            k: rows of each class.
+            rng: the random generator.
+
+        Raises:
+            HubtlError: without labels.
+        """
         raise HubtlError(
             f"--target-labels-per-class counts rows of a class, and {self.name} has no classes",
             hint="leave it out",
         )
 
     def unmet(self, labels: np.ndarray) -> list[str]:
-        """Name the outputs that no row's label speaks of: a class without a row."""
+        """Return the names of outputs without a label: a class without a row, for example."""
         return []
 
     def fits(
         self, features: np.ndarray, labels: np.ndarray, kept: tuple[np.ndarray, np.ndarray] | None = None
     ) -> dict[str, Callable[[], float]]:
-        """Give the scores ``rankers`` of how well features [n, d] fit labels, to be called; higher is better.
+        """Return the scores ``rankers`` of how well features fit labels, as functions to call.
 
-        ``kept`` are weight [z, d] and bias [z] of the classifier that the backbone's weights came with. A score raises
-        ValueError where it cannot be measured.
+        Higher is better. A score raises ValueError where it cannot be measured.
+
+        Args:
+            features: features [n, d].
+            labels: labels [n, …].
+            kept: weight [z, d] and bias [z] of the pretrained classifier, if there is one.
         """
         return {}
 
     def probe(self) -> Metric:
-        """Name the metric of the score ``linear-probe``."""
+        """Return the metric of the score ``linear-probe``."""
         return self.primary()
 
     # model
 
     def head(self, width: int) -> "nn.Linear":
-        """Make a fresh head on pooled features of ``width``."""
+        """Make a new head on pooled features of a width."""
         from torch import nn
 
         return nn.Linear(width, len(self.outputs.names))
 
     @abstractmethod
     def losses(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
-        """The supervised loss of each row [b]; rows without a label count nothing."""
+        """Return the supervised loss [b] of each row; rows without a label have zero.
+
+        Args:
+            outputs: outputs [b, k].
+            labels: labels [b, …].
+        """
 
     def loss(self, outputs: "Tensor", labels: "Tensor | None", weight: "Tensor | None" = None) -> "Tensor":
-        """Average the supervised loss over rows, each times its ``weight`` [b] if there is one: a scalar.
+        """Return the mean supervised loss of a batch, a scalar.
 
-        Raises HubtlError if the labels are sealed.
+        Args:
+            outputs: outputs [b, k].
+            labels: labels [b, …].
+            weight: weights [b] of the rows; None weighs all the same.
+
+        Raises:
+            HubtlError: if the labels are sealed.
         """
         if labels is None:
             raise HubtlError(
@@ -200,33 +278,50 @@ class Task(Asking, ABC):
         return each.mean() if weight is None else (weight * each).mean()
 
     def export(self, classifier: "nn.Linear") -> "nn.Linear":
-        """Turn the last layer into one whose outputs are what a reader of the model wants; in place or new."""
+        """Return the last layer with outputs in the form that users of the model expect.
+
+        It is changed in place or made anew.
+        """
         return classifier
 
     def fit(self, outputs: "Tensor", labels: np.ndarray, *, held_out: bool = True) -> "Task":
-        """Make the task of one trained model, from its outputs [n, k] on labelled rows: with thresholds, margins, …
+        """Return the task of one trained model, with its thresholds, margins and the like.
 
-        Where there are rows that training did not learn from these are such; ``held_out`` says so. They are never sealed.
+        Args:
+            outputs: outputs [n, k] on labelled rows, which are never sealed.
+            labels: labels [n, …] of these rows.
+            held_out: whether training did not learn from these rows.
         """
         return self
 
     def exported(self) -> Outputs:
-        """What the saved model's outputs mean."""
+        """Return the meaning of the saved model's outputs."""
         return self.outputs
 
     def prints(self, library: str | None = None) -> str:
-        """Write Python that prints what the tensor ``logits`` of one input says.
+        """Return Python code that prints the answer in the tensor ``logits`` of one input.
 
-        ``library`` loaded ``model``, which knows the names of its outputs; None: they are in ``names``.
+        Args:
+            library: the library that loaded ``model``, which knows the names of its outputs; None: they are in
+                ``names``.
         """
         return f"print([({names_in(library)}[i], x) for i, x in enumerate(logits[0].tolist())])"
 
     @abstractmethod
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
-        """Turn outputs [b, k] of inputs that are called ``names`` into answers."""
+        """Decode outputs into answers.
+
+        Args:
+            names: names of the inputs.
+            outputs: outputs [b, k].
+        """
 
     def check_explains(self, label: str | None = None) -> None:
-        """Raise HubtlError for a task whose answers cannot be explained, and for a label that it does not have."""
+        """Check that this task's answers can be explained.
+
+        Raises:
+            HubtlError: if they cannot, and for a label that the task does not have.
+        """
         if not self.probabilities:
             raise HubtlError(
                 f"what is explained is the probability of an answer, and {self.name} has none", hint="hubtl predict"
@@ -235,20 +330,30 @@ class Task(Asking, ABC):
             raise unknown(self.Figures.group, label, self.outputs.names)
 
     def explain(self, forward: "Callable[[Tensor], Tensor]", image: "Tensor", **options: Any) -> Any:
-        """Say what each place of an image [1, c, h, w] does for the answer; ``forward`` maps images to outputs.
+        """Explain an answer by the effect of each place of the image.
 
-        Options: ``label`` (None: the answer), ``shown`` (its pixels), ``seed``, ``orders``, ``folder``. Raises HubtlError
-        for a task whose answers cannot be explained.
+        Args:
+            forward: maps images [b, c, h, w] to outputs.
+            image: the image [1, c, h, w].
+            **options: ``label`` (None: the answer), ``shown`` (the image's pixels), ``seed``, ``orders``, ``folder``.
+
+        Raises:
+            HubtlError: for a task whose answers cannot be explained.
         """
         raise HubtlError(f"{self.name} does not explain its answers", hint="hubtl predict")
 
     def about(self) -> str:
-        """Say in short what the model answers with: ``10 classes``."""
+        """Summarise the outputs: ``10 classes``."""
         n, group = len(self.outputs.names), self.Figures.group
         return f"{n:,} {group if n == 1 else many(group)}"
 
     def distil(self, outputs: "Tensor", teacher: "Tensor") -> "Tensor":
-        """How far outputs [b, k] are from a teacher's, for a student to learn from: a scalar. By default squared."""
+        """Return the distillation loss of outputs against a teacher's, by default squared; a scalar.
+
+        Args:
+            outputs: outputs [b, k] of the student.
+            teacher: outputs [b, k] of the teacher.
+        """
         spread = teacher.std(dim=0).clamp_min(1e-6) if len(teacher) > 1 else 1.0
         squared: Tensor = (((outputs - teacher) / spread) ** 2).mean()
         return squared
@@ -257,18 +362,27 @@ class Task(Asking, ABC):
 
     @abstractmethod
     def meter(self) -> Meter:
-        """Make a fresh meter."""
+        """Make a new meter."""
 
     def evaluation(self, outputs: "Tensor", targets: np.ndarray | None) -> Evaluation:
-        """The figures of outputs [n, k] against labels; without labels only what is known without them."""
+        """Evaluate outputs against labels.
+
+        Args:
+            outputs: outputs [n, k].
+            targets: labels [n, …]; None computes only what needs no labels.
+        """
         meter = self.meter()
         meter.update(outputs, targets)
         return meter.result()
 
     def gauge(self, outputs: "Tensor", labels: np.ndarray) -> dict[str, Any] | None:
-        """Keep what ``estimate`` needs of outputs [n, k] on labelled rows that training did not learn from.
+        """Return what ``estimate`` needs from labelled rows that training did not learn from.
 
-        Small and plain, for a record; None for a task that has no estimate.
+        It is small and plain, for a record; None for a task that has no estimate.
+
+        Args:
+            outputs: outputs [n, k].
+            labels: labels [n, …].
         """
         return None
 
@@ -277,8 +391,10 @@ class Task(Asking, ABC):
     ) -> Estimate | None:
         """Estimate the first model's primary metric on rows without labels.
 
-        Of each model there are its outputs [m, k] on these rows, and what ``gauge`` kept of it. Models beside the first
-        help by where they contradict it. ``adapted`` says whether the first one learnt on the target.
+        Args:
+            models: for each model its outputs [m, k] on these rows, and the result of ``gauge``. Models beside the
+                first help where they contradict it.
+            adapted: whether the first one learnt on the target.
         """
         return None
 
@@ -290,55 +406,99 @@ class Task(Asking, ABC):
         beside: tuple["Tensor", "Tensor"],
         beat: float,
     ) -> Bound | None:
-        """Bound the primary metric on rows without labels from below.
+        """Return a lower bound of the primary metric on rows without labels.
 
-        It reads outputs [n, k] on labelled source rows that training did not learn from, and [m, k] on the rows;
-        ``beside`` are source-only's on both. None where it cannot lie above ``beat``, and for a task that has no bound.
+        Args:
+            source: outputs [n, k] on labelled source rows that training did not learn from.
+            labels: labels [n, …] of these rows.
+            target: outputs [m, k] on the rows without labels.
+            beside: source-only's outputs on both sets of rows.
+            beat: the value to exceed.
+
+        Returns:
+            None where the bound cannot exceed ``beat``, and for a task that has no bound.
         """
         return None
 
     def calibrate(
         self, head: "nn.Linear", features: "Tensor", labels: np.ndarray, blocks: Mapping[str, slice]
     ) -> tuple[dict[str, float], float, float]:
-        """Scale each block of a head's weight so that labels are likeliest given ``features`` [n, d].
+        """Scale each block of a head's weight to maximise the likelihood of labels.
 
-        Returns the factors by block, and the loss before and after. Raises HubtlError for a task without probabilities.
+        Args:
+            head: the head.
+            features: features [n, d].
+            labels: labels [n, …].
+            blocks: slices of the features by name.
+
+        Returns:
+            The factors by block, and the loss before and after.
+
+        Raises:
+            HubtlError: for a task without probabilities.
         """
         raise HubtlError(f"{self.name} has no temperature to fit", hint="leave run.calibrate out")
 
     def collapse(self, outputs: "Tensor", relation: LabelSets) -> str | None:
-        """Say why the outputs on the target look collapsed, or None."""
+        """Return a reason why the target outputs look collapsed, or None.
+
+        Args:
+            outputs: outputs [n, k] on the target.
+            relation: the relation of the domains' labels.
+        """
         return None
 
     @abstractmethod
     def score(self, outputs: "Tensor", labels: np.ndarray) -> float:
-        """Give one number for a guard rail, 1 at best: the share that is explained, or answered rightly."""
+        """Return one number for a guard rail, at most 1: accuracy or explained variance.
+
+        Args:
+            outputs: outputs [n, k].
+            labels: labels [n, …].
+        """
 
     def spread(self, outputs: "Tensor", relation: LabelSets | None) -> dict[str, float]:
-        """What a run that adjusts itself watches of outputs on rows without labels.
+        """Return the numbers that a self-adjusting run watches on rows without labels.
 
-        ``collapsed`` is 0 or 1. Other numbers are those that ``collapsed_words`` writes.
+        ``collapsed`` is 0 or 1. ``collapsed_words`` describes the other numbers.
+
+        Args:
+            outputs: outputs [n, k].
+            relation: the relation of the domains' labels; None: not known.
         """
         return {}
 
     def collapsed_words(self, seen: Mapping[str, float]) -> str:
-        """Say what collapsed outputs look like, from what ``spread`` gave."""
+        """Describe collapsed outputs by the result of ``spread``."""
         return "the outputs on the target hardly differ from row to row"
 
     def certainty(self, outputs: "Tensor") -> float | None:
-        """How sure the outputs are on average, as a probability; None where they are none."""
+        """Return the mean confidence of the outputs as a probability; None without probabilities."""
         return None
 
     def chance(self) -> float:
-        """The loss of the best constant answer, about."""
+        """Return the approximate loss of the best constant answer."""
         return 1.0
 
     def prior_shift(self, labels: np.ndarray, outputs: "Tensor") -> float | None:
-        """How far the source's labels and the target's predictions lie apart, 0 to 1; None: not measured."""
+        """Return the distance, 0 to 1, of the source's labels and the target's predictions.
+
+        Args:
+            labels: labels [n, …] of the source.
+            outputs: outputs [m, k] on the target.
+
+        Returns:
+            None where it is not measured.
+        """
         return None
 
     def cost(self, before: Evaluation, after: Evaluation) -> str | None:
-        """Say what adapting cost on the source, where it cost too much to be trusted."""
+        """Describe the loss of quality on the source, where it is too large to trust the model.
+
+        Args:
+            before: source-only on the source.
+            after: the adapted model on the source.
+        """
         metric = after.primary or before.primary
         old, new = before.source or 0.0, after.source or 0.0
         if metric is None or metric.unit == SHARE:
@@ -351,52 +511,72 @@ class Task(Asking, ABC):
         return f"adapting took the {metric.shown} on the source from {value(metric, old)} to {value(metric, new)}"
 
     def unlearned(self, before: Evaluation) -> str | None:
-        """Say so where source-only knows too little of the source to label a target; None where nothing tells."""
+        """Warn where source-only knows too little of the source to label a target, else None."""
         return None
 
     # saying
 
     def warnings(self, relation: LabelSets, labels: np.ndarray | None, method: Any, unknown: str | None) -> list[str]:
-        """Say where a method does not suit how the labels of the domains relate."""
+        """Warn where a method does not suit the relation of the domains' labels.
+
+        Args:
+            relation: the relation of the domains' labels.
+            labels: labels [n, …] of the source, where they may be read.
+            method: the strategy's class.
+            unknown: the name of the output for unknown classes, if there is one.
+        """
         return []
 
     def limits(self, record: RunRecord, does: str) -> list[str]:
-        """What this task's models cannot do, for a card; ``does`` is what an input does: ``image shows``. Markdown."""
+        """Describe the limits of this task's models, for a card. Markdown.
+
+        Args:
+            record: the record of the run.
+            does: what an input does: ``image shows``.
+        """
         return []
 
     def predicts(self, of: str) -> str:
-        """A sentence on what the model predicts of an input, ``image`` or the like, for a card. Markdown."""
+        """Describe the prediction for an input, for a card. Markdown.
+
+        ``of`` is ``image`` or another kind of input.
+        """
         return ""
 
     def doubts(self, record: RunRecord) -> list[str]:
-        """What makes figures of this task say little, for a card. Markdown."""
+        """Describe why figures of this task may mean little, for a card. Markdown."""
         return []
 
     def notes(self, record: RunRecord, *, adapting: bool) -> str:
-        """Lines under a card's table of results. Markdown."""
+        """Return lines to print under a card's table of results. Markdown.
+
+        Args:
+            record: the record of the run.
+            adapting: whether the run adapted a model to an unlabelled target.
+        """
         return ""
 
     @classmethod
     def sets_called(cls, relation: LabelSets) -> str:
-        """Name how the labels of two domains relate, for a plan; empty where there is nothing to tell."""
+        """Name the relation of two domains' labels, for a plan; empty where there is nothing to report."""
         return f"{relation.setting} set"
 
     def relation(self, record: RunRecord) -> str:
-        """Say how the labels of the two domains relate, for a card. Markdown."""
+        """Describe the relation of the two domains' labels, for a card. Markdown."""
         return described(record, self.Figures.group)
 
     def groups(self, labels: np.ndarray) -> np.ndarray | None:
-        """The place of each row's label [n] among the outputs, to colour a plot by; None: labels are no groups."""
+        """Return the output [n] of each row's label, to colour a plot; None: labels are no groups."""
         return None
 
     def predicted(self, outputs: "Tensor") -> np.ndarray | None:
-        """The same of what is predicted [n]."""
+        """Return the predicted output [n] of each row, to colour a plot; None as in ``groups``."""
         return None
 
     def plots(self, record: RunRecord) -> dict[str, Callable[[Any, Any], None]]:
-        """What to draw of the figures, by file name: functions of a path and a theme."""
+        """Return the plots of the figures by file name: functions of a path and a theme."""
         return {}
 
     @abstractmethod
     def primary(self) -> Metric:
-        """Name the primary metric, without a value."""
+        """Return the primary metric, without a value."""

@@ -1,4 +1,4 @@
-"""How well features fit labels, before any training: what ranks backbones, and tells domains apart.
+"""Measure how well features fit labels before training, to rank backbones and compare domains.
 
 Arrays in, one float out, in float64; higher is better. All are invariant to the order of rows.
 """
@@ -20,7 +20,9 @@ FLOOR = 1e-10  # of the noise's variance: features that hold the label itself ha
 
 
 def evidence(features: np.ndarray, targets: np.ndarray) -> float:
-    """LogME: the log evidence of a Bayesian linear model of the features [n, d], a row (You et al. 2021, arXiv:2102.11005).
+    """Return LogME, the log evidence of a Bayesian linear model, per row.
+
+    Source: You et al. 2021, arXiv:2102.11005.
 
     For each column y of ``targets`` [n, k], with ``w ~ N(0, I/α)`` and ``y | w ~ N(Fw, I/β)``::
 
@@ -29,10 +31,16 @@ def evidence(features: np.ndarray, targets: np.ndarray) -> float:
     maximised over α and β by MacKay's fixed point ``γ = Σ βσ²/(α + βσ²)``, ``α ← γ/|m|²``, ``β ← (n − γ)/|y − Fm|²``;
     the mean over columns, divided by n. σ are the singular values of F. No intercept, as in the paper.
 
-    Deviations: iterated until the evidence stands still, at most 500 times, not 11; the determinant counts all d directions where
-    d > n, too (the authors' code leaves out d − n of them); the variance of the noise is at least 1e-10.
+    Deviations: iterated until the evidence converges, at most 500 times, not 11; the determinant counts all d
+    directions also where d > n (the authors' code leaves out d − n of them); the variance of the noise is at least
+    1e-10.
 
-    Raises ValueError for shapes that do not match and values that are not finite.
+    Args:
+        features: features F [n, d].
+        targets: targets [n, k], such as one-hot labels.
+
+    Raises:
+        ValueError: for shapes that do not match and values that are not finite.
     """
     f, y = checked(features, len(targets)), np.asarray(targets, dtype=np.float64)
     n, d = f.shape
@@ -46,7 +54,10 @@ def evidence(features: np.ndarray, targets: np.ndarray) -> float:
 
 
 def _evidence(squares: np.ndarray, inside: np.ndarray, outside: float, n: int) -> float:
-    """The largest log evidence a row; ``inside`` are the squared coordinates of the target in F's left basis."""
+    """Return the largest log evidence per row.
+
+    ``inside`` are the squared coordinates of the target in F's left basis.
+    """
     alpha = beta = 1.0
     best = before = -np.inf
     for _ in range(500):
@@ -71,10 +82,16 @@ def _evidence(squares: np.ndarray, inside: np.ndarray, outside: float, n: int) -
 
 
 def told(features: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """The group [n] that a logistic regression on standardised features predicts of rows that it has not seen.
+    """Return the group [n] that a cross-validated logistic regression predicts for each row.
 
-    ``FOLDS`` stratified folds of ``groups`` [n] (whole numbers from 0), fewer where a group has fewer rows. Raises
-    ValueError where there are fewer than two groups, or a group has one row.
+    It uses standardised features and ``FOLDS`` stratified folds, fewer where a group has fewer rows.
+
+    Args:
+        features: features [n, d].
+        groups: groups [n], whole numbers from 0.
+
+    Raises:
+        ValueError: where there are fewer than two groups, or a group has one row.
     """
     f, counts = checked(features, len(groups)), np.unique(groups, return_counts=True)[1]
     if len(counts) < 2 or counts.min() < 2:
@@ -87,9 +104,14 @@ def told(features: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def likely(features: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """The log-odds [n] that a logistic regression gives rows that it has not seen; ``there`` [n] is 0 or 1.
+    """Return the log-odds [n] of a cross-validated logistic regression.
 
-    Raises ValueError where one of both has fewer than two rows.
+    Args:
+        features: features [n, d].
+        there: 0 or 1 [n].
+
+    Raises:
+        ValueError: where one of both has fewer than two rows.
     """
     f, counts = checked(features, len(there)), np.bincount(there.astype(np.int64), minlength=2)
     if counts.min() < 2:
@@ -102,7 +124,15 @@ def likely(features: np.ndarray, there: np.ndarray) -> np.ndarray:
 
 
 def guessed(features: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The values [n] that a ridge regression predicts of rows that it has not seen. Raises ValueError for under 4 rows."""
+    """Return the values [n] that a cross-validated ridge regression predicts.
+
+    Args:
+        features: features [n, d].
+        values: values [n].
+
+    Raises:
+        ValueError: for fewer than 4 rows.
+    """
     f = checked(features, len(values))
     if len(f) < 4:
         raise ValueError("four rows with a label are needed")
@@ -114,7 +144,7 @@ def guessed(features: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _fitted(model: object, f: np.ndarray, y: np.ndarray, folds: Iterator) -> Iterator[tuple[Pipeline, np.ndarray]]:
-    """A model for each fold, fitted on the others, and the fold's rows."""
+    """Yield a model for each fold, fitted on the others, and the fold's rows."""
     for seen, rows in folds:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the score is that of the fit it reached
@@ -122,7 +152,11 @@ def _fitted(model: object, f: np.ndarray, y: np.ndarray, folds: Iterator) -> Ite
 
 
 def checked(rows: np.ndarray, n: int) -> np.ndarray:
-    """Rows [n, d] as float64. Raises ValueError for another shape, and for values that are not finite."""
+    """Return rows [n, d] as float64.
+
+    Raises:
+        ValueError: for another shape, and for values that are not finite.
+    """
     x = np.asarray(rows, dtype=np.float64)
     if x.ndim != 2 or len(x) != n or not n:
         raise ValueError(f"rows of {list(x.shape)} and {n} labels do not belong together")

@@ -1,4 +1,4 @@
-"""A meter that keeps outputs and labels of all rows, for figures that need them together."""
+"""Keep outputs and labels of all rows, for figures that need them together."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,9 @@ from hubtl.tasks.parts import Meter
 
 
 class Gathered(Meter):
-    """Keeps the outputs [n, k] of all rows: ranks, calibration errors and resampling need them.
+    """Keep the outputs [n, k] of all rows: ranks, calibration errors and resampling need them.
 
-    ``measured`` makes the figures of them and of the labels [n, …]; None: the rows have none.
+    ``measured`` computes the figures from them and the labels [n, …]; None: the rows have none.
     """
 
     def __init__(self, measured: Callable[[torch.Tensor, np.ndarray | None], Evaluation]) -> None:

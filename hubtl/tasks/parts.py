@@ -1,4 +1,4 @@
-"""What a task is made of beside itself: options, answers, a meter, and how two domains relate."""
+"""Define the parts of a task: options, answers, meter, and the relation of two domains."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -16,7 +16,10 @@ if TYPE_CHECKING:  # a card is rendered without torch
 
 
 def names_in(library: str | None) -> str:
-    """The Python expression of the names of the outputs, by number, of a ``model`` that ``library`` loaded."""
+    """Return the Python expression of a loaded ``model``'s output names, by number.
+
+    ``library`` is the library that loaded it.
+    """
     expressions = {
         "timm": 'model.pretrained_cfg["label_names"]',
         "transformers": "model.config.id2label",
@@ -31,7 +34,7 @@ class TaskOptions(Bounded):
 
 @dataclass(frozen=True)
 class Said:
-    """What an answer says of one output, or of all of them where ``name`` is empty."""
+    """Describe one output of an answer, or all of them where ``name`` is empty."""
 
     name: str
     value: str
@@ -40,7 +43,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Bar:
-    """How likely one output is, and the probability above which it is part of the answer."""
+    """Hold the probability of one output, and the threshold above which the answer includes it."""
 
     name: str
     share: float
@@ -49,7 +52,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Answer(ABC):
-    """What a model says of one input."""
+    """Hold a model's answer for one input."""
 
     percent: ClassVar[tuple[str, ...]] = ()  # columns of ``row`` that begin so are shares of one
 
@@ -57,31 +60,31 @@ class Answer(ABC):
 
     @abstractmethod
     def row(self, top: int = 1) -> dict[str, Any]:
-        """Give the columns that ``hubtl predict`` writes, with the ``top`` answers where there are several.
+        """Return the columns that ``hubtl predict`` writes, with the ``top`` answers.
 
-        A cell may be a list: it stays one in JSON and parquet, and is written with commas between elsewhere.
+        A cell may be a list: it stays one in JSON and parquet, and is joined by commas elsewhere.
         """
 
     def table(self, top: int = 1) -> dict[str, Any]:
-        """The columns of a table that people read: texts have the digits and units that they are to have."""
+        """Return the columns of a table for people, with rounded numbers and units."""
         return self.row(top)
 
     def said(self) -> list[Said]:
-        """Say it in words, for a page; by default what the table has."""
+        """Return the answer in words, for a page; by default the content of the table."""
         return [Said(name, str(value)) for name, value in self.table().items() if name != "input"]
 
     def bars(self) -> list[Bar]:
-        """What is drawn below what is said, the likeliest first, where several outputs may be answered at once."""
+        """Return the bars to draw, most probable first, where an answer may have several outputs."""
         return []
 
     def probabilities_of(self) -> dict[str, float]:
-        """The probability of each output, of an answer that is one of them."""
+        """Return the probability of each output, where the answer is one of them."""
         return {}
 
 
 @dataclass(frozen=True)
 class Related:
-    """What the model of a run answers with, and how the labels of its two domains relate."""
+    """Hold the outputs of a run's model, and the relation of its two domains' labels."""
 
     outputs: Outputs
     relation: LabelSets
@@ -90,19 +93,28 @@ class Related:
 
 
 class Meter(ABC):
-    """Collects the outputs of a model and the labels of their rows, batch by batch."""
+    """Collect the outputs of a model and the labels of their rows, batch by batch."""
 
     @abstractmethod
     def update(self, outputs: "Tensor", targets: np.ndarray | None) -> None:
-        """Add rows: ``outputs`` [b, k] on the CPU and their labels, or None where they have none."""
+        """Add rows.
+
+        Args:
+            outputs: outputs [b, k] on the CPU.
+            targets: their labels [b, …], or None where they have none.
+        """
 
     @abstractmethod
     def result(self) -> Evaluation:
-        """The figures of all rows so far."""
+        """Return the evaluation of all rows so far."""
 
 
 def wanted(labels: np.ndarray | None, k: int) -> np.ndarray:
-    """The labels, where ``k`` of each class are asked for. Raises HubtlError where there are none."""
+    """Return the labels, where ``k`` of each class are asked for.
+
+    Raises:
+        HubtlError: where there are none.
+    """
     if labels is None:
         raise HubtlError(
             f"{k} labelled rows of each class are asked for, and the target's training rows have no labels",

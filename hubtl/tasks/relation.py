@@ -1,11 +1,16 @@
-"""How the labels of two domains relate, in a card's words."""
+"""Describe the relation of two domains' labels, for a card."""
 
 from hubtl.card.wording import listing, many, md
 from hubtl.record import RunRecord
 
 
 def described(record: RunRecord, group: str) -> str:
-    """Say which outputs both domains have and which one alone; ``group`` is what an output is: ``class``. Markdown."""
+    """Describe which outputs both domains share and which one has alone. Markdown.
+
+    Args:
+        record: the record of the run.
+        group: the word for an output: ``class``.
+    """
     sets = record.label_sets
     if sets.setting == "unknown":
         return f"How the {many(group)} of source and target relate is unknown: the target names none."

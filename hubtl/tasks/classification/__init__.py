@@ -1,4 +1,4 @@
-"""Classification: one class for each input."""
+"""Predict one class for each input."""
 
 from hubtl.tasks.classification.answer import Prediction
 from hubtl.tasks.classification.figures import ClassificationFigures, ClassScore, ReliabilityBin

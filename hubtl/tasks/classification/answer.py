@@ -1,4 +1,4 @@
-"""What a classifier says of one input."""
+"""Define a classifier's answer for one input."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from hubtl.tasks.base import Answer
 
 @dataclass(frozen=True)
 class Prediction(Answer):
-    """One class, and how probable each of them is."""
+    """Hold the predicted class, and the probability of each class."""
 
     label: str
     index: int

@@ -1,18 +1,19 @@
-"""A lower bound on accuracy on rows without labels: disagreement discrepancy.
+"""Bound the accuracy on rows without labels from below, by disagreement discrepancy.
 
-Dis² (Rosenfeld and Garg, arXiv:2306.00312): a critic h′ that agrees with the model ĥ on the source as far as it can and
-contradicts it on the target stands for the worst that the target may hold. δ is what its agreement falls by, on the halves of
-both domains that it did not learn from. With probability 1 − α,
+Dis² (Rosenfeld and Garg, arXiv:2306.00312): a critic h′ agrees with the model ĥ on the source as far as it can and
+contradicts it on the target. It stands for the worst possible labels of the target. δ is the drop of its agreement, on
+the halves of both domains that it did not learn from. With probability 1 − α,
 
     accuracy_t(ĥ) ≥ accuracy_s(ĥ) − δ − sqrt((n_s + 4 n_t) ln(1/α) / (2 n_s n_t))
 
-as far as no truth is worse than the worst critic that is found. The critic is linear on the logits of the model and of
-source-only: by its own alone a model that is sure of the wrong classes can hardly be contradicted. It minimises
+if the true labels are no worse than the worst critic that is found. The critic is linear on the logits of the model and
+of source-only: on the model's own logits alone, a model that is confident of wrong classes can hardly be contradicted.
+It minimises
 
     mean_s CE(h′(x), ĥ(x)) + mean_t log(1 + exp(z′_ĥ − mean_{c≠ĥ} z′_c))
 
-from STARTS random weights at once; the δ that counts is the largest. Deviations: full batches at ten times
-the paper's rate, at most ROWS rows a domain. Written from the formulas.
+from STARTS random weights at once; the largest δ counts. Deviations: full batches at ten times the paper's rate, at
+most ROWS rows a domain. Written from the formulas.
 """
 
 import math
@@ -34,10 +35,18 @@ WORK = 300_000  # of rows times outputs, of both domains: more would take a minu
 
 
 def bound(source: Tensor, labels: Tensor, target: Tensor, beside: tuple[Tensor, Tensor], beat: float) -> Bound | None:
-    """Bound the accuracy on target rows from below, from logits [n, c] of labelled source rows and [m, c] of the target.
+    """Bound the accuracy on target rows from below.
 
-    ``beside`` are source-only's of the same rows. None where the bound cannot lie above ``beat`` whatever the critics find,
-    and where there are too many logits or too few rows to look.
+    Args:
+        source: logits [n, c] of labelled source rows.
+        labels: classes [n] of these rows.
+        target: logits [m, c] of target rows.
+        beside: source-only's logits of the same rows.
+        beat: the value to exceed.
+
+    Returns:
+        None where the bound cannot exceed ``beat`` for any critics, and where there are too many logits or too few
+            rows.
     """
     source, labels, before = (_spread(part[labels >= 0]) for part in (source, labels, beside[0]))
     target, after = _spread(target), _spread(beside[1])
@@ -54,9 +63,10 @@ def bound(source: Tensor, labels: Tensor, target: Tensor, beside: tuple[Tensor, 
 
 
 def discrepancy(model: tuple[Tensor, Tensor], beside: tuple[Tensor, Tensor]) -> float:
-    """How much less the worst critic found agrees with the model on target rows than on source rows, of the held-out halves.
+    """Return how much less the worst critic agrees with the model on target rows than on source rows.
 
-    Both have logits on source and on target rows. Source-only as it is, ``beside``, is one of the critics.
+    It is measured on the held-out halves. Both arguments hold logits on source and on target rows. The unchanged
+    source-only model, ``beside``, is one of the critics.
     """
     generator = torch.Generator().manual_seed(0)
     answers = [z.argmax(dim=1) for z in model]
@@ -85,7 +95,7 @@ def discrepancy(model: tuple[Tensor, Tensor], beside: tuple[Tensor, Tensor]) -> 
 
 
 def _loss(weight: Tensor, xs: Tensor, ys: Tensor, xt: Tensor, yt: Tensor) -> Tensor:
-    """The sum over critics of agreement with the answers on the source and contradiction of those on the target."""
+    """Return the sum over critics of agreement on the source and contradiction on the target."""
     on_source, on_target = _critics(weight, xs), _critics(weight, xt)
     agree = on_source.logsumexp(dim=1) - _own(on_source, ys)
     own = _own(on_target, yt)
@@ -94,15 +104,15 @@ def _loss(weight: Tensor, xs: Tensor, ys: Tensor, xt: Tensor, yt: Tensor) -> Ten
 
 
 def _critics(weight: Tensor, x: Tensor) -> Tensor:
-    """The logits [n, c, s] of critics [d, c, s]."""
+    """Return the logits [n, c, s] of critics [d, c, s]."""
     return (x @ weight.flatten(1)).view(len(x), *weight.shape[1:])
 
 
 def _own(z: Tensor, answers: Tensor) -> Tensor:
-    """The logits [n, s] of the answers [n] among [n, c, s]."""
+    """Return the logits [n, s] of the answers [n] among [n, c, s]."""
     return z[torch.arange(len(z)), answers]
 
 
 def _spread(rows: Tensor) -> Tensor:
-    """At most ROWS of them, spread over the set."""
+    """Return at most ROWS of the rows, spread over the set."""
     return rows if len(rows) <= ROWS else rows[torch.linspace(0, len(rows) - 1, ROWS).round().long()]

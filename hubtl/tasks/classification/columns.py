@@ -1,4 +1,4 @@
-"""Which column holds the classes."""
+"""Find the column with classes."""
 
 from datasets import ClassLabel, Dataset
 
@@ -11,10 +11,16 @@ from hubtl.tasks.classification.reading import unfit
 def label_column(
     dataset: Dataset, asked: str | None, where: str, *, aside: str | None = None
 ) -> tuple[str | None, list[str]]:
-    """The column with classes, None where there is none; and why others that could be it were passed over.
+    """Return the column with classes, or None, and why other candidates were passed over.
 
-    ``aside`` is a column that is none, such as the one that names domains. Raises HubtlError for several, and for one
-    that was asked for and does not hold one class to a row.
+    Args:
+        dataset: the data set.
+        asked: the column that the recipe names, or None.
+        where: the data set's name, for errors.
+        aside: a column that holds no classes, such as the one that names domains.
+
+    Raises:
+        HubtlError: for several columns, and for one that was asked for and does not hold one class per row.
     """
     if asked is not None:
         found = existing(dataset, asked, "label", where)

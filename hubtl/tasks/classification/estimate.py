@@ -1,15 +1,15 @@
-"""Accuracy on rows without labels, estimated: confidence optimal transport, at the source's temperature.
+"""Estimate the accuracy on rows without labels, by confidence optimal transport.
 
-COT (Lu et al., "Characterizing Out-of-Distribution Error via Optimal Transport", 2023): the estimated error is the cost of
-moving the target's predictions onto one-hot answers that are drawn as the source's classes are, less how far confidence
-overstates accuracy on the source:
+COT (Lu et al., "Characterizing Out-of-Distribution Error via Optimal Transport", 2023): the estimated error is the cost
+of moving the target's predictions onto one-hot answers with the source's class shares, less the overconfidence on the
+source:
 
     error = OT(p_t, onehot ~ π) − (mean confidence_s − accuracy_s),   cost ½‖p − e_c‖₁ = 1 − p_c
 
-Deviations: the logits are first scaled by the source's temperature, and p_t is the mean of the adapted model's and
-source-only's predictions where both are there, since adapting makes a model sure of itself whether it helped or not. π stay
-the source's shares: those of black box shift estimation suppose that only they moved, and on PACS made errors three times as large.
-Written from the formula. The transport is exact (``ot.emd2``), with one column for each class.
+Deviations: the logits are first scaled by the source's temperature. p_t is the mean of the adapted model's and
+source-only's predictions where both exist, because adapting makes a model confident whether it helped or not. π stay
+the source's shares: those of black box shift estimation assume pure label shift, and on PACS made errors three times as
+large. Written from the formula. The transport is exact (``ot.emd2``), with one column for each class.
 """
 
 import json
@@ -31,15 +31,19 @@ DIGITS = 5
 
 @cache
 def measured() -> dict[str, dict[str, float]]:
-    """The mean absolute ``error`` of estimates of each kind, and the ``reach`` that nine of ten stay within."""
+    """Return the mean absolute ``error`` of each kind of estimate, and its 90 % ``reach``."""
     return json.loads(ERRORS.read_text(encoding="utf-8"))
 
 
 def gauge(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:
-    """Keep what an estimate needs of source rows [n] that training did not learn from; None without a labelled one.
+    """Return what an estimate needs from source rows that training did not learn from.
 
-    These are the factor on the logits that makes the labels likeliest, by how much confidence then overstates accuracy,
-    and each class's share of the rows.
+    These are the temperature as a factor on the logits, the overconfidence under it, and each class's share of the
+    rows. None without a labelled row.
+
+    Args:
+        logits: logits [n, c].
+        labels: classes [n].
     """
     import torch
 
@@ -60,9 +64,13 @@ def gauge(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:
 
 
 def estimate(models: Sequence[tuple[np.ndarray, Mapping[str, Any]]], *, adapted: bool = True) -> Estimate | None:
-    """Estimate the first model's accuracy on rows, from each model's logits [m, c] there and what ``gauge`` kept.
+    """Estimate the first model's accuracy on rows without labels.
 
-    Of several models the probabilities are averaged: where they contradict each other, less is sure.
+    The probabilities of several models are averaged: where they contradict each other, the mean is less certain.
+
+    Args:
+        models: for each model its logits [m, c] and the result of ``gauge``.
+        adapted: whether the first one learnt on the target.
     """
     import ot
 

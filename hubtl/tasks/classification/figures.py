@@ -1,4 +1,4 @@
-"""The figures of a classifier, as a record keeps them."""
+"""Define the figures of a classifier in a record."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -29,7 +29,7 @@ class ClassScore(Facts):
 
 
 class ReliabilityBin(Facts):
-    """Rows of which the model was about as sure."""
+    """Hold the rows of one bin of confidence."""
 
     confidence: float  # mean, 0..1
     accuracy: float
@@ -37,7 +37,7 @@ class ReliabilityBin(Facts):
 
 
 class ClassificationFigures(Figures):
-    """What a classifier did; every share is 0..1, and None where it was not measured."""
+    """Hold a classifier's figures; shares are 0..1, and None where not measured."""
 
     group: ClassVar[str] = "class"
 
@@ -104,11 +104,14 @@ class ClassificationFigures(Figures):
 
     @property
     def confusion(self) -> list[list[int]]:
-        """The whole confusion matrix, rows: truth, columns: prediction; empty where nothing was measured."""
+        """Return the whole confusion matrix, rows: truth, columns: prediction; empty if not measured."""
         return self.confusion_among(range(len(self.per_class))) if self.confusion_cells else []
 
     def confusion_among(self, classes: Sequence[int]) -> list[list[int]]:
-        """The confusion matrix of some classes, in that order. The whole one of many classes is large."""
+        """Return the confusion matrix of some classes, in that order.
+
+        The whole matrix of many classes is large.
+        """
         place = {number: at for at, number in enumerate(classes)}
         matrix = [[0] * len(place) for _ in place]
         for truth, predicted, rows in self.confusion_cells:

@@ -1,4 +1,4 @@
-"""Matching the classes of two domains by name, and turning those of one into the model's."""
+"""Match the classes of two domains by name, and map one domain's labels to the model's."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,19 @@ from hubtl.tasks.classification.reading import UNKNOWN, UNLABELLED
 def match(
     source: Sequence[str] | None, target: Sequence[str] | None, *, called: str = "source"
 ) -> tuple[list[str], LabelSets]:
-    """The classes of a model for both domains, in the source's order, and how the two sets relate; ``called`` is
-    what errors call the source.
+    """Return a model's classes for both domains, and the relation of the two sets.
 
-    Equal names are the same class. A name without an equal may be paired with another that differs in case, spaces,
-    hyphens, underscores or Unicode form, where that is one to one (``names.partners``). Without target names the
-    relation is unknown. Raises HubtlError, with both lists, if no class is shared, and where a pair is not clear.
+    The classes are in the source's order. Equal names are the same class. A name without an equal may be paired with
+    one that differs in case, spaces, hyphens, underscores or Unicode form, where that is one to one
+    (``names.partners``). Without target names the relation is unknown.
+
+    Args:
+        source: classes of the source.
+        target: classes of the target.
+        called: the source's name, for errors.
+
+    Raises:
+        HubtlError: if no class is shared, and where a pair is ambiguous; the message has both lists.
     """
     if source is None:
         raise HubtlError("the source has no labels", hint="--label-column NAME")
@@ -55,14 +62,18 @@ def match(
 
 
 def own(classes: Sequence[str]) -> tuple[list[str], LabelSets]:
-    """The classes of a labelled target alone. Raises HubtlError where there is one."""
+    """Return the classes of a labelled target alone.
+
+    Raises:
+        HubtlError: for a single class.
+    """
     if len(classes) < 2:
         raise HubtlError(f"one class alone ({listed(classes)}): nothing to tell apart", hint="choose other data")
     return list(classes), LabelSets(setting="closed", shared=list(classes))
 
 
 def describe(relation: LabelSets) -> str:
-    """Which setting it is, with the lists that make it so, and which names were taken for the same."""
+    """Describe the setting, with the lists behind it and the names that were matched."""
     lines = []
     if relation.setting in ("closed", "unknown"):
         lines.append(f"{relation.setting} set: {len(relation.shared)} shared classes")
@@ -81,17 +92,20 @@ def describe(relation: LabelSets) -> str:
 
 
 def unknown_name(classes: Sequence[str]) -> str:
-    """What to call the class of what is none of ``classes``: ``unknown``, or ``unknown 2`` where that is one of them."""
+    """Return the name of the class for unknown inputs: ``unknown``, or ``unknown 2`` if taken."""
     taken = {loose(name) for name in classes}
     tries = ("unknown", *(f"unknown {n}" for n in range(2, len(classes) + 3)))
     return next(name for name in tries if loose(name) not in taken)
 
 
 def indices(codes: np.ndarray, class_names: Sequence[str], classes: Sequence[str], other: int = UNKNOWN) -> np.ndarray:
-    """Turn codes [n] of a domain's ``class_names`` into places in the model's ``classes``, int64 [n].
+    """Map codes [n] of a domain's classes to indices of the model's, int64 [n].
 
-    A class that is not among them is ``other``: −1, or the place of the class for what is none of the others. A row
-    without a label stays ``UNLABELLED``.
+    Args:
+        codes: codes [n] of the domain; a row without a label stays ``UNLABELLED``.
+        class_names: classes of the domain.
+        classes: classes of the model.
+        other: the index for classes that the model lacks: −1, or that of the unknown class.
     """
     known = [name for i, name in enumerate(classes) if i != other]
     place = {name: i for i, name in enumerate(classes)}
@@ -101,7 +115,17 @@ def indices(codes: np.ndarray, class_names: Sequence[str], classes: Sequence[str
 
 
 def one_of(text: str, classes: Sequence[str], none: str, other: int) -> int:
-    """The place of a class that a person typed, whatever its case; ``other`` for ``none``. Raises HubtlError."""
+    """Return the index of a class that a person typed, ignoring case.
+
+    Args:
+        text: the typed text.
+        classes: the classes.
+        none: the text for none of them.
+        other: the index for ``none``.
+
+    Raises:
+        HubtlError: for any other text.
+    """
     typed = text.strip()
     if typed in classes:
         return list(classes).index(typed)

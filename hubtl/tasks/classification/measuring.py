@@ -1,4 +1,4 @@
-"""The figures that the logits of a classifier make against labels."""
+"""Compute the figures of a classifier's logits against labels."""
 
 from collections.abc import Sequence
 
@@ -16,12 +16,18 @@ PART = 2**22  # logits that are turned into probabilities at a time
 def figures_of(
     logits: torch.Tensor, labels: np.ndarray | None, classes: Sequence[str], unknown: int | None = None
 ) -> Evaluation:
-    """The figures of ``logits`` [n, c] against ``labels`` [n]; without labels only what was predicted is counted.
+    """Compute the figures of logits against labels.
 
-    Rows labelled −1 belong to classes that the model does not know, and rows labelled −2 have no label: both are counted
-    and left out of every figure. In an open-set run rows of other classes are labelled ``unknown``, the index of a class
-    like the others, and there are the figures of the field besides. A model without that output, such as source-only,
-    has one logit less and never predicts it.
+    Rows labelled −1 belong to classes that the model does not know, and rows labelled −2 have no label: both are
+    counted and left out of every figure. In an open-set run rows of other classes are labelled ``unknown``, and the
+    open-set figures are added. A model without that output, such as source-only, has one logit less and never predicts
+    it.
+
+    Args:
+        logits: logits [n, c].
+        labels: classes [n]; None counts predictions only.
+        classes: the names of the classes.
+        unknown: the index of the unknown class in an open-set run.
     """
     without, strange = 0, 0
     if labels is not None:
@@ -66,7 +72,7 @@ def figures_of(
 
 
 def open_set(known: np.ndarray, unknown: float | None) -> dict[str, float | None]:
-    """The mean of the known classes' recalls (OS*), the recall of unknown (UNK) and their harmonic mean (HOS).
+    """Return OS* (mean recall of known classes), UNK (recall of unknown) and HOS (harmonic mean).
 
     None where there are no rows.
     """
@@ -79,25 +85,37 @@ def open_set(known: np.ndarray, unknown: float | None) -> dict[str, float | None
 
 
 def confused(labels: np.ndarray, predicted: np.ndarray, classes: int) -> list[tuple[int, int, int]]:
-    """How many rows [truth, prediction] has, for each pair that occurs: never more pairs than rows."""
+    """Return the rows of each pair (truth, prediction) that occurs: never more pairs than rows."""
     pairs, rows = np.unique(labels.astype(np.int64) * classes + predicted, return_counts=True)
     return [(int(pair) // classes, int(pair) % classes, int(n)) for pair, n in zip(pairs, rows, strict=True)]
 
 
 def confidence(logits: torch.Tensor) -> np.ndarray:
-    """The probability of the predicted class of each row [n], without a second array of [n, c]."""
+    """Return the probability [n] of the predicted class, without a second array of [n, c]."""
     step = max(1, PART // max(1, logits.shape[1]))
     found = [part.softmax(dim=1).amax(dim=1) for part in logits.split(step)]
     return torch.cat(found).numpy() if found else np.empty(0, dtype=np.float32)
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error: mean gap between confidence and accuracy over bins of equal width, by their rows."""
+    """Return the expected calibration error over bins of equal width.
+
+    Args:
+        probabilities: probabilities [n, c].
+        labels: classes [n].
+        bins: the number of bins.
+    """
     return _gap(reliability(probabilities, labels, bins))
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> list[ReliabilityBin]:
-    """Confidence and accuracy of the rows of each bin of confidence, of equal width; bins without rows are left out."""
+    """Return confidence and accuracy of each bin of equal width; empty bins are left out.
+
+    Args:
+        probabilities: probabilities [n, c].
+        labels: classes [n].
+        bins: the number of bins.
+    """
     return _bins(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, bins)
 
 
@@ -119,9 +137,14 @@ def _bins(sure: np.ndarray, right: np.ndarray, bins: int = 15) -> list[Reliabili
 
 
 def collapse(predicted_counts: np.ndarray, classes: int) -> str | None:
-    """Why the predictions look collapsed, or None: one class, fewer than half of them, or one with most of the rows.
+    """Return why predictions look collapsed, or None.
 
-    Where the rows can be of one class alone, or there is one row, one class is what is right.
+    Collapsed are one class alone, fewer than half of the classes, or one class with most rows. One class is right where
+    the rows can be of one class alone, or there is one row.
+
+    Args:
+        predicted_counts: predicted rows [c] of each class.
+        classes: the number of classes that the rows may have.
     """
     total = predicted_counts.sum()
     if min(classes, total) < 2:

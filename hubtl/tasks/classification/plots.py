@@ -1,4 +1,4 @@
-"""The pictures of a classifier's figures."""
+"""Plot a classifier's figures."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ LISTED = 150  # classes: up to here each has its line, then those that changed m
 
 
 def drawn(record: RunRecord) -> dict[str, Callable[[Any, Any], None]]:
-    """What there is to draw of a run, by file name: functions of a path and a theme."""
+    """Return the plots of a run by file name: functions of a path and a theme."""
     alone = record.strategy == "source-only"  # there is nothing to compare it with
     adapted, base = (_of(e) for e in (record.adapted, None if alone else record.source_only))
     found: dict[str, Callable[[Any, Any], None]] = {}
@@ -41,9 +41,10 @@ def _of(evaluation: Any) -> ClassificationFigures | None:
 def confusion(
     evaluation: ClassificationFigures, classes: Sequence[str], path: Path, title: str, theme: Theme = LIGHT
 ) -> None:
-    """The confusion matrix in shares of each true class; with numbers up to 20 classes. Grey rows have no images.
+    """Plot the confusion matrix in shares of each true class, with numbers up to 20 classes.
 
-    Of more than 400 classes it shows the 60 that are mistaken most; shares are of all rows of a class.
+    Grey rows have no samples. Of more than 400 classes it shows the 60 that are confused most; shares are of all rows
+    of a class.
     """
     shown = list(range(len(classes)))
     if len(shown) > WHOLE:
@@ -88,7 +89,7 @@ def confusion(
 
 
 def _most_confused(evaluation: ClassificationFigures) -> list[int]:
-    """The classes with most rows in a wrong place, as truth or as prediction, in their order."""
+    """Return the classes with most misclassified rows, as truth or as prediction, in order."""
     wrong: dict[int, int] = {}
     for truth, predicted, n in evaluation.confusion_cells:
         for number in (truth, predicted):
@@ -97,9 +98,9 @@ def _most_confused(evaluation: ClassificationFigures) -> list[int]:
 
 
 def per_class(before: ClassificationFigures, after: ClassificationFigures, path: Path, theme: Theme = LIGHT) -> None:
-    """Recall of every class, source-only against adapted, the worst change on top; what got worse is red.
+    """Plot the recall of every class, source-only against adapted, worst change on top.
 
-    Of more than 150 classes it shows those that changed most.
+    Declines are red. Of more than 150 classes it shows those that changed most.
     """
     known: dict[str, ClassScore] = {score.name: score for score in before.per_class}
     found = [
@@ -141,7 +142,10 @@ def per_class(before: ClassificationFigures, after: ClassificationFigures, path:
 def reliability(
     before: ClassificationFigures | None, after: ClassificationFigures, path: Path, theme: Theme = LIGHT
 ) -> None:
-    """Accuracy against confidence, the area of a dot its share of the rows; on the diagonal a model is as sure as it is right."""
+    """Plot accuracy against confidence; the area of a dot is its share of the rows.
+
+    A calibrated model lies on the diagonal.
+    """
     figure = blank(6.6, 4.2)
     axes = figure.add_subplot()
     axes.plot([0, 100], [0, 100], color=theme.muted, lw=1, ls="--", zorder=1)

@@ -1,4 +1,4 @@
-"""Reading a label column: which class each row has, which rows have none, and what was found strange."""
+"""Read a label column: classes, rows without a label, and oddities."""
 
 import math
 import re
@@ -27,14 +27,22 @@ def read(
 ) -> Labels:
     """Read the label column of the splits of a domain, each by the names of its own feature.
 
-    The values are int64 [n] of each split: the place of a row's class among the names, or ``UNLABELLED``.
+    The values are int64 [n] of each split: the index of a row's class among the names, or ``UNLABELLED``.
 
     The classes are those of the features, in their order, and the values that occur, sorted (numbers by size). A row
-    has no label where its cell is empty, None or NaN. −1 is no label beside names or numbers from 0 on; beside 1 alone
-    or other negative numbers it is a class, unless the ``known`` classes of the other domain say otherwise. Words such
-    as ``NA`` are names, unless all others are numbers.
+    has no label where its cell is empty, None or NaN. −1 means no label beside names or numbers from 0 on. Beside 1
+    alone or other negative numbers it is a class, unless the ``known`` classes of the other domain say otherwise. Words
+    such as ``NA`` are names, unless all others are numbers.
 
-    Raises HubtlError for a value that is no class of its column, naming the row.
+    Args:
+        parts: the splits.
+        column: the label column.
+        where: the data set's name, for errors.
+        called: names of the splits.
+        known: classes of the other domain.
+
+    Raises:
+        HubtlError: for a value that is no class of its column; the message names the row.
     """
     called = called or [f"split {number}" for number in range(1, len(parts) + 1)]
     given = list(dict.fromkeys(name for part in parts for name in names_of(part, column) if name.strip()))
@@ -65,7 +73,7 @@ def read(
 
 
 def unfit(dataset: Dataset, column: str) -> str | None:
-    """Why a column cannot hold one class to a row, in words that follow "it holds"; None where it can."""
+    """Return why a column cannot hold one class per row, in words that follow "it holds", or None."""
     feature: Any = dataset.features[column]
     if isinstance(feature, ClassLabel):
         return None
@@ -108,7 +116,10 @@ def _cells(dataset: Dataset, column: str, where: str, split: str) -> list[str | 
 def _refuse_lines(
     cells: Sequence[Sequence[str | None]], met: set[str | None], column: str, where: str, called: Sequence[str]
 ) -> None:
-    """Raise HubtlError for a name of several lines: a quote that opens in a table and does not close takes rows along."""
+    """Raise HubtlError for a class name of several lines.
+
+    A quote that opens in a table and does not close swallows rows.
+    """
     broken = {name for name in met if name and len(name.strip().splitlines()) > 1}
     for split, own in zip(called, cells, strict=True):
         row = next((row for row, name in enumerate(own) if name in broken), None) if broken else None
@@ -120,7 +131,7 @@ def _refuse_lines(
 
 
 def _marks(met: set[str], given: Iterable[str], known: Sequence[str]) -> tuple[set[str], list[str]]:
-    """Values that say that there is no label, and what to tell of them."""
+    """Return the values that mean no label, and notes on them."""
     marks: set[str] = set()
     notes = []
     words = met & set(MISSING) - set(given)

@@ -1,4 +1,4 @@
-"""What each place of an image does for a prediction, by covering it, and a test that the map is true."""
+"""Measure the relevance of each place of an image by occlusion, and test the map by deletion."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,7 +23,7 @@ Forward = Callable[[Tensor], Tensor]  # images [n, c, h, w] as the model takes t
 
 @dataclass(frozen=True)
 class Explanation:
-    """What ``hubtl explain`` writes as JSON, of one image or of several modalities."""
+    """Hold the JSON of ``hubtl explain``, for one image or several modalities."""
 
     label: str  # what is explained: the prediction, unless another class was asked for
     index: int
@@ -56,15 +56,25 @@ def explain(
     folder: Path | None = None,
     shown: np.ndarray | None = None,
 ) -> Explanation:
-    """Cover an image [1, c, h, w] with its own mean colour, window by window.
+    """Explain a class score by covering the image with its mean colour, window by window.
 
-    The image is cut into cells, 7 × 7 of them where it has the pixels. A window of 2 × 2 cells moves by one cell
-    (Zeiler & Fergus, arXiv:1311.2901); a cell's relevance is the mean, over the windows that cover it, of what the
-    log-odds of the class lose. In the deletion test cells are covered most relevant first, and in ``orders`` random
-    orders. Some 240 forwards in all. With ``folder``, ``explanation.json`` and, drawn over the uint8 pixels ``shown``
-    [c, h, w], ``explanation.png`` and ``explanation-dark.png`` (for dark pages) are written there.
+    The image is cut into cells, 7 × 7 of them if it has enough pixels. A window of 2 × 2 cells moves by one cell
+    (Zeiler & Fergus, arXiv:1311.2901). A cell's relevance is the mean drop in the class's log-odds over the windows
+    that cover it. In the deletion test cells are covered most relevant first, and in ``orders`` random orders. About
+    240 forwards in all.
 
-    Raises ValueError for a label that the model does not have.
+    Args:
+        forward: maps images [b, c, h, w] to logits.
+        image: the image [1, c, h, w].
+        classes: the names of the classes.
+        label: the class to explain; None takes the predicted one.
+        orders: random orders of the deletion test.
+        seed: seed of these orders.
+        folder: gets ``explanation.json``, ``explanation.png`` and ``explanation-dark.png`` (for dark pages).
+        shown: the uint8 pixels [c, h, w] to draw over.
+
+    Raises:
+        ValueError: for a label that the model does not have.
     """
     logits = forward(image)
     index = int(logits.argmax()) if label is None else list(classes).index(label)
@@ -93,7 +103,7 @@ def explain(
 
 
 class _Cover:
-    """An image whose cells may be covered, and what the model then says of one class."""
+    """Hold an image whose cells may be covered, and score one class."""
 
     def __init__(self, forward: Forward, image: Tensor, index: int) -> None:
         self.forward, self.image, self.index = forward, image, index
@@ -103,7 +113,7 @@ class _Cover:
         self.colour = image.mean(dim=(2, 3), keepdim=True)
 
     def logits(self, covered: Tensor) -> Tensor:
-        """Logits [n, classes] with the cells covered that are True in ``covered`` [n, cells]."""
+        """Return logits [n, classes] for masks ``covered`` [n, cells] of covered cells."""
         grid = covered.reshape(-1, self.side, self.side)
         across = torch.from_numpy(np.diff(self.x))
         down = torch.from_numpy(np.diff(self.y))
@@ -122,7 +132,7 @@ class _Cover:
         return logits[:, self.index] - others.logsumexp(dim=1)
 
     def relevance(self) -> Tensor:
-        """What covering a cell costs [cells]; windows half outside the image make each cell part of four."""
+        """Return the relevance [cells]; each cell is in four windows, some half outside the image."""
         windows = torch.zeros((self.side + 1) ** 2 + 1, self.side, self.side, dtype=torch.bool)
         for number in range((self.side + 1) ** 2):  # the last one covers nothing
             y, x = divmod(number, self.side + 1)
@@ -133,7 +143,7 @@ class _Cover:
 
 
 def _deletion(cover: _Cover, relevance: Tensor, orders: int, generator: torch.Generator) -> dict[str, Any]:
-    """Curves and areas as those of the test of ``hubtl_multimodal.explain.deletion``."""
+    """Return curves and areas as ``hubtl_multimodal.explain.deletion`` does."""
     n = len(relevance)
     shares = np.linspace(0, 1, POINTS)
     gone = torch.from_numpy(np.round(shares * n)).long()
@@ -161,7 +171,10 @@ def _deletion(cover: _Cover, relevance: Tensor, orders: int, generator: torch.Ge
 
 
 def _draw(found: Explanation, shown: np.ndarray, path: Path, theme: Theme) -> None:
-    """Image, map and deletion test side by side. No state of pyplot: a demo draws in a thread."""
+    """Draw image, map and deletion test side by side.
+
+    It uses no state of pyplot, because a demo draws in a thread.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

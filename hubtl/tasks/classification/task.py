@@ -1,4 +1,4 @@
-"""One class for each input, of a closed set or with an output for what is none of them."""
+"""Define classification: one class for each input, of a closed or an open set."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ class ClassificationOptions(TaskOptions):
 
 
 class Classification(Task):
-    """Softmax cross-entropy over a closed set of classes."""
+    """Learn a closed set of classes by softmax cross-entropy."""
 
     name = "classification"
     Options = ClassificationOptions
@@ -171,7 +171,7 @@ class Classification(Task):
         return F.cross_entropy(outputs, labels, reduction="none")
 
     def distil(self, outputs: "Tensor", teacher: "Tensor") -> "Tensor":
-        """The cross-entropy with the teacher's probabilities."""
+        """Return the cross-entropy with the teacher's probabilities."""
         import torch.nn.functional as F
 
         return F.cross_entropy(outputs.float(), teacher.float().softmax(dim=1))
@@ -235,7 +235,10 @@ class Classification(Task):
         return float((outputs.argmax(dim=1).numpy() == labels).mean())
 
     def gauge(self, outputs: "Tensor", labels: np.ndarray) -> dict[str, Any] | None:
-        """Of a closed set: how many rows belong to no known class nobody can tell from the source."""
+        """Return what an estimate needs, for a closed set.
+
+        In an open set the source does not tell how many rows are unknown.
+        """
         from hubtl.tasks.classification.estimate import gauge
 
         return gauge(outputs.numpy(), labels) if self.unknown is None else None
@@ -273,7 +276,10 @@ class Classification(Task):
         return fit(head, features, torch.from_numpy(labels), blocks)
 
     def collapse(self, outputs: "Tensor", relation: LabelSets) -> str | None:
-        """Among the classes that the target can have: how many rows are unknown is not known, nor that all occur."""
+        """Judge collapse among the classes that the target can have.
+
+        Neither the number of unknown rows is known, nor that all classes occur.
+        """
         from hubtl.tasks.classification.measuring import collapse
 
         counts = np.bincount(outputs.argmax(dim=1).numpy(), minlength=len(self.classes))
@@ -281,7 +287,7 @@ class Classification(Task):
         return collapse(known, min(len(known), len(relation.shared) or len(known)))
 
     def spread(self, outputs: "Tensor", relation: LabelSets | None) -> dict[str, float]:
-        """How the predictions spread over the classes that the rows may have."""
+        """Measure how the predictions spread over the classes that the rows may have."""
         from hubtl.tasks.classification.measuring import collapse
 
         counts = np.bincount(outputs.argmax(dim=1).numpy(), minlength=outputs.shape[1])
@@ -307,7 +313,7 @@ class Classification(Task):
         return math.log(len(self.classes))
 
     def prior_shift(self, labels: np.ndarray, outputs: "Tensor") -> float | None:
-        """Total variation of the source's labels against the target's predictions."""
+        """Return the total variation between the source's labels and the target's predictions."""
         if not (labels >= 0).any():
             return None
         classes = outputs.shape[1]
@@ -319,9 +325,9 @@ class Classification(Task):
         return float(np.abs(one - other).sum() / 2)
 
     def unlearned(self, before: Evaluation) -> str | None:
-        """Say so where source-only is less than half the way from chance to perfect on the source.
+        """Warn where source-only is less than halfway from chance to perfect on the source.
 
-        Measured in docs/benchmarks.md, *source known*: one family of four speaks for it, and none against it.
+        Measured in docs/benchmarks.md, *source known*: one family of four supports it, and none contradicts it.
         """
         chance, share = 1 / max(1, len(self.outputs.names)), before.source
         if share is None or share - chance >= (1 - chance) / 2:

@@ -1,4 +1,4 @@
-"""How sure a head is, made to agree with how often it is right."""
+"""Calibrate the confidence of a head by temperatures."""
 
 import math
 from collections.abc import Mapping
@@ -14,11 +14,19 @@ LIMIT = 100.0  # of a factor: rows that a head tells apart without an error woul
 def fit(
     head: nn.Linear, features: Tensor, labels: Tensor, blocks: Mapping[str, slice]
 ) -> tuple[dict[str, float], float, float]:
-    """Scale each block of a head's weight [c, d] so that ``labels`` [n] are likeliest given ``features`` [n, d].
+    """Scale each block of a head's weight [c, d] to maximise the likelihood of labels.
 
-    Each block is calibrated by itself, and then their sum: one that is sure of itself and often wrong counts less, also
-    where the others are missing. The bias goes with the first block. Returns the factors, and the cross-entropy before
-    and after, of the same rows.
+    Each block is calibrated by itself, and then their sum: an overconfident block weighs less, also where the others
+    are missing. The bias goes with the first block.
+
+    Args:
+        head: the head, changed in place.
+        features: features [n, d].
+        labels: classes [n].
+        blocks: slices of the features by name.
+
+    Returns:
+        The factors, and the cross-entropy before and after, of the same rows.
     """
     weight, bias = head.weight.detach().cpu().double(), None if head.bias is None else head.bias.detach().cpu().double()
     x = features.double()
@@ -40,7 +48,12 @@ def fit(
 
 
 def temperature(logits: Tensor, labels: Tensor) -> float:
-    """The factor on ``logits`` [n, c], 1 / 100 to 100, under which ``labels`` [n] are likeliest."""
+    """Return the factor on logits, 1 / 100 to 100, that maximises the likelihood of labels.
+
+    Args:
+        logits: logits [n, c].
+        labels: classes [n].
+    """
     found = minimize_scalar(
         lambda log: float(F.cross_entropy(logits * math.exp(log), labels)),
         bounds=(-math.log(LIMIT), math.log(LIMIT)),

@@ -1,7 +1,7 @@
-"""How well features fit classes, before any training. Arrays in, one float out, in float64; higher is better.
+"""Measure how well features fit classes before training.
 
-``features`` are [n, d], ``labels`` int [n] from 0 (classes that do not occur change nothing). All are invariant to the
-order of rows; ``h_score`` and ``linear_probe`` also to shifts.
+Arrays in, one float out, in float64; higher is better. ``features`` are [n, d], ``labels`` int [n] from 0 (classes that
+do not occur change nothing). All are invariant to the order of rows; ``h_score`` and ``linear_probe`` also to shifts.
 """
 
 import numpy as np
@@ -13,16 +13,21 @@ from hubtl.tasks.fit import checked, evidence, told
 
 
 def logme(features: np.ndarray, labels: np.ndarray) -> float:
-    """LogME of ``y = 1[label = class]``, the mean over the classes that occur: see ``hubtl.tasks.fit.evidence``."""
+    """Return LogME of one-hot labels, the mean over the classes that occur.
+
+    See ``hubtl.tasks.fit.evidence``.
+    """
     f, y = _checked(features, labels)
     return evidence(f, np.stack([(y == c).astype(np.float64) for c in np.unique(y)], axis=1))
 
 
 def leep(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """LEEP: mean log likelihood of the labels given the pretrained classifier's guesses (Nguyen et al. 2020,
-    arXiv:2002.12462).
+    """Return LEEP, the mean log likelihood of labels under a pretrained classifier.
 
-    ``probabilities`` θ [n, z] are the softmax of the backbone's own classifier over the classes that it was trained on::
+    Source: Nguyen et al. 2020, arXiv:2002.12462.
+
+    ``probabilities`` θ [n, z] are the softmax of the backbone's own classifier over the classes that it was trained
+    on::
 
         P(y, z) = (1/n) Σ_i 1[y_i = y] θ(x_i)_z,   P(y | z) = P(y, z) / Σ_y P(y, z)
         LEEP = (1/n) Σ_i log Σ_z P(y_i | z) θ(x_i)_z
@@ -38,8 +43,9 @@ def leep(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def h_score(features: np.ndarray, labels: np.ndarray) -> float:
-    """H-score: the share of the features' variance that lies between classes (Bao et al. 2019, arXiv:2212.10082), with
-    a shrunk covariance (Ibrahim et al. 2022, arXiv:2110.06893).
+    """Return the H-score, the share of the features' variance between classes.
+
+    Sources: Bao et al. 2019, arXiv:2212.10082, with a shrunk covariance (Ibrahim et al. 2022, arXiv:2110.06893).
 
     ``H = tr(Σ_λ⁻¹ (1 − λ) Σ_b)`` with ``Σ_b = cov(E[f | y])`` and ``Σ_λ = (1 − λ) cov(f) + λ tr(cov(f))/d · I``, λ by
     Ledoit and Wolf. Between 0 and the number of classes less one.
@@ -60,10 +66,12 @@ def h_score(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def linear_probe(features: np.ndarray, labels: np.ndarray) -> float:
-    """Accuracy of a logistic regression on standardised features, each row predicted by one that has not seen it.
+    """Return the cross-validated accuracy of a logistic regression on standardised features.
 
-    Stratified folds, fewer where a class has fewer rows; classes with one row are left out. Raises ValueError where
-    fewer than two classes are left.
+    Folds are stratified, fewer where a class has fewer rows; classes with one row are left out.
+
+    Raises:
+        ValueError: where fewer than two classes are left.
     """
     f, y = _checked(features, labels)
     counts = np.bincount(y)
@@ -74,9 +82,14 @@ def linear_probe(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def guesses(features: np.ndarray, classifier: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """The softmax [n, z] of a classifier's weight [z, d] and bias [z] on features [n, d], in float64.
+    """Return the softmax [n, z] of a pretrained classifier on features, in float64.
 
-    Raises ValueError where there is no classifier.
+    Args:
+        features: features [n, d].
+        classifier: weight [z, d] and bias [z].
+
+    Raises:
+        ValueError: where there is no classifier.
     """
     if classifier is None:
         raise ValueError("no classifier came with its weights")
@@ -85,7 +98,11 @@ def guesses(features: np.ndarray, classifier: tuple[np.ndarray, np.ndarray] | No
 
 
 def _checked(rows: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As float64 and int64. Raises ValueError for shapes that do not match and values that are not finite."""
+    """Return both as float64 and int64.
+
+    Raises:
+        ValueError: for shapes that do not match and values that are not finite.
+    """
     y = np.asarray(labels, dtype=np.int64)
     if y.ndim != 1 or not len(y) or y.min() < 0:
         raise ValueError(f"rows of {list(np.shape(rows))} and labels of {list(y.shape)} do not belong together")

@@ -1,4 +1,4 @@
-"""What a run and its card say of classes."""
+"""Write the words of a run and its card about classes."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -43,7 +43,7 @@ PICKS: dict[tuple[str, str | None], tuple[str, str]] = {
 
 
 def warnings(relation: LabelSets, labels: np.ndarray | None, method: Any, unknown: str | None) -> list[str]:
-    """Say where a method does not suit the label sets, what that does to the run, and which methods would."""
+    """Warn where a method does not suit the label sets; name the effect and better methods."""
     from hubtl.data.names import listed
 
     found = []
@@ -67,7 +67,10 @@ def warnings(relation: LabelSets, labels: np.ndarray | None, method: Any, unknow
 
 
 def limits(record: RunRecord, does: str) -> list[str]:
-    """Say which classes the model can name; ``does`` is what an input does: ``image shows``. Markdown."""
+    """Describe which classes the model can predict. Markdown.
+
+    ``does`` is what an input does: ``image shows``.
+    """
     found = []
     if record.label_sets.target_only:
         names = listing(record.label_sets.target_only)
@@ -85,7 +88,7 @@ def limits(record: RunRecord, does: str) -> list[str]:
 
 
 def doubts(record: RunRecord) -> list[str]:
-    """Name the classes whose figures say little. Markdown."""
+    """Name the classes whose figures mean little. Markdown."""
     figures = record.adapted.figures if record.adapted else None
     return _few(figures.per_class) if isinstance(figures, ClassificationFigures) else []
 
@@ -103,7 +106,7 @@ def _few(classes: Iterable[ClassScore]) -> list[str]:
 
 
 def notes(record: RunRecord, *, adapting: bool) -> str:
-    """Say how the figures are read. Markdown."""
+    """Explain how to read the figures. Markdown."""
     lines = [
         ("Differences are in percentage points. " if adapting else "")
         + "A calibration error (15 bins) is better when it is lower."

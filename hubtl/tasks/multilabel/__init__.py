@@ -1,4 +1,4 @@
-"""Multi-label classification: any number of classes for each input."""
+"""Predict any number of classes for each input."""
 
 from hubtl.tasks.multilabel.answer import LabelledAs
 from hubtl.tasks.multilabel.figures import LabelScore, MultiLabelFigures

@@ -1,4 +1,4 @@
-"""What a multi-label model says of one input."""
+"""Define a multi-label model's answer for one input."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +9,7 @@ from hubtl.tasks.base import Answer, Bar, Said
 
 @dataclass(frozen=True)
 class LabelledAs(Answer):
-    """The classes above their thresholds, and how probable each class is."""
+    """Hold the classes above their thresholds, and the probability of each class."""
 
     labels: list[str]  # the most probable one first
     probabilities: dict[str, float]
@@ -17,13 +17,13 @@ class LabelledAs(Answer):
 
     @property
     def label(self) -> str:
-        """The labels in one text."""
+        """Return the labels as one text."""
         return ", ".join(self.labels)
 
     percent = ("probability_",)
 
     def row(self, top: int = 1) -> dict[str, Any]:
-        """The lists ``labels`` and ``probabilities``, and for ``top`` > 1 the most probable classes."""
+        """Return the lists ``labels`` and ``probabilities``, and for ``top`` > 1 the most probable classes."""
         found: dict[str, Any] = {
             "input": jsontext.whole(self.input),
             "labels": [jsontext.whole(name) for name in self.labels],

@@ -1,4 +1,4 @@
-"""Which columns hold the labels: one of lists, one of separated text, or one of 0 and 1 for each class."""
+"""Find the label columns: one of lists, one of separated text, or one of 0 and 1 per class."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,11 +26,20 @@ def label_columns(
     aside: str | None = None,
     own: Sequence[str] = (),
 ) -> tuple[list[str], list[str]]:
-    """The columns with labels, none where there is none; and why others that could be it were passed over.
+    """Return the columns with labels (possibly none), and why other candidates were passed over.
 
     Columns of 0 and 1, and of text, are read only where they are asked for, or are called as a model's ``own`` classes.
-    Raises HubtlError for several columns of
-    lists, and for columns that were asked for and hold no sets of classes.
+
+    Args:
+        dataset: the data set.
+        asked: columns that the recipe names, or None.
+        where: the data set's name, for errors.
+        separator: the text between classes, where a column holds text.
+        aside: a column that holds no labels, such as the one that names domains.
+        own: classes of a saved model.
+
+    Raises:
+        HubtlError: for several columns of lists, and for columns that were asked for and hold no sets of classes.
     """
     if asked:
         return _asked(dataset, asked, where, separator), []
@@ -60,7 +69,7 @@ def label_columns(
 
 
 def offer(dataset: Dataset, separator: str | None) -> tuple[list[str], dict[str, str]]:
-    """Columns that could hold sets of classes if they were asked for, and the options that this takes."""
+    """Return columns that could hold sets of classes, and the options to add."""
     found, _ = label_columns(dataset, None, "", separator=separator)
     if found:
         return found, {}
@@ -86,7 +95,7 @@ def _may_flag(dataset: Dataset, name: str) -> bool:
 
 
 def _are_sets(sets: Sequence[list[str]]) -> bool:
-    """Whether pieces of texts are few and short enough to be names of classes."""
+    """Return whether pieces of texts are few and short enough to be names of classes."""
     pieces = {piece.strip() for pieces in sets for piece in pieces}
     return len(pieces) <= len(sets) and max(len(piece.split()) for piece in pieces) <= 3
 
@@ -120,7 +129,7 @@ def _hint(dataset: Dataset, name: str, asked: int) -> str:
 
 
 def item_of(dataset: Dataset, column: str) -> Any:
-    """The feature of a list's items; None where a column holds no lists."""
+    """Return the feature of a list's items; None where a column holds no lists."""
     feature: Any = dataset.features[column]
     if isinstance(feature, list):
         return feature[0]
@@ -134,7 +143,7 @@ def _has_lists(dataset: Dataset, column: str) -> bool:
 
 
 def unfit(dataset: Dataset, column: str, separator: str | None) -> str | None:
-    """Why a column by itself cannot hold sets of classes, in words that follow "it holds"; None where it can."""
+    """Return why a single column cannot hold sets of classes, to follow "it holds", or None."""
     feature: Any = dataset.features[column]
     item = item_of(dataset, column)
     if item is not None:
@@ -162,13 +171,16 @@ def unfit(dataset: Dataset, column: str, separator: str | None) -> str | None:
 
 
 def _are_whole(dataset: Dataset, column: str) -> bool:
-    """Whether the decimals of a column of lists are all whole, as some programs write integers."""
+    """Return whether all decimals of a column of lists are whole numbers.
+
+    Some programs write integers like that.
+    """
     cells = dataset.with_format(None)[column][:]
     return all(item is None or float(item).is_integer() for cell in cells for item in cell or [])
 
 
 def unfit_of_several(dataset: Dataset, column: str) -> str | None:
-    """The same of a column that says of one class whether a row has it."""
+    """Return the same for a column of 0 and 1 for one class."""
     feature: Any = dataset.features[column]
     if isinstance(feature, ClassLabel):
         return None

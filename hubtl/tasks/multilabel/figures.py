@@ -1,4 +1,4 @@
-"""The figures of a multi-label model, as a record keeps them."""
+"""Define the figures of a multi-label model in a record."""
 
 from typing import ClassVar, Literal
 
@@ -11,7 +11,7 @@ TITLES = {"macro_f1": "macro F1", "micro_f1": "micro F1"}
 
 
 class LabelScore(Facts):
-    """One class: how its rows are ranked, and what its threshold makes of them."""
+    """Hold the figures of one class, with and without its threshold."""
 
     name: str
     n: int  # rows that have the class
@@ -25,7 +25,7 @@ class LabelScore(Facts):
 
 
 class MultiLabelFigures(Figures):
-    """What a multi-label model did; every share is 0..1, and None where it was not measured."""
+    """Hold a multi-label model's figures; shares are 0..1, and None where not measured."""
 
     group: ClassVar[str] = "class"
 

@@ -1,4 +1,4 @@
-"""Average precision of weighted rows, thresholds, and the figures that they make."""
+"""Compute average precision, thresholds, and the figures of a multi-label model."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,9 +16,15 @@ WORK = 10**9  # cells that are resampled at most: of many rows fewer draws are e
 def figures_of(
     probabilities: np.ndarray, labels: np.ndarray | None, classes: Sequence[str], thresholds: np.ndarray
 ) -> Evaluation:
-    """The figures of ``probabilities`` [n, c] against ``labels`` [n, c]: 1, 0, or NaN where it is not known.
+    """Compute the figures of probabilities against labels.
 
-    Rows without any label are counted and left out. Without labels only what was predicted is counted.
+    Rows without any label are counted and left out.
+
+    Args:
+        probabilities: probabilities [n, c].
+        labels: labels [n, c]: 1, 0, or NaN where not known; None counts predictions only.
+        classes: the names of the classes.
+        thresholds: the threshold [c] of each class.
     """
     above = probabilities > thresholds
     known = np.zeros_like(above) if labels is None else ~np.isnan(labels)
@@ -56,10 +62,15 @@ def figures_of(
 
 
 def average_precision(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """``Σ (R_k − R_{k−1}) P_k`` over the distinct ``scores`` [n], for each row of ``weights`` [r, n]: [r].
+    """Return ``Σ (R_k − R_{k−1}) P_k`` over distinct scores, for each row of weights: [r].
 
     Rows of equal scores are taken together, so that their order changes nothing. NaN where no weight is on a row that
     has the class.
+
+    Args:
+        scores: scores [n].
+        truth: 0 or 1 [n].
+        weights: weights [r, n] of the rows; None weighs all the same.
     """
     weights = np.ones((1, len(scores))) if weights is None else weights
     order = np.argsort(-scores, kind="stable")
@@ -74,7 +85,10 @@ def average_precision(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray
 
 
 def resampled(probabilities: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """The mean average precision [r] of the rows under weights [r, n], over the classes that have a row in the draw."""
+    """Return a function of weights [r, n] that gives the mean average precision [r].
+
+    It averages over the classes that have a row in the draw.
+    """
     known = ~np.isnan(labels)
 
     def metric(weights: np.ndarray) -> np.ndarray:
@@ -90,7 +104,10 @@ def resampled(probabilities: np.ndarray, labels: np.ndarray) -> Callable[[np.nda
 
 
 def best_threshold(scores: np.ndarray, truth: np.ndarray) -> float:
-    """The probability above which F1 is best, halfway between two scores; 0.5 where no row or every row has the class."""
+    """Return the threshold with the best F1, halfway between two scores.
+
+    It is 0.5 where no row or every row has the class.
+    """
     if not truth.any() or truth.all():
         return 0.5
     order = np.argsort(-scores, kind="stable")
@@ -132,6 +149,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def chances(outputs: torch.Tensor) -> np.ndarray:
-    """The probability of each class [n, c], as float64: logits that differ stay apart up to about 36."""
+    """Return the probability of each class [n, c] as float64.
+
+    Logits that differ stay distinct up to about 36.
+    """
     found: np.ndarray = outputs.double().sigmoid().numpy()
     return found

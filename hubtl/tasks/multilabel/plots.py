@@ -1,4 +1,4 @@
-"""The picture of a multi-label model's figures."""
+"""Plot a multi-label model's figures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ LISTED = 80  # classes: up to here each has its line, then those that changed mo
 
 
 def drawn(record: RunRecord) -> dict[str, Callable[[Any, Any], None]]:
-    """What there is to draw of a run, by file name: functions of a path and a theme."""
+    """Return the plots of a run by file name: functions of a path and a theme."""
     alone = record.strategy == "source-only"  # there is nothing to compare it with
     adapted, base = (_of(e) for e in (record.adapted, None if alone else record.source_only))
     if adapted is None or adapted.map is None:
@@ -32,9 +32,9 @@ def _of(evaluation: Any) -> MultiLabelFigures | None:
 def per_class_ap(
     before: MultiLabelFigures | None, after: MultiLabelFigures, path: Path, name: str, theme: Theme = LIGHT
 ) -> None:
-    """Average precision of every class, source-only against adapted, beside that of a constant; what got worse is red.
+    """Plot the average precision of every class, source-only against adapted and a constant.
 
-    The worst change comes on top; of one model alone, the worst class.
+    Declines are red. The worst change is on top; for one model alone, the worst class.
     """
     known: dict[str, LabelScore] = {} if before is None else {score.name: score for score in before.per_class}
     rows = [

@@ -1,4 +1,4 @@
-"""Reading sets of classes: 1 where a row has a class, 0 where it has not, NaN where that is not known."""
+"""Read sets of classes: 1 where a row has a class, 0 where it has not, NaN where unknown."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -27,15 +27,23 @@ ROW = "mend that row, or --label-column for another column"
 def read(
     parts: Sequence[Dataset], columns: Sequence[str], where: str, called: Sequence[str], separator: str | None
 ) -> Labels:
-    """Read the labels of the splits of a domain: float32 [n, c] of each.
+    """Read the labels of the splits of a domain: float32 [n, c] of each split.
 
     Several columns are the classes, in their order, of 0 and 1 (or false and true). One column holds lists of names or
     numbers, or text with a ``separator``; its classes are those of a ClassLabel, in their order, and those that occur,
-    sorted. A list without a class is a row of negatives, an empty cell one without a label. A split that says −1
-    everywhere, or has empty lists alone where another has classes, hides its labels.
+    sorted. A list without a class is a row of negatives, an empty cell one without a label. A split that holds only −1,
+    or only empty lists where another has classes, hides its labels.
 
-    Raises HubtlError for a value that is none of these, naming column and row, and for splits that call their classes
-    differently.
+    Args:
+        parts: the splits.
+        columns: the label columns.
+        where: the data set's name, for errors.
+        called: names of the splits.
+        separator: the text between classes, where a column holds text.
+
+    Raises:
+        HubtlError: for a value that is none of these (the message names column and row), and for splits with different
+            names of classes.
     """
     if len(columns) > 1:
         own = [
@@ -80,7 +88,7 @@ def _met(sets: Iterable[Sequence[list[str] | None]]) -> set[str]:
 
 
 def _hides(cells: Iterable[Any]) -> bool:
-    """Whether all cells that are not empty say −1."""
+    """Return whether all cells that are not empty hold −1."""
     known = [cell for cell in cells if cell is not None]
     return bool(known) and all(str(cell).strip() in MINUS_ONE for cell in known)
 
@@ -97,7 +105,7 @@ def _refuse_unnamed(
     called: Sequence[str],
     given: Sequence[str],
 ) -> None:
-    """Raise HubtlError where some splits name their numbers, and another has numbers that are none of these names."""
+    """Raise HubtlError where some splits name their numbers, and another has other numbers."""
     for part, rows, split in zip(parts, sets, called, strict=True):
         strange = [] if _given(part, column) or not given else sorted(_met([rows]) - set(given))
         if any(INTEGER.fullmatch(name) for name in strange):
@@ -109,7 +117,7 @@ def _refuse_unnamed(
 
 
 def _missing(sets: Sequence[list[list[str] | None]], given: Sequence[str]) -> list[str]:
-    """Take words such as NA, alone in a row, for no label where all other classes are numbers; else a note of them."""
+    """Replace words such as NA by no label where all other classes are numbers; else note them."""
     met = _met(sets) - set(given)
     words = met & set(MISSING)
     rest = met - words
@@ -124,7 +132,7 @@ def _missing(sets: Sequence[list[list[str] | None]], given: Sequence[str]) -> li
 
 
 def _has(part: Dataset, column: str, separator: str) -> bool:
-    """Whether a column of texts has a separator in any of its cells."""
+    """Return whether a column of texts has a separator in any of its cells."""
     return any(isinstance(cell, str) and separator in cell for cell in part.with_format(None)[column][:])
 
 
@@ -144,7 +152,7 @@ def _given(part: Dataset, column: str) -> list[str]:
 
 
 def _flags(part: Dataset, column: str, where: str, split: str) -> np.ndarray:
-    """float32 [n]: a column of 0 and 1; NaN where a cell is empty."""
+    """Return a column of 0 and 1 as float32 [n]; NaN where a cell is empty."""
     cells = cell_names(part, column)
     plain = {name: name.strip().casefold() for name in set(cells) if name is not None}
     known = {name: np.nan if text in EMPTY else CELLS.get(text) for name, text in plain.items()}
@@ -156,7 +164,7 @@ def _flags(part: Dataset, column: str, where: str, split: str) -> np.ndarray:
 
 
 def _sets(part: Dataset, column: str, where: str, split: str, separator: str | None) -> list[list[str] | None]:
-    """The names of each row's classes; None where the cell is empty."""
+    """Return the names of each row's classes; None where the cell is empty."""
     names = _given(part, column)
     found: list[list[str] | None] = []
     cells = part.with_format(None)[column][:]
@@ -200,7 +208,10 @@ def _sets(part: Dataset, column: str, where: str, split: str, separator: str | N
 
 
 def _check_kinds(part: Dataset, column: str, where: str, split: str) -> None:
-    """Raise HubtlError where some rows list names and others numbers, which only untyped columns can hold."""
+    """Raise HubtlError where some rows list names and others numbers.
+
+    Only untyped columns can hold both.
+    """
     if type(part.features[column]).__name__ != "Json":
         return
     first: type | None = None
@@ -213,7 +224,7 @@ def _check_kinds(part: Dataset, column: str, where: str, split: str) -> None:
 
 
 def _name(item: Any, names: Sequence[str]) -> str | None:
-    """What an item of a list calls its class; None where it is none."""
+    """Return the class name of a list's item; None where it has none."""
     if names:
         return names[item] if isinstance(item, int) and 0 <= item < len(names) else None
     if isinstance(item, float) and item.is_integer():

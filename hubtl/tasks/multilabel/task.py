@@ -1,4 +1,4 @@
-"""Any number of classes for each input: a yes or no for each of them."""
+"""Define multi-label classification: a binary decision for each class."""
 
 import copy
 import math
@@ -48,7 +48,7 @@ class MultiLabelOptions(TaskOptions):
 
 
 class MultiLabel(Task):
-    """A sigmoid for each class, summed binary losses, average precision.
+    """Learn a sigmoid for each class by summed binary losses; measure average precision.
 
     Labels are float32 [n, c]: 1, 0, or NaN where it is not known, which is neither learnt from nor scored. A row of
     NaN alone has no label; one of zeros has no class, which is a label.
@@ -81,7 +81,7 @@ class MultiLabel(Task):
 
     @property
     def separator(self) -> str | None:
-        """What stands between classes in text: as it was asked for, or as the model's own data had it."""
+        """Return the separator between classes in text, as asked for or as in the model's data."""
         from hubtl.tasks.multilabel.reading import WORDS
 
         asked = cast(MultiLabelOptions, self.options).separator or self.outputs.details.get("separator")
@@ -108,7 +108,7 @@ class MultiLabel(Task):
         return ~np.isnan(labels).all(axis=1)
 
     def strata(self, dataset: Any, columns: Sequence[str]) -> np.ndarray | None:
-        """By the rarest class of each row, so that rare ones are held out too; −1 where a row has none."""
+        """Stratify by the rarest class of each row, so that rare ones are held out too; −1 without one."""
         labels = self.read([dataset], columns, "", ["train"], None).values[0] == 1
         often = np.where(labels, labels.sum(axis=0), len(labels) + 1)
         return np.where(labels.any(axis=1), often.argmin(axis=1), -1)
@@ -202,14 +202,14 @@ class MultiLabel(Task):
     # model
 
     def distil(self, outputs: "Tensor", teacher: "Tensor") -> "Tensor":
-        """The binary cross-entropy with the teacher's probabilities, summed over the classes."""
+        """Return the binary cross-entropy with the teacher's probabilities, summed over the classes."""
         import torch.nn.functional as F
 
         each = F.binary_cross_entropy_with_logits(outputs.float(), teacher.float().sigmoid(), reduction="none")
         return each.sum(dim=1).mean()
 
     def losses(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
-        """The sum over the classes that are known [b], so that its gradient is as large as cross-entropy's."""
+        """Return the loss [b], summed over the known classes; its gradient is as large as cross-entropy's."""
         from hubtl.tasks.multilabel.losses import asymmetric, binary
 
         known = ~labels.isnan()
@@ -225,7 +225,7 @@ class MultiLabel(Task):
 
     @property
     def thresholds(self) -> np.ndarray:
-        """The probability [c] above which a class is said to be there."""
+        """Return the probability threshold [c] of each class."""
         given: Any = self.outputs.details.get("thresholds")
         if given is None:
             return np.full(len(self.outputs.names), 0.5)
@@ -238,7 +238,7 @@ class MultiLabel(Task):
         return np.array(given, dtype=np.float64)
 
     def fit(self, outputs: "Tensor", labels: np.ndarray, *, held_out: bool = True) -> "Task":
-        """Fit a threshold for each class, where F1 is best on these rows."""
+        """Fit the threshold of each class with the best F1 on these rows."""
         from hubtl.tasks.multilabel.measuring import best_threshold, chances
 
         found, probabilities = [], chances(outputs)
@@ -276,7 +276,7 @@ class MultiLabel(Task):
         return list(self.outputs.names)
 
     def typed(self, text: str) -> np.ndarray:
-        """Several names with commas, semicolons or bars between; ``none of these`` for a row without any."""
+        """Parse names separated by commas, semicolons or bars; ``none of these`` for no class."""
         from hubtl.tasks.classification.matching import one_of
 
         label = np.zeros(len(self.outputs.names), dtype=np.float32)
@@ -295,7 +295,7 @@ class MultiLabel(Task):
         return chances(outputs) > self.thresholds
 
     def nearer(self, one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """The one with fewer classes wrong."""
+        """Compare the numbers of wrong classes."""
         known = ~np.isnan(labels)
         wrong = [((answers != (labels == 1)) & known).sum(axis=1) for answers in (one, other)]
         return np.sign(wrong[0] - wrong[1])
@@ -311,13 +311,16 @@ class MultiLabel(Task):
         )
 
     def score(self, outputs: "Tensor", labels: np.ndarray) -> float:
-        """The mean average precision over the classes that some rows have."""
+        """Return the mean average precision over the classes that some rows have."""
         from hubtl.tasks.multilabel.measuring import chances, resampled
 
         return float(resampled(chances(outputs), labels)(np.ones((1, len(labels))))[0])
 
     def collapse(self, outputs: "Tensor", relation: LabelSets) -> str | None:
-        """Every row gets the same probabilities. What lies above the thresholds says nothing of how rows are ranked."""
+        """Report that every row gets the same probabilities.
+
+        Counts above the thresholds say nothing about the ranking of rows.
+        """
         from hubtl.tasks.multilabel.measuring import chances
 
         found = chances(outputs)
@@ -344,7 +347,7 @@ class MultiLabel(Task):
         return self._chance if self._chance is not None else len(self.outputs.names) * math.log(2)
 
     def prior_shift(self, labels: np.ndarray, outputs: "Tensor") -> float | None:
-        """The mean over classes of how far their share of the rows and of the predictions lie apart."""
+        """Return the mean difference over classes of their share of the rows and of the predictions."""
         from hubtl.tasks.multilabel.measuring import chances
 
         known = ~np.isnan(labels)

@@ -1,4 +1,7 @@
-"""How well features fit labels of several classes. ``features`` are [n, d], ``labels`` [n, c]: 1, 0, NaN for unknown."""
+"""Measure how well features fit labels of several classes before training.
+
+``features`` are [n, d], ``labels`` [n, c]: 1, 0, NaN for unknown.
+"""
 
 import numpy as np
 
@@ -7,12 +10,15 @@ from hubtl.tasks.multilabel.measuring import average_precision
 
 
 def logme(features: np.ndarray, labels: np.ndarray) -> float:
-    """LogME of each class's labels, the mean over classes that some rows have: see ``hubtl.tasks.fit.evidence``."""
+    """Return LogME of each class's labels, the mean over classes that some rows have.
+
+    See ``hubtl.tasks.fit.evidence``.
+    """
     return float(np.mean([evidence(f, y[:, None]) for f, y in _classes(features, labels, 1)]))
 
 
 def linear_probe(features: np.ndarray, labels: np.ndarray) -> float:
-    """Mean average precision of a logistic regression a class, each row scored by one that has not seen it.
+    """Return the cross-validated mean average precision of a logistic regression per class.
 
     Classes with fewer than two rows, or with all rows but one, are left out.
     """
@@ -21,7 +27,11 @@ def linear_probe(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _classes(features: np.ndarray, labels: np.ndarray, least: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows whose label is known, by class. Raises ValueError where no class has ``least`` rows with and without it."""
+    """Return the rows whose label is known, by class.
+
+    Raises:
+        ValueError: where no class has ``least`` rows with and without it.
+    """
     found = []
     for column in labels.T:
         known = ~np.isnan(column)

@@ -1,4 +1,4 @@
-"""What a run and its card say of sets of classes."""
+"""Write the words of a run and its card about sets of classes."""
 
 from hubtl.card.metrics import value
 from hubtl.card.wording import count, listing
@@ -17,7 +17,7 @@ PICKS: dict[tuple[str, str | None], tuple[str, str]] = {
 
 
 def warnings(relation: LabelSets) -> list[str]:
-    """Say which classes of the target are not scored, and which of the source it lacks."""
+    """Warn which classes of the target are not scored, and which of the source it lacks."""
     from hubtl.data.names import listed
 
     found = []
@@ -32,7 +32,10 @@ def warnings(relation: LabelSets) -> list[str]:
 
 
 def limits(record: RunRecord, does: str) -> list[str]:
-    """Say what an answer is cut at; ``does`` is what an input does: ``image shows``. Markdown."""
+    """Describe the thresholds of an answer. Markdown.
+
+    ``does`` is what an input does: ``image shows``.
+    """
     found = []
     if record.label_sets.target_only:
         names = listing(record.label_sets.target_only)
@@ -62,7 +65,7 @@ def fitted_on(record: RunRecord) -> str:
 
 
 def doubts(record: RunRecord) -> list[str]:
-    """Name the classes whose figures say little. Markdown."""
+    """Name the classes whose figures mean little. Markdown."""
     figures, n = (record.adapted.figures, record.adapted.n) if record.adapted else (None, 0)
     if not isinstance(figures, MultiLabelFigures):
         return []
@@ -85,7 +88,7 @@ def doubts(record: RunRecord) -> list[str]:
 
 
 def notes(record: RunRecord, *, adapting: bool) -> str:
-    """Say how the figures are read. Markdown."""
+    """Explain how to read the figures. Markdown."""
     lines = ["Differences are in percentage points."] if adapting else []
     lines.append(
         "mAP is the mean over classes of the average precision, which asks how well the rows are ranked. F1 is that of the "

@@ -1,4 +1,4 @@
-"""Regression: one number for each input, or several."""
+"""Predict one number for each input, or several."""
 
 from hubtl.tasks.regression.answer import Estimate
 from hubtl.tasks.regression.figures import OutputScore, RegressionFigures, Residual

@@ -1,4 +1,4 @@
-"""What a regression model says of one input."""
+"""Define a regression model's answer for one input."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from hubtl.tasks.base import Answer, Said
 
 @dataclass(frozen=True)
 class Estimate(Answer):
-    """The predicted values, by the names of the outputs."""
+    """Hold the predicted values, by the names of the outputs."""
 
     values: dict[str, float]
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)  # 90 %, of inputs like the source's alone
@@ -20,7 +20,7 @@ class Estimate(Answer):
 
     @property
     def value(self) -> float:
-        """The first of the values: the only one of most models."""
+        """Return the first value: the only one of most models."""
         return next(iter(self.values.values()))
 
     def row(self, top: int = 1) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class Estimate(Answer):
         return found
 
     def table(self, top: int = 1) -> dict[str, Any]:
-        """The unit in the head of a column, and no digits that the interval makes idle."""
+        """Return columns with units in their heads, rounded to the precision of the interval."""
         found: dict[str, Any] = {"input": jsontext.whole(self.input)}
         for name in self.values:
             shown = jsontext.whole(name) if name != "input" else "input (predicted)"
@@ -54,7 +54,7 @@ class Estimate(Answer):
         return found
 
     def _written(self, name: str) -> list[str]:
-        """A value, and where it has an interval both ends, to a tenth of a half of the interval or finer."""
+        """Return a value and the ends of its interval, rounded to a tenth of its half-width or finer."""
         value, ends = self.values[name], self.interval.get(name)
         half = 0.0 if ends is None else (ends[1] - ends[0]) / 2
         if ends is None or not math.isfinite(half) or half < 1e-4 or max(map(abs, ends)) >= 10**15:
@@ -64,10 +64,10 @@ class Estimate(Answer):
 
 
 def with_unit(name: str, unit: str) -> str:
-    """What an output is called, with its unit: ``angle (degrees)``."""
+    """Return an output's name with its unit: ``angle (degrees)``."""
     return f"{name} ({unit})" if unit else name
 
 
 def short(value: float) -> float:
-    """A number without the digits that a float32 does not have."""
+    """Return a number without the digits that a float32 does not have."""
     return float(f"{value:.6g}")

@@ -1,4 +1,4 @@
-"""Which columns hold the numbers to predict."""
+"""Find the columns with numbers to predict."""
 
 import math
 from collections.abc import Sequence
@@ -32,11 +32,20 @@ def label_columns(
     aside: str | None = None,
     own: Sequence[str] = (),
 ) -> tuple[list[str], list[str]]:
-    """The columns with numbers to predict, none where there is none; and what to tell of the choice.
+    """Return the columns with numbers to predict (possibly none), and notes on the choice.
 
-    Without being asked they are those that are called as a model's ``own`` outputs. Else it is one column: numbers under
-    a usual name, floats before integers, else the only column of floats. ``aside`` is a column that is none, such as the
-    one that names domains. Raises HubtlError where several fit, and for columns that were asked for and hold no numbers.
+    By default these are the columns called as a model's ``own`` outputs. Otherwise it is one column: numbers under a
+    usual name, floats before integers, else the only column of floats.
+
+    Args:
+        dataset: the data set.
+        asked: columns that the recipe names, or None.
+        where: the data set's name, for errors.
+        aside: a column that holds no labels, such as the one that names domains.
+        own: outputs of a saved model.
+
+    Raises:
+        HubtlError: where several columns fit, and for columns that were asked for and hold no numbers.
     """
     if asked:
         found = headers(dataset, asked) or [existing(dataset, name, "label", where) for name in _names(asked)]
@@ -67,7 +76,7 @@ def label_columns(
 
 
 def offer(dataset: Dataset) -> list[str]:
-    """Columns that could hold numbers to predict if they were asked for: of several decimal ones all."""
+    """Return columns that could hold numbers to predict; of several decimal ones all."""
     floats = [name for name, feature in dataset.features.items() if kind_of(feature) == "float"]
     floats = [name for name in floats if any(not float(cell).is_integer() for cell in _known(dataset, name))]
     return usual(floats, NAMES)[:1] or floats or label_columns(dataset, None, "")[0]

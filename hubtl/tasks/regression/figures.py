@@ -1,4 +1,4 @@
-"""The figures of a regression model, as a record keeps them."""
+"""Define the figures of a regression model in a record."""
 
 from typing import ClassVar, Literal
 
@@ -11,13 +11,16 @@ WITH_UNIT = ("mae", "rmse")
 
 
 def metric(name: str, value: float | None = None, unit: str = "") -> Metric:
-    """One of the four figures: errors have the unit of the outputs and are better when lower."""
+    """Return one of the four metrics.
+
+    Errors have the unit of the outputs and are better when lower.
+    """
     errors = name in WITH_UNIT
     return Metric(name=name, title=TITLES[name], value=value, unit=unit if errors else "", higher_is_better=not errors)
 
 
 class Residual(Facts):
-    """The rows whose true values lie in one range."""
+    """Hold the rows whose true values lie in one range."""
 
     low: float
     high: float
@@ -27,7 +30,7 @@ class Residual(Facts):
 
 
 class OutputScore(Facts):
-    """The figures of one output; None where they were not measured."""
+    """Hold the figures of one output; None where they were not measured."""
 
     name: str
     n: int  # rows with a label of this output
@@ -43,7 +46,7 @@ class OutputScore(Facts):
 
 
 class RegressionFigures(Figures):
-    """What a regression model did: means over its outputs, each in its own unit."""
+    """Hold a regression model's figures: means over its outputs, each in its own unit."""
 
     group: ClassVar[str] = "output"
 
@@ -67,7 +70,7 @@ class RegressionFigures(Figures):
         return [metric("r2", self.r2)]
 
     def groups(self) -> list[Group]:
-        """The outputs, where there are several."""
+        """Return the outputs, where there are several."""
         if len(self.per_output) < 2:
             return []
         return [

@@ -1,4 +1,4 @@
-"""Losses of predicted values, each of standardised values."""
+"""Compute losses of predicted, standardised values."""
 
 import torch
 import torch.nn.functional as F
@@ -6,10 +6,14 @@ from torch import Tensor
 
 
 def each(outputs: Tensor, wanted: Tensor, loss: str, delta: float, quantile: float) -> Tensor:
-    """The loss of each output of each row [b, k]: ``mse``, ``l1``, ``huber`` or ``pinball``.
+    """Return the loss [b, k] of each output: ``mse``, ``l1``, ``huber`` or ``pinball``.
 
-    ``delta`` is where ``huber`` turns from half the square into a line. ``pinball`` is least at the ``quantile`` of what
-    a row can be: it weighs an output below the truth with ``quantile``, and one above with the rest of 1.
+    Args:
+        outputs: outputs [b, k].
+        wanted: standardised labels [b, k].
+        loss: the name of the loss.
+        delta: where ``huber`` turns from half the square into a line.
+        quantile: the quantile of ``pinball``: errors below the truth weigh ``quantile``, errors above the rest of 1.
     """
     if loss == "mse":
         return (outputs - wanted).square()

@@ -1,4 +1,4 @@
-"""Matching the outputs of two domains by the names of their columns, and turning labels of one into the model's."""
+"""Match the outputs of two domains by column name, and map one domain's labels to the model's."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,10 @@ from hubtl.record import LabelSets
 
 
 def pairs_of(ours: Sequence[str], theirs: Sequence[str], *, called: str = "source") -> dict[str, str]:
-    """Pair columns of two domains: theirs -> ours, by name; one column each is paired whatever it is called."""
+    """Pair the columns of two domains by name: theirs -> ours.
+
+    Single columns are paired whatever their names.
+    """
     if len(ours) == len(theirs) == 1:
         return {theirs[0]: ours[0]}
     return partners(ours, theirs, called=called)
@@ -19,7 +22,11 @@ def pairs_of(ours: Sequence[str], theirs: Sequence[str], *, called: str = "sourc
 def match(
     source: Sequence[str], target: Sequence[str] | None, *, called: str = "source"
 ) -> tuple[LabelSets, list[str]]:
-    """How the outputs of two domains relate, and what to tell of it. Raises HubtlError where none is shared."""
+    """Return the relation of two domains' outputs, and notes on it.
+
+    Raises:
+        HubtlError: where none is shared.
+    """
     if target is None:
         return LabelSets(setting="unknown"), []
     pairs = pairs_of(source, target, called=called)
@@ -48,7 +55,10 @@ def match(
 
 
 def targets(labels: np.ndarray, own: Sequence[str], outputs: Sequence[str]) -> np.ndarray:
-    """Turn labels [n, j] of the columns ``own`` into those of a model's ``outputs`` [n, k]; NaN where there is none."""
+    """Map labels [n, j] of the columns ``own`` to a model's ``outputs`` [n, k].
+
+    Missing labels are NaN.
+    """
     ours = {ours: theirs for theirs, ours in pairs_of(outputs, own).items()}
     found = np.full((len(labels), len(outputs)), np.nan, dtype=np.float32)
     for k, name in enumerate(outputs):

@@ -1,4 +1,4 @@
-"""The figures that predicted values make against true ones."""
+"""Compute the figures of predicted values against true ones."""
 
 from collections.abc import Sequence
 
@@ -21,10 +21,16 @@ def figures_of(
     units: Sequence[str] = (),
     margins: Sequence[float] | None = None,
 ) -> Evaluation:
-    """The figures of ``predicted`` [n, k] against ``truth`` [n, k], where NaN is no label; without ``truth`` none.
+    """Compute the figures of predicted against true values.
 
-    Rows without any label are counted and not scored. ``units`` and ``margins`` have an entry for each output: what it
-    is measured in, and half the width of its 90 % interval on the source.
+    Rows without any label are counted and not scored.
+
+    Args:
+        predicted: predictions [n, k].
+        truth: true values [n, k], where NaN is no label; None: no figures.
+        names: names of the outputs.
+        units: unit of each output.
+        margins: half the width of each output's 90 % interval on the source.
     """
     units = list(units) or [""] * len(names)
     unit = units[0] if len(names) == 1 else ""
@@ -44,7 +50,7 @@ def figures_of(
         outputs.append(_output(name, of, predicted[rows, k], truth[rows, k], margin, plotted=k < PLOTTED))
 
     def resampled(weights: np.ndarray) -> np.ndarray:
-        """The MAE of rows that are counted ``weights`` [r, n] times: [r]."""
+        """Return the MAE [r] of rows that are counted ``weights`` [r, n] times."""
         counts = weights @ known
         each = np.divide(weights @ error, counts, out=np.full(counts.shape, np.nan), where=counts > 0)
         mean: np.ndarray = np.nanmean(each, axis=1)
@@ -90,7 +96,7 @@ def _output(
 
 
 def explained(predicted: np.ndarray, truth: np.ndarray) -> float | None:
-    """R² of predictions [n]: 1 less their squared error over that of the mean; None where all true values are one."""
+    """Return R² of predictions [n]; None where all true values are equal."""
     spread = float(np.square(truth - truth.mean()).sum())
     if len(truth) < 2 or np.ptp(truth) == 0 or spread == 0:
         return None
@@ -98,7 +104,7 @@ def explained(predicted: np.ndarray, truth: np.ndarray) -> float | None:
 
 
 def rank_correlation(predicted: np.ndarray, truth: np.ndarray) -> float | None:
-    """Spearman's rank correlation; None where either has one value alone."""
+    """Return Spearman's rank correlation; None where either side is constant."""
     from scipy.stats import rankdata
 
     if len(truth) < 2 or np.ptp(truth) == 0 or np.ptp(predicted) == 0:
@@ -107,7 +113,10 @@ def rank_correlation(predicted: np.ndarray, truth: np.ndarray) -> float | None:
 
 
 def by_range(predicted: np.ndarray, truth: np.ndarray) -> list[Residual]:
-    """Errors of the rows in each range of true values; the ranges have about as many rows each."""
+    """Return the errors of the rows in each range of true values.
+
+    The ranges have about equally many rows.
+    """
     edges = np.unique(np.quantile(truth, np.linspace(0, 1, min(RANGES, max(1, len(truth) // 5)) + 1)))
     place = np.clip(np.searchsorted(edges, truth, side="right") - 1, 0, max(0, len(edges) - 2))
     found = []
@@ -128,9 +137,9 @@ def by_range(predicted: np.ndarray, truth: np.ndarray) -> list[Residual]:
 
 
 def margin_of(errors: np.ndarray, level: float) -> float | None:
-    """Half the width of a split-conformal interval: the ⌈(n + 1) · level⌉-th smallest of the absolute errors [n].
+    """Return half the width of a split-conformal interval.
 
-    None where there are too few for that level.
+    It is the ⌈(n + 1) · level⌉-th smallest of the absolute errors [n]; None where there are too few for that level.
     """
     place = int(np.ceil((len(errors) + 1) * level))
     return None if place > len(errors) else float(np.sort(np.abs(errors))[place - 1])

@@ -1,4 +1,4 @@
-"""The pictures of a regression's figures."""
+"""Plot a regression's figures."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ COLUMNS = 3  # panels in a row
 
 
 def drawn(record: RunRecord) -> dict[str, Callable[[Any, Any], None]]:
-    """What there is to draw of a run, by file name: functions of a path and a theme."""
+    """Return the plots of a run by file name: functions of a path and a theme."""
     alone = record.strategy == "source-only"  # there is nothing to compare it with
     adapted, base = (_of(e) for e in (record.adapted, None if alone else record.source_only))
     if adapted is None:
@@ -40,7 +40,10 @@ Pair = tuple[OutputScore | None, OutputScore]  # under source-only, and under th
 
 
 def scatter(outputs: Sequence[Pair], path: Path, theme: Theme = LIGHT) -> None:
-    """Predicted against true values, a panel for each output; on the diagonal a prediction is right."""
+    """Plot predicted against true values, a panel for each output.
+
+    A correct prediction lies on the diagonal.
+    """
     figure, panels = _panels(len(outputs), 3.1, 3.1)
     for axes, (before, after) in zip(panels, outputs, strict=True):
         models = _models(before, after, theme)
@@ -70,7 +73,7 @@ def scatter(outputs: Sequence[Pair], path: Path, theme: Theme = LIGHT) -> None:
 
 
 def residuals(outputs: Sequence[Pair], path: Path, theme: Theme = LIGHT) -> None:
-    """Mean absolute error in each range of true values, a panel for each output."""
+    """Plot the mean absolute error in each range of true values, a panel for each output."""
     figure, panels = _panels(len(outputs), 3.6, 2.7)
     for axes, (before, after) in zip(panels, outputs, strict=True):
         models = _models(before, after, theme)

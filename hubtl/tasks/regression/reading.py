@@ -1,4 +1,4 @@
-"""Reading columns of numbers: what each row is to be, and which rows have no label."""
+"""Read columns of numbers, and find the rows without a label."""
 
 import math
 import re
@@ -33,12 +33,21 @@ def read(
     called: Sequence[str] = (),
     known: Outputs | None = None,
 ) -> Labels:
-    """Read the label columns of the splits of a domain: float32 [n, k] of each, NaN where a cell has no label.
+    """Read the label columns of the splits of a domain: float32 [n, k] of each split.
 
-    A cell is a number or a text that is one: ``3.5``, ``-2e3``. It has no label where it is empty, None, NaN, or a word
-    such as ``NA``. A split that says −1 or −999 everywhere, below all that others say, hides its labels; so does one
-    below all that was ``known`` to the source or the model. Raises HubtlError for anything else, for infinity, and for
-    truth values, naming the row.
+    NaN marks a cell without a label. A cell is a number or a text that is one: ``3.5``, ``-2e3``. It has no label where
+    it is empty, None, NaN, or a word such as ``NA``. A split that holds only −1 or −999, below all values of the
+    others, hides its labels; so does one below all values ``known`` to the source or the model.
+
+    Args:
+        parts: the splits.
+        columns: the label columns.
+        where: the data set's name, for errors.
+        called: names of the splits.
+        known: outputs of the other domain or of the model.
+
+    Raises:
+        HubtlError: for anything else, for infinity, and for truth values; the message names the row.
     """
     called = called or [f"split {number}" for number in range(1, len(parts) + 1)]
     values, notes = [], []
@@ -64,7 +73,7 @@ def read(
 
 
 def _least(known: Outputs | None, columns: Sequence[str]) -> dict[str, float]:
-    """The smallest number of the source, or that a model learnt from, by the column here that stands for it."""
+    """Return the smallest known number of each column, from the source or the model's labels."""
     if known is None:
         return {}
     low = {name: ends[0] for name, ends in zip(known.names, ranges(known), strict=False)}
@@ -73,7 +82,10 @@ def _least(known: Outputs | None, columns: Sequence[str]) -> dict[str, float]:
 
 
 def _hidden(splits: Sequence[np.ndarray], elsewhere: float | None) -> list[int]:
-    """The splits that hide their labels of a column: one value alone, which stands for none, below all others' values."""
+    """Return the splits that hide their labels of a column.
+
+    They hold one value only, a usual mark for none, below all others' values.
+    """
     known = [column[np.isfinite(column)] for column in splits]
     one = [len(set(column.tolist())) == 1 and column[0] in HIDDEN for column in known]
     told = [column for column, alone in zip(known, one, strict=True) if len(column) and not alone]
@@ -85,7 +97,7 @@ def _hidden(splits: Sequence[np.ndarray], elsewhere: float | None) -> list[int]:
 
 
 def _refuse_coarse(cells: np.ndarray, kept: np.ndarray, what: str) -> None:
-    """Raise HubtlError where numbers are so large for their differences that 32 bits do not hold these."""
+    """Raise HubtlError where 32 bits do not resolve the differences of large numbers."""
     known = np.isfinite(cells)
     if not known.any() or np.abs(cells - kept)[known].max() <= FINE * cells[known].std():
         return
@@ -98,7 +110,7 @@ def _refuse_coarse(cells: np.ndarray, kept: np.ndarray, what: str) -> None:
 
 
 def number_of(cell: Any) -> float | None:
-    """The number that a cell holds, NaN where it is empty; None where it holds something else."""
+    """Return the number in a cell, NaN where it is empty; None where it holds something else."""
     if cell is None:
         return math.nan
     if isinstance(cell, bool):
@@ -115,7 +127,7 @@ def number_of(cell: Any) -> float | None:
 
 
 def unfit(dataset: Dataset, column: str) -> str | None:
-    """Why a column cannot hold numbers to predict, in words that follow "it holds"; None where it can."""
+    """Return why a column cannot hold numbers, in words that follow "it holds", or None."""
     feature: Any = dataset.features[column]
     if isinstance(feature, ClassLabel):
         return "names of classes, not numbers (--task classification)"
@@ -140,7 +152,7 @@ def unfit(dataset: Dataset, column: str) -> str | None:
 
 
 def kind_of(feature: Any) -> str | None:
-    """``float`` or ``int`` of a column of plain numbers; None for any other."""
+    """Return ``float`` or ``int`` for a column of plain numbers; None for any other."""
     dtype = getattr(feature, "dtype", None)
     if type(feature).__name__ != "Value" or not isinstance(dtype, str):
         return None

@@ -1,4 +1,4 @@
-"""One number for each input, or several: predicted in the units that the labels are written in."""
+"""Define regression: one number for each input or several, in the labels' own units."""
 
 import copy
 import math
@@ -37,7 +37,7 @@ class RegressionOptions(TaskOptions):
 class Regression(Task):
     """Predict numbers; they are learnt standardised by the labels of the training rows.
 
-    The model's outputs are ``(y − location) / scale`` while it learns. Figures, answers and the saved model are in the
+    During training the model's outputs are ``(y − location) / scale``. Figures, answers and the saved model are in the
     labels' own units: location and scale are folded into the last layer on export.
     """
 
@@ -83,7 +83,11 @@ class Regression(Task):
         return np.asarray(np.isfinite(labels).any(axis=1))
 
     def check_source(self, labels: np.ndarray, outputs: Outputs, where: str) -> dict[str, int]:
-        """Count the labels of each output. Raises HubtlError where they are one value: nothing is learnt from it."""
+        """Count the labels of each output.
+
+        Raises:
+            HubtlError: where they are constant, since nothing can be learnt from them.
+        """
         from hubtl.data.names import seen
 
         for name, column in zip(outputs.names, labels.T, strict=True):
@@ -109,7 +113,7 @@ class Regression(Task):
         return Related(Outputs(names=source.names), sets, notes=(*notes, *self._unitless(source)))
 
     def _unitless(self, outputs: Outputs) -> tuple[str, ...]:
-        """Say that figures, plots and answers have no unit, and what gives them one."""
+        """Note that figures, plots and answers have no unit, and how to set one."""
         given = cast(RegressionOptions, self.options).unit.strip() or any(words.units(outputs))
         return () if given else ("unit: none, for figures, plots and answers (--set task.unit=degrees, or the like)",)
 
@@ -124,7 +128,7 @@ class Regression(Task):
         return targets(labels, own.names, outputs.names)
 
     def learn(self, labels: np.ndarray) -> None:
-        """Take location, scale and range of the training rows' labels [n, k]."""
+        """Fit location, scale and range to the training rows' labels [n, k]."""
         counts = self.check_source(labels, self.outputs, "the labels to learn from")
         rows = [column[np.isfinite(column)].astype(np.float64) for column in labels.T]
         location, scale = (np.array([f(column) for column in rows]) for f in (np.mean, np.std))
@@ -166,7 +170,7 @@ class Regression(Task):
     # model
 
     def losses(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
-        """The mean over the outputs [b]; an output without a label counts nothing."""
+        """Return the mean loss [b] over the outputs; an output without a label does not count."""
         from hubtl.tasks.regression.losses import each
 
         options, known = cast(RegressionOptions, self.options), labels.isfinite()
@@ -178,14 +182,14 @@ class Regression(Task):
         return (found * known).mean(dim=1)
 
     def answers(self, outputs: "Tensor") -> "Tensor":
-        """Outputs [b, k] in the units of the labels."""
+        """Return outputs [b, k] in the units of the labels."""
         if self.scaling is None:
             return outputs
         location, scale = (outputs.new_tensor(values.tolist()) for values in self.scaling)
         return outputs * scale + location
 
     def export(self, classifier: "nn.Linear") -> "nn.Linear":
-        """Fold location and scale into the last layer: the saved model answers in the units of the labels."""
+        """Fold location and scale into the last layer, so that the saved model answers in label units."""
         import torch
         from torch import nn
 
@@ -200,7 +204,10 @@ class Regression(Task):
         return made.to(classifier.weight.device)
 
     def fit(self, outputs: "Tensor", labels: np.ndarray, *, held_out: bool = True) -> "Regression":
-        """Take the margins of the intervals from rows that training did not learn from: split conformal, 90 %."""
+        """Fit the margins of the 90 % intervals by split conformal prediction.
+
+        The rows are ones that training did not learn from.
+        """
         from hubtl.tasks.regression.measuring import margin_of
 
         made = copy.copy(self)
@@ -216,7 +223,7 @@ class Regression(Task):
         return made
 
     def exported(self) -> Outputs:
-        """The outputs; margins that an earlier model had are not those of this one."""
+        """Return the outputs, without the margins of an earlier model."""
         return self.outputs if self.scaling is not None else self._without_margins()
 
     def _without_margins(self) -> Outputs:
@@ -243,13 +250,13 @@ class Regression(Task):
         return f"{super().about()}: {listed(words.called(self.outputs))}"
 
     def _margins(self) -> list[float] | None:
-        """Half the width of the intervals; None where there are none that can be read."""
+        """Return half the width of the intervals; None where there are none that can be read."""
         return words.numbers(self.outputs, "margin")
 
     # labels of single rows
 
     def typed(self, text: str) -> np.ndarray:
-        """A number for each output, with commas between; ``-`` where one is not known."""
+        """Parse a number for each output, separated by commas; ``-`` means not known."""
         names = self.outputs.names
         cells = [cell.strip() for cell in text.split("," if len(names) > 1 else None)] or [""]
         try:
@@ -265,7 +272,7 @@ class Regression(Task):
         return self.answers(outputs.float()).numpy().astype(np.float64)
 
     def nearer(self, one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """The one with the smaller absolute error, the mean over the outputs in units of their labels' spread."""
+        """Compare the mean absolute errors over the outputs, in units of the labels' spread."""
         scale = np.array(words.numbers(self.outputs, "scale") or [1.0] * labels.shape[1])
         errors = [np.nanmean(np.abs(answers - labels) / scale, axis=1) for answers in (one, other)]
         same = np.isclose(errors[0], errors[1], rtol=1e-6, atol=0)
@@ -285,7 +292,7 @@ class Regression(Task):
         return Gathered(measured)
 
     def score(self, outputs: "Tensor", labels: np.ndarray) -> float:
-        """The mean R² of the outputs; NaN where all labels of each are one."""
+        """Return the mean R² of the outputs; NaN where all labels are constant."""
         from hubtl.tasks.regression.measuring import explained
 
         values = self.answers(outputs.float()).numpy().astype(np.float64)
@@ -301,7 +308,7 @@ class Regression(Task):
         return f"the predictions hardly differ: their spread is {100 * spread:.1f} % of that of the labels learnt from"
 
     def _spread(self, outputs: "Tensor") -> float | None:
-        """Standard deviation of the outputs over that of the labels, the mean over outputs; None: not known."""
+        """Return the mean ratio of the standard deviations of outputs and labels; None: not known."""
         scale = words.numbers(self.outputs, "scale")
         if len(outputs) < 2 or scale is None or len(scale) != outputs.shape[1]:
             return None
@@ -316,7 +323,7 @@ class Regression(Task):
         return self.constant
 
     def _constant_loss(self, standard: np.ndarray) -> float:
-        """The loss of the best constant for standardised labels [n], near enough for huber."""
+        """Return the loss of the best constant for standardised labels [n], approximate for huber."""
         import torch
 
         from hubtl.tasks.regression.losses import each
@@ -328,7 +335,10 @@ class Regression(Task):
         return float(each(torch.full_like(wanted, best), wanted, options.loss, options.delta, quantile).mean())
 
     def cost(self, before: Evaluation, after: Evaluation) -> str | None:
-        """More than a tenth of what a constant answer would err, as accuracy may lose a tenth of the rows."""
+        """Warn if the error on the source rises by a tenth of a constant answer's error.
+
+        It corresponds to a tenth of the rows for accuracy.
+        """
         known = words.numbers(self.outputs, "deviation")
         if before.source is None or after.source is None or not known or before.primary is None:
             return super().cost(before, after)

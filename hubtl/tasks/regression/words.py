@@ -1,4 +1,4 @@
-"""What a run and its card say of predicted numbers."""
+"""Write the words of a run and its card about predicted numbers."""
 
 import math
 from typing import Any
@@ -29,26 +29,29 @@ PICKS: dict[tuple[str, str | None], tuple[str, str]] = {
 
 
 def units(outputs: Outputs) -> list[str]:
-    """The unit of each output, as far as it is known."""
+    """Return the unit of each output, as far as it is known."""
     found = outputs.details.get("unit")
     fits = isinstance(found, list) and len(found) == len(outputs.names) and all(isinstance(u, str) for u in found)
     return list(found) if fits and found is not None else [""] * len(outputs.names)
 
 
 def called(outputs: Outputs) -> list[str]:
-    """The outputs with their units: ``angle (degrees)``."""
+    """Return the outputs with their units: ``angle (degrees)``."""
     return [with_unit(name, unit) for name, unit in zip(outputs.names, units(outputs), strict=True)]
 
 
 def numbers(outputs: Outputs, name: str) -> list[float] | None:
-    """A detail that is a number for each output, such as ``margin``; None where there is none that can be read."""
+    """Return a detail that is a number for each output, such as ``margin``.
+
+    None where there is none that can be read.
+    """
     found: Any = outputs.details.get(name)
     fits = isinstance(found, list) and len(found) == len(outputs.names)
     return found if fits and all(isinstance(n, int | float) and math.isfinite(n) and n >= 0 for n in found) else None
 
 
 def ranges(outputs: Outputs) -> list[tuple[float, float]]:
-    """The smallest and the largest label of each output that was learnt from; none where that is not known."""
+    """Return the smallest and the largest training label of each output, where known."""
     found: Any = outputs.details.get("range")
     if not isinstance(found, list) or len(found) != len(outputs.names):
         return []
@@ -60,7 +63,7 @@ def ranges(outputs: Outputs) -> list[tuple[float, float]]:
 
 
 def warnings(outputs: Outputs, relation: LabelSets, labels: np.ndarray | None) -> list[str]:
-    """Say where the target's labels lie beyond those that were learnt from, and which outputs are not measured."""
+    """Warn where the target's labels exceed the training range, and which outputs are not measured."""
     found = []
     if labels is not None:
         for k, (name, (low, high)) in enumerate(zip(outputs.names, ranges(outputs), strict=False)):
@@ -88,7 +91,7 @@ def predicts(outputs: Outputs, of: str) -> str:
 
 
 def limits(record: RunRecord) -> list[str]:
-    """Say from which values the model learnt, and of what its intervals are true. Markdown."""
+    """Describe the training range, and the scope of the intervals. Markdown."""
     found, outputs = [], record.outputs
     if known := ranges(outputs):
         own = "the target" if record.source is None or record.setting == "sequential" else "the source"
@@ -113,7 +116,7 @@ def limits(record: RunRecord) -> list[str]:
 
 
 def doubts(record: RunRecord) -> list[str]:
-    """Say where figures say little: few rows, an error no smaller than a constant's. Markdown."""
+    """Describe why figures mean little: few rows, an error no smaller than a constant's. Markdown."""
     figures = _figures(record.adapted)
     if figures is None:
         return []
@@ -132,7 +135,7 @@ def doubts(record: RunRecord) -> list[str]:
 
 
 def notes(record: RunRecord) -> str:
-    """Say how the figures are read, and how the intervals fared on the target. Markdown."""
+    """Explain how to read the figures, and the coverage of the intervals on the target. Markdown."""
     several = len(record.outputs.names) > 1
     lines = ["MAE and RMSE are better when they are lower, R² and Spearman's ρ when they are higher."]
     if several:
@@ -156,7 +159,7 @@ def notes(record: RunRecord) -> str:
 
 
 def relation(record: RunRecord) -> str:
-    """Say how the outputs of the two domains relate. Markdown."""
+    """Describe the relation of the two domains' outputs. Markdown."""
     sets = record.label_sets
     if sets.setting == "unknown":
         return "The target has no labels: which numbers it could be measured by is unknown."
