@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable, Sequence
 
+NEAR = 0.6  # share of letters that two names have in common, in order, below which none was meant
+
 
 class HubtlError(Exception):
     """Report a mistake that the user can correct.
@@ -41,11 +43,13 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
         name: the misspelt name.
         known: the known names.
     """
-    close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=NEAR)
     return close[0] if close else None
 
 
-def unknown(kind: str, name: str, known: Iterable[str], *, hint: str | None = None) -> HubtlError:
+def unknown(
+    kind: str, name: str, known: Iterable[str], *, hint: str | None = None, listing: str | None = None
+) -> HubtlError:
     """Return the error for an unknown name; its hint is the nearest known one.
 
     Args:
@@ -53,11 +57,12 @@ def unknown(kind: str, name: str, known: Iterable[str], *, hint: str | None = No
         name: the unknown name.
         known: the known names.
         hint: replaces the nearest name.
+        listing: a command that lists the names, as the hint where none is near.
     """
     names = sorted(known)
     guess = nearest(name, names)
     listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return HubtlError(
         f"unknown {kind} {name!r}; known: {listed or 'none'}",
-        hint=hint or (f"{guess}" if guess else f"one of: {listed}"),
+        hint=hint or guess or listing or f"one of: {listed}",
     )

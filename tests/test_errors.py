@@ -1,6 +1,10 @@
 """Errors say what was met and what to type."""
 
+import pytest
+
+from hubtl import plugins
 from hubtl.errors import HubtlError, RecipeError, nearest, unknown
+from hubtl.recipe.reading import parse
 
 
 def test_an_error_carries_its_hint_apart_from_its_message():
@@ -29,6 +33,16 @@ def test_an_unknown_name_hints_at_the_nearest_or_lists_what_there_is():
     assert close.hint == "dann"
     assert unknown("strategy", "xyzzy", ["coral", "dann"]).hint == "one of: coral, dann"
     assert unknown("strategy", "x", []).args[0].endswith("known: none")
+
+
+def test_a_name_that_is_near_none_hints_at_the_command_that_lists_them():
+    with pytest.raises(HubtlError) as raised:
+        plugins.find("strategies", "nope")
+    assert raised.value.hint == "hubtl list strategies"
+    with pytest.raises(RecipeError) as raised:
+        parse({"model": "lenet", "target": "data", "strategy": "nope", "ensemble": {"members": "mcc,dan+nope"}})
+    assert raised.value.hint == "hubtl list strategies"
+    assert "unknown ensemble.members 'nope'" in str(raised.value)
 
 
 def test_a_long_list_of_names_is_cut():

@@ -251,11 +251,8 @@ def _label_use(record: RunRecord) -> str:
 
 def _updates(record: RunRecord) -> str:
     """How long the two models learnt, and whether one of them is a checkpoint that was chosen."""
-    base, trained, step = record.baseline_training, record.training, record.selection.step
-    if record.source_only is None or base is None or base.steps != trained.steps:
-        return ""
-    text = " Same backbone, same number of updates for both."
-    if step is None or step >= trained.steps:
+    text, step = ensemble.alike(record), record.selection.step
+    if not text or step is None or step >= record.training.steps:
         return text
     return (
         f"{text} The adapted model is the checkpoint after update {step:,}, and source-only its last one: part of the "

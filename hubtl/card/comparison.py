@@ -79,15 +79,16 @@ def estimated(record: RunRecord) -> str:
     """What the primary metric of each model probably is, as told without labels, with the error of such estimates."""
     alone = record.strategy == "source-only"
     models = (("source-only", None if alone else record.source_only), (record.strategy, record.adapted))
-    told = [(name, e, e.estimate) for name, e in models if e is not None and e.estimate is not None]
+    told = [(name, e, e.estimate) for name, e in models if e is not None and e.estimate and e.estimate.tells]
     if not told:
         return ""
     each = ", ".join(f"{wording.code(name)} {metrics.about(e.primary, estimate)}" for name, e, estimate in told)
     error, reach = (100 * number for number in (told[-1][2].error, told[-1][2].reach))
+    few = ", with what so few rows add," if told[-1][2].widened else ""
     return (
         f"**Estimate**, by {wording.md(told[-1][2].method)}, of {metrics.called(told[-1][1].primary)} on the same rows "
-        f"without their labels: {each}. It is not a measurement and chose nothing: in benchmarks such estimates are "
-        f"{error:.0f} points off on average, and nine of ten by less than {reach:.0f}."
+        f"without their labels: {each}. It is not a measurement and chose nothing: in benchmarks such "
+        f"estimates{few} are {error:.0f} points off on average, and nine of ten by less than {reach:.0f}."
     )
 
 
@@ -111,7 +112,7 @@ def _line(data: str, how: str, figures: Evaluation) -> Line:
     """The cells are compared as they are shown: sums of the same figures differ in their last bits."""
     own = [] if figures.figures is None else figures.figures.brief()
     value = metrics.value(figures.primary)
-    if figures.value is None and figures.estimate is not None:
+    if figures.value is None and figures.estimate and figures.estimate.tells:
         value = f"{metrics.about(figures.primary, figures.estimate)} (estimate, no label read)"
     first = value, metrics.bounds(figures.primary, wording.interval(figures))
     return Line(data, how, figures, (*first, *(metrics.value(metric) for metric in own)))

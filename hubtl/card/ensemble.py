@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from hubtl.card import metrics, wording
 from hubtl.record import EnsembleFacts, MemberFacts, RunRecord
+from hubtl.record.figures import SHARE
 
 MADE = {
     "linear": "Their heads stand on one frozen backbone, so the average is itself one head: nothing was lost.",
@@ -48,6 +49,8 @@ def adapted_with(record: RunRecord) -> str:
     found = shipped(record)
     if found is None or not found.members:
         return wording.code(record.strategy)
+    if len(found.members) == 1 and found.hedge == 1:
+        return _methods(found)
     if len(found.members) == 1:
         return f"{_methods(found)} (averaged with source-only)"
     return f"{_methods(found)} (an average of {len(found.members)} models)"
@@ -110,7 +113,8 @@ def made_of(found: EnsembleFacts) -> str:
     for what, values in (("seeds", {m.seed for m in found.members}), ("backbones", {m.model for m in found.members})):
         text += f", {len(values)} {what}" if len(values) > 1 else ""
     if found.hedge < 1:
-        text += f"; they count {100 * found.hedge:.0f}% and source-only {100 - 100 * found.hedge:.0f}%"
+        counts = "they count" if len(found.members) > 1 else "it counts"
+        text += f"; {counts} {100 * found.hedge:.0f}% and source-only {100 - 100 * found.hedge:.0f}%"
     return text
 
 
@@ -125,7 +129,8 @@ def averaged(record: RunRecord) -> list[str]:
     if found is None or not found.members:
         return []
     many = len(found.members) > 1
-    said = [f"Averaged: {made_of(found)}. {MADE[found.how]}"]
+    how = MADE[found.how] if found.hedge > 0 else "What counts nothing is no part: this model is source-only."
+    said = [f"Averaged: {made_of(found)}. {how}"]
     if found.closeness is not None:
         said[0] += (
             f" It answers as the average on {wording.percent(found.closeness)} of {wording.plural(found.rows, 'target row')}."
@@ -137,7 +142,7 @@ def averaged(record: RunRecord) -> list[str]:
         and record.adapted.value is not None
     ):
         whole, own = found.figures.primary, record.adapted.value
-        cost = metrics.change(whole, found.figures.value, own)
+        cost = metrics.change(whole, found.figures.value, own) + " points" * (whole is None or whole.unit == SHARE)
         said[0] += f" The average itself: {metrics.value(whole)}; being one model changed that by {cost}."
     if many and found.agreement is not None:
         said.append(
@@ -152,6 +157,29 @@ def averaged(record: RunRecord) -> list[str]:
     return said
 
 
+def updates(record: RunRecord) -> str:
+    """How many updates the model learnt for, of several models each, in words: ``8 each, and a student 4``."""
+    members = _members(record)
+    if not members:
+        return wording.count(record.training.steps)
+    fewest, most = (wording.count(pick(member.steps for member in members)) for pick in (min, max))
+    text = fewest if fewest == most else f"{fewest} to {most}"
+    text += " each" * (len(members) > 1)
+    found = shipped(record)
+    return text + (f", and a student {wording.count(found.steps)}" if found and found.steps else "")
+
+
+def alike(record: RunRecord) -> str:
+    """That source-only had the same backbone and as many updates as what stands beside it; empty where it had not."""
+    base, found, members = record.baseline_training, shipped(record), _members(record)
+    if record.source_only is None or base is None or len({member.model for member in members}) > 1:
+        return ""
+    if any(steps != base.steps for steps in ([member.steps for member in members] or [record.training.steps])):
+        return ""
+    who = "both" if found is None else "source-only and each of the averaged models"
+    return f" Same backbone, same number of updates for {who}."
+
+
 def context(record: RunRecord) -> dict[str, Any]:
     """What the template asks for."""
     return {
@@ -159,4 +187,5 @@ def context(record: RunRecord) -> dict[str, Any]:
         "members": lines(record),
         "averaged": averaged(record),
         "repeated": repeated(record),
+        "learnt": updates(record),
     }

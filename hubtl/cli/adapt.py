@@ -159,7 +159,8 @@ def adapt(
         raise HubtlError(
             "no target: nothing says what to adapt to", hint="hubtl adapt --model resnet50 --target-dataset user/data"
         )
-    checked = parse(raw, where=str(path) if path else "the command line")
+    typed_flags = {KEYS[name]: f"--{name.replace('_', '-')}" for name in flags}
+    checked = parse(raw, where=str(path) if path else "the command line", flags=typed_flags)
     if dry_run:
         plan(checked, as_json=json_)
         return

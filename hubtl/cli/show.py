@@ -13,7 +13,7 @@ import typer
 from hubtl import launch
 from hubtl.card import ensemble
 from hubtl.card.metrics import about, called, gain, rounded
-from hubtl.card.wording import plural, unscored
+from hubtl.card.wording import unscored
 from hubtl.cli.messages import emit, predicting, pushed
 from hubtl.io import shown
 from hubtl.recipe.schema import Recipe
@@ -105,7 +105,8 @@ def result(outcome: Result, *, as_json: bool) -> None:
         console.print(line, soft_wrap=True)
     for warning in record.warnings:
         console.print(f"warning: {shown.line(warning)}", soft_wrap=True)
-    console.print(f"{plural(record.training.steps, 'update')} in {record.training.seconds:.0f} s")
+    learnt = ensemble.updates(record)
+    console.print(f"{learnt} update{'s' * (learnt != '1')} in {record.training.seconds:.0f} s")
     console.print(f"model and card: {outcome.output_dir}/README.md", soft_wrap=True)
     if outcome.pushed:
         typer.echo(pushed(outcome.output_dir, outcome.pushed))
@@ -125,7 +126,7 @@ def going_on(record: RunRecord, folder: Path) -> list[str]:
 
 def estimates(models: Sequence[tuple[str, Evaluation]]) -> str | None:
     """What the primary metric of each model probably is, where that can be told without labels."""
-    told = [(name, found, found.estimate) for name, found in models if found.estimate is not None]
+    told = [(name, found, found.estimate) for name, found in models if found.estimate and found.estimate.tells]
     if not told:
         return None
     each = ", ".join(f"{name} {about(found.primary, estimate)}" for name, found, estimate in told)

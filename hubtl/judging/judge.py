@@ -30,6 +30,7 @@ from hubtl.tasks import Task
 from hubtl.tasks.base import FLOOR
 
 EVIDENCE_ROWS = 512  # of each stream, for scores on the way
+RESEMBLES = 0.8  # share of rows on which one model has to answer as the average that it stands for, or it is said
 
 
 class Judge:
@@ -225,7 +226,7 @@ def assess(
         other = None if beside is None else beside.estimate
         found.estimate = estimated(case, source.logits, seen.logits, other, adapted=adapted)
         known, both = streams.source_eval_labels, None if other is None else other._beside.both
-        if adapted and other is not None and both is not None and found.estimate is not None and known is not None:
+        if adapted and other is not None and both is not None and other.tells and found.estimate and known is not None:
             found.bound = task.bound(source.logits, known, seen.logits, both, other.value)
         if case.source is not None and streams.source_eval_labels is not None:
             for number, name in enumerate(case.source.domains):
@@ -272,6 +273,11 @@ def doubts(record: RunRecord) -> list[str]:
         labels = record.verified if record.verified and record.verified.answer == "source-only" else None
         why = f"{labels.n} labelled rows were for source-only" if labels else record.verdict.reason
         return [f"source-only was kept, {record.verdict.tried} was dropped: {why}"]
+    if (one := record.ensemble) is not None and one.closeness is not None and one.closeness < RESEMBLES:
+        found.append(
+            f"the model answers as the average of its members on {one.closeness:.0%} of the target's rows alone: more "
+            "--steps bring it nearer"
+        )
     if base is None:
         return found
     trusted = record.verified is not None and record.verified.answer == "adapted"

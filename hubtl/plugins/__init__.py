@@ -162,7 +162,7 @@ def find(kind: str, name: str) -> Entry:
     if name not in known and "+" in name and _combiner(kind) is not None:
         return _combined(kind, name)
     if name not in known:
-        raise unknown(SINGULAR[kind], name, known)
+        raise unknown(SINGULAR[kind], name, known, listing=f"hubtl list {kind}")
     return known[name]
 
 

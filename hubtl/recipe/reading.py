@@ -15,9 +15,14 @@ from hubtl.recipe import bounded
 from hubtl.recipe.bounded import Bounded
 from hubtl.recipe.schema import ModelSection, NamedSection, Recipe, Section, SourceSection
 
+LISTED = "all of them:"  # before a command that lists names
 
-def parse(raw: Mapping[str, Any], *, where: str = "the recipe") -> Recipe:
-    """Check a raw recipe and return it. Raises RecipeError with every mistake at once."""
+
+def parse(raw: Mapping[str, Any], *, where: str = "the recipe", flags: Mapping[str, str] | None = None) -> Recipe:
+    """Check a raw recipe and return it. Raises RecipeError with every mistake at once.
+
+    ``flags`` are those that were typed, by the key that each set: a mistake in its value is named after the flag.
+    """
     problems, recipe = [], None
     try:
         recipe = Recipe.model_validate(raw)
@@ -25,6 +30,9 @@ def parse(raw: Mapping[str, Any], *, where: str = "the recipe") -> Recipe:
         problems += [_sentence(e) for e in error.errors()]
     problems += _name_problems(raw)
     problems += [f"{key} has a token in it, which the run would write down" for key in tokens.held(raw)]
+    problems = [_typed(problem, flags or {}) for problem in problems]
+    if problems and all(problem.startswith("--") for problem in problems):
+        where = "the command line"
     if problems or recipe is None:
         raise RecipeError([tokens.redact(p) for p in problems], where=tokens.redact(where), hint=_first_guess(problems))
     return recipe
@@ -130,6 +138,13 @@ def _sentence(error: Any) -> str:
     return f"{key} is {_short(repr(error['input']), 80)}: {message}"
 
 
+def _typed(problem: str, flags: Mapping[str, str]) -> str:
+    """A problem with the flag in place of the key that it set, or of a place in what it set: ``ensemble.seeds.0``."""
+    key, is_, rest = problem.partition(" is ")
+    flag = next((flag for known, flag in flags.items() if f"{key}.".startswith(f"{known}.")), None)
+    return problem if flag is None else f"{flag}{is_}{rest}"
+
+
 def _keys() -> list[str]:
     sections = {name: f.annotation for name, f in Recipe.model_fields.items()}
     sections["source"] = SourceSection
@@ -154,13 +169,29 @@ def _name_problems(raw: Mapping[str, Any]) -> list[str]:
         known = plugins.entries(kind)
         parts = name.split("+") if kind == "strategies" and name not in known else [name]
         if missing := [part for part in parts if part not in known]:
-            problems.append(_unknown_name(key, missing[0], known))
+            problems.append(_unknown_name(key, missing[0], kind))
         elif isinstance(section, dict) and isinstance(section.get("options"), dict) and section["options"]:
             problems += option_problems(kind, name, section["options"])
     run = raw.get("run")
     rule = run.get("validator") if isinstance(run, dict) else None
     if isinstance(rule, str) and rule not in plugins.entries("validators"):
-        problems.append(_unknown_name("run.validator", rule, plugins.entries("validators")))
+        problems.append(_unknown_name("run.validator", rule, "validators"))
+    return problems + _member_problems(raw)
+
+
+def _member_problems(raw: Mapping[str, Any]) -> list[str]:
+    """Names of members that are no strategies; ``auto`` picks one, and is none itself."""
+    ensemble = raw.get("ensemble")
+    members = ensemble.get("members") if isinstance(ensemble, Mapping) else None
+    listed = members.split(",") if isinstance(members, str) else members if isinstance(members, list) else []
+    known = plugins.entries("strategies")
+    problems = []
+    for name in (name.strip() for name in listed if isinstance(name, str)):
+        parts = name.split("+") if name not in known else [name]
+        if name == "auto":
+            problems.append("ensemble.members names auto, which picks strategies and is none")
+        elif missing := [part for part in parts if part and part not in known]:
+            problems.append(_unknown_name("ensemble.members", missing[0], "strategies"))
     return problems
 
 
@@ -201,11 +232,13 @@ def problems_of(model: type[BaseModel], name: str, options: Mapping[str, Any]) -
     return []
 
 
-def _unknown_name(key: str, name: str, known: Iterable[str]) -> str:
-    guess = nearest(name, known)
-    return f"unknown {key} {name!r}" + (f" (nearest: {guess})" if guess else f" (known: {', '.join(known)})")
+def _unknown_name(key: str, name: str, kind: str) -> str:
+    guess = nearest(name, plugins.entries(kind))
+    return f"unknown {key} {name!r} " + (f"(nearest: {guess})" if guess else f"({LISTED} hubtl list {kind})")
 
 
 def _first_guess(problems: list[str]) -> str | None:
-    guesses = [p.split("(nearest: ")[1].rstrip(")") for p in problems if "(nearest: " in p]
-    return ", ".join(guesses) if guesses else None
+    for mark in ("(nearest: ", f"({LISTED} "):
+        if guesses := [p.split(mark)[1].rstrip(")") for p in problems if mark in p]:
+            return ", ".join(dict.fromkeys(guesses))
+    return None

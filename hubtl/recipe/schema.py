@@ -258,6 +258,8 @@ class EnsembleSection(Section):
         """``a,b`` is a list; what is named twice is named once."""
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]
+            if not value:
+                raise ValueError("it names nothing; leave it out instead")
         return list(dict.fromkeys(value)) if isinstance(value, list | tuple) else value
 
     @field_validator("seeds")

@@ -32,3 +32,4 @@ class EnsembleFacts(Facts):
     across: float | None = None  # the same, of members on different backbones
     across_source_only: float | None = None  # of the source-only models on different backbones
     rows: int = 0  # that agreement was measured on
+    steps: int = 0  # updates of the student; 0: no student, or one head that was fitted at once

@@ -159,16 +159,25 @@ class Beside:
     __hash__ = None  # type: ignore[assignment]
 
 
+FARTHEST = 0.3  # mean error of an estimate that says next to nothing
+
+
 class Estimate(Facts):
     """What a primary metric probably is, from rows without labels. It is no measurement, and chooses nothing."""
 
     value: float
-    error: float  # mean absolute error of such estimates, as benchmarks measured it
-    reach: float  # nine of ten of them were nearer to the truth than this
+    error: float  # mean absolute error of such estimates, as benchmarks measured it, and more on few rows
+    reach: float  # nine of ten of them are nearer to the truth than this
     method: str  # by which it was made
     rows: int  # without labels, of which it tells
+    widened: bool = False  # fewer rows than those of the benchmarks: their errors, and what drawing so few adds
     kept: dict[str, Any] = Field(default_factory=dict)  # the task's own, of labelled source rows: for other rows later
     _beside: "Beside" = PrivateAttr(default_factory=lambda: Beside())
+
+    @property
+    def tells(self) -> bool:
+        """Whether it is near enough to the truth to be said; of few rows it is not."""
+        return self.error <= FARTHEST
 
 
 class Bound(Facts):

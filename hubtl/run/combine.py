@@ -87,6 +87,7 @@ def combined(
         across=_across(members, after),
         across_source_only=_across(bases, before),
         rows=len(teacher),
+        steps=_student_steps(members[0]) if how == "distilled" and not _frozen(members[0]) else 0,
     )
     if how != "linear":
         there = [_at(part, part.home.streams.target_eval, accelerator) for part in parts]
@@ -161,7 +162,7 @@ def _student(arms: Arms, parts: Sequence[Part], counts: Sequence[float], teacher
     """A model on the first part's backbone that learns the average: a head where the backbone is frozen, else all of it."""
     first, accelerator = parts[0], arms.accelerator
     home = first.home
-    if same(first.arm.model.encoder.backbone.state_dict(), home.backbone.state_dict()):
+    if _frozen(first):
         bare = Classifier(Encoder(copy.deepcopy(home.backbone)), nn.Identity())
         target = outputs(bare, home.streams.target_plain, accelerator).features
         source, labels = home.streams.train.get("source"), None
@@ -174,7 +175,16 @@ def _student(arms: Arms, parts: Sequence[Part], counts: Sequence[float], teacher
     ordered = [_at(part, part.home.streams.train["target"].plain, accelerator) for part in parts]
     pupil = Student(model.encoder, model.head, home.task, _mixed(ordered, counts))
     pupil.setting = home.setting
-    return arms.distilled(pupil, max(1, round(SHARE * (home.recipe.run.steps or 1))))
+    return arms.distilled(pupil, _student_steps(first))
+
+
+def _frozen(part: Part) -> bool:
+    """Whether training left the backbone as it was."""
+    return same(part.arm.model.encoder.backbone.state_dict(), part.home.backbone.state_dict())
+
+
+def _student_steps(first: Part) -> int:
+    return max(1, round(SHARE * (first.home.recipe.run.steps or 1)))
 
 
 def _at(part: Part, rows: Rows, accelerator: Accelerator) -> Tensor:

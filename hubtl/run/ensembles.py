@@ -32,7 +32,7 @@ def by_members(decisions: Decisions, task: Task, setting: str, relation: LabelSe
         decisions.fill("auto.hedge", 1.0, "the adapted model is shipped as it is")
 
 
-def check_members(recipe: Recipe, task: Task, *, came: bool = False) -> None:
+def check_members(recipe: Recipe, task: Task, setting: str, *, came: bool = False) -> None:
     """Raise HubtlError for members that do not become one.
 
     These are members that the run's own strategy is not one of, an average without a partner, and models that have no
@@ -49,6 +49,9 @@ def check_members(recipe: Recipe, task: Task, *, came: bool = False) -> None:
             "what is averaged with adapted models is not source-only", hint=f"--members {','.join(others)} --hedge 0.5"
         )
     hedge = recipe.auto.hedge
+    if hedge is not None and hedge < 1 and (own == "source-only" or setting not in NO_TARGET_LABELS):
+        why = "source-only is what it would be" if own == "source-only" else f"{setting} has no source-only to be"
+        raise HubtlError(f"auto.hedge is {hedge:g}, and {why} averaged with", hint="--hedge 1, or another --strategy")
     if hedge is not None and hedge < 1 and not recipe.run.baseline:
         raise HubtlError(
             f"auto.hedge is {hedge:g}: an average with source-only, which this run does not train", hint="--baseline"

@@ -15,6 +15,7 @@ from hubtl.recipe.reading import parse
 from hubtl.recipe.schema import NamedSection, Recipe
 from hubtl.run.decisions import Decisions, by_model, by_relation, by_rows, by_strategy
 from hubtl.run.prepare import Prepared, check_needs, prepare, tuned
+from hubtl.settings import logger
 
 PLUS = "+"
 
@@ -43,6 +44,12 @@ def models_of(name: str) -> list[str]:
     if len(set(names)) < len(names):
         raise HubtlError(f"--model {name} names a model twice", hint="--seeds 0,1 for two runs of one model")
     return names
+
+
+def averages(members: Sequence[str], seeds: Sequence[int], models: Sequence[str], hedge: float) -> bool:
+    """Whether a run averages its models; several seeds of one strategy that no ``members`` name are reported alone."""
+    several = bool(members) and len(members) * max(1, len(seeds)) > 1
+    return several or len(models) > 1 or hedge < 1
 
 
 def with_model(recipe: Recipe, name: str) -> Recipe:
@@ -79,8 +86,15 @@ def kept(each: Sequence[Prepared]) -> Recipe:
 
 
 def prepared_each(recipe: Recipe, *, processes: int = 1) -> list[Prepared]:
-    """Prepare a run on each of its backbones; all have the same rows. Raises HubtlError for what does not go together."""
+    """Prepare a run on each of its backbones; all have the same rows. Raises HubtlError for what does not go together.
+
+    Of several seeds the first is the run's own: source-only beside the first model has it too.
+    """
     names = models_of(recipe.model.name)
+    if recipe.ensemble.seeds:
+        recipe = recipe.model_copy(
+            update={"run": recipe.run.model_copy(update={"seed": recipe.ensemble.seeds[0]})}, deep=True
+        )
     first = prepare(with_model(recipe, names[0]), processes=processes)
     found = [first]
     for name in names[1:]:
@@ -93,6 +107,9 @@ def prepared_each(recipe: Recipe, *, processes: int = 1) -> list[Prepared]:
         if type(other.task) is not type(first.task) or other.task.outputs.names != first.task.outputs.names:
             raise HubtlError(f"{name} and {names[0]} do not answer with the same", hint="one --model")
         found.append(other)
+    ensemble, hedge = first.recipe.ensemble, first.recipe.auto.hedge
+    if ensemble.keep and not averages(ensemble.members, ensemble.seeds, names, 1.0 if hedge is None else hedge):
+        logger.warning("nothing is averaged in this run, so that --keep-ensemble keeps nothing")
     return found
 
 

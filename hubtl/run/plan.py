@@ -25,7 +25,7 @@ from hubtl.judging.validators import LABELS, rule_of
 from hubtl.modules import fold
 from hubtl.recipe.reading import made
 from hubtl.record import ModelFacts, PhaseFacts, RunRecord, Selection, Training
-from hubtl.run.members import models_of
+from hubtl.run.members import averages, models_of
 from hubtl.run.participants import participants
 from hubtl.run.prepare import Prepared
 from hubtl.run.streams import NO_TARGET_LABELS
@@ -229,8 +229,8 @@ def describe(record: RunRecord) -> str:
             what = f"steps {rows}" if phase.steps != 1 else f"step on all of {sees}"
             what += "; nothing learns by gradient, what changes is computed from the rows"
         lines.append(f"phase {number}    {phase.name}: {phase.steps:,} {what}")
-    if averaged := _averaged(record):
-        lines.append(f"average    {averaged}")
+    if several := _several(record):
+        lines.append(several)
     rule = f"{record.selection.rule}" + (" (ORACLE: reads target labels)" if record.selection.oracle else "")
     optim = recipe["optim"]
     averaged = f", weights averaged with width {optim['averaging']:g}" if optim.get("averaging") else ""
@@ -238,17 +238,20 @@ def describe(record: RunRecord) -> str:
     return "\n".join(lines)
 
 
-def _averaged(record: RunRecord) -> str:
-    """Which models are trained, where they are several, or source-only has a share; empty for one alone."""
+def _several(record: RunRecord) -> str:
+    """Which models are trained, where they are several, or source-only has a share, as a line; empty for one alone."""
     ensemble, given = (record.recipe.get(part, {}) for part in ("ensemble", "auto"))
     hedge = 1.0 if given.get("hedge") is None else given["hedge"]
     names, seeds = ensemble.get("members") or [record.strategy], ensemble.get("seeds") or []
     models = models_of(record.recipe.get("model", {}).get("name", record.model.name))
+    if not averages(ensemble.get("members") or [], seeds, models, hedge):
+        listed = ", ".join(map(str, seeds))
+        return f"seeds      {listed}: each is trained and reported, the first is saved" if len(seeds) > 1 else ""
     parts = [", ".join(names)] if len(names) > 1 or hedge < 1 else []
     parts += [f"seeds {', '.join(map(str, seeds))}"] if len(seeds) > 1 else []
     parts += [f"backbones {', '.join(models)}"] if len(models) > 1 else []
     parts += [f"{100 * hedge:.0f}% beside source-only"] if hedge < 1 else []
-    return "; ".join(parts)
+    return f"average    {'; '.join(parts)}"
 
 
 def outputs_called(task: str, number: int = 0) -> str:

@@ -9,7 +9,7 @@ from hubtl.record import RunRecord
 from hubtl.run import export
 from hubtl.run.arm import BASELINE, Arm, Arms
 from hubtl.run.combine import Part, combined
-from hubtl.run.members import Member, members_of
+from hubtl.run.members import Member, averages, members_of
 from hubtl.run.prepare import Prepared
 
 
@@ -26,17 +26,17 @@ def together(
     recipe, members = arms.prepared.recipe, members_of(each)
     first = members[0]
     hedge = 1.0 if recipe.auto.hedge is None or before is None else recipe.auto.hedge
-    averages = bool(recipe.ensemble.members) or len(each) > 1 or hedge < 1
+    averaged = averages(recipe.ensemble.members, recipe.ensemble.seeds, [one.recipe.model.name for one in each], hedge)
     parts, bases = [], [] if before is None else [Part(first, before)]
     for member in members:
         own = _arms(arms, member, first)
-        base = _base(bases, member, any_seed=averages)
+        base = _base(bases, member, any_seed=averaged)
         if base is None and before is not None and (base := own.baseline(member.strategy)) is not None:
             bases.append(Part(member, base))
         parts.append(Part(member, own.trained(member.strategy, baseline=base.evaluation if base else None)))
-    if len(members) > 1 and not averages:
+    if len(members) > 1 and not averaged:
         record.repeats = [part.facts(_base(bases, part.member)) for part in parts]
-    if not averages:
+    if not averaged:
         return parts[0].arm, None
     shipped, record.ensemble, counts = combined(arms, parts, bases, hedge)
     named = [*((part, part.member.strategy) for part in parts), *((base, BASELINE) for base in bases)][: len(counts)]

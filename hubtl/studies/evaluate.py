@@ -177,14 +177,23 @@ def told_by(folder: Path, loaded: AdaptedModel) -> Told | None:
 
 
 def guessed(images: Rows, known: Told, dataset: str, batch_size: int) -> Evaluation:
-    """What the shipped model's primary metric probably is on rows without labels."""
+    """What the shipped model's primary metric probably is on rows without labels.
+
+    Raises HubtlError for so few rows that it would say nothing.
+    """
     accelerator, task = make_accelerator(RunSection(), None), known.models[0][0].task
     seen = [
         (finite(outputs(one.classifier, images, accelerator, batch_size=batch_size), dataset).logits, kept)
         for one, kept in known.models
     ]
     figures = task.evaluation(seen[0][0], None)
-    figures.estimate = task.estimate(seen, adapted=known.adapted)
+    figures.estimate = told = task.estimate(seen, adapted=known.adapted)
+    if told is None or not told.tells:
+        off = "" if told is None else f": it would be {100 * told.error:.0f} points off on average"
+        raise HubtlError(
+            f"{dataset} has no labels to evaluate against, and {len(images):,} rows are too few for an estimate{off}",
+            hint="rows with labels, or more of them without",
+        )
     return figures
 
 

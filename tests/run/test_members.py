@@ -231,8 +231,13 @@ def test_another_seed_draws_the_weights_that_a_run_of_that_seed_draws(tmp_path):
         (["--strategy", "source-only", "--members", "source-only,mcc"], "is not source-only"),
         (["--members", "mcc,finetune"], "does not work in the setting"),
         (["--seeds", "0,-1"], "a seed is a whole number"),
-        (["--seeds", "0,one"], "seeds"),
-        (["--hedge", "1.5"], "hedge"),
+        (["--seeds", "0,one"], "--seeds is 'one'"),
+        (["--seeds", ","], "--seeds is ',': it names nothing"),
+        (["--members", ""], "--members is '': it names nothing"),
+        (["--members", "mcc,auto"], "auto, which picks strategies and is none"),
+        (["--members", "mcc,nope"], "hubtl list strategies"),
+        (["--hedge", "1.5"], "the command line: --hedge is 1.5"),
+        (["--strategy", "source-only", "--hedge", "0.5"], "source-only is what it would be averaged with"),
         (["--hedge", "0.5", "--no-baseline"], "source-only, which this run does not train"),
         (["--model", "lenet+"], "a name is missing"),
         (["--model", "lenet+lenet"], "twice"),
@@ -247,6 +252,54 @@ def test_what_does_not_go_together_is_said_before_training(arguments, told, tmp_
     assert code == 2
     assert told in err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_labelled_target_has_no_source_only_to_be_averaged_with(tmp_path, capsys):
+    with pytest.raises(HubtlError, match="transfer has no source-only"):
+        run(tmp_path / "run", source_dataset=None, source_split=None, strategy="finetune", hedge=0.5)
+
+
+def test_the_first_of_several_seeds_is_that_of_source_only_beside_it(tmp_path):
+    both = run(tmp_path / "both", seeds="5,6")
+    alone = run(tmp_path / "alone", seed=5)
+    assert both.record.source_only.confusion == alone.record.source_only.confusion
+    assert both.record.adapted.confusion == alone.record.adapted.confusion
+    assert both.record.recipe["run"]["seed"] == 5
+
+
+def test_one_member_without_a_hedge_is_no_average(tmp_path, caplog):
+    done = run(tmp_path / "run", members="mcc,mcc", hedge=1.0, steps=2, keep_ensemble=True)
+    assert (done.record.ensemble, done.record.repeats) == (None, [])
+    assert not (tmp_path / "run" / "ensemble").exists()
+    assert "--keep-ensemble keeps nothing" in caplog.text
+
+
+def test_updates_are_those_of_each_model_and_of_what_learnt_their_average(tmp_path, capsys):
+    """Adabn has one step alone, mcc as many as it was given, and the student half of them."""
+    given = [f"--{name.replace('_', '-')}={value}" for name, value in DIGITS.items() if not isinstance(value, bool)]
+    given += ["--no-pretrained", "--members=mcc,adabn,bnm", "--steps=8", "--set=run.plots=false"]
+    code, _, _ = hubtl_command(["adapt", *given, "--dry-run"], capsys)
+    assert code == 0
+    code, out, _ = hubtl_command(["adapt", *given, f"--output-dir={tmp_path / 'run'}"], capsys)
+    assert code == 0
+    record = RunRecord.load(tmp_path / "run")
+    steps = sorted(member.steps for member in record.ensemble.members)
+    assert (record.ensemble.how, record.ensemble.steps) == ("distilled", 4)
+    each = f"{steps[0]} to {steps[-1]} each" if steps[0] < steps[-1] else f"{steps[0]} each"
+    assert f"{each}, and a student 4 updates in" in out
+    said = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert f"Updates: {each}, and a student 4; source-only 8." in said
+    assert "for both" not in said
+    assert record.ensemble.closeness < 0.8
+    assert any("answers as the average of its members on" in text for text in record.warnings)
+
+
+def test_seeds_alone_are_not_called_an_average_in_the_plan(capsys):
+    given = [f"--{name.replace('_', '-')}={value}" for name, value in DIGITS.items() if not isinstance(value, bool)]
+    code, out, err = hubtl_command(["adapt", *given, "--no-pretrained", "--seeds=0,1", "--dry-run"], capsys)
+    assert code == 0
+    assert "seeds      0, 1: each is trained and reported, the first is saved" in out + err
+    assert "average  " not in out + err
 
 
 def test_states_of_backbones_with_the_same_last_name_lie_apart():

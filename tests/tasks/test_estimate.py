@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from hubtl.tasks.regression import Regression
 from tests.tiny import hubtl_command
 
 DIGITS = "builtin:digits/mnist"
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "shipping.jsonl"
 
 
 def drawn(n: int, right: float, seed: int = 0, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -41,7 +43,35 @@ def test_the_estimate_of_two_rows_is_that_of_the_formula():
     kept = {"rows": 9, "factor": 1.0, "overstated": 0.05, "shares": [0.5, 0.5]}
     found = cot.estimate([(logits, kept)], adapted=False)
     assert found.value == pytest.approx(1 - (0.5 * 0.1 + 0.5 * 0.4) - 0.05)
-    assert off(found) == cot.measured()["source-only"]
+
+
+def test_errors_are_those_of_the_benchmarks_on_as_many_rows_and_grow_as_rows_get_few():
+    lines = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+    assert min(line["rows"] for line in lines if "estimate" in line) == cot.FEWEST
+    kept = {"rows": 5000, "factor": 1.0, "overstated": 0.0, "shares": [0.1] * 10}
+    logits, _ = drawn(2000, 0.8, classes=10)
+    found = {n: cot.estimate([(logits[:n], kept)], adapted=False) for n in (6, 30, 120, 500, 2000)}
+    assert off(found[500]) == off(found[2000]) == cot.measured()["source-only"]
+    assert found[120].error < found[30].error < found[6].error
+    wider = [found[n].error ** 2 - found[500].error ** 2 for n in (30, 120)]
+    per_row = [1 / n - 1 / cot.FEWEST for n in (30, 120)]
+    assert wider[0] / wider[1] == pytest.approx(per_row[0] / per_row[1])
+    assert [found[n].tells for n in (6, 120)] == [False, True]
+    few = cot.estimate([(logits, {**kept, "rows": 8})], adapted=False)
+    assert not few.tells, "few held-out rows of the source"
+
+
+@pytest.mark.parametrize("n", [20, 60, 200])
+def test_errors_on_few_rows_are_as_large_as_they_turn_out(n):
+    kept = {"rows": 5000, "factor": 1.0, "overstated": 0.0, "shares": [0.1] * 10}
+    logits, labels = drawn(6000, 0.8, classes=10)
+    right, errors = logits.argmax(axis=1) == labels, []
+    for start in range(0, 40 * n, n):
+        rows = slice(start % 5000, start % 5000 + n)
+        found = cot.estimate([(logits[rows], kept)], adapted=False)
+        errors.append(abs(found.value - right[rows].mean()))
+    assert np.mean(errors) < found.error
+    assert np.mean(np.array(errors) < found.reach) > 0.9
 
 
 def test_rows_that_all_look_like_one_class_cost_what_the_prior_says():
@@ -60,9 +90,9 @@ def test_without_a_shift_the_estimate_is_the_accuracy():
 
 
 def test_a_model_that_contradicts_the_first_lowers_its_estimate():
-    kept = {"rows": 9, "factor": 1.0, "overstated": 0.0, "shares": [0.5, 0.5]}
-    sure = np.array([[6.0, 0.0], [0.0, 6.0]] * 20)
-    other = np.array([[6.0, 0.0], [6.0, 0.0]] * 20)
+    kept = {"rows": 900, "factor": 1.0, "overstated": 0.0, "shares": [0.5, 0.5]}
+    sure = np.array([[6.0, 0.0], [0.0, 6.0]] * 300)
+    other = np.array([[6.0, 0.0], [6.0, 0.0]] * 300)
     alone, both = cot.estimate([(sure, kept)]), cot.estimate([(sure, kept), (other, kept)])
     assert both.value < alone.value - 0.2
     assert off(both) == cot.measured()["adapted, beside source-only"]
@@ -127,6 +157,14 @@ def test_unlabelled_rows_have_an_estimate_in_place_of_figures(run, tmp_path, cap
     code, out, _ = hubtl_command(["evaluate", str(run.output_dir), "--dataset", str(tmp_path)], capsys)
     assert code == 0
     assert re.search(r"accuracy ≈ \d+ ± \d+% \(estimate, no label read", out)
+
+
+def test_a_few_unlabelled_rows_are_too_few_for_an_estimate(run, tmp_path, capsys):
+    for name in "abcdef":
+        Image.fromarray(np.zeros((28, 28), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    code, out, err = hubtl_command(["evaluate", str(run.output_dir), "--dataset", str(tmp_path)], capsys)
+    assert (code, out) == (2, "")
+    assert "no labels to evaluate against, and 6 rows are too few for an estimate: it would be" in err
 
 
 def test_a_model_that_kept_nothing_of_a_source_asks_for_labels(run, tmp_path, capsys):
