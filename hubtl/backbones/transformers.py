@@ -26,6 +26,7 @@ from hubtl.backbones.weights import cached, check_report, check_source, named
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError
 
+POOLED = "hubtl-pooled"  # hubtl's own type: an encoder of texts, its pooling and a classifier
 POOLER = r"(^|\.)pooler\."  # of the trunk: left out while some models are pretrained
 
 
@@ -105,6 +106,8 @@ class TransformersBackbone(Backbone):
 
 def modality_of(model_type: str) -> str | None:
     """What the library has a classifier of such a model for: ``image``, ``text`` or ``audio``; None: for none of them."""
+    if model_type == POOLED:
+        return "text"
     ensure_torchvision()
     from transformers.models.auto import modeling_auto
 
@@ -123,9 +126,11 @@ def create(source: str, shown: str, request: BackboneRequest, *, revision: str |
     HubtlError where there is none, for weights out of reach, and for models that do not classify.
     """
     ensure_torchvision()
-    from transformers import AutoConfig
+    from transformers import AutoConfig, PretrainedConfig
 
     try:
+        if PretrainedConfig.get_config_dict(source, revision=revision)[0].get("model_type") == POOLED:
+            native("text", shown).register()
         config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
     except Exception as error:
         raise _refused(source, revision, shown, error) from error

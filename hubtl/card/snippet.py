@@ -37,8 +37,8 @@ TEXT = """\
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("{where}")
-model = AutoModelForSequenceClassification.from_pretrained("{where}").eval()
+tokenizer = AutoTokenizer.from_pretrained("{where}"{code})
+model = AutoModelForSequenceClassification.from_pretrained("{where}"{code}).eval()
 
 inputs = tokenizer("What it says.", truncation=True, max_length={max_length}, return_tensors="pt")
 with torch.inference_mode():
@@ -118,7 +118,9 @@ def default(record: RunRecord, repo: str | None) -> str:
     library, takes = loader(record), record.model.modalities
     prints = _prints(record, library)
     if library == "transformers" and takes == ["text"]:
-        return TEXT.format(where=repo or ".", max_length=record.model.input["max_length"], prints=prints)
+        given = record.model.input
+        code = "" if given.get("pooling", "own") == "own" else ", trust_remote_code=True"
+        return TEXT.format(where=repo or ".", max_length=given["max_length"], code=code, prints=prints)
     if library == "transformers" and takes == ["audio"]:
         rate = int(record.model.input["rate"])
         samples = round(rate * record.model.input["seconds"])

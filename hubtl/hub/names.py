@@ -10,6 +10,9 @@ from hubtl.errors import HubtlError
 REPO = re.compile(r"(?!.*(?:--|\.\.|\.git$))[A-Za-z0-9_](?:[\w.-]*\w)?/[A-Za-z0-9_](?:[\w.-]*\w)?", re.ASCII)
 LONGEST = 96
 REVISION = re.compile(r"(?!.*\.\.)[\w.][\w./+-]*")
+CODE = (
+    "modeling_pooled.py"  # the one file of code that hubtl writes, of texts pooled as transformers' classifiers do not
+)
 MODEL = (  # a library's own format
     "config.json",
     "model.safetensors",
@@ -30,6 +33,7 @@ MODEL = (  # a library's own format
 )
 FILES = (
     "README.md",
+    CODE,
     *MODEL,
     *(f"encoders/*/{name}" for name in MODEL),  # of several modalities: one folder each
     "adapter/README.md",
@@ -51,7 +55,7 @@ def split_revision(spec: str) -> tuple[str, str | None]:
 
 
 def belongs(path: str) -> bool:
-    """Whether a file of a repository or run directory is part of a model. No pickles, no code, no training state."""
+    """Whether a file of a repository or run directory is part of a model. No pickles, training state, or other code."""
     parts = PurePosixPath(path).parts
     if PurePosixPath(path).is_absolute() or any(part.startswith(".") for part in parts) or "\\" in path:
         return False

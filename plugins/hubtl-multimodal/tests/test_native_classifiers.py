@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +27,8 @@ from tests.fresh import PRELUDE
 
 CLASSES = ["good", "bad", "boring"]
 META = {"task": "classification", "strategy": "dann", "base_model": None, "revision": None}
-TEXT = ["bert", "distilbert", "roberta", "electra", "deberta-v2"]
+TEXT = ["bert", "distilbert", "roberta", "electra", "deberta-v2"]  # whose weights lack a head: the mean
+OWN = [f"{kind}-own" for kind in TEXT]  # pooled by the library's own head
 AUDIO = ["ast", "wav2vec2-group", "wav2vec2-layer", "hubert", "whisper"]
 SECONDS = 0.4
 TEXTS = ["the film was good", "bad", "a very very boring film was the film"]
@@ -46,11 +46,12 @@ cells = json.load(sys.stdin)
 sounds = [np.array(sound, dtype=np.float32) for sound in cells["audio"]]
 for name, modality, where in json.loads(sys.argv[1]):
     if modality == "text":
-        model, report = AutoModelForSequenceClassification.from_pretrained(where, output_loading_info=True)
-        tokenizer = AutoTokenizer.from_pretrained(where)
+        code = {} if name.endswith("own") else {"trust_remote_code": True}
+        model, report = AutoModelForSequenceClassification.from_pretrained(where, output_loading_info=True, **code)
+        tokenizer = AutoTokenizer.from_pretrained(where, **code)
         given = tokenizer(cells["text"], padding=True, return_tensors="pt")
         single = [tokenizer(text, return_tensors="pt") for text in cells["text"]]
-        said = pipeline("text-classification", model=where)(cells["text"], top_k=None)
+        said = pipeline("text-classification", model=where, **code)(cells["text"], top_k=None)
     else:
         model, report = AutoModelForAudioClassification.from_pretrained(where, output_loading_info=True)
         extractor = AutoFeatureExtractor.from_pretrained(where)
@@ -88,12 +89,12 @@ def opened(listed, environment=None) -> dict:
 
 
 def model_folder(kind: str, folder: Path) -> Path:
-    return text_model(kind, folder) if kind in TEXT else audio_model(kind, folder)
+    return text_model(kind.removesuffix("-own"), folder) if kind in (*TEXT, *OWN) else audio_model(kind, folder)
 
 
 def native(kind: str, folder: Path, **request) -> NativeClassifier:
     torch.manual_seed(0)
-    options = {} if kind in TEXT else {"seconds": SECONDS}
+    options = {"pooling": "own"} if kind in OWN else {} if kind in TEXT else {"seconds": SECONDS}
     built = backbones.resolve(
         str(model_folder(kind, folder)), BackboneRequest(CLASSES, **{"options": options} | request)
     )
@@ -120,7 +121,7 @@ def saved(tmp_path_factory):
     """Every family: its folder, the live logits of three rows together, and what the library alone makes of them."""
     root = tmp_path_factory.mktemp("native")
     found, listed = {}, []
-    for kind in (*TEXT, *AUDIO):
+    for kind in (*TEXT, *OWN, *AUDIO):
         built = native(kind, root / "base" / kind)
         bottleneck, head = trained(built.info.width)
         api.save(root / kind, built, fold(bottleneck, head), CLASSES, META)
@@ -131,7 +132,7 @@ def saved(tmp_path_factory):
     return {kind: (*own, theirs[kind]) for kind, own in found.items()}
 
 
-@pytest.mark.parametrize("kind", [*TEXT, *AUDIO])
+@pytest.mark.parametrize("kind", [*TEXT, *OWN, *AUDIO])
 def test_the_library_alone_gives_the_live_logits_and_the_names(saved, kind):
     folder, built, live, theirs = saved[kind]
     assert (live[0] - live[1]).abs().max() > 1e-2  # rows are told apart
@@ -144,13 +145,15 @@ def test_the_library_alone_gives_the_live_logits_and_the_names(saved, kind):
         assert [said[name] for name in CLASSES] == pytest.approx(row.tolist(), abs=1e-4)
     names = {path.name for path in folder.iterdir()}
     assert names >= {"config.json", "model.safetensors", "hubtl.json"}
-    assert names >= ({"tokenizer.json", "tokenizer_config.json"} if kind in TEXT else {"preprocessor_config.json"})
+    own = {"tokenizer.json", "tokenizer_config.json"} if built.modality == "text" else {"preprocessor_config.json"}
+    assert names >= own
+    assert ("modeling_pooled.py" in names) == (kind in TEXT)
     facts = json.loads((folder / "hubtl.json").read_text())
     assert (facts["library"], facts["native"], facts["modalities"]) == ("transformers", True, [built.modality])
     assert json.loads((folder / "config.json").read_text())["problem_type"] == "single_label_classification"
 
 
-@pytest.mark.parametrize("kind", [*TEXT, *AUDIO])
+@pytest.mark.parametrize("kind", [*TEXT, *OWN, *AUDIO])
 def test_hubtl_loads_what_it_saved_with_the_input_that_it_learnt_on(saved, kind):
     folder, built, live, _ = saved[kind]
     loaded = library.load(folder, device="cpu")
@@ -163,7 +166,7 @@ def test_hubtl_loads_what_it_saved_with_the_input_that_it_learnt_on(saved, kind)
     assert [p.label for p in loaded.predict(CELLS[built.modality])] == [CLASSES[i] for i in live.argmax(dim=1)]
 
 
-@pytest.mark.parametrize("kind", [*TEXT, *AUDIO])
+@pytest.mark.parametrize("kind", [*TEXT, *OWN, *AUDIO])
 def test_features_of_a_row_depend_on_that_row_alone(saved, kind):
     _, built, _, _ = saved[kind]
     cells = CELLS[built.modality]
@@ -172,7 +175,7 @@ def test_features_of_a_row_depend_on_that_row_alone(saved, kind):
         assert torch.allclose(built(built.collate([cell])).pooled[0], together[i], atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [*TEXT, *AUDIO])
+@pytest.mark.parametrize("kind", [*TEXT, *OWN, *AUDIO])
 def test_what_learns_has_a_gradient_and_what_has_none_is_frozen(tmp_path, kind):
     built = native(kind, tmp_path / "m").train()
     parameters = [p for _, own in built.blocks() for p in own]
@@ -181,7 +184,7 @@ def test_what_learns_has_a_gradient_and_what_has_none_is_frozen(tmp_path, kind):
     built(built.collate(CELLS[built.modality])).pooled.square().sum().backward()
     without = [n for n, p in built.named_parameters() if p.requires_grad and p.grad is None and p not in idle]
     assert without == []
-    fresh = {"bert": "bert.pooler.dense", "distilbert": "pre_classifier", "hubert": "projector"}.get(kind)
+    fresh = {"bert-own": "bert.pooler.dense", "distilbert-own": "pre_classifier"}.get(kind)
     if fresh is not None:
         assert any(note.startswith(fresh) for note in built.info.notes)
         weight = built.model.get_submodule(fresh).weight
@@ -213,7 +216,7 @@ def test_what_is_off_while_training_is_saved_as_it_came(tmp_path, kind):
     assert {k: after[k] for k in keys if k in came} == {k: came[k] for k in keys if k in came}
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta", "ast", "wav2vec2-layer"])
+@pytest.mark.parametrize("kind", ["bert", "roberta-own", "ast", "wav2vec2-layer"])
 def test_merged_lora_ships_as_a_plain_model(tmp_path, kind):
     built = native(kind, tmp_path / "m")
     plain = sorted(built.model.state_dict())
@@ -253,7 +256,7 @@ def test_the_classes_that_a_model_came_with_are_kept_where_they_are_asked_for(sa
 
 def test_snippets_run_without_hubtl(saved, tmp_path):
     soundfile.write(tmp_path / "sound.wav", np.stack([SOUNDS[0], SOUNDS[0]], axis=1), 16000, subtype="FLOAT")
-    cells = {"distilbert": "What it says.", "hubert": str(tmp_path / "sound.wav")}
+    cells = dict.fromkeys(("distilbert", "distilbert-own"), "What it says.") | {"hubert": str(tmp_path / "sound.wav")}
     for kind, cell in cells.items():
         folder, built, _, _ = saved[kind]
         said = "import json\nprint(json.dumps([logits[0].tolist(), names[logits.argmax().item()]]))"
@@ -314,6 +317,10 @@ print(json.dumps(found))
     [
         ("distilbert", {"options": {"seconds": 1.0}}, "has no seconds"),
         ("ast", {"options": {"max_length": 8}}, "has no max_length"),
+        ("ast", {"options": {"pooling": "mean"}}, "has no pooling"),
+        ("bert", {"options": {"pooling": "first"}}, "pooling"),
+        ("bert", {"options": {"normalize": True}}, "model.normalize needs model.pooling"),
+        ("bert", {"options": {"pooling": "own", "normalize": True}}, "is not normalised"),
         ("whisper", {"options": {"seconds": 5.0}}, "hears 1 seconds, not 5"),
         ("bert", {"options": {"fusion": "late"}}, "fusion"),
     ],
@@ -358,6 +365,11 @@ def test_the_cards_code_is_the_one_that_it_shows(saved):
     """What ``hubtl push`` prints names the library's class for the modality."""
     from hubtl.hub.push import load_snippet
 
-    for kind, cls in (("bert", "AutoModelForSequenceClassification"), ("hubert", "AutoModelForAudioClassification")):
+    texts, sounds = "AutoModelForSequenceClassification", "AutoModelForAudioClassification"
+    for kind, cls, code in (
+        ("bert", texts, ", trust_remote_code=True"),
+        ("bert-own", texts, ""),
+        ("hubert", sounds, ""),
+    ):
         said = load_snippet(saved[kind][0], "user/name")
-        assert re.fullmatch(rf'from transformers import {cls}\nmodel = {cls}.from_pretrained\("user/name"\)', said)
+        assert said == f'from transformers import {cls}\nmodel = {cls}.from_pretrained("user/name"{code})'

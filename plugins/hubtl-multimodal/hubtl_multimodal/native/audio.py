@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hubtl.backbones.surgery import replace
 from hubtl.batch import Inputs
@@ -120,6 +120,24 @@ def switched_off(config: Any, *, built: bool) -> dict[str, Any]:
     for key, value in off.items():
         setattr(config, key, value)
     return was
+
+
+def passing(model: Any, missing: list[str]) -> list[str]:
+    """Let a projector that came without weights pass the mean over time through as it is, in the encoder's full width.
+
+    Returns the parameters that are still random. The library would draw a projection to ``classifier_proj_size``, which a
+    frozen encoder's features would never lose.
+    """
+    if "projector.weight" not in missing:
+        return missing
+    width = model.projector.in_features
+    with torch.no_grad():
+        model.projector = nn.Linear(width, width)
+        nn.init.eye_(model.projector.weight)
+        nn.init.zeros_(model.projector.bias)
+    model.classifier = nn.Linear(width, model.classifier.out_features)
+    model.config.classifier_proj_size = width
+    return [name for name in missing if not name.startswith("projector.")]
 
 
 def wrapped(

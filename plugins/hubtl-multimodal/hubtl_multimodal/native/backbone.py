@@ -51,6 +51,11 @@ class NativeClassifier(Backbone):
         self.fresh: tuple[str, ...] = ()  # parameters that came without pretrained weights
         self._classifier = classifier
 
+    @property
+    def needs_code(self) -> bool:
+        """Whether what is saved opens with the code beside it only."""
+        return False
+
     def given(self, inputs: Inputs) -> dict[str, Any]:
         """A batch as the model's keyword arguments."""
         raise NotImplementedError
@@ -97,11 +102,12 @@ class NativeClassifier(Backbone):
 
     def snippet(self, where: str) -> str:
         source, (model, companion) = json.dumps(where), self.auto
+        code = ", trust_remote_code=True" if self.needs_code else ""
         example, inputs = self.example()
         return (
             f"from transformers import {companion}, {model}\n\n"
-            f"companion = {companion}.from_pretrained({source})\n"
-            f"model = {model}.from_pretrained({source}).eval()\n"
+            f"companion = {companion}.from_pretrained({source}{code})\n"
+            f"model = {model}.from_pretrained({source}{code}).eval()\n"
             f"{example}\n"
             f"inputs = {inputs}\n"
             "logits = model(**inputs).logits\n"
@@ -130,7 +136,7 @@ def finished(built: NativeClassifier, layer: nn.Linear, trial: Inputs, missing: 
     config = copy.deepcopy(built.model.config)
     built.info = BackboneInfo(
         library="transformers",
-        architecture=str(config.model_type),
+        architecture=str(getattr(config, "encoder", config).model_type),
         width=layer.in_features,
         modalities=(built.modality,),
         notes=(*facts.pop("notes", ()), *notes),

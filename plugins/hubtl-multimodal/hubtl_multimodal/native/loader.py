@@ -16,6 +16,7 @@ from hubtl_multimodal.encoders.names import Source
 from hubtl_multimodal.native import audio, text
 from hubtl_multimodal.native.backbone import NativeClassifier, NativeInput, finished
 from hubtl_multimodal.native.options import NativeOptions
+from hubtl_multimodal.native.pooling import OWN, UNTRAINED, Pooling, chosen, is_pooled, register, untrained
 
 FRESH = r"(^|\.)(pooler\.|masked_spec_embed$)"  # of an encoder: left out while some are pretrained
 
@@ -42,6 +43,10 @@ class Loader:
         """A classifier by a folder or a Hub id, also one without an owner."""
         return resolve(f"transformers:{name}", request)
 
+    def register(self) -> None:
+        """Make the format of pooled classifiers, which is hubtl's own, known to transformers."""
+        register()
+
     def create(
         self, modality: str, source: str, shown: str, request: BackboneRequest, *, revision: str | None
     ) -> NativeClassifier:
@@ -50,7 +55,8 @@ class Loader:
         Raises HubtlError for weights out of reach, a model without its tokenizer or feature extractor, and one that does
         not end in a linear layer on one vector a row.
         """
-        asked = NativeOptions(**request.options).of(modality, shown)
+        options = NativeOptions(**request.options)
+        asked = options.of(modality, shown)
         where = Source(shown, "transformers", source, revision=revision)
         module = text if modality == "text" else audio
         config = config_of(where)
@@ -61,7 +67,8 @@ class Loader:
         if request.keep_classifier and request.pretrained:
             names = dict(config.id2label)
         config.id2label, config.label2id = names, {name: i for i, name in names.items()}
-        model, missing = _model(where, modality, config, request.pretrained)
+        how = chosen(where, config, options.pooling, options.normalize) if modality == "text" else Pooling(OWN)
+        model, missing, how = _pooled(where, modality, config, request, how)
         was |= audio.switched_off(model.config, built=True)
         classifier = last_linear(model, len(names))
         built, described = module.wrapped(where, model, classifier, companion, asked)
@@ -76,11 +83,35 @@ class Loader:
             name=shown,
             input=NativeInput(described),
             pretrained=request.pretrained,
+            notes=how.notes,
         )
         built.drawn = frozenset(missing)
         if request.keep_classifier and request.pretrained and f"{classifier}.weight" not in missing:
             built.kept = weights_of(layer)
         return built
+
+
+def _pooled(
+    where: Source, modality: str, config: Any, request: BackboneRequest, how: Pooling | None
+) -> tuple[Any, list[str], Pooling]:
+    """The classifier, the parameters that came without weights, and how it pools.
+
+    Where nothing says how, a head of the library's own that came with its weights does, and that of a network which is
+    all random; else the mean over tokens does, for a head that was never trained would be a random projection.
+    """
+    saved = is_pooled(config) and how == Pooling(config.pooling, config.normalize)
+    if how is None or how.mode == OWN or saved:
+        model, missing = _model(where, modality, config, request.pretrained)
+        classifier = last_linear(model, len(config.id2label))
+        trained = request.keep_classifier and f"{classifier}.weight" not in missing
+        if modality == "audio" and not trained:
+            return model, audio.passing(model, missing), Pooling(OWN)
+        if how is not None or trained or not untrained(missing, classifier):
+            return model, missing, how or Pooling(OWN)
+        del model
+        how = UNTRAINED
+    made = text.pooled(where, config, request.pretrained, how)
+    return made, ["classifier.weight", "classifier.bias"] if request.pretrained else [], how
 
 
 def _saved(config: Any, modality: str) -> float | None:

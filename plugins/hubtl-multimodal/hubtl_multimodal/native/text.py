@@ -1,14 +1,18 @@
 """``AutoModelForSequenceClassification``: BERT, DistilBERT, RoBERTa, ELECTRA, DeBERTa and other encoders of texts."""
 
+import copy
 from typing import Any
 
 from hubtl.batch import Inputs
 from hubtl.errors import HubtlError
+from hubtl_multimodal.encoders.loading import model_of, without_pooler
 from hubtl_multimodal.encoders.names import Source
 from hubtl_multimodal.encoders.text import MAX_LENGTH, cut, longest, tokenizer_of
 from hubtl_multimodal.inputs.text import TextReader
 from hubtl_multimodal.native.backbone import NativeClassifier
+from hubtl_multimodal.native.pooling import OWN, Pooling, is_pooled
 
+ELSEWHERE = ("_name_or_path", "id2label", "label2id", "transformers_version")  # of a configuration inside another one
 CELLS = ("a", "a word, and then some more")  # for a trial: of two lengths
 
 
@@ -17,6 +21,10 @@ class TextClassifier(NativeClassifier):
 
     modality = "text"
     auto = ("AutoModelForSequenceClassification", "AutoTokenizer")
+
+    @property
+    def needs_code(self) -> bool:
+        return is_pooled(self.model.config)
 
     def given(self, inputs: Inputs) -> dict[str, Any]:
         ids, mask = cut(inputs)
@@ -38,10 +46,47 @@ def prepared(source: Source, config: Any, pretrained: bool, asked: float | None)
     return tokenizer_of(source)
 
 
+def pooled(source: Source, config: Any, pretrained: bool, pooling: Pooling) -> Any:
+    """The encoder with another pooling than its library's, and a new classifier for the names of ``config``."""
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    from hubtl_multimodal.native.modeling_pooled import PooledConfig, PooledForSequenceClassification
+
+    if is_pooled(config):
+        made = copy.deepcopy(config)
+        made.pooling, made.normalize = pooling.mode, pooling.normalize
+        model = PooledForSequenceClassification(made)
+        if pretrained:
+            whole = model_of(source, AutoModelForSequenceClassification, config, True)
+            model.encoder = whole.encoder
+        return model.float()
+    encoder = model_of(source, AutoModel, copy.deepcopy(config), pretrained, **without_pooler(config))
+    own = {key: value for key, value in encoder.config.to_dict().items() if key not in ELSEWHERE}
+    made = PooledConfig(
+        encoder=own,
+        pooling=pooling.mode,
+        normalize=pooling.normalize,
+        classifier_dropout=_dropout(config),
+        id2label=config.id2label,
+        label2id=config.label2id,
+    )
+    model = PooledForSequenceClassification(made)
+    model.encoder = encoder
+    return model.float()
+
+
+def _dropout(config: Any) -> float:
+    """What the library's own classifier drops of its vector, by the names of its configuration."""
+    names = ("classifier_dropout", "seq_classif_dropout", "hidden_dropout_prob", "dropout")
+    return float(next((v for n in names if isinstance(v := getattr(config, n, None), int | float)), 0.0))
+
+
 def wrapped(
     source: Source, model: Any, classifier: str, tokenizer: Any, asked: float | None
 ) -> tuple[TextClassifier, dict[str, Any]]:
     """The backbone, its classifier still in, and what is known of its input."""
     length = longest(int(asked or MAX_LENGTH), tokenizer, model.base_model)
     built = TextClassifier(model, classifier, TextReader(tokenizer, length), tokenizer)
-    return built, {"max_length": length}
+    told = model.config if built.needs_code else None
+    pooling = {"pooling": told.pooling, "normalize": told.normalize} if told else {"pooling": OWN}
+    return built, {"max_length": length, **pooling}
