@@ -1,4 +1,4 @@
-"""The model card: a pure function of the record, with what a person wrote around it left alone."""
+"""Render the model card, a pure function of the record; text that a person wrote around it stays."""
 
 import math
 from functools import cache
@@ -29,13 +29,19 @@ CAPTIONS = {
 def render(
     record: RunRecord, *, existing: str | None = None, repo: str | None = None, snippet: str | None = None
 ) -> str:
-    """The README of a run: YAML metadata, and a body between ``hubtl:start`` and ``hubtl:end``.
+    """Render the README of a run: YAML metadata, and a body between two markers.
 
-    ``existing`` is the README as it is: text outside the markers stays, and metadata is merged (see ``card.document``).
-    ``repo`` is the ``user/name`` that the code on the card loads; without it the folder of the card. ``snippet``
-    replaces that code, and may leave opening ``image`` and naming the label to the card. Reads no clock, no file but its
-    template, and of the environment the address of the Hub alone.
-    Raises HubtlError if ``existing`` has broken metadata or markers.
+    The markers are ``hubtl:start`` and ``hubtl:end``. It reads no clock, no file but its template, and of the
+    environment only the address of the Hub.
+
+    Args:
+        record: the record of the run.
+        existing: the README as it is: text outside the markers stays, and metadata is merged (see ``card.document``).
+        repo: the ``user/name`` that the code on the card loads; without it the folder of the card.
+        snippet: replaces that code, and may leave opening ``image`` and naming the label to the card.
+
+    Raises:
+        HubtlError: if ``existing`` has broken metadata or markers.
     """
     parts = document.parse(existing or "")
     ours = metadata.of(record, repo)
@@ -45,7 +51,10 @@ def render(
 
 
 def written_for(readme: str) -> str | None:
-    """The repository that a README was last rendered for; None: for none, or not by hubtl."""
+    """Return the repository that a README was last rendered for.
+
+    None: for none, or not by hubtl.
+    """
     repo = document.parse(readme).memory.get("repo")
     return repo if isinstance(repo, str) else None
 
@@ -155,7 +164,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
 
 
 def _needed(record: RunRecord) -> dict[str, list[Any]]:
-    """The plugins that hubtl needs to load the model: packages by name, and files."""
+    """Return the plugins that hubtl needs to load the model: packages by name, and files."""
     own = ("task", "backbone", "modality") if snippet.loader(record) == "hubtl" else ("task",)
     needed = [plugin for plugin in record.plugins if plugin.kind in own]
     packages = list(dict.fromkeys(plugin.package for plugin in needed if not plugin.sha256))
@@ -163,7 +172,7 @@ def _needed(record: RunRecord) -> dict[str, list[Any]]:
 
 
 def _rows(record: RunRecord) -> str:
-    """Which rows the figures were measured on, and whether training had seen them."""
+    """Describe the rows of the figures, and whether training had seen them."""
     target, n = record.target, record.adapted.n if record.adapted else record.target.eval_rows
     split = target.eval_split or target.split
     held_out = bool(target.eval_split) and target.eval_split != target.split
@@ -187,7 +196,7 @@ def _difference(metric: Metric | None, before: float | None, after: float | None
 
 
 def task_of(record: RunRecord) -> Any:
-    """What the task of a record says of its figures; None where its package is not installed."""
+    """Return the task of a record; None where its package is not installed."""
     try:
         return plugins.load("tasks", record.task)(record.outputs)
     except HubtlError:
@@ -195,7 +204,7 @@ def task_of(record: RunRecord) -> Any:
 
 
 class Line(NamedTuple):
-    """A metric of two models, as it is written."""
+    """Hold a metric of two models, as written."""
 
     title: str
     before: str
@@ -217,7 +226,7 @@ def _lines(base: Evaluation | None, adapted: Evaluation | None, wanted: list[Met
 
 
 def _labels(record: RunRecord, role: str, labelled: bool) -> str:
-    """What training could read of a domain's labels."""
+    """Describe the labels of a domain that training could read."""
     if role == "source":
         return "used"
     if record.target_labels == "training":
@@ -228,7 +237,7 @@ def _labels(record: RunRecord, role: str, labelled: bool) -> str:
 
 
 def _unlabelled(record: RunRecord, role: str, rows: int, evaluated: bool = False) -> str:
-    """How many rows of a domain have no label, where others have one."""
+    """Describe how many rows of a domain have no label, where others have one."""
     if not rows:
         return ""
     left_out = role == "source" or (record.target_labels == "training" and not evaluated)
@@ -250,7 +259,7 @@ def _label_use(record: RunRecord) -> str:
 
 
 def _updates(record: RunRecord) -> str:
-    """How long the two models learnt, and whether one of them is a checkpoint that was chosen."""
+    """Describe the training of the two models, and a selected checkpoint."""
     text, step = ensemble.alike(record), record.selection.step
     if not text or step is None or step >= record.training.steps:
         return text
@@ -272,7 +281,10 @@ def _selection(record: RunRecord) -> str:
 
 
 def _captions(record: RunRecord, task: Any) -> dict[str, str]:
-    """What stands below each plot. A run that kept source-only drew the features of that alone."""
+    """Return the caption of each plot.
+
+    A run that kept source-only drew the features of that alone.
+    """
     found = {**CAPTIONS, **(task.captions if task else {})}
     if record.verdict and record.verdict.tried:
         found["features"] = found["features"].replace(BOTH, f"{BOTH} under {record.strategy}", 1)
@@ -280,14 +292,14 @@ def _captions(record: RunRecord, task: Any) -> dict[str, str]:
 
 
 def _scores_said(base: Evaluation | None, adapted: Evaluation | None, task: Any) -> str:
-    """What the scores in the table are, as far as the task says so."""
+    """Describe the scores in the table, as far as the task does."""
     said = task.scores_said if task else {}
     text = "; ".join(f"{name}: {said[name]}" for name, *_ in _scores(base, adapted) if name in said)
     return f"{text}." if text else ""
 
 
 def _dropped_by(record: RunRecord) -> str:
-    """Why an adapted model was dropped, in a sentence after "because"."""
+    """Return why an adapted model was dropped, to follow "because"."""
     verdict = record.verdict
     if labels := by_labels(record):
         return labels
@@ -297,7 +309,7 @@ def _dropped_by(record: RunRecord) -> str:
 
 
 def _verdict(record: RunRecord) -> str | None:
-    """Which of the two models to use, as far as that is told without target labels, and what became of the other."""
+    """Describe which of the two models to use, without target labels, and where the other is."""
     verdict = record.verdict
     if verdict is None:
         return None
@@ -316,12 +328,12 @@ def _verdict(record: RunRecord) -> str | None:
 
 
 def _sentence(text: str) -> str:
-    """The text as a sentence. Markdown."""
+    """Return the text as a sentence. Markdown."""
     return f"{wording.md(text[:1].upper() + text[1:])}." if text else ""
 
 
 class GroupLine(NamedTuple):
-    """One output, or group of rows, under two models."""
+    """Hold one output, or group of rows, under two models."""
 
     name: str
     n: int
@@ -333,7 +345,7 @@ class GroupLine(NamedTuple):
 
 
 def _groups(base: Evaluation | None, adapted: Evaluation | None) -> list[GroupLine]:
-    """Each class or output, the worst change first; what was not measured comes last."""
+    """Return each class or output, the worst change first, without figures last."""
     before = {g.name: g for g in base.figures.groups()} if base and base.figures else {}
     after = adapted.figures.groups() if adapted and adapted.figures else []
     return sorted((_group_line(before.get(g.name), g) for g in after if g.metrics), key=lambda line: line.change)
@@ -356,7 +368,7 @@ def _scores(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[s
 
 
 def _plots(files: list[str]) -> dict[str, tuple[str, str | None]]:
-    """File name of each plot by what it shows, and that of the same plot for dark pages."""
+    """Return the file of each plot by content, and the same plot for dark pages."""
     known = {name for file in files if names.is_file_name(name := Path(file).name) and name.endswith(".png")}
     light = [Path(file).name for file in files if not file.endswith(f"{DARK.suffix}.png")]
     dark = {name: f"{name.removesuffix('.png')}{DARK.suffix}.png" for name in light}
@@ -379,7 +391,7 @@ def _phase(phase: PhaseFacts) -> str:
 
 
 def _energy(record: RunRecord) -> str | None:
-    """How much, and how much of that a sensor saw."""
+    """Describe the energy, and the part that a sensor measured."""
     used = record.energy
     if used is None:
         return None
@@ -396,7 +408,7 @@ def _energy(record: RunRecord) -> str | None:
 
 
 def _adjustments(record: RunRecord) -> list[tuple[str, Adjustment]]:
-    """What the run changed in itself, the baseline's first."""
+    """Return the run's adjustments, the baseline's first."""
     baseline = record.baseline_training.adjustments if record.baseline_training else []
     return [("source-only, ", found) for found in baseline] + [("", found) for found in record.training.adjustments]
 
@@ -407,7 +419,7 @@ def _arxiv(paper: str | None) -> str | None:
 
 
 def _input(spec: dict[str, Any]) -> str:
-    """``{"size": 28, "channels": 1, …}`` in a line."""
+    """Write ``{"size": 28, "channels": 1, …}`` in a line."""
     if not spec:
         return wording.NOT_MEASURED
     shown = {key: value for key, value in spec.items() if value is not None}

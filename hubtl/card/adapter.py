@@ -1,4 +1,4 @@
-"""The README of an adapter that is kept beside the merged model."""
+"""Render the README of an adapter that is kept beside the merged model."""
 
 from typing import Any
 
@@ -13,7 +13,12 @@ KEPT = ("pipeline_tag", "license", "license_name", "license_link", "base_model",
 
 
 def render(record: RunRecord, given: str) -> str:
-    """Metadata and code of the adapter of a run; ``given`` is the backbone's code, which loads it onto its base."""
+    """Return metadata and code of a run's adapter.
+
+    Args:
+        record: the record of the run.
+        given: the backbone's code, which loads the adapter onto its base.
+    """
     known = metadata.of(record)
     front: dict[str, Any] = {"library_name": "peft", **{key: known[key] for key in KEPT if key in known}}
     if "base_model" in front:

@@ -1,6 +1,4 @@
-"""What stands beside what: source-only and the adapted model, the domains under each, rows that lack a modality,
-other data, and the model that goes on learning at test time beside itself as it was saved.
-"""
+"""Compare models for a card: source-only and adapted, subsets of modalities, other data, test time."""
 
 from typing import Any, NamedTuple
 
@@ -16,7 +14,7 @@ SHIFTS = (
 
 
 def gain(record: RunRecord) -> str:
-    """The interval of the difference; empty where there is none."""
+    """Return the interval of the difference; empty where there is none."""
     found = record.difference
     return (
         "" if found is None else metrics.gain(record.adapted.primary if record.adapted else None, found.low, found.high)
@@ -43,14 +41,14 @@ def shift_rows(adapted: Evaluation | None) -> str:
 
 
 def subsets(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
-    """The primary metric on rows that lack a modality or have one corrupted, by what they are called."""
+    """Return the primary metric on rows that lack a modality or have one corrupted, by name."""
     before = {subset.name: subset.primary for subset in base.subsets} if base else {}
     found = adapted.subsets if adapted else []
     return [(s.name, before.get(s.name), s.primary) for s in found if s.primary is not None]
 
 
 class Line(NamedTuple):
-    """A model on labelled rows that came after the run."""
+    """Hold a model on labelled rows that came after the run."""
 
     data: str  # Markdown
     how: str  # Markdown
@@ -59,7 +57,7 @@ class Line(NamedTuple):
 
 
 def later(record: RunRecord) -> list[Line]:
-    """The evaluations after the run; of the same rows, the model as it is once, before what learns on them."""
+    """Return the evaluations after the run, the frozen model before one that learns on the rows."""
     still: dict[str, list[Line]] = {}
     for evaluation in record.evaluations:
         data, online = _rows(evaluation), evaluation.online
@@ -76,7 +74,7 @@ def later(record: RunRecord) -> list[Line]:
 
 
 def estimated(record: RunRecord) -> str:
-    """What the primary metric of each model probably is, as told without labels, with the error of such estimates."""
+    """Describe the estimated primary metric of each model, with its error."""
     alone = record.strategy == "source-only"
     models = (("source-only", None if alone else record.source_only), (record.strategy, record.adapted))
     told = [(name, e, e.estimate) for name, e in models if e is not None and e.estimate and e.estimate.tells]
@@ -93,7 +91,7 @@ def estimated(record: RunRecord) -> str:
 
 
 def bounded(record: RunRecord) -> str:
-    """What the primary metric of the adapted model is at least, and whether that is more than source-only's estimate."""
+    """Describe the lower bound of the adapted model, beside source-only's estimate."""
     found = record.adapted
     if found is None or found.bound is None:
         return ""
@@ -109,7 +107,7 @@ def bounded(record: RunRecord) -> str:
 
 
 def _line(data: str, how: str, figures: Evaluation) -> Line:
-    """The cells are compared as they are shown: sums of the same figures differ in their last bits."""
+    """Return a line; values are compared as shown, because sums differ in their last bits."""
     own = [] if figures.figures is None else figures.figures.brief()
     value = metrics.value(figures.primary)
     if figures.value is None and figures.estimate and figures.estimate.tells:
@@ -119,7 +117,7 @@ def _line(data: str, how: str, figures: Evaluation) -> Line:
 
 
 def streams(record: RunRecord) -> list[str]:
-    """How each model that adapted at test time met its rows, in sentences."""
+    """Describe how each test-time model met its rows, in sentences."""
     found = []
     for online in (evaluation.online for evaluation in record.evaluations):
         if online is None:
@@ -147,14 +145,14 @@ class Part(NamedTuple):
 
 
 class Ablation(NamedTuple):
-    """The run, the run without one part of its method at a time, and source-only."""
+    """Hold the run, the run without each part of its method, and source-only."""
 
     columns: list[str]  # "without image", …; none of one modality
     lines: list[Part]
 
 
 def ablation(record: RunRecord) -> Ablation:
-    """Where nothing was left out there are no lines."""
+    """Return the ablation; without one there are no lines."""
     if not record.ablation or record.adapted is None:
         return Ablation([], [])
     columns = [s.name for s in record.adapted.subsets if "corrupted" not in s.name]
@@ -169,7 +167,7 @@ def ablation(record: RunRecord) -> Ablation:
 
 
 def at_test_time(record: RunRecord) -> str | None:
-    """The latest measurement at test time on the run's own target, beside the frozen model, in a sentence."""
+    """Describe the latest test-time evaluation on the run's own target, beside the frozen model."""
     for evaluation in reversed(record.evaluations):
         online, data = evaluation.online, evaluation.data
         if online is None or (data.dataset, data.domain) != (record.target.dataset, record.target.domain):

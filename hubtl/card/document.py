@@ -1,6 +1,6 @@
-"""A README as three parts: metadata, the part that hubtl writes, and what a person wrote around it.
+"""Split a README into metadata, hubtl's part, and the text that a person wrote around it.
 
-Metadata is merged three ways. The generated part remembers (in a comment) what hubtl wrote last, so a value that
+Metadata is merged three ways. The generated part stores (in a comment) what hubtl wrote last, so a value that
 differs from it was written by a person:
 
 - facts of the run (library_name, pipeline_tag, base_model, base_model_relation) are hubtl's, unless a person wrote
@@ -44,7 +44,7 @@ class Document(NamedTuple):
 
     @property
     def memory(self) -> dict[str, Any]:
-        """What hubtl wrote last: ``repo`` and ``metadata``."""
+        """Return what hubtl wrote last: ``repo`` and ``metadata``."""
         match = _MEMORY.search(self.generated or "")
         try:
             memory = json.loads(match.group(1)) if match else {}
@@ -54,7 +54,11 @@ class Document(NamedTuple):
 
 
 def parse(text: str) -> Document:
-    """Take a README apart. Raises HubtlError if its metadata or its markers are broken: guessing would lose text."""
+    """Parse a README.
+
+    Raises:
+        HubtlError: if its metadata or its markers are broken, since guessing would lose text.
+    """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     metadata: dict[str, Any] = {}
     if front := _FRONT.match(text):
@@ -72,7 +76,13 @@ def parse(text: str) -> Document:
 
 
 def merge(memory: Mapping[str, Any], theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata of the new card, from what hubtl wrote last, what the README says now, and the record."""
+    """Merge the metadata of a card.
+
+    Args:
+        memory: what hubtl wrote last.
+        theirs: the README's metadata.
+        ours: the record's metadata.
+    """
     written = memory.get("metadata", {})
     merged: dict[str, Any] = {}
     licence_theirs = any(key in theirs and theirs[key] != written.get(key) for key in LICENCE)
@@ -94,14 +104,22 @@ def merge(memory: Mapping[str, Any], theirs: Mapping[str, Any], ours: Mapping[st
 
 
 def front_matter(metadata: Mapping[str, Any]) -> str:
-    """Metadata as the first lines of a README."""
+    """Return metadata as the first lines of a README."""
     return f"---\n{yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True, width=10_000)}---\n"
 
 
 def compose(
     metadata: Mapping[str, Any], parts: Document, body: str, *, repo: str | None, ours: Mapping[str, Any]
 ) -> str:
-    """A README of metadata, the generated part and a person's text."""
+    """Compose a README from metadata, the generated part and a person's text.
+
+    Args:
+        metadata: the merged metadata.
+        parts: the existing README.
+        body: the generated part.
+        repo: the repository that it is rendered for.
+        ours: the record's metadata, to store.
+    """
     remembered = {key: value for key, value in ours.items() if key != INDEX}
     results = [_identity(result) for model in ours.get(INDEX) or [] for result in model["results"]]
     known = {"repo": repo, "metadata": remembered, "results": results}
@@ -112,7 +130,7 @@ def compose(
 
 
 def persons_results(index: Any, memory: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The models of a model-index with those of their results that hubtl did not write."""
+    """Return the models of a model-index with those of their results that hubtl did not write."""
     models = [model for model in index if isinstance(model, Mapping)] if isinstance(index, list) else []
     kept = [
         {**model, "results": [r for r in model.get("results") or [] if not _by_hubtl(r, memory)]} for model in models
@@ -121,7 +139,7 @@ def persons_results(index: Any, memory: Mapping[str, Any]) -> list[dict[str, Any
 
 
 def _results(mine: Any, added: list[dict[str, Any]]) -> Any:
-    """A model-index of the record's results, and of those in the README that a person added."""
+    """Return a model-index of the record's results, and of those that a person added."""
     if not mine or not added:
         return mine or added or None
     first = {**mine[0], "results": [*mine[0]["results"], *(r for model in added for r in model["results"])]}
@@ -129,7 +147,10 @@ def _results(mine: Any, added: list[dict[str, Any]]) -> Any:
 
 
 def _by_hubtl(result: Any, memory: Mapping[str, Any]) -> bool:
-    """Whether hubtl wrote a result: it remembers so, or each metric is titled as it once did, ``Accuracy (source-only)``."""
+    """Return whether hubtl wrote a result.
+
+    It remembers so, or each metric is titled in its earlier way, ``Accuracy (source-only)``.
+    """
     if _identity(result) in (memory.get("results") or []):
         return True
     names = _titles(result)
@@ -137,7 +158,7 @@ def _by_hubtl(result: Any, memory: Mapping[str, Any]) -> bool:
 
 
 def _identity(result: Any) -> str:
-    """What a result is of, whatever its values: its dataset and the titles of its metrics, in short."""
+    """Return the identity of a result without its values: its dataset and metric titles."""
     dataset = result.get("dataset") if isinstance(result, Mapping) else None
     text = json.dumps([dataset, sorted(_titles(result))], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

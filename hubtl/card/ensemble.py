@@ -1,4 +1,4 @@
-"""What a card says of the models that became one, and of a recipe that was run with several seeds."""
+"""Describe averaged models and several seeds, for a card."""
 
 import statistics
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ MADE = {
 
 
 class Line(NamedTuple):
-    """One of the models, as it is written. Markdown."""
+    """Hold one of the models, as written. Markdown."""
 
     name: str
     source_only: str
@@ -25,7 +25,7 @@ class Line(NamedTuple):
 
 
 def lines(record: RunRecord) -> list[Line]:
-    """Each of the models that were averaged or run side by side; empty where there was one."""
+    """Return the models that were averaged or run side by side; empty for a single one."""
     return [_line(member, record) for member in _members(record)]
 
 
@@ -34,18 +34,21 @@ def _members(record: RunRecord) -> Sequence[MemberFacts]:
 
 
 def shipped(record: RunRecord) -> EnsembleFacts | None:
-    """How the shipped model was averaged; None where one was trained, or where source-only was kept in its place."""
+    """Return how the shipped model was averaged.
+
+    None where one was trained, or where source-only was kept in its place.
+    """
     return None if record.verdict is not None and record.verdict.tried else record.ensemble
 
 
 def called(record: RunRecord) -> str:
-    """The name of the adapted model in a table: its strategy, or of how many models it is the average."""
+    """Return the adapted model's name in a table: its strategy, or the number of averaged models."""
     found = shipped(record)
     return record.strategy if found is None or len(found.members) < 2 else f"average of {len(found.members)} models"
 
 
 def adapted_with(record: RunRecord) -> str:
-    """The strategy of a run, or those of the models that were averaged. Markdown."""
+    """Return the strategy of a run, or those of the averaged models. Markdown."""
     found = shipped(record)
     if found is None or not found.members:
         return wording.code(record.strategy)
@@ -69,9 +72,9 @@ def _line(member: MemberFacts, record: RunRecord) -> Line:
 
 
 def spread(record: RunRecord) -> dict[str, tuple[float, float]]:
-    """Mean and sample standard deviation over the seeds: of source-only, adapted and their difference, in the metric.
+    """Return mean and sample standard deviation over seeds, in the primary metric.
 
-    Empty without several seeds that were measured.
+    They are of source-only, adapted and their difference; empty without several evaluated seeds.
     """
     found: dict[str, list[float]] = {"source-only": [], "adapted": [], "difference": []}
     for member in record.repeats:
@@ -87,7 +90,7 @@ def spread(record: RunRecord) -> dict[str, tuple[float, float]]:
 
 
 def repeated(record: RunRecord) -> str:
-    """The mean over the seeds, with its spread, in a sentence; empty without several. Markdown."""
+    """Describe the mean over the seeds with its spread, in a sentence; empty without several. Markdown."""
     found = spread(record)
     if not found:
         return ""
@@ -108,7 +111,7 @@ def repeated(record: RunRecord) -> str:
 
 
 def made_of(found: EnsembleFacts) -> str:
-    """What was averaged, in a few words: ``mcc, infomax and bnm, 2 seeds each, 70% beside source-only``. Markdown."""
+    """Summarise an average: ``mcc, infomax and bnm, 2 seeds each, 70% beside source-only``. Markdown."""
     text = _methods(found)
     for what, values in (("seeds", {m.seed for m in found.members}), ("backbones", {m.model for m in found.members})):
         text += f", {len(values)} {what}" if len(values) > 1 else ""
@@ -124,7 +127,7 @@ def _methods(found: EnsembleFacts) -> str:
 
 
 def averaged(record: RunRecord) -> list[str]:
-    """How several models became the one that is here, in sentences; empty where one was trained. Markdown."""
+    """Describe how several models became one, in sentences; empty for a single one. Markdown."""
     found = shipped(record)
     if found is None or not found.members:
         return []
@@ -181,7 +184,7 @@ def alike(record: RunRecord) -> str:
 
 
 def context(record: RunRecord) -> dict[str, Any]:
-    """What the template asks for."""
+    """Return the values for the template."""
     return {
         "adapted_with": adapted_with(record),
         "members": lines(record),

@@ -1,4 +1,4 @@
-"""What the record makes one doubt: said beside the headline (alarms) or at the end (limits), with its figures."""
+"""Derive warnings from the record: alarms beside the headline, limits at the end, with figures."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ SAID: dict[tuple[str, ...], tuple[str, str]] = {  # of what a model takes alone:
 
 
 def alarms(record: RunRecord) -> list[str]:
-    """What a reader must know before the figures, loudest first. Markdown."""
+    """Return what a reader must know before the figures, most important first. Markdown."""
     found = []
     if record.status != "finished":
         found.append(f"**This run did not finish (it is {record.status}):** its figures are not final.")
@@ -48,7 +48,7 @@ def alarms(record: RunRecord) -> list[str]:
 
 
 def few(record: RunRecord, row: str = "row") -> str:
-    """How many rows' labels were learnt from, where they were few: ``5 rows of each class``, ``12 rows``."""
+    """Describe how many labels were learnt from, if few: ``5 rows of each class``, ``12 rows``."""
     if record.target_told and not record.target_few:
         return plural(len(record.target_told), row)
     figures = next((e.figures for e in (record.adapted, record.source_only) if e and e.figures), None)
@@ -60,7 +60,12 @@ def few(record: RunRecord, row: str = "row") -> str:
 
 
 def limits(record: RunRecord, task: Any) -> list[str]:
-    """What the evidence does not carry; ``task`` says what its models cannot do. Markdown."""
+    """Return the limits of the evidence, and of the task's models. Markdown.
+
+    Args:
+        record: the record of the run.
+        task: the task, or None.
+    """
     target, adapted, model = record.target, record.adapted, record.model
     found = []
     if adapted is None:
@@ -105,12 +110,12 @@ def limits(record: RunRecord, task: Any) -> list[str]:
 
 
 def _several(record: RunRecord) -> bool:
-    """Whether models of several seeds were averaged."""
+    """Return whether models of several seeds were averaged."""
     return record.ensemble is not None and len({member.seed for member in record.ensemble.members}) > 1
 
 
 def _loss(record: RunRecord) -> str | None:
-    """By how much the adapted model is worse on the target, if it is."""
+    """Describe by how much the adapted model is worse on the target, if it is."""
     base, adapted = record.source_only, record.adapted
     if base is None or adapted is None or base.primary is None or adapted.primary is None:
         return None
@@ -119,7 +124,7 @@ def _loss(record: RunRecord) -> str | None:
 
 
 def learnt_more(record: RunRecord) -> bool:
-    """Whether the adapted model is better on the source than source-only, by the primary metric."""
+    """Return whether the adapted model beats source-only on the source, by the primary metric."""
     base, adapted = record.source_only, record.adapted
     metric = (adapted.primary if adapted else None) or (base.primary if base else None)
     if base is None or adapted is None or metric is None or base.source is None or adapted.source is None:

@@ -1,4 +1,4 @@
-"""The licence identifiers that the Hub knows."""
+"""List the licence identifiers that the Hub knows."""
 
 KNOWN = frozenset(
     [

@@ -1,4 +1,4 @@
-"""A card's metadata: what the record says of it, and the Hub's rules for it, checked before anything is sent."""
+"""Derive a card's metadata from the record, and check it by the Hub's rules before a push."""
 
 import math
 import re
@@ -20,10 +20,14 @@ _PATH = re.compile(r"(/|~|\.{1,2}([/\\]|$)|[A-Za-z]:[/\\]|\\\\|file:)")
 
 
 def of(record: RunRecord, repo: str | None = None) -> dict[str, Any]:
-    """The metadata of a record. Only what is known is in it: no empty value, no local path.
+    """Return the metadata of a record: only known values, no empty one, no local path.
 
-    ``model-index`` has the figures of the repository's own model alone: what it was compared with is another model, whose
-    figures are in the card's text and in the record.
+    ``model-index`` has the figures of the repository's own model only. The model that it was compared with is another
+    one; its figures are in the card's text and in the record.
+
+    Args:
+        record: the record of the run.
+        repo: the repository, if known.
     """
     model = record.model
     found: dict[str, Any] = {"library_name": loader(record)}
@@ -49,7 +53,7 @@ def of(record: RunRecord, repo: str | None = None) -> dict[str, Any]:
 
 
 def _listed(record: RunRecord) -> list[str]:
-    """The metrics that the Hub is told of: the primary one, and those of a narrow table that the Hub knows."""
+    """Return the metrics for the Hub: the primary one, and those of a narrow table that it knows."""
     figures = record.adapted.figures if record.adapted else None
     hub_names = _hub_names(record.adapted) if record.adapted else {}
     shown = [m.name for m in (*figures.rows()[:1], *figures.brief()[:1])] if figures else []
@@ -57,9 +61,9 @@ def _listed(record: RunRecord) -> list[str]:
 
 
 def problems(metadata: Mapping[str, Any]) -> list[str]:
-    """What the Hub would refuse in a card's metadata, in plain words; empty if nothing.
+    """Return what the Hub would refuse in a card's metadata, in plain words; empty if nothing.
 
-    The Hub checks a card when it is pushed, which is after the training; these are its rules, offline.
+    The Hub checks a card when it is pushed, which is after training; these are its rules, offline.
     """
     if not isinstance(metadata, Mapping):
         return [f"the metadata is {type(metadata).__name__}, not a mapping"]
@@ -83,7 +87,10 @@ def problems(metadata: Mapping[str, Any]) -> list[str]:
 
 
 def license_of(record: RunRecord) -> dict[str, str]:
-    """The licence's keys: the one that was chosen, else that of the weights; one unknown to the Hub becomes ``other``."""
+    """Return the licence's keys: the chosen one, else that of the weights.
+
+    One that the Hub does not know becomes ``other``.
+    """
     known = (record.recipe.get("hub", {}).get("license") or record.model.license or "").strip().lower()
     if known in ("", "unknown", "none"):
         return {}
@@ -93,7 +100,7 @@ def license_of(record: RunRecord) -> dict[str, str]:
 
 
 def _kind(record: RunRecord) -> str:
-    """``image-classification`` and the like; ``multimodal-classification`` of more than one modality."""
+    """Return ``image-classification`` and the like; ``multimodal-…`` for several modalities."""
     modalities = list(record.model.parts) or record.model.modalities
     try:
         task = plugins.load("tasks", record.task)
@@ -127,7 +134,7 @@ def _results(record: RunRecord) -> list[dict[str, Any]]:
 
 
 def _metrics(evaluation: Evaluation | None, notes: list[str]) -> list[dict[str, Any]]:
-    """The figures under their plain names, with a note only on what makes them of another kind."""
+    """Return the figures under plain names; a note marks figures of another kind."""
     if evaluation is None:
         return []
     label = f" ({', '.join(notes)})" if notes else ""
@@ -141,7 +148,7 @@ def _metrics(evaluation: Evaluation | None, notes: list[str]) -> list[dict[str, 
 
 
 def _hub_names(evaluation: Evaluation) -> Mapping[str, str]:
-    """What the Hub calls the metrics of a task."""
+    """Return the Hub's names of a task's metrics."""
     try:
         found: Mapping[str, str] = plugins.load("tasks", evaluation.figures.task if evaluation.figures else "").metrics
     except HubtlError:
@@ -155,7 +162,7 @@ def _title(shown: str) -> str:
 
 
 def _dataset(domain: DomainFacts) -> dict[str, Any]:
-    """The evaluated dataset. One that is not on the Hub has a name of its own, never a path."""
+    """Return the evaluated dataset; one that is not on the Hub has its own name, never a path."""
     on_hub = bool(domain.hub_id and is_hub_id(domain.hub_id))
     name = domain_name(domain) + (f" ({domain.domain})" if domain.domain else "")
     kind = "builtin" if domain.dataset.startswith("builtin:") else "local"
@@ -220,7 +227,7 @@ def _result_problems(result: Any, here: str) -> list[str]:
 
 
 def _items(metadata: Mapping[str, Any], key: str) -> Iterator[tuple[str, Any]]:
-    """A key's value, or each item of it where it is a list; empty ones are reported elsewhere."""
+    """Yield a key's value, or each item of a list; empty ones are reported elsewhere."""
     value = metadata.get(key)
     if isinstance(value, list):
         yield from ((f"{key}[{i}]", item) for i, item in enumerate(value) if item is not None)

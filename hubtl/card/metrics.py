@@ -1,4 +1,4 @@
-"""How metrics are written: a value with its unit, a difference with its sign, an interval."""
+"""Format metrics: a value with its unit, a difference with its sign, an interval."""
 
 from hubtl.card.wording import NOT_MEASURED, between, percent, points, signed, signed_significant, significant
 from hubtl.record import Estimate, Metric
@@ -6,12 +6,15 @@ from hubtl.record.figures import SHARE
 
 
 def called(metric: Metric | None) -> str:
-    """Give the name of a metric; "score" where nothing says which one it is."""
+    """Return the name of a metric, by default "score"."""
     return "score" if metric is None else metric.shown
 
 
 def value(metric: Metric | None, number: float | None = None) -> str:
-    """``87.3%``, ``0.412`` or ``3.2 kg``; "not measured" without a value. ``number`` replaces the metric's own."""
+    """Format ``87.3%``, ``0.412`` or ``3.2 kg``; "not measured" without a value.
+
+    ``number`` replaces the metric's own.
+    """
     found = number if number is not None or metric is None else metric.value
     if metric is None or found is None or metric.unit == SHARE:
         return percent(found)
@@ -19,7 +22,7 @@ def value(metric: Metric | None, number: float | None = None) -> str:
 
 
 def change(metric: Metric | None, before: float | None, after: float | None) -> str:
-    """``+9.2`` percentage points, or ``−0.13`` in the metric's unit."""
+    """Format ``+9.2`` percentage points, or ``−0.13`` in the metric's unit."""
     if metric is None or metric.unit == SHARE:
         return points(before, after)
     if before is None or after is None:
@@ -28,14 +31,14 @@ def change(metric: Metric | None, before: float | None, after: float | None) -> 
 
 
 def amount(metric: Metric, number: float) -> str:
-    """A difference in words: ``9.2 points``, ``0.13 kg``."""
+    """Format a difference in words: ``9.2 points``, ``0.13 kg``."""
     if metric.unit == SHARE:
         return f"{100 * number:.1f} points"
     return f"{significant(number)}{f' {metric.unit}' if metric.unit else ''}"
 
 
 def bounds(metric: Metric | None, found: tuple[float, float] | None) -> str:
-    """``58.1–64.2%``, or ``0.39–0.44 kg``."""
+    """Format ``58.1–64.2%``, or ``0.39–0.44 kg``."""
     if metric is None or metric.unit == SHARE or found is None:
         return between(found)
     low, high = (significant(number) for number in found)
@@ -43,7 +46,7 @@ def bounds(metric: Metric | None, found: tuple[float, float] | None) -> str:
 
 
 def gain(metric: Metric | None, low: float, high: float) -> str:
-    """The interval of a difference: ``+1.2 to +3.4 points``."""
+    """Format the interval of a difference: ``+1.2 to +3.4 points``."""
     if metric is None or metric.unit == SHARE:
         return f"{signed(100 * low)} to {signed(100 * high)} points"
     of = max(abs(low), abs(high))
@@ -52,19 +55,22 @@ def gain(metric: Metric | None, low: float, high: float) -> str:
 
 
 def cell(metric: Metric | None, number: float | None) -> str:
-    """A value of a metric that is another model's; "not measured" for None."""
+    """Format another model's value of a metric; "not measured" for None."""
     return NOT_MEASURED if number is None else value(metric, number)
 
 
 def rounded(metric: Metric | None, number: float) -> str:
-    """A value without decimals that it cannot have: ``71%``."""
+    """Format a value without spurious decimals: ``71%``."""
     if metric is None or metric.unit == SHARE:
         return f"{100 * number:.0f}%"
     return f"{significant(number)}{f' {metric.unit}' if metric.unit else ''}"
 
 
 def about(metric: Metric | None, found: Estimate) -> str:
-    """An estimate with its mean error: ``≈ 71 ± 8%``. It is never written as a measured value is."""
+    """Format an estimate with its mean error: ``≈ 71 ± 8%``.
+
+    It never looks like a measured value.
+    """
     if metric is None or metric.unit == SHARE:
         return f"≈ {100 * found.value:.0f} ± {100 * found.error:.0f}%"
     unit = f" {metric.unit}" if metric.unit else ""

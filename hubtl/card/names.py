@@ -1,4 +1,4 @@
-"""What models and datasets are called in a card: Hub ids as they are, local things by their last name only."""
+"""Name models and datasets on a card: Hub ids as they are, local things by their last name."""
 
 import re
 from typing import Any
@@ -11,26 +11,26 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 def is_hub_id(text: str) -> bool:
-    """True for ``owner/name``."""
+    """Return whether a text is ``owner/name``."""
     return bool(_HUB_ID.fullmatch(text)) and "--" not in text and ".." not in text and len(text) <= 96
 
 
 def slug(text: str) -> str:
-    """Lower case letters, digits, dots and dashes."""
+    """Return lower case letters, digits, dots and dashes."""
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.") or "unnamed"
 
 
 def base_name(model: ModelFacts) -> str:
-    """The model that the run started from; of a local folder its last name only."""
+    """Return the initial model of the run; of a local folder its last name only."""
     if model.base_model and is_hub_id(model.base_model):
         return model.base_model
     return model.weights or _last(model.name)
 
 
 def model_name(model: ModelFacts) -> str:
-    """What a card calls the model: its architecture, or of encoders of several modalities what they take.
+    """Return the card's name of the model: its architecture, or its encoders' modalities.
 
-    transformers names an architecture by its family alone, ``bert``: what was made of it is called by its base.
+    transformers names an architecture by its family alone, ``bert``: it is then named by its base.
     """
     if model.parts:
         return " + ".join(model.parts) + " model"
@@ -38,21 +38,21 @@ def model_name(model: ModelFacts) -> str:
 
 
 def base_ids(model: ModelFacts) -> list[str]:
-    """The Hub id of the base model, or of each encoder's where several were put together."""
+    """Return the Hub id of the base model, or of each encoder's."""
     parts = [part.get("base_model") for part in model.parts.values()]
     known = parts if model.parts and not model.base_model else [model.base_model]
     return list(dict.fromkeys(name for name in known if name and is_hub_id(name)))
 
 
 def domain_name(domain: DomainFacts) -> str:
-    """The dataset; of a local one its last name only."""
+    """Return the dataset; of a local one its last name only."""
     if domain.hub_id and is_hub_id(domain.hub_id):
         return domain.hub_id
     return domain.dataset.removeprefix("builtin:") if domain.dataset.startswith("builtin:") else _last(domain.dataset)
 
 
 def base_link(model: ModelFacts) -> str:
-    """The base model in Markdown, and where earlier runs made it, how they did."""
+    """Return the base model in Markdown, and how earlier runs made it."""
     link = weights_link(model)
     if not model.lineage:
         return link
@@ -61,7 +61,10 @@ def base_link(model: ModelFacts) -> str:
 
 
 def step(record: RunRecord, strategy: str) -> Step:
-    """A run as a step of the lineage of what is made from its model, or from the source-only model that it keeps."""
+    """Return a run as a step in the lineage of models made from its own.
+
+    It may also be the step of the source-only model that the run keeps.
+    """
     target = record.target
     to = domain_name(target) + (f" ({target.domain})" if target.domain else "")
     model = record.model
@@ -69,7 +72,7 @@ def step(record: RunRecord, strategy: str) -> Step:
 
 
 def weights_link(model: ModelFacts) -> str:
-    """The base model in Markdown, with a link to the exact revision where there is one."""
+    """Return the base model in Markdown, with a link to the exact revision where there is one."""
     if model.parts and not model.base_model:
         return ", ".join(f"{part_name(part)} ({md(modality)})" for modality, part in model.parts.items())
     if model.base_model and is_hub_id(model.base_model):
@@ -78,7 +81,10 @@ def weights_link(model: ModelFacts) -> str:
 
 
 def domain_link(domain: DomainFacts, *, short: bool = False) -> str:
-    """The dataset in Markdown, with its domain; ``short`` leaves out where one that is not on the Hub can be found."""
+    """Return the dataset in Markdown, with its domain.
+
+    ``short`` leaves out where one that is not on the Hub can be found.
+    """
     if domain.hub_id and is_hub_id(domain.hub_id):
         name = f"[{md(domain.hub_id)}]({page('datasets', domain.hub_id)})"
     elif domain.dataset.startswith("builtin:"):
@@ -89,7 +95,7 @@ def domain_link(domain: DomainFacts, *, short: bool = False) -> str:
 
 
 def part_name(part: dict[str, Any]) -> str:
-    """An encoder in Markdown, with a link to the exact revision where there is one."""
+    """Return an encoder in Markdown, with a link to the exact revision where there is one."""
     name = part.get("base_model")
     return _link(name, part.get("revision")) if name and is_hub_id(name) else code(_last(str(part["name"])))
 
@@ -114,10 +120,10 @@ def _last(path: str) -> str:
 
 
 def is_file_name(text: str) -> bool:
-    """True for a name without a folder, a space or a character that Markdown would read."""
+    """Return whether a name has no folder, space or character of Markdown."""
     return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", text))
 
 
 def is_arxiv(text: str) -> bool:
-    """True for ``1505.07818``, also with a version."""
+    """Return whether a text is ``1505.07818``, also with a version."""
     return bool(re.fullmatch(r"\d{4}\.\d{4,5}(v\d+)?", text))

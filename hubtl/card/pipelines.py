@@ -1,4 +1,7 @@
-"""The values of ``pipeline_tag`` that the Hub knows: it shows no task, no widget and no filter for any other."""
+"""List the values of ``pipeline_tag`` that the Hub knows.
+
+It shows no task, no widget and no filter for any other.
+"""
 
 # fmt: off
 KNOWN = frozenset({

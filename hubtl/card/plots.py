@@ -1,4 +1,7 @@
-"""The pictures of a card, as PNG files. No torch; matplotlib and scikit-learn are imported when a picture is drawn."""
+"""Draw the plots of a card as PNG files.
+
+It imports no torch; matplotlib and scikit-learn are imported when a plot is drawn.
+"""
 
 import math
 import warnings
@@ -21,7 +24,7 @@ NOT_CURVES = ("step", "phase", "epoch", "seconds", "lr")
 
 @dataclass(frozen=True)
 class FeatureSample:
-    """Features of some rows of both domains under one model. Target labels have no place in it."""
+    """Hold features of some rows of both domains under one model, without target labels."""
 
     source: np.ndarray  # [n, d]
     target: np.ndarray  # [m, d]
@@ -35,9 +38,13 @@ def curves(
     theme: Theme = LIGHT,
     judged: Sequence[Mapping[str, float]] = (),
 ) -> None:
-    """Losses by name over the updates on the left; scores, if any, on the right.
+    """Plot losses by name over the updates on the left, and scores, if any, on the right.
 
-    ``judged`` are the scores of each checkpoint, with its ``step``: one that alone selected has an axis of its own.
+    Args:
+        points: points of the curves.
+        path: the PNG file.
+        theme: colours.
+        judged: scores of each checkpoint, with its ``step``; a single one that selected has an axis of its own.
     """
     panels = _panels(points)
     names = {name for point in judged for name in point} - set(NOT_CURVES)
@@ -62,7 +69,10 @@ def curves(
 
 
 def _panels(points: Sequence[Mapping[str, float]]) -> list[tuple[str, dict[str, list[tuple[float, float]]]]]:
-    """(step, value) of every curve, losses apart from scores; a method may log a loss under a validator's name."""
+    """Return (step, value) of every curve, losses apart from scores.
+
+    A method may log a loss under a validator's name.
+    """
     losses: dict[str, list[tuple[float, float]]] = {}
     scores: dict[str, list[tuple[float, float]]] = {}
     validators = plugins.entries("validators")
@@ -80,7 +90,15 @@ def features(
     method: Literal["pca", "tsne"] = "pca",
     theme: Theme = LIGHT,
 ) -> None:
-    """Both domains' features in two dimensions, under one model or two, by source labels and target predictions."""
+    """Plot both domains' features in two dimensions, by source labels and target predictions.
+
+    Args:
+        models: features under one model or two.
+        names: names of the outputs.
+        path: the PNG file.
+        method: the projection.
+        theme: colours.
+    """
     figure = blank(2.2 + 3.6 * len(models), 4.4)
     palette, c = _palette(len(names), theme), len(names)
     for number, (title, sample) in enumerate(models.items(), 1):
@@ -107,7 +125,7 @@ def features(
 
 
 def _flat(rows: np.ndarray, method: str) -> np.ndarray:
-    """Two dimensions of [n, d] features; the same picture for the same features."""
+    """Project [n, d] features to two dimensions; equal features give an equal plot."""
     from sklearn.decomposition import PCA
 
     rows = np.asarray(rows, dtype=np.float64)
@@ -150,7 +168,7 @@ def _feature_legend(figure: Any, names: Sequence[str], palette: Sequence[Any], t
 
 
 def _palette(n: int, theme: Theme) -> list[Any]:
-    """``n`` colours, as far apart as n allows; up to 10 they are told apart by colour-blind readers too."""
+    """Return ``n`` distinct colours; up to 10 are safe for colour-blind readers."""
     from matplotlib import colormaps
 
     if n <= len(theme.series):
@@ -167,13 +185,13 @@ def colormap(name: str, theme: Theme) -> Any:
 
 
 def on(colour: Any) -> str:
-    """Black or white, whichever is read more easily on a colour."""
+    """Return black or white, whichever is read more easily on a colour."""
     r, g, b = colour[:3]
     return "black" if 0.299 * r + 0.587 * g + 0.114 * b > 0.55 else "white"
 
 
 def blank(width: float, height: float, layout: Literal["constrained", "compressed"] = "constrained") -> Any:
-    """A figure outside pyplot, hence without a display and without global state."""
+    """Return a figure outside pyplot, hence without a display and without global state."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout=layout)
@@ -199,7 +217,7 @@ def short(name: str, most: int = LONGEST_NAME) -> str:
 
 
 def save(figure: Any, path: Path, theme: Theme) -> None:
-    """Write the PNG. Page, ink and sizes are set here, once for every kind of picture."""
+    """Write the PNG, with page, ink and sizes for every kind of plot."""
     figure.set_facecolor(theme.page)
     legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
     for legend in legends:

@@ -1,4 +1,4 @@
-"""The code with which a reader loads the model, predicts one input and prints its answer."""
+"""Write the code that loads the model, predicts one input and prints its answer."""
 
 from hubtl import plugins
 from hubtl.errors import HubtlError
@@ -101,13 +101,16 @@ names = {names}
 
 
 def loader(record: RunRecord) -> str:
-    """The library that a reader needs: timm, transformers, or hubtl where the format is nobody else's."""
+    """Return the library that a reader needs: timm, transformers, or hubtl."""
     library = record.model.library
     return library if record.native and library in ("timm", "transformers") else "hubtl"
 
 
 def default(record: RunRecord, repo: str | None) -> str:
-    """Complete code for the library of the record. Without a repository it loads the folder that the card lies in."""
+    """Return complete code for the library of the record.
+
+    Without a repository it loads the folder that the card lies in.
+    """
     printed = _printed(record)
     if record.model.parts:
         row = ", ".join(f'"{m}": "{EXAMPLES.get(m, m)}"' for m in record.model.parts)
@@ -134,9 +137,9 @@ def default(record: RunRecord, repo: str | None) -> str:
 
 
 def complete(given: str, record: RunRecord) -> str:
-    """A backbone's code, which sets ``logits`` for a PIL image in ``image``, as a whole program.
+    """Complete a backbone's code, which sets ``logits`` for a PIL image in ``image``.
 
-    Code that opens its own image is a whole program already.
+    Code that opens its own image is complete already.
     """
     if "Image.open" in given or record.model.modalities != ["image"]:
         return given
@@ -145,7 +148,10 @@ def complete(given: str, record: RunRecord) -> str:
 
 
 def _prints(record: RunRecord, library: str | None = None) -> str:
-    """The last lines, which say what ``logits`` mean; the plain numbers where the task's package is not installed."""
+    """Return the last lines, which print the meaning of ``logits``.
+
+    They print plain numbers where the task's package is not installed.
+    """
     try:
         task = plugins.load("tasks", record.task)
     except HubtlError:
@@ -154,7 +160,10 @@ def _prints(record: RunRecord, library: str | None = None) -> str:
 
 
 def _printed(record: RunRecord) -> str | None:
-    """What of an answer is printed where hubtl loads the model; None: the task reads ``logits``."""
+    """Return the attributes of an answer to print, where hubtl loads the model.
+
+    None: the task reads ``logits``.
+    """
     try:
         found: str | None = plugins.load("tasks", record.task).printed
     except HubtlError:

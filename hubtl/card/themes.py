@@ -1,4 +1,4 @@
-"""The colours of a card's pictures: one set for light pages, one for dark ones."""
+"""Define the colours of a card's plots for light and dark pages."""
 
 from dataclasses import dataclass
 

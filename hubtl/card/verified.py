@@ -1,11 +1,11 @@
-"""What a card says of labels that settled which of two models is better."""
+"""Describe the labels that decided which of two models is better, for a card."""
 
 from hubtl.card.wording import plural
 from hubtl.record import RunRecord
 
 
 def verified(record: RunRecord) -> str | None:
-    """On how many labelled rows which model was better, by how much, and how the rows were chosen. Markdown."""
+    """Describe which model was better on how many labelled rows, and their sampling. Markdown."""
     found = record.verified
     if found is None or not found.n:
         return None
@@ -28,7 +28,7 @@ def verified(record: RunRecord) -> str | None:
 
 
 def by_labels(record: RunRecord) -> str | None:
-    """Why labels dropped the adapted model, after "because"; None where they did not."""
+    """Return why labels dropped the adapted model, to follow "because", or None."""
     found = record.verified
     if found is None or found.answer != "source-only":
         return None

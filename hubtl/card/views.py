@@ -1,4 +1,4 @@
-"""What a card says of the random views that a model was trained on."""
+"""Describe the random views of a training, for a card."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from hubtl.card import wording
 
 
 def training_views(recipe: Mapping[str, Any]) -> str | None:
-    """Crops, flips and strong views in words; None where a recipe says nothing of them."""
+    """Describe crops, flips and strong views; None where a recipe has none."""
     data = recipe.get("data", {})
     parts = []
     if area := data.get("crop_area"):

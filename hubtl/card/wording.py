@@ -1,4 +1,4 @@
-"""How figures and foreign text are written in a card: rounded once, escaped once, never blank."""
+"""Format figures and foreign text for a card: rounded once, escaped once, never blank."""
 
 import math
 import re
@@ -13,25 +13,25 @@ NOT_MEASURED = "not measured"
 
 
 def percent(value: float | None) -> str:
-    """0.8731 to ``87.3%``; "not measured" for None and for what is not a number."""
+    """Format 0.8731 as ``87.3%``; "not measured" for None and NaN."""
     return NOT_MEASURED if _missing(value) else f"{100 * value:.1f}%"  # type: ignore[operator]
 
 
 def points(before: float | None, after: float | None) -> str:
-    """The difference of two shares in percentage points, with its sign: ``+9.2``."""
+    """Format the difference of two shares in percentage points, with its sign: ``+9.2``."""
     if _missing(before) or _missing(after):
         return NOT_MEASURED
     return signed(100 * (after - before))  # type: ignore[operator]
 
 
 def signed(value: float) -> str:
-    """One decimal and a sign; a difference that rounds to nothing has none."""
+    """Format one decimal and a sign; a difference that rounds to zero has none."""
     text = f"{abs(value):.1f}"
     return text if text == "0.0" else f"{'+' if value > 0 else '−'}{text}"
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """A number with three significant digits, as people write it: ``0.412``, ``12.3``, ``1,240``."""
+    """Format a number with three significant digits: ``0.412``, ``12.3``, ``1,240``."""
     if not math.isfinite(value):
         return NOT_MEASURED
     size = 0 if value == 0 else math.floor(math.log10(abs(value)))
@@ -41,14 +41,14 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def signed_significant(value: float, of: float) -> str:
-    """A difference with its sign, in the decimals that a number as large as ``of`` is written with."""
+    """Format a difference with its sign, in the decimals of a number as large as ``of``."""
     size = 0 if of == 0 or not math.isfinite(of) else math.floor(math.log10(abs(of)))
     text = f"{abs(value):,.{max(0, 2 - size)}f}"
     return text if not text.strip("0.,") else f"{'+' if value > 0 else '−'}{text}"
 
 
 def score(value: float | None) -> str:
-    """A validator's score with three decimals."""
+    """Format a validator's score with three decimals."""
     return NOT_MEASURED if _missing(value) else f"{value:.3f}".replace("-", "−")
 
 
@@ -61,19 +61,22 @@ def plural(number: int, noun: str, many: str | None = None) -> str:
 
 
 def many(noun: str) -> str:
-    """Give the plural of a noun: ``classes``, ``outputs``."""
+    """Return the plural of a noun: ``classes``, ``outputs``."""
     return f"{noun}es" if noun.endswith("s") else f"{noun}s"
 
 
 def unscored(figures: Evaluation | None) -> str:
-    """Rows that are in no figure, by why: ``6 rows of unknown classes, 3 rows without a label``; empty without any."""
+    """Describe rows that enter no figure: ``6 rows of unknown classes, 3 rows without a label``.
+
+    Empty without any.
+    """
     return (
         "" if figures is None else ", ".join(f"{plural(n, 'row')} {which}" for which, n in figures.unscored().items())
     )
 
 
 def duration(seconds: float) -> str:
-    """``4.2 s``, ``3 min 5 s`` or ``2 h 10 min``."""
+    """Format ``4.2 s``, ``3 min 5 s`` or ``2 h 10 min``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -83,17 +86,17 @@ def duration(seconds: float) -> str:
 
 
 def energy(kwh: float) -> str:
-    """``1.3 Wh``, or ``2.41 kWh``."""
+    """Format ``1.3 Wh``, or ``2.41 kWh``."""
     return f"{kwh:.2f} kWh" if kwh >= 1 else f"{1000 * kwh:.2g} Wh" if kwh < 0.1 else f"{1000 * kwh:.0f} Wh"
 
 
 def plain(text: object) -> str:
-    """Foreign text on one line, its control characters written out."""
+    """Return foreign text on one line, its control characters escaped."""
     return " ".join(on_one_line(str(text).strip()).split())
 
 
 def md(text: object) -> str:
-    """Foreign text as Markdown that shows exactly that text, in a paragraph as in a table's cell."""
+    """Escape foreign text so that Markdown shows exactly that text, also in a table's cell."""
     line = plain(text).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = line.replace("://", ":&sol;&sol;")  # a name that looks like an address is no link
     line = re.sub(r"([`*\[\]|~#$])", r"\\\1", line)
@@ -101,19 +104,22 @@ def md(text: object) -> str:
 
 
 def code(text: object) -> str:
-    """Foreign text as inline code, or as escaped text where inline code could not hold it."""
+    """Format foreign text as inline code, or escape it where inline code could not hold it."""
     line = plain(text)
     return f"`{line}`" if line and not set(line) & set("`|<>\\") else md(line)
 
 
 def listing(names: list[str], most: int = 12) -> str:
-    """Names in a sentence; a long list is cut, and says by how much."""
+    """Join names in a sentence; a long list is cut, and says by how much."""
     shown = ", ".join(md(name) for name in names[:most])
     return shown + (f", and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def fenced(text: str, language: str) -> str:
-    """A code block whose fence is longer than any run of backticks in it, and that cannot end the generated part."""
+    """Return a code block whose fence is longer than any run of backticks in it.
+
+    It cannot end the generated part.
+    """
     text = lines(text.strip("\n").replace("\r\n", "\n")).replace("<!-- hubtl:", "<!-- hubtl :")
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
@@ -121,7 +127,7 @@ def fenced(text: str, language: str) -> str:
 
 
 def interval(figures: Evaluation | None) -> tuple[float, float] | None:
-    """The 95 % interval of the primary metric: Wilson's of a share of the rows, else what was resampled."""
+    """Return the 95 % interval of the primary metric: Wilson's of a share, else the resampled one."""
     primary = None if figures is None else figures.primary
     if figures is None or primary is None or primary.value is None or _missing(primary.value):
         return None
@@ -129,7 +135,7 @@ def interval(figures: Evaluation | None) -> tuple[float, float] | None:
 
 
 def wilson(share: float, n: int) -> tuple[float, float] | None:
-    """Wilson's 95 % interval of a share that was measured on ``n`` rows."""
+    """Return Wilson's 95 % interval of a share that was measured on ``n`` rows."""
     if n < 1:
         return None
     z2 = 1.96**2
@@ -139,12 +145,12 @@ def wilson(share: float, n: int) -> tuple[float, float] | None:
 
 
 def between(bounds: tuple[float, float] | None) -> str:
-    """``(0.581, 0.642)`` to ``58.1–64.2%``."""
+    """Format ``(0.581, 0.642)`` as ``58.1–64.2%``."""
     return NOT_MEASURED if bounds is None else f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}%"
 
 
 def taken(modalities: Sequence[str], given: Mapping[str, Any]) -> str | None:
-    """What a model of texts or of recordings takes, in words; None for any other."""
+    """Describe the input of a model of texts or of recordings; None for any other."""
     if list(modalities) == ["text"] and "max_length" in given:
         return f"a text, of which the first {given['max_length']:,} tokens are read"
     if list(modalities) == ["audio"] and "rate" in given:

@@ -1,1 +1,1 @@
-"""The command line: one file for each command."""
+"""Implement the command line: one file for each command."""

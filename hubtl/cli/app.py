@@ -1,4 +1,4 @@
-"""The command line: what there is to type, and what happens to an error. The work is done elsewhere."""
+"""Register the commands, and handle errors; the work is done elsewhere."""
 
 import functools
 import os
@@ -52,7 +52,7 @@ def common(
 
 @functools.cache
 def _register() -> None:
-    """Add the commands, once in a process that types several."""
+    """Register the commands, once per process."""
     from hubtl.cli import (
         ablate,
         adapt,
@@ -141,14 +141,14 @@ def run() -> None:
 
 
 def interrupted(end: BaseException | None) -> None:
-    """Say that a signal ended the command, and exit as shells expect."""
+    """Report that a signal ended the command, and exit as shells expect."""
     if is_main_process():
         typer.echo("interrupted", err=True)
     sys.exit(exit_code(end))
 
 
 def by_machine(error: Exception) -> HubtlError | None:
-    """What the machine did to a command, in words; None for any other error."""
+    """Return the error for a fault of the machine; None for any other error."""
     if not isinstance(error, OSError | RuntimeError | MemoryError):
         return None
     from hubtl.engine.faults import FULL, REFUSED, explain
@@ -161,7 +161,7 @@ def by_machine(error: Exception) -> HubtlError | None:
 
 
 def usage(error: Any) -> HubtlError:
-    """A wrong option or argument, in the words of every other error."""
+    """Return the error for a wrong option or argument, worded like every other error."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "hubtl"
     close = getattr(error, "possibilities", None) or []
@@ -170,7 +170,7 @@ def usage(error: Any) -> HubtlError:
 
 
 def fail(error: HubtlError) -> None:
-    """Say what went wrong on stderr, once however many processes there are, and exit."""
+    """Print an error on stderr, once for all processes, and exit."""
     if launch.speaks():
         typer.echo(f"error: {shown.line(' '.join(str(error).split()))}", err=True)
         if error.hint:

@@ -1,4 +1,4 @@
-"""Rows of ``hubtl label`` in the terminal: what they show, the label that is typed, and the commands beside it."""
+"""Ask for labels of rows in the terminal (``hubtl label``)."""
 
 import sys
 from collections.abc import Callable
@@ -24,7 +24,14 @@ Where a label has the name of a command, write the command as :u, :s, :q or :?""
 
 
 def ask(asking: "Labelling | Candidates", task: "Task", opening: str, progress: Callable[[], str]) -> None:
-    """Ask in the terminal until it is decided, or nobody answers any more."""
+    """Ask in the terminal until it is decided, or input ends.
+
+    Args:
+        asking: the labelling.
+        task: the task.
+        opening: the first line.
+        progress: returns the line on the evidence so far.
+    """
     from hubtl.errors import HubtlError
 
     choices = task.choices()
@@ -60,7 +67,7 @@ def ask(asking: "Labelling | Candidates", task: "Task", opening: str, progress: 
 
 
 def _read() -> str | None:
-    """A line from the terminal; None where there are no more."""
+    """Read a line from the terminal; None at its end."""
     typer.echo("label: ", nl=False)
     sys.stdout.flush()
     line = sys.stdin.readline()
@@ -74,7 +81,7 @@ def _numbered(choices: list[str]) -> list[str]:
 
 
 def _command(text: str, choices: list[str]) -> str | None:
-    """The command that a line is; a label of that name comes first, and ``:u`` is a command always."""
+    """Return the command in a line; a label of that name comes first, and ``:u`` is always a command."""
     typed = text.strip().lower()
     if typed in {choice.strip().lower() for choice in choices}:
         return None
@@ -82,7 +89,7 @@ def _command(text: str, choices: list[str]) -> str | None:
 
 
 def _named(text: str, choices: list[str], *, several: bool) -> str:
-    """A label with numbers of the list in place of names, where no label is called as a number."""
+    """Replace numbers of the list by names, where no label is called like a number."""
     if any(choice.isdecimal() for choice in choices):
         return text
 

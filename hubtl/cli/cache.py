@@ -1,4 +1,4 @@
-"""``hubtl cache``: the features of frozen backbones that runs keep."""
+"""Manage the cached features of frozen backbones (``hubtl cache``)."""
 
 import sys
 import time
@@ -85,7 +85,11 @@ def clear(
 
 
 def _one(prefix: str, found: "list[Cached]") -> "Cached":
-    """The entry whose key begins so. Raises HubtlError for none and for several."""
+    """Return the entry whose key starts with a prefix.
+
+    Raises:
+        HubtlError: for none and for several.
+    """
     matching = [entry for entry in found if prefix and entry.key.startswith(prefix)]
     if not matching:
         raise HubtlError(f"the cache has no features with a key that begins with {prefix!r}", hint="hubtl cache list")

@@ -90,6 +90,6 @@ def _show(first: str, second: str, one: "Evaluation", other: "Evaluation", apart
 
 
 def _of(evaluation: "Evaluation", name: str) -> float | None:
-    """A figure of the other model by its name."""
+    """Return a figure of the other model by its name."""
     rows = evaluation.figures.rows() if evaluation.figures else []
     return next((metric.value for metric in rows if metric.name == name), None)

@@ -1,4 +1,4 @@
-"""``hubtl doctor``: what is installed, what works, and what to do about what does not."""
+"""Check the installation, and suggest repairs (``hubtl doctor``)."""
 
 import importlib
 import os

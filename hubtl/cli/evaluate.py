@@ -102,9 +102,9 @@ def evaluate(
 
 
 class Place:
-    """Where an evaluation is added to a record; looked at before anything is measured.
+    """Find where an evaluation is added to a record, before anything is measured.
 
-    Of a Hub id it is the pulled commit that will be evaluated, and the branch that a commit goes to.
+    For a Hub id it is the pulled commit to evaluate, and the branch to commit to.
     """
 
     def __init__(self, model: str, create_pr: bool) -> None:
@@ -132,7 +132,7 @@ class Place:
             check_writable(self.folder, flag="folder, such as a copy")
 
     def keep(self, found: "LaterEvaluation") -> str:
-        """Add the evaluation; returns where it is now."""
+        """Add the evaluation; return its place."""
         from hubtl.cli.messages import typed
         from hubtl.studies import amend
 
@@ -145,7 +145,7 @@ class Place:
 
 
 def as_json(found: "LaterEvaluation") -> dict[str, Any]:
-    """The figures as ``--json`` prints them, those of the online protocol first."""
+    """Return the figures as ``--json`` prints them, those of the online protocol first."""
     online = found.online
     if online is None:
         return found.figures.flat()

@@ -1,4 +1,4 @@
-"""``--plugin FILE.py``: an option that commands share, whose classes are there before the command begins."""
+"""Load plugins from ``--plugin FILE.py`` before a command starts."""
 
 import functools
 import inspect

@@ -119,7 +119,7 @@ def _answer(
     *,
     as_json: bool,
 ) -> None:
-    """Take answers back, and write ``rows`` into a file, read labels from one, or ask."""
+    """Undo answers, and write ``rows`` into a file, read labels from one, or ask."""
     from hubtl.cli.asking import ask
     from hubtl.cli.messages import emit
     from hubtl.studies import outcome

@@ -1,4 +1,4 @@
-"""What every command does first: where messages go, which warnings of libraries a user need not see, and no token."""
+"""Set up messages of every command: their stream, libraries' warnings, and hidden tokens."""
 
 import contextlib
 import logging
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def begin(*, quiet: bool = False, debug: bool = False) -> None:
-    """Send hubtl's messages to stderr and keep other libraries' chatter off it, unless debugging."""
+    """Send hubtl's messages to stderr and silence other libraries, unless debugging."""
     from hubtl.settings import configure_logging
 
     configure_logging(quiet=quiet, debug=debug)
@@ -36,7 +36,7 @@ def begin(*, quiet: bool = False, debug: bool = False) -> None:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Let Ctrl-C stop a command that can simply be typed again: it says so, and exits with 130."""
+    """Let Ctrl-C stop a command that can simply be repeated: it says so, and exits with 130."""
     import typer
 
     from hubtl.hub.tokens import redact
@@ -51,14 +51,14 @@ def stoppable() -> Iterator[None]:
 
 
 def typed() -> str:
-    """The command line as a record may have it: no token in it, and the home folder is ``~``."""
+    """Return the command line for a record: without tokens, and with ``~`` for the home folder."""
     from hubtl.hub.tokens import redact
 
     return shlex.join(["hubtl", *map(redact, sys.argv[1:])]).replace(str(Path.home()), "~")
 
 
 def pushed(folder: Path, done: "PushResult") -> str:
-    """Where a push went, and the two lines that load it from there."""
+    """Describe a push: its address, and two lines that load it."""
     from hubtl.hub.push import load_snippet
 
     if done.url is None:
@@ -69,7 +69,7 @@ def pushed(folder: Path, done: "PushResult") -> str:
 
 
 def predicting(folder: Path) -> str:
-    """How to predict with a saved model."""
+    """Describe how to predict with a saved model."""
     said = {"image": "image=FILE", "text": "text=WORDS", "audio": "audio=FILE"}
     try:
         modalities = [str(m) for m in plain.object_of(folder / "hubtl.json")["modalities"]]
@@ -82,7 +82,7 @@ def predicting(folder: Path) -> str:
 
 
 class Unread(Exception):
-    """Nobody reads what is written to stdout any more."""
+    """Report that nobody reads stdout any more."""
 
 
 _lost: list[Exception] = []  # why nothing reaches stdout any more
@@ -97,10 +97,10 @@ def _untaken(error: OSError) -> Exception:
 
 
 class Guarded:
-    """A stream that lets no token of this machine through and nothing that steers a terminal, whoever writes to it.
+    """Guard a stream against tokens of this machine and control sequences, whoever writes to it.
 
-    Where nobody reads it any more, ``patient`` lets what is written go: a training needs no listener. Else Unread is
-    raised then, and HubtlError for a disk that is full.
+    Where nobody reads the stream any more, ``patient`` drops the output, since a training needs no reader. Otherwise
+    Unread is raised then, and HubtlError for a full disk.
     """
 
     def __init__(self, stream: Any, *, styled: bool = False, patient: bool = False) -> None:
@@ -112,7 +112,7 @@ class Guarded:
 
     @property
     def styled(self) -> "Guarded":
-        """The same stream for a writer of styles, who escapes what is foreign in them."""
+        """Return the same stream for a writer of styles, who escapes foreign text."""
         return Guarded(self._stream, styled=True, patient=self._patient)
 
     def write(self, text: str) -> int:
@@ -160,7 +160,10 @@ class Guarded:
 
 
 def endpoint() -> None:
-    """Raise HubtlError for an HF_ENDPOINT that is no address: huggingface_hub fails at it in many ways, some when imported."""
+    """Raise HubtlError for an HF_ENDPOINT that is no address.
+
+    huggingface_hub fails at it in many ways, some on import.
+    """
     text = os.environ.get("HF_ENDPOINT", "").strip()
     if not text:
         os.environ.pop("HF_ENDPOINT", None)  # set to nothing is not set
@@ -177,7 +180,7 @@ def endpoint() -> None:
 
 
 def guard() -> None:
-    """Let no token and no control sequence out over stdout or stderr, until they are replaced."""
+    """Guard stdout and stderr against tokens and control sequences, until they are replaced."""
     if not isinstance(sys.stdout, Guarded):
         sys.stdout = Guarded(sys.stdout)
     if not isinstance(sys.stderr, Guarded):

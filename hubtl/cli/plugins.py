@@ -1,4 +1,4 @@
-"""``hubtl list`` and ``hubtl show``: what there is, and what it takes."""
+"""List plugins, and describe one (``hubtl list`` and ``hubtl show``)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +42,10 @@ def list_(
 
 
 def _takes_any(entry: plugins.Entry) -> bool:
-    """Whether a task without probabilities can use it; of a kind that has no needs, always. What does not load is said."""
+    """Return whether a task without probabilities can use an entry; report one that fails to load.
+
+    Kinds without needs can always be used.
+    """
     if entry.kind not in ("strategies", "validators", "testtime"):
         return True
     try:

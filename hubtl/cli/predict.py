@@ -118,7 +118,7 @@ def predict(
 
 
 def _source(text: str, split: str | None, image_column: str | None, *, lenient: bool) -> Any:
-    """A folder of images as it is, unless one of its splits is asked for; anything else as a dataset."""
+    """Return a folder of images unchanged, unless a split is asked for; anything else as a dataset."""
     from hubtl.cli.rows import is_folder_of, split_of
     from hubtl.data.columns import image_column as find
 
@@ -161,7 +161,7 @@ def _number(cell: Any) -> bool:
 
 
 def _joined(value: Any) -> Any:
-    """A list in one text: items with commas between; those with a comma of their own in quotes."""
+    """Join a list into one text by commas; items with a comma are quoted."""
     if not isinstance(value, list):
         return value
     return ", ".join(f'"{item}"' if "," in str(item) else str(item) for item in value)

@@ -1,4 +1,4 @@
-"""What is typed after ``hubtl predict`` and ``hubtl explain``, where it is more than images to predict."""
+"""Parse the inputs of ``hubtl predict`` and ``hubtl explain`` that are not only images."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ DATA = ("domain_column", "image_column", "text_column", "audio_column", "label_c
 
 
 def data_of(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """What a command's flags say of the data: the section ``data`` of a recipe."""
+    """Return a command's flags about data as the section ``data`` of a recipe."""
     return {key: flags[key] for key in DATA}
 
 
@@ -22,9 +22,17 @@ def rows_of(
     lenient: bool = False,
     each_file: bool = False,
 ) -> list[Any]:
-    """Datasets, and one row of what comes as ``image=FILE``, ``audio=FILE`` or ``text=WORDS``.
+    """Return datasets, and one row made of ``image=FILE``, ``audio=FILE`` or ``text=WORDS``.
 
     For a model of images or recordings alone files are rows too; with ``each_file`` those of a folder, by their names.
+
+    Args:
+        inputs: the arguments.
+        modalities: the modalities of the model.
+        split: the split of datasets.
+        columns: the column of each modality; None finds it.
+        lenient: skip what cannot be read.
+        each_file: read the files of a folder as rows.
     """
     from hubtl.data.folders import files_of
     from hubtl.data.suffixes import IMAGES, SOUNDS
@@ -57,7 +65,7 @@ def rows_of(
 def _rows(
     text: str, modalities: tuple[str, ...], split: str | None, asked: Mapping[str, str | None], *, lenient: bool
 ) -> Any:
-    """A dataset with a column for each modality that it has, named as the modality is."""
+    """Return a dataset with a column for each modality that it has, named like the modality."""
     from hubtl.data.columns import FINDERS
     from hubtl.errors import HubtlError
 
@@ -75,7 +83,7 @@ def _rows(
 
 
 def is_folder_of(text: str, kind: str) -> bool:
-    """Whether this is a folder of images or recordings, and no saved dataset."""
+    """Return whether this is a folder of images or recordings, and no saved dataset."""
     from hubtl.data.walk import walk
 
     folder = Path(text).expanduser()

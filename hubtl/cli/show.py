@@ -1,4 +1,4 @@
-"""How the outcome of ``hubtl adapt`` is said: a plan, a result, an interruption."""
+"""Print the outcome of ``hubtl adapt``: a plan, a result, an interruption."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ FEW = 30  # evaluation rows: below, answers that are all alike say little
 
 
 def plan(recipe: Recipe, *, as_json: bool) -> None:
-    """Prepare everything, write nothing, and print what would happen."""
+    """Prepare everything, write nothing, and print the plan."""
     from hubtl.run.members import prepared_each, whole
     from hubtl.run.plan import describe, facts
     from hubtl.run.prepare import default_output_dir
@@ -49,7 +49,7 @@ def plan(recipe: Recipe, *, as_json: bool) -> None:
 
 
 def _reasons(decisions: Sequence[Decision], width: int) -> list[str]:
-    """Each decided key with its value and the reason, in columns; reasons are wrapped to ``width`` characters in all."""
+    """Return each decided key with its value and reason, in columns of ``width`` in all."""
     rows = [(decision.key, shown.line(_value(decision.value)), shown.line(decision.because)) for decision in decisions]
     key, value = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
     lines = ["decided    what the recipe leaves open, and why"] if rows else []
@@ -65,7 +65,7 @@ def _value(value: Any) -> str:
 
 
 def result(outcome: Result, *, as_json: bool) -> None:
-    """The figures side by side, doubts, and what to do next."""
+    """Print the figures side by side, warnings, and the next commands."""
     if not is_main_process():
         return
     if as_json:
@@ -115,7 +115,7 @@ def result(outcome: Result, *, as_json: bool) -> None:
 
 
 def going_on(record: RunRecord, folder: Path) -> list[str]:
-    """Commands that make sense after a run: labels come first where they decide and both models are there."""
+    """Return commands to continue after a run; labels come first if they decide."""
     from hubtl.run.ship import aside
 
     run = shown.typed(folder)
@@ -125,7 +125,7 @@ def going_on(record: RunRecord, folder: Path) -> list[str]:
 
 
 def estimates(models: Sequence[tuple[str, Evaluation]]) -> str | None:
-    """What the primary metric of each model probably is, where that can be told without labels."""
+    """Return the estimated primary metric of each model, where there is one."""
     told = [(name, found, found.estimate) for name, found in models if found.estimate and found.estimate.tells]
     if not told:
         return None
@@ -134,7 +134,7 @@ def estimates(models: Sequence[tuple[str, Evaluation]]) -> str | None:
 
 
 def bound(record: RunRecord) -> str | None:
-    """What the primary metric of the adapted model is at least, where that tells the two models apart."""
+    """Return the lower bound of the adapted model's primary metric, if it separates the models."""
     found = record.adapted
     if found is None or found.bound is None or not found.bound.separates:
         return None
@@ -143,14 +143,14 @@ def bound(record: RunRecord) -> str | None:
 
 
 def averages(record: RunRecord) -> list[str]:
-    """What several models became, and how much the figures of several seeds differ."""
+    """Return what several models became, and the spread of several seeds."""
     found = ensemble.shipped(record)
     lines = [] if found is None else [f"averaged: {ensemble.made_of(found).replace('`', '')}"]
     return [*lines, *([] if not record.repeats else [ensemble.repeated(record).split(". ")[0]])]
 
 
 def verdict(record: RunRecord) -> list[str]:
-    """Which of the two models to use: as told without target labels, and as measured where there are labels to measure."""
+    """Return which of the two models to use, by label-free evidence and by labels."""
     said = record.verdict
     if said is None:
         return []
@@ -169,7 +169,7 @@ def verdict(record: RunRecord) -> list[str]:
 
 
 def stopped(folder: Path | None) -> None:
-    """How to go on with an interrupted run."""
+    """Print how to continue an interrupted run."""
     if is_main_process():
         where = f" --output-dir {shown.typed(folder)}" if folder else ""
         typer.echo(f"stopped after a checkpoint; go on with: hubtl adapt --resume{where}", err=True)

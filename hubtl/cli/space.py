@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def push_space(run_dir: "Path", repo: str, *, json_: bool, quiet: bool, **wishes: Any) -> None:
-    """Push the Space and say what was written."""
+    """Push the Space and print what was written."""
     from dataclasses import asdict
 
     from hubtl.cli.messages import emit

@@ -1,4 +1,4 @@
-"""A table for people on a terminal, and for programs anywhere else."""
+"""Print tables for people on a terminal, and for programs elsewhere."""
 
 import sys
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Words(Table):
-    """A table of plain words: names in it are shown as they are, whatever they hold."""
+    """Print a table of plain words, without interpreting styles in them."""
 
     def __init__(self, *columns: str) -> None:
         super().__init__(*columns, box=None, pad_edge=False)
@@ -28,7 +28,7 @@ class Words(Table):
 
 
 class Screen(Console):
-    """Standard output for tables and words; what looks like a style in them is none."""
+    """Print tables and words on stdout, without interpreting styles in them."""
 
     def __init__(self) -> None:
         super().__init__(file=shown.stdout(), markup=False, highlight=False, emoji=False)
@@ -39,7 +39,7 @@ class Screen(Console):
 
 
 def show(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str] = ()) -> None:
-    """Print a table: aligned on a terminal, numbers to the right; elsewhere a line for each row, its cells between tabs.
+    """Print a table: aligned on a terminal, with numbers to the right; elsewhere tab-separated.
 
     ``left`` names the columns that hold words.
     """
@@ -56,7 +56,7 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequenc
 
 
 def size(count: int) -> str:
-    """Bytes as people read them: 3.4 MiB."""
+    """Format bytes for people: 3.4 MiB."""
     amount = float(count)
     for unit in ("B", "KiB", "MiB"):
         if amount < 1024:
@@ -66,12 +66,12 @@ def size(count: int) -> str:
 
 
 def figure(metric: "Metric | None", number: float | None = None) -> str:
-    """A metric as a terminal shows it: ``87.3 %``; of another model with its ``number``."""
+    """Format a metric for a terminal: ``87.3 %``; ``number`` replaces its value."""
     from hubtl.card import metrics
 
     return metrics.value(metric, number).replace("%", " %")
 
 
 def figure_or(metric: "Metric | None", number: float | None, instead: str = "not measured") -> str:
-    """The same of a number that may be missing."""
+    """Format a number that may be missing."""
     return instead if number is None else figure(metric, number)

@@ -1,4 +1,4 @@
-"""The flags of test-time adaptation, which ``predict`` and ``evaluate`` share."""
+"""Define the flags of test-time adaptation, which ``predict`` and ``evaluate`` share."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,11 @@ from typing import Any
 def options_of(
     method: str | None, set_: Sequence[str] | None, reset_every: int | None, seed: int | None, stream: bool
 ) -> dict[str, Any]:
-    """Read the options of ``--tta``. Raises HubtlError where no method takes them, or two of them contradict."""
+    """Parse the options of ``--tta``.
+
+    Raises:
+        HubtlError: where no method takes them, or two of them contradict.
+    """
     from hubtl.errors import HubtlError
     from hubtl.recipe.reading import parse_set
 
@@ -30,5 +34,5 @@ def options_of(
 
 
 def seed_of(seed: int | None, stream: bool) -> int | None:
-    """The seed of the rows' order; None for a stream, whose order is its own."""
+    """Return the seed of the rows' order; None for a stream, which keeps its own order."""
     return None if stream else seed or 0

@@ -59,7 +59,7 @@ def tune(
 
 
 def _table(found: Any, trials: int) -> None:
-    """All trials, ranked."""
+    """Print all trials, ranked."""
     from hubtl.cli.table import Screen, Words
     from hubtl.studies.journal import source_score
 

@@ -1,4 +1,4 @@
-"""A saved model in the browser: what it says, what source-only says beside it, and what did it; and rows to label."""
+"""Show a saved model in the browser: answers of two models, relevance, and rows to label."""
 
 import importlib.util
 import os
@@ -27,15 +27,22 @@ def launch(
     browser: bool = False,
     share: bool = False,
 ) -> None:
-    """Serve a model until Ctrl+C: a run directory, another folder of a model, or a Hub id.
+    """Serve the page of a model until Ctrl+C.
 
-    ``source_only`` is the model to show beside it, or a run directory that keeps one; None: what the run directory of
-    ``model`` keeps. ``host`` and ``port`` default to ``GRADIO_SERVER_NAME`` and ``GRADIO_SERVER_PORT``, as a Space sets
-    them, else to 127.0.0.1 and the first free port from 7860. Nothing is fetched from elsewhere and nothing is reported;
-    ``share=True`` alone asks gradio for a public address.
+    Nothing is fetched from elsewhere and nothing is reported; only ``share=True`` asks gradio for a public address.
 
-    Raises HubtlError without gradio, for a model that cannot be loaded, for two that have different classes or inputs,
-    and for an address that cannot be served at.
+    Args:
+        model: a run directory, a model folder, or a Hub id.
+        source_only: the model to show beside it, or a run directory that keeps one; None: the one that the run
+            directory of ``model`` keeps.
+        host: by default ``GRADIO_SERVER_NAME``, as a Space sets it, else 127.0.0.1.
+        port: by default ``GRADIO_SERVER_PORT``, else the first free port from 7860.
+        browser: open the browser.
+        share: ask gradio for a public address.
+
+    Raises:
+        HubtlError: without gradio, for a model that cannot be loaded, for two with different classes or inputs, and for
+            an address that cannot be served.
     """
     require()
     os.environ.update(QUIET)  # whatever was set since
@@ -46,10 +53,18 @@ def launch(
 
 
 def labelling(asking: "Labelling", *, host: str | None = None, port: int | None = None, browser: bool = False) -> None:
-    """Serve rows to label until Ctrl+C; ``host`` and ``port`` as for ``launch``.
+    """Serve rows to label until Ctrl+C.
 
-    The winner is shipped as soon as labels say which it is. Raises HubtlError without gradio, and for an address that
-    cannot be served at.
+    The better model is shipped as soon as labels decide.
+
+    Args:
+        asking: the labelling.
+        host: as for ``launch``.
+        port: as for ``launch``.
+        browser: open the browser.
+
+    Raises:
+        HubtlError: without gradio, and for an address that cannot be served.
     """
     require()
     os.environ.update(QUIET)

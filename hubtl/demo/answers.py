@@ -1,4 +1,4 @@
-"""What the page asks, answered without a browser: the answers of one or two models, and the picture of relevance."""
+"""Compute the answers of the page without a browser: one or two models, and relevance."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ Cells = Mapping[str, str | None]  # modality -> file or words; None or empty: it
 
 @dataclass(frozen=True)
 class Answers:
-    """A model, and where there is one the source-only model of the same outputs and modalities."""
+    """Hold a model, and the source-only model with the same outputs and modalities, if there is one."""
 
     name: str
     model: AdaptedModel
@@ -40,7 +40,11 @@ class Answers:
 
     @classmethod
     def of(cls, model: str | Path, source_only: str | Path | None = None) -> "Answers":
-        """Load a model and its source-only; see ``hubtl.demo.launch``. Raises HubtlError."""
+        """Load a model and its source-only; see ``hubtl.demo.launch``.
+
+        Raises:
+            HubtlError: as ``launch`` does.
+        """
         folder = saved.folder_of(model)
         name = folder.resolve().name if Path(model).expanduser().is_dir() else str(model)
         strategy, note = read_facts(folder).get("strategy"), ""
@@ -68,17 +72,17 @@ class Answers:
 
     @property
     def bars(self) -> bool:
-        """Whether an answer is one of the outputs, with the probability of each; else it says itself."""
+        """Return whether an answer is one of the outputs, with the probability of each."""
         return self.model.task.bars
 
     @property
     def explains(self) -> bool:
-        """Whether there is relevance: of models of images, and of those that explain themselves."""
+        """Return whether there is relevance: for image models, and for those that explain themselves."""
         return not self.unexplained
 
     @property
     def unexplained(self) -> str:
-        """Why there is no relevance; empty where there is."""
+        """Return why there is no relevance; empty where there is."""
         try:
             self.model.task.check_explains()
         except HubtlError as error:
@@ -86,18 +90,26 @@ class Answers:
         return "" if self.model.backbone.collate is None or self.model.backbone.explain is not None else UNEXPLAINED
 
     def predict(self, cells: Cells) -> tuple[Said | None, Said]:
-        """What source-only says, None where there is none, and what the model says: probabilities by output, or answers.
+        """Return the answers of source-only (None without one) and of the model.
 
-        Raises HubtlError for an input that cannot be read, and where all are empty.
+        They are probabilities by output, or answers.
+
+        Raises:
+            HubtlError: for an input that cannot be read, and where all are empty.
         """
         with self._errors(cells):
             before = None if self.before is None else _answer(self.before, cells)
             return before, _answer(self.model, cells)
 
     def relevance(self, cells: Cells, label: str | None = None) -> list[Image.Image]:
-        """What ``hubtl explain`` draws: for light pages, and where it draws one, for dark pages.
+        """Return the picture of ``hubtl explain``, and that for dark pages if there is one.
 
-        Raises HubtlError as ``predict`` does, and for a model that cannot be explained.
+        Args:
+            cells: the inputs.
+            label: the class to explain; None takes the predicted one.
+
+        Raises:
+            HubtlError: as ``predict`` does, and for a model that cannot be explained.
         """
         with self._errors(cells), tempfile.TemporaryDirectory() as aside:
             self.model.explain(_row(self.model, cells), label=label, folder=Path(aside))
@@ -106,7 +118,7 @@ class Answers:
 
     @contextmanager
     def _errors(self, cells: Cells) -> Iterator[None]:
-        """In the words of the page: a file is called as its owner called it, not as the server keeps it."""
+        """Reword errors for the page: a file has its owner's name, not the server's."""
         if not any(map(_there, cells.values())):
             raise HubtlError(f"Nothing is given. This model takes {_or(self.modalities)}.")
         try:
@@ -128,7 +140,7 @@ def _check(what: str, model: Any, before: Any) -> None:
 
 
 def _kept(folder: Path, which: str) -> Path | None:
-    """The model of that name that a run directory keeps beside the one that it ships."""
+    """Return the other model that a run directory keeps, by its name."""
     return folder / which if (folder / which / "config.json").exists() else None
 
 
@@ -137,7 +149,7 @@ def _there(cell: str | None) -> bool:
 
 
 def _row(model: AdaptedModel, cells: Cells) -> Any:
-    """What a model takes: an image, or a row of the modalities that are there."""
+    """Return a model's input: an image, or a row of the given modalities."""
     if model.backbone.collate is not None:
         return {m: cell for m, cell in cells.items() if _there(cell)}
     try:

@@ -1,4 +1,4 @@
-"""An answer in words and bars, as HTML: of tasks whose answer is not one output out of several."""
+"""Draw an answer in words and bars, as HTML, for tasks with several outputs in an answer."""
 
 import html
 
@@ -24,7 +24,7 @@ CSS = """
 
 
 def answer(title: str, said: Answer | None) -> str:
-    """An answer under a title; None: there is none yet."""
+    """Draw an answer under a title; None: there is none yet."""
     lines = [] if said is None else [_line(line.name, line.value, line.aside) for line in said.said()]
     bars = [] if said is None else said.bars()
     below = ""

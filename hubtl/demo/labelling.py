@@ -1,4 +1,4 @@
-"""The page of ``hubtl label``: one row at a time, a button for each label, and what the labels say so far."""
+"""Serve the page of ``hubtl label``: one row at a time, a button for each label, the evidence."""
 
 import html
 import re
@@ -48,13 +48,13 @@ CSS = """
 
 
 class Shown:
-    """What the page does: every answer is of the row that was shown with it, or it is none."""
+    """Act for the page; an answer counts only for the row that was shown with it."""
 
     def __init__(self, asking: Labelling) -> None:
         self.asking = asking
 
     def act(self, row: str, do: Callable[[Any], None]) -> str:
-        """Do something with the current row where it is ``row``, and say what was wrong with it."""
+        """Act on the current row if it is ``row``, and return an error, if any."""
         question = self.asking.current()
         if question is None or str(question.row) != row:
             return ""
@@ -67,7 +67,7 @@ class Shown:
         return ""
 
     def undo(self) -> str:
-        """Take the last answer back, and what was shipped for it."""
+        """Undo the last answer, and the shipping that followed it."""
         try:
             return "" if self._undone() else "There is nothing to undo."
         except HubtlError as error:
@@ -80,7 +80,7 @@ class Shown:
         return there
 
     def ship(self) -> None:
-        """Ship what is settled, and take back what was settled before and is no more."""
+        """Ship the decided model; undo what is no longer decided."""
         before = self.asking.record.verified
         settled = self.asking.rule.decided(self.asking.tally)
         if settled in ("adapted", "source-only") or (before is not None and before.answer != "undecided"):
@@ -88,7 +88,7 @@ class Shown:
 
 
 def page(asking: Labelling) -> gr.Blocks:
-    """The page of one run; nothing in it comes from elsewhere."""
+    """Build the page of one run; nothing in it comes from elsewhere."""
     at, choices = Shown(asking), asking.task.choices()
     with gr.Blocks(analytics_enabled=False, title=f"label {asking.folder.name}, hubtl") as blocks:
         gr.HTML(f"<style>{CSS}</style>{_heading(asking)}", padding=False)
@@ -122,7 +122,7 @@ def page(asking: Labelling) -> gr.Blocks:
         everything = [said, problem, row, picture, answering, skip, undo, last] + ([] if entry is None else [entry])
 
         def drawn(wrong: str = "") -> list[Any]:
-            """Everything that the page shows, as it stands now."""
+            """Return everything that the page shows now."""
             question = asking.current()
             shows = "" if question is None else rowshown.row(question.cells, _caption(asking, question))
             made = [
@@ -187,7 +187,7 @@ def _heading(asking: Labelling) -> str:
 
 
 def _keys(choices: list[str]) -> list[str]:
-    """The key of each label, or none: its number from 1 on; where a label is called as a number, the digits that are labels."""
+    """Return the key of each label: its number from 1, or its own digits; none for some."""
     if any(choice.isdecimal() for choice in choices):
         return [choice.strip() if re.fullmatch("[0-9]", choice.strip()) else "" for choice in choices]
     return [str(number) if number < 10 else "" for number in range(1, len(choices) + 1)]
@@ -199,7 +199,7 @@ def _caption(asking: Labelling, question: Any) -> str:
 
 
 def _said(asking: Labelling, *, settled: bool) -> str:
-    """What the labels say so far, as a line and as an interval on a scale; where it is settled, what is shipped."""
+    """Describe the evidence, as a line and an interval, or the shipped model once decided."""
     found = asking.verified()
     first = "Nothing is labelled yet."
     if found.n:

@@ -1,4 +1,4 @@
-"""The page: inputs on the left, what both models say on the right, and below it what did it."""
+"""Build the page: inputs on the left, answers of both models on the right, relevance below."""
 
 import html
 from typing import Any
@@ -24,7 +24,7 @@ CSS += drawing.CSS
 
 
 def page(answers: Answers) -> gr.Blocks:
-    """The page of one model; nothing in it comes from elsewhere."""
+    """Build the page of one model; nothing in it comes from elsewhere."""
     both, group = answers.before is not None, answers.model.task.Figures.group
     predicted_one = f"the predicted {group}"
     with gr.Blocks(analytics_enabled=False, title=f"{answers.name}, hubtl", delete_cache=(KEPT, KEPT)) as blocks:
@@ -55,7 +55,7 @@ def page(answers: Answers) -> gr.Blocks:
         hidden = gr.Image(value=None, visible=False)
 
         def written(said: Said | None, says: Said | None) -> list[Any]:
-            """What the two places show."""
+            """Return the content of the two places."""
             return [_written(said, SOURCE_ONLY), _written(says, _called(answers))] if not answers.bars else [said, says]
 
         def predicted(*values: str | None) -> list[Any]:
@@ -89,7 +89,11 @@ def serve(answers: Answers, *, host: str | None, port: int | None, browser: bool
 
 
 def up(blocks: gr.Blocks, *, host: str | None, port: int | None, browser: bool, share: bool) -> None:
-    """Serve a page until Ctrl+C, and say where. Raises HubtlError for an address that cannot be had."""
+    """Serve a page until Ctrl+C, and print its address.
+
+    Raises:
+        HubtlError: for an address that is not available.
+    """
     address = launched(blocks, host=host, port=port, browser=browser, share=share)
     print(f"{address}  (Ctrl+C stops it)", flush=True)
     blocks.block_thread()
@@ -98,7 +102,11 @@ def up(blocks: gr.Blocks, *, host: str | None, port: int | None, browser: bool, 
 def launched(
     blocks: gr.Blocks, *, host: str | None = None, port: int | None = None, browser: bool = False, share: bool = False
 ) -> str:
-    """Serve a page in the background, and say where. Raises HubtlError for an address that cannot be had."""
+    """Serve a page in the background, and return its address.
+
+    Raises:
+        HubtlError: for an address that is not available.
+    """
     try:
         _, local, public = blocks.launch(
             server_name=host,
@@ -128,7 +136,7 @@ def _heading(answers: Answers) -> str:
 
 
 def _answer(answers: Answers, title: str, *, visible: bool = True) -> Any:
-    """The place of an answer: an output with the probability of each, or words."""
+    """Return the component of an answer: a label with probabilities, or words."""
     if answers.bars:
         return gr.Label(label=title, visible=visible, elem_classes="hubtl-answers")
     return gr.HTML(_written(None, title), visible=visible, elem_classes="hubtl-answers", padding=False)

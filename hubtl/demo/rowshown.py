@@ -1,4 +1,4 @@
-"""A row of data as HTML that needs nothing else: the picture, the sound, the text."""
+"""Show a row of data as self-contained HTML: the picture, the sound, the text."""
 
 import base64
 import html
@@ -32,7 +32,7 @@ CSS = """
 
 
 def row(cells: Mapping[str, Any], caption: str) -> str:
-    """The cells of a row, modality -> what is in it, and a line below."""
+    """Return the cells of a row (modality -> content) with a caption below."""
     parts = "".join(_cell(modality, cell) for modality, cell in cells.items() if cell is not None)
     return f'<figure class="hubtl-row">{parts}<figcaption>{_safe(caption)}</figcaption></figure>'
 

@@ -1,5 +1,5 @@
-"""Several models become one: members, their average, and one native model that answers as they do.
+"""Combine several models: members, their average, and one native model with equal answers.
 
-Averaging beats choosing: which of several adapted models is best cannot be seen without labels, while their mean is
-seldom worse than the best of them, and never as bad as the worst.
+Averaging beats choosing: without labels the best of several adapted models is not known, while their mean is seldom
+worse than the best of them, and never as bad as the worst.
 """

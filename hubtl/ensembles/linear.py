@@ -1,4 +1,4 @@
-"""The average of linear heads on the same features is a linear head: exact, and as fast as one of them."""
+"""Average linear heads on the same features exactly, into one linear head."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,16 @@ FLAT = 1e-6  # a spread of outputs below which they say nothing
 
 
 def factors(task: Task, outputs: Sequence[Tensor], weights: Sequence[float]) -> list[float]:
-    """Give what each model's outputs count in the mean: its weight, at a common scale where the scale is free.
+    """Return the factor of each model's outputs in the mean.
 
-    ``outputs`` are those of each model on the same unlabelled rows. Where a task's outputs mean the same at any scale,
-    as logits do, each is divided by its standard deviation σ and the mean is multiplied by the mean σ: the surest model
-    would else outvote the others. Models whose outputs hardly vary count as they are.
+    It is the model's weight, at a common scale where the scale is free. Where a task's outputs mean the same at any
+    scale, as logits do, each is divided by its standard deviation σ and the mean is multiplied by the mean σ; otherwise
+    the most confident model would outvote the others. Models with nearly constant outputs keep their scale.
+
+    Args:
+        task: the task.
+        outputs: outputs [n, k] of each model on the same unlabelled rows.
+        weights: the weight of each model.
     """
     total = sum(weights)
     shares = [weight / total for weight in weights]
@@ -30,9 +35,16 @@ def factors(task: Task, outputs: Sequence[Tensor], weights: Sequence[float]) -> 
 
 @torch.no_grad()
 def averaged(layers: Sequence[nn.Linear], counts: Sequence[float]) -> nn.Linear:
-    """Make the linear layer whose outputs are the sum of the layers' outputs, each times its count.
+    """Make the linear layer that sums the layers' outputs, each times its count.
 
-    Summed in float64. Raises ValueError for layers of different widths.
+    Summed in float64.
+
+    Args:
+        layers: the layers.
+        counts: the factor of each layer.
+
+    Raises:
+        ValueError: for layers of different widths.
     """
     shapes = {(layer.in_features, layer.out_features) for layer in layers}
     if len(shapes) != 1:

@@ -1,4 +1,4 @@
-"""One native model that answers as several do: a linear head on frozen features, or a whole network."""
+"""Distil several models into one: a linear head on frozen features, or a whole network."""
 
 from collections.abc import Iterator
 
@@ -19,10 +19,17 @@ PENALTY = 1e-3  # of a linear student's weights on standardised features
 def linear_student(
     task: Task, target: Tensor, teacher: Tensor, source: Tensor | None = None, labels: Tensor | None = None
 ) -> nn.Linear:
-    """Fit a linear layer on target features [n, d] to a teacher's outputs [n, c], and a little to a labelled source.
+    """Fit a linear layer to a teacher's outputs on the target, and to a labelled source.
 
-    Minimises ``distil(target) + 0.1 · task(source) + λ/2 · ‖W‖²`` on features standardised by the target's, which is
-    then multiplied out. L-BFGS from nought: no random number.
+    It minimises ``distil(target) + 0.1 · task(source) + λ/2 · ‖W‖²`` on features standardised by the target's, which is
+    then multiplied out. L-BFGS starts at zero: no random number.
+
+    Args:
+        task: the task.
+        target: features [n, d] of the target.
+        teacher: the teacher's outputs [n, c].
+        source: features [m, d] of the source, if there is one.
+        labels: labels [m, …] of the source.
     """
     scale = standardisation(target.double())
     rows = scale(target.double())
@@ -44,7 +51,7 @@ def linear_student(
 
 
 class Student(Strategy):
-    """Learn from a teacher's outputs on every target row, and a little from the source's labels.
+    """Learn a teacher's outputs on every target row, and the source's labels a little.
 
     ``L = distil(h(f(x_t)), z̄(x_t)) + 0.1 · task(h(f(x_s)), y_s)``. It starts from one of the models that it is to
     replace. The domains go through separate forwards, the target's last, whose BatchNorm statistics stay.

@@ -1,4 +1,4 @@
-"""The average of the weights of two models of one start, with BatchNorm statistics of the target."""
+"""Average the weights of models of one start, with BatchNorm statistics of the target."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -14,16 +14,23 @@ from hubtl.modules import Classifier
 
 
 def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    """Whether two states hold the same values, bit for bit."""
+    """Return whether two states hold the same values, bit for bit."""
     return one.keys() == other.keys() and all(torch.equal(one[name].cpu(), other[name].cpu()) for name in one)
 
 
 @torch.no_grad()
 def interpolated(models: Sequence[Classifier], shares: Sequence[float]) -> Classifier:
-    """Average the weights of models of one architecture, each with its share (WiSE-FT, arXiv:2109.01903).
+    """Average the weights of models of one architecture (WiSE-FT, arXiv:2109.01903).
 
-    What is no float, such as a count of batches, is the last model's. The statistics of BatchNorms are averages too and
-    belong to no network: ``estimated`` makes them anew. Raises ValueError for models of different architectures.
+    Values that are no floats, such as counts of batches, are the last model's. The statistics of BatchNorms are
+    averaged too and fit no network: ``estimated`` computes them again.
+
+    Args:
+        models: the models.
+        shares: the share of each model.
+
+    Raises:
+        ValueError: for models of different architectures.
     """
     made = copy.deepcopy(models[-1])
     states: list[Mapping[str, Any]] = [model.state_dict() for model in models]
@@ -41,15 +48,22 @@ def interpolated(models: Sequence[Classifier], shares: Sequence[float]) -> Class
 
 
 def norms(model: nn.Module) -> list[_BatchNorm]:
-    """Name the BatchNorms that keep statistics."""
+    """Return the BatchNorms that keep statistics."""
     return [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
 
 
 @torch.no_grad()
 def estimated(model: Classifier, rows: Fetched, accelerator: Accelerator, *, batch_size: int = 64) -> None:
-    """Set the statistics of every BatchNorm to the means over batches of ``rows``, each batch weighing the same.
+    """Set the statistics of every BatchNorm to the means over batches, in place.
 
-    In place. The same on every process: all see all rows. A model without BatchNorm is left as it is.
+    Each batch weighs the same. Results are equal on every process: all see all rows. A model without BatchNorm is
+    unchanged.
+
+    Args:
+        model: the model.
+        rows: the rows.
+        accelerator: the accelerator of the run.
+        batch_size: rows of a batch.
     """
     found = norms(model)
     if not found or len(rows) < 2:

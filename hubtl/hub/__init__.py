@@ -1,4 +1,4 @@
-"""Pushing a run directory to the Hub and pulling it again: plain huggingface_hub underneath."""
+"""Push run directories to the Hub and pull them again, on plain huggingface_hub."""
 
 from hubtl.hub.amend import Amended as Amended
 from hubtl.hub.amend import amend as amend

@@ -1,4 +1,4 @@
-"""Whether a token may write to a repository, asked before anything is trained or measured for it."""
+"""Check that a token may write to a repository, before training or measuring for it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +14,9 @@ WRITE = "repo.write"  # the permission of a fine-grained token
 
 
 def check_access(repo: str, *, flag: str) -> None:
-    """Raise HubtlError if the token is refused, or may not write to ``user/repo``; ``flag`` is what asked for it.
+    """Raise HubtlError if the token is refused, or may not write to ``user/repo``.
 
-    A Hub that cannot be asked stops nothing: the push asks it again.
+    A Hub that cannot be reached stops nothing: the push asks it again. ``flag`` is the flag that asked for the push.
     """
     from huggingface_hub import HfApi
 
@@ -44,7 +44,10 @@ def check_access(repo: str, *, flag: str) -> None:
 
 
 def denied(who: Any, repo: str) -> str | None:
-    """Why a token, by the Hub's own account of it, may not write to a repository; None where it may or nothing is said."""
+    """Return why a token may not write to a repository, by the Hub's own account.
+
+    None where it may or nothing is known.
+    """
     owner = repo.partition("/")[0].lower()
     name, orgs = _of(who, "name"), _of(who, "orgs")
     token = _of(_of(who, "auth"), "accessToken")

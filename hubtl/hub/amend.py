@@ -1,4 +1,4 @@
-"""A commit that changes a few files of a repository, built on the very commit that they were read from."""
+"""Commit changes of a few files, on top of the very commit that they were read from."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,10 +31,20 @@ def amend(
     create_pr: bool = False,
     retry: str,
 ) -> Amended:
-    """Write ``files`` into a repository in one commit on top of ``parent``, or as a pull request.
+    """Write files into a repository in one commit on top of ``parent``, or as a pull request.
 
-    Raises HubtlError saying what happened and the command that retries; a repository that has moved on from ``parent``
-    is left as it is.
+    Args:
+        repo: the repository.
+        files: content by path.
+        parent: the commit that they were read from.
+        message: the commit message.
+        branch: the branch to commit to.
+        create_pr: open a pull request instead.
+        retry: the command to type again, for errors.
+
+    Raises:
+        HubtlError: with the cause and the command that retries; a repository that has changed since ``parent`` is left
+            unchanged.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
@@ -64,9 +74,12 @@ def amend(
 
 
 def card_at(repo: str, snapshot: Path, *, retry: str) -> str | None:
-    """The README of a pulled commit; None if the repository has none there.
+    """Return the README of a pulled commit; None if the repository has none there.
 
-    What a cache lacks may still be on the Hub: it is asked. Raises HubtlError for a README that cannot be read.
+    A file that the cache lacks is looked up on the Hub.
+
+    Raises:
+        HubtlError: for a README that cannot be read.
     """
     from huggingface_hub import HfApi
 

@@ -1,4 +1,4 @@
-"""Whether bytes here are what the Hub says they are."""
+"""Compare local bytes with the Hub's checksums."""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ SHA256, SHA1 = 64, 40  # characters
 
 
 def listing(api: "HfApi", repo: str, revision: str | None, kind: str = "model") -> "dict[str, RepoFile]":
-    """The files of a repository by their paths, with sizes and ids."""
+    """Return the files of a repository by path, with sizes and ids."""
     from huggingface_hub.hf_api import RepoFile
 
     entries = api.list_repo_tree(repo, recursive=True, revision=revision, repo_type=kind)
@@ -27,9 +27,10 @@ def size_of(content: Path | bytes) -> int:
 
 
 def same(content: Path | bytes, entry: "RepoFile") -> bool:
-    """Whether a file of the Hub has this content: by its sha256 in large file storage, else by git's id for it.
+    """Return whether a file of the Hub has this content.
 
-    An id of git may be of 64 digits too, and some servers give a sha256 in its place.
+    It compares the sha256 of large file storage, else git's id. An id of git may have 64 digits too, and some servers
+    give a sha256 in its place.
     """
     size, stated = size_of(content), _id(entry)
     if size != _size(entry) or len(stated) not in (SHA256, SHA1):
@@ -44,10 +45,10 @@ def same(content: Path | bytes, entry: "RepoFile") -> bool:
 
 
 def refuse_damage(folder: Path, entries: "dict[str, RepoFile]", name: str, *, retry: str) -> None:
-    """Raise HubtlError if a file of a folder is not what the Hub has, after removing it, from the cache too.
+    """Raise HubtlError if a file differs from the Hub's, after removing it, from the cache too.
 
-    The client compares sizes only. Weights are compared by sha256; other files by git's ids, unless this Hub's ids are
-    none of git's, which shows in that no file at all has its own.
+    The client compares sizes only. Weights are compared by sha256; other files by git's ids, unless no file at all has
+    its own: then this Hub's ids are not git's.
     """
     here = {path: entry for path, entry in entries.items() if (folder / path).is_file()}
     wrong = [path for path, entry in here.items() if not same(folder / path, entry)]

@@ -1,4 +1,4 @@
-"""Commits have 40 hexadecimal digits, or 64 where a server's git counts by SHA-256."""
+"""Accept commits of 40 hexadecimal digits, or 64 where a server's git uses SHA-256."""
 
 import re
 
@@ -6,7 +6,10 @@ COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def admit_long() -> None:
-    """Have huggingface_hub take commits of 64 digits for commits too: it refuses them as parents, and asks for them anew."""
+    """Make huggingface_hub accept commits of 64 digits.
+
+    It refuses them as parents, and looks them up again.
+    """
     from huggingface_hub import _snapshot_download, constants, file_download
 
     constants.REGEX_COMMIT_OID = re.compile(r"[A-Fa-f0-9]{5,64}")

@@ -1,4 +1,4 @@
-"""What the Hub's refusals mean, in words, without ever repeating a token."""
+"""Explain the Hub's refusals in words, without ever repeating a token."""
 
 import errno
 import os
@@ -28,7 +28,10 @@ UNREADABLE = {"KeyError", "TypeError", "AttributeError", "AssertionError"}  # wh
 
 
 def causes(error: BaseException) -> list[BaseException]:
-    """The exception and what led to it, outermost first: huggingface_hub wraps a refusal up to three times."""
+    """Return the exception and its causes, outermost first.
+
+    huggingface_hub wraps a refusal up to three times.
+    """
     chain = [error]
     while (before := chain[-1].__cause__ or chain[-1].__context__) is not None and before not in chain:
         chain.append(before)
@@ -36,20 +39,23 @@ def causes(error: BaseException) -> list[BaseException]:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What a call of the Hub can raise: refusals, lost connections, and answers of another form."""
+    """Return the exceptions of a call of the Hub: refusals, lost connections, malformed answers."""
     from huggingface_hub.utils import httpx
 
     return (OSError, ValueError, LookupError, TypeError, AttributeError, httpx.HTTPError)
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status that an exception goes back to, or None."""
+    """Return the HTTP status behind an exception, or None."""
     responses = (getattr(e, "response", None) for e in causes(error))
     return next((response.status_code for response in responses if response is not None), None)
 
 
 def is_page(error: BaseException) -> bool:
-    """Whether an answer is a web page, such as that of a proxy or a login: the Hub's own are for programs."""
+    """Return whether an answer is a web page, such as that of a proxy or a login.
+
+    The Hub's own answers are for programs.
+    """
     if any(str(getattr(e, "doc", "")).lstrip().startswith("<") for e in causes(error)):  # of a JSONDecodeError
         return True
     for answer in filter(None, (getattr(e, "response", None) for e in causes(error))):
@@ -60,7 +66,13 @@ def is_page(error: BaseException) -> bool:
 
 
 def explain(error: Exception, what: str, *, retry: str = "") -> HubtlError:
-    """The HubtlError for whatever huggingface_hub raised while doing ``what``; ``retry`` is the exact command."""
+    """Return the HubtlError for an exception of huggingface_hub.
+
+    Args:
+        error: the exception.
+        what: what was being done.
+        retry: the exact command that retries.
+    """
     chain = causes(error)
     kinds = {type(e).__name__ for e in chain}
     status = status_of(error)
@@ -124,12 +136,15 @@ def _no_hub(fault: Callable[..., HubtlError], how: str) -> HubtlError:
 
 
 def by_xet(error: BaseException) -> bool:
-    """Whether it was the xet storage's client that failed: it raises Python's own ConnectionError, or a Xet… of its own."""
+    """Return whether the client of the xet storage failed.
+
+    It raises Python's own ConnectionError, or a Xet… of its own.
+    """
     return any(type(e) is ConnectionError or type(e).__name__.startswith("Xet") for e in causes(error))
 
 
 def _after(chain: list[BaseException], beginning: str) -> str:
-    """What follows the beginning of an exception's text, its list of points in one line."""
+    """Return the rest of an exception's text after its beginning, its list of points in one line."""
     texts = (str(e) for e in chain if isinstance(e, ValueError) and str(e).startswith(beginning))
     points = (line.strip().removeprefix("- ") for line in next(texts, "").removeprefix(beginning).splitlines())
     return _short("; ".join(point for point in points if point))
@@ -159,7 +174,7 @@ def _unauthorised(fault: Callable[..., HubtlError]) -> HubtlError:
 
 
 def _answered(error: Exception, status: int, said: str, fault: Callable[..., HubtlError]) -> HubtlError:
-    """The fault for a status that huggingface_hub has no name for."""
+    """Return the error for a status that huggingface_hub has no name for."""
     if status == 403:
         return fault(f"the token may not do this (403: {said})", "use a token with write access to this namespace")
     if status == 404:
@@ -179,7 +194,7 @@ def _answered(error: Exception, status: int, said: str, fault: Callable[..., Hub
 
 
 def _wished(error: BaseException) -> float | None:
-    """For how long the answer that an exception goes back to asks to wait."""
+    """Return the waiting time that the Hub's answer behind an exception asks for."""
     answers = (getattr(e, "response", None) for e in causes(error))
     return next((wished(answer.headers) for answer in answers if answer is not None), None)
 

@@ -1,4 +1,4 @@
-"""Where a commit went whose answer did not say: looked up, and never guessed."""
+"""Find a commit whose answer was lost: it is looked up, never guessed."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ WITHOUT = (400, 403, 404, 405, 501)  # of a server that has no pull requests, or
 
 
 class Place(NamedTuple):
-    """Where a commit was to go."""
+    """Name where a commit should go."""
 
     repo: str
     branch: str | None
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 
 class Landing(NamedTuple):
-    """Where a commit is."""
+    """Name where a commit is."""
 
     url: str  # of its page, or of the pull request's
     commit: str
@@ -42,9 +42,17 @@ class Landing(NamedTuple):
 def commit(
     api: "HfApi", place: Place, send: "Callable[[], CommitInfo]", content: Mapping[str, Path | bytes]
 ) -> Landing:
-    """Make a commit by ``send``, again where the Hub is busy, and say where it is.
+    """Make a commit by ``send``, again where the Hub is busy, and return its place.
 
-    Raises HubtlError for a pull request that was not opened, and else whatever the client raises, with nothing committed.
+    Args:
+        api: the client.
+        place: where it should go.
+        send: makes the commit.
+        content: content by path.
+
+    Raises:
+        HubtlError: for a pull request that was not opened.
+        Exception: any other error of the client, with nothing committed.
     """
     try:
         done = patiently(send, again=UNDONE if place.create_pr else AGAIN)  # there may be two requests otherwise
@@ -60,9 +68,9 @@ def commit(
 
 
 def landed(api: "HfApi", place: Place, error: Exception, content: Mapping[str, Path | bytes]) -> str | None:
-    """The commit that has the content, although its sending ended in an error; None if there is none.
+    """Return the commit that has the content although sending it failed, or None.
 
-    A lost or unreadable answer, and one of a server that was too slow for its own gateway, may follow a commit.
+    It may follow a lost or unreadable answer, or one of a server that was too slow for its own gateway.
     """
     status = status_of(error)
     if status is not None and status not in AGAIN and status not in MOVED and status >= 300:
@@ -79,7 +87,10 @@ def landed(api: "HfApi", place: Place, error: Exception, content: Mapping[str, P
 
 
 def no_request(api: "HfApi", place: Place, error: Exception) -> HubtlError | None:
-    """What became of a pull request that was refused, or whose answer does not name it; None for any other fault."""
+    """Return the error for a pull request that was refused, or whose answer does not name it.
+
+    None for any other fault.
+    """
     response = getattr(error, "response", None)
     unsaid = response is None and isinstance(error, (LookupError, TypeError, ValueError, AttributeError))
     if not unsaid and (response is None or not _of_request(response)):
@@ -102,6 +113,6 @@ def no_request(api: "HfApi", place: Place, error: Exception) -> HubtlError | Non
 
 
 def _of_request(response: Any) -> bool:
-    """Whether an answer refuses a pull request as such, not the token or the repository by name."""
+    """Return whether an answer refuses a pull request as such, not the token or the repository."""
     asked = "create_pr" in response.request.url.query.decode()
     return asked and response.status_code in WITHOUT and "x-error-code" not in response.headers

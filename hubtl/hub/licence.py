@@ -1,4 +1,4 @@
-"""The licence that a repository's own card names."""
+"""Read the licence on a repository's own card."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ BLOCK = re.compile(r"\A\s*---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MUL
 
 
 def licence_of(repo: str, commit: str, *, repo_type: str = "model") -> str | None:
-    """The licence of a repository at a commit; None where its card names none or cannot be had."""
+    """Return the licence of a repository at a commit; None if its card names none or is missing."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils import httpx
 
@@ -27,7 +27,10 @@ def licence_of(repo: str, commit: str, *, repo_type: str = "model") -> str | Non
 
 
 def licence_in(metadata: dict[str, Any]) -> str | None:
-    """The licence that a card's metadata names: one, several in one line, or the name of one that the Hub has no key for."""
+    """Return the licence in a card's metadata.
+
+    It is one, several in one line, or the name of one that the Hub has no key for.
+    """
     value = metadata.get("license")
     names = [name for name in (value if isinstance(value, list) else [value]) if isinstance(name, str) and name]
     if names == ["other"] and isinstance(own := metadata.get("license_name"), str) and own:

@@ -1,4 +1,4 @@
-"""Names of repositories and revisions, and which files belong to a model."""
+"""Parse names of repositories and revisions, and select the files of a model."""
 
 import re
 from fnmatch import fnmatch
@@ -47,7 +47,11 @@ FILES = (
 
 
 def split_revision(spec: str) -> tuple[str, str | None]:
-    """``user/repo@revision`` to its parts. Raises HubtlError for what is not a repository's name."""
+    """Split ``user/repo@revision``.
+
+    Raises:
+        HubtlError: for anything but a repository's name.
+    """
     repo, at, revision = spec.partition("@")
     if not REPO.fullmatch(repo) or len(repo) > LONGEST or (at and not REVISION.fullmatch(revision)):
         raise HubtlError(f"{spec!r} is not a repository's name", hint="user/repo, or user/repo@revision")
@@ -55,7 +59,7 @@ def split_revision(spec: str) -> tuple[str, str | None]:
 
 
 def belongs(path: str) -> bool:
-    """Whether a file of a repository or run directory is part of a model. No pickles, training state, or other code."""
+    """Return whether a file is part of a model: no pickles, training state, or other code."""
     parts = PurePosixPath(path).parts
     if PurePosixPath(path).is_absolute() or any(part.startswith(".") for part in parts) or "\\" in path:
         return False
@@ -63,7 +67,11 @@ def belongs(path: str) -> bool:
 
 
 def files_of(folder: Path) -> list[str]:
-    """What of a run directory is pushed, sorted. Raises HubtlError for a link that leads out of the folder."""
+    """Return the files of a run directory to push, sorted.
+
+    Raises:
+        HubtlError: for a link that leads out of the folder.
+    """
     root = folder.resolve()
     found = []
     for path in folder.rglob("*"):

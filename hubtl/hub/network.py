@@ -1,4 +1,4 @@
-"""No minute of retries where there is no network."""
+"""Avoid a minute of retries where there is no network."""
 
 from hubtl.hub.commits import admit_long
 from hubtl.hub.patience import heed
@@ -8,15 +8,15 @@ _asked = False
 
 
 def ready() -> None:
-    """Prepare the client in this process for Hubs of every kind; whatever calls the Hub begins with it."""
+    """Prepare the client in this process; every call of the Hub begins with it."""
     heed()
     admit_long()
 
 
 def mind_the_network() -> None:
-    """Use the cache alone where the Hub does not answer: its client would retry every file for a minute.
+    """Use the cache alone where the Hub does not answer.
 
-    Asked once in a process.
+    Its client would retry every file for a minute. Asked once in a process.
     """
     global _asked
     from huggingface_hub import constants, get_session, is_offline_mode

@@ -1,7 +1,7 @@
-"""A busy Hub is asked again: as late as it says, within bounds, and never without a word.
+"""Ask a busy Hub again: after the time that it names, within bounds, and with a message.
 
-huggingface_hub asks again on its own where it transfers files and lists them, without a word and for as long as the Hub
-wishes; elsewhere it does not. The former is told and bounded here, the latter is asked again.
+huggingface_hub retries silently where it transfers files and lists them, for as long as the Hub wishes; elsewhere it
+does not. The former is reported and bounded here, the latter is retried.
 """
 
 import datetime
@@ -24,7 +24,7 @@ _installed = False
 
 
 def heed() -> None:
-    """Have every client of the Hub in this process say when the Hub is busy, and wait for no longer than LONGEST."""
+    """Make every client in this process report a busy Hub, and wait no longer than LONGEST."""
     global _installed
     from huggingface_hub import set_client_factory
     from huggingface_hub.utils import _http, httpx
@@ -46,7 +46,7 @@ def heed() -> None:
 
 
 def patiently(call: Callable[[], T], *, again: set[int] = AGAIN) -> T:
-    """Call the Hub, again where it is busy. For calls that huggingface_hub makes but once."""
+    """Call the Hub, again where it is busy, for calls that huggingface_hub makes only once."""
     from huggingface_hub.errors import HfHubHTTPError
 
     for tried in range(1, TRIES):
@@ -65,7 +65,7 @@ def patiently(call: Callable[[], T], *, again: set[int] = AGAIN) -> T:
 
 
 def wished(headers: Mapping[str, str]) -> float | None:
-    """The seconds for which an answer asks to wait, by its Retry-After or its rate limit; None: it does not say."""
+    """Return the seconds that an answer asks to wait, by Retry-After or rate limit, or None."""
     from huggingface_hub.utils import parse_ratelimit_headers
 
     limit = parse_ratelimit_headers(headers)
@@ -83,7 +83,7 @@ def wished(headers: Mapping[str, str]) -> float | None:
 
 
 def spoken(seconds: float) -> str:
-    """A time to wait, in words."""
+    """Return a waiting time in words."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
@@ -91,7 +91,10 @@ def spoken(seconds: float) -> str:
 
 
 def _heard(response: Any) -> None:
-    """Say that the Hub is busy. Raises what the client raises, if the Hub asks for more patience than there is."""
+    """Report that the Hub is busy.
+
+    It raises the client's error if the Hub asks to wait longer than the limit.
+    """
     if response.status_code not in AGAIN:
         return
     from huggingface_hub.utils import hf_raise_for_status

@@ -1,4 +1,4 @@
-"""What a run directory tells of the machine it was made on, and does not tell on the Hub: where its folders lie."""
+"""Remove the machine's folders from a run directory's files before a push."""
 
 import re
 import shlex
@@ -19,7 +19,7 @@ PATH = re.compile(r"(~|[A-Za-z]:[\\/]|[\\/]).*[\\/].+")
 
 
 def published(folder: Path, name: str) -> Path | bytes:
-    """A file of a run directory as it goes to the Hub: of the folders in its recipe and record the last name alone."""
+    """Return a file of a run directory as pushed: folders in recipe and record keep only their last name."""
     path = folder / name
     if name == "record.json" and (folder / name).exists():
         record = RunRecord.load(folder)
@@ -36,7 +36,7 @@ def published(folder: Path, name: str) -> Path | bytes:
 
 
 def refuse_tokens(folder: Path, names: list[str], card: str | None, *, retry: str) -> None:
-    """Raise HubtlError for a file to push that has a token in it."""
+    """Raise HubtlError for a file to push that contains a token."""
     for name in [*(name for name in names if name != "README.md" and name.endswith(TEXTS)), "README.md"]:
         content = (card or "").encode() if name == "README.md" else published(folder, name)
         text = content if isinstance(content, bytes) else content.read_bytes()
@@ -48,7 +48,11 @@ def refuse_tokens(folder: Path, names: list[str], card: str | None, *, retry: st
 
 
 def record_of(folder: Path) -> RunRecord:
-    """The record of a run, as it goes to the Hub. Raises HubtlError if there is none, or it is not a record."""
+    """Return the record of a run, as pushed.
+
+    Raises:
+        HubtlError: if there is none, or it is not a record.
+    """
     record = RunRecord.load(folder)
     raw = record.model_dump(mode="json")
     words = _words(raw["command"])
@@ -60,7 +64,7 @@ def record_of(folder: Path) -> RunRecord:
 
 
 def _paths(value: Any, key: str = "") -> Iterator[str]:
-    """The paths that a recipe names, wherever it does."""
+    """Yield the paths in a recipe, wherever they are."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             yield from _paths(item, str(name))
@@ -72,7 +76,7 @@ def _paths(value: Any, key: str = "") -> Iterator[str]:
 
 
 def _without(paths: Any) -> Callable[[Any], Any]:
-    """A function that puts the last name of each path in its place, in every text of nested values."""
+    """Return a function that shortens these paths to their last names in all nested texts."""
     home = str(Path.home())
     spelt = {text: text for text in paths}
     spelt |= {text.replace(home, "~", 1): text for text in spelt if text.startswith(home)}

@@ -1,4 +1,4 @@
-"""A repository to a folder: only what belongs to a model, all of it or nothing."""
+"""Pull a repository to a folder: only the files of a model, all of them or nothing."""
 
 import os
 import shlex
@@ -22,11 +22,18 @@ CODE = ("auto_map", "custom_pipelines")  # keys of a configuration that name cod
 
 
 def pull(spec: str, *, output_dir: Path | str | None = None) -> Path:
-    """Fetch ``user/repo[@revision]`` (a branch, a tag or a commit) into the cache, or as a copy into ``output_dir``.
+    """Fetch ``user/repo[@revision]`` into the cache, or as a copy into ``output_dir``.
 
-    Pickles, code and paths that leave the folder are not fetched; what is in the cache is used offline. What came is
-    compared with the Hub's checksums. Raises HubtlError for a folder that is not empty, a repository without a model or
-    with one that needs code of its own, a format from the future, damaged files, and whatever the Hub refuses.
+    Pickles, code and paths that leave the folder are not fetched; files in the cache are used offline. Fetched files
+    are compared with the Hub's checksums.
+
+    Args:
+        spec: repository, with a branch, a tag or a commit.
+        output_dir: a new or empty folder.
+
+    Raises:
+        HubtlError: for a folder that is not empty, a repository without a model or with one that needs its own code, a
+            newer format, damaged files, and refusals of the Hub.
     """
     repo, revision = split_revision(spec)
     out = None if output_dir is None else Path(output_dir)
@@ -51,7 +58,7 @@ def pull(spec: str, *, output_dir: Path | str | None = None) -> Path:
 
 
 def _fetch(repo: str, revision: str | None, spec: str, retry: str) -> Path:
-    """The folder of the cache with the model. What is small and says whether it can be loaded comes first."""
+    """Return the cache folder of the model; small files that tell whether it loads come first."""
     from huggingface_hub import HfApi, snapshot_download
 
     mind_the_network()
@@ -71,9 +78,9 @@ def _fetch(repo: str, revision: str | None, spec: str, retry: str) -> Path:
 
 
 def _away(repo: str, revision: str | None) -> Exception | None:
-    """Why the Hub cannot be asked, in whose place the cache may then stand; None where it answers.
+    """Return why the Hub cannot be reached, where the cache may replace it; None if it answers.
 
-    Raises whatever the client raises for a refusal: that is an answer, whatever the cache has.
+    It raises the client's error for a refusal: that is an answer, whatever the cache has.
     """
     from huggingface_hub import HfApi
 
@@ -88,7 +95,10 @@ def _away(repo: str, revision: str | None) -> Exception | None:
 
 
 def _from_cache(repo: str, revision: str | None, spec: str, away: Exception) -> Path:
-    """What was pulled before. Raises the error of the Hub where that is nothing, or not all of a model."""
+    """Return what was pulled before.
+
+    It raises the Hub's error where that is nothing, or an incomplete model.
+    """
     from huggingface_hub import is_offline_mode, snapshot_download
 
     try:
@@ -103,7 +113,7 @@ def _from_cache(repo: str, revision: str | None, spec: str, away: Exception) -> 
 
 
 def _copy(snapshot: Path, out: Path) -> None:
-    """Copy what belongs to a model beside ``out``, then give it the name: nobody sees half of it."""
+    """Copy the model's files beside ``out``, then rename: nobody sees half of it."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as partial:
         inside = Path(partial) / "model"
@@ -118,7 +128,7 @@ def _copy(snapshot: Path, out: Path) -> None:
 
 
 def _check_said(folder: Path, spec: str) -> None:
-    """Raise HubtlError for what the small files say that hubtl could not load, or would not run."""
+    """Raise HubtlError for a model that hubtl could not load, or would not run, by its small files."""
     for path in sorted(folder.rglob("*config.json")):
         facts = _read(path)
         if isinstance(facts, dict) and (named := [k for k in CODE if facts.get(k)]):
@@ -148,7 +158,7 @@ def _check_said(folder: Path, spec: str) -> None:
 
 
 def _check_weights(folder: Path, spec: str, there: list[str]) -> None:
-    """Raise HubtlError for a folder without weights that can be loaded safely, or with a part of them."""
+    """Raise HubtlError for a folder without weights that load safely, or with a part of them."""
     if not (folder / "config.json").exists() or not list(folder.glob("*.safetensors")):
         pickles = sorted(name for name in there if name.endswith(PICKLES))
         instead = f"; it has {', '.join(pickles[:3])}, which could run code" if pickles else ""
@@ -167,7 +177,7 @@ def _check_weights(folder: Path, spec: str, there: list[str]) -> None:
 
 
 def _read(path: Path) -> Any:
-    """A JSON file; None for one that is missing or is not JSON."""
+    """Return a JSON file; None for one that is missing or is not JSON."""
     try:
         return plain.json_of(path)
     except (OSError, ValueError):

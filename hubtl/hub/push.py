@@ -1,4 +1,4 @@
-"""A run directory to a repository, in one commit or not at all."""
+"""Push a run directory to a repository, in one commit or not at all."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from hubtl.io.shown import typed
 
 @dataclass(frozen=True)
 class PushResult:
-    """What was pushed, or would be."""
+    """Describe what was pushed, or would be."""
 
     repo: str
     files: list[tuple[str, int]]  # name, bytes
@@ -42,12 +42,23 @@ def push(
     dry_run: bool = False,
     announce: Callable[[PushResult], None] = lambda plan: None,
 ) -> PushResult:
-    """Push what belongs to the model and is not there yet: one commit, or nothing.
+    """Push the model's files that the repository lacks: one commit, or nothing.
 
     Text that a person wrote into a README outside hubtl's markers is kept, here and in the repository, and so are keys
-    of its metadata. The run directory is not touched. ``private`` counts only for a repository that is new; a branch
-    that is missing is made. ``announce`` is called with the plan before anything is uploaded.
-    Raises HubtlError saying what happened and the exact command that retries.
+    of its metadata. The run directory is not changed. A missing branch is created.
+
+    Args:
+        folder: the run directory.
+        repo: ``user/repo``.
+        private: create the repository as private; no effect on an existing one.
+        revision: the branch.
+        commit_message: the commit message.
+        create_pr: open a pull request instead.
+        dry_run: upload nothing.
+        announce: called with the plan before anything is uploaded.
+
+    Raises:
+        HubtlError: with the cause and the exact command that retries.
     """
     folder = Path(folder)
     name, asked = split_revision(repo)
@@ -79,9 +90,15 @@ def push(
 
 
 def check_push(repo: str, card: str | None = None, *, flag: str = "--push-to-hub") -> None:
-    """Raise HubtlError for what would make a push fail anyway: a malformed name, no token, offline mode, no right to write.
+    """Raise HubtlError for anything that would make a push fail.
 
-    With a card the Hub is asked whether it would refuse the card instead. ``flag`` is what asked for the push.
+    That is a malformed name, no token, offline mode, or no right to write. With a card the Hub is asked whether it
+    would refuse the card instead.
+
+    Args:
+        repo: ``user/repo``.
+        card: the card's text.
+        flag: the flag that asked for the push.
     """
     check_token(repo, flag=flag)
     if card is None:
@@ -94,7 +111,7 @@ def check_push(repo: str, card: str | None = None, *, flag: str = "--push-to-hub
 
 
 def check_token(repo: str, *, flag: str) -> None:
-    """Raise HubtlError for what would make a push fail and shows without the Hub."""
+    """Raise HubtlError for anything that would make a push fail and shows without the Hub."""
     from huggingface_hub import get_token, is_offline_mode
 
     split_revision(repo)
@@ -107,7 +124,11 @@ def check_token(repo: str, *, flag: str) -> None:
 
 
 def facts_of(folder: Path) -> dict[str, Any]:
-    """``hubtl.json``, or nothing. Raises HubtlError for one that cannot be read."""
+    """Return ``hubtl.json``, or nothing.
+
+    Raises:
+        HubtlError: for one that cannot be read.
+    """
     path = folder / "hubtl.json"
     try:
         return plain.object_of(path) if path.exists() else {}
@@ -116,7 +137,7 @@ def facts_of(folder: Path) -> dict[str, Any]:
 
 
 def load_snippet(folder: Path, repo: str, revision: str | None = None) -> str:
-    """Two lines of Python that load the pushed model."""
+    """Return two lines of Python that load the pushed model."""
     facts = facts_of(folder)
     library = facts.get("library") if facts.get("native", True) else "hubtl"
     at = f"@{revision}" if revision else ""
@@ -137,7 +158,11 @@ def load_snippet(folder: Path, repo: str, revision: str | None = None) -> str:
 
 
 def _finished(folder: Path) -> list[str]:
-    """The files to push. Raises HubtlError for a folder without a model in it."""
+    """Return the files to push.
+
+    Raises:
+        HubtlError: for a folder without a model in it.
+    """
     names = files_of(folder) if folder.is_dir() else []
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
         raise HubtlError(f"{folder} holds no finished model", hint="give the output directory of a finished run")

@@ -1,4 +1,4 @@
-"""The README that is pushed: rendered for its repository, with what people wrote here and there kept."""
+"""Prepare the README of a push: rendered for its repository, with people's text kept."""
 
 from pathlib import Path
 
@@ -10,9 +10,15 @@ from hubtl.settings import logger
 
 
 def prepare(folder: Path, repo: str, *, remote: str | None = None) -> str | None:
-    """The README for ``repo``: from the record, or the folder's own as it is; None without either.
+    """Return the README for ``repo``: from the record, or the folder's own; None without either.
 
-    ``remote`` is the README that the repository has. Raises HubtlError for what the Hub would refuse.
+    Args:
+        folder: the run directory.
+        repo: the repository.
+        remote: the repository's README.
+
+    Raises:
+        HubtlError: for what the Hub would refuse.
     """
     from hubtl.card import document, metadata, render
 
@@ -34,7 +40,7 @@ def prepare(folder: Path, repo: str, *, remote: str | None = None) -> str | None
 
 
 def others(folder: Path, text: str) -> list[str]:
-    """The facts of a README that a person wrote and that are not those of the run in ``folder``: ``key: value``."""
+    """Return facts of a README that a person wrote and that differ from the run's: ``key: value``."""
     from hubtl.card import document, metadata
 
     if not (folder / "record.json").exists():
@@ -45,10 +51,13 @@ def others(folder: Path, text: str) -> list[str]:
 
 
 def check_card(text: str) -> None:
-    """Ask the Hub whether it takes a README's metadata.
+    """Ask the Hub whether it accepts a README's metadata.
 
-    Raises ValueError as the client does while pushing, in the Hub's words, or its HfHubHTTPError for a refused token.
-    A Hub that answers nothing of use is asked again by the push.
+    A Hub that gives no useful answer is asked again by the push.
+
+    Raises:
+        ValueError: as the client does while pushing, in the Hub's words.
+        HfHubHTTPError: for a refused token.
     """
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, httpx
@@ -69,9 +78,9 @@ def check_card(text: str) -> None:
 
 
 def combine(local: str, remote: str) -> str:
-    """One README of two, in which nothing that a person wrote is lost: the remote's text, then what only the local one has.
+    """Combine two READMEs without losing a person's text: the remote's, then the local one's.
 
-    Of a metadata key that a person changed in the local one, the local value counts.
+    For a metadata key that a person changed in the local one, the local value counts.
     """
     from hubtl.card import document
 
@@ -93,7 +102,7 @@ def combine(local: str, remote: str) -> str:
 
 
 def _both(theirs: str, ours: str) -> str:
-    """Two texts as one; the longer alone where it holds the other."""
+    """Combine two texts; the longer alone where it contains the other."""
     theirs, ours = theirs.strip("\n"), ours.strip("\n")
     if ours in theirs:
         return theirs

@@ -1,4 +1,4 @@
-"""What a push sends: what the repository does not have yet, in one commit or none."""
+"""Send the files that a repository lacks, in one commit or none."""
 
 import re
 import shlex
@@ -30,7 +30,7 @@ REFUSED = re.compile(r"\((401|403) ")
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user asked for."""
+    """Hold the user's request."""
 
     folder: Path
     repo: str
@@ -41,7 +41,7 @@ class Wish:
 
     @property
     def command(self) -> str:
-        """The command line that asks for it again."""
+        """Return the command line that repeats it."""
         words = ["hubtl", "push", str(self.folder), self.repo]
         words += [] if self.private is None else ["--private"] if self.private else ["--public"]
         words += ["--revision", self.revision] if self.revision else []
@@ -52,7 +52,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of it."""
+    """Describe the result of a push."""
 
     sizes: dict[str, int]  # of all files of the model
     unchanged: list[str]  # those that the repository had already
@@ -62,11 +62,15 @@ class Sent:
 
 
 def send(wish: Wish, names: list[str], card: str | None, announce: Callable[[Sent], None]) -> Sent:
-    """Send the files of a run directory; ``announce`` hears of the plan before anything is uploaded.
+    """Send the files of a run directory.
 
-    ``card`` is the README as it would be for a new repository, which is not made for a card that the Hub refuses.
+    Nothing is committed after an error of the client, and uploaded files are not uploaded again.
 
-    Raises whatever the client raises. Nothing is committed then, and what was uploaded is not uploaded again.
+    Args:
+        wish: the user's request.
+        names: the files.
+        card: the README for a new repository; none is created for a card that the Hub refuses.
+        announce: called with the plan before anything is uploaded.
     """
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import LocalTokenNotFoundError
@@ -116,7 +120,10 @@ def _send(api: "HfApi", wish: Wish, names: list[str], announce: Callable[[Sent],
 
 
 def _commit(api: "HfApi", wish: Wish, additions: "list[CommitOperationAdd]", head: str | None) -> "CommitInfo":
-    """One commit; by large file storage where the Hub has no xet storage. The client decides by what it has installed."""
+    """Make one commit; by large file storage where the Hub has no xet storage.
+
+    The client decides by what it has installed.
+    """
     from huggingface_hub import CommitOperationAdd
 
     def sent(operations: "list[CommitOperationAdd]") -> "CommitInfo":
@@ -146,7 +153,7 @@ def _commit(api: "HfApi", wish: Wish, additions: "list[CommitOperationAdd]", hea
 
 
 def _ensure_repo(api: "HfApi", wish: Wish) -> None:
-    """The repository and the branch, made where they are missing."""
+    """Create the repository and the branch where they are missing."""
     from huggingface_hub.errors import HfHubHTTPError
 
     if not _is_there(api, wish):
@@ -161,7 +168,7 @@ def _ensure_repo(api: "HfApi", wish: Wish) -> None:
 
 
 def _is_there(api: "HfApi", wish: Wish) -> bool:
-    """Whether the repository exists; it may have another name by now."""
+    """Return whether the repository exists; it may have been renamed."""
     try:
         found = patiently(lambda: api.model_info(wish.repo, timeout=SLOW))
     except Exception as error:
@@ -174,7 +181,10 @@ def _is_there(api: "HfApi", wish: Wish) -> bool:
 
 
 def _remote(api: "HfApi", wish: Wish) -> "tuple[str | None, dict[str, RepoFile], set[str]]":
-    """The commit that the push builds on, its files with their ids, and all that are named; none where it is empty."""
+    """Return the commit that the push builds on, its files with ids, and all names.
+
+    Everything is empty for an empty repository.
+    """
     try:
         info = patiently(lambda: api.model_info(wish.repo, revision=wish.revision, timeout=SLOW))
     except Exception as error:
@@ -193,7 +203,7 @@ def _remote(api: "HfApi", wish: Wish) -> "tuple[str | None, dict[str, RepoFile],
 
 
 def _is_empty(api: "HfApi", wish: Wish) -> bool:
-    """Whether the repository is there, with nothing in it; False where the Hub cannot be asked."""
+    """Return whether the repository exists and is empty; False where the Hub cannot be reached."""
     try:
         found = api.model_info(wish.repo, timeout=SLOW)
         return {file.rfilename for file in found.siblings or []} <= {".gitattributes"}

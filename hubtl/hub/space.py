@@ -1,4 +1,4 @@
-"""A Space that shows a pushed model: README, app and requirements, in one commit to a repository of its own."""
+"""Push a Space that shows a model: README, app and requirements, in one commit."""
 
 import json
 import shlex
@@ -34,7 +34,7 @@ LICENCE = ("license", "license_name", "license_link")
 
 @dataclass(frozen=True)
 class SpacePush:
-    """What was pushed, or would be."""
+    """Describe what was pushed, or would be."""
 
     space: str
     model: str
@@ -48,7 +48,7 @@ class SpacePush:
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user asked for."""
+    """Hold the user's request."""
 
     folder: Path
     model: str  # with its revision, where one was named
@@ -64,7 +64,7 @@ class Wish:
 
     @property
     def command(self) -> str:
-        """The command line that asks for it again."""
+        """Return the command line that repeats it."""
         words = ["hubtl", "push", str(self.folder), self.model, "--space"]
         words += [] if self.space == default_name(self.repo) else ["--space-name", self.space]
         words += ["--source-only", self.source_only] if self.source_only else []
@@ -75,7 +75,10 @@ class Wish:
 
 
 def default_name(repo: str) -> str:
-    """``user/name-demo``: the Hub has a namespace of its own for Spaces, but people see the bare name."""
+    """Return ``user/name-demo``, since people see the bare name.
+
+    The Hub has a separate namespace for Spaces.
+    """
     return f"{repo}-demo"
 
 
@@ -90,12 +93,23 @@ def push_space(
     create_pr: bool = False,
     dry_run: bool = False,
 ) -> SpacePush:
-    """Push a Space that shows ``user/repo[@revision]``, which must be on the Hub: the model itself is not pushed.
+    """Push a Space that shows ``user/repo[@revision]``, which must be on the Hub.
 
-    ``folder`` is what was pushed as the model: its licence and modalities are the Space's. ``source_only`` is the Hub id
-    of the model to show beside it. In a Space that is there already the README keeps its text and what its metadata has
-    besides; an app or requirements without ``MARK`` are left alone. Raises HubtlError saying what happened and the exact
-    command that retries.
+    The model itself is not pushed. The README of an existing Space keeps its text and further metadata; an app or
+    requirements without ``MARK`` are left unchanged.
+
+    Args:
+        folder: the folder of the pushed model: its licence and modalities are the Space's.
+        model: the pushed model.
+        space: the Space's name; by default ``default_name``.
+        source_only: the Hub id of the model to show beside it.
+        private: create the Space as private.
+        commit_message: the commit message.
+        dry_run: upload nothing.
+        create_pr: open a pull request instead.
+
+    Raises:
+        HubtlError: with the cause and the exact command that retries.
     """
     folder = Path(folder)
     repo, _ = split_revision(model)
@@ -117,7 +131,11 @@ def push_space(
 
 
 def _facts(folder: Path) -> dict[str, Any]:
-    """``hubtl.json``. Raises HubtlError for a folder without a model."""
+    """Return ``hubtl.json``.
+
+    Raises:
+        HubtlError: for a folder without a model.
+    """
     names = files_of(folder) if folder.is_dir() else []
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
         raise HubtlError(f"{folder} holds no finished model", hint="give the output directory of a finished run")
@@ -125,7 +143,7 @@ def _facts(folder: Path) -> dict[str, Any]:
 
 
 def _licence(folder: Path, repo: str) -> dict[str, Any]:
-    """The licence as the model's card has it."""
+    """Return the licence on the model's card."""
     from hubtl.card import document
 
     readme = prepare(folder, repo)
@@ -134,7 +152,7 @@ def _licence(folder: Path, repo: str) -> dict[str, Any]:
 
 
 def written(wish: Wish, facts: Mapping[str, Any], licence: Mapping[str, Any]) -> dict[str, str]:
-    """The Space's files as they are where there are none yet."""
+    """Return the files of a new Space."""
     from hubtl import __version__
 
     several = facts.get("architecture") == "multimodal" or facts.get("modalities", ["image"]) != ["image"]
@@ -164,7 +182,7 @@ def _readme(front: Mapping[str, Any], text: str) -> str:
 
 
 def merged(ours: str, theirs: str) -> str:
-    """The Space's README: its text and further metadata, with what must be ours."""
+    """Return the Space's README: its text and further metadata, with hubtl's own keys."""
     from hubtl.card import document
 
     new, old = document.parse(ours).metadata, document.parse(theirs)
@@ -225,7 +243,11 @@ def _send(wish: Wish, files: Mapping[str, str]) -> SpacePush:
 
 
 def _notes(api: "HfApi", wish: Wish) -> list[str]:
-    """What the user should know. Raises HubtlError where a model that the Space would load is not on the Hub."""
+    """Return notes for the user.
+
+    Raises:
+        HubtlError: where a model that the Space would load is not on the Hub.
+    """
     notes = []
     for spec in filter(None, (wish.model, wish.source_only)):
         repo, revision = split_revision(spec)

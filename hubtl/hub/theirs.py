@@ -1,4 +1,4 @@
-"""Text that a repository has already: it is read before it is written anew, or it is not written at all."""
+"""Read a repository's text before it is rewritten; unreadable text is never replaced."""
 
 import tempfile
 from pathlib import Path
@@ -12,10 +12,19 @@ LARGEST = 5_000_000  # bytes of a text that is merged with another
 def text_of(
     repo: str, name: str, revision: str | None, *, listed: bool, size: int = 0, kind: str = "model", retry: str
 ) -> str | None:
-    """A text file of a repository; None if there is none.
+    """Return a text file of a repository; None if there is none.
 
-    Raises HubtlError for one that is there, by the repository's own list, and cannot be read: in its place nothing may
-    be written. ``size`` is what the list says, 0 where it says nothing.
+    Args:
+        repo: the repository.
+        name: the path.
+        revision: the revision.
+        listed: whether the repository's list has it.
+        size: its size in the list, 0 if unknown.
+        kind: ``model`` or ``space``.
+        retry: the command to type again, for errors.
+
+    Raises:
+        HubtlError: for a listed file that cannot be read, since nothing may be written in its place.
     """
     from huggingface_hub import hf_hub_download
 

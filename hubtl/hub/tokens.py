@@ -1,4 +1,4 @@
-"""Tokens, so that none is ever printed or written down."""
+"""Keep tokens from being printed or written."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ HIDDEN = "<token>"
 
 
 def known() -> list[str]:
-    """The tokens of this machine, longest first: those in the environment, and the one that was saved by a login.
+    """Return the tokens of this machine, longest first: from the environment and a login.
 
     They may have any form. ``huggingface_hub.get_token`` gives one of them at most, and may ask a server for it.
     """
@@ -29,27 +29,27 @@ def known() -> list[str]:
 
 
 def hide(text: str, tokens: list[str]) -> str:
-    """The text without these tokens."""
+    """Return the text without these tokens."""
     for token in tokens:
         text = text.replace(token, HIDDEN)
     return text
 
 
 def redact(text: str) -> str:
-    """The text without anything that is, or looks like, a token."""
+    """Return the text without anything that is, or looks like, a token."""
     text = IN_URL.sub(rf"\1{HIDDEN}@", hide(text, known()))
     text = TOKEN.sub(HIDDEN, text)
     return re.sub(r"(?i)\bbearer\s+\S+", f"Bearer {HIDDEN}", text)
 
 
 def any_in(text: str) -> bool:
-    """Whether a text that is to be written down has a token in it: one of this machine, or what is as long as one."""
+    """Return whether a text to be written contains a token, or something as long as one."""
     tokens = [token for token in known() if len(token) >= SHORTEST]
     return any(token in text for token in tokens) or bool(WHOLE.search(text) or IN_URL.search(text))
 
 
 def held(values: Mapping[str, Any]) -> list[str]:
-    """The dotted keys of nested settings whose text has a token in it: what is written down must not have any."""
+    """Return the dotted keys of nested settings whose text contains a token."""
     return [key for key, text in _texts(values) if any_in(text)]
 
 

@@ -1,1 +1,1 @@
-"""Files and foreign text: read within bounds, written whole, shown without control characters."""
+"""Read files within bounds, write them atomically, show foreign text without control characters."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whenever the machine stops."""
+"""Write files atomically, whenever the machine stops."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ PARTIAL = ".partial"  # the end of a name under which a file is written
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to; it takes its name once all of it is on the disk. After an error the old one is there still."""
+    """Open a file that takes its name once it is complete; an error leaves the old one."""
     partial = path.with_name(path.name + PARTIAL)
     try:
         with partial.open("wb") as file:
@@ -28,13 +28,13 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Replace a file's content, or leave the file as it was."""
+    """Replace a file's content atomically."""
     with whole(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def settle(folder: Path) -> None:
-    """Make new names in a folder last, where the system can."""
+    """Flush new names in a folder to the disk, where the system can."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -44,7 +44,15 @@ def settle(folder: Path) -> None:
 
 
 def move(there: Path, here: Path, moved: Callable[[Path], None] = lambda path: None) -> None:
-    """Move every file below one folder to its place below another, each in one instant; both on one file system."""
+    """Move every file below one folder to its place below another, each atomically.
+
+    Both are on one file system.
+
+    Args:
+        there: the folder to move from.
+        here: the folder to move to.
+        moved: called after each file.
+    """
     for path in sorted(p for p in there.rglob("*") if p.is_file()):
         with path.open("rb+") as file:
             os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""JSON that any program reads: what could not be measured is null, and halves of characters are written out."""
+"""Write JSON that any program reads: no NaN, no lone surrogates."""
 
 import json
 import math
@@ -13,7 +13,7 @@ HALVES = re.compile("[\ud800-\udfff]")  # of names that are not UTF-8: no file o
 
 
 def measured(value: Any) -> Any:
-    """Plain values with None in place of a number that is NaN or infinite, for which JSON has no word."""
+    """Replace numbers that are NaN or infinite by None, for which JSON has no word."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -24,15 +24,15 @@ def measured(value: Any) -> Any:
 
 
 def whole(text: str) -> str:
-    """Text without halves of characters: they are written out, as ``\\udcff``, which is what JSON calls them too."""
+    r"""Write lone surrogates in a text as ``\udcff``, which is JSON's spelling too."""
     return HALVES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def text(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
-    """Write a value as JSON."""
+    """Return a value as JSON text."""
     return whole(json.dumps(measured(value), indent=indent, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False))
 
 
 def save(path: Path, value: Any, *, indent: int | None = 2, sort_keys: bool = False) -> None:
-    """Write a value to a file, which appears whole or not at all."""
+    """Write a value to a JSON file atomically."""
     files.write(path, text(value, indent=indent, sort_keys=sort_keys) + "\n")

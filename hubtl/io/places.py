@@ -1,4 +1,4 @@
-"""Where a command may write: found out before it works, not after."""
+"""Check that output places are writable before a command works."""
 
 import tempfile
 from pathlib import Path
@@ -8,7 +8,7 @@ from hubtl.io import files
 
 
 def check_writable(folder: Path, *, flag: str = "--output-dir") -> None:
-    """Raise HubtlError for a place where no directory can be made, or nothing written into the one that is there."""
+    """Raise HubtlError for a place where no directory or file can be written."""
     try:
         if "\0" in str(folder):
             raise ValueError("a name cannot hold a null character")
@@ -25,7 +25,11 @@ def check_writable(folder: Path, *, flag: str = "--output-dir") -> None:
 
 
 def check_file(path: Path, *, flag: str = "--output") -> None:
-    """Make the folder of a file that will be written. Raises HubtlError where the file cannot be."""
+    """Make the folder of an output file.
+
+    Raises:
+        HubtlError: where the file cannot be written.
+    """
     try:
         if "\0" in path.name:
             raise ValueError("a name cannot hold a null character")

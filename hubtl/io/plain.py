@@ -1,4 +1,4 @@
-"""YAML and JSON files as plain data, read within bounds: no aliases that multiply, no tags, no endless file."""
+"""Read YAML and JSON as plain data within bounds: no multiplying aliases, no tags, no endless files."""
 
 import json
 import os
@@ -21,11 +21,11 @@ NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
 
 class Refused(ValueError):
-    """Text that is no plain data: what was met, in words."""
+    """Report text that is no plain data, with the reason."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Maps, lists, texts and numbers; a key that is given twice is a mistake."""
+    """Load maps, lists, texts and numbers; a repeated key is an error."""
 
     def __init__(self, text: str, most: int) -> None:
         super().__init__(text)
@@ -59,9 +59,15 @@ class _Loader(yaml.SafeLoader):
 
 
 def parsed(text: str, most: int = NODES) -> Any:
-    """What a YAML text holds. Raises Refused for what is no plain data, and yaml.YAMLError for what is no YAML.
+    """Return the content of a YAML text.
 
-    ``most`` are the keys, items and values that it may have.
+    Args:
+        text: the text.
+        most: the limit of keys, items and values.
+
+    Raises:
+        Refused: for anything but plain data.
+        yaml.YAMLError: for anything but YAML.
     """
     if len(text) > LARGEST:
         raise Refused(f"it is longer than {LARGEST:,} characters")
@@ -86,7 +92,11 @@ def parsed(text: str, most: int = NODES) -> Any:
 
 
 def _weigh(node: yaml.Node, known: dict[int, int], most: int) -> int:
-    """The nodes under one, those that aliases stand for each time anew. Raises Refused for too many, and for tags."""
+    """Count the nodes below one, with those behind aliases each time again.
+
+    Raises:
+        Refused: for too many, and for tags.
+    """
     line = f"line {node.start_mark.line + 1}"
     if id(node) in known:
         if known[id(node)] < 0:
@@ -110,7 +120,16 @@ def _weigh(node: yaml.Node, known: dict[int, int], most: int) -> int:
 
 
 def text_of(path: Path, most: int = LARGEST) -> str:
-    """The text of a file. Raises OSError as opening does, and Refused for a pipe, a device, a larger file, and no UTF-8."""
+    """Return the text of a file.
+
+    Args:
+        path: the file.
+        most: the limit of bytes.
+
+    Raises:
+        OSError: as opening does.
+        Refused: for a pipe, a device, a larger file, and anything but UTF-8.
+    """
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
         raise Refused(f"it is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, not a file")
@@ -125,7 +144,16 @@ def text_of(path: Path, most: int = LARGEST) -> str:
 
 
 def json_of(path: Path, most: int = LARGEST_JSON) -> Any:
-    """What a JSON file holds. Raises OSError, and Refused for what ``text_of`` refuses and for what is no JSON."""
+    """Return the content of a JSON file.
+
+    Args:
+        path: the file.
+        most: the limit of bytes.
+
+    Raises:
+        OSError: as opening does.
+        Refused: for what ``text_of`` refuses and for anything but JSON.
+    """
     try:
         return json.loads(text_of(path, most))
     except RecursionError as error:
@@ -137,7 +165,12 @@ def json_of(path: Path, most: int = LARGEST_JSON) -> Any:
 
 
 def object_of(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises OSError, and Refused for what ``json_of`` refuses and for what is something else."""
+    """Return a JSON object.
+
+    Raises:
+        OSError: as opening does.
+        Refused: for what ``json_of`` refuses and for anything but an object.
+    """
     found = json_of(path)
     if not isinstance(found, dict):
         raise Refused(f"it holds a JSON {type(found).__name__}, not an object")

@@ -1,4 +1,4 @@
-"""Foreign text on a screen or a page: what would steer a terminal, or turn what is read around, is written out."""
+"""Show foreign text safely: control and direction characters are escaped."""
 
 import re
 import shlex
@@ -14,35 +14,38 @@ PROGRESS = re.compile("\r(?!\n)|(?:\n|\x1b\\[A)+$")  # how a progress bar begins
 
 
 def line(text: object) -> str:
-    """Write foreign text on one line: ``\\n`` for a line break, ``\\u001b`` for an escape. What is printed is shown."""
+    r"""Return foreign text on one line: ``\n`` for a line break, ``\u001b`` for an escape."""
     return STEERS.sub(lambda found: NAMED.get(found[0]) or _code(found[0]), str(text))
 
 
 def typed(path: object) -> str:
-    """A path as a shell takes it: quoted where it has spaces or signs in it, and never taken for a flag."""
+    """Quote a path for a shell, and never let it pass for a flag."""
     text = str(path)
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def lines(text: str) -> str:
-    """The same for text of several lines with tabs. Inside the strings of a JSON document it is another spelling."""
+    """Do as ``line``, for text of several lines with tabs.
+
+    Inside the strings of a JSON document the result is another spelling of the same text.
+    """
     return STEERS.sub(lambda found: found[0] if found[0] in "\n\t" else _code(found[0]), text)
 
 
 def bar(text: str) -> str:
-    """The same for what a progress bar writes to a terminal, which goes back to the start of its own line."""
+    """Do as ``line``, for a progress bar, which returns to the start of its own line."""
     found = PROGRESS.match(text)
     start = found[0] if found else ""
     return start + lines(text[len(start) :])
 
 
 def stdout() -> Any:
-    """Standard output for a writer of styles, who has to escape what is foreign in them."""
+    """Return standard output for a writer of styles, who escapes foreign text."""
     return getattr(sys.stdout, "styled", sys.stdout)
 
 
 def stderr() -> Any:
-    """Standard error for a writer of styles, who has to escape what is foreign in them."""
+    """Return standard error for a writer of styles, who escapes foreign text."""
     return getattr(sys.stderr, "styled", sys.stderr)
 
 

@@ -1,1 +1,1 @@
-"""Judging models: figures, label-free validators, calibration, and the verdict between source-only and adapted."""
+"""Judge models: figures, label-free validators, calibration, and the verdict on shipping."""

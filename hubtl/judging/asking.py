@@ -1,8 +1,8 @@
-"""Which of two models is better, settled by labels of rows on which the two disagree.
+"""Decide which of two models is better, by labels of rows on which they disagree.
 
 Rows on which source-only and adapted agree say nothing about which is better. A row on which they disagree is a win
-(adapted right, source-only wrong), a loss (the reverse), or neither. They are asked for one at a time, in an order that
-is drawn uniformly, until it is clear which of wins and losses are likelier.
+(adapted right, source-only wrong), a loss (the reverse), or neither. Labels are asked for one at a time, in a uniform
+random order, until it is clear whether wins or losses are more probable.
 """
 
 import math
@@ -25,7 +25,7 @@ GRID = 401  # gains that are tried for the interval
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts what the labels said so far."""
+    """Count the wins and losses of the labels so far."""
 
     wins: int = 0
     losses: int = 0
@@ -36,12 +36,15 @@ class Tally:
         return self.wins + self.losses + self.neither
 
     def better(self, prior: str = "helps") -> float:
-        """The probability that a win is likelier than a loss: ``P = 1 − I_½(a + W, b + L)`` under Beta(a, b)."""
+        """Return the probability that a win is more probable than a loss.
+
+        ``P = 1 − I_½(a + W, b + L)`` under Beta(a, b).
+        """
         a, b = PRIORS[prior]
         return float(1 - betainc(a + self.wins, b + self.losses, 0.5))
 
     def evidence(self) -> float:
-        """The e-value against "no better than source-only", which holds whenever asking stops.
+        """Return the e-value against "no better than source-only"; it is valid at any stopping time.
 
         ``E = 2^(N+1) · B(W+½, L+½) / B(½, ½) · I_½(L+½, W+½)`` with ``N = W + L``.
         """
@@ -50,15 +53,15 @@ class Tally:
         return math.exp(log) * float(betainc(n - w + 0.5, w + 0.5, 0.5))
 
     def swapped(self) -> "Tally":
-        """The same, seen from source-only."""
+        """Return the tally as seen from source-only."""
         return Tally(self.losses, self.wins, self.neither)
 
     def gain(self, share: float) -> tuple[float, float, float]:
-        """How much better adapted is on all rows, as shares of them: low, middle, high.
+        """Return the gain of adapted over all rows: low, middle and high, as shares.
 
-        The middle is ``q (W − L) / n`` with ``q`` the ``share`` of rows that disagree. The interval holds what is not
-        ``RATIO`` times less likely than that. A posterior's quantiles would be narrower, and cover too seldom after a
-        rule that stops where it is sure: 67 % where a win is as likely as a loss.
+        The middle is ``q (W − L) / n`` with ``q`` the ``share`` of rows that disagree. The interval holds values at
+        least 1 / ``RATIO`` as likely as that. A posterior's quantiles would be narrower, and cover too seldom after a
+        stopping rule: 67 % where a win is as likely as a loss.
         """
         low, high = _interval(self.wins, self.losses, self.neither)
         middle = (self.wins - self.losses) / self.asked if self.asked else 0.0
@@ -67,7 +70,7 @@ class Tally:
 
 @cache
 def _interval(wins: int, losses: int, neither: int) -> tuple[float, float]:
-    """The profile-likelihood interval of ``d = p(win) − p(loss)``.
+    """Return the profile-likelihood interval of ``d = p(win) − p(loss)``.
 
     For each d the likeliest ``t = p(loss)`` solves ``2n t² − (W(1−d) + L(1−3d) − 2Zd) t − L d (1−d) = 0``.
     """
@@ -87,10 +90,14 @@ def _interval(wins: int, losses: int, neither: int) -> tuple[float, float]:
 
 
 def decided(tally: Tally, *, prior: str = "helps", certain: float | None = None, most: int = MOST) -> Decided | None:
-    """Say which model is better; "undecided" where no more is to be asked, None while asking goes on.
+    """Return which model is better; "undecided" once asking ends, None before.
 
-    ``certain`` is the share of wrong answers to allow, such as 0.05. An e-value then decides in place of the posterior's
-    95 %, and the share holds for each model by itself, whatever the truth and whenever asking stops.
+    Args:
+        tally: the labels so far.
+        prior: ``helps`` (adapting usually does) or ``flat``.
+        certain: the error rate to allow, such as 0.05. An e-value then decides in place of the posterior's 95 %, and
+            the rate holds for each model separately, at any stopping time.
+        most: labels after which asking ends.
     """
     if certain is not None:
         for answer, seen in (("adapted", tally), ("source-only", tally.swapped())):
@@ -106,7 +113,14 @@ def decided(tally: Tally, *, prior: str = "helps", certain: float | None = None,
 
 
 def still(tally: Tally, *, prior: str = "helps", certain: float | None = None, most: int = 500) -> int | None:
-    """Say how many more labels would decide if they fell as those so far; None: more than ``most``."""
+    """Return how many more labels would decide at the present rate; None: more than ``most``.
+
+    Args:
+        tally: the labels so far.
+        prior: as in ``decided``.
+        certain: as in ``decided``.
+        most: the limit.
+    """
     if not tally.asked:
         return None
     for more in range(1, most + 1):

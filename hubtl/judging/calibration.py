@@ -1,4 +1,4 @@
-"""Temperatures: how sure the head is, made to agree with how often it is right on labelled rows that it did not learn from."""
+"""Calibrate the head's confidence by temperatures, on labelled rows that it did not learn from."""
 
 from typing import cast
 
@@ -18,16 +18,21 @@ from hubtl.tasks import Task
 
 
 def calibrate(case: Case, model: Classifier, accelerator: Accelerator) -> Calibration:
-    """Divide the logits by a temperature that makes the labelled evaluation rows likeliest, in the head's own weights.
+    """Fit the temperature of the logits on labelled rows, in the head's own weights.
 
-    The rows are the source's evaluation rows, or those that ``data.hold_out`` keeps of a labelled target. One linear head
-    has one temperature, which changes no prediction (Guo et al., ICML 2017). Where a backbone's pooled feature consists
-    of several, each with a head of its own in that layer, each has one, and their sum may change its mind. Nothing of
-    the target's labels is read unless they were learnt from. Under a domain shift it may be as sure as before: the
-    temperature is that of the rows it was fitted on.
+    The rows are the source's evaluation rows, or those that ``data.hold_out`` keeps of a labelled target. One linear
+    head has one temperature, which changes no prediction (Guo et al., ICML 2017). Where a backbone's pooled feature
+    consists of several, each with its own part of the head, each part has one, and predictions may change. Target
+    labels are read only if they were learnt from. Under a domain shift the model may stay overconfident: the
+    temperature fits the rows that it was fitted on.
 
-    Raises HubtlError where there are no such rows, for a head that is not linear, and for a
-    task without probabilities.
+    Args:
+        case: the run to judge.
+        model: the model, changed in place.
+        accelerator: the accelerator of the run.
+
+    Raises:
+        HubtlError: where there are no such rows, for a head that is not linear, and for a task without probabilities.
     """
     rows, labels = labelled_rows(case)
     if not isinstance(model.head, nn.Linear):
@@ -46,7 +51,7 @@ def calibrate(case: Case, model: Classifier, accelerator: Accelerator) -> Calibr
 
 
 def fitted(case: Case, model: Classifier, accelerator: Accelerator) -> Task:
-    """Make the task of one trained model, with what it fits on labelled rows, such as thresholds.
+    """Return the task of one trained model, fitted to labelled rows (thresholds, for example).
 
     The rows are those of ``labelled_rows``, else the training rows of a target whose labels are learnt from.
     """
@@ -68,7 +73,11 @@ def fitted(case: Case, model: Classifier, accelerator: Accelerator) -> Task:
 
 
 def labelled_rows(case: Case) -> tuple[Rows, np.ndarray]:
-    """The rows that temperatures are fitted on. Raises HubtlError where there are none."""
+    """Return the rows that temperatures are fitted on, with labels.
+
+    Raises:
+        HubtlError: where there are none.
+    """
     streams = case.streams
     if streams.source_eval is not None and streams.source_eval_labels is not None:
         return streams.source_eval, streams.source_eval_labels

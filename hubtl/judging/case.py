@@ -1,4 +1,4 @@
-"""What judging is told of a run: its rows, its task, and how the labels of its domains relate. It knows nothing else of one."""
+"""Define a run as judging sees it: its rows, its task, and the relation of its labels."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,7 +15,10 @@ from hubtl.tasks import Task
 
 @dataclass
 class Streams:
-    """The images of a run. ``train`` is all that training may open; its target is sealed when adapting."""
+    """Hold the rows of a run.
+
+    ``train`` is all that training may open; its target is sealed when adapting.
+    """
 
     train: dict[str, Rows]
     source_eval: Rows | None
@@ -33,7 +36,7 @@ class Streams:
 
 
 class Case(Protocol):
-    """What is judged; ``hubtl.run.prepare.Prepared`` is one."""
+    """Describe a run to be judged; ``hubtl.run.prepare.Prepared`` is one."""
 
     streams: Streams
     task: Task

@@ -1,4 +1,4 @@
-"""Whether two models differ on the same rows by more than the choice of rows explains."""
+"""Test whether two models differ on the same rows by more than the choice of rows explains."""
 
 import numpy as np
 
@@ -7,11 +7,19 @@ from hubtl.record.figures import drawn
 
 
 def difference(before: Evaluation | None, after: Evaluation | None, resamples: int = 2000) -> Difference | None:
-    """The 95 % interval of the second primary metric less the first, from resampling the rows of both.
+    """Return the 95 % interval of the second primary metric less the first.
 
-    Where each row is right or wrong, resampling rows is drawing how many of them only the one model, only the other,
-    and both or neither get right. Any other metric is computed again of the same drawn rows under both models
-    (``Figures.resampled``). None where one was not measured, or they were measured on other rows.
+    It resamples the rows of both. For metrics of right and wrong rows, it resamples the counts of rows that only one
+    model, only the other, or both or neither get right. Any other metric is computed again on the same drawn rows under
+    both models (``Figures.resampled``).
+
+    Args:
+        before: evaluation of the first model.
+        after: evaluation of the second model.
+        resamples: the number of draws.
+
+    Returns:
+        None where one was not measured, or they were measured on different rows.
     """
     if before is None or after is None or before.figures is None or after.figures is None:
         return None

@@ -1,4 +1,4 @@
-"""How often two models answer differently: only such rows can say which of them is better."""
+"""Measure how often two models answer differently; only such rows tell which is better."""
 
 from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import outputs
@@ -8,9 +8,15 @@ from hubtl.modules import Classifier
 
 
 def disagreement(case: Case, one: Classifier, other: Classifier, accelerator: Accelerator) -> float | None:
-    """Measure the share of the target's training rows to which two models answer differently; no label is read.
+    """Return the share of target training rows with different answers; no label is read.
 
-    It is that of at most 512 rows, spread over them. None for a task whose answers are not one of its outputs.
+    It uses at most 512 rows, spread over them. None for a task whose answers are not one of its outputs.
+
+    Args:
+        case: the run to judge.
+        one: one model.
+        other: the other model.
+        accelerator: the accelerator of the run.
     """
     rows = case.streams.target_plain
     seen = [outputs(model, rows, accelerator, rows=some(len(rows))).logits for model in (one, other)]

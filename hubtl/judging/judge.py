@@ -1,6 +1,4 @@
-"""Judging models: label-free scores on the way, the choice of a checkpoint, the final figures,
-and the doubts about them.
-"""
+"""Judge models: label-free scores during training, checkpoint selection, final figures, warnings."""
 
 import dataclasses
 from collections.abc import Collection, Sequence
@@ -34,12 +32,12 @@ RESEMBLES = 0.8  # share of rows on which one model has to answer as the average
 
 
 class Judge:
-    """Scores a strategy while it trains, and keeps the weights that its rule likes best.
+    """Score a strategy while it trains, and keep the weights that its rule selects.
 
-    The rule sees source evaluation rows and target training rows; only an oracle sees labelled target rows, and it is one
-    by what it reads, not by what it says. Guard rails stand before it: a checkpoint whose predictions have collapsed, or
-    that lost more than FLOOR of the best score on the source, is not chosen while there is another. One set of weights
-    is kept: the champion of all seen so far.
+    The rule sees source evaluation rows and target training rows. Only an oracle sees labelled target rows; a rule is
+    an oracle if it reads them, whatever it declares. Guard rails come first: a checkpoint with collapsed predictions,
+    or one that lost more than FLOOR of the best score on the source, is not selected while there is another. One set of
+    weights is kept: the best of all seen so far.
     """
 
     _read = False  # whether the rule has read target labels
@@ -82,7 +80,10 @@ class Judge:
         return scores | judged if len(judged) > 1 else scores
 
     def _champion(self, new: Candidate) -> Candidate:
-        """The better of the one that is kept and the newest; their merits count all that were judged."""
+        """Return the better of the kept and the newest candidate.
+
+        Their merits count all that were judged.
+        """
         tried = self.selection.candidates
         for candidate, merit in zip(tried, merits_of(self.rule, [c.scores for c in tried]), strict=True):
             candidate.merit = merit
@@ -90,14 +91,14 @@ class Judge:
         return max([*kept, new], key=lambda c: (not self.refused(c), c.merit))
 
     def refused(self, candidate: Candidate) -> bool:
-        """Whether a guard rail stands against a candidate."""
+        """Return whether a guard rail rejects a candidate."""
         watched = self.case.task.guard
         known = [c.guard[watched] for c in self.selection.candidates if watched in c.guard]
         best = max([*known, *([] if self._reference is None else [self._reference])], default=0.0)
         return bool(candidate.guard["collapsed"]) or candidate.guard.get(watched, best) < best - FLOOR
 
     def restore(self, strategy: Strategy) -> None:
-        """Put the selected weights back into the strategy."""
+        """Load the selected weights into the strategy."""
         if self.name != "last":
             strategy.load_state_dict(self._weights)
 
@@ -105,7 +106,7 @@ class Judge:
         return gather(self.case, self.accelerator, model, step, self.rule.reads)
 
     def state(self) -> dict[str, Any]:
-        """What has been seen so far, to go on with after a stop; it belongs to the checkpoint of the same update."""
+        """Return what has been seen so far, for the checkpoint of the same update."""
         return {"weights": self._weights, "selection": self.selection.model_dump(), "rule": self.rule.state()}
 
     def load(self, state: dict[str, Any]) -> None:
@@ -116,7 +117,7 @@ class Judge:
 
 
 def gather(case: Case, acc: Accelerator, model: Classifier, step: int, reads: Collection[str]) -> Evidence:
-    """What there is to judge a model by: what the standard scores read, and what else is asked for by name."""
+    """Gather the evidence on a model: fields of the standard scores, and others by name."""
     streams = case.streams
     source, target = streams.source_eval, streams.target_plain
     rows = some(len(target))
@@ -143,18 +144,21 @@ def gather(case: Case, acc: Accelerator, model: Classifier, step: int, reads: Co
 
 
 def without_source(evidence: Evidence) -> Evidence:
-    """What is left for judging a method that leaves its source behind."""
+    """Return the evidence for a source-free method."""
     return dataclasses.replace(evidence, source_logits=None, source_features=None, source_labels=None)
 
 
 def voters_on(cls: type[Strategy], task: Task | type[Task]) -> list[str]:
-    """The validators whose verdict on a method counts, those aside that it makes better by itself or reads no more."""
+    """Return the validators that count for a method.
+
+    Validators that its own loss optimises, or that read a source that it forgets, do not count.
+    """
     read = {name: plugins.load("validators", name).reads for name in task.voters}
     return [name for name in task.voters if not (cls.judging.forgets_source and "source_labels" in read[name])]
 
 
 class Mixtures:
-    """Rows of a stream, each mixed with its partner among them (see ``validators.probes``)."""
+    """Mix each row of a stream with a partner (see ``validators.probes``)."""
 
     def __init__(self, images: Rows, rows: Sequence[int]) -> None:
         self._images, self._rows, self._partner = images, list(rows), partners(len(rows))
@@ -171,19 +175,19 @@ class Mixtures:
 
 
 def some(n: int) -> list[int]:
-    """At most EVIDENCE_ROWS rows, spread over the dataset, the same ones each time."""
+    """Return at most EVIDENCE_ROWS rows, spread over the dataset, always the same ones."""
     return np.unique(np.linspace(0, n - 1, min(n, EVIDENCE_ROWS)).round().astype(int)).tolist()
 
 
 def fallen(evidence: Evidence, case: Case) -> str | None:
-    """Why the outputs on the target look collapsed, or None."""
+    """Return why the target outputs look collapsed, or None."""
     if evidence.target_logits is None:
         return None
     return case.task.collapse(evidence.target_logits, case.relation)
 
 
 def label_free(evidence: Evidence, names: Sequence[str]) -> dict[str, float]:
-    """The named scores, as far as the evidence goes; none of them reads target labels."""
+    """Return the named scores as far as the evidence allows; none reads target labels."""
     scores = {}
     for name in dict.fromkeys(names):
         rule = rule_of(name)
@@ -205,11 +209,15 @@ def assess(
     *,
     adapted: bool = True,
 ) -> Evaluation:
-    """The final figures of a model on the target's evaluation rows, what it cost on the source's, and what can be said
-    of it without target labels.
+    """Evaluate a model on both domains' evaluation rows, and by label-free evidence.
 
-    ``beside`` are those of the baseline, measured in this process: where the two models contradict each other tells
-    something about both. ``adapted`` says whether the model learnt on the target.
+    Args:
+        case: the run to judge.
+        model: the model.
+        acc: the accelerator of the run.
+        step: the update of its weights.
+        beside: the baseline's evaluation of this process; contradictions inform on both models.
+        adapted: whether the model learnt on the target.
     """
     streams, task = case.streams, case.task
     seen = finite(outputs(model, streams.target_eval, acc), "the target")
@@ -240,10 +248,10 @@ def assess(
 def estimated(
     case: Case, source: torch.Tensor, target: torch.Tensor, beside: Estimate | None = None, *, adapted: bool = True
 ) -> Estimate | None:
-    """What the primary metric probably is, from outputs on both domains' evaluation rows, and no label of the target.
+    """Estimate the primary metric from outputs on both domains' evaluation rows.
 
-    None without labels of source rows that training did not learn from, and where the target has classes that the
-    model lacks.
+    No target label is read. None without labels of source rows that training did not learn from, and where the target
+    has classes that the model lacks.
     """
     labels = case.streams.source_eval_labels
     if labels is None or case.relation.target_only:
@@ -260,7 +268,7 @@ def estimated(
 
 
 def doubts(record: RunRecord) -> list[str]:
-    """Why an adapted model may not be trusted, from evidence that needs no target labels, and from measured figures."""
+    """Return reasons to distrust an adapted model, by label-free evidence and measured figures."""
     adapted, base = record.adapted, record.source_only
     if adapted is None:
         return []

@@ -1,4 +1,4 @@
-"""How far two domains lie apart under a model: by its features, and by what it predicts of the target."""
+"""Measure the shift between two domains under a model: in features and in predictions."""
 
 import contextlib
 
@@ -11,10 +11,10 @@ from hubtl.tasks.fit import SEED, told
 
 
 def shift(evidence: Evidence) -> Shift | None:
-    """What the evidence tells of the shift, no target label read; None without a source.
+    """Measure the shift from the evidence, without target labels; None without a source.
 
-    A distance between features is small where a method has made it small, be it for good or not: it says how alike the
-    domains look to the model, not how right it is.
+    A distance between features is small where a method has made it small, for better or worse. It tells how similar the
+    domains look to the model, not how accurate the model is.
     """
     source, target = evidence.source_features, evidence.target_features
     if source is None or target is None or min(len(source), len(target)) < 2:
@@ -29,11 +29,18 @@ def shift(evidence: Evidence) -> Shift | None:
 
 
 def proxy_a_distance(source: np.ndarray, target: np.ndarray) -> float:
-    """How well two domains can be told apart by their features: ``2 (1 − 2ε)``, from 0 (not at all) to 2 (always).
+    """Return ``2 (1 − 2ε)``, how separable two domains are: 0 (not at all) to 2 (fully).
 
-    ε is the cross-validated error of a logistic regression on features [n, d], source against target, equally many rows
-    of each (Ben-David et al. 2007). Lower is better. Deviations: logistic regression for the SVM; a critic that is worse
-    than chance counts as chance. Raises ValueError for features that are not finite, and for fewer than two rows.
+    ε is the cross-validated error of a logistic regression, source against target, with equally many rows of each
+    (Ben-David et al. 2007). Lower is better. Deviations: logistic regression for the SVM; a critic that is worse than
+    chance counts as chance.
+
+    Args:
+        source: features [n, d].
+        target: features [m, d].
+
+    Raises:
+        ValueError: for features that are not finite, and for fewer than two rows.
     """
     n = min(len(source), len(target))
     rng = np.random.default_rng(SEED)

@@ -1,4 +1,4 @@
-"""A model of several modalities on rows that lack one, and on rows in which one is corrupted."""
+"""Evaluate a model of several modalities on rows that lack one or have one corrupted."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,9 +16,16 @@ DOMINANT = 3.0
 
 
 def subsets(model: Classifier, rows: Any, labels: np.ndarray | None, task: Task, acc: Accelerator) -> list[SubsetScore]:
-    """Figures of every subset: minus one modality, only one, and each corrupted; none of one modality.
+    """Evaluate every subset: without one modality, only one, and each corrupted.
 
-    Without labels there are only those of each modality alone, and how sure the model then is.
+    It is empty for one modality. Without labels it has only each modality alone, and the model's confidence on it.
+
+    Args:
+        model: the model.
+        rows: the rows.
+        labels: their labels, or None.
+        task: the task.
+        acc: the accelerator of the run.
     """
     found = []
     for name, changed in variants(model, rows):
@@ -43,10 +50,10 @@ def subsets(model: Classifier, rows: Any, labels: np.ndarray | None, task: Task,
 
 
 def dominance(found: Sequence[SubsetScore], outputs: int) -> str | None:
-    """Which modality decides nearly alone, in words; None where none does.
+    """Describe which modality decides nearly alone; None where none does.
 
-    By how much surer than chance the model is of each modality alone: one counts as dominant where it is more than
-    ``DOMINANT`` times as sure as another.
+    It compares how much the confidence on each modality alone exceeds chance: one dominates if its excess is more than
+    ``DOMINANT`` times another's.
     """
     chance = 1 / outputs
     sure = {
@@ -67,7 +74,10 @@ def dominance(found: Sequence[SubsetScore], outputs: int) -> str | None:
 
 
 def variants(model: Classifier, rows: Any) -> Iterator[tuple[str, Any]]:
-    """The rows without each modality, with each alone, and with each corrupted at the model's severities."""
+    """Yield the rows without each modality, with each alone, and with each corrupted.
+
+    Corruptions have the model's severities.
+    """
     info: Any = getattr(model.encoder.backbone, "info", None)
     modalities: tuple[str, ...] = getattr(info, "modalities", ())
     if not hasattr(rows, "without"):  # one modality, or features of a frozen backbone

@@ -1,4 +1,4 @@
-"""Whether to ship an adapted model or source-only, as far as that can be told without target labels: three answers."""
+"""Decide whether to ship an adapted model or source-only, without target labels: three answers."""
 
 from collections.abc import Callable
 
@@ -18,14 +18,13 @@ def verdict(
     disagreement: float | None = None,
     among: int | None = None,
 ) -> Verdict:
-    """Compare an adapted model with source-only, by what reads no target label.
+    """Compare an adapted model with source-only, by evidence that reads no target label.
 
-    Against the adapted model stands a guard rail, if one does: collapsed predictions, or what ``cost`` says that adapting
-    cost on the source (None: it does not matter), or what ``unlearned`` says of a source-only that knows too little of
-    the source to label a target. For it speaks a lower bound on how well it does, where that lies above the estimate of
-    source-only. Else it is undecided, and labels decide: of at most ``ROWS`` of the rows
-    on which the two disagree, a share ``disagreement`` of ``among`` target rows. Scores have no vote: what a method trains
-    for rises whether it helped or not, and always adapting was right more often than their majority.
+    Guard rails can reject the adapted model: collapsed predictions, the ``cost`` of adapting on the source, or an
+    ``unlearned`` source-only that knows too little of the source to label a target. A lower bound on its quality can
+    accept it, where it exceeds the estimate of source-only. Otherwise the verdict is undecided, and labels decide:
+    those of at most ``ROWS`` of the rows on which the two disagree. Scores have no vote: a score that a method
+    optimises rises whether it helped or not, and always adapting was right more often than their majority.
     """
     if rail := _rail(before, after, cost) or (None if unlearned is None else unlearned(before)):
         return Verdict(answer="source-only", reason=rail, rail=True, disagreement=disagreement)

@@ -1,1 +1,1 @@
-"""Recipes: what determines a run, from files, mappings and flags."""
+"""Read recipes, which determine a run, from files, mappings and flags."""

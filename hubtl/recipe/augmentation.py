@@ -1,4 +1,4 @@
-"""How strong views are written in a recipe: RandAugment in timm's words, ``rand-m10-n2-mstd2``."""
+"""Parse the strong view of a recipe: RandAugment in timm's syntax, ``rand-m10-n2-mstd2``."""
 
 import re
 from typing import NamedTuple
@@ -13,7 +13,7 @@ EXAMPLE = "rand-m10-n2-mstd2: strength of 0 to 10, number of changes, spread of 
 
 
 class RandAugment(NamedTuple):
-    """How many random changes a strong view has, how strong they are, and the chance of each."""
+    """Hold number, magnitude and probability of a strong view's operations."""
 
     strength: float = 1.0  # of the strongest; timm's m is ten times that
     changes: int = 2
@@ -22,10 +22,13 @@ class RandAugment(NamedTuple):
 
 
 def randaugment(text: str) -> RandAugment:
-    """Read ``none`` or timm's ``rand-m…-n…-mstd…-p…``. Raises ValueError for anything else.
+    """Parse ``none`` or timm's ``rand-m…-n…-mstd…-p…``.
 
-    Left out, ``m`` is 10, ``n`` 2, ``mstd`` 0 and ``p`` 0.5, as in timm. The operations always grow with the strength,
-    so that ``inc1`` says nothing.
+    The defaults are timm's: ``m`` 10, ``n`` 2, ``mstd`` 0 and ``p`` 0.5. The operations always grow with the magnitude,
+    so that ``inc1`` changes nothing.
+
+    Raises:
+        ValueError: for anything else.
     """
     if text == "none":
         return RandAugment(changes=0)

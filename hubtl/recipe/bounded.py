@@ -1,4 +1,4 @@
-"""Sections and options whose values are finite, short enough to be meant, and of the kind that their field asks for."""
+"""Check that sections and options have finite, short values of their field's type."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ LONGEST = 4096  # characters of a text: as long as a path may be
 
 
 def odd(value: Any, annotation: Any = None) -> str | None:
-    """Why a value is not meant for a field, whatever its model allows; None where nothing speaks against it."""
+    """Return why a value is not meant for a field, even if its model allows it, or None."""
     if isinstance(value, bool):
         kinds = _kinds(annotation)
         return "a number is wanted" if kinds & {int, float} and bool not in kinds else None
@@ -37,20 +37,24 @@ def _odd_text(text: str) -> str | None:
 
 
 def _kinds(annotation: Any) -> set[Any]:
-    """The types that an annotation names: ``int | None`` names two."""
+    """Return the types that an annotation names: ``int | None`` names two."""
     parts = get_args(annotation)
     return {annotation} if not parts else {kind for part in parts for kind in _kinds(part)}
 
 
 class Bounded(BaseModel):
-    """A section of a recipe, or the options of a plugin."""
+    """Hold a section of a recipe, or the options of a plugin."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
     def _meant(cls, value: Any, info: ValidationInfo) -> Any:
-        """As it is. Raises PydanticCustomError for what is not meant."""
+        """Return the value unchanged.
+
+        Raises:
+            PydanticCustomError: for a value that is not meant for the field.
+        """
         field = cls.model_fields.get(info.field_name or "")
         kinds = _kinds(field.annotation) if field else set()
         if isinstance(value, Mapping) and any(isinstance(k, type) and issubclass(k, BaseModel) for k in kinds):

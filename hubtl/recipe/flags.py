@@ -1,4 +1,4 @@
-"""The flags of ``hubtl adapt`` and the recipe keys that they set: one table for the command line and for Python."""
+"""Map the flags of ``hubtl adapt`` to recipe keys: one table for command line and Python."""
 
 from hubtl.recipe.schema import TargetSection
 

@@ -1,4 +1,4 @@
-"""What ``hubtl tune`` searches: ranges of recipe keys, derived from a strategy's options or written by hand."""
+"""Define the search space of ``hubtl tune``: derived from a strategy's options or written by hand."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ OPTIM = tuple(k for k, f in OptimSection.model_fields.items() if f.annotation in
 
 @dataclass(frozen=True)
 class Axis:
-    """One key and its range, both ends included."""
+    """Hold one key and its range, both ends included."""
 
     key: str
     low: float
@@ -35,7 +35,7 @@ class Axis:
         return f"{self.key}={self.low:g}:{self.high:g}" + (":log" if self.log else "")
 
     def suggest(self, trial: Any) -> float | int:
-        """A value for an Optuna trial."""
+        """Suggest a value for an Optuna trial."""
         if self.whole:
             number: int = trial.suggest_int(self.key, int(self.low), int(self.high), log=self.log)
             return number
@@ -50,10 +50,10 @@ class Axis:
 
 
 def derived(recipe: Recipe) -> list[Axis]:
-    """Learning rate, weight decay, and the numeric options of the recipe's strategy; the recipe is decided.
+    """Derive ranges of learning rate, weight decay, and the strategy's numeric options.
 
-    A range is what the option's bounds allow, where there are two; else it lies around the value that the recipe has.
-    Options of value 0 are switched off, and stay so.
+    The recipe is decided. A range follows the option's bounds, where there are two; otherwise it lies around the
+    recipe's value. Options of value 0 are switched off, and stay so.
     """
     assert recipe.optim.lr is not None
     rate = Axis("optim.lr", recipe.optim.lr / RATE, recipe.optim.lr * RATE, log=True)
@@ -78,7 +78,7 @@ def _around(key: str, value: Any, field: FieldInfo) -> Axis | None:
 
 
 def _bounds(field: FieldInfo) -> tuple[float, float]:
-    """What a field allows; off bounds that are not allowed themselves by EDGE of the range."""
+    """Return the bounds of a field; exclusive ones are moved inwards by EDGE of the range."""
     found: dict[str, float] = {}
     for rule in field.metadata:
         for name in ("ge", "gt", "le", "lt"):
@@ -90,12 +90,16 @@ def _bounds(field: FieldInfo) -> tuple[float, float]:
 
 
 def written(ranges: Iterable[tuple[str, str]], recipe: Recipe) -> list[Axis]:
-    """Axes from ``KEY``, ``LOW:HIGH[:log]`` pairs. Raises HubtlError for a range or a key that cannot be searched."""
+    """Return axes from pairs of ``KEY`` and ``LOW:HIGH[:log]``.
+
+    Raises:
+        HubtlError: for a range or a key that cannot be searched.
+    """
     return [_axis(key.strip(), text, recipe) for key, text in ranges]
 
 
 def pairs(texts: Iterable[str], mapping: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
-    """Of ``--search KEY=LOW:HIGH[:log]`` and a ``tune:`` mapping; the former win."""
+    """Return the pairs of ``--search KEY=LOW:HIGH[:log]`` and a ``tune:`` mapping; flags win."""
     found = {str(key): str(value) for key, value in (mapping or {}).items()}
     for text in texts:
         key, separator, rest = text.partition("=")
@@ -130,7 +134,7 @@ def _axis(key: str, text: str, recipe: Recipe) -> Axis:
 
 
 def _field(key: str, recipe: Recipe) -> tuple[str, FieldInfo]:
-    """A key as trials name it (``optim.lr``, or a bare option), and its field."""
+    """Return a key as trials name it (``optim.lr``, or a bare option), and its field."""
     own = {k: f for k, f in _options(recipe).model_fields.items() if f.annotation in (int, float, float | None)}
     short = key.removeprefix("strategy.").removeprefix("options.")
     if short in own:

@@ -1,4 +1,4 @@
-"""Recipes from files, mappings and flags: what is wrong with one is said all at once, with the nearest name."""
+"""Read recipes from files, mappings and flags; report all mistakes at once, with near names."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,9 +19,15 @@ LISTED = "all of them:"  # before a command that lists names
 
 
 def parse(raw: Mapping[str, Any], *, where: str = "the recipe", flags: Mapping[str, str] | None = None) -> Recipe:
-    """Check a raw recipe and return it. Raises RecipeError with every mistake at once.
+    """Parse and check a raw recipe.
 
-    ``flags`` are those that were typed, by the key that each set: a mistake in its value is named after the flag.
+    Args:
+        raw: the recipe as nested mappings.
+        where: its name, for errors.
+        flags: the typed flags, by the key that each set: a mistake in its value is named after the flag.
+
+    Raises:
+        RecipeError: with every mistake at once.
     """
     problems, recipe = [], None
     try:
@@ -39,7 +45,11 @@ def parse(raw: Mapping[str, Any], *, where: str = "the recipe", flags: Mapping[s
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """Read a YAML recipe as plain data. Raises HubtlError if there is none or it is not a mapping."""
+    """Read a YAML recipe as plain data.
+
+    Raises:
+        HubtlError: if there is no file or it is not a mapping.
+    """
     path = Path(path)
     try:
         raw = plain.parsed(plain.text_of(path))
@@ -59,7 +69,10 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def merge(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A raw recipe with dotted keys changed: ``{"optim.lr": 0.1}``. A key without a dot is a strategy option."""
+    """Return a raw recipe with dotted keys changed: ``{"optim.lr": 0.1}``.
+
+    A key without a dot is a strategy option.
+    """
     merged = {k: dict(v) if isinstance(v, Mapping) else v for k, v in raw.items()}
     for key, value in changes.items():
         if "." not in key:
@@ -83,7 +96,16 @@ def merge(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_set(pairs: Iterable[str], *, flag: str = "--set", example: str = "optim.lr=3e-3") -> dict[str, Any]:
-    """``["optim.lr=3e-3"]`` to ``{"optim.lr": 0.003}``; values are read as YAML. Raises HubtlError without a ``=``."""
+    """Parse ``["optim.lr=3e-3"]`` to ``{"optim.lr": 0.003}``; values are YAML.
+
+    Args:
+        pairs: texts ``KEY=VALUE``.
+        flag: the flag, for errors.
+        example: a right value, for errors.
+
+    Raises:
+        HubtlError: without a ``=``.
+    """
     changes = {}
     for pair in pairs:
         key, separator, text = pair.partition("=")
@@ -101,7 +123,7 @@ def parse_set(pairs: Iterable[str], *, flag: str = "--set", example: str = "opti
 
 
 def _is_float(text: str) -> bool:
-    """YAML 1.1 reads 3e-3 as text; people mean a number."""
+    """Return whether a text is a float that YAML 1.1 reads as text, such as 3e-3."""
     try:
         float(text)
     except ValueError:
@@ -110,7 +132,7 @@ def _is_float(text: str) -> bool:
 
 
 def _normal(key: str) -> list[str]:
-    """The path of a dotted key; ``strategy.weight`` is short for ``strategy.options.weight``."""
+    """Return the path of a dotted key; ``strategy.weight`` is short for ``strategy.options.weight``."""
     parts = key.split(".")
     named: dict[str, type[Section]] = dict.fromkeys(("strategy", "tuner", "task"), NamedSection)
     named["model"] = ModelSection
@@ -120,13 +142,13 @@ def _normal(key: str) -> list[str]:
 
 
 def _short(said: object, most: int = 200) -> str:
-    """On one line, and no longer than people read."""
+    """Return a text on one line, shortened."""
     text = " ".join(str(said).split())
     return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _sentence(error: Any) -> str:
-    """One pydantic error in plain words."""
+    """Return one pydantic error in plain words."""
     key = ".".join(str(part) for part in error["loc"]) or "recipe"
     if error["type"] == "extra_forbidden":
         guess = nearest(key, _keys())
@@ -139,7 +161,7 @@ def _sentence(error: Any) -> str:
 
 
 def _typed(problem: str, flags: Mapping[str, str]) -> str:
-    """A problem with the flag in place of the key that it set, or of a place in what it set: ``ensemble.seeds.0``."""
+    """Name the flag in a problem, in place of the key that it set or a place within (``ensemble.seeds.0``)."""
     key, is_, rest = problem.partition(" is ")
     flag = next((flag for known, flag in flags.items() if f"{key}.".startswith(f"{known}.")), None)
     return problem if flag is None else f"{flag}{is_}{rest}"
@@ -157,7 +179,7 @@ def _keys() -> list[str]:
 
 
 def _name_problems(raw: Mapping[str, Any]) -> list[str]:
-    """Names that no package registers, and options that the named strategy or tuner does not have."""
+    """Return names that no package registers, and unknown options of strategy and tuner."""
     problems = []
     for key, kind in (("strategy", "strategies"), ("tuner", "tuners"), ("task", "tasks")):
         section = raw.get(key)
@@ -180,7 +202,7 @@ def _name_problems(raw: Mapping[str, Any]) -> list[str]:
 
 
 def _member_problems(raw: Mapping[str, Any]) -> list[str]:
-    """Names of members that are no strategies; ``auto`` picks one, and is none itself."""
+    """Return names of members that are no strategies; ``auto`` picks one, and is none itself."""
     ensemble = raw.get("ensemble")
     members = ensemble.get("members") if isinstance(ensemble, Mapping) else None
     listed = members.split(",") if isinstance(members, str) else members if isinstance(members, list) else []
@@ -196,12 +218,21 @@ def _member_problems(raw: Mapping[str, Any]) -> list[str]:
 
 
 def option_problems(kind: str, name: str, options: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the options of a registered strategy or tuner, in plain words."""
+    """Return the mistakes in options of a registered strategy or tuner, in plain words."""
     return problems_of(plugins.load(kind, name).Options, name, options)
 
 
 def made(model: type[BaseModel], name: str, options: Mapping[str, Any]) -> BaseModel:
-    """Options as their model has them. Raises HubtlError for what is wrong with them, such as one that is missing."""
+    """Return options as an instance of their model.
+
+    Args:
+        model: the model.
+        name: the name of the plugin, for errors.
+        options: the options.
+
+    Raises:
+        HubtlError: for mistakes in them, such as a missing option.
+    """
     try:
         return model(**options)
     except ValidationError as error:
@@ -209,7 +240,7 @@ def made(model: type[BaseModel], name: str, options: Mapping[str, Any]) -> BaseM
 
 
 def problems_of(model: type[BaseModel], name: str, options: Mapping[str, Any]) -> list[str]:
-    """What is wrong with options that a model describes, in plain words."""
+    """Return the mistakes in options that a model describes, in plain words."""
     if not issubclass(model, Bounded):  # of a plugin, with a model of its own
         fields = model.model_fields
         found = {k: bounded.odd(v, fields[k].annotation if k in fields else None) for k, v in options.items()}

@@ -1,7 +1,7 @@
-"""The recipe: everything that determines a run, as a YAML file, as flags, or as keyword arguments.
+"""Define the recipe, which determines a run: a YAML file, flags, or keyword arguments.
 
 Sections nest one level deep, so that ``--set optim.lr=3e-3`` names any key. ``None`` means "decided by the model, the
-strategy or the setting"; the run replaces it by what was decided before anything is trained, and saves the result.
+strategy or the setting"; the run decides such keys before training, and saves the result.
 """
 
 from typing import Any, Literal
@@ -58,7 +58,7 @@ class SourceSection(DomainSection):
     @field_validator("domain")
     @classmethod
     def _several(cls, value: Any) -> Any:
-        """One in a list is one; a name that is given twice is given once."""
+        """Unpack a list of one; drop names that are given twice."""
         if not isinstance(value, list):
             return value
         names = list(dict.fromkeys(value))
@@ -80,7 +80,7 @@ class TargetSection(DomainSection):
 
     @property
     def few(self) -> int | None:
-        """How many labelled rows of each group of labels may be learnt from, as a task draws them."""
+        """Return how many labelled rows of each group may be learnt from; the task samples them."""
         return self.labels_per_class
 
 
@@ -255,7 +255,7 @@ class EnsembleSection(Section):
     @field_validator("members", "seeds", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        """``a,b`` is a list; what is named twice is named once."""
+        """Split ``a,b`` into a list; drop names that are given twice."""
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]
             if not value:
@@ -290,7 +290,7 @@ class HubSection(Section):
     @field_validator("license")
     @classmethod
     def _known(cls, value: str | None) -> str | None:
-        """As the Hub spells it, in lower case."""
+        """Return the value in lower case, as the Hub spells it."""
         from hubtl.card.licenses import KNOWN
 
         if value is None or value.lower() in KNOWN:
@@ -300,7 +300,7 @@ class HubSection(Section):
 
 
 class Recipe(Section):
-    """Everything that determines a run."""
+    """Determine a run completely."""
 
     model: ModelSection
     source: SourceSection | None = None
@@ -332,10 +332,10 @@ class Recipe(Section):
 
     @property
     def setting(self) -> Literal["transfer", "adaptation"]:
-        """``adaptation`` with a source, ``transfer`` with a labelled target alone."""
+        """Return ``adaptation`` with a source, ``transfer`` with a labelled target alone."""
         return "adaptation" if self.source else "transfer"
 
     def to_yaml(self, *, unset: bool = True) -> str:
-        """Write it as YAML; without ``unset`` what nobody gave stays open, defaults included."""
+        """Return the recipe as YAML; without ``unset``, only the keys that somebody set."""
         told = self.model_dump(mode="json", exclude_none=True, exclude_unset=not unset)
         return yaml.safe_dump(told, sort_keys=False, allow_unicode=True)

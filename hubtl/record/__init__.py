@@ -1,4 +1,4 @@
-"""The record: every fact that a run found, as JSON. The model card is a pure function of it."""
+"""Record every fact of a run as JSON; the model card is a pure function of it."""
 
 from hubtl.record.ensemble import EnsembleFacts, MemberFacts
 from hubtl.record.facts import DomainFacts, Facts, LabelSets, ModelFacts, Outputs, PluginFacts, Step

@@ -1,4 +1,4 @@
-"""Facts of several models that became one, and of one recipe that was run with several seeds."""
+"""Record how several models became one, and one recipe with several seeds."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from hubtl.record.figures import Evaluation
 
 
 class MemberFacts(Facts):
-    """One of the models that were averaged, or that are reported side by side."""
+    """Record one of the models that were averaged, or that are reported side by side."""
 
     strategy: str
     seed: int
@@ -21,7 +21,7 @@ class MemberFacts(Facts):
 
 
 class EnsembleFacts(Facts):
-    """How several models became the one that is shipped."""
+    """Record how several models became the one that is shipped."""
 
     how: Literal["linear", "weights", "distilled"]  # heads averaged, weights averaged, a student
     hedge: float = 1.0  # the adapted models' share in the average; the rest is source-only's

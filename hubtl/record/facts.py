@@ -1,4 +1,4 @@
-"""Facts of a run's inputs: the model it started from, its data, and how the outputs of two domains relate."""
+"""Record the inputs of a run: its initial model, its data, and the relation of two domains."""
 
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ class Facts(BaseModel):
 
 
 class Step(Facts):
-    """A model that an earlier run started from, and what that run did."""
+    """Record a model that an earlier run started from, and the method of that run."""
 
     base: str  # Hub id, or a name
     revision: str | None = None
@@ -21,7 +21,7 @@ class Step(Facts):
 
 
 class PluginFacts(Facts):
-    """Something that took part in a run and is not hubtl's own."""
+    """Record a third-party plugin that took part in a run."""
 
     kind: str  # strategy, tuner, validator, …
     name: str
@@ -31,14 +31,14 @@ class PluginFacts(Facts):
 
     @property
     def origin(self) -> str:
-        """Where it is from: a package and its version, or a file and how its digest begins."""
+        """Return its origin: package and version, or a file and the start of its digest."""
         return (
             f"{self.package} (sha256 {self.sha256[:12]}…)" if self.sha256 else f"{self.package} {self.version}".strip()
         )
 
 
 class ModelFacts(Facts):
-    """The backbone that the run started from."""
+    """Record the backbone that the run started from."""
 
     name: str  # as the user gave it
     library: Literal["timm", "transformers", "torchvision", "hubtl"]  # whose format the result has
@@ -92,14 +92,14 @@ class DomainFacts(upgrade.EarlierDomain, Facts):
 
 
 class Outputs(Facts):
-    """What a model answers with, in the order of its outputs."""
+    """Record the meaning of a model's outputs, in their order."""
 
     names: list[str] = Field(default_factory=list)  # of classes, or of the columns that are predicted
     details: dict[str, Any] = Field(default_factory=dict)  # the task's own: units, ranges, thresholds
 
 
 class LabelSets(Facts):
-    """How what the labels of the two domains name relates."""
+    """Record the relation of the two domains' label sets."""
 
     setting: Literal["closed", "partial", "open", "open-partial", "unknown"]
     shared: list[str] = Field(default_factory=list)

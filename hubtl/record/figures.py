@@ -1,4 +1,4 @@
-"""Figures of a model on labelled rows: one primary metric, and the model of its task behind it."""
+"""Record the figures of a model on labelled rows: a primary metric, and the task's figures."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,7 +17,7 @@ SHARE = "share"  # the unit of what is a share of one, and is shown in percent
 
 
 class Metric(Facts):
-    """One number, and how it is read."""
+    """Hold one number, with its unit and direction."""
 
     name: str  # accuracy
     value: float | None = None  # None: not measured
@@ -29,18 +29,18 @@ class Metric(Facts):
 
     @property
     def shown(self) -> str:
-        """What a table calls it."""
+        """Return its name in a table."""
         return self.title or self.name.replace("_", " ")
 
     def gain(self, after: "Metric") -> float | None:
-        """By how much ``after`` is better; negative: worse; None where one was not measured."""
+        """Return the improvement of ``after``, negative if worse; None where one was not measured."""
         if self.value is None or after.value is None:
             return None
         return (after.value - self.value) * (1 if self.higher_is_better else -1)
 
 
 class Group(Facts):
-    """The figures of some of the rows, or of one output; the first metric is the one that is compared."""
+    """Hold the figures of some rows, or of one output; the first metric is compared."""
 
     name: str
     n: int  # rows
@@ -48,7 +48,7 @@ class Group(Facts):
 
 
 class Figures(Facts):
-    """The figures of a task; a task registers a subclass, which says what its numbers are.
+    """Hold the figures of a task; a task registers a subclass.
 
     Read from a file without the package of its task, it keeps what it was given, and shows the plain numbers.
     """
@@ -61,50 +61,58 @@ class Figures(Facts):
 
     @property
     def resampled(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """The primary metric [r] of the same rows, each counted as often as its weight [r, n] says.
+        """Return a function of row weights [r, n] that gives the primary metric [r].
 
-        None where the rows are not there, as in figures that were read from a file.
+        None where the rows are gone, as in figures that were read from a file.
         """
         return self._resampled
 
     def primary(self) -> Metric | None:
-        """The metric that decides; None where nothing says which one does."""
+        """Return the primary metric; None without one."""
         return None
 
     def rows(self) -> list[Metric]:
-        """Every metric that a table of figures lists, the primary one first."""
+        """Return every metric of a table of figures, the primary one first."""
         extra = self.model_extra or {}
         numbers = {n: v for n, v in extra.items() if isinstance(v, int | float) and not isinstance(v, bool)}
         return [Metric(name=name, value=value, unit="") for name, value in numbers.items()]
 
     def headline(self) -> list[Metric]:
-        """What a card shows beside the primary metric at its very top."""
+        """Return the metrics beside the primary one at the top of a card."""
         return []
 
     def brief(self) -> list[Metric]:
-        """What a narrow table shows beside the primary metric."""
+        """Return the metrics beside the primary one in a narrow table."""
         return []
 
     def groups(self) -> list[Group]:
-        """The figures by class, or by output."""
+        """Return the figures by class, or by output."""
         return []
 
     def unscored(self) -> dict[str, int]:
-        """Rows that are in no figure, by why: ``of unknown classes``."""
+        """Return the rows that enter no figure, by reason: ``of unknown classes``."""
         return {}
 
     def slim(self) -> "Figures":
-        """The same without its lists: the numbers alone."""
+        """Return the numbers alone, without lists."""
         kept = {name: v for name, v in self.model_dump().items() if not isinstance(v, list | dict)}
         return type(self).model_validate(kept)
 
     def numbers(self) -> dict[str, float | int | None]:
-        """The figures that are one number each, by name."""
+        """Return the figures that are one number each, by name."""
         return {metric.name: metric.value for metric in self.rows()}
 
 
 def drawn(metric: Callable[[np.ndarray], np.ndarray], rows: int, resamples: int = 2000) -> np.ndarray:
-    """A metric [resamples] of rows drawn with replacement, the same rows at each call."""
+    """Return a metric [resamples] of rows drawn with replacement.
+
+    The same rows are drawn at each call.
+
+    Args:
+        metric: maps weights [r, n] of the rows to the metric [r].
+        rows: the number of rows n.
+        resamples: the number of draws.
+    """
     rng = np.random.default_rng(0)
     step = max(1, PART // max(1, rows))
     parts = [min(step, resamples - start) for start in range(0, resamples, step)]
@@ -113,7 +121,7 @@ def drawn(metric: Callable[[np.ndarray], np.ndarray], rows: int, resamples: int 
 
 
 def of_task(given: Any) -> Any:
-    """Plain figures as the model of their task; as ``Figures`` where its package is not installed."""
+    """Parse plain figures as the model of their task, or as ``Figures`` without its package."""
     if not isinstance(given, Mapping):
         return given
     try:
@@ -124,7 +132,7 @@ def of_task(given: Any) -> Any:
 
 
 class SubsetScore(Facts):
-    """What a model of several modalities did on rows that lack one, or have one spoiled."""
+    """Hold a multimodal model's figures on rows that lack a modality or have one corrupted."""
 
     name: str  # "without image", "image only", "image corrupted, severity 3"
     n: int
@@ -139,7 +147,7 @@ class SubsetScore(Facts):
 
 
 class Shift(Facts):
-    """How far source and target lie apart under one model, as far as that is seen without target labels."""
+    """Hold the shift between source and target under one model, without target labels."""
 
     a_distance: float | None = None  # of the features, proxy: 0 (alike) to 2 (always told apart)
     mmd: float | None = None  # of the features, squared, multi-kernel, unbiased: may be a little below 0
@@ -148,7 +156,10 @@ class Shift(Facts):
 
 
 class Beside:
-    """Holds outputs on source and on target rows, for a second model's estimate. They are no fact: not in a file, nor compared."""
+    """Hold outputs on source and target rows for a second model's estimate.
+
+    They are no fact: neither saved nor compared.
+    """
 
     def __init__(self) -> None:
         self.both: tuple[Any, Any] | None = None
@@ -163,7 +174,10 @@ FARTHEST = 0.3  # mean error of an estimate that says next to nothing
 
 
 class Estimate(Facts):
-    """What a primary metric probably is, from rows without labels. It is no measurement, and chooses nothing."""
+    """Hold an estimate of the primary metric on rows without labels.
+
+    It is no measurement, and selects nothing.
+    """
 
     value: float
     error: float  # mean absolute error of such estimates, as benchmarks measured it, and more on few rows
@@ -181,7 +195,10 @@ class Estimate(Facts):
 
 
 class Bound(Facts):
-    """What a primary metric is at least, from rows without labels. It says something only above what it has to beat."""
+    """Hold a lower bound of the primary metric on rows without labels.
+
+    It is informative only above the value that it has to exceed.
+    """
 
     value: float
     beat: float  # the estimate of source-only
@@ -191,24 +208,30 @@ class Bound(Facts):
 
     @property
     def separates(self) -> bool:
-        """Whether the model is better than source-only."""
+        """Return whether the model is better than source-only."""
         return self.value > self.beat
 
 
 class Difference(Facts):
-    """The 95 % interval of adapted less source-only in the primary metric, from resampling the rows of both."""
+    """Hold the 95 % interval of adapted less source-only in the primary metric.
+
+    It comes from resampling the rows of both.
+    """
 
     low: float
     high: float
     resamples: int
 
     def shows(self, metric: "Metric | None") -> bool:
-        """Whether the whole interval is on the side of the adapted model."""
+        """Return whether the whole interval is in favour of the adapted model."""
         return self.low > 0 if metric is None or metric.higher_is_better else self.high < 0
 
 
 class Evaluation(Facts):
-    """What one model did on one stream. Everything outside a task reads ``primary`` and ``figures.rows()`` alone."""
+    """Hold the evaluation of one model on one stream.
+
+    Everything outside a task reads ``primary`` and ``figures.rows()`` alone.
+    """
 
     n: int  # rows that were scored; of an unlabelled stream those that were predicted
     unlabelled_rows: int = 0  # rows besides, without a label: not scored
@@ -241,11 +264,11 @@ class Evaluation(Facts):
 
     @property
     def value(self) -> float | None:
-        """The primary metric; None: not measured."""
+        """Return the primary metric; None: not measured."""
         return None if self.primary is None else self.primary.value
 
     def slim(self) -> "Evaluation":
-        """The numbers, what was seen of subsets, and whether it collapsed."""
+        """Return the numbers, the subsets, and the collapse alone."""
         figures = None if self.figures is None else self.figures.slim()
         return Evaluation(
             n=self.n,
@@ -258,25 +281,28 @@ class Evaluation(Facts):
         )
 
     def unscored(self) -> dict[str, int]:
-        """Rows that are in no figure, by why."""
+        """Return the rows that enter no figure, by reason."""
         own = {} if self.figures is None else self.figures.unscored()
         return own | ({"without a label": self.unlabelled_rows} if self.unlabelled_rows else {})
 
     def numbers(self) -> dict[str, Any]:
-        """The figures that are one number each, as ``--json`` prints them."""
+        """Return the figures that are one number each, as ``--json`` prints them."""
         own = {} if self.figures is None else self.figures.numbers()
         primary = None if self.primary is None else self.primary.model_dump(mode="json")
         return {"n": self.n, "unlabelled_rows": self.unlabelled_rows, "primary": primary, **own, "source": self.source}
 
     def flat(self) -> dict[str, Any]:
-        """Everything in one mapping, the task's figures among the rest, as ``--json`` prints it."""
+        """Return everything in one mapping, the task's figures included, as ``--json`` prints it."""
         plain = self.model_dump(mode="json")
         return {**plain, **(plain.pop("figures") or {})}
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """The task's own figures by name, as records of version 1 had them: ``evaluation.accuracy``."""
+            """Return one of the task's figures by name, such as ``evaluation.accuracy``.
+
+            Records of version 1 had them as fields.
+            """
             if name in RENAMED:
                 return getattr(self, RENAMED[name])
             figures = self.__dict__.get("figures")

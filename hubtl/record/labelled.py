@@ -1,4 +1,4 @@
-"""What labels of single rows said of two models."""
+"""Record labels of single rows, and their evidence on two models."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from hubtl.record.facts import Facts
 
 
 class Asked(Facts):
-    """A row that a person labelled, or could not."""
+    """Record a row that a person labelled or skipped."""
 
     row: int  # its number in the data as they were opened
     label: str | None = None  # as the task writes it; None: skipped
@@ -16,7 +16,7 @@ class Asked(Facts):
 
 
 class Verified(Facts):
-    """Whether adapted or source-only is better, by labels of rows on which they disagree, asked for one after another."""
+    """Record whether adapted or source-only is better, by labels of rows on which they disagree."""
 
     answer: Literal["adapted", "source-only", "undecided"]
     wins: int = 0
@@ -36,17 +36,17 @@ class Verified(Facts):
 
     @property
     def n(self) -> int:
-        """How many rows were labelled."""
+        """Return the number of labelled rows."""
         return self.wins + self.losses + self.neither
 
     @property
     def sure(self) -> float:
-        """How likely the answer is: of no answer, what is likelier."""
+        """Return the probability of the answer; without an answer, that of the more probable one."""
         return self.probability if self.answer == "adapted" else 1 - self.probability
 
     @property
     def brief(self) -> str:
-        """The answer in short: ``adapted better, 97 %``."""
+        """Summarise the answer: ``adapted better, 97 %``."""
         if self.answer == "undecided":
             return f"undecided, adapted better with {100 * self.probability:.0f} %"
         how = f"at most {self.certain:g} wrong" if self.certain is not None else f"{min(100 * self.sure, 99.9):.3g} %"

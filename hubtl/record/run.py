@@ -1,4 +1,4 @@
-"""The record of a run: every fact that it found, as JSON. The model card is a pure function of it."""
+"""Record every fact of a run as JSON; the model card is a pure function of it."""
 
 import json
 import math
@@ -21,7 +21,7 @@ TRIPLE = re.compile(r"\[\n\s+(\d+),\n\s+(\d+),\n\s+(\d+)\n\s+\]")  # a line each
 
 
 def measured(value: Any) -> Any:
-    """Plain values without what is not finite: JSON has no word for it, and it was not measured."""
+    """Replace values that are not finite by None, since JSON has no word for them."""
     if isinstance(value, dict):
         return {k: measured(v) for k, v in value.items() if not isinstance(v, float) or math.isfinite(v)}
     if isinstance(value, list):
@@ -30,7 +30,7 @@ def measured(value: Any) -> Any:
 
 
 class Candidate(Facts):
-    """A checkpoint that could have been chosen."""
+    """Record a checkpoint that could have been selected."""
 
     step: int
     scores: dict[str, float] = Field(default_factory=dict)  # by validator; higher is better
@@ -46,7 +46,7 @@ class Selection(Facts):
 
 
 class Verdict(Facts):
-    """Whether to ship the adapted model or source-only, by what reads no target label."""
+    """Record whether to ship the adapted model or source-only, without target labels."""
 
     answer: Literal["adapted", "source-only", "undecided"]
     reason: str
@@ -63,12 +63,12 @@ class Verdict(Facts):
 
     @property
     def brief(self) -> str:
-        """The answer, and how many rows to label where that decides."""
+        """Summarise the verdict, and the number of rows to label where that decides."""
         return f"{self.answer}, label {self.rows:,} rows to decide" if self.rows else self.answer
 
     @property
     def open(self) -> bool:
-        """Whether labels can still decide: nothing else does, or a guard rail does, which they overrule."""
+        """Return whether labels can still decide: nothing else does, or a guard rail that they overrule."""
         return self.rows > 0 or self.rail
 
 
@@ -81,7 +81,7 @@ class PhaseFacts(Facts):
 
 
 class Adjustment(Facts):
-    """What a run that adjusts itself saw at an evaluation, and did about it."""
+    """Record an observation of a self-adjusting run, and its adjustment."""
 
     step: int  # updates done
     seen: str
@@ -98,7 +98,7 @@ class Training(Facts):
 
 
 class Calibration(Facts):
-    """Temperatures that the head's logits were divided by."""
+    """Record the temperatures of the head's logits."""
 
     rows: int  # labelled ones that they were fitted on
     temperatures: dict[str, float]  # of the head, or of the parts that it adds up
@@ -107,7 +107,7 @@ class Calibration(Facts):
 
 
 class Energy(Facts):
-    """What the machine used while the run trained and evaluated, other programs' share included."""
+    """Record the machine's energy while the run trained and evaluated, other programs included."""
 
     kwh: float
     parts: dict[str, float] = Field(default_factory=dict)  # cpu, gpu, ram: kWh each
@@ -117,7 +117,10 @@ class Energy(Facts):
 
 
 class OnlineFacts(Facts):
-    """A model that adapted to a stream while it was measured; each batch was scored before the model learnt from it."""
+    """Record a model that adapted to a stream while it was measured.
+
+    Each batch was scored before the model learnt from it.
+    """
 
     method: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -132,7 +135,10 @@ class OnlineFacts(Facts):
 
 
 class LaterEvaluation(Facts):
-    """What the finished model did on other labelled rows, or at test time. It chose nothing."""
+    """Record a later evaluation of the finished model, on other rows or at test time.
+
+    It selected nothing.
+    """
 
     created: str  # ISO date
     data: DomainFacts
@@ -142,7 +148,7 @@ class LaterEvaluation(Facts):
 
 
 class Ablated(Facts):
-    """The run's recipe again, without one part of its method."""
+    """Record the run's recipe without one part of its method."""
 
     without: str
     changes: dict[str, Any]  # of the method's options
@@ -151,7 +157,7 @@ class Ablated(Facts):
 
 
 class Decision(Facts):
-    """A key that the recipe left open, what it was decided to be, and why."""
+    """Record a key that the recipe left open, its decided value, and the reason."""
 
     key: str  # optim.lr
     value: Any
@@ -159,7 +165,7 @@ class Decision(Facts):
 
 
 class RunRecord(upgrade.Earlier, Facts):
-    """Every fact of a run."""
+    """Record every fact of a run."""
 
     format_version: int = FORMAT_VERSION
     status: Literal["running", "finished", "interrupted"] = "running"
@@ -214,17 +220,21 @@ class RunRecord(upgrade.Earlier, Facts):
         return upgrade.record(given)
 
     def to_json(self) -> str:
-        """The text of ``record.json``."""
+        """Return the text of ``record.json``."""
         text = jsontext.text(measured(self.model_dump(mode="json")), indent=2) + "\n"
         return TRIPLE.sub(r"[\1, \2, \3]", text)
 
     def save(self, folder: Path) -> None:
-        """Write ``record.json`` so that a reader never sees half of it."""
+        """Write ``record.json`` atomically: a reader never sees half of it."""
         files.write(folder / "record.json", self.to_json())
 
     @classmethod
     def load(cls, folder: Path) -> "RunRecord":
-        """Read ``record.json``. Raises HubtlError if there is none, it is not a record, or one of a newer hubtl."""
+        """Read ``record.json``.
+
+        Raises:
+            HubtlError: if there is none, it is not a record, or a newer hubtl wrote it.
+        """
         try:
             raw = json.loads(plain.text_of(folder / "record.json", plain.LARGEST_JSON))
             _check_version(raw, folder)

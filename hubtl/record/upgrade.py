@@ -1,4 +1,4 @@
-"""Records of earlier versions, read as those of today."""
+"""Read records of earlier versions as those of today."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,35 +31,35 @@ TITLES = (  # of the metrics in the metadata of cards that earlier versions wrot
 
 
 class Earlier:
-    """What a record answers under the names that earlier versions had."""
+    """Offer a record's facts under the names of earlier versions."""
 
     outputs: Any
     target_few: int | None
 
     @property
     def classes(self) -> list[str]:
-        """The names of the outputs."""
+        """Return the names of the outputs."""
         return list(self.outputs.names)
 
     @property
     def target_labels_per_class(self) -> int | None:
-        """How many labelled rows of each class of the target were learnt from."""
+        """Return how many labelled target rows of each class were learnt from."""
         return self.target_few
 
 
 class EarlierDomain:
-    """What the facts of a domain answer under the names that earlier versions had."""
+    """Offer a domain's facts under the names of earlier versions."""
 
     label_counts: dict[str, int]
 
     @property
     def class_counts(self) -> dict[str, int]:
-        """The rows of each label."""
+        """Return the rows of each label."""
         return self.label_counts
 
 
 def evaluation(given: Any) -> Any:
-    """An evaluation of version 1 as one of version 2; anything else as it is."""
+    """Upgrade an evaluation of version 1 to version 2; return anything else unchanged."""
     if not isinstance(given, Mapping) or "figures" in given or not (given.keys() & {*FIGURES, *RENAMED}):
         return given
     figures = {name: given[name] for name in FIGURES if name in given}
@@ -68,7 +68,7 @@ def evaluation(given: Any) -> Any:
 
 
 def record(given: Any) -> Any:
-    """A record of version 1 as one of version 2; its evaluations are upgraded by themselves."""
+    """Upgrade a record of version 1 to version 2; its evaluations are upgraded separately."""
     if not isinstance(given, Mapping):
         return given
     rest = {name: value for name, value in given.items() if name not in ("classes", "format_version")}
@@ -78,14 +78,14 @@ def record(given: Any) -> Any:
 
 
 def domain(given: Any) -> Any:
-    """The facts of a domain whose labels were counted under another name."""
+    """Upgrade the facts of a domain whose labels were counted under another name."""
     if not isinstance(given, Mapping) or "class_counts" not in given:
         return given
     return {("label_counts" if name == "class_counts" else name): value for name, value in given.items()}
 
 
 def subset(given: Any) -> Any:
-    """The score of a model on rows that lack a modality, where its figures were fields of their own."""
+    """Upgrade the score on rows that lack a modality, where its figures were own fields."""
     if not isinstance(given, Mapping) or not given.keys() & {"accuracy", "balanced_accuracy", "confidence"}:
         return given
     rest = {name: value for name, value in given.items() if name not in ("accuracy", "balanced_accuracy", "confidence")}
@@ -99,7 +99,10 @@ def subset(given: Any) -> Any:
 
 
 def verdict(given: Any) -> Any:
-    """Read a vote of scores as one of three answers: it proves nothing, and decides nothing but what it dropped."""
+    """Read a vote of scores as one of three answers.
+
+    A vote proves nothing, and decides only what it rejected.
+    """
     if not isinstance(given, Mapping) or "adapted" not in given or "answer" in given:
         return given
     kept = {name: given[name] for name in ("rail", "tried", "dropped") if name in given}

@@ -1,1 +1,1 @@
-"""One run, from a recipe to a delivered model."""
+"""Run one recipe, from its data to a delivered model."""

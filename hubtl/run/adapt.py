@@ -1,4 +1,4 @@
-"""A run, as the story it is: recipe, data, backbone, strategy, engine, evaluation, checkpoint, record, card, Hub."""
+"""Run a recipe: data, backbone, strategy, engine, evaluation, checkpoint, record, card, Hub."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -42,12 +42,20 @@ def adapt(
     overwrite: bool = False,
     shown: bool = True,
 ) -> Result:
-    """Run a recipe from its data to its card, and push it where the recipe says so.
+    """Run a recipe from its data to its card, and push the result if the recipe says so.
 
-    Nothing is written before everything that can be checked was checked. ``resume`` goes on with an interrupted run, to
-    the same weights; ``overwrite`` removes what an earlier run wrote into the output directory, and nothing else.
+    Nothing is written before everything that can be checked was checked.
 
-    Raises HubtlError for mistakes and for faults of the machine, and Interrupted (after a checkpoint) when asked to stop.
+    Args:
+        recipe: the recipe.
+        command: the command for the record.
+        resume: continue an interrupted run, to the same weights.
+        overwrite: remove what an earlier run wrote into the output directory, and nothing else.
+        shown: show progress on stderr.
+
+    Raises:
+        HubtlError: for mistakes and for faults of the machine.
+        Interrupted: when asked to stop, after a checkpoint.
     """
     with reporting():
         check_trackers(recipe.run.report_to)
@@ -86,7 +94,10 @@ def adapt(
 
 
 def _prepared(recipe: Recipe, accelerator: Accelerator) -> list[Prepared]:
-    """The run on each of its backbones; what would be missed after hours of training is missed now."""
+    """Prepare the run on each of its backbones.
+
+    Checks here fail before training, not hours after.
+    """
     each = prepared_each(recipe, processes=accelerator.num_processes)
     prepared = each[0]
     for member in members_of(each):
@@ -202,7 +213,10 @@ def _train(
 
 
 def _keeps(recipe: Recipe, record: RunRecord) -> bool:
-    """Whether the model that is not shipped is saved too: labels decide between the two, against a guard rail as well."""
+    """Return whether the model that is not shipped is saved too.
+
+    It is where labels can decide between the two, also against a guard rail.
+    """
     if recipe.run.keep_source_only is not None:
         return recipe.run.keep_source_only
     return record.verdict is not None and record.verdict.open
@@ -223,7 +237,7 @@ def _judged(prepared: Prepared, before: Arm, after: Arm, accelerator: Accelerato
 
 
 def check_rows(prepared: Prepared) -> None:
-    """Read the rows that are evaluated on: an unreadable one would be met after the training."""
+    """Read the evaluation rows, to find unreadable ones before training."""
     streams = prepared.streams
     for rows in (streams.target_eval, streams.source_eval, streams.held_out):
         if rows is not None and (check := getattr(rows, "check", None)) is not None:

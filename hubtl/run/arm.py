@@ -1,4 +1,4 @@
-"""The two models of a run, source-only and adapted, each trained and measured in the same way."""
+"""Train and evaluate the two models of a run, source-only and adapted, in the same way."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -29,7 +29,7 @@ TRAINING = 15_485_863  # added to the seed: dropout has random numbers of its ow
 
 @dataclass(frozen=True)
 class Arm:
-    """Holds one model of a run, and what was measured of it."""
+    """Hold one model of a run and its evaluation."""
 
     model: Classifier
     task: Task  # with what was fitted of this model
@@ -42,7 +42,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Arms:
-    """Makes the arms of one run."""
+    """Make the arms of one run."""
 
     prepared: Prepared
     accelerator: Accelerator
@@ -51,7 +51,7 @@ class Arms:
     key: str = ""  # of what of its states is kept apart from those of other members of the run
 
     def baseline(self, strategy: str) -> Arm | None:
-        """Make what a strategy is compared with: a model of the source alone, or the one that it starts from."""
+        """Make the baseline of a strategy: a model of the source alone, or its initial model."""
         if self.prepared.setting == "source-free":
             model = self.prepared.build(strategy).deployed()
             return Arm(model, self.prepared.task, assess(self.prepared, model, self.accelerator, 0))
@@ -60,10 +60,13 @@ class Arms:
         return None
 
     def trained(self, name: str, *, baseline: Evaluation | None = None) -> Arm:
-        """Train a strategy, take the checkpoint that the run's rule selects, and measure it.
+        """Train a strategy, select its checkpoint by the run's rule, and evaluate it.
 
-        ``baseline`` is the evaluation whose score on the source a checkpoint must keep. The baseline itself always
-        ships its last weights.
+        The baseline itself always ships its last weights.
+
+        Args:
+            name: the strategy.
+            baseline: the evaluation whose score on the source a checkpoint must keep.
         """
         prepared, accelerator, recipe = self.prepared, self.accelerator, self.prepared.recipe
         beside = name != recipe.strategy.name
@@ -86,7 +89,15 @@ class Arms:
         *,
         adapted: bool = True,
     ) -> Arm:
-        """Fit what is fitted of a trained model, and measure it; ``baseline`` is what stands beside an adapted one."""
+        """Fit what follows training, such as thresholds, and evaluate the model.
+
+        Args:
+            model: the model.
+            training: facts of its training.
+            selection: facts of its checkpoint.
+            baseline: the evaluation beside an adapted model.
+            adapted: whether the model learnt on the target.
+        """
         prepared, accelerator = self.prepared, self.accelerator
         calibration = None
         if prepared.recipe.run.calibrate:
@@ -114,7 +125,7 @@ class Arms:
         return strategy.deployed()
 
     def _engine(self, name: str, judge: Judge | None, *, prefix: str, run: RunSection | None = None) -> Engine:
-        """``prefix`` goes before the names of what trackers are told."""
+        """Make an engine; ``prefix`` goes before the names of tracker values."""
         prepared, accelerator, recipe = self.prepared, self.accelerator, self.prepared.recipe
 
         def log(measured: Mapping[str, float], step: int) -> None:
@@ -140,7 +151,7 @@ class Arms:
 
 
 def _source_score(baseline: Evaluation | None, guard: str) -> float | None:
-    """How good the baseline is on the source, on the scale of the score that a guard rail watches."""
+    """Return the baseline's score on the source, on the scale of the guard's score."""
     if baseline is None or baseline.primary is None:
         return None
     return baseline.source if baseline.primary.unit == SHARE else baseline.scores.get(guard)

@@ -1,4 +1,4 @@
-"""What ``--strategy auto`` takes: by what a run is given, and by how the labels of its domains relate."""
+"""Pick the strategy of ``--strategy auto``, by the data and the relation of their labels."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,24 @@ SEVERAL = ("mm-da", "a model of several modalities, which can label the target f
 
 
 def names(task: Task, setting: str) -> bool:
-    """Whether a task names a strategy for a setting, whatever the relation of the labels."""
+    """Return whether a task names a strategy for a setting, for any relation of the labels."""
     return any(of == setting for of, _ in task.picks)
 
 
 def pick(task: Task, setting: str, relation: str, modalities: Sequence[str] = ("image",)) -> tuple[str, str]:
-    """The name of a strategy and why, for a setting and a relation of the labels (``record.LabelSets.setting``).
+    """Return the name of a strategy and the reason.
 
-    A relation that asks for nothing of its own, such as ``unknown``, gets what a closed set gets. Of several modalities
-    it is the method made for them, where a package brings it and the task has probabilities. Raises HubtlError where
-    the task names none.
+    A relation without a pick of its own, such as ``unknown``, gets that of a closed set. With several modalities it is
+    the method made for them, if a package provides it and the task has probabilities.
+
+    Args:
+        task: the task.
+        setting: the setting of the run.
+        relation: the relation of the labels (``record.LabelSets.setting``).
+        modalities: the modalities of the model.
+
+    Raises:
+        HubtlError: where the task names none.
     """
     picks = task.picks
     closed = setting == "adaptation" and (setting, relation) not in picks

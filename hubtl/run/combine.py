@@ -1,4 +1,4 @@
-"""Average the members of a run, and make one native model of the average."""
+"""Average the members of a run into one native model."""
 
 import copy
 import time
@@ -32,7 +32,7 @@ How = Literal["linear", "weights", "distilled"]
 
 @dataclass(frozen=True)
 class Part:
-    """A trained model with the run that trained it, whose streams it reads."""
+    """Hold a trained model with the run that trained it, whose streams it reads."""
 
     member: Member
     arm: Arm
@@ -42,7 +42,7 @@ class Part:
         return self.member.prepared
 
     def facts(self, base: Arm | None = None) -> MemberFacts:
-        """What a record says of it, beside source-only of the same seed and backbone."""
+        """Return its facts for a record, beside source-only of the same seed and backbone."""
         training = self.arm.training or Training()
         return MemberFacts(
             strategy=self.member.strategy,
@@ -58,13 +58,20 @@ class Part:
 def combined(
     arms: Arms, members: Sequence[Part], bases: Sequence[Part], hedge: float
 ) -> tuple[Arm, EnsembleFacts, list[float]]:
-    """Average the members and, with what ``hedge`` leaves, source-only; return one native model, and how it was made.
-
-    Last of what is returned is what the outputs of each member count, and of each base where it has a share.
+    """Average members and source-only into one native model.
 
     On one frozen backbone the average of heads is a head, exactly. Two models of one start are averaged weight by
-    weight where the result answers as the average of their outputs does. Else a student learns that average; the closer
-    of the two is taken.
+    weight where the result answers as the average of their outputs does. Otherwise a student learns that average; the
+    closer of the two is taken.
+
+    Args:
+        arms: the arms of the run.
+        members: the adapted models.
+        bases: the source-only models.
+        hedge: the share of the members; source-only has the rest.
+
+    Returns:
+        The model, its facts, and the factor of each member's outputs and of each base's with a share.
     """
     prepared, accelerator, task = arms.prepared, arms.accelerator, arms.prepared.task
     taken, hedged = members if hedge > 0 else (), bases if hedge < 1 else ()  # what counts nothing is no part
@@ -98,7 +105,7 @@ def combined(
 
 
 def said(found: EnsembleFacts) -> str:
-    """What was averaged, and how it became one, in a line."""
+    """Describe the average and how it became one model, in a line."""
     names = list(dict.fromkeys(member.strategy for member in found.members))
     seeds, models = ({getattr(m, key) for m in found.members} for key in ("seed", "model"))
     parts = " + ".join(names) + (f" × {len(seeds)} seeds" if len(seeds) > 1 else "")
@@ -115,7 +122,7 @@ def said(found: EnsembleFacts) -> str:
 def _one(
     arms: Arms, parts: Sequence[Part], shares: Sequence[float], counts: Sequence[float], teacher: Tensor
 ) -> tuple[How, Classifier, float | None]:
-    """One model that answers as the average of the parts does, and on which share of the target's rows."""
+    """Return one model that answers as the average, and the share of target rows where it does."""
     if (model := _linear(parts, counts)) is not None:
         return "linear", model, None
     task, accelerator, home = arms.prepared.task, arms.accelerator, parts[0].home
@@ -135,7 +142,7 @@ def _one(
 
 
 def _linear(parts: Sequence[Part], counts: Sequence[float]) -> Classifier | None:
-    """The average of heads on one backbone that none of them changed; None where it was changed, or there are several."""
+    """Average heads on one unchanged backbone; None if it was changed, or there are several."""
     backbones = [part.arm.model.encoder.backbone for part in parts]
     states = [backbone.state_dict() for backbone in backbones]
     if not all(same(states[0], state) for state in states[1:]):
@@ -145,7 +152,10 @@ def _linear(parts: Sequence[Part], counts: Sequence[float]) -> Classifier | None
 
 
 def _of_weights(parts: Sequence[Part], shares: Sequence[float], accelerator: Accelerator) -> Classifier | None:
-    """Two models of one start, averaged weight by weight; None for others, and for adapters, whose product is no mean."""
+    """Average two models of one start weight by weight.
+
+    None for others, and for adapters, whose product is no mean.
+    """
     models = [part.arm.model for part in parts]
     adapters = any("lora_" in name for name, _ in models[0].named_parameters())
     if len(models) != 2 or adapters or parts[0].member.model != parts[1].member.model:
@@ -159,7 +169,10 @@ def _of_weights(parts: Sequence[Part], shares: Sequence[float], accelerator: Acc
 
 
 def _student(arms: Arms, parts: Sequence[Part], counts: Sequence[float], teacher: Tensor) -> Classifier:
-    """A model on the first part's backbone that learns the average: a head where the backbone is frozen, else all of it."""
+    """Train a model on the first part's backbone to the average.
+
+    It is a head where the backbone is frozen, else a whole network.
+    """
     first, accelerator = parts[0], arms.accelerator
     home = first.home
     if _frozen(first):
@@ -203,7 +216,7 @@ def _mixed(seen: Sequence[Tensor], counts: Sequence[float]) -> Tensor:
 
 
 def _across(parts: Sequence[Part], seen: Sequence[Tensor]) -> float | None:
-    """The mean agreement of two models on different backbones; None for one backbone."""
+    """Return the mean agreement of two models on different backbones; None for one backbone."""
     found = [
         alike(parts[0].home.task, seen[i], seen[j])
         for i, j in combinations(range(len(parts)), 2)
@@ -214,13 +227,13 @@ def _across(parts: Sequence[Part], seen: Sequence[Tensor]) -> float | None:
 
 
 def _selection(members: Sequence[Part]) -> Selection:
-    """How the members' checkpoints were chosen; of several no one update is that of the model."""
+    """Return how the members' checkpoints were selected; several have no common update."""
     own = [part.arm.selection for part in members]
     return own[0] if len(own) == 1 else Selection(rule=own[0].rule, oracle=any(chosen.oracle for chosen in own))
 
 
 def _training(members: Sequence[Part], more: float) -> Training:
-    """The first member's training, with the seconds of all and of what made one model of them."""
+    """Return the first member's training, with the seconds of all and of combining them."""
     own = members[0].arm.training or Training()
     seconds = more + sum(part.arm.training.seconds for part in members if part.arm.training)
     return own.model_copy(update={"seconds": seconds})

@@ -1,4 +1,4 @@
-"""What a recipe leaves open, decided one after another, each with its reason. What its user gave stays."""
+"""Decide what a recipe leaves open, each key with its reason; the user's values stay."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ DEFAULT_STEPS, DEFAULT_EPOCHS = 2000, 10.0  # when adapting, and otherwise
 
 
 class Decisions:
-    """Collects decisions on the open keys of a recipe, in order."""
+    """Collect decisions on the open keys of a recipe, in order."""
 
     def __init__(self, given: Recipe) -> None:
         self.given = given
@@ -36,12 +36,12 @@ class Decisions:
 
     @property
     def recipe(self) -> Recipe:
-        """Merge the given recipe with everything that is decided so far."""
+        """Merge the given recipe with all decisions so far."""
         changes = {key: decision.value for key, decision in self._made.items()} | dict.fromkeys(self._replaced)
         return parse(merge(self.given.model_dump(exclude_unset=True), changes))
 
     def is_open(self, key: str) -> bool:
-        """Whether the recipe's user left a key open, as ``section.key`` or ``section.options.key``."""
+        """Return whether the user left a key open, as ``section.key`` or ``section.options.key``."""
         section, leaf = key.split(".", 1)
         part = getattr(self.given, section)
         if leaf.startswith("options."):
@@ -50,7 +50,13 @@ class Decisions:
         return getattr(part, leaf) in (None, "auto") or leaf not in given
 
     def decide(self, key: str, value: Any, because: str) -> None:
-        """Decide a key unless it is given; a later decision replaces an earlier one."""
+        """Decide a key unless the user gave it; a later decision replaces an earlier one.
+
+        Args:
+            key: the dotted key.
+            value: its value.
+            because: the reason.
+        """
         if self.is_open(key):
             self._made[key] = Decision(key=key, value=value, because=because)
 
@@ -59,7 +65,13 @@ class Decisions:
             self.decide(key, value, because)
 
     def fill(self, key: str, value: Any, because: str) -> None:
-        """Decide a key unless it is given or decided."""
+        """Decide a key unless it is given or decided.
+
+        Args:
+            key: the dotted key.
+            value: its value.
+            because: the reason.
+        """
         if key not in self._made:
             self.decide(key, value, because)
 
@@ -71,7 +83,7 @@ class Decisions:
 
 
 def by_strategy(decisions: Decisions, name: str, cls: type[Strategy], setting: str, task: Task) -> None:
-    """Decide the optimiser, the bottleneck, what learns and what is validated on, by the method and the setting."""
+    """Decide optimiser, bottleneck, tuner and validator, by the method and the setting."""
     given, blind = decisions.given, setting in NO_TARGET_LABELS
     decisions.decide_all({"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}, "the usual start for SGD on a new head")
     if setting == "adaptation":
@@ -100,7 +112,7 @@ def by_strategy(decisions: Decisions, name: str, cls: type[Strategy], setting: s
 
 
 def _voters(cls: type[Strategy], task: Task, setting: str) -> list[str]:
-    """Name the task's voters that find in a run what they read."""
+    """Return the task's voters whose evidence exists in the run."""
     known = voters_on(cls, task)
     if setting != "source-free":
         return known
@@ -108,9 +120,9 @@ def _voters(cls: type[Strategy], task: Task, setting: str) -> list[str]:
 
 
 def _customary(recipe: Recipe, model: ModelRef, cls: type[Strategy]) -> dict[str, Any]:
-    """How models of this kind are trained, where neither the user nor the strategy names an optimiser.
+    """Return customary keys for models of this kind, where neither user nor strategy names an optimiser.
 
-    A strategy's own rate is then for another optimiser; one that leaves the backbone alone knows its head best.
+    A strategy's own rate is then for another optimiser; one that freezes the backbone knows its head best.
     """
     given = recipe.optim.model_fields_set if "optim" in recipe.model_fields_set else set()
     if "name" in given or "optim.name" in cls.defaults or not cls.trains_backbone:
@@ -122,7 +134,7 @@ def _customary(recipe: Recipe, model: ModelRef, cls: type[Strategy]) -> dict[str
 
 
 def by_relation(decisions: Decisions, relation: LabelSets, cls: type[Strategy], setting: str) -> None:
-    """Decide what follows from label sets that are not closed."""
+    """Decide the consequences of label sets that are not closed."""
     if relation.setting in CLOSED:
         return
     for key, value in cls.suits.get(relation.setting, {}).items():
@@ -134,7 +146,7 @@ def by_relation(decisions: Decisions, relation: LabelSets, cls: type[Strategy], 
 
 
 def by_model(decisions: Decisions, backbone: Backbone, cls: type[Strategy], task: Task) -> None:
-    """Decide the size of the input, random views and the backbone's rate."""
+    """Decide input size, random views and the backbone's learning rate."""
     size: int | None = getattr(backbone.info.input, "size", None)  # of an image, where a model takes images alone
     if size is not None:
         decisions.fill("model.image_size", size, "the model's own input size")
@@ -163,8 +175,16 @@ def by_rows(
 ) -> None:
     """Decide calibration and length, when the rows are known.
 
-    ``labelled`` says whether there are evaluation rows of the source; ``per_epoch`` counts updates. Raises HubtlError
-    where the recipe gives two lengths.
+    Args:
+        decisions: the decisions so far.
+        cls: the strategy's class.
+        setting: the setting of the run.
+        task: the task.
+        labelled: whether there are labelled evaluation rows of the source.
+        per_epoch: updates of one epoch.
+
+    Raises:
+        HubtlError: where the recipe gives two lengths.
     """
     if not cls.judging.calibrated:
         decisions.fill("run.calibrate", False, "the method does not ask for temperatures")

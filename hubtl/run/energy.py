@@ -1,4 +1,4 @@
-"""The energy of a run, by codecarbon, where a recipe asks for it."""
+"""Meter the energy of a run by codecarbon, if the recipe asks for it."""
 
 import logging
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ COUNTRY = "FRA"  # codecarbon wants one, for emissions; those are not recorded, 
 
 
 class Meter:
-    """What was used between start and ``read``."""
+    """Meter the energy between start and ``read``."""
 
     def __init__(self) -> None:
         from codecarbon import OfflineEmissionsTracker
@@ -34,7 +34,7 @@ class Meter:
         self._runs = True
 
     def read(self, *, partial: bool = False) -> Energy | None:
-        """The energy so far; the meter stops. None where it had no time for a first reading."""
+        """Return the energy so far, and stop the meter; None before a first reading."""
         self.stop()
         found = getattr(self._tracker, "final_emissions_data", None)
         if found is None:
@@ -56,7 +56,7 @@ class Meter:
 
 
 def check(asked: bool) -> None:
-    """Raise HubtlError where energy is asked for and there is nothing to meter it with."""
+    """Raise HubtlError where energy is asked for and cannot be metered."""
     if asked and find_spec("codecarbon") is None:
         raise HubtlError(
             "run.energy needs codecarbon, which is not installed",
@@ -66,7 +66,7 @@ def check(asked: bool) -> None:
 
 @contextmanager
 def metered(asked: bool) -> Iterator[Meter | None]:
-    """A meter that runs inside the block; None where none is asked for."""
+    """Run a meter inside the block; None where none is asked for."""
     if not asked:
         yield None
         return
@@ -78,7 +78,7 @@ def metered(asked: bool) -> Iterator[Meter | None]:
 
 
 def estimated(hardware: Any) -> list[str]:
-    """Which parts no sensor measures: a processor without RAPL or the like, and memory nearly always."""
+    """Return the parts without a sensor: a processor without RAPL, and memory nearly always."""
     found = []
     for part in hardware:
         kind = type(part).__name__

@@ -1,4 +1,4 @@
-"""What a run averages, where its recipe leaves it open: the members of ``auto``, and their share beside source-only."""
+"""Decide what a run averages: the members of ``auto``, and their share beside source-only."""
 
 from hubtl import plugins
 from hubtl.errors import HubtlError
@@ -12,9 +12,16 @@ SEVERAL, ONE = 0.7, 0.5  # share of several adapted models beside source-only, a
 
 
 def by_members(decisions: Decisions, task: Task, setting: str, relation: LabelSets, *, picked: bool) -> None:
-    """Decide members, seeds and hedge; ``picked`` says that ``auto`` chose the strategy.
+    """Decide members, seeds and hedge.
 
-    What averages are models that answer with the same: where the label sets are closed, and source-only is trained.
+    Only models with equal outputs are averaged: with closed label sets, and where source-only is trained.
+
+    Args:
+        decisions: the decisions so far.
+        task: the task.
+        setting: the setting of the run.
+        relation: the relation of the labels.
+        picked: whether ``auto`` picked the strategy.
     """
     recipe = decisions.recipe
     blind = picked and setting in NO_TARGET_LABELS and relation.setting in CLOSED and task.unknown is None
@@ -33,10 +40,16 @@ def by_members(decisions: Decisions, task: Task, setting: str, relation: LabelSe
 
 
 def check_members(recipe: Recipe, task: Task, setting: str, *, came: bool = False) -> None:
-    """Raise HubtlError for members that do not become one.
+    """Check that members can become one model.
 
-    These are members that the run's own strategy is not one of, an average without a partner, and models that have no
-    output for what is none of the task's own; ``came`` says that all start from one trained model, whose outputs stay.
+    Args:
+        recipe: the recipe.
+        task: the task.
+        came: whether all start from one trained model, whose outputs stay.
+
+    Raises:
+        HubtlError: for members without the run's own strategy, an average of one model, and models without an output
+            for unknown classes.
     """
     names, own = recipe.ensemble.members, recipe.strategy.name
     if names and own not in names:

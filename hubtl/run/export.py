@@ -1,4 +1,4 @@
-"""What a run leaves behind: the model in its library's own format, plots, and the card."""
+"""Write the result of a run: the model in its library's own format, plots, and the card."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -31,9 +31,9 @@ ENSEMBLE = "ensemble"  # folder of the models that were averaged, where a run ke
 
 
 def check_card(record: RunRecord, push_to: str | None = None) -> None:
-    """Raise HubtlError if the Hub would refuse the card's metadata: better now than after hours of training.
+    """Raise HubtlError if the Hub would refuse the card's metadata.
 
-    With a repository to push to, the Hub itself is asked too.
+    It is found here, before hours of training. With a repository to push to, the Hub itself is asked too.
     """
     found = metadata.of(record, push_to)
     if problems := metadata.problems(found):
@@ -45,7 +45,10 @@ def check_card(record: RunRecord, push_to: str | None = None) -> None:
 
 
 def look(prepared: Prepared, model: Classifier, accelerator: Accelerator) -> FeatureSample | None:
-    """Features of some rows of both domains, for the plot; None without a source. Target labels are not looked at."""
+    """Return features of some rows of both domains, for the plot; None without a source.
+
+    Target labels are not read.
+    """
     streams = prepared.streams
     if streams.source_eval is None or streams.source_eval_labels is None or not prepared.recipe.run.plots:
         return None
@@ -67,14 +70,33 @@ def write(
     model: Classifier,
     samples: Mapping[str, FeatureSample | None],
 ) -> None:
-    """Save the deployed model, its tuner merged and its bottleneck folded, beside it what the tuner keeps, and the plots."""
+    """Save the deployed model, the adapter that its tuner keeps, and the plots.
+
+    The tuner is merged and the bottleneck folded.
+
+    Args:
+        folder: the run directory.
+        prepared: the prepared run.
+        record: its record.
+        model: the model.
+        samples: features for the plots, by model.
+    """
     _export(folder, prepared, record, model, record.strategy)
     if prepared.recipe.run.plots:
         draw(folder / "plots", record, samples, prepared.task)
 
 
 def keep(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier) -> None:
-    """Save the source-only model of a run that ships the adapted one, with a card of a few lines, to push by itself."""
+    """Save the source-only model of a run that ships the adapted one, with a short card.
+
+    It can be pushed by itself.
+
+    Args:
+        folder: the run directory.
+        prepared: the prepared run.
+        record: its record.
+        model: the source-only model.
+    """
     _export(folder, prepared, record, model, "source-only")
     base = names.base_name(record.model)
     front = yaml.safe_dump({**metadata.license_of(record), "tags": ["hubtl", "source-only"]}, sort_keys=False)
@@ -86,7 +108,14 @@ def keep(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier)
 
 
 def keep_tried(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier) -> None:
-    """Save the adapted model of a run that ships source-only, with the ``record`` and card that it would have had."""
+    """Save the adapted model of a run that ships source-only, with its own record and card.
+
+    Args:
+        folder: the run directory.
+        prepared: the prepared run.
+        record: the record of the adapted model.
+        model: the adapted model.
+    """
     _export(folder, prepared, record, model, record.strategy)
     record.outputs = prepared.task.outputs
     record.warnings = [*prepared.warnings, *doubts(record)]
@@ -98,7 +127,10 @@ def keep_tried(folder: Path, prepared: Prepared, record: RunRecord, model: Class
 def keep_members(
     folder: Path, members: Sequence[tuple[Prepared, Classifier, str]], counts: Sequence[float], record: RunRecord
 ) -> None:
-    """Save every model that was averaged, with its strategy, in its library's own format, and what its outputs count."""
+    """Save every averaged model in its library's own format.
+
+    Strategies and the factors of their outputs are saved beside them.
+    """
     for number, (prepared, model, strategy) in enumerate(members):
         own = record.model_copy(update={"model": prepared.model})
         _export(folder / str(number), prepared, own, model, strategy, alone=False)
@@ -137,7 +169,7 @@ def _export(
 
 
 def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | None], task: Task) -> None:
-    """Draw every plot that the run has data for, for light and for dark pages, and name them in the record."""
+    """Draw every plot that the run has data for, for light and dark pages; name them in the record."""
     folder.mkdir(exist_ok=True)
     alone = record.strategy == metadata.SOURCE_ONLY  # there is nothing to compare it with
     named = {record.strategy if alone else "source-only": "before", record.strategy if alone else "adapted": "after"}
@@ -159,9 +191,12 @@ def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | 
 
 
 def card(folder: Path, record: RunRecord, *, into: Path | None = None) -> None:
-    """Render the card of a run directory; what a person wrote outside the markers stays.
+    """Render the card of a run directory; text of a person outside the markers stays.
 
-    ``into`` takes the card in place of ``folder``, where its files are delivered later.
+    Args:
+        folder: the run directory.
+        record: its record.
+        into: takes the card in place of ``folder``, where its files are delivered later.
     """
     path = folder / "README.md"
     existing = path.read_text(encoding="utf-8") if path.exists() else None

@@ -1,4 +1,4 @@
-"""Frozen encoders read features, not images: the streams of a run are swapped for what its backbone makes of them."""
+"""Replace the inputs of a frozen backbone by its features."""
 
 import dataclasses
 from typing import Any, cast
@@ -26,7 +26,7 @@ READERS = ("soundfile", "scipy", "tokenizers")  # of what a backbone of several 
 
 
 def reads_features(prepared: Prepared) -> bool:
-    """Whether no phase changes the backbone and no stream has random views: its features are the same all along."""
+    """Return whether features never change: no phase trains the backbone, no stream has random views."""
     recipe = prepared.recipe
     for name in dict.fromkeys((recipe.strategy.name, *recipe.ensemble.members)):
         strategy = prepared.build(name)
@@ -40,7 +40,10 @@ def reads_features(prepared: Prepared) -> bool:
 
 
 def with_features(prepared: Prepared, accelerator: Accelerator) -> Prepared:
-    """The same run on features. A run whose backbone learns, or whose images have random views, is returned as it is."""
+    """Return the same run on features, or unchanged where they would change.
+
+    They would if the backbone learns, or if inputs have random views.
+    """
     if not reads_features(prepared):
         return prepared
     recipe = prepared.recipe
@@ -64,11 +67,11 @@ def with_features(prepared: Prepared, accelerator: Accelerator) -> Prepared:
 
 
 class FeatureReader:
-    """What a frozen backbone makes of images: from the cache, or extracted now, once, and kept there.
+    """Read a frozen backbone's features from the cache, or extract and cache them.
 
     The key holds the architecture with its settings, the weights, the input's transform, the content of the data, the
-    precision, how the backbone was tuned, and the versions of what decodes and computes. By which names the model and
-    the files go does not matter.
+    precision, how the backbone was tuned, and the versions of what decodes and computes. Names of the model and the
+    files do not matter.
     """
 
     def __init__(
@@ -89,7 +92,7 @@ class FeatureReader:
         self._known: dict[int, tuple[Opened, FeatureSet]] = {}
 
     def read(self, images: Opened) -> FeatureSet:
-        """The same rows as features, with the labels that the images have."""
+        """Return the same rows as features, with their labels."""
         if id(images) not in self._known:
             rows = FeatureSet(self._features(images), images.labels, images.name, images.bad, images.domains)
             self._known[id(images)] = images, rows

@@ -1,4 +1,4 @@
-"""Labels of single target rows that a file gives a run to learn from: ``target.labels``."""
+"""Read labels of single target rows to learn from, from a file (``target.labels``)."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from hubtl.tasks import Task
 
 @dataclass(frozen=True)
 class Given:
-    """Rows of a target's training stream with the labels to learn from."""
+    """Hold rows of a target's training stream with the labels to learn from."""
 
     positions: np.ndarray  # int64 [n], in the training rows
     labels: np.ndarray  # [rows, …] of every training row, as the model answers; those of other rows mean nothing
@@ -23,16 +23,25 @@ class Given:
 
     @property
     def mark(self) -> str:
-        """Tell these rows with these labels from any others."""
+        """Return a fingerprint of these rows with these labels."""
         told = self.labels[self.positions].tolist()
         return hashlib.blake2b(repr((self.rows, told)).encode(), digest_size=12).hexdigest()
 
 
 def given(recipe: Recipe, target: Domain, task: Task, setting: str) -> Given | None:
-    """Read the file of a recipe, at most ``target.labels_per_class`` rows of a class; None where there is none.
+    """Read the file of labels of a recipe; None where there is none.
 
-    Rows whose label is empty, or none that the model knows, stay unlabelled. Raises HubtlError for a file that is not of
-    these data, and without a source.
+    At most ``target.labels_per_class`` rows of a class are taken. Rows whose label is empty, or unknown to the model,
+    stay unlabelled.
+
+    Args:
+        recipe: the recipe.
+        target: the target's data.
+        task: the task.
+        setting: the setting of the run.
+
+    Raises:
+        HubtlError: for a file of other data, and without a source.
     """
     if recipe.target.labels is None:
         return None

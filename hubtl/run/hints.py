@@ -1,4 +1,4 @@
-"""What to type where no labels were found, or no fit ones: the tasks that are registered are asked what they could read."""
+"""Suggest what to type where no usable labels were found, by asking every registered task."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,14 +12,14 @@ from hubtl.tasks import Task
 
 
 def flags(columns: Sequence[str], options: Mapping[str, str]) -> str:
-    """Columns and options of a task, as they are typed."""
+    """Return columns and options of a task as flags."""
     return " ".join(
         [f"--label-column {typed(','.join(columns))}", *(f"--set task.{k}={v}" for k, v in options.items())]
     )
 
 
 def offered(task: Task, domain: Domain) -> tuple[list[str], dict[str, str]]:
-    """Columns of the training rows that a task could read as labels when it is asked to, and the options that it takes."""
+    """Return columns that a task could read as labels if asked to, and the options to add."""
     taken = [name for name in (*domain.columns.values(), domain.aside) if name is not None]
     rows = domain.train.remove_columns(headers(domain.train, taken))
     with contextlib.suppress(Exception):  # a hint: a task that fails has none
@@ -31,9 +31,12 @@ def offered(task: Task, domain: Domain) -> tuple[list[str], dict[str, str]]:
 
 
 def readable(task: Task, domain: Domain, *, plain: bool = False) -> str | None:
-    """What to type to have a domain's labels read, by this task or another; None where none could.
+    """Return the flags under which this task or another reads a domain's labels, or None.
 
-    ``plain``: the command takes no options of a task.
+    Args:
+        task: the task.
+        domain: the data.
+        plain: the command takes no options of a task.
     """
     found = []
     for other in (task, *_others(task)):
@@ -44,7 +47,7 @@ def readable(task: Task, domain: Domain, *, plain: bool = False) -> str | None:
 
 
 def instead(task: Task, rows: Any, asked: Any, aside: str | None) -> str | None:
-    """The tasks that could read the columns that were asked for, as they are typed; None where none could."""
+    """Return the tasks that could read the requested columns, as flags, or None."""
     found = []
     for other in _others(task):
         with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""The models that a run averages, or reports side by side: strategies, seeds and backbones, each as a run of its own."""
+"""Prepare each model that a run averages or reports: strategies, seeds and backbones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ PLUS = "+"
 
 @dataclass(frozen=True)
 class Member:
-    """One of the models: a strategy with a seed, on a backbone."""
+    """Name one of the models: a strategy with a seed, on a backbone."""
 
     strategy: str
     seed: int
@@ -35,7 +35,10 @@ class Member:
 
 
 def models_of(name: str) -> list[str]:
-    """The backbones that ``a+b`` names; a folder or a model of several modalities is one, whatever its name."""
+    """Return the backbones that ``a+b`` names.
+
+    A folder or a model of several modalities is one, whatever its name.
+    """
     if Path(name).exists() or parts_of(name):
         return [name]
     names = [part.strip() for part in name.split(PLUS)]
@@ -47,26 +50,29 @@ def models_of(name: str) -> list[str]:
 
 
 def averages(members: Sequence[str], seeds: Sequence[int], models: Sequence[str], hedge: float) -> bool:
-    """Whether a run averages its models; several seeds of one strategy that no ``members`` name are reported alone."""
+    """Return whether a run averages its models.
+
+    Several seeds of one strategy that no ``members`` name are only reported.
+    """
     several = bool(members) and len(members) * max(1, len(seeds)) > 1
     return several or len(models) > 1 or hedge < 1
 
 
 def with_model(recipe: Recipe, name: str) -> Recipe:
-    """The same recipe for one of its backbones."""
+    """Return the recipe for one of its backbones."""
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"name": name})}, deep=True)
 
 
 def whole(each: Sequence[Prepared]) -> Recipe:
-    """The recipe of a run on several backbones, which names them all."""
+    """Return the recipe of a run on several backbones, which names them all."""
     return with_model(each[0].recipe, PLUS.join(one.recipe.model.name for one in each))
 
 
 def kept(each: Sequence[Prepared]) -> Recipe:
-    """The recipe that makes a run again, with every decision in it that holds for all of its members.
+    """Return the recipe that repeats a run, with every decision that holds for all members.
 
-    What they decide differently stays as it was given, or the first one's rate would be taken for all of them; of the
-    optimiser that is the whole section, whose keys are decided by whether others are given.
+    Keys that members decide differently stay as given, otherwise the first one's rate would be used for all. For the
+    optimiser this covers the whole section, whose keys are decided by whether others are given.
     """
     recipe, given = whole(each), each[0].given
     members = [member.prepared.recipe.model_dump(mode="json") for member in members_of(each)]
@@ -86,9 +92,16 @@ def kept(each: Sequence[Prepared]) -> Recipe:
 
 
 def prepared_each(recipe: Recipe, *, processes: int = 1) -> list[Prepared]:
-    """Prepare a run on each of its backbones; all have the same rows. Raises HubtlError for what does not go together.
+    """Prepare a run on each of its backbones; all have the same rows.
 
     Of several seeds the first is the run's own: source-only beside the first model has it too.
+
+    Args:
+        recipe: the recipe.
+        processes: the number of processes.
+
+    Raises:
+        HubtlError: for members that do not go together.
     """
     names = models_of(recipe.model.name)
     if recipe.ensemble.seeds:
@@ -114,7 +127,7 @@ def prepared_each(recipe: Recipe, *, processes: int = 1) -> list[Prepared]:
 
 
 def members_of(each: Sequence[Prepared]) -> list[Member]:
-    """The members of a run, the run's own strategy on its first backbone and its first seed first."""
+    """Return the members of a run, its own strategy, first backbone and first seed first."""
     recipe = each[0].recipe
     names = recipe.ensemble.members or [recipe.strategy.name]
     seeds = recipe.ensemble.seeds or [recipe.run.seed]
@@ -127,10 +140,18 @@ def members_of(each: Sequence[Prepared]) -> list[Member]:
 
 
 def variant(prepared: Prepared, name: str, seed: int) -> Prepared:
-    """The same run with another strategy and seed: the same rows, the decisions of its own.
+    """Return the run with another strategy and seed: the same rows, its own decisions.
 
-    A backbone without pretrained weights is drawn anew for another seed, unless it is frozen. Which target rows' labels
-    are learnt from, where they are few, stays. Raises HubtlError for a strategy that does not fit the run.
+    A backbone without pretrained weights is drawn again for another seed, unless it is frozen. Target rows whose labels
+    are learnt from, where they are few, stay the same.
+
+    Args:
+        prepared: the prepared run.
+        name: the strategy.
+        seed: the seed.
+
+    Raises:
+        HubtlError: for a strategy that does not fit the run.
     """
     own = prepared.recipe
     if name == own.strategy.name and seed == own.run.seed:
@@ -167,7 +188,7 @@ def variant(prepared: Prepared, name: str, seed: int) -> Prepared:
 
 
 def _redrawn(prepared: Prepared) -> Prepared:
-    """With a backbone whose random weights are drawn from the run's own seed, as ``prepare`` draws them."""
+    """Return the run with random backbone weights drawn from its own seed, as ``prepare`` does."""
     recipe = prepared.recipe
     torch.manual_seed(recipe.run.seed)
     own = recipe.model

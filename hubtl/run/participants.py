@@ -1,4 +1,4 @@
-"""Which plugins take part in a run: a record and a saved model name them with their package, or file, and version."""
+"""List the plugins of a run, for records and saved models: package or file, and version."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,7 +13,7 @@ from hubtl.tasks import Task
 
 
 def participants(recipe: Recipe, task: Task, backbone: Backbone) -> list[PluginFacts]:
-    """List all that takes part in a run and is not hubtl's own: strategies, tuner, validators, task and loaders."""
+    """Return the third-party strategies, tuner, validators, task and loaders of a run."""
     found = [*_named(recipe, task), *_loaders(recipe, backbone)]
     known: dict[tuple[str, str], PluginFacts] = {}
     for entry in found:
@@ -24,7 +24,7 @@ def participants(recipe: Recipe, task: Task, backbone: Backbone) -> list[PluginF
 
 
 def facts_of(entry: plugins.Entry) -> PluginFacts:
-    """Say of a registered name what a record says of it."""
+    """Return a record's facts on a registered name."""
     return PluginFacts(
         kind=plugins.SINGULAR[entry.kind],
         name=entry.name,
@@ -51,7 +51,7 @@ def _registered(kind: str, names: Iterable[str]) -> Iterator[plugins.Entry]:
 
 
 def _loaders(recipe: Recipe, backbone: Backbone) -> Iterator[plugins.Entry]:
-    """The loaders that the models' names are for, and of a saved model the one that its architecture is from."""
+    """Yield the loaders of the models' names, and that of a saved model's architecture."""
     for name in models_of(recipe.model.name):
         yield plugins.find("backbones", ModelRef(name).loader[0])
     if (entry := owner(backbone)) is not None:

@@ -1,4 +1,4 @@
-"""What a run is about to do: its phases in numbers, and the record as far as it is known before training."""
+"""Plan a run: its phases in numbers, and its record before training."""
 
 import copy
 import datetime
@@ -45,7 +45,7 @@ PACKAGES = (
 
 
 def plan_phases(prepared: Prepared, name: str) -> list[PhaseFacts]:
-    """Who learns how much from what, phase by phase, under a strategy."""
+    """Return the phases of a strategy: groups, parameters, rates and updates."""
     strategy = prepared.build(name)
     _check_deployable(strategy)
     tunable = {p for p in strategy.parameters() if p.requires_grad}
@@ -75,7 +75,10 @@ def _rates(
     factors: Mapping[str, float],
     own: Mapping[nn.Parameter, float],
 ) -> tuple[dict[str, int], dict[str, float]]:
-    """How many parameters of each group learn, and at which rate; a group with several rates is named by their factors."""
+    """Return the parameters and learning rate of each group.
+
+    A group with several rates is split and named by their factors.
+    """
     learns: dict[str, int] = {}
     found: dict[str, float] = {}
     for name, ps in groups.items():
@@ -91,7 +94,7 @@ def _rates(
 
 
 def _check_deployable(strategy: Strategy) -> None:
-    """Raise HubtlError for a model that could not be saved after all the training."""
+    """Raise HubtlError for a model that could not be saved after training."""
     deployed = deployed_by(strategy)
     try:
         fold(copy.deepcopy(deployed.encoder.bottleneck), deployed.head)
@@ -103,7 +106,7 @@ def _check_deployable(strategy: Strategy) -> None:
 
 
 def facts(prepared: Prepared, command: str) -> RunRecord:
-    """The record before anything was trained."""
+    """Return the record before training."""
     recipe = prepared.recipe
     name = recipe.strategy.name
     cls = prepared.strategy_class
@@ -152,16 +155,19 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
 
 
 def keep_source_only(record: RunRecord, prepared: Prepared) -> None:
-    """Make the record that of the source-only model, which is shipped in place of the adapted one.
+    """Turn the record into that of the shipped source-only model.
 
-    What was tried, and its figures, move to the verdict.
+    The adapted model and its figures move to the verdict.
     """
     trained = prepared.setting != "source-free"  # else it is the model as it came
     name_source_only(record, plan_phases(prepared, "source-only") if trained else [])
 
 
 def name_source_only(record: RunRecord, phases: list[PhaseFacts]) -> None:
-    """The same for a run that is over: ``phases`` are those that source-only was trained in, as far as they are known."""
+    """Turn the record of a finished run into that of its source-only model.
+
+    ``phases`` are those of source-only, as far as they are known.
+    """
     assert record.verdict is not None
     record.verdict.tried, record.verdict.dropped = record.strategy, record.adapted
     record.adapted, record.selection = record.source_only, Selection(rule="last")
@@ -179,7 +185,7 @@ def name_source_only(record: RunRecord, phases: list[PhaseFacts]) -> None:
 
 
 def describe(record: RunRecord) -> str:
-    """The plan in lines for a person."""
+    """Describe the plan in lines for a person."""
     model, recipe = record.model, record.recipe
     task = plugins.load("tasks", record.task)
     sets = task.sets_called(record.label_sets) if record.source else ""
@@ -255,13 +261,13 @@ def _several(record: RunRecord) -> str:
 
 
 def outputs_called(task: str, number: int = 0) -> str:
-    """``classes``, or ``outputs``; in the singular for one."""
+    """Return ``classes`` or ``outputs``; in the singular for one."""
     one: str = plugins.load("tasks", task).Figures.group
     return one if number == 1 else many(one)
 
 
 def _described(model: ModelFacts) -> list[str]:
-    """The model, and of several modalities each encoder, in lines."""
+    """Describe the model, and each encoder of several modalities, in lines."""
     weights = "pretrained" if model.pretrained else "random"
     if not model.parts:
         seen = taken(model.modalities, model.input)

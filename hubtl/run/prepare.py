@@ -1,4 +1,4 @@
-"""From a recipe to everything that training needs: data, backbone, tuner, strategy, and nothing left undecided."""
+"""Prepare a run from its recipe: data, backbone, tuner, strategy, every key decided."""
 
 import copy
 import re
@@ -52,7 +52,7 @@ OWN_LAYERS = 1_299_709  # added to the seed, or new layers would be drawn from t
 
 @dataclass
 class Prepared:
-    """A run that is ready to start."""
+    """Hold a run that is ready to start."""
 
     recipe: Recipe
     decisions: list[Decision]  # on what the recipe left open
@@ -77,14 +77,14 @@ class Prepared:
     warnings: list[str] = field(default_factory=list)
 
     def build(self, name: str) -> Strategy:
-        """A fresh strategy on a copy of the backbone; every strategy of a run starts from the same weights."""
+        """Make a strategy on a copy of the backbone; every strategy of a run starts from equal weights."""
         strategy = _built(name, self.recipe, self.setting, self.backbone, self.task, self.classifier)
         if isinstance(strategy, SourceOnly) and name != self.recipe.strategy.name:
             strategy.views = self.views.get("source", ())
         return strategy
 
     def epoch_steps(self, sees: Iterable[str]) -> int:
-        """Updates in one pass over the largest of some streams."""
+        """Return the updates in one pass over the largest of some streams."""
         return steps_per_epoch(
             {name: open_stream(self.streams.train, name, label(self.strategy_class)) for name in sees},
             self.rows_per_update,
@@ -92,9 +92,14 @@ class Prepared:
 
 
 def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
-    """Open the data, load the backbone and decide what the recipe left open. Writes nothing.
+    """Open the data, load the backbone and decide open keys. Writes nothing.
 
-    Raises HubtlError for whatever does not fit together.
+    Args:
+        recipe: the recipe.
+        processes: the number of processes.
+
+    Raises:
+        HubtlError: for anything that does not fit together.
     """
     check_device(recipe.run)
     decisions = Decisions(recipe)
@@ -175,7 +180,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
 
 
 def tuned(recipe: Recipe, backbone: Backbone) -> Any:
-    """Apply the recipe's tuner to a backbone, new layers drawn from the recipe's seed, and return it."""
+    """Apply the recipe's tuner to a backbone, with new layers drawn from the recipe's seed."""
     torch.manual_seed(recipe.run.seed)
     cls = plugins.load("tuners", recipe.tuner.name)
     with minded(cls, "apply"):
@@ -189,7 +194,7 @@ def tuned(recipe: Recipe, backbone: Backbone) -> Any:
 def _built(
     name: str, recipe: Recipe, setting: str, backbone: Backbone, task: Task, classifier: nn.Linear | None
 ) -> Strategy:
-    """A strategy on a copy of the backbone, its new layers drawn from the recipe's seed."""
+    """Make a strategy on a copy of the backbone, with new layers drawn from the recipe's seed."""
     torch.manual_seed(recipe.run.seed + OWN_LAYERS)
     backbone = copy.deepcopy(backbone)
     width = recipe.model.bottleneck or 0
@@ -212,7 +217,7 @@ def _built(
 
 
 def task_of(recipe: Recipe) -> Task:
-    """The task of a recipe, which does not know yet what its model answers with."""
+    """Make the task of a recipe, before its outputs are known."""
     cls = plugins.load("tasks", recipe.task.name)
     with minded(cls, "its __init__"):
         task: Task = cls(options=made(cls.Options, recipe.task.name, recipe.task.options))
@@ -220,7 +225,7 @@ def task_of(recipe: Recipe) -> Task:
 
 
 def check_needs(cls: type[Strategy], name: str, task: Task) -> None:
-    """Raise HubtlError for a method that reads probabilities of a task whose outputs are none."""
+    """Raise HubtlError for a method that needs probabilities, on a task without them."""
     if task.probabilities or "probabilities" not in cls.needs:
         return
     raise HubtlError(
@@ -231,9 +236,9 @@ def check_needs(cls: type[Strategy], name: str, task: Task) -> None:
 
 
 def _trained(recipe: Recipe, target: Domain, task: Task) -> tuple[Trained, Related, Domain, list[str]]:
-    """A trained model whose source nobody opens, its outputs matched with the target's by name, and what to mind.
+    """Return a trained model without its source, its outputs matched with the target's by name.
 
-    A model that gives its outputs no names has nothing to match: the target then counts as unlabelled.
+    A model without names for its outputs has nothing to match: the target then counts as unlabelled.
     """
     name = recipe.model.name
     if not recipe.model.pretrained:
@@ -257,7 +262,11 @@ def _trained(recipe: Recipe, target: Domain, task: Task) -> tuple[Trained, Relat
 
 
 def head_of(task: Task, width: int) -> nn.Linear:
-    """A fresh head of a task. Raises HubtlError for one that is not a linear layer from ``width`` to the outputs."""
+    """Make a new head of a task.
+
+    Raises:
+        HubtlError: for anything but a linear layer from ``width`` to the outputs.
+    """
     with minded(task, "head"):
         head: Any = task.head(width)
     shape = (getattr(head, "in_features", None), getattr(head, "out_features", None))
@@ -268,7 +277,10 @@ def head_of(task: Task, width: int) -> nn.Linear:
 
 
 def default_output_dir(recipe: Recipe) -> Path:
-    """``runs/MODEL-STRATEGY-TARGET``, and the task unless it is the usual one, in characters that every file system takes."""
+    """Return ``runs/MODEL-STRATEGY-TARGET``, with the task unless it is the default one.
+
+    It has only characters that every file system accepts.
+    """
     named = backbones.parts_of(recipe.model.name).values() or [recipe.model.name]
     parts = [*named, recipe.strategy.name, recipe.target.domain or recipe.target.dataset]
     parts += [recipe.task.name] * (recipe.task.name != USUAL_TASK)
@@ -278,7 +290,11 @@ def default_output_dir(recipe: Recipe) -> Path:
 def _decide_strategy(
     decisions: Decisions, source: Domain | None, target: Domain, task: Task
 ) -> tuple[str, str | None, type[Strategy]]:
-    """The setting, why "auto" picked the strategy, and the strategy. Raises HubtlError where they do not fit together."""
+    """Return the setting, the reason of "auto", and the strategy.
+
+    Raises:
+        HubtlError: where they do not fit together.
+    """
     recipe = decisions.given
     reason, name = None, recipe.strategy.name
     if name == "auto" and recipe.ensemble.members:

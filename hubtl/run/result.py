@@ -1,4 +1,4 @@
-"""What a run returns: where it is, its record, and whether it was pushed."""
+"""Define the result of a run: its folder, its record, and its push."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from hubtl.record import Evaluation, RunRecord
 
 @dataclass(frozen=True)
 class Result:
-    """What ``hubtl.adapt`` returns."""
+    """Hold the result of ``hubtl.adapt``."""
 
     output_dir: Path
     record: RunRecord
@@ -20,7 +20,7 @@ class Result:
     not_pushed: HubtlError | None = None  # why the push failed, and the command that tries it again; the run is whole
 
     def summary(self) -> dict[str, Any]:
-        """The run in short, as ``--json`` prints it."""
+        """Summarise the run, as ``--json`` prints it."""
         record = self.record
 
         def figures(evaluation: Evaluation | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Whether an interrupted run may go on: with the recipe and the data that it was started with, and no others."""
+"""Check that an interrupted run continues with its own recipe and data."""
 
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def check_same_data(prepared: Prepared, folder: Path) -> None:
 
 
 def check_same_rows(role: str, old: DomainFacts | None, new: DomainFacts | None, folder: Path) -> None:
-    """Raise HubtlError where a domain has other rows now than when the run in ``folder`` was started."""
+    """Raise HubtlError where a domain has other rows than when the run in ``folder`` was started."""
     if old is None or new is None or not old.fingerprint.startswith(MARK):
         return  # a record of an earlier hubtl says nothing of the content
     if old.fingerprint != new.fingerprint:

@@ -1,4 +1,4 @@
-"""The members of a run trained in turn; one of them, or what they became together, is what the run ships."""
+"""Train the members of a run in turn; ship one of them, or their average."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -16,12 +16,16 @@ from hubtl.run.prepare import Prepared
 def together(
     arms: Arms, each: Sequence[Prepared], record: RunRecord, before: Arm | None
 ) -> tuple[Arm, Callable[[Path], None] | None]:
-    """Train what the recipe names, and return the arm that is shipped, and what saves the models that were averaged.
+    """Train all members, and return the shipped arm and the function that saves the members.
 
-    What became of the others goes to the record.
+    Facts on the others go to the record. Several strategies or backbones, or a hedge, are averaged. Several seeds alone
+    are reported: the first one's model is shipped.
 
-    ``each`` is the run on each of its backbones, ``before`` the baseline of the first. Several strategies or backbones,
-    or a hedge, are averaged. Several seeds alone are reported: the first one's model is shipped.
+    Args:
+        arms: the arms of the run.
+        each: the run on each of its backbones.
+        record: its record.
+        before: the baseline of the first backbone.
     """
     recipe, members = arms.prepared.recipe, members_of(each)
     first = members[0]
@@ -45,13 +49,19 @@ def together(
 
 
 def _base(bases: Sequence[Part], member: Member, *, any_seed: bool = False) -> Arm | None:
-    """Source-only of a member's backbone and seed, where it is trained already; an average takes that of the first."""
+    """Return source-only of a member's backbone and seed, if it is trained already.
+
+    An average takes that of the first seed.
+    """
     fit = (base for base in bases if base.member.model == member.model)
     return next((base.arm for base in fit if any_seed or base.member.seed == member.seed), None)
 
 
 def _arms(arms: Arms, member: Member, first: Member) -> Arms:
-    """What trains a member; the states of all but those on the first backbone with the first seed lie apart."""
+    """Return the arms that train a member.
+
+    All but those on the first backbone with the first seed keep their states apart.
+    """
     key = "" if member.seed == first.seed else f"-seed{member.seed}"
     key += "" if member.model == first.model else f"-{Path(member.model).name}-{zlib.crc32(member.model.encode()):08x}"
     return replace(arms, prepared=member.prepared, key=key)

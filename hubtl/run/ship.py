@@ -1,4 +1,4 @@
-"""Which of a run's two models its directory ships, and how the other one takes its place with neither lost."""
+"""Choose which of a run's two models its directory ships; swapping them loses neither."""
 
 import os
 import shutil
@@ -25,17 +25,21 @@ STAGE = "aside"  # below STATE
 
 
 def shipped(record: RunRecord) -> Which:
-    """The one that the directory of a run holds itself; the other is in a folder of its name."""
+    """Return the model in the run directory itself; the other is in a folder of its name."""
     return SOURCE_ONLY if record.strategy == SOURCE_ONLY else ADAPTED
 
 
 def aside(record: RunRecord) -> Which:
-    """The other one, and the name of its folder, whether it is there or not."""
+    """Return the other model, and so the name of its folder, whether it is there or not."""
     return SOURCE_ONLY if shipped(record) == ADAPTED else ADAPTED
 
 
 def pair(folder: Path, record: RunRecord) -> dict[Which, Path]:
-    """The folders of both models of a run. Raises HubtlError for a run that has, or has kept, one alone."""
+    """Return the folders of both models of a run.
+
+    Raises:
+        HubtlError: for a run that has, or has kept, only one.
+    """
     here, there = shipped(record), aside(record)
     alone = record.source_only is None or (here == SOURCE_ONLY and record.verdict is None)
     if alone:
@@ -54,7 +58,10 @@ def pair(folder: Path, record: RunRecord) -> dict[Which, Path]:
 
 
 def mend(folder: Path) -> None:
-    """Finish a change that was cut off: both models are in folders then, and the run's own files may be of either."""
+    """Finish an interrupted swap.
+
+    Both models are in folders then, and the run's own files may be of either.
+    """
     if all((folder / name / "config.json").is_file() for name in (SOURCE_ONLY, ADAPTED)):
         which = shipped(RunRecord.load(folder))
         _fill(folder, folder / which)
@@ -63,10 +70,15 @@ def mend(folder: Path) -> None:
 
 
 def ship(folder: Path, which: Which, verified: Verified | None) -> RunRecord:
-    """Make a model the one that a run directory ships, with record and card; the other is kept in a folder.
+    """Ship one model of a run, with record and card; keep the other in a folder.
 
-    Whenever it is cut off, both models are whole in folders of their own, and ``mend`` or the same call again finishes
-    it. The caller holds the directory.
+    An interruption at any instant leaves both models complete in folders of their own, and ``mend`` or the same call
+    again finishes the swap. The caller holds the directory.
+
+    Args:
+        folder: the run directory.
+        which: the model to ship.
+        verified: the evidence of labels, for the record.
     """
     mend(folder)
     record = RunRecord.load(folder)
@@ -94,13 +106,13 @@ def _write(folder: Path, record: RunRecord) -> None:
 
 
 def _warned(before: RunRecord, after: RunRecord, verified: Verified | None) -> list[str]:
-    """The warnings that do not follow from the record, and those that follow from it now."""
+    """Return the warnings that do not follow from the record, and those that follow from it now."""
     own = [text for text in before.warnings if text not in doubts(before)]
     return [*own, *doubts(after.model_copy(update={"verified": verified}))]
 
 
 def _of_source_only(record: RunRecord, folder: Path) -> RunRecord:
-    """The record of a run as if it had shipped source-only."""
+    """Return the record of a run as if it had shipped source-only."""
     made = record.model_copy(deep=True)
     made.verdict = made.verdict or Verdict(answer="undecided", reason="")
     name_source_only(made, [])
@@ -110,13 +122,13 @@ def _of_source_only(record: RunRecord, folder: Path) -> RunRecord:
 
 
 def _model(folder: Path) -> list[str]:
-    """The files of the model that lies in a folder, and of what its tuner kept beside it."""
+    """Return the files of a folder's model and of its adapter."""
     names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return sorted(name for name in names if belongs(name) and name not in WRITTEN and not name.startswith("plots/"))
 
 
 def _set_aside(folder: Path, record: RunRecord) -> None:
-    """Copy the shipped model, with its record and card, into a folder of its name, which appears in one instant."""
+    """Copy the shipped model, with its record and card, into a folder of its name, atomically."""
     stage, goal = folder / STATE / STAGE, folder / shipped(record)
     shutil.rmtree(stage, ignore_errors=True)
     for name in [*_model(folder), "README.md"]:
@@ -131,7 +143,7 @@ def _set_aside(folder: Path, record: RunRecord) -> None:
 
 
 def _fill(folder: Path, kept: Path) -> None:
-    """Copy a kept model over the one that the directory ships."""
+    """Copy a kept model over the shipped one."""
     new, old = _model(kept), _model(folder)
     for name in new:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -154,5 +166,5 @@ def _copy(there: Path, here: Path) -> None:
 
 
 def own_choice(record: RunRecord) -> Which:
-    """What the run shipped before any row was labelled."""
+    """Return what the run shipped before any row was labelled."""
     return record.verified.before if record.verified and record.verified.before else shipped(record)

@@ -1,4 +1,4 @@
-"""The data of a run: classes matched, and streams of which training may open only what it may read."""
+"""Open the data of a run: matched classes, and streams that hide what training may not read."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,9 +29,18 @@ NO_TARGET_LABELS = ("adaptation", "source-free")
 
 
 def hold_out(target: Domain, share: float | None, setting: str) -> tuple[Domain, Domain | None]:
-    """A labelled target without some of its training rows, and those rows as a domain; the same ones in every run.
+    """Split held-out rows from a labelled target's training rows, the same ones in every run.
 
-    Raises HubtlError where the target's labels are not learnt from: there is nothing to validate then.
+    Args:
+        target: the target's data.
+        share: the share of training rows to hold out.
+        setting: the setting of the run.
+
+    Returns:
+        The target without these rows, and the rows.
+
+    Raises:
+        HubtlError: where the target's labels are not learnt from, since nothing can be validated then.
     """
     if not share:
         return target, None
@@ -51,9 +60,10 @@ def hold_out(target: Domain, share: float | None, setting: str) -> tuple[Domain,
 
 
 def relate(task: Task, source: Domain | None, target: Domain, *, open_set: bool = False) -> Related:
-    """What a run's model answers with, and how the labels of its domains relate; of a labelled target alone its own.
+    """Return a run's outputs and the relation of its domains' labels.
 
-    Raises HubtlError where there is nothing to learn from.
+    Raises:
+        HubtlError: where there is nothing to learn from.
     """
     if source is None:
         if target.labels is None or target.outputs is None:
@@ -71,7 +81,7 @@ def relate(task: Task, source: Domain | None, target: Domain, *, open_set: bool 
 
 
 def _why(domain: Domain) -> str:
-    """The columns that could be the labels' and are not, in brackets."""
+    """Return why candidate columns are no label columns, in brackets."""
     return f" ({'; '.join(domain.passed)})" if domain.passed else ""
 
 
@@ -86,7 +96,7 @@ def open_streams(
     held_out: Domain | None = None,
     told: Given | None = None,
 ) -> Streams:
-    """The streams of a run, their labels turned into those of its model, with the random views that its phases ask for.
+    """Open the streams of a run, with labels of its model and the random views of its phases.
 
     ``told`` are target rows whose labels come from a file: they are learnt from, and no other target label is.
     """
@@ -123,7 +133,7 @@ def open_streams(
     def with_plain(
         domain: Domain, labels: np.ndarray | None, views: tuple[str, ...] = (), rows: np.ndarray | None = None
     ) -> Opened:
-        """Training rows; beside random views, the same rows in the evaluation view."""
+        """Open training rows; beside random views, the same rows in the evaluation view."""
         made = images(domain, "train", labels, augment, views, rows)
         if augment or views:
             made.plain = images(domain, "train", labels, False, rows=rows)
@@ -177,9 +187,10 @@ def open_streams(
 
 
 def _ranges(domain: Domain) -> tuple[PixelRanges, PixelRanges]:
-    """Black and white of a domain's images of more than eight bits: of its training rows, and of those to evaluate on.
+    """Return black and white of a domain's images of more than eight bits.
 
-    The training rows decide for both; kinds that they lack have those of the evaluation rows.
+    One pair is for training rows, one for evaluation rows. The training rows decide for both; kinds that they lack take
+    those of the evaluation rows.
     """
     name, none = domain.facts.dataset, PixelRanges()
     train = ranges_in_rows(domain.train, domain.columns, none, f"{name}/train")
@@ -187,7 +198,7 @@ def _ranges(domain: Domain) -> tuple[PixelRanges, PixelRanges]:
 
 
 def _few(recipe: Recipe, setting: str, labels: np.ndarray | None, task: Task) -> np.ndarray | None:
-    """The target's training rows whose labels may be learnt from, where they are to be few; the seed chooses them."""
+    """Return the target's training rows whose labels may be learnt from, sampled by the seed."""
     k = recipe.target.few
     if k is None:
         return None
@@ -200,7 +211,7 @@ def _few(recipe: Recipe, setting: str, labels: np.ndarray | None, task: Task) ->
 
 
 def _readable(images: Rows, labels: np.ndarray | None) -> np.ndarray | None:
-    """The labels of the rows that could be read."""
+    """Return the labels of the rows that could be read."""
     return None if labels is None else images.labels
 
 
@@ -213,6 +224,6 @@ def domain_facts(domain: Domain | None, train: Rows | None, evaluated: Rows | No
 
 
 def label_warnings(task: Task, relation: LabelSets, streams: Streams, cls: type[Strategy]) -> list[str]:
-    """Where a strategy does not suit the labels of its domains: what that does to the run, and which ones would."""
+    """Warn where a strategy does not suit its domains' labels: the effect, and better strategies."""
     unknown = None if task.unknown is None else task.outputs.names[task.unknown]
     return task.warnings(relation, unsealed(streams.target_eval_labels), cls, unknown)

@@ -1,4 +1,4 @@
-"""How random views are made, where the recipe leaves it open, and what it says of views that no stream has."""
+"""Decide random views that the recipe leaves open, and warn of unused ones."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,9 +14,12 @@ KEYS = tuple(f"data.{name}" for name in (*CROPS, *STRONG))
 
 
 def by_views(decisions: Decisions, backbone: Backbone, asked: Iterable[str]) -> list[str]:
-    """Decide crops, flips and strong views where there are any, and return what to mind of those that were given.
+    """Decide crops, flips and strong views, and return warnings on unused settings.
 
-    ``asked`` are the random views that the phases of the strategy ask for.
+    Args:
+        decisions: the decisions so far.
+        backbone: the backbone.
+        asked: the random views that the strategy's phases ask for.
     """
     data, asked = decisions.recipe.data, set(asked)
     crops, strong = _crops(decisions.recipe, backbone, asked), "strong" in asked and backbone.rows is None
@@ -36,14 +39,14 @@ def by_views(decisions: Decisions, backbone: Backbone, asked: Iterable[str]) -> 
 
 
 def _crops(recipe: Recipe, backbone: Backbone, asked: set[str]) -> bool:
-    """Whether some training view is a random crop: small weak views are moved instead."""
+    """Return whether some training view is a random crop; small weak views are shifted instead."""
     if backbone.rows is not None:
         return False
     return recipe.data.augment == "standard" or (bool(asked) and backbone.info.input.size >= SMALL)
 
 
 def same_views(before: Recipe, now: Recipe) -> bool:
-    """Whether two recipes mean the same random views, one of them maybe by keys that it leaves out."""
+    """Return whether two recipes mean the same random views, even by keys that one leaves out."""
     one, other = RandomViews.of(before.data), RandomViews.of(now.data)
     if None in (one.interpolation, other.interpolation):
         one, other = replace(one, interpolation=None), replace(other, interpolation=None)

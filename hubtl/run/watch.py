@@ -1,4 +1,4 @@
-"""What a run that adjusts itself is shown: losses on labelled rows, and what is predicted on a target without labels."""
+"""Measure a self-adjusting run: losses on labelled rows, and predictions on unlabelled ones."""
 
 import numpy as np
 import torch
@@ -14,11 +14,11 @@ from hubtl.strategy import Phase, Strategy
 
 
 class Watch:
-    """Measures a strategy while it trains, on at most ``assess.EVIDENCE_ROWS`` rows of each stream.
+    """Measure a strategy while it trains, on at most ``assess.EVIDENCE_ROWS`` rows of each stream.
 
-    The validation loss is that of the source's evaluation rows when adapting, and of the rows that are held out of the
-    training rows where the target's labels are learnt from. Target rows without labels are training rows, and only
-    counted by their predictions. A phase is measured on streams that it sees, and on no others.
+    The validation loss is that of the source's evaluation rows when adapting, and of the held-out training rows where
+    the target's labels are learnt from. Target rows without labels are training rows, and only their predictions are
+    counted. A phase is measured on streams that it sees, and on no others.
     """
 
     def __init__(self, prepared: Prepared, accelerator: Accelerator) -> None:
@@ -40,7 +40,7 @@ class Watch:
         return found
 
     def losses(self, model: Classifier, images: Rows) -> tuple[float, dict[str, float]]:
-        """The mean supervised loss over labelled rows, and how the outputs spread."""
+        """Return the mean supervised loss over labelled rows, and the spread of the outputs."""
         assert images.labels is not None
         task, rows = self.prepared.task, some(len(images))
         logits = outputs(model, images, self.accelerator, rows=rows).logits
@@ -50,6 +50,6 @@ class Watch:
         return float(loss), task.spread(logits, None)
 
     def predictions(self, model: Classifier, images: Rows) -> dict[str, float]:
-        """How the outputs of rows without labels spread over what the target may have."""
+        """Return the spread of the outputs on rows without labels."""
         seen = outputs(model, images, self.accelerator, rows=some(len(images))).logits
         return self.prepared.task.spread(seen, self.prepared.relation)

@@ -1,4 +1,4 @@
-"""The output directory of a run: whose it is, who is at work in it, and how the model's files come there."""
+"""Guard the output directory of a run: its owner, its lock, and the delivery of files."""
 
 import contextlib
 import hashlib
@@ -26,7 +26,7 @@ SAVED = (*checkpoint.NAMES, "best.pt")  # below STATE; older versions wrote best
 
 @contextmanager
 def at_work(folder: Path) -> Iterator[None]:
-    """Let only one process change a run directory at a time. A process that is gone holds nothing, however it ended."""
+    """Lock a run directory for one process; the lock of a dead process is void."""
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
@@ -47,13 +47,16 @@ def at_work(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def changing(folder: Path) -> Iterator[None]:
-    """``at_work`` where there is a run's state; a folder without one, such as a pulled model, is nobody's to hold."""
+    """Lock a folder that has a run's state; others, such as a pulled model, need no lock."""
     with at_work(folder) if (folder / LOCK).exists() else contextlib.nullcontext():
         yield
 
 
 class Workplace:
-    """The output directory of one run. ``resume`` and ``overwrite`` are what its user asked for."""
+    """Guard the output directory of one run.
+
+    ``resume`` and ``overwrite`` are the user's wishes.
+    """
 
     def __init__(self, folder: Path, *, resume: bool = False, overwrite: bool = False) -> None:
         self.folder, self.resume, self.overwrite = folder, resume, overwrite
@@ -63,9 +66,10 @@ class Workplace:
         self._lock = contextlib.ExitStack()
 
     def look(self) -> RunRecord | None:
-        """The record of a run that is finished already. Writes nothing.
+        """Return the record of a run that is finished already. Writes nothing.
 
-        Raises HubtlError for a folder that is not this run's to write, and for one where another is at work.
+        Raises:
+            HubtlError: for a folder that is not this run's to write, and for one that another process holds.
         """
         check_writable(self.folder)
         if (self.folder / LOCK).exists():
@@ -74,7 +78,7 @@ class Workplace:
         return self._decide()
 
     def enter(self) -> RunRecord | None:
-        """As ``look``; from then on the folder is this process's until ``leave``."""
+        """Do as ``look``, and lock the folder until ``leave``."""
         done = self._decide()
         if done is not None:
             return done
@@ -90,7 +94,7 @@ class Workplace:
         return self._decide()  # it may have been written to meanwhile
 
     def begin(self, recipe: str, record: RunRecord) -> None:
-        """Write down which run this is. What an earlier one left that is not gone on with is removed first."""
+        """Write the recipe and record of this run, after removing files of an earlier one."""
         if not self.goes_on:
             self._clear(record)
         self._began = True
@@ -98,7 +102,10 @@ class Workplace:
         record.save(self.folder)
 
     def leave(self) -> None:
-        """Let others in. A run that came to no checkpoint leaves nothing behind; what is another's is not touched."""
+        """Unlock the folder; a run without a checkpoint leaves nothing behind.
+
+        Files of others are not touched.
+        """
         try:
             if self._began and not self.started() and self._status() != "finished":
                 for name in OURS:
@@ -116,7 +123,7 @@ class Workplace:
 
     @contextmanager
     def delivery(self) -> Iterator[Path]:
-        """A folder to write the model's files into; at the end they take their places, each in one instant."""
+        """Yield a folder to write the model's files into, which are then moved into place atomically."""
         stage = self.folder / STAGE
         shutil.rmtree(stage, ignore_errors=True)
         stage.mkdir(parents=True)
@@ -175,11 +182,11 @@ class Workplace:
         return (self.folder / LOCK).exists() or (self.folder / "record.json").exists()
 
     def started(self) -> bool:
-        """Whether there is a checkpoint to go on from."""
+        """Return whether there is a checkpoint to continue from."""
         return any((own / name).exists() for own in _below(self.folder / STATE) for name in SAVED)
 
     def _status(self) -> str | None:
-        """Of the run; None where its record is missing or damaged, as it is before all of it is written."""
+        """Return the status of the run; None where its record is missing, damaged or incomplete."""
         try:
             return RunRecord.load(self.folder).status
         except HubtlError:
@@ -210,10 +217,10 @@ class Workplace:
             )
 
     def _clear(self, record: RunRecord) -> None:
-        """Remove what an earlier run wrote, and nothing else; a README stays, as what a person wrote in it does.
+        """Remove what an earlier run wrote, and nothing else; a README with a person's text stays.
 
-        Its checkpoints go first and its record last: cut off anywhere, it is still what its record says, or may be
-        begun anew.
+        Checkpoints go first and the record last: cut off anywhere, the folder is still what its record says, or may be
+        started again.
         """
         state = self.folder / STATE
         if {path.name for path in self.folder.iterdir()} == {STATE} and [*state.iterdir()] == [self.folder / LOCK]:
@@ -237,7 +244,7 @@ class Workplace:
 
 
 def relist(folder: Path, names: Iterable[str]) -> None:
-    """Say of some files that hubtl wrote them as they are now, or that they are gone, so that a new run may replace them."""
+    """Update the list of hubtl's files, so that a new run may replace them."""
     try:
         known: dict[str, str | None] = plain.object_of(folder / WRITTEN)
     except (OSError, ValueError):
@@ -250,19 +257,19 @@ def relist(folder: Path, names: Iterable[str]) -> None:
 
 
 def _below(folder: Path) -> list[Path]:
-    """A folder and those in it, at any depth."""
+    """Return a folder and those in it, at any depth."""
     return [folder, *(path for path in folder.rglob("*") if path.is_dir())] if folder.is_dir() else []
 
 
 def _unfinished(folders: Iterable[Path]) -> None:
-    """Remove the files that a write which was cut off left behind."""
+    """Remove the files of interrupted writes."""
     for folder in folders:
         for name in (*AMENDED, *SAVED, WRITTEN.name):
             (folder / (name + files.PARTIAL)).unlink(missing_ok=True)
 
 
 def _prune(folder: Path) -> None:
-    """Remove the folders that are empty, this one included."""
+    """Remove empty folders, this one included."""
     for path in sorted(_below(folder), reverse=True):
         with contextlib.suppress(OSError):
             path.rmdir()

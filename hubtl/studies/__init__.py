@@ -1,1 +1,1 @@
-"""Several runs or evaluations side by side: compare, rank, tune, ablate, evaluate."""
+"""Run several runs or evaluations side by side: compare, rank, tune, ablate, evaluate."""

@@ -1,4 +1,4 @@
-"""What each part of a method is worth: a finished run's recipe again, with one part left out at a time."""
+"""Measure each part of a method: train a finished run's recipe again without it."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -23,18 +23,27 @@ KEPT = ("record.json", "recipe.yaml")  # of each ablated run: its weights are of
 
 
 def parts(folder: Path) -> dict[str, dict[str, Any]]:
-    """The parts that the method of a finished run declares, by name: the options that leave each out.
+    """Return the parts that a finished run's method declares: the options that leave each out.
 
-    Raises HubtlError for a folder without a finished run, and for a method that declares none.
+    Raises:
+        HubtlError: for a folder without a finished run, and for a method that declares none.
     """
     return _declared(amend.check(folder), folder)
 
 
 def ablate(folder: Path, without: Sequence[str] = (), *, command: str = "hubtl ablate") -> RunRecord:
-    """Train a finished run's recipe again without each of its parts, and add the figures to its record and card.
+    """Train a finished run's recipe again without each of its parts.
 
-    Data, seed, updates and everything else are the run's own. Called again, parts that were done are not repeated and
-    an interrupted one goes on. The figures choose nothing. Raises HubtlError for a part that there is not.
+    The figures go into its record and card, and select nothing. Data, seed, updates and everything else are the run's
+    own. Called again, finished parts are not repeated and an interrupted one continues.
+
+    Args:
+        folder: the run directory.
+        without: parts to leave out, one at a time; by default every part.
+        command: the command to type again, for errors.
+
+    Raises:
+        HubtlError: for a part that does not exist.
     """
     record = amend.check(folder)
     declared = _declared(record, folder)

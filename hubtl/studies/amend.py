@@ -1,4 +1,4 @@
-"""Adding an evaluation to a finished run's record and card: in its folder, or in its repository on the Hub."""
+"""Add an evaluation to a finished run's record and card, in its folder or on the Hub."""
 
 from pathlib import Path
 
@@ -13,7 +13,11 @@ from hubtl.run.workplace import changing
 
 
 def check(folder: Path) -> RunRecord:
-    """The record that an evaluation is to be added to. Raises HubtlError for a folder without a finished run."""
+    """Return the record that an evaluation will be added to.
+
+    Raises:
+        HubtlError: for a folder without a finished run.
+    """
     record = RunRecord.load(folder)
     if record.status != "finished":
         raise HubtlError(
@@ -24,7 +28,7 @@ def check(folder: Path) -> RunRecord:
 
 
 def add(record: RunRecord, found: LaterEvaluation) -> None:
-    """Add an evaluation; one of the same rows in the same way takes the place of the one before."""
+    """Add an evaluation; it replaces one of the same rows in the same way."""
     kept = [evaluation for evaluation in record.evaluations if _key(evaluation) != _key(found)]
     record.evaluations = [*kept, found]
     method = plugins.entries("testtime").get(found.online.method) if found.online else None
@@ -33,9 +37,16 @@ def add(record: RunRecord, found: LaterEvaluation) -> None:
 
 
 def in_folder(folder: Path, found: LaterEvaluation) -> None:
-    """Add an evaluation to ``record.json`` and the card of a run directory. What a person wrote there stays.
+    """Add an evaluation to ``record.json`` and the card of a run directory.
 
-    Raises HubtlError where another process is at work in it.
+    Text that a person wrote into the card stays.
+
+    Args:
+        folder: the run directory.
+        found: the evaluation.
+
+    Raises:
+        HubtlError: where another process is at work in it.
     """
     with changing(folder):
         record = check(folder)
@@ -48,10 +59,20 @@ def in_folder(folder: Path, found: LaterEvaluation) -> None:
 def on_hub(
     repo: str, snapshot: Path, found: LaterEvaluation, *, branch: str | None, create_pr: bool, command: str
 ) -> hub.Amended:
-    """Add an evaluation to the record and the card of a repository, in one commit that changes nothing else.
+    """Add an evaluation to the record and the card of a repository, in one commit.
 
-    ``snapshot`` is the pulled commit that was evaluated; it stays as it is. Raises HubtlError where the repository has
-    moved on since, and for what the Hub refuses; ``command`` is what to type again.
+    The commit changes nothing else.
+
+    Args:
+        repo: the repository.
+        snapshot: the pulled commit that was evaluated; it stays unchanged.
+        found: the evaluation.
+        branch: the branch to commit to.
+        create_pr: open a pull request instead.
+        command: the command to type again, for errors.
+
+    Raises:
+        HubtlError: where the repository has changed since, and for refusals of the Hub.
     """
     record = check(snapshot)
     add(record, found)

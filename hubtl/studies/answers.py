@@ -1,4 +1,7 @@
-"""The labels that a person gave rows of a run's target: each is on the disk before the next row is asked for."""
+"""Store the labels that a person gave rows of a run's target.
+
+Each is on the disk before the next row is asked for.
+"""
 
 import json
 import os
@@ -16,7 +19,7 @@ LARGEST = 2**28  # bytes
 
 @dataclass(frozen=True)
 class Answer:
-    """One row: its label in text, or None where it was skipped."""
+    """Hold one row's label as text, or None where it was skipped."""
 
     row: int
     name: str
@@ -24,10 +27,14 @@ class Answer:
 
 
 class Answers:
-    """The answers of one run directory, as they stand after everything that was taken back."""
+    """Store the answers of one run directory, without those that were taken back."""
 
     def __init__(self, folder: Path) -> None:
-        """Read what was answered before. Raises HubtlError for a damaged file; a line that was cut off is no answer."""
+        """Read earlier answers; a line that was cut off is ignored.
+
+        Raises:
+            HubtlError: for a damaged file.
+        """
         self.path = folder / FILE
         self._given: dict[int, Answer] = {}  # by row, in the order of the last answer
         for number, line in enumerate(self._lines(), 1):
@@ -40,11 +47,11 @@ class Answers:
         return self._given.get(row)
 
     def give(self, answer: Answer) -> None:
-        """Keep an answer; it replaces an earlier one of the same row."""
+        """Store an answer; it replaces an earlier one of the same row."""
         self._append({"row": answer.row, "name": answer.name, "label": answer.label})
 
     def take_back(self, wanted: Callable[[Answer], bool]) -> Answer | None:
-        """Take back the last answer that is ``wanted``; None where there is none."""
+        """Remove and return the last answer that is ``wanted``; None where there is none."""
         last = next((answer for answer in reversed(self._given.values()) if wanted(answer)), None)
         if last is not None:
             self._append({"row": last.row, "undone": True})

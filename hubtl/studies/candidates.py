@@ -1,4 +1,4 @@
-"""Which of several finished models is best, settled by labels of rows on which two of them disagree."""
+"""Select the best of several finished models, by labels of rows on which two of them disagree."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from hubtl.studies.label import Labelling, Question, Rule, drawn, learnt_rows, s
 
 @dataclass(frozen=True)
 class Met:
-    """Two of the models, and what the labels say of them."""
+    """Hold two of the models, and the evidence of the labels on them."""
 
     kept: str  # the best of those before
     other: str
@@ -32,16 +32,16 @@ class Met:
 
     @property
     def sure(self) -> float:
-        """The probability that the other is better."""
+        """Return the probability that the other is better."""
         return 0.5 if self.labelling is None else self.labelling.tally.better(self.labelling.rule.prior)
 
 
 @dataclass
 class Candidates:
-    """Asks for labels of several models in turn: the best so far meets the next one, and the better of the two goes on.
+    """Ask for labels of several models in turn: the winner of each pair meets the next model.
 
-    All pairs meet the rows in one order that is drawn, each those on which it disagrees, so that a label counts for every
-    pair that comes to its row. Each pair is decided by itself, at the level of ``rule``.
+    All pairs share one random order of the rows, and each reads those on which it disagrees; a label hence counts for
+    every pair that comes to its row. Each pair is decided separately, at the level of ``rule``.
     """
 
     names: list[str]
@@ -51,7 +51,7 @@ class Candidates:
 
     @property
     def met(self) -> list[Met]:
-        """The pairs that have met; the last one may be undecided as yet."""
+        """Return the pairs that have met; the last one may be undecided yet."""
         found: list[Met] = []
         best = 0
         for number in range(1, len(self.names)):
@@ -69,35 +69,39 @@ class Candidates:
 
     @property
     def labelled(self) -> int:
-        """The rows that have a label."""
+        """Return the number of labelled rows."""
         known = (self.whole.answers.of(row) for row in self.whole.numbers)
         return sum(answer is not None and answer.label is not None for answer in known)
 
     @property
     def best(self) -> str:
-        """The model that no other was better than."""
+        """Return the model that no other has beaten."""
         last = self.met[-1]
         return last.other if last.decided == "adapted" else last.kept
 
     def current(self) -> Question | None:
-        """The next row to ask for; None where every pair has met."""
+        """Return the next row to ask for; None where every pair has met."""
         last = self.met[-1]
         return None if last.decided is not None or last.labelling is None else last.labelling.current()
 
     def answer(self, question: Question, text: str) -> None:
-        """Take a label. Raises HubtlError for what is none."""
+        """Store a label.
+
+        Raises:
+            HubtlError: for text that is no label.
+        """
         self.whole.answer(question, text)
 
     def skip(self, question: Question) -> None:
-        """Leave a row out, as nobody can tell what it is."""
+        """Skip a row that nobody can label."""
         self.whole.skip(question)
 
     def undo(self) -> Answer | None:
-        """Take the last answer back, so that its row is asked for again; None where there is none."""
+        """Remove the last answer, so that its row is asked for again; None where there is none."""
         return self.whole.undo()
 
     def opening(self) -> str:
-        """What is asked for, in a line."""
+        """Describe the task of the labeller in a line."""
         whole = self.whole
         return (
             f"{len(self.names)} models, and {len(whole.order):,} of {whole.rows:,} target rows on which any two disagree: "
@@ -105,11 +109,11 @@ class Candidates:
         )
 
     def progress(self) -> str:
-        """What the labels say of the pair that is being asked, in a line."""
+        """Describe the evidence on the present pair in a line."""
         return said(self.met[-1])
 
     def outcome(self) -> list[str]:
-        """What each pair came to, and which model is best, in lines."""
+        """Describe the result of each pair and the best model, in lines."""
         if not self.labelled:
             return ["nothing is labelled; the same command asks"]
         met = self.met
@@ -121,7 +125,7 @@ class Candidates:
         return [*lines, f"best by {self.labelled} labelled rows: {self.best}{doubt}"]
 
     def summary(self) -> dict[str, Any]:
-        """The same as plain values."""
+        """Return the outcome as plain values."""
         pairs = [
             {"kept": one.kept, "other": one.other, "decided": _plain(one), "other_better": one.sure} for one in self.met
         ]
@@ -137,7 +141,7 @@ class Candidates:
 
 
 def said(met: Met) -> str:
-    """What the labels say of two models, in a line."""
+    """Describe the evidence of the labels on two models in a line."""
     names = f"{met.other} against {met.kept}"
     if met.labelling is None:
         return f"{names}: they answer alike to every row"
@@ -148,14 +152,17 @@ def said(met: Met) -> str:
 
 
 def _plain(met: Met) -> str | None:
-    """The better of the two by name; "undecided", or None where it is being asked."""
+    """Return the better of the two by name; "undecided", or None while it is being asked."""
     return {"adapted": met.other, "source-only": met.kept}.get(met.decided or "", met.decided)
 
 
 def folders_of(given: Sequence[Path]) -> list[Path]:
-    """The run directories among which to choose: those that are given, and of a comparison those that it ranked, in order.
+    """Return the run directories to choose from.
 
-    Raises HubtlError for a folder without a model.
+    They are those given, and of a comparison those that it ranked, in order.
+
+    Raises:
+        HubtlError: for a folder without a model.
     """
     found: list[Path] = []
     for folder in given:
@@ -172,10 +179,15 @@ def folders_of(given: Sequence[Path]) -> list[Path]:
 
 @minded()
 def begin(folders: Sequence[Path], rule: Rule, *, home: Path | None = None) -> Candidates:
-    """Open several finished runs of one target: what each model answers, and the rows on which any two disagree.
+    """Open several finished runs of one target: their answers, and the rows of disagreement.
 
-    Answers are kept in ``home``, by default the first of the folders. Raises HubtlError for runs that are not finished, of
-    different targets or with different outputs.
+    Args:
+        folders: the run directories.
+        rule: when asking ends.
+        home: the folder of the answers; by default the first run directory.
+
+    Raises:
+        HubtlError: for runs that are not finished, of different targets or with different outputs.
     """
     records = [check(folder) for folder in folders]
     for folder, record in zip(folders[1:], records[1:], strict=True):
@@ -210,7 +222,7 @@ def begin(folders: Sequence[Path], rule: Rule, *, home: Path | None = None) -> C
 
 
 def _called(folders: Sequence[Path]) -> list[str]:
-    """Each folder by its last name, or whole where two have the same."""
+    """Return each folder's last name, or its whole path where two are equal."""
     names = [folder.resolve().name for folder in folders]
     return names if len(set(names)) == len(names) else [shown.line(folder) for folder in folders]
 

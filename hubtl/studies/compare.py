@@ -1,4 +1,4 @@
-"""Several strategies on the same data, ranked without target labels."""
+"""Compare several strategies on the same data, ranked without target labels."""
 
 import json
 import logging
@@ -34,7 +34,7 @@ FILE = "compare.json"
 
 @dataclass
 class Entrant:
-    """One strategy's outcome."""
+    """Hold one strategy's outcome."""
 
     strategy: str
     failed: str | None = None  # why it could not run
@@ -49,7 +49,7 @@ class Entrant:
 
 @dataclass
 class Comparison:
-    """What was compared, best first by evidence that reads no target labels."""
+    """Hold a comparison, best first by evidence that reads no target labels."""
 
     output_dir: Path
     model: str
@@ -59,11 +59,14 @@ class Comparison:
 
     @property
     def best(self) -> str:
-        """The strategy that the evidence prefers; source-only where it prefers none to that."""
+        """Return the best strategy by the evidence, which may be source-only."""
         return self.entrants[0].strategy
 
     def summary(self) -> dict[str, Any]:
-        """The comparison as it is saved. Figures on target labels are in it only where an oracle was asked for."""
+        """Return the comparison as it is saved.
+
+        Figures on target labels are in it only with an oracle.
+        """
         rows = []
         for entrant in self.entrants:
             row = asdict(entrant)
@@ -92,13 +95,22 @@ def compare(
     oracle: bool = False,
     command: str = "hubtl compare",
 ) -> Comparison:
-    """Train source-only and each strategy by the same recipe, and rank them without target labels.
+    """Train source-only and each strategy by the same recipe; rank them without target labels.
 
-    Unless ``full``, the backbone is frozen: all read the same cached features. Each strategy's run stays in
-    ``folder/STRATEGY`` and can be pushed. Called again, finished runs are not repeated and an interrupted one goes on.
-    A strategy that cannot run is listed with the reason; by default those of ``DEFAULT``, or of ``FEATURES`` where the
-    task has no probabilities, are compared. Raises HubtlError for names that do not exist, for a labelled
-    target without a source, and for a folder with another comparison.
+    Unless ``full``, the backbone is frozen and all read the same cached features. Each strategy's run stays in
+    ``folder/STRATEGY`` and can be pushed. Called again, finished runs are not repeated and an interrupted one
+    continues. A strategy that cannot run is listed with the reason.
+
+    Args:
+        recipe: the recipe; its strategy is replaced.
+        strategies: names; by default ``DEFAULT``, or ``FEATURES`` for a task without probabilities.
+        folder: the folder of the comparison.
+        full: train the backbone too.
+        oracle: add figures on target labels, which rank nothing.
+        command: the command to type again, for errors.
+
+    Raises:
+        HubtlError: for unknown names, for a labelled target without a source, and for a folder with another comparison.
     """
     names = list(dict.fromkeys([FIRST, *(_usual(recipe.task.name) if strategies is None else strategies)]))
     for name in names:
@@ -152,16 +164,19 @@ def compare(
 
 
 def _usual(task: str) -> tuple[str, ...]:
-    """What is compared on a task where nobody says what."""
+    """Return the strategies to compare on a task by default."""
     return DEFAULT if plugins.load("tasks", task).probabilities else FEATURES
 
 
 def rank(found: Sequence[tuple[Entrant, RunRecord | None]], task: type[Task]) -> tuple[list[Entrant], list[str]]:
-    """The entrants, best first, and the validators that voted.
+    """Return the entrants, best first, and the validators that voted.
 
-    A validator that one of the methods makes better by its own loss, or that reads a source which one of them leaves
-    behind, has no vote, unless no other could vote. What a
-    guard rail stands against comes after what none does, and a failed run last.
+    A validator has no vote if one of the methods optimises it, or if it reads a source that one of them forgets; unless
+    no other could vote. Entrants that a guard rail rejects come after the others, and failed runs last.
+
+    Args:
+        found: entrants with their records.
+        task: the task's class.
     """
     first = found[0][1]
     assert first is not None
@@ -200,7 +215,11 @@ def _note(entrant: Entrant, record: RunRecord) -> None:
 
 
 def _claim(folder: Path, common: dict[str, Any]) -> None:
-    """Make the folder this comparison's. Raises HubtlError where it holds something else."""
+    """Reserve the folder for this comparison.
+
+    Raises:
+        HubtlError: where it holds something else.
+    """
     path = folder / FILE
     check_writable(folder)
     if path.exists():
@@ -223,7 +242,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without the messages of the single runs."""
+    """Silence the messages of the single runs."""
     level = logger.level
     logger.setLevel(max(level, logging.WARNING))
     try:

@@ -1,6 +1,6 @@
-"""Measuring a saved model on a labelled dataset: as it is, or while it adapts to the rows as to a stream.
+"""Evaluate a saved model on a dataset, as it is or with test-time adaptation.
 
-Without labels, what its primary metric probably is.
+Without labels, estimate its primary metric.
 """
 
 import datetime
@@ -47,10 +47,21 @@ def measure(
     data: Mapping[str, Any] | None = None,
     batch_size: int = 64,
 ) -> Evaluation:
-    """The figures of a saved model (run directory, Hub id or folder) on the evaluation rows of a dataset.
+    """Evaluate a saved model on the evaluation rows of a dataset.
 
     Classes are matched by name; those that the model does not know are left out, or are ``unknown`` where it has such a
-    class. Raises HubtlError for a dataset without labels or without a class that the model knows.
+    class.
+
+    Args:
+        model: run directory, Hub id or folder.
+        dataset: Hub dataset, folder or file.
+        split: the split; by default that of evaluation.
+        domain: value of the domain column.
+        data: keys of the recipe's section ``data``.
+        batch_size: rows of a batch.
+
+    Raises:
+        HubtlError: for a dataset without labels or without a class that the model knows.
     """
     where: dict[str, Any] = {"split": split, "domain": domain, "data": data, "batch_size": batch_size}
     return later(model, dataset, **where).figures
@@ -69,14 +80,26 @@ def later(
     data: Mapping[str, Any] | None = None,
     batch_size: int = 64,
 ) -> LaterEvaluation:
-    """The same as ``measure``, with what a record keeps of it: which rows, when, which versions.
+    """Evaluate as ``measure`` does, and return what a record keeps: rows, time, versions.
 
-    With ``tta``, a method of test-time adaptation and its ``options``, a copy of the model adapts to the rows while it
-    predicts them, beside the frozen model. They come in an order drawn from ``seed``, as datasets are often sorted by
-    class; None keeps the dataset's own, as of a stream, and a warning says where that is sorted by class. Every batch is
-    scored before the model learns from it, the labels only score. A single row that would remain joins the last batch.
-    Rows without labels have an estimate in place of figures, where the model was adapted from a labelled source.
-    Raises HubtlError also for a method or an option that there is not.
+    With ``tta`` a copy of the model adapts to the rows while it predicts them, beside the frozen model. Every batch is
+    scored before the model learns from it; labels only score. A single remaining row joins the last batch. Rows without
+    labels get an estimate in place of figures, where the model was adapted from a labelled source.
+
+    Args:
+        model: run directory, Hub id or folder.
+        dataset: Hub dataset, folder or file.
+        tta: a test-time method.
+        options: its options.
+        seed: seed of the order of the rows, since datasets are often sorted by class. None keeps the dataset's order,
+            as of a stream; a warning says where that is sorted by class.
+        split: as in ``measure``.
+        domain: as in ``measure``.
+        data: as in ``measure``.
+        batch_size: as in ``measure``.
+
+    Raises:
+        HubtlError: as in ``measure``, and for an unknown method or option.
     """
     loaded = saved.load(model)
     adapting = None if tta is None else loaded.test_time(tta, options)  # a wrong option costs no dataset
@@ -107,10 +130,19 @@ def later(
 def measure_two(
     first: str, second: str, dataset: str, **where: Any
 ) -> tuple[Evaluation, Evaluation, Difference | None]:
-    """The figures of two saved models on the same rows, and the interval of the second's primary metric less the first's.
+    """Evaluate two saved models on the same rows, with the interval of their difference.
 
-    Keywords are those of ``measure``. The difference is None where the models do not know the same classes of the
-    dataset: their figures are then of other rows. Raises HubtlError for models of different tasks.
+    The difference is that of the primary metric, second less first. It is None where the models know different classes
+    of the dataset: their figures are then of different rows.
+
+    Args:
+        first: run directory, Hub id or folder.
+        second: the other model.
+        dataset: Hub dataset, folder or file.
+        **where: keywords of ``measure``.
+
+    Raises:
+        HubtlError: for models of different tasks.
     """
     tasks = [task_in(saved.folder_of(model)) for model in (first, second)]
     if tasks[0] != tasks[1]:
@@ -131,7 +163,7 @@ def online_beside_frozen(
     batch_size: int,
     seed: int | None,
 ) -> tuple[OnlineFacts, Evaluation]:
-    """What adapts while it predicts, and the frozen model's figures on the same rows in the same order."""
+    """Evaluate an adapting and the frozen model on the same rows in the same order."""
     rows, witness = order_of(len(images), seed), witness_of(loaded.task)
     logits, still = [], []
     for part in batches_of(rows, batch_size):
@@ -156,14 +188,14 @@ def online_beside_frozen(
 
 @dataclass(frozen=True)
 class Told:
-    """What a run kept, to tell how good its model is on rows without labels."""
+    """Hold a run's facts on its source, to estimate its model's quality on rows without labels."""
 
     models: Sequence[tuple[AdaptedModel, Mapping[str, Any]]]  # the shipped one first; source-only too, where it is
     adapted: bool  # False: the shipped one learnt from the source alone
 
 
 def told_by(folder: Path, loaded: AdaptedModel) -> Told | None:
-    """What the run of a saved model kept of its source; None where there is nothing."""
+    """Return a run's facts on its source; None where there are none."""
     if not (folder / "record.json").is_file():
         return None
     record = RunRecord.load(folder)
@@ -177,9 +209,10 @@ def told_by(folder: Path, loaded: AdaptedModel) -> Told | None:
 
 
 def guessed(images: Rows, known: Told, dataset: str, batch_size: int) -> Evaluation:
-    """What the shipped model's primary metric probably is on rows without labels.
+    """Estimate the shipped model's primary metric on rows without labels.
 
-    Raises HubtlError for so few rows that it would say nothing.
+    Raises:
+        HubtlError: for so few rows that an estimate would mean nothing.
     """
     accelerator, task = make_accelerator(RunSection(), None), known.models[0][0].task
     seen = [
@@ -206,9 +239,9 @@ def labelled(
     *,
     may_lack: bool = False,
 ) -> tuple[Rows, DomainFacts]:
-    """The evaluation rows of a dataset, labelled by what the model answers with, and their facts.
+    """Return the evaluation rows of a dataset with labels of the model, and their facts.
 
-    ``may_lack``: without labels all of its rows are taken as they are, unless a split is named.
+    ``may_lack``: without labels all of its rows are taken, unless a split is named.
     """
     section = DataSection(**(data or {}))
     where = DomainSection(dataset=dataset, eval_split=split, domain=domain)

@@ -1,4 +1,4 @@
-"""The study of a search: one at a time in a folder, gone on with where it was left, and what its trials came to."""
+"""Keep the study of a search: one at a time in a folder, resumed where it was left."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,12 @@ from hubtl.tasks.base import FLOOR
 
 
 def refusal(guard: Mapping[str, float], best: float | None) -> str | None:
-    """Which guard rail stands against a trial; ``best`` is the best score on the source of all of them."""
+    """Return the guard rail that rejects a trial, or None.
+
+    Args:
+        guard: the guard's figures of the trial.
+        best: the best score on the source of all trials.
+    """
     if guard.get("collapsed"):
         return "collapsed"
     if best is not None and guard.get(source_score(guard) or "", best) < best - FLOOR:
@@ -25,17 +30,17 @@ def refusal(guard: Mapping[str, float], best: float | None) -> str | None:
 
 
 def source_score(guard: Mapping[str, float]) -> str | None:
-    """Which of the guard's figures is the score on the source: ``source-accuracy``, or its like of another task."""
+    """Return the name of the guard's score on the source, such as ``source-accuracy``."""
     return next((name for name in guard if name.startswith("source-")), None)
 
 
 def best_on_source(guards: Iterable[Mapping[str, float]]) -> float | None:
-    """The best score on the source of some trials."""
+    """Return the best score on the source of some trials."""
     return max((guard[name] for guard in guards if (name := source_score(guard))), default=None)
 
 
 def finished(study: Any) -> list[dict[str, Any]]:
-    """The finished trials, best first; those that were cut off do not count."""
+    """Return the finished trials, best first; interrupted ones do not count."""
     from optuna.trial import TrialState
 
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
@@ -60,7 +65,11 @@ def finished(study: Any) -> list[dict[str, Any]]:
 
 @contextmanager
 def at_work(folder: Path) -> Iterator[None]:
-    """Only one search at a time writes to a folder. Raises HubtlError where another does."""
+    """Lock a folder for one search at a time.
+
+    Raises:
+        HubtlError: where another search holds it.
+    """
     from filelock import FileLock, Timeout
 
     check_writable(folder)
@@ -85,9 +94,17 @@ def at_work(folder: Path) -> Iterator[None]:
 def opened(
     folder: Path, recipe: Recipe, axes: Sequence[Axis], objective: str, data: Sequence[str] = ()
 ) -> Iterator[Any]:
-    """The study in a folder, new or gone on with. Raises HubtlError where it searches for something else.
+    """Open the study in a folder, new or resumed.
 
-    ``data`` are the fingerprints of what it trains and scores on.
+    Args:
+        folder: the folder.
+        recipe: the recipe.
+        axes: the search space.
+        objective: the name of the score.
+        data: fingerprints of the data that it trains and scores on.
+
+    Raises:
+        HubtlError: where the folder searches for something else.
     """
     import optuna
     from optuna.exceptions import StorageInternalError
@@ -135,7 +152,7 @@ def opened(
 
 
 def _as_it_is(recipe: Recipe, axes: Sequence[Axis]) -> dict[str, Any]:
-    """What the recipe says without a search, where that is in its range: the trial to beat."""
+    """Return the recipe's own values within their ranges: the trial to beat."""
     options = made(
         plugins.load("strategies", recipe.strategy.name).Options, recipe.strategy.name, recipe.strategy.options
     )

@@ -1,4 +1,4 @@
-"""Labels of rows on which the two models of a run disagree, asked for until it is clear which of the two is better."""
+"""Ask for labels of rows on which two models disagree, until it is clear which is better."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ FOUND = {1: "win", 0: "neither", -1: "loss"}
 
 @dataclass(frozen=True)
 class Rule:
-    """When asking ends."""
+    """Define when asking ends."""
 
     prior: str = "helps"
     certain: float | None = None
@@ -49,7 +49,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Question:
-    """A row to label."""
+    """Hold a row to label."""
 
     row: int  # its number in the data as they were opened
     shown: Mapping[str, str]  # modality -> text, or the name of a file
@@ -57,13 +57,19 @@ class Question:
 
     @property
     def name(self) -> str:
-        """The name of its file, where it has one; a text is not kept outside of the data."""
+        """Return the name of its file, where it has one.
+
+        A text is not stored outside of the data.
+        """
         return next((name for m, name in self.shown.items() if m != "text"), "")
 
 
 @dataclass
 class Labelling:
-    """Asks for labels of one run. ``order`` are places in ``target.train`` on which ``models`` disagree."""
+    """Ask for labels of one run.
+
+    ``order`` are positions in ``target.train`` on which ``models`` disagree.
+    """
 
     folder: Path
     record: RunRecord
@@ -78,16 +84,16 @@ class Labelling:
 
     @cached_property
     def numbers(self) -> list[int]:
-        """The number of each row of ``order``, in the data as they were opened."""
+        """Return the number of each row of ``order`` in the data."""
         return [int(number) for number in rowlabels.row_numbers(self.target.train, self.order.tolist())]
 
     @property
     def share(self) -> float:
-        """Of all rows, how many the models disagree on."""
+        """Return the share of all rows on which the models disagree."""
         return len(self.order) / max(1, self.rows)
 
     def question(self, place: int) -> Question:
-        """The row at a place of the order."""
+        """Return the row at a position of the order."""
         position = int(self.order[place])
         columns = self.target.columns
         (shown,) = rowlabels.shown(self.target.train, columns, [position])
@@ -95,30 +101,41 @@ class Labelling:
         return Question(self.numbers[place], shown, {m: row[column] for m, column in columns.items()})
 
     def current(self) -> Question | None:
-        """The next row to ask for; None where it is decided, or no row is left."""
+        """Return the next row to ask for; None where it is decided, or no row is left."""
         place = len(self._met())
         if self.rule.decided(self.tally) is not None or place == len(self.order):
             return None
         return self.question(place)
 
     def answer(self, question: Question, text: str) -> None:
-        """Take a label. Raises HubtlError for what is none."""
+        """Store a label.
+
+        Raises:
+            HubtlError: for text that is no label.
+        """
         label = self.task.typed(text)
         self.answers.give(Answer(question.row, question.name, self.task.spelt(label, text)))
 
     def skip(self, question: Question) -> None:
-        """Leave a row out, as nobody can tell what it is."""
+        """Skip a row that nobody can label."""
         self.answers.give(Answer(question.row, question.name, None))
 
     def undo(self) -> Answer | None:
-        """Take the last answer back, so that its row is asked for again; None where there is none."""
+        """Remove the last answer, so that its row is asked for again; None where there is none."""
         mine = set(self.numbers)
         return self.answers.take_back(lambda answer: answer.row in mine)
 
     def take(self, given: Sequence[rowlabels.Given], path: Path) -> int:
-        """Take labels from a file, and say how many. Empty ones before the last label count as skipped.
+        """Read labels from a file; return their number.
 
-        Raises HubtlError for a row that was not asked for, one that shows something else, and a label that is none.
+        Empty ones before the last label count as skipped.
+
+        Args:
+            given: the rows of the file.
+            path: the file, for errors.
+
+        Raises:
+            HubtlError: for a row that was not asked for, one with other content, and text that is no label.
         """
         place = {number: place for place, number in enumerate(self.numbers)}
         rowlabels.positions(given, self.target.train, self.target.columns, path)
@@ -146,7 +163,7 @@ class Labelling:
         return sum(bool(one.label) for one in given)
 
     def export(self, path: Path) -> int:
-        """Write the rows to ask for next into a file, in their order, with the labels that are there; say how many."""
+        """Write the next rows to label into a file, in order, with known labels; return their number."""
         skipped = sum(answer.label is None for answer in self._met())
         count = min(len(self.order), self.rule.most + skipped)
         cells = rowlabels.shown(self.target.train, self.target.columns, self.order[:count].tolist())
@@ -157,12 +174,12 @@ class Labelling:
 
     @property
     def tally(self) -> Tally:
-        """What the labels say so far."""
+        """Return the tally of the labels so far."""
         found = [self._found(place, answer) for place, answer in enumerate(self._met())]
         return Tally(*(sum(f == FOUND[sign] for f in found) for sign in (1, -1, 0)))
 
     def verified(self) -> Verified:
-        """What the labels say, and of which rows, for a record."""
+        """Return the evidence of the labels and their rows, for a record."""
         tally, rule = self.tally, self.rule
         answer = rule.decided(tally) or "undecided"
         evidence = max(tally.evidence(), tally.swapped().evidence())
@@ -188,9 +205,12 @@ class Labelling:
         )
 
     def close(self) -> Verified | None:
-        """Write what was found into record and card, and ship the model that labels are for; None: nothing was labelled.
+        """Write the evidence into record and card, and ship the model that it favours.
 
-        Undecided labels leave the choice to the run. Raises HubtlError where another process is at work in the directory.
+        Returns None without labels. Undecided labels leave the choice to the run.
+
+        Raises:
+            HubtlError: where another process is at work in the directory.
         """
         found = self.verified()
         if not found.n and self.record.verified is None:
@@ -201,7 +221,10 @@ class Labelling:
         return found
 
     def _met(self) -> list[Answer]:
-        """The answers up to the first row that has none: rows beyond it were asked for another pair of models."""
+        """Return the answers up to the first row without one.
+
+        Rows beyond it were asked for another pair of models.
+        """
         found = []
         for row in self.numbers:
             if (answer := self.answers.of(row)) is None:
@@ -220,11 +243,17 @@ class Labelling:
 
 @minded()
 def begin(run: str | Path, rule: Rule) -> Labelling:
-    """Open a finished run to be labelled: both models, and the rows on which they disagree in an order that is drawn.
+    """Open a finished run for labelling: both models, and the rows on which they disagree.
 
-    The target's own labels are not read, even where there are any, but to leave out those that were learnt from in a run
-    of an earlier hubtl. Raises HubtlError for a run that is not finished or has one model, and for data that have changed
-    since.
+    The rows come in a random order. The target's own labels are not read. Only in a run of an earlier hubtl they serve
+    to leave out the rows that were learnt from.
+
+    Args:
+        run: the run directory.
+        rule: when asking ends.
+
+    Raises:
+        HubtlError: for a run that is not finished or has one model, and for data that have changed since.
     """
     folder = Path(run).expanduser()
     record = check(folder)
@@ -257,13 +286,16 @@ def begin(run: str | Path, rule: Rule) -> Labelling:
 
 
 def drawn(target: Domain, rule: Rule) -> list[int]:
-    """The places of the target's training rows, in the order in which they are met."""
+    """Return the positions of the target's training rows in random order."""
     order: list[int] = np.random.default_rng([ORDER, rule.seed]).permutation(len(target.train)).tolist()
     return order
 
 
 def learnt_rows(record: RunRecord, target: Domain, task: Task) -> set[int]:
-    """The numbers of the rows whose labels were learnt from; chosen again where the record has how many alone."""
+    """Return the numbers of the rows whose labels were learnt from.
+
+    They are sampled again where the record has only their count.
+    """
     k = record.target_few
     if record.target_told or target.labels is None or target.outputs is None:
         return set(record.target_told)
@@ -279,7 +311,7 @@ def learnt_rows(record: RunRecord, target: Domain, task: Task) -> set[int]:
 
 
 def target_of(folder: Path, record: RunRecord, model: AdaptedModel) -> Domain:
-    """The target of a run, opened as the run opened it."""
+    """Open the target of a run as the run did."""
     recipe = parse(record.recipe)
     names = [name for number, name in enumerate(model.names) if number != model.task.unknown]
     known = None if recipe.source is None else Outputs(names=names, details=model.task.outputs.details)
@@ -290,7 +322,7 @@ def target_of(folder: Path, record: RunRecord, model: AdaptedModel) -> Domain:
 
 
 def seen_by(models: Sequence[AdaptedModel], target: Domain, record: RunRecord) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The places of the rows that can be read, and what each model answers to them."""
+    """Return the positions of readable rows, and each model's answers to them."""
     bad = record.recipe.get("data", {}).get("on_bad_sample", "error")
     accelerator = make_accelerator(RunSection(), None)
     name, said = f"{target.facts.dataset}/train", []

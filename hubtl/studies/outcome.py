@@ -1,4 +1,4 @@
-"""What labels of single rows say so far, in words: for the terminal and the page."""
+"""Describe the evidence of labels in words, for the terminal and the page."""
 
 from hubtl.io import shown
 from hubtl.judging.asking import still
@@ -8,7 +8,7 @@ from hubtl.studies.label import Labelling, Rule
 
 
 def opening(asking: Labelling) -> str:
-    """What is asked for, in a line."""
+    """Describe the task of the labeller in a line."""
     return (
         f"source-only and adapted disagree on {len(asking.order):,} of {asking.rows:,} target rows "
         f"({100 * asking.share:.0f} %): at most {asking.rule.most} are asked for, and fewer where that decides"
@@ -16,7 +16,7 @@ def opening(asking: Labelling) -> str:
 
 
 def progress(asking: Labelling) -> str:
-    """What the labels say so far, in a line."""
+    """Describe the evidence so far in a line."""
     tally = asking.tally
     low, middle, high = (100 * number for number in tally.gain(asking.share))
     gain = f"{middle:+.1f} points of all rows (90 % interval {low:+.1f} to {high:+.1f})".replace("-", "−")
@@ -27,7 +27,13 @@ def progress(asking: Labelling) -> str:
 
 
 def outcome(asking: Labelling, found: Verified | None, *, page: bool = False) -> list[str]:
-    """The verdict in one of three answers, what became of the run, and what to type next, with ``page`` for the page."""
+    """Describe the verdict, the shipped model, and the next command.
+
+    Args:
+        asking: the labelling.
+        found: the evidence, or None without labels.
+        page: name the command of the page.
+    """
     run = shown.typed(asking.folder)
     if found is None or not found.n:
         return [f"nothing is labelled; go on with: {_again(asking, page)}"]
@@ -46,7 +52,7 @@ def outcome(asking: Labelling, found: Verified | None, *, page: bool = False) ->
 
 
 def more(asking: Labelling, found: Verified, *, page: bool = True) -> str:
-    """How many labels more would decide what is undecided, and the command that asks for them."""
+    """Return how many more labels would decide, and the command that asks for them."""
     if len(found.rows) == len(asking.order):
         return "every row on which the two disagree was asked for"
     rows = still(asking.tally, prior=found.prior, certain=found.certain)
@@ -55,7 +61,7 @@ def more(asking: Labelling, found: Verified, *, page: bool = True) -> str:
 
 
 def _again(asking: Labelling, page: bool) -> str:
-    """The command that goes on by the same rule."""
+    """Return the command that continues with the same rule."""
     rule = asking.rule
     flags = ["--page"] * page + ["--certain"] * (rule.certain is not None)
     flags += [f"--prior {rule.prior}"] * (rule.prior != Rule.prior) + [f"--seed {rule.seed}"] * (rule.seed != Rule.seed)

@@ -1,4 +1,4 @@
-"""``hubtl rank``: which of several backbones suits a target best, by scores of their features, before any training."""
+"""Rank backbones for a target by scores of their features, before training (``hubtl rank``)."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ class _Facts(BaseModel):
 
 
 class Ranked(_Facts):
-    """One model, and what its features score."""
+    """Hold one model and the scores of its features."""
 
     model: str
     rank: int | None = None  # from 1; None where the score that ranks was not measured
@@ -69,7 +69,7 @@ class Ranked(_Facts):
 
 
 class Ranking(_Facts):
-    """Models, the best first. ``save`` writes it, ``hubtl.rank`` returns it."""
+    """Hold models, the best first; ``hubtl.rank`` returns it."""
 
     by: str
     labels: Literal["target", "source"]  # whose labels the features are scored against
@@ -91,7 +91,10 @@ class Ranking(_Facts):
 
 @dataclass(frozen=True)
 class _Data:
-    """What every model is scored on: labelled rows, and, with a source, the target's rows without labels."""
+    """Hold the rows that models are scored on.
+
+    They are labelled rows, and, with a source, the target's rows without labels.
+    """
 
     labelled: Domain
     labels: np.ndarray  # of the labelled training rows
@@ -109,23 +112,28 @@ def rank(
     output: str | Path | None = None,
     **flags: Any,
 ) -> Ranking:
-    """Rank backbones for a target by how well their features fit its labels, with no training.
+    """Rank backbones for a target by how well their features fit its labels, without training.
 
     Without a source the target must be labelled: the features of its training rows are scored against their labels;
     evaluation rows stay unseen. With a source the target's labels are never read, as when adapting: the features are
-    scored on the labelled source, and ``a_distance`` says how far the target's lie from them. The two are not mixed
-    into one figure: nothing label-free says how much a shift weighs.
+    scored on the labelled source, and ``a_distance`` measures the shift to the target's. The two are not combined: no
+    label-free evidence tells how much a shift weighs.
+
+    Features are cached as in training, so that a second call, and a linear probe of the winner, reads no input again.
+    A model that fails is listed with its reason.
 
     Args:
-        models: what ``--model`` takes, as a sequence or with commas between.
-        target_dataset: what ``--target-dataset`` takes; ``source_dataset`` likewise.
-        by: the score that ranks: ``logme``, ``leep``, ``h-score`` or ``linear-probe`` (see ``hubtl.tasks.fit``);
-            those that the task has.
+        models: values of ``--model``, as a sequence or separated by commas.
+        target_dataset: value of ``--target-dataset``.
+        source_dataset: value of ``--source-dataset``.
+        by: the score that ranks: ``logme``, ``leep``, ``h-score`` or ``linear-probe`` (see ``hubtl.tasks.fit``), as far
+            as the task has it.
         output: a JSON file for the result.
-        **flags: of ``hubtl adapt`` those about models and data, such as ``pretrained``, ``target_split``, ``device``.
+        **flags: the flags of ``hubtl adapt`` about models and data, such as ``pretrained``, ``target_split``,
+            ``device``.
 
-    Features are cached as in training, so that a second call, and a linear probe of the winner, reads no image again.
-    A model that fails is listed with its reason. Raises HubtlError for mistakes, and where every model fails.
+    Raises:
+        HubtlError: for mistakes, and where every model fails.
     """
     names = _names(models)
     if by not in SCORES:
@@ -196,7 +204,11 @@ def _names(models: str | Sequence[str]) -> list[str]:
 
 
 def _recipe(model: str, target: str, source: str | None, flags: Mapping[str, Any]) -> Recipe:
-    """The flags as a recipe, which checks them. Raises HubtlError for flags that ranking does not have."""
+    """Parse the flags as a recipe, which checks them.
+
+    Raises:
+        HubtlError: for flags that ranking does not have.
+    """
     for name in flags:
         if name not in FLAGS:
             raise HubtlError(
@@ -210,7 +222,11 @@ def _recipe(model: str, target: str, source: str | None, flags: Mapping[str, Any
 
 
 def _open(recipe: Recipe, modalities: tuple[str, ...]) -> _Data:
-    """Raises HubtlError where there are no labels to score against."""
+    """Open the data.
+
+    Raises:
+        HubtlError: where there are no labels to score against.
+    """
     task = task_of(recipe)
     common: dict[str, Any] = {"modalities": modalities, "instead": partial(instead, task)}
     target = open_domain(recipe.target, recipe.data, task, role="target", **common)
@@ -275,7 +291,10 @@ def _score(name: str, recipe: Recipe, data: _Data, accelerator: Accelerator) -> 
 def _read(
     reader: FeatureReader, backbone: Backbone, domain: Domain, labels: np.ndarray | None, on_bad_sample: str
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """The features [n, d] of the rows that are scored, and their labels. Every training row's are kept, for training."""
+    """Return the features [n, d] of the rows to score, and their labels.
+
+    The features of every training row are cached, for training.
+    """
     name = f"{domain.facts.dataset}/train"
     images = open_rows(backbone, domain.train, domain.columns, labels=labels, name=name, on_bad_sample=on_bad_sample)
     kept = reader.read(images)
@@ -284,12 +303,15 @@ def _read(
 
 
 def _spread(n: int) -> list[int]:
-    """At most SCORED_ROWS of n rows, the same ones each time: data are often sorted by class."""
+    """Return at most SCORED_ROWS of n rows, always the same ones.
+
+    They are spread over the data, which are often sorted by class.
+    """
     return np.unique(np.linspace(0, n - 1, min(n, SCORED_ROWS)).round().astype(int)).tolist()
 
 
 def _ordered(models: list[Ranked], by: str) -> list[Ranked]:
-    """The best first; then those without the score, then those that failed, in the order given."""
+    """Sort the models: best first, then without the score, then failed, in the given order."""
     ordered = sorted(models, key=lambda m: (m.error is not None, by not in m.scores, -m.scores.get(by, 0.0)))
     for place, found in enumerate(ordered, 1):
         found.rank = place if by in found.scores else None
@@ -297,7 +319,7 @@ def _ordered(models: list[Ranked], by: str) -> list[Ranked]:
 
 
 def _notes(ranking: Ranking, data: _Data) -> list[str]:
-    """What a reader must know to read the figures right."""
+    """Return notes that a reader needs to interpret the figures."""
     scored = [found for found in ranking.models if found.error is None]
     notes = []
     if data.target is not None:

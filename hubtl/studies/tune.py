@@ -1,4 +1,4 @@
-"""``hubtl tune``: a search over learning rate, decay and a strategy's options, on a score that reads no target label."""
+"""Search learning rate, decay and a strategy's options on a label-free score (``hubtl tune``)."""
 
 import math
 import time
@@ -39,7 +39,7 @@ BELOW = 1e6  # what a trial that a guard rail refuses is ranked by: any other is
 
 @dataclass(frozen=True)
 class Tuning:
-    """What ``hubtl.tune`` returns: every trial, the best first, and the folder with ``tune.json`` and ``recipe.yaml``."""
+    """Hold every trial, best first, and the folder with ``tune.json`` and ``recipe.yaml``."""
 
     output_dir: Path
     objective: str
@@ -48,7 +48,7 @@ class Tuning:
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """The best trial that no guard rail refuses; None where there is none."""
+        """Return the best trial that no guard rail rejects; None where there is none."""
         first = self.trials[0] if self.trials else None
         return first if first is not None and first["refused"] is None else None
 
@@ -74,18 +74,22 @@ def tune(
 ) -> Tuning:
     """Search for the options under which a recipe scores best.
 
+    Each trial trains the same model on the same data from the same seed. A trial that collapses, or that loses more
+    than a tenth of the best score on the source, is ranked behind all others.
+
     Args:
         recipe: a raw recipe; ``tune`` in it maps keys to ranges, as ``search`` does.
-        trials: how many there are to be in all: in a folder with some, the rest is done.
-        search: ``KEY=LOW:HIGH[:log]``; without any, what ``hubtl.recipe.ranges.derived`` finds.
-        validator: the score. By default the recipe's if it can be compared between runs, else the task's first voter; where the
-            target's labels are learnt from, minus the loss on held-out training rows.
+        trials: the total number of trials; a folder with some gets the rest.
+        search: ``KEY=LOW:HIGH[:log]``; by default the ranges of ``hubtl.recipe.ranges.derived``.
+        validator: the score. By default the recipe's if it can be compared between runs, else the task's first voter;
+            where the target's labels are learnt from, minus the loss on held-out training rows.
         oracle: allow a score or a checkpoint rule that reads target labels.
         output_dir: by default ``runs/MODEL-STRATEGY-TARGET-tune``.
+        shown: show progress on stderr.
 
-    Each trial trains the same model on the same data from the same seed. A trial that collapses, or that loses more than
-    a tenth of the best score on the source, is ranked behind all others. Raises HubtlError for mistakes, and
-    Interrupted when asked to stop; the trial that was at work is then done again by the next call.
+    Raises:
+        HubtlError: for mistakes.
+        Interrupted: when asked to stop; the next call repeats the interrupted trial.
     """
     if find_spec("optuna") is None:
         raise HubtlError("hubtl tune needs optuna, which is not installed", hint='pip install "hubtl[tune]"')
@@ -123,7 +127,10 @@ def tune(
 
 @dataclass(frozen=True)
 class Objective:
-    """A score of a trained model, higher is better, and whether something on the way to it reads target labels."""
+    """Hold a score of a trained model, and whether anything on the way reads target labels.
+
+    Higher is better.
+    """
 
     name: str
     oracle: bool
@@ -178,7 +185,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _prepared(recipe: Recipe) -> Prepared:
-    """The data opened and the model loaded, once for all trials."""
+    """Open the data and load the model, once for all trials."""
     if len(models_of(recipe.model.name)) > 1:
         raise HubtlError("hubtl tune searches for one model's options", hint="one --model; adapt averages several")
     prepared = prepare(recipe)
@@ -198,7 +205,7 @@ def _trial(
     *,
     shown: bool,
 ) -> None:
-    """One trial: what it tries is a function of the seed, its place and the trials before, done again or not."""
+    """Run one trial; its values depend only on the seed, its position and earlier trials."""
     from optuna.samplers import TPESampler
     from optuna.trial import TrialState
 
@@ -230,7 +237,7 @@ def _trial(
 def _score(
     prepared: Prepared, accelerator: Accelerator, objective: Objective, *, shown: bool, title: str
 ) -> tuple[float, dict[str, float]]:
-    """Train as ``hubtl adapt`` would, without baseline, card and files, and score what it would ship."""
+    """Train as ``hubtl adapt`` would, without baseline, card and files; score the result."""
     recipe = prepared.recipe
     strategy = prepared.build(recipe.strategy.name)
     judge = Judge(prepared, accelerator, recipe.run.validator or "last")
@@ -267,7 +274,7 @@ def _score(
 def _write(
     folder: Path, trials: list[dict[str, Any]], objective: Objective, recipe: Recipe, axes: Sequence[Axis]
 ) -> None:
-    """``tune.json`` and the best ``recipe.yaml``, each whole or not at all."""
+    """Write ``tune.json`` and the best ``recipe.yaml``, each atomically."""
     tuning = Tuning(folder, objective.name, objective.oracle, trials)
     facts = {**tuning.summary(), "seed": recipe.run.seed, "space": [axis.facts() for axis in axes]}
     del facts["output_dir"]
@@ -279,7 +286,7 @@ def _write(
 
 
 def best_recipe(recipe: Recipe, tuning: Tuning) -> Recipe:
-    """The recipe of the best trial, to be run by ``hubtl adapt``; all of the target's training rows are trained on."""
+    """Return the recipe of the best trial, for ``hubtl adapt`` on all training rows."""
     assert tuning.best is not None
     changes = {**tuning.best["parameters"], "run.output_dir": None}
     if recipe.data.hold_out == HOLD_OUT and not recipe.run.adjust:
@@ -288,7 +295,7 @@ def best_recipe(recipe: Recipe, tuning: Tuning) -> Recipe:
 
 
 def describe(trial: Mapping[str, Any]) -> str:
-    """A trial in a line."""
+    """Describe a trial in a line."""
     score = "no score" if trial["score"] is None else f"{trial['score']:.4f}"
     refused = f" ({trial['refused']})" if trial["refused"] else ""
     return f"{score}{refused}  " + "  ".join(f"{key} {value:.4g}" for key, value in trial["parameters"].items())

@@ -1,4 +1,7 @@
-"""Scores that select a model. Each declares what it reads; one that reads target labels is an oracle."""
+"""Score models for selection; each validator declares what it reads.
+
+One that reads target labels is an oracle.
+"""
 
 import math
 from abc import ABC, abstractmethod
@@ -24,14 +27,14 @@ WHOLE = ("__dict__", "__getstate__", "__reduce__", "__reduce_ex__")  # by which 
 
 
 class NotFinite(HubtlError):
-    """A score that is NaN or infinite."""
+    """Report a score that is NaN or infinite."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What there is to judge a model by. Fields that a validator does not declare are None when it is asked.
+    """Hold the evidence on a model; fields that a validator does not declare are None.
 
-    Which fields were read, and were there, is noted in ``read``.
+    ``read`` notes which fields were read, and were there.
     """
 
     step: int
@@ -56,12 +59,12 @@ class Evidence:
 
     @property
     def read(self) -> frozenset[str]:
-        """The names of the fields that somebody read."""
+        """Return the names of the fields that were read."""
         return frozenset(object.__getattribute__(self, "__dict__").get("_seen", ()))
 
 
 class Validator(ABC):
-    """The seam of a selection rule; a plugin registers a subclass under ``hubtl.validators``. Higher is better."""
+    """Score a model, higher is better; plugins register a subclass under ``hubtl.validators``."""
 
     reads: ClassVar[frozenset[str]] = frozenset()  # names of Evidence's fields; "target_labels" makes an oracle
     lenient: ClassVar[bool] = False  # True: it goes on without what is missing
@@ -70,34 +73,37 @@ class Validator(ABC):
 
     @property
     def oracle(self) -> bool:
-        """Whether the rule declares that it reads target labels; a run notes whether it does."""
+        """Return whether the rule declares that it reads target labels.
+
+        A run records whether it does.
+        """
         return LABELS in self.reads
 
     @abstractmethod
     def score(self, evidence: Evidence) -> float: ...
 
     def suffices(self, evidence: Evidence) -> bool:
-        """Whether the evidence has what the rule reads."""
+        """Return whether the evidence has what the rule reads."""
         return all(getattr(evidence, field) is not None for field in self.reads)
 
     def scores(self, evidence: Evidence) -> Scores:
-        """What is kept of a checkpoint's evidence, to compare it with others."""
+        """Return the scores of a checkpoint to keep, for comparison with others."""
         return {"score": self.score(evidence)}
 
     def merits(self, judged: Sequence[Scores]) -> list[float]:
-        """How good each of the checkpoints judged so far is beside the others. Higher is better."""
+        """Return the merit of each checkpoint judged so far, compared with the others; higher is better."""
         return [scores["score"] for scores in judged]
 
     def state(self) -> dict[str, Any]:
-        """Return what the rule remembers of the checkpoints, for a run that goes on after a stop; tensors and numbers."""
+        """Return the rule's memory of the checkpoints as tensors and numbers, to resume a run."""
         return {}
 
     def load(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - most rules remember nothing
-        """Take up what ``state`` returned."""
+        """Load the result of ``state``."""
 
 
 class Last(Validator):
-    """The last iterate: nothing is read, nothing is selected."""
+    """Take the last iterate: it reads nothing and selects nothing."""
 
     needs = ()
     comparable = False
@@ -107,7 +113,7 @@ class Last(Validator):
 
 
 class SourceAccuracy(Validator):
-    """Accuracy on the source's evaluation rows: blind to the target, but a floor for adaptation."""
+    """Measure accuracy on the source's evaluation rows: blind to the target, but a floor."""
 
     reads = frozenset({"source_logits", "source_labels"})
 
@@ -119,7 +125,7 @@ class SourceAccuracy(Validator):
 
 
 class InfoMax(Validator):
-    """``H(mean p) − mean H(p)`` on the target: predictions that are sure, and not all the same."""
+    """Measure ``H(mean p) − mean H(p)`` on the target: confident and diverse predictions."""
 
     reads = frozenset({"target_logits"})
 
@@ -131,7 +137,10 @@ class InfoMax(Validator):
 
 
 class Entropy(Validator):
-    """``−mean H(p)`` on the target: predictions that are sure. A collapsed model scores best."""
+    """Measure ``−mean H(p)`` on the target: confident predictions.
+
+    A collapsed model scores best.
+    """
 
     reads = frozenset({"target_logits"})
 
@@ -140,7 +149,10 @@ class Entropy(Validator):
 
 
 class TargetAccuracy(Validator):
-    """Accuracy on the target's labelled evaluation rows: an oracle, impossible where labels are missing."""
+    """Measure accuracy on the target's labelled evaluation rows: an oracle.
+
+    It is impossible without labels.
+    """
 
     reads = frozenset({"target_labels"})
 
@@ -152,7 +164,10 @@ class TargetAccuracy(Validator):
 
 
 class SourceScore(Validator):
-    """The task's score on the source's evaluation rows, 1 at best: blind to the target, but a floor for adaptation."""
+    """Measure the task's score on the source's evaluation rows, at most 1.
+
+    It is blind to the target, but a floor for adaptation.
+    """
 
     needs = ()
     reads = frozenset({"source_logits", "source_labels"})
@@ -165,7 +180,10 @@ class SourceScore(Validator):
 
 
 class TargetScore(Validator):
-    """The task's score on the target's labelled evaluation rows: an oracle, impossible where labels are missing."""
+    """Measure the task's score on the target's labelled evaluation rows: an oracle.
+
+    It is impossible without labels.
+    """
 
     needs = ()
     reads = frozenset({"target_labels"})
@@ -177,20 +195,31 @@ class TargetScore(Validator):
 
 
 def rule_of(name: str) -> Validator:
-    """The registered validator of a name. Raises HubtlError for one that cannot be made."""
+    """Return the registered validator of a name.
+
+    Raises:
+        HubtlError: for one that cannot be made.
+    """
     cls: type[Validator] = plugins.load("validators", name)
     with minded(cls, "its __init__"):
         return cls()
 
 
 def score_of(rule: Validator, evidence: Evidence) -> float:
-    """``rule.score``. Raises HubtlError for what is not a finite number."""
+    """Return ``rule.score``.
+
+    Raises:
+        HubtlError: for anything but a finite number.
+    """
     with minded(rule, "score"):
         return _finite(rule, rule.score(evidence))
 
 
 def measured(rule: Validator, evidence: Evidence) -> float | None:
-    """``score_of``; None where a rule of hubtl's own has nothing to measure, such as the spread of a single row."""
+    """Return ``score_of``; None where a built-in rule has nothing to measure.
+
+    The spread of a single row is such a case.
+    """
     try:
         return score_of(rule, evidence)
     except NotFinite:
@@ -200,7 +229,11 @@ def measured(rule: Validator, evidence: Evidence) -> float | None:
 
 
 def scores_of(rule: Validator, evidence: Evidence) -> Scores:
-    """``rule.scores``. Raises HubtlError for what are not finite numbers by name."""
+    """Return ``rule.scores``.
+
+    Raises:
+        HubtlError: for anything but finite numbers by name.
+    """
     with minded(rule, "scores"):
         found: Any = rule.scores(evidence)
     if not isinstance(found, Mapping) or not found:
@@ -209,7 +242,11 @@ def scores_of(rule: Validator, evidence: Evidence) -> Scores:
 
 
 def merits_of(rule: Validator, judged: Sequence[Scores]) -> list[float]:
-    """``rule.merits``. Raises HubtlError for what is not a finite number for each of the candidates."""
+    """Return ``rule.merits``.
+
+    Raises:
+        HubtlError: for anything but a finite number for each candidate.
+    """
     with minded(rule, "merits"):
         found: Any = list(rule.merits(judged))
     if len(found) != len(judged):

@@ -1,4 +1,4 @@
-"""A selection rule over the checkpoints of one run: the one that agrees most with the mean of all."""
+"""Select the checkpoint of a run that agrees most with the mean of all."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,11 +12,11 @@ CHECKPOINT = "checkpoint"
 
 
 class EnsV(Validator):
-    """Agreement with the mean softmax of all checkpoints judged so far (EnsV, NeurIPS 2023).
+    """Measure agreement with the mean softmax of all checkpoints so far (EnsV, NeurIPS 2023).
 
-    Each checkpoint's target predictions are kept; its merit is the share of rows on which its class is that of the mean.
-    Deviation: the paper compares models of different options; here they are the checkpoints of one run. It is no member of
-    ``ensemble``: ranks with it lose as much accuracy as without it (docs/benchmarks.md).
+    Each checkpoint's target predictions are kept; its merit is the share of rows on which its class is that of the
+    mean. Deviation: the paper compares models of different options; here they are the checkpoints of one run. It is no
+    member of ``ensemble``: ranks with it lose as much accuracy as without it (docs/benchmarks.md).
     """
 
     reads = frozenset({"target_logits"})

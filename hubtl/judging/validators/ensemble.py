@@ -1,4 +1,4 @@
-"""Many weak judges, one vote each, behind guard rails that no vote can open."""
+"""Combine many weak validators, one vote each, behind guard rails that no vote overrules."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -10,11 +10,10 @@ from hubtl.judging.validators import Evidence, Scores, Validator, measured, rule
 
 
 class Ensemble(Validator):
-    """Agreement of validators: the mean rank that they give a checkpoint among all that were judged.
+    """Rank checkpoints by several validators, and take the mean rank.
 
     Ranks need no common scale, and a validator that a method trains on directly has one vote like the others. A
-    validator that the evidence does not suffice for, such as one that reads a source where there is none, does not
-    vote.
+    validator whose evidence is missing does not vote: one that reads a source where there is none, for example.
     """
 
     members: ClassVar[tuple[str, ...]] = ("infomax", "bnm", "snd", "ami", "mixval", "dev", "reverse")

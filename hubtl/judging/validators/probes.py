@@ -1,4 +1,4 @@
-"""Scores that put a question to the model: what it makes of mixed images, and whether its pseudo labels lead back."""
+"""Score models by probes: predictions on mixed inputs, and pseudo labels that lead back."""
 
 import numpy as np
 import torch
@@ -13,11 +13,12 @@ MIX = 0.55  # of the image whose label a mixture should get; 0.45 of its partner
 
 
 class MixVal(Validator):
-    """Accuracy on mixtures of two target images, against the prediction for the larger part (Hu et al., NeurIPS 2023).
+    """Measure accuracy on mixtures of two target images (Hu et al., NeurIPS 2023).
 
-    The mean over pairs that are predicted alike and over pairs that are not, so that neither dense clusters nor far
-    borders are enough. A kind of pair that does not occur counts 0: a model that predicts one class has no borders.
-    Deviation: the two are averaged, not ranked apart, and each image has one partner.
+    The label of a mixture is the prediction for its larger part. The score is the mean over pairs with equal
+    predictions and over pairs with different ones, so that neither dense clusters nor wide margins suffice. A kind of
+    pair that does not occur counts 0: a model that predicts one class has no margins. Deviation: the two are averaged,
+    not ranked separately, and each image has one partner.
     """
 
     reads = frozenset({"target_logits", "target_mixed_logits"})
@@ -31,10 +32,10 @@ class MixVal(Validator):
 
 
 class Reverse(Validator):
-    """Reverse validation: a linear classifier of the target's features, taught with the model's predictions, scored on
-    the source's labels (Zhong et al., ECML 2010).
+    """Measure a classifier trained on target predictions, on the source's labels.
 
-    Deviation: the classifier is refitted on the model's own features; the encoder is not trained a second time.
+    Reverse validation (Zhong et al., ECML 2010): the classifier is linear on the model's features. Deviation: it is
+    refitted on the model's own features; the encoder is not trained a second time.
     """
 
     reads = frozenset({"source_labels", "source_features", "target_logits", "target_features"})
@@ -54,7 +55,10 @@ class Reverse(Validator):
 
 
 def partners(rows: int) -> np.ndarray:
-    """Which row each of ``rows`` is mixed with: a cycle through a fixed shuffle, so that none is its own partner."""
+    """Return the partner of each of ``rows``: a cycle through a fixed shuffle.
+
+    No row is its own partner.
+    """
     order = np.random.default_rng(0).permutation(rows)
     partner = np.empty(rows, dtype=np.int64)
     partner[order] = np.roll(order, 1)
@@ -62,5 +66,8 @@ def partners(rows: int) -> np.ndarray:
 
 
 def mixture(of: torch.Tensor, partner: torch.Tensor) -> torch.Tensor:
-    """``MIX · of + (1 − MIX) · partner``, of equal shapes. Tokens and masks do not mix: they stay those of the larger part."""
+    """Return ``MIX · of + (1 − MIX) · partner``, of equal shapes.
+
+    Tokens and masks do not mix: they stay those of the larger part.
+    """
     return torch.lerp(partner, of, MIX) if of.is_floating_point() else of

@@ -1,4 +1,4 @@
-"""Scores of how the target's predictions and features lie. None reads a label."""
+"""Score the structure of the target's predictions and features; none reads a label."""
 
 import torch
 from sklearn.cluster import KMeans
@@ -10,9 +10,10 @@ TEMPERATURE = 0.05
 
 
 class SND(Validator):
-    """Soft neighbourhood density: entropy of each prediction's similarity to the others (arXiv:2108.10860).
+    """Measure soft neighbourhood density: the entropy of similarities between predictions.
 
-    High where predictions lie in large, tight groups. A collapsed model scores best: read it beside infomax.
+    Source: arXiv:2108.10860. It is high where predictions lie in large, tight groups. A collapsed model scores best:
+    read it beside infomax.
     """
 
     reads = frozenset({"target_logits"})
@@ -25,7 +26,10 @@ class SND(Validator):
 
 
 class BNM(Validator):
-    """Nuclear norm of the target's softmax outputs over ``√(m · min(m, c))``: sure and diverse predictions score 1."""
+    """Measure the nuclear norm of the target's softmax outputs over ``√(m · min(m, c))``.
+
+    Confident and diverse predictions score 1.
+    """
 
     reads = frozenset({"target_logits"})
 
@@ -35,8 +39,11 @@ class BNM(Validator):
 
 
 class ClassClusterAMI(Validator):
-    """Adjusted mutual information of the predictions and k-means clusters of the features, one a predicted class
-    (arXiv:2208.07360). It is 0 for a model that predicts one class alone."""
+    """Measure the adjusted mutual information of predictions and k-means clusters.
+
+    Clusters are of the features, one a predicted class (arXiv:2208.07360). It is 0 for a model that predicts one class
+    alone.
+    """
 
     reads = frozenset({"target_logits", "target_features"})
 

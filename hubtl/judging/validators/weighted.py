@@ -1,4 +1,4 @@
-"""The source's risk, with each row weighing as much as the target has of its like."""
+"""Score the source's risk, with each row weighted by its density in the target."""
 
 import numpy as np
 import torch
@@ -11,10 +11,11 @@ from hubtl.judging.validators import Evidence, Validator, need
 
 
 class DEV(Validator):
-    """Deep embedded validation: minus the importance-weighted risk, with a control variate (You et al., ICML 2019).
+    """Measure minus the importance-weighted source risk, with a control variate.
 
-    Weights are density ratios in the space of the features, from a logistic regression that tells the domains apart.
-    Deviation: weights come from the rows that they weigh, with a strong ridge, in place of a held-out split.
+    Deep embedded validation (You et al., ICML 2019). Weights are density ratios in the space of the features, from a
+    logistic regression that discriminates the domains. Deviation: weights come from the rows that they weigh, with a
+    strong ridge, in place of a held-out split.
     """
 
     needs = ("features",)
@@ -36,7 +37,12 @@ class DEV(Validator):
 
 
 def density_ratio(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """``p_target / p_source`` at each source row [n], from a domain classifier on both, [n, d] and [m, d]."""
+    """Return ``p_target / p_source`` [n] at each source row, from a domain classifier.
+
+    Args:
+        source: features [n, d].
+        target: features [m, d].
+    """
     domain = np.r_[np.zeros(len(source)), np.ones(len(target))]
     critic = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     odds: np.ndarray = critic.fit(np.r_[source, target], domain).decision_function(source)
@@ -44,7 +50,14 @@ def density_ratio(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def weighted_risk(weights: np.ndarray, losses: np.ndarray) -> float:
-    """``mean wl + η mean w − η`` with ``η = −cov(wl, w) / var(w)``: the weights' mean, known to be 1, takes variance away."""
+    """Return ``mean wl + η mean w − η`` with ``η = −cov(wl, w) / var(w)``.
+
+    The mean of the weights is known to be 1, which reduces the variance.
+
+    Args:
+        weights: weights [n].
+        losses: losses [n].
+    """
     weighted = weights * losses
     spread = float(weights.var())
     eta = 0.0 if spread < 1e-12 else -float(((weighted - weighted.mean()) * (weights - weights.mean())).mean()) / spread
