@@ -295,7 +295,7 @@ def text() -> str:
     both = []
     for (source, target), found in pairs.items():
         said, own = found.get("said"), found.get("own")
-        cells = [f"{x['logistic_regression']:.1f}" for x in found.values()][:1]
+        cells = [f"{said['logistic_regression']:.1f}" if said else "–"]
         cells += [_plain(x["accuracy"] if x else []) for x in (said, own)]
         rows.append(f"| {source} → {target} | {' | '.join(cells)} |")
         both += [(said["logistic_regression"], said["mean"])] if said else []

@@ -25,8 +25,8 @@ from hubtl.backbones.surgery import (
 from hubtl.backbones.weights import cached, check_report, check_source, named
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError
+from hubtl.hub.names import POOLED
 
-POOLED = "hubtl-pooled"  # hubtl's own type: an encoder of texts, its pooling and a classifier
 POOLER = r"(^|\.)pooler\."  # of the trunk: left out while some models are pretrained
 
 

@@ -111,6 +111,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "limits": evidence.limits(record, task),
         "load": load,
         "loader": snippet.loader(record),
+        "coded": snippet.needs_code(record.model.input),
         "needed": _needed(record),
         "grey": snippet.loader(record) != "hubtl" and record.model.input.get("channels") == 1,
         "domains": [(role, d) for role, d in (("source", record.source), ("target", record.target)) if d],

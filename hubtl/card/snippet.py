@@ -1,5 +1,7 @@
 """Write the code that loads the model, predicts one input and prints its answer."""
 
+from collections.abc import Mapping
+
 from hubtl import plugins
 from hubtl.errors import HubtlError
 from hubtl.record import RunRecord
@@ -100,6 +102,11 @@ names = {names}
 """
 
 
+def needs_code(given: object) -> bool:
+    """Whether a model with such an ``input`` in its record is opened with the code beside it."""
+    return isinstance(given, Mapping) and given.get("pooling", "own") != "own"
+
+
 def loader(record: RunRecord) -> str:
     """Return the library that a reader needs: timm, transformers, or hubtl."""
     library = record.model.library
@@ -122,7 +129,7 @@ def default(record: RunRecord, repo: str | None) -> str:
     prints = _prints(record, library)
     if library == "transformers" and takes == ["text"]:
         given = record.model.input
-        code = "" if given.get("pooling", "own") == "own" else ", trust_remote_code=True"
+        code = ", trust_remote_code=True" if needs_code(given) else ""
         return TEXT.format(where=repo or ".", max_length=given["max_length"], code=code, prints=prints)
     if library == "transformers" and takes == ["audio"]:
         rate = int(record.model.input["rate"])

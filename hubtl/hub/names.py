@@ -10,9 +10,8 @@ from hubtl.errors import HubtlError
 REPO = re.compile(r"(?!.*(?:--|\.\.|\.git$))[A-Za-z0-9_](?:[\w.-]*\w)?/[A-Za-z0-9_](?:[\w.-]*\w)?", re.ASCII)
 LONGEST = 96
 REVISION = re.compile(r"(?!.*\.\.)[\w.][\w./+-]*")
-CODE = (
-    "modeling_pooled.py"  # the one file of code that hubtl writes, of texts pooled as transformers' classifiers do not
-)
+POOLED = "hubtl-pooled"  # hubtl's own model type: an encoder of texts, its pooling and a classifier
+CODE = "modeling_pooled.py"  # the one file of code that hubtl writes
 MODEL = (  # a library's own format
     "config.json",
     "model.safetensors",

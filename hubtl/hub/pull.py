@@ -10,7 +10,7 @@ from typing import Any
 from hubtl.errors import HubtlError
 from hubtl.hub.checksums import listing, refuse_damage
 from hubtl.hub.faults import explain, status_of
-from hubtl.hub.names import FILES, belongs, split_revision
+from hubtl.hub.names import FILES, POOLED, belongs, split_revision
 from hubtl.hub.network import mind_the_network
 from hubtl.io import plain
 from hubtl.record import FORMAT_VERSION
@@ -71,7 +71,7 @@ def _fetch(repo: str, revision: str | None, spec: str, retry: str) -> Path:
     snapshot = Path(snapshot_download(repo, revision=commit, allow_patterns=list(FILES)))
     refuse_damage(snapshot, {name: entry for name, entry in there.items() if belongs(name)}, spec, retry=retry)
     _check_weights(snapshot, spec, list(there))
-    if left := sorted(name for name in there if name.endswith((".py", *PICKLES))):
+    if left := sorted(name for name in there if name.endswith((".py", *PICKLES)) and not belongs(name)):
         listed = ", ".join(left[:5]) + (", …" if len(left) > 5 else "")
         logger.info("not fetched, for it could run code: %s", listed)
     return snapshot
@@ -131,7 +131,8 @@ def _check_said(folder: Path, spec: str) -> None:
     """Raise HubtlError for a model that hubtl could not load, or would not run, by its small files."""
     for path in sorted(folder.rglob("*config.json")):
         facts = _read(path)
-        if isinstance(facts, dict) and (named := [k for k in CODE if facts.get(k)]):
+        own = isinstance(facts, dict) and facts.get("model_type") == POOLED  # whose code hubtl has itself
+        if isinstance(facts, dict) and not own and (named := [k for k in CODE if facts.get(k)]):
             raise HubtlError(
                 f"{spec}: its {path.relative_to(folder).as_posix()} names code of its own ({', '.join(named)}), and hubtl "
                 "runs none from the Hub",

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hubtl.card.snippet import needs_code
 from hubtl.errors import HubtlError
 from hubtl.hub.access import check_access
 from hubtl.hub.checksums import size_of
 from hubtl.hub.faults import explain
-from hubtl.hub.names import CODE, files_of, split_revision
+from hubtl.hub.names import files_of, split_revision
 from hubtl.hub.private import published, refuse_tokens
 from hubtl.hub.readme import check_card, prepare
 from hubtl.hub.send import Sent, Wish, send
@@ -146,7 +147,7 @@ def load_snippet(folder: Path, repo: str, revision: str | None = None) -> str:
     if library == "transformers":
         wanted = f', revision="{revision}"' if revision else ""
         modality = next(iter(facts.get("modalities") or ["image"]))
-        if (folder / CODE).is_file():
+        if needs_code(facts.get("input")):
             wanted += ", trust_remote_code=True"
         kind = {"text": "Sequence", "audio": "Audio"}.get(modality, "Image")
         return (

@@ -778,6 +778,17 @@ def test_a_card_of_texts_or_recordings_speaks_of_them(modality, given, shown, cl
     assert (said["pipeline_tag"], said["library_name"]) == (f"{modality}-classification", "transformers")
 
 
+@pytest.mark.parametrize(("pooling", "needed"), [("own", False), ("mean", True)])
+def test_a_card_of_texts_says_whether_code_beside_the_weights_is_run(pooling, needed):
+    record = records.gain()
+    given = {"max_length": 128, "pooling": pooling}
+    facts = {"library": "transformers", "architecture": "bert", "input": given, "modalities": ["text"], "parts": {}}
+    record.model = record.model.model_copy(update=facts)
+    text = render(record, repo="me/it")
+    assert text.count('from_pretrained("me/it", trust_remote_code=True)') == (2 if needed else 0)
+    assert ("modeling_pooled.py" in text) == needed
+
+
 def numbers(*, tried: str | None = None) -> RunRecord:
     """A regression of one number in degrees, that dann erred less with; ``tried``: what was dropped for source-only."""
 

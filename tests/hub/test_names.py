@@ -29,6 +29,7 @@ from hubtl.hub.readme import combine
         "encoders/text/model.safetensors",
         "encoders/text/tokenizer.json",
         "encoders/audio/preprocessor_config.json",
+        "modeling_pooled.py",
     ],
 )
 def test_a_model_file_belongs(name):
@@ -41,6 +42,7 @@ def test_a_model_file_belongs(name):
      "../config.json", "plots/../../x.png", "/config.json", ".hidden.json", "plots/.x.png", "config.json.partial",
      "encoders/text/pytorch_model.bin", "encoders/config.json", "encoders/text/more/config.json",
      "encoders/.text/config.json", "encoders/../config.json", "encoders/image/README.md", "encoders/text/modeling.py",
+     "encoders/text/modeling_pooled.py",
      "plots\\x.png", "tokenizer/../x.json"],
 )  # fmt: skip
 def test_anything_else_does_not_belong(name):

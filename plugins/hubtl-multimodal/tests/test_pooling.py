@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 import transformers as hf
+from datasets import Dataset
 from hubtl_multimodal.native import pooling
 from hubtl_multimodal.native.modeling_pooled import MODES, pooled
 from test_native_classifiers import FRESH
+from test_native_runs import typed
 from tiny_encoders import audio_model, text_model, tone
 from torch import Tensor, nn
 
@@ -20,6 +22,8 @@ from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.errors import HubtlError
 from hubtl.models import saved as api
+from hubtl.record import RunRecord
+from tests.hub.loopback import env_for, start
 
 CLASSES = ["good", "bad", "boring"]
 META = {"task": "classification", "strategy": "source-only"}
@@ -279,3 +283,43 @@ def test_a_projector_that_the_weights_lack_passes_the_mean_through(tmp_path, kin
         expected = trunk(**built.given(given)).last_hidden_state.mean(dim=1)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert built.info.notes == ()
+
+
+@pytest.mark.hub
+@pytest.mark.slow
+def test_a_model_of_the_hub_is_pooled_as_it_says_pushed_with_its_code_and_pulled(tmp_path):
+    """Only the two small files that say how are fetched besides what any model is."""
+    hub = start()
+    try:
+        home, repo = tmp_path / "home", "user/sentences"
+        folder = sentence(tmp_path / "m", pooling_mode="cls", normalize=True)
+        written = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        hub.add(repo, {**written, "data_config.json": b"[]", "2_Normalize/more.json": b"{}"})
+        texts = {"text": [f"{TEXTS[i % 3]} film" for i in range(24)], "label": [CLASSES[i % 3] for i in range(24)]}
+        Dataset.from_dict(texts).to_parquet(tmp_path / "train.parquet")
+        command = ["adapt", "--model", repo, "--strategy", "linear-probe", "--steps", 3, "--batch-size", 8]
+        command += ["--target-dataset", tmp_path / "train.parquet", "--device", "cpu", "--set", "run.plots=false"]
+        typed(hub, home, *command, "--output-dir", tmp_path / "run", "--push-to-hub", "user/probe")
+        asked = {path.partition("/resolve/")[2].partition("/")[2] for _, path in hub.log if f"/{repo}/resolve/" in path}
+        assert {"modules.json", "1_Pooling/config.json"} <= asked
+        assert not asked & {"data_config.json", "2_Normalize/more.json"}
+        assert RunRecord.load(tmp_path / "run").model.input["pooling"] == "cls"
+        assert "modeling_pooled.py" in hub.files("user/probe")
+        live = library.load(tmp_path / "run", device="cpu").logits(TEXTS)
+        program = FRESH + OPENED
+        done = subprocess.run(
+            [sys.executable, "-c", program, json.dumps([{"it": "user/probe"}, TEXTS])],
+            env=env_for(hub, tmp_path / "theirs"),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        theirs = torch.tensor(json.loads(done.stdout.splitlines()[-1])["it"])
+        torch.testing.assert_close(theirs, live, rtol=1e-4, atol=1e-5)
+        pulled = typed(hub, tmp_path / "other", "pull", "user/probe", "--output-dir", tmp_path / "pulled")
+        assert "could run code" not in pulled.stderr
+        torch.testing.assert_close(library.load(tmp_path / "pulled", device="cpu").logits(TEXTS), live)
+    finally:
+        hub.stop()

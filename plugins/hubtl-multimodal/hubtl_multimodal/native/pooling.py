@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hubtl.backbones.reach import out_of_reach
-from hubtl.backbones.transformers import POOLED
 from hubtl.errors import HubtlError
+from hubtl.hub.names import POOLED
 from hubtl.io import plain
 from hubtl_multimodal.encoders.names import Source
 
