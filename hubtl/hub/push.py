@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hubtl.card.snippet import needs_code
 from hubtl.errors import HubtlError
 from hubtl.hub.access import check_access
 from hubtl.hub.checksums import size_of
@@ -145,6 +144,8 @@ def load_snippet(folder: Path, repo: str, revision: str | None = None) -> str:
     if library == "timm":
         return f'import timm\nmodel = timm.create_model("hf-hub:{repo}{at}", pretrained=True)'
     if library == "transformers":
+        from hubtl.card.snippet import needs_code
+
         wanted = f', revision="{revision}"' if revision else ""
         modality = next(iter(facts.get("modalities") or ["image"]))
         if needs_code(facts.get("input")):
