@@ -286,25 +286,7 @@ def plain_loop() -> str:
     return "\n".join(rows)
 
 
-def text() -> str:
-    """A frozen encoder with its own pooling and with BERT's, beside logistic regression on the embedding."""
-    pairs: dict[tuple[str, str], dict[str, dict[str, Any]]] = defaultdict(dict)
-    for x in lines("text.jsonl"):
-        pairs[x["source"], x["target"]]["own" if x["pooling"] == "own" else "said"] = x
-    rows = ["| pair | logistic regression | hubtl | hubtl, pooling own |", "|---|---|---|---|"]
-    both = []
-    for (source, target), found in pairs.items():
-        said, own = found.get("said"), found.get("own")
-        cells = [f"{said['logistic_regression']:.1f}" if said else "–"]
-        cells += [_plain(x["accuracy"] if x else []) for x in (said, own)]
-        rows.append(f"| {source} → {target} | {' | '.join(cells)} |")
-        both += [(said["logistic_regression"], said["mean"])] if said else []
-    means = [f"{statistics.mean(column):.1f}" for column in zip(*both, strict=True)]
-    return "\n".join([*rows, f"| mean of {len(both)} | {' | '.join(means)} | |"] if both else rows)
-
-
 TABLES = {
-    "text": text,
     "auto": lambda: auto_table.table(lines("auto.jsonl")),
     "demo": demo,
     "plain-loop": plain_loop,
