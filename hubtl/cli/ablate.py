@@ -1,4 +1,4 @@
-"""``hubtl ablate``."""
+"""Ablate a run's method (``hubtl ablate``)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,14 +12,17 @@ if TYPE_CHECKING:
 def ablate(
     run_dir: Annotated[Path, typer.Argument(help="Output directory of a finished run.")],
     without: Annotated[
-        list[str] | None, typer.Option(metavar="PART", help="Leave out this part; repeatable. Default: each in turn.")
+        list[str] | None, typer.Option(metavar="PART", help="Leave out this part. Repeatable. Default: each in turn.")
     ] = None,
-    list_: Annotated[bool, typer.Option("--list", help="Name the parts of the run's method; train nothing.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
-    debug: Annotated[bool, typer.Option("--debug")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the parts of the run's method and stop.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks and details.")] = False,
 ) -> None:
-    """Train a run's recipe again without each part of its method; the figures join its record and card."""
+    """Retrain a run without each part of its method.
+
+    The results are added to the run's record and card.
+    """
     from hubtl.cli.messages import begin, typed
 
     begin(quiet=quiet or json_, debug=debug)

@@ -1,4 +1,4 @@
-"""``hubtl adapt``."""
+"""Adapt a model (``hubtl adapt``)."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,100 +9,178 @@ DATA, TRAIN, OUT = "Data", "Training", "Output"
 
 
 def adapt(
-    recipe: Annotated[Path | None, typer.Argument(help="A recipe in YAML; flags change it.")] = None,
-    config: Annotated[Path | None, typer.Option(help="The same as RECIPE.")] = None,
+    recipe: Annotated[Path | None, typer.Argument(help="Recipe in YAML. Flags override its keys.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Same as RECIPE.")] = None,
     model: Annotated[
         str | None,
         typer.Option(help="timm name, Hub id (user/repo[@revision]), torchvision:NAME, folder, or lenet."),
     ] = None,
-    pretrained: Annotated[bool | None, typer.Option("--pretrained/--no-pretrained", help="Pretrained weights.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Pixels; default: the model's own.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="hubtl list strategies; default: auto.")] = None,
+    pretrained: Annotated[
+        bool | None,
+        typer.Option("--pretrained/--no-pretrained", help="Load pretrained weights, or start from random ones."),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the square input in pixels. Default: the model's own.")
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="Strategy to train with (see hubtl list strategies). Default: auto.")
+    ] = None,
     members: Annotated[
-        str | None, typer.Option(metavar="NAME,…", help="Strategies whose models are averaged into one.")
+        str | None, typer.Option(metavar="NAME,…", help="Average the models of these strategies into one.")
     ] = None,
     hedge: Annotated[
-        float | None, typer.Option(help="Share of the adapted models beside source-only in that average, 0 to 1.")
+        float | None, typer.Option(help="Share of the adapted models in the average with source-only, 0 to 1.")
     ] = None,
-    tuner: Annotated[str | None, typer.Option(help="What of the backbone learns: hubtl list tuners.")] = None,
+    tuner: Annotated[
+        str | None, typer.Option(help="Which backbone parameters to train (see hubtl list tuners).")
+    ] = None,
     source_dataset: Annotated[
         str | None,
-        typer.Option(help="Hub id, folder, file, or builtin:digits/mnist. Without it: transfer.", rich_help_panel=DATA),
+        typer.Option(
+            help="Labelled source: Hub dataset, folder, file, or builtin:digits/mnist. Omit it for transfer learning.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
-    source_split: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    source_split: Annotated[
+        str | None, typer.Option(rich_help_panel=DATA, help="Split of the source to train on. Default: train.")
+    ] = None,
     source_domain: Annotated[
-        list[str] | None, typer.Option(help="Repeat it for several sources.", rich_help_panel=DATA)
+        list[str] | None,
+        typer.Option(
+            help="Value of the domain column for the source. Repeat for several sources.", rich_help_panel=DATA
+        ),
     ] = None,
-    target_dataset: Annotated[str | None, typer.Option(help="As --source-dataset.", rich_help_panel=DATA)] = None,
-    target_split: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    target_eval_split: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    target_domain: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    target_dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="Target to adapt to: Hub dataset, folder, file, or builtin:digits/uci.", rich_help_panel=DATA
+        ),
+    ] = None,
+    target_split: Annotated[
+        str | None, typer.Option(rich_help_panel=DATA, help="Split of the target to train on. Default: train.")
+    ] = None,
+    target_eval_split: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=DATA, help="Split of the target to evaluate on. Default: test, else validation."),
+    ] = None,
+    target_domain: Annotated[
+        str | None, typer.Option(rich_help_panel=DATA, help="Value of the domain column for the target.")
+    ] = None,
     target_labels: Annotated[
         str | None,
         typer.Option(
-            metavar="CSV", help="Labels of some rows to learn from: hubtl label --export.", rich_help_panel=DATA
+            metavar="CSV",
+            help="Learn from the labels of some target rows in this file (see hubtl label --export).",
+            rich_help_panel=DATA,
         ),
     ] = None,
     target_labels_per_class: Annotated[
-        int | None, typer.Option(help="Labelled target rows of each class to learn from.", rich_help_panel=DATA)
+        int | None, typer.Option(help="Learn from this many labelled target rows of each class.", rich_help_panel=DATA)
     ] = None,
     domain_column: Annotated[
-        str | None, typer.Option(help="Column that names the domain of a row.", rich_help_panel=DATA)
+        str | None, typer.Option(help="Column that names the domain of each row.", rich_help_panel=DATA)
     ] = None,
-    image_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    text_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    audio_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    image_column: Annotated[
+        str | None, typer.Option(rich_help_panel=DATA, help="Column of images. Default: found by its type.")
+    ] = None,
+    text_column: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=DATA, help="Column of texts. Default: the one with the longest strings."),
+    ] = None,
+    audio_column: Annotated[
+        str | None, typer.Option(rich_help_panel=DATA, help="Column of audio recordings. Default: found by its type.")
+    ] = None,
     label_column: Annotated[
-        str | None, typer.Option(help="Column of the labels; several with commas between.", rich_help_panel=DATA)
+        str | None,
+        typer.Option(
+            help="Column of labels, or several separated by commas. Default: found by its type.", rich_help_panel=DATA
+        ),
     ] = None,
     task: Annotated[
         str | None,
         typer.Option(
-            help="What the labels are: classification, multi-label, regression, …: hubtl list tasks.",
+            help="Task: classification, multi-label, regression (see hubtl list tasks).",
             rich_help_panel=DATA,
         ),
     ] = None,
-    augment: Annotated[Literal["auto", "none", "standard"] | None, typer.Option(rich_help_panel=DATA)] = None,
-    on_bad_sample: Annotated[Literal["error", "skip"] | None, typer.Option(rich_help_panel=DATA)] = None,
-    num_workers: Annotated[int | None, typer.Option(help="Loader processes.", rich_help_panel=DATA)] = None,
-    steps: Annotated[int | None, typer.Option(help="Updates.", rich_help_panel=TRAIN)] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes, instead of steps.", rich_help_panel=TRAIN)] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Per stream and process.", rich_help_panel=TRAIN)] = None,
-    lr: Annotated[float | None, typer.Option(rich_help_panel=TRAIN)] = None,
-    weight_decay: Annotated[float | None, typer.Option(rich_help_panel=TRAIN)] = None,
-    optimizer: Annotated[str | None, typer.Option(help="sgd, adam, adamw, adagrad, …", rich_help_panel=TRAIN)] = None,
+    augment: Annotated[
+        Literal["auto", "none", "standard"] | None,
+        typer.Option(rich_help_panel=DATA, help="Augment training images by random crops and flips, or not."),
+    ] = None,
+    on_bad_sample: Annotated[
+        Literal["error", "skip"] | None,
+        typer.Option(rich_help_panel=DATA, help="Fail on unreadable inputs, or skip them."),
+    ] = None,
+    num_workers: Annotated[
+        int | None, typer.Option(help="Number of data loading processes.", rich_help_panel=DATA)
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of optimiser updates.", rich_help_panel=TRAIN)] = None,
+    epochs: Annotated[
+        float | None, typer.Option(help="Number of epochs, instead of --steps.", rich_help_panel=TRAIN)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Batch size per stream and process.", rich_help_panel=TRAIN)
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(rich_help_panel=TRAIN, help="Learning rate of new layers. Default: the strategy's.")
+    ] = None,
+    weight_decay: Annotated[float | None, typer.Option(rich_help_panel=TRAIN, help="Weight decay.")] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(help="Optimiser: sgd, adam, adamw, adagrad or another one of timm.", rich_help_panel=TRAIN),
+    ] = None,
     schedule: Annotated[
-        Literal["inverse-decay", "cosine", "step", "constant"] | None, typer.Option(rich_help_panel=TRAIN)
+        Literal["inverse-decay", "cosine", "step", "constant"] | None,
+        typer.Option(rich_help_panel=TRAIN, help="Learning rate schedule. Default: the strategy's."),
     ] = None,
-    warmup_steps: Annotated[int | None, typer.Option(rich_help_panel=TRAIN)] = None,
+    warmup_steps: Annotated[
+        int | None, typer.Option(rich_help_panel=TRAIN, help="Number of linear warmup steps.")
+    ] = None,
     validator: Annotated[
-        str | None, typer.Option(help="How the checkpoint is selected.", rich_help_panel=TRAIN)
+        str | None,
+        typer.Option(help="Rule that selects the checkpoint (see hubtl list validators).", rich_help_panel=TRAIN),
     ] = None,
-    seed: Annotated[int | None, typer.Option(rich_help_panel=TRAIN)] = None,
+    seed: Annotated[int | None, typer.Option(rich_help_panel=TRAIN, help="Random seed.")] = None,
     seeds: Annotated[
-        str | None, typer.Option(metavar="N,…", help="Train with each; mean and spread.", rich_help_panel=TRAIN)
+        str | None,
+        typer.Option(
+            metavar="N,…", help="Train with each seed, and report mean and standard deviation.", rich_help_panel=TRAIN
+        ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.", rich_help_panel=TRAIN)] = None,
-    mixed_precision: Annotated[Literal["no", "fp16", "bf16"] | None, typer.Option(rich_help_panel=TRAIN)] = None,
-    gradient_accumulation_steps: Annotated[int | None, typer.Option(rich_help_panel=TRAIN)] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Device: cpu, cuda or mps. Default: the best available.", rich_help_panel=TRAIN)
+    ] = None,
+    mixed_precision: Annotated[
+        Literal["no", "fp16", "bf16"] | None, typer.Option(rich_help_panel=TRAIN, help="Train in mixed precision.")
+    ] = None,
+    gradient_accumulation_steps: Annotated[
+        int | None, typer.Option(rich_help_panel=TRAIN, help="Number of micro-batches per update.")
+    ] = None,
     adjust: Annotated[
         bool | None,
-        typer.Option("--adjust/--no-adjust", help="Adjust by what is measured while training.", rich_help_panel=TRAIN),
+        typer.Option(
+            "--adjust/--no-adjust",
+            help="Adjust learning rates, batch size and losses during training.",
+            rich_help_panel=TRAIN,
+        ),
     ] = None,
     baseline: Annotated[
-        bool | None, typer.Option("--baseline/--no-baseline", help="Train source-only too.", rich_help_panel=TRAIN)
+        bool | None,
+        typer.Option("--baseline/--no-baseline", help="Train source-only as a baseline, too.", rich_help_panel=TRAIN),
     ] = None,
     report_to: Annotated[
-        list[str] | None, typer.Option(help="tensorboard, wandb, trackio, …; repeatable.", rich_help_panel=TRAIN)
+        list[str] | None, typer.Option(help="Log to tensorboard, wandb, trackio, … Repeatable.", rich_help_panel=TRAIN)
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any recipe key or strategy option; repeatable."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Set any recipe key or strategy option. Repeatable."),
     ] = None,
-    output_dir: Annotated[Path | None, typer.Option(rich_help_panel=OUT)] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(rich_help_panel=OUT, help="Output directory. Default: runs/MODEL-STRATEGY-TARGET.")
+    ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on with the interrupted run in the output directory.", rich_help_panel=OUT),
+        typer.Option("--resume", help="Resume the interrupted run in the output directory.", rich_help_panel=OUT),
     ] = False,
     overwrite: Annotated[
         bool,
@@ -110,19 +188,36 @@ def adapt(
     ] = False,
     keep_ensemble: Annotated[
         bool | None,
-        typer.Option("--keep-ensemble", help="Save every averaged model too, for hubtl alone.", rich_help_panel=OUT),
+        typer.Option(
+            "--keep-ensemble", help="Save every averaged model, too, to be loaded by hubtl.", rich_help_panel=OUT
+        ),
     ] = None,
-    push_to_hub: Annotated[str | None, typer.Option(metavar="USER/REPO", rich_help_panel=OUT)] = None,
-    private: Annotated[bool | None, typer.Option("--private/--public", rich_help_panel=OUT)] = None,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(metavar="USER/REPO", rich_help_panel=OUT, help="Push the result to this repository of the Hub."),
+    ] = None,
+    private: Annotated[
+        bool | None,
+        typer.Option("--private/--public", rich_help_panel=OUT, help="Create the repository as private or public."),
+    ] = None,
     license: Annotated[
-        str | None, typer.Option(help="Of the result: apache-2.0, …; default: the weights'.", rich_help_panel=OUT)
+        str | None,
+        typer.Option(help="Licence of the result, such as apache-2.0. Default: the weights'.", rich_help_panel=OUT),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=OUT)] = False,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=OUT)] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Warnings only.", rich_help_panel=OUT)] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Tracebacks and details.", rich_help_panel=OUT)] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=OUT)
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.", rich_help_panel=OUT)
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks and details.", rich_help_panel=OUT)] = False,
 ) -> None:
-    """Adapt a model to a target: a labelled one alone (transfer), or an unlabelled one with a labelled source."""
+    """Adapt a model to a labelled or an unlabelled target.
+
+    With a labelled source, the target needs no labels (domain adaptation). Without a source, the target is labelled
+    (transfer learning).
+    """
     flags = {
         name: value
         for name, value in locals().items()

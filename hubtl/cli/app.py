@@ -19,7 +19,7 @@ HARMLESS = ("list", "show", "doctor")  # and those that write nothing, and that 
 
 app = typer.Typer(
     name="hubtl",
-    help="Make a pretrained model work on your data: transfer, domain adaptation, honest numbers, a Hub round trip.",
+    help="Adapt pretrained models to your data: transfer learning and domain adaptation, with a Hub round trip.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hubtl.data.cache import Cached
 
 group = typer.Typer(
-    help="The features of frozen backbones that are kept for the next run.",
+    help="Manage the cached features of frozen backbones.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -22,8 +22,8 @@ SHORT = 12  # characters of a key
 
 
 @group.command("list")
-def list_(json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False) -> None:
-    """List what the cache holds, the last used first."""
+def list_(json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False) -> None:
+    """List the cached features, last used first."""
     from hubtl.cli import table
     from hubtl.cli.messages import emit
     from hubtl.data import cache
@@ -44,16 +44,15 @@ def list_(json_: Annotated[bool, typer.Option("--json", help="One JSON object on
 
 @group.command("clear")
 def clear(
-    key: Annotated[
-        str | None, typer.Argument(help="The beginning of one key of hubtl cache list. Default: all.")
-    ] = None,
+    key: Annotated[str | None, typer.Argument(help="Start of one key of hubtl cache list. Default: all.")] = None,
     older_than: Annotated[
-        float | None, typer.Option("--older-than", metavar="DAYS", min=0, help="Those that no run used for so long.")
+        float | None,
+        typer.Option("--older-than", metavar="DAYS", min=0, help="Remove only entries unused for this many days."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Remove cached features: they are made again when a run needs them."""
+    """Remove cached features; runs extract them again when needed."""
     from hubtl.cli import table
     from hubtl.cli.messages import emit
     from hubtl.data import cache

@@ -1,4 +1,4 @@
-"""``hubtl card``."""
+"""Render a model card (``hubtl card``)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,17 +13,20 @@ if TYPE_CHECKING:
 
 
 def card(
-    run_dir: Annotated[Path, typer.Argument(help="Run directory: the one with record.json in it.")],
+    run_dir: Annotated[Path, typer.Argument(help="Run directory with record.json.")],
     repo: Annotated[
-        str | None, typer.Option(help="Hub id that the card's code loads; default: as the README has it.")
+        str | None, typer.Option(help="Hub id that the card's code loads. Default: the one in the README.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 2 if README.md is not what it should be.")
+        bool, typer.Option("--check", help="Write nothing, and exit with 2 if README.md is out of date.")
     ] = False,
     print_: Annotated[bool, typer.Option("--print", help="Print the card instead of writing it.")] = False,
-    debug: Annotated[bool, typer.Option("--debug")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks and details.")] = False,
 ) -> None:
-    """Render the model card again from record.json. What you wrote outside its markers stays."""
+    """Render the model card again from record.json.
+
+    Text outside its markers is kept.
+    """
     from hubtl.card import document, metadata, render, written_for
 
     record = _record(run_dir)

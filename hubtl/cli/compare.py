@@ -1,4 +1,4 @@
-"""``hubtl compare``."""
+"""Compare strategies (``hubtl compare``)."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,51 +9,93 @@ DATA, TRAIN, OUT = "Data", "Training", "Output"
 
 
 def compare(
-    recipe: Annotated[Path | None, typer.Argument(help="A recipe in YAML; flags change it.")] = None,
+    recipe: Annotated[Path | None, typer.Argument(help="Recipe in YAML. Flags override its keys.")] = None,
     strategies: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Names, separated by commas; source-only is always there.")
+        str | None,
+        typer.Option(metavar="A,B,C", help="Strategies, separated by commas. source-only is always included."),
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Train the backbone too, not only what lies on its features.")
+        bool, typer.Option("--full", help="Train the backbone, too, instead of using its frozen features.")
     ] = False,
     oracle: Annotated[
-        bool, typer.Option("--oracle", help="Show the figure on the target's labels. It ranks nothing.")
+        bool, typer.Option("--oracle", help="Report the metric on target labels, which does not affect the ranking.")
     ] = False,
-    model: Annotated[str | None, typer.Option(help="As in hubtl adapt.")] = None,
-    pretrained: Annotated[bool | None, typer.Option("--pretrained/--no-pretrained")] = None,
-    image_size: Annotated[int | None, typer.Option()] = None,
-    source_dataset: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    source_domain: Annotated[list[str] | None, typer.Option(rich_help_panel=DATA)] = None,
-    target_dataset: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    target_domain: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    domain_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    model: Annotated[str | None, typer.Option(help="Model, as in hubtl adapt.")] = None,
+    pretrained: Annotated[
+        bool | None,
+        typer.Option("--pretrained/--no-pretrained", help="Load pretrained weights, or start from random ones."),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the square input in pixels. Default: the model's own.")
+    ] = None,
+    source_dataset: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=DATA, help="Labelled source: Hub dataset, folder, file, or builtin:digits/mnist."),
+    ] = None,
+    source_domain: Annotated[
+        list[str] | None,
+        typer.Option(
+            rich_help_panel=DATA, help="Value of the domain column for the source. Repeat for several sources."
+        ),
+    ] = None,
+    target_dataset: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DATA, help="Target to adapt to: Hub dataset, folder, file, or builtin:digits/uci."
+        ),
+    ] = None,
+    target_domain: Annotated[
+        str | None, typer.Option(rich_help_panel=DATA, help="Value of the domain column for the target.")
+    ] = None,
+    domain_column: Annotated[
+        str | None, typer.Option(rich_help_panel=DATA, help="Column that names the domain of each row.")
+    ] = None,
     label_column: Annotated[
-        str | None, typer.Option(help="Column of the labels; several with commas between.", rich_help_panel=DATA)
+        str | None,
+        typer.Option(
+            help="Column of labels, or several separated by commas. Default: found by its type.", rich_help_panel=DATA
+        ),
     ] = None,
     task: Annotated[
         str | None,
         typer.Option(
-            help="What the labels are: classification, multi-label, regression, …: hubtl list tasks.",
+            help="Task: classification, multi-label, regression (see hubtl list tasks).",
             rich_help_panel=DATA,
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Updates of each strategy.", rich_help_panel=TRAIN)] = None,
-    batch_size: Annotated[int | None, typer.Option(rich_help_panel=TRAIN)] = None,
-    lr: Annotated[float | None, typer.Option(rich_help_panel=TRAIN)] = None,
-    seed: Annotated[int | None, typer.Option(rich_help_panel=TRAIN)] = None,
-    device: Annotated[str | None, typer.Option(rich_help_panel=TRAIN)] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Number of updates of each strategy.", rich_help_panel=TRAIN)
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(rich_help_panel=TRAIN, help="Batch size per stream.")] = None,
+    lr: Annotated[
+        float | None, typer.Option(rich_help_panel=TRAIN, help="Learning rate of new layers. Default: the strategy's.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(rich_help_panel=TRAIN, help="Random seed.")] = None,
+    device: Annotated[
+        str | None, typer.Option(rich_help_panel=TRAIN, help="Device: cpu, cuda or mps. Default: the best available.")
+    ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any recipe key; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set any recipe key or strategy option. Repeatable."),
     ] = None,
     output_dir: Annotated[
         Path | None,
-        typer.Option(help="Default: runs/compare-MODEL-TARGET. Called again, it goes on.", rich_help_panel=OUT),
+        typer.Option(
+            help="Output directory. Default: runs/compare-MODEL-TARGET. Run again to continue.", rich_help_panel=OUT
+        ),
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=OUT)] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=OUT)] = False,
-    debug: Annotated[bool, typer.Option("--debug", rich_help_panel=OUT)] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=OUT)
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", rich_help_panel=OUT, help="Print warnings and errors only.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", rich_help_panel=OUT, help="Print tracebacks and details.")] = False,
 ) -> None:
-    """Train several strategies on the same data and rank them without target labels."""
+    """Compare strategies on the same data, without target labels.
+
+    By default the backbone is frozen, and every strategy reads the same cached features.
+    """
     given = dict(locals())
     from hubtl.cli.messages import begin, typed
 

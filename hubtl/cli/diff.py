@@ -1,4 +1,4 @@
-"""``hubtl diff``."""
+"""Compare two models (``hubtl diff``)."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,22 +10,35 @@ if TYPE_CHECKING:
 
 def diff(
     first: Annotated[str, typer.Argument(help="Run directory, Hub id (user/repo[@revision]) or model folder.")],
-    second: Annotated[str, typer.Argument(help="The same: what is compared with it.")],
-    dataset: Annotated[str, typer.Option("--dataset", "--target-dataset", help="Labelled rows to compare them on.")],
-    split: Annotated[str | None, typer.Option(help="Default: test, else validation, else a fifth of train.")] = None,
-    domain_column: Annotated[str | None, typer.Option(help="Column that names the domain of a row.")] = None,
-    domain: Annotated[str | None, typer.Option(help="Its value for the rows to compare on.")] = None,
-    image_column: Annotated[str | None, typer.Option()] = None,
-    text_column: Annotated[str | None, typer.Option()] = None,
-    audio_column: Annotated[str | None, typer.Option()] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of the labels; several with commas between.")] = None,
-    on_bad_sample: Annotated[Literal["error", "skip"], typer.Option()] = "error",
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
-    debug: Annotated[bool, typer.Option("--debug")] = False,
+    second: Annotated[str, typer.Argument(help="Model to compare with the first.")],
+    dataset: Annotated[str, typer.Option("--dataset", "--target-dataset", help="Labelled dataset to compare on.")],
+    split: Annotated[
+        str | None, typer.Option(help="Split to compare on. Default: test, else validation, else a fifth of train.")
+    ] = None,
+    domain_column: Annotated[str | None, typer.Option(help="Column that names the domain of each row.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Value of the domain column for the rows to compare on.")] = None,
+    image_column: Annotated[str | None, typer.Option(help="Column of images. Default: found by its type.")] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Column of texts. Default: the one with the longest strings.")
+    ] = None,
+    audio_column: Annotated[
+        str | None, typer.Option(help="Column of audio recordings. Default: found by its type.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of labels, or several separated by commas. Default: found by its type.")
+    ] = None,
+    on_bad_sample: Annotated[
+        Literal["error", "skip"], typer.Option(help="Fail on unreadable inputs, or skip them.")
+    ] = "error",
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows per batch.")] = 64,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks and details.")] = False,
 ) -> None:
-    """Compare two models on the same labelled rows, class by class or output by output, with an interval of the difference."""
+    """Compare two models on the same labelled rows.
+
+    It prints the metrics of both, by class or output, and an interval of the difference.
+    """
     flags = dict(locals())
     from hubtl.cli.messages import begin, emit
     from hubtl.cli.rows import data_of

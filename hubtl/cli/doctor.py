@@ -7,8 +7,11 @@ from typing import Annotated
 import typer
 
 
-def doctor(json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False) -> None:
-    """Check the installation: versions, devices, torchvision's operators, plugins, Hub settings."""
+def doctor(json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False) -> None:
+    """Check the installation, and suggest repairs.
+
+    It checks versions, devices, torchvision's operators, plugins and settings of the Hub.
+    """
     from hubtl import plugins
     from hubtl._compat import ensure_torchvision
     from hubtl.cli.messages import begin, emit

@@ -1,4 +1,4 @@
-"""``hubtl evaluate``."""
+"""Evaluate a model on a dataset (``hubtl evaluate``)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,52 +15,64 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="Run directory, Hub id (user/repo[@revision]) or model folder.")],
-    dataset: Annotated[str, typer.Option("--dataset", "--target-dataset", help="Rows to evaluate on, with labels.")],
+    dataset: Annotated[
+        str, typer.Option("--dataset", "--target-dataset", help="Dataset to evaluate on, with labels or without.")
+    ],
     split: Annotated[
-        str | None, typer.Option("--split", help="Default: test, else validation, else a fifth of train.")
+        str | None,
+        typer.Option("--split", help="Split to evaluate on. Default: test, else validation, else a fifth of train."),
     ] = None,
-    domain_column: Annotated[str | None, typer.Option(help="Column that names the domain of a row.")] = None,
-    domain: Annotated[str | None, typer.Option(help="Its value for the rows to evaluate.")] = None,
-    image_column: Annotated[str | None, typer.Option()] = None,
-    text_column: Annotated[str | None, typer.Option()] = None,
-    audio_column: Annotated[str | None, typer.Option()] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of the labels; several with commas between.")] = None,
-    on_bad_sample: Annotated[Literal["error", "skip"], typer.Option()] = "error",
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    domain_column: Annotated[str | None, typer.Option(help="Column that names the domain of each row.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Value of the domain column for the rows to evaluate.")] = None,
+    image_column: Annotated[str | None, typer.Option(help="Column of images. Default: found by its type.")] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Column of texts. Default: the one with the longest strings.")
+    ] = None,
+    audio_column: Annotated[
+        str | None, typer.Option(help="Column of audio recordings. Default: found by its type.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of labels, or several separated by commas. Default: found by its type.")
+    ] = None,
+    on_bad_sample: Annotated[
+        Literal["error", "skip"], typer.Option(help="Fail on unreadable inputs, or skip them.")
+    ] = "error",
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows per batch.")] = 64,
     tta: Annotated[
         str | None,
         typer.Option(
             metavar="METHOD",
-            help="Adapt to the rows on the way, each batch scored first: tent, …; for models of classification.",
+            help="Adapt at test time, each batch scored first (see hubtl list testtime).",
         ),
     ] = None,
-    tta_set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of --tta; repeatable.")] = None,
+    tta_set: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Set an option of --tta. Repeatable.")
+    ] = None,
     tta_reset_every: Annotated[
-        int | None, typer.Option(min=0, help="Batches after which --tta starts anew; 0: never.")
+        int | None, typer.Option(min=0, help="Reset --tta to the saved model after this many batches. 0: never.")
     ] = None,
-    tta_seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the order in which --tta meets the rows; default: 0.")
-    ] = None,
+    tta_seed: Annotated[int | None, typer.Option(min=0, help="Seed of the row order for --tta. Default: 0.")] = None,
     tta_stream: Annotated[
-        bool, typer.Option("--tta-stream", help="The rows are a stream: --tta meets them in their own order.")
+        bool, typer.Option("--tta-stream", help="Keep the row order for --tta, as for a stream.")
     ] = False,
     record: Annotated[
         bool,
-        typer.Option("--record", help="Add the figures to the model's record and card; of a Hub id by a commit there."),
+        typer.Option("--record", help="Add the evaluation to the model's record and card, by a commit for a Hub id."),
     ] = False,
     create_pr: Annotated[
-        bool, typer.Option("--create-pr", help="With --record: as a pull request, for a repository of others.")
+        bool, typer.Option("--create-pr", help="With --record, open a pull request instead of committing.")
     ] = False,
-    output: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file too.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
-    debug: Annotated[bool, typer.Option("--debug")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write the evaluation to a JSON file, too.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks and details.")] = False,
 ) -> None:
-    """Measure a model on labelled rows: the figures of its task, as a whole and by class or output.
+    """Evaluate a model on a dataset, with or without labels.
 
-    Of rows without labels it prints an estimate, where the model was adapted from a labelled source.
+    With labels it prints the metrics of the task, by class or output. Without labels it prints an estimate, if the
+    model was adapted from a labelled source.
 
-    With --tta, beside the frozen model the same model that adapts to the rows as to a stream.
+    With --tta it evaluates the frozen model and one that adapts to the rows.
     """
     flags = dict(locals())
     from hubtl.cli.messages import begin, emit

@@ -1,4 +1,4 @@
-"""``hubtl explain``."""
+"""Explain a prediction (``hubtl explain``)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,31 +17,36 @@ def explain(
         list[str],
         typer.Argument(metavar="INPUT...", help="image=FILE audio=FILE text=WORDS, or a dataset and --row."),
     ],
-    row: Annotated[int, typer.Option(min=0, help="Which row of a dataset.")] = 0,
-    split: Annotated[str | None, typer.Option(help="Split of a dataset; default: test, else train.")] = None,
-    image_column: Annotated[str | None, typer.Option()] = None,
-    text_column: Annotated[str | None, typer.Option()] = None,
-    audio_column: Annotated[str | None, typer.Option()] = None,
+    row: Annotated[int, typer.Option(min=0, help="Number of the row in a dataset.")] = 0,
+    split: Annotated[str | None, typer.Option(help="Split of a dataset. Default: test, else train.")] = None,
+    image_column: Annotated[str | None, typer.Option(help="Column of images. Default: found by its type.")] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Column of texts. Default: the one with the longest strings.")
+    ] = None,
+    audio_column: Annotated[
+        str | None, typer.Option(help="Column of audio recordings. Default: found by its type.")
+    ] = None,
     class_: Annotated[
-        str | None, typer.Option("--class", metavar="NAME", help="Explain this class, not the predicted one.")
+        str | None, typer.Option("--class", metavar="NAME", help="Explain this class instead of the predicted one.")
     ] = None,
     source_dataset: Annotated[
-        str | None, typer.Option(help="Show the nearest rows of this dataset: what it was trained on.")
+        str | None, typer.Option(help="Show the nearest rows of this dataset, such as the training data.")
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(min=2, help="Random subsets of tokens to measure relevance with; default: 1024.")
+        int | None, typer.Option(min=2, help="Number of random token subsets to measure relevance with. Default: 1024.")
     ] = None,
-    seed: Annotated[int, typer.Option()] = 0,
-    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="For explanation.png and .json.")] = Path(
-        "explanation"
-    ),
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
-    debug: Annotated[bool, typer.Option("--debug")] = False,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    output_dir: Annotated[
+        Path, typer.Option("--output-dir", "-o", help="Output directory of explanation.png and explanation.json.")
+    ] = Path("explanation"),
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks and details.")] = False,
 ) -> None:
-    """Show what each place, and of several modalities each part, did for a prediction, and test that it is so.
+    """Explain a prediction by the relevance of each part.
 
-    For models of classification.
+    Parts are places of an image, words of a text, segments of a recording and modalities. A deletion test checks the
+    result. For classification models.
     """
     from dataclasses import asdict
 

@@ -13,7 +13,7 @@ Plugin = Annotated[
     typer.Option(
         "--plugin",
         metavar="FILE.py",
-        help="Use by name what a Python file defines; the file is run. Repeatable.",
+        help="Load strategies, tuners and other plugins from a Python file, which is run. Repeatable.",
         rich_help_panel="Plugins",
     ),
 ]

@@ -1,4 +1,4 @@
-"""``hubtl label``."""
+"""Ask for labels to choose a model (``hubtl label``)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,38 +19,40 @@ ALPHA = 0.05  # of --certain
 def label(
     run_dirs: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="RUN...", help="Run directory that kept both of its models; or several runs, or a comparison."
-        ),
+        typer.Argument(metavar="RUN...", help="Run directory with both of its models, several runs, or a comparison."),
     ],
     export: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Write the rows to ask for into a file instead of asking.")
+        Path | None, typer.Option(metavar="CSV", help="Write the rows to label to a file instead of asking.")
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Read labels from such a file instead of asking.")
     ] = None,
-    page: Annotated[bool, typer.Option("--page", help="Ask in the browser: pictures, sounds and texts.")] = False,
-    host: Annotated[str, typer.Option(help="Of the page; 0.0.0.0: for other machines too.")] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: the first free from 7860.")] = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="Label in the browser, with pictures, sounds and texts.")
+    ] = False,
+    host: Annotated[str, typer.Option(help="Address to serve at. 0.0.0.0 admits other machines.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port to serve at. Default: the first free one from 7860.")
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
-    undo: Annotated[int, typer.Option(min=0, metavar="N", help="Take the last N answers back first.")] = 0,
-    most: Annotated[int, typer.Option("--max", min=1, help="Labels to ask for at most.")] = 50,
-    seed: Annotated[int, typer.Option(min=0, help="Of the order of the rows.")] = 0,
+    undo: Annotated[int, typer.Option(min=0, metavar="N", help="Undo the last N answers first.")] = 0,
+    most: Annotated[int, typer.Option("--max", min=1, help="Maximum number of labels to ask for.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the row order.")] = 0,
     prior: Annotated[
-        Literal["helps", "flat"], typer.Option(help="What is assumed before: adapting usually helps, or nothing.")
+        Literal["helps", "flat"], typer.Option(help="Prior belief: adapting usually helps, or none.")
     ] = "helps",
     certain: Annotated[
-        bool, typer.Option("--certain", help="Decide by an e-value at 5 %: more labels, fewer wrong answers.")
+        bool, typer.Option("--certain", help="Decide by an e-value at 5 %: more labels, fewer wrong decisions.")
     ] = False,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout; nothing is asked.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
-    debug: Annotated[bool, typer.Option("--debug")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout without asking.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks and details.")] = False,
 ) -> None:
-    """Settle with a few labels whether adapting helped, and ship the better model.
+    """Label a few rows to choose between source-only and adapted.
 
-    Rows are asked for on which source-only and adapted disagree, until one of the two is better with 95 %. Answers are kept
-    at once, and the same command goes on with them. Of several runs, or of a comparison's, the best is found: two meet, and
-    the better one meets the next.
+    It asks for rows on which the two models disagree, until one is better with 95 % probability, and ships that model.
+    Every answer is saved at once, and the same command continues. With several runs or a comparison it finds the best
+    model: two are compared, and the winner meets the next.
     """
     from hubtl.cli.messages import begin, emit
     from hubtl.errors import HubtlError

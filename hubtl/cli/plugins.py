@@ -12,10 +12,15 @@ from hubtl.io.shown import typed
 
 def list_(
     kind: Annotated[str | None, typer.Argument(help=f"One of: {', '.join(plugins.KINDS)}. Default: all.")] = None,
-    task: Annotated[str | None, typer.Option(metavar="NAME", help="Only what this task can use: regression, …")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    task: Annotated[
+        str | None, typer.Option(metavar="NAME", help="List only what this task can use: classification, regression, …")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """List strategies, backbones, tasks, tuners and validators, built in or from installed plugins."""
+    """List strategies, backbones, tasks, tuners and validators.
+
+    They are built in or from installed plugins.
+    """
     from hubtl.cli.messages import emit
 
     if kind is not None and kind not in plugins.KINDS:
@@ -57,10 +62,10 @@ def _takes_any(entry: plugins.Entry) -> bool:
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A name of hubtl list.")],
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    name: Annotated[str, typer.Argument(help="Name from hubtl list.")],
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Show what a strategy, tuner or validator does, its paper, and its options."""
+    """Describe a strategy, tuner or validator and its options."""
     from hubtl.cli.messages import emit
 
     homes = [kind for kind in plugins.KINDS if name in plugins.entries(kind)]

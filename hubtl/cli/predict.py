@@ -1,4 +1,4 @@
-"""``hubtl predict``."""
+"""Predict with a model (``hubtl predict``)."""
 
 import csv
 import io
@@ -24,39 +24,53 @@ def predict(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...", help="Images, folders or datasets; for several modalities datasets, or image=… text=…"
+            metavar="INPUT...",
+            help="Images, folders or datasets; with several modalities datasets, or image=FILE text=WORDS.",
         ),
     ],
-    format_: Annotated[Format | None, typer.Option("--format", help="Default: table, or by --output's suffix.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file.")] = None,
-    split: Annotated[str | None, typer.Option(help="Split of a dataset; default: test, else train.")] = None,
-    image_column: Annotated[str | None, typer.Option()] = None,
-    text_column: Annotated[str | None, typer.Option()] = None,
-    audio_column: Annotated[str | None, typer.Option()] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="Answers to show for each input, where a model has several.")] = 1,
-    batch_size: Annotated[int, typer.Option(min=1)] = 32,
-    on_bad_sample: Annotated[Literal["error", "skip"], typer.Option()] = "error",
-    tta: Annotated[str | None, typer.Option(metavar="METHOD", help="Adapt to the inputs on the way: tent, …")] = None,
-    tta_set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of --tta; repeatable.")] = None,
+    format_: Annotated[
+        Format | None, typer.Option("--format", help="Output format. Default: table, or by the suffix of --output.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the predictions to a file.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of a dataset. Default: test, else train.")] = None,
+    image_column: Annotated[str | None, typer.Option(help="Column of images. Default: found by its type.")] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Column of texts. Default: the one with the longest strings.")
+    ] = None,
+    audio_column: Annotated[
+        str | None, typer.Option(help="Column of audio recordings. Default: found by its type.")
+    ] = None,
+    top_k: Annotated[
+        int, typer.Option(min=1, help="Number of answers to list for each input, most probable first.")
+    ] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows per batch.")] = 32,
+    on_bad_sample: Annotated[
+        Literal["error", "skip"], typer.Option(help="Fail on unreadable inputs, or skip them.")
+    ] = "error",
+    tta: Annotated[
+        str | None,
+        typer.Option(metavar="METHOD", help="Adapt at test time with this method (see hubtl list testtime)."),
+    ] = None,
+    tta_set: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Set an option of --tta. Repeatable.")
+    ] = None,
     tta_reset_every: Annotated[
-        int | None, typer.Option(min=0, help="Batches after which --tta starts anew; 0: never.")
+        int | None, typer.Option(min=0, help="Reset --tta to the saved model after this many batches. 0: never.")
     ] = None,
-    tta_seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the order in which --tta meets the rows; default: 0.")
-    ] = None,
+    tta_seed: Annotated[int | None, typer.Option(min=0, help="Seed of the row order for --tta. Default: 0.")] = None,
     tta_stream: Annotated[
-        bool, typer.Option("--tta-stream", help="The rows are a stream: --tta meets them in their own order.")
+        bool, typer.Option("--tta-stream", help="Keep the row order for --tta, as for a stream.")
     ] = False,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
-    debug: Annotated[bool, typer.Option("--debug")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks and details.")] = False,
 ) -> None:
-    """Predict the labels of images, folders or datasets.
+    """Predict on images, folders or datasets.
 
-    A number comes with the ends of its 90% interval, where the model has one: NAME_low and NAME_high.
+    A predicted number comes with the ends of its 90 % interval, NAME_low and NAME_high, if the model has one.
 
-    With --tta the model adapts to the inputs on the way. It meets them in a drawn order, as folders are often sorted by
-    class; the predictions come in the order of the inputs.
+    With --tta the model adapts to the inputs while it predicts them. It reads them in random order, because folders are
+    often sorted by class; the output keeps the order of the inputs.
     """
     from hubtl.cli.messages import begin, emit
     from hubtl.errors import HubtlError

@@ -1,4 +1,4 @@
-"""``hubtl pull``."""
+"""Pull a model from the Hub (``hubtl pull``)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,13 +7,23 @@ import typer
 
 
 def pull(
-    spec: Annotated[str, typer.Argument(metavar="USER/REPO[@REVISION]", help="Branch, tag or commit after the @.")],
-    output_dir: Annotated[Path | None, typer.Option(help="Default: the cache of huggingface_hub.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The folder alone.")] = False,
-    debug: Annotated[bool, typer.Option("--debug")] = False,
+    spec: Annotated[
+        str,
+        typer.Argument(
+            metavar="USER/REPO[@REVISION]", help="Repository on the Hub, with a branch, tag or commit after the @."
+        ),
+    ],
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Folder to copy into. Default: the cache of huggingface_hub.")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder alone.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks and details.")] = False,
 ) -> None:
-    """Fetch a model from the Hub: only what belongs to it, all of it or nothing."""
+    """Download a model from the Hub, completely or not at all.
+
+    Only files of the model are fetched: no pickles and no code.
+    """
     from hubtl.cli.messages import begin, emit, predicting, stoppable
     from hubtl.hub.pull import pull as fetch
 

@@ -1,4 +1,4 @@
-"""``hubtl push``."""
+"""Push a run to the Hub (``hubtl push``)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,20 +8,27 @@ import typer
 
 def push(
     run_dir: Annotated[Path, typer.Argument(help="Output directory of a finished run.")],
-    repo: Annotated[str, typer.Argument(help="user/repo")],
-    private: Annotated[bool | None, typer.Option("--private/--public", help="Of a new repository.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch to push to.")] = None,
-    commit_message: Annotated[str | None, typer.Option()] = None,
-    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be pushed.")] = False,
-    space: Annotated[bool, typer.Option("--space", help="Push a Space that shows user/repo, not the model.")] = False,
-    space_name: Annotated[str | None, typer.Option(help="Of the Space; default: user/repo-demo.")] = None,
-    source_only: Annotated[str | None, typer.Option(help="Hub id that the Space shows beside the model.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
-    debug: Annotated[bool, typer.Option("--debug")] = False,
+    repo: Annotated[str, typer.Argument(help="Repository on the Hub: user/repo.")],
+    private: Annotated[
+        bool | None, typer.Option("--private/--public", help="Create the repository as private or public.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch to push to. Default: main.")] = None,
+    commit_message: Annotated[str | None, typer.Option(help="Commit message.")] = None,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request instead of committing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be pushed and stop.")] = False,
+    space: Annotated[
+        bool, typer.Option("--space", help="Push a Space that demonstrates user/repo, not the model.")
+    ] = False,
+    space_name: Annotated[str | None, typer.Option(help="Name of the Space. Default: user/repo-demo.")] = None,
+    source_only: Annotated[str | None, typer.Option(help="Hub id of the model to show beside it in the Space.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks and details.")] = False,
 ) -> None:
-    """Push a run directory to the Hub: one commit, with the card; training state stays here."""
+    """Push a run directory to the Hub, in one commit.
+
+    The commit includes the card. Training state is not uploaded.
+    """
     from hubtl.cli.messages import begin, emit, pushed, stoppable
     from hubtl.hub.push import PushResult
     from hubtl.hub.push import push as send

@@ -1,4 +1,4 @@
-"""``hubtl rank``."""
+"""Rank backbones (``hubtl rank``)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,48 +17,83 @@ TITLES = {"logme": "LogME", "leep": "LEEP", "h-score": "H-score", "linear-probe"
 def rank(
     models: Annotated[
         list[str],
-        typer.Option("--models", "--model", help="What hubtl adapt --model takes; commas between, or repeated."),
+        typer.Option("--models", "--model", help="Models to rank, separated by commas or repeated, as in hubtl adapt."),
     ],
-    target_dataset: Annotated[str, typer.Option(help="Labelled, unless there is a source.", rich_help_panel=DATA)],
+    target_dataset: Annotated[
+        str, typer.Option(help="Target dataset, labelled unless there is a source.", rich_help_panel=DATA)
+    ],
     source_dataset: Annotated[
-        str | None, typer.Option(help="Labelled: scores are then the source's.", rich_help_panel=DATA)
+        str | None,
+        typer.Option(help="Labelled source to score on, without reading target labels.", rich_help_panel=DATA),
     ] = None,
-    source_split: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    source_domain: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    target_split: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    target_eval_split: Annotated[str | None, typer.Option(help="Kept out.", rich_help_panel=DATA)] = None,
-    target_domain: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    domain_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    image_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    text_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
-    audio_column: Annotated[str | None, typer.Option(rich_help_panel=DATA)] = None,
+    source_split: Annotated[
+        str | None, typer.Option(rich_help_panel=DATA, help="Split of the source to score on. Default: train.")
+    ] = None,
+    source_domain: Annotated[
+        str | None, typer.Option(rich_help_panel=DATA, help="Value of the domain column for the source.")
+    ] = None,
+    target_split: Annotated[
+        str | None, typer.Option(rich_help_panel=DATA, help="Split of the target to score on. Default: train.")
+    ] = None,
+    target_eval_split: Annotated[
+        str | None, typer.Option(help="Split of the target to leave out.", rich_help_panel=DATA)
+    ] = None,
+    target_domain: Annotated[
+        str | None, typer.Option(rich_help_panel=DATA, help="Value of the domain column for the target.")
+    ] = None,
+    domain_column: Annotated[
+        str | None, typer.Option(rich_help_panel=DATA, help="Column that names the domain of each row.")
+    ] = None,
+    image_column: Annotated[
+        str | None, typer.Option(rich_help_panel=DATA, help="Column of images. Default: found by its type.")
+    ] = None,
+    text_column: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=DATA, help="Column of texts. Default: the one with the longest strings."),
+    ] = None,
+    audio_column: Annotated[
+        str | None, typer.Option(rich_help_panel=DATA, help="Column of audio recordings. Default: found by its type.")
+    ] = None,
     label_column: Annotated[
-        str | None, typer.Option(help="Column of the labels; several with commas between.", rich_help_panel=DATA)
+        str | None,
+        typer.Option(
+            help="Column of labels, or several separated by commas. Default: found by its type.", rich_help_panel=DATA
+        ),
     ] = None,
     task: Annotated[
         str | None,
         typer.Option(
-            help="What the labels are: classification, multi-label, regression, …: hubtl list tasks.",
+            help="Task: classification, multi-label, regression (see hubtl list tasks).",
             rich_help_panel=DATA,
         ),
     ] = None,
-    on_bad_sample: Annotated[Literal["error", "skip"] | None, typer.Option(rich_help_panel=DATA)] = None,
-    pretrained: Annotated[bool | None, typer.Option("--pretrained/--no-pretrained", help="Pretrained weights.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Pixels; default: each model's own.")] = None,
+    on_bad_sample: Annotated[
+        Literal["error", "skip"] | None,
+        typer.Option(rich_help_panel=DATA, help="Fail on unreadable inputs, or skip them."),
+    ] = None,
+    pretrained: Annotated[
+        bool | None,
+        typer.Option("--pretrained/--no-pretrained", help="Load pretrained weights, or start from random ones."),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the square input in pixels. Default: each model's own.")
+    ] = None,
     by: Annotated[
-        Literal["logme", "leep", "h-score", "linear-probe"], typer.Option(help="The score that ranks.")
+        Literal["logme", "leep", "h-score", "linear-probe"], typer.Option(help="Score to rank by.")
     ] = "logme",
-    seed: Annotated[int | None, typer.Option(help="Of random weights.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.")] = None,
-    mixed_precision: Annotated[Literal["no", "fp16", "bf16"] | None, typer.Option()] = None,
-    output: Annotated[Path | None, typer.Option(help="Write the ranking to this JSON file too.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
-    debug: Annotated[bool, typer.Option("--debug")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of random weights.")] = None,
+    device: Annotated[str | None, typer.Option(help="Device: cpu, cuda or mps. Default: the best available.")] = None,
+    mixed_precision: Annotated[
+        Literal["no", "fp16", "bf16"] | None, typer.Option(help="Extract features in mixed precision.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the ranking to a JSON file, too.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks and details.")] = False,
 ) -> None:
-    """Rank backbones for a target by LogME, LEEP, H-score and a linear probe of their features, before any training.
+    """Rank backbones for a target, before any training.
 
-    LEEP and the H-score are of classes; numbers and several labels a row have the other two.
+    The scores are LogME, LEEP, H-score and a linear probe of the features. LEEP and H-score need one class per row.
     """
     given = locals()
     from hubtl.cli.messages import begin, emit

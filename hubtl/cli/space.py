@@ -1,4 +1,4 @@
-"""``hubtl push --space``."""
+"""Push a Space (``hubtl push --space``)."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""``hubtl tune``."""
+"""Search for hyperparameters (``hubtl tune``)."""
 
 import sys
 from pathlib import Path
@@ -10,26 +10,31 @@ from hubtl.io import shown
 
 
 def tune(
-    recipe: Annotated[Path, typer.Argument(help="A recipe in YAML; a tune: mapping in it is as --search.")],
-    trials: Annotated[int, typer.Option(min=1, help="Trials in all; run again, the rest of them is done.")] = 20,
+    recipe: Annotated[Path, typer.Argument(help="Recipe in YAML. A mapping tune: in it works as --search.")],
+    trials: Annotated[int, typer.Option(min=1, help="Total number of trials. Run again to continue.")] = 20,
     search: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=LOW:HIGH[:log]", help="What to search; repeatable. Default: rates and options."),
+        typer.Option(
+            metavar="KEY=LOW:HIGH[:log]",
+            help="Search this range. Repeatable. Default: learning rate, weight decay and options.",
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any recipe key or strategy option; repeatable."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Set any recipe key or strategy option. Repeatable."),
     ] = None,
     validator: Annotated[
-        str | None, typer.Option(help="The score: hubtl list validators. Default: the task's own.")
+        str | None, typer.Option(help="Score to maximise (see hubtl list validators). Default: the task's.")
     ] = None,
     oracle: Annotated[bool, typer.Option("--oracle", help="Allow a score that reads target labels.")] = False,
-    output_dir: Annotated[Path | None, typer.Option(help="Default: runs/MODEL-STRATEGY-TARGET-tune.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Warnings only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Tracebacks and details.")] = False,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Output directory. Default: runs/MODEL-STRATEGY-TARGET-tune.")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks and details.")] = False,
 ) -> None:
-    """Search for the rates and options under which a recipe scores best, without target labels."""
+    """Search for the best hyperparameters, without target labels."""
     from hubtl.cli.messages import begin, emit
 
     begin(quiet=quiet or json_, debug=debug)

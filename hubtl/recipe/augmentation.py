@@ -9,7 +9,7 @@ OPERATIONS = (
     *("rotate", "shear-x", "shear-y", "move-x", "move-y"),
 )
 PART = re.compile(r"(mstd|inc|m|n|p)(\d+(?:\.\d*)?|\.\d+)")
-EXAMPLE = "rand-m10-n2-mstd2: strength of 0 to 10, number of changes, spread of the strength; -p0.5: chance of each"
+EXAMPLE = "rand-m10-n2-mstd2: magnitude m of 0 to 10, n operations, standard deviation of the magnitude; -p0.5: probability of each"
 
 
 class RandAugment(NamedTuple):

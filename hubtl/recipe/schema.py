@@ -27,7 +27,7 @@ class ModelSection(Section):
         description="timm name, Hub id (user/repo[@revision]), torchvision:NAME, folder, or lenet; or one for each modality, "
         "image=NAME,text=NAME,audio=NAME"
     )
-    pretrained: bool = Field(True, description="load pretrained weights; false starts from random ones")
+    pretrained: bool = Field(True, description="load pretrained weights; false: start from random ones")
     image_size: int | None = Field(
         None, ge=8, le=8192, description="side of the square input in pixels; default: the model's own"
     )
@@ -37,7 +37,7 @@ class ModelSection(Section):
         le=2**16,
         description="width of the affine bottleneck (0: none); default: 256 when adapting, 0 in transfer",
     )
-    options: dict[str, Any] = Field(default_factory=dict, description="options of the model's loader, where it has any")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the model's loader")
 
 
 class DomainSection(Section):
@@ -52,7 +52,7 @@ class DomainSection(Section):
 
 class SourceSection(DomainSection):
     domain: str | list[str] | None = Field(  # type: ignore[assignment]
-        None, description="value of data.domain_column that selects the source's rows; several are told apart"
+        None, description="value of data.domain_column that selects the source's rows, or a list for several sources"
     )
 
     @field_validator("domain")
@@ -68,14 +68,14 @@ class SourceSection(DomainSection):
 class TargetSection(DomainSection):
     labels: str | None = Field(
         None,
-        description="CSV file with the labels of some training rows to learn from, as hubtl label RUN --export writes it; "
-        "the others stay unlabelled",
+        description="CSV file with labels of some training rows to learn from, as written by hubtl label RUN --export; "
+        "the other rows stay unlabelled",
     )
     labels_per_class: int | None = Field(
         None,
         ge=1,
         le=10**9,
-        description="training rows of each class whose labels are learnt from; default: none, or all without a source",
+        description="number of labelled training rows of each class to learn from; default: none, or all without a source",
     )
 
     @property
@@ -93,39 +93,39 @@ class DataSection(Section):
     )
     domain_column: str | None = Field(None, description="column that names the domain, for one dataset with several")
     augment: Literal["auto", "none", "standard"] = Field(
-        "auto", description="training view: standard is random resized crop and flip; auto: standard from 64 px on"
+        "auto", description="training view; standard: random resized crop and flip; auto: standard from 64 px on"
     )
     crop_area: list[float] | None = Field(
         None,
-        description="least and most share of the image's area in a random crop (scale of torchvision and timm), [0.08, 1], "
-        "or the least alone; default: [0.08, 1]",
+        description="range of a random crop's share of the image area (scale in torchvision and timm), such as [0.08, 1], "
+        "or its minimum; default: [0.08, 1]",
     )
     crop_ratio: list[float] | None = Field(
-        None, description="least and most width over height of a random crop; default: [0.75, 1.333]"
+        None, description="range of a random crop's aspect ratio, width over height; default: [0.75, 1.333]"
     )
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] | None = Field(
-        None, description="how random crops are resized; default: as the model's own view"
+        None, description="interpolation of random crops; default: the model's own"
     )
     flip: float | None = Field(
-        None, ge=0, le=1, description="chance that a random crop is mirrored left to right; default: 0.5"
+        None, ge=0, le=1, description="probability of a horizontal flip of a random crop; default: 0.5"
     )
     views: str | None = Field(
         None,
-        description=f"changes in a strong view, none or {EXAMPLE}; default: {STRONG_VIEWS}",
+        description=f"RandAugment policy of a strong view, none or {EXAMPLE}; default: {STRONG_VIEWS}",
     )
     view_operations: list[str] | None = Field(
-        None, min_length=1, description=f"what may happen to a strong view; default: {', '.join(OPERATIONS)}"
+        None, min_length=1, description=f"operations of a strong view; default: {', '.join(OPERATIONS)}"
     )
     hold_out: float | None = Field(
         None,
         ge=0,
         lt=1,
-        description="share of a labelled target's training rows that is kept from training, to validate on; default: 0.1 "
+        description="share of a labelled target's training rows to hold out for validation; default: 0.1 "
         "with run.adjust, else 0",
     )
-    on_bad_sample: Literal["error", "skip"] = Field("error", description="what to do with an unreadable image")
+    on_bad_sample: Literal["error", "skip"] = Field("error", description="fail on unreadable inputs, or skip them")
     num_workers: int | None = Field(
-        None, ge=0, le=1024, description="loader processes; default: 0 when images are kept in memory"
+        None, ge=0, le=1024, description="number of loader processes; default: 0 when inputs are kept in memory"
     )
 
     @field_validator("crop_area", mode="before")
@@ -160,96 +160,97 @@ class DataSection(Section):
 
 class NamedSection(Section):
     name: str
-    options: dict[str, Any] = Field(default_factory=dict, description="options of the named thing: hubtl show NAME")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of this plugin (see hubtl show NAME)")
 
 
 class OptimSection(Section):
-    name: str = Field("sgd", description="sgd, adam, adamw, adagrad, or another name of timm's optimiser factory")
+    name: str = Field("sgd", description="optimiser: sgd, adam, adamw, adagrad, or another name of timm's factory")
     lr: float | None = Field(None, gt=0, description="learning rate of new layers; default: the strategy's")
     backbone_lr_scale: float | None = Field(
-        None, ge=0, description="backbone's learning rate over lr; default: 0.1 pretrained, 1 from scratch"
+        None, ge=0, description="factor on lr for the backbone; default: 0.1 pretrained, 1 from scratch"
     )
-    weight_decay: float = Field(1e-3, ge=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-3, ge=0, description="weight decay")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum, where the optimiser has one")
     schedule: Literal["inverse-decay", "cosine", "step", "constant"] | None = Field(
-        None, description="default: the strategy's"
+        None, description="learning rate schedule; default: the strategy's"
     )
-    warmup_steps: int = Field(0, ge=0, le=UPDATES, description="linear warm-up from 0")
+    warmup_steps: int = Field(0, ge=0, le=UPDATES, description="updates of linear warmup from 0")
     gamma: float = Field(1e-3, ge=0, description="inverse-decay: lr * (1 + gamma * step) ** -power")
-    power: float = Field(0.75, ge=0)
-    step_every: int = Field(1000, ge=1, le=UPDATES, description="step schedule: steps between two drops")
+    power: float = Field(0.75, ge=0, description="inverse-decay: see gamma")
+    step_every: int = Field(1000, ge=1, le=UPDATES, description="step schedule: updates between two drops")
     step_factor: float = Field(0.1, gt=0, le=1, description="step schedule: factor of each drop")
-    clip_norm: float | None = Field(None, gt=0, description="clip the gradient's norm")
+    clip_norm: float | None = Field(None, gt=0, description="maximum gradient norm, for clipping")
     averaging: float = Field(
         0.0,
         ge=0,
         le=0.25,
-        description="judge and ship a running average of the weights: its width over the updates of the phase so far, "
+        description="evaluate and save a running average of the weights, of this width relative to the updates of the phase, "
         "such as 0.1; 0: the last weights",
     )
 
 
 class RunSection(Section):
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(0, ge=0, lt=2**63, description="random seed")
     steps: int | None = Field(
-        None, ge=1, le=UPDATES, description="optimiser updates in all; default: 2000 when adapting"
+        None, ge=1, le=UPDATES, description="total number of optimiser updates; default: 2000 when adapting"
     )
     epochs: float | None = Field(
-        None, gt=0, le=10**6, description="passes over the larger training stream, instead of steps"
+        None, gt=0, le=10**6, description="epochs over the larger training stream, instead of steps"
     )
-    batch_size: int = Field(32, ge=1, le=2**20, description="images per stream, process and micro-batch")
-    gradient_accumulation_steps: int = Field(1, ge=1, le=2**20)
-    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
-    device: str | None = Field(None, description="cpu, cuda, mps; default: the best that is there")
+    batch_size: int = Field(32, ge=1, le=2**20, description="rows per stream, process and micro-batch")
+    gradient_accumulation_steps: int = Field(1, ge=1, le=2**20, description="micro-batches per update")
+    mixed_precision: Literal["no", "fp16", "bf16"] = Field("no", description="precision of training")
+    device: str | None = Field(None, description="cpu, cuda or mps; default: the best available")
     output_dir: str | None = Field(
-        None, description="default: runs/MODEL-STRATEGY-TARGET, or runs/MODEL-STRATEGY-TARGET-TASK"
+        None, description="output directory; default: runs/MODEL-STRATEGY-TARGET, or runs/MODEL-STRATEGY-TARGET-TASK"
     )
-    checkpoint_every: int = Field(500, ge=1, le=UPDATES, description="steps between two checkpoints for --resume")
+    checkpoint_every: int = Field(500, ge=1, le=UPDATES, description="updates between two checkpoints for --resume")
     evaluate_every: int | None = Field(
-        None, ge=1, le=UPDATES, description="steps between two evaluations; default: a fifth of the run"
+        None, ge=1, le=UPDATES, description="updates between two evaluations; default: a fifth of the run"
     )
     adjust: bool = Field(
-        False, description="adjust rates, batch, regularisation and adaptation by what is measured while training"
+        False,
+        description="adjust learning rates, batch size, regularisation and adaptation losses by measurements during training",
     )
     calibrate: bool | None = Field(
         None,
-        description="divide the logits by a temperature fitted on the source's evaluation rows, or on data.hold_out; "
+        description="calibrate the logits by a temperature fitted on the source's evaluation rows, or on data.hold_out; "
         "default: the strategy's",
     )
-    baseline: bool = Field(True, description="train source-only beside the adaptation")
+    baseline: bool = Field(True, description="train source-only as a baseline")
     keep_source_only: bool | None = Field(
         None,
-        description="save the model that is not shipped too, in source-only/ or adapted/ of the output directory; it is "
+        description="also save the model that is not shipped, in source-only/ or adapted/ of the output directory; it is "
         "not pushed; default: where labels can decide between the two",
     )
     fallback: bool = Field(
-        False, description="ship source-only where a guard rail stands against the adapted model; auto: true"
+        False, description="ship source-only where a guard rail rejects the adapted model; auto: true"
     )
     validator: str | None = Field(
         None,
-        description="how the checkpoint is selected; by default ensemble for an unlabelled target, last otherwise",
+        description="rule that selects the checkpoint; default: ensemble for an unlabelled target, last otherwise",
     )
     report_to: list[str] = Field(
-        default_factory=list, description="trackers of accelerate: tensorboard, wandb, trackio, …"
+        default_factory=list, description="trackers of accelerate to log to: tensorboard, wandb, trackio, …"
     )
-    energy: bool = Field(False, description="meter the energy of the run with codecarbon (extra: energy)")
-    plots: bool = True
+    energy: bool = Field(False, description="measure the energy of the run with codecarbon (extra: energy)")
+    plots: bool = Field(True, description="draw the plots of the card")
 
 
 class EnsembleSection(Section):
     members: list[str] = Field(
         default_factory=list,
-        description="strategies whose models are averaged into one, the run's own among them; auto on a frozen backbone "
-        "names some",
+        description="strategies whose models are averaged into one, the run's own included; default: some for auto on a "
+        "frozen backbone, else none",
     )
     seeds: list[int] = Field(
         default_factory=list,
-        description="seeds that each is trained with; without members the runs are reported, mean and spread; default: "
+        description="seeds to train each member with; without members, mean and standard deviation are reported; default: "
         "run.seed",
     )
     keep: bool = Field(
         False,
-        description="keep the members too, beside the one native model: in the folder ensemble, which hubtl alone loads",
+        description="also save the members, in the folder ensemble, which only hubtl loads",
     )
 
     @field_validator("members", "seeds", mode="before")
@@ -275,16 +276,16 @@ class AutoSection(Section):
         None,
         ge=0,
         le=1,
-        description="share of the adapted models in the average with source-only, 1: they alone; default: 1, with "
-        "strategy auto a share that was measured",
+        description="share of the adapted models in the average with source-only; 1: without source-only; default: 1, with "
+        "strategy auto a measured share",
     )
 
 
 class HubSection(Section):
-    push_to: str | None = Field(None, description="user/repo to push the result to")
+    push_to: str | None = Field(None, description="repository to push the result to (user/repo)")
     private: bool | None = Field(None, description="create the repository as private")
     license: str | None = Field(
-        None, description="licence of the result, by the Hub's identifier (apache-2.0); default: that of the weights"
+        None, description="licence of the result, as the Hub's identifier (apache-2.0); default: the weights'"
     )
 
     @field_validator("license")

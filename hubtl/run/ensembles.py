@@ -45,6 +45,7 @@ def check_members(recipe: Recipe, task: Task, setting: str, *, came: bool = Fals
     Args:
         recipe: the recipe.
         task: the task.
+        setting: the setting of the run.
         came: whether all start from one trained model, whose outputs stay.
 
     Raises:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ClassificationOptions(TaskOptions):
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="mass that the loss spreads over the other classes")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the loss")
 
 
 class Classification(Task):

@@ -28,22 +28,22 @@ SAME = 0.01  # probabilities of all rows that differ by less say the same of eve
 
 class MultiLabelOptions(TaskOptions):
     loss: Literal["bce", "asymmetric"] = Field(
-        "bce", description="binary cross-entropy, or the asymmetric loss, which plays easy negatives down"
+        "bce", description="binary cross-entropy, or the asymmetric loss, which down-weights easy negatives"
     )
-    gamma_negative: float = Field(4.0, ge=0, le=20, description="asymmetric: how far easy negatives are played down")
-    gamma_positive: float = Field(1.0, ge=0, le=20, description="asymmetric: the same of positives")
-    clip: float = Field(0.05, ge=0, lt=1, description="asymmetric: negatives below this probability count nothing")
+    gamma_negative: float = Field(4.0, ge=0, le=20, description="asymmetric: focusing exponent of negatives")
+    gamma_positive: float = Field(1.0, ge=0, le=20, description="asymmetric: focusing exponent of positives")
+    clip: float = Field(0.05, ge=0, lt=1, description="asymmetric: negatives below this probability do not count")
     positive_weight: float = Field(
         1.0,
         ge=1,
         le=1e4,
-        description="largest weight of positives: negatives over positives of a class, at most this; 1: all alike",
+        description="upper bound of a class's positive weight (negatives / positives); 1: no weights",
     )
     separator: str | None = Field(
         None,
         min_length=1,
         max_length=9,
-        description="what stands between classes in a column of text: comma, semicolon, …",
+        description="separator of classes in a column of text: comma, semicolon, …",
     )
 
 

@@ -27,11 +27,11 @@ CONSTANT = 0.05  # of the labels' standard deviation: outputs that spread less a
 
 class RegressionOptions(TaskOptions):
     loss: Literal["mse", "l1", "huber", "pinball"] = Field(
-        "mse", description="of the standardised outputs: squares, absolute values, squares up to delta, or a quantile's"
+        "mse", description="loss of the standardised outputs: squared, absolute, Huber, or pinball (a quantile's)"
     )
-    delta: float = Field(1.0, gt=0, description="huber: up to where errors are squared, in standard deviations")
-    quantile: float = Field(0.5, gt=0, lt=1, description="pinball: the quantile that is predicted; 0.5: the median")
-    unit: str = Field("", max_length=100, description="unit of the labels, for figures; of several with commas between")
+    delta: float = Field(1.0, gt=0, description="huber: largest error that is squared, in standard deviations")
+    quantile: float = Field(0.5, gt=0, lt=1, description="pinball: quantile to predict; 0.5: the median")
+    unit: str = Field("", max_length=100, description="unit of the labels, for metrics; several separated by commas")
 
 
 class Regression(Task):
