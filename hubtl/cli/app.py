@@ -15,7 +15,7 @@ from hubtl.settings import is_main_process
 from hubtl.signals import exit_code
 
 TOGETHER = ("adapt", "compare", "ablate")  # commands that several processes do as one
-HARMLESS = ("list", "show", "doctor")  # and those that write nothing, and that only the first one needs to do
+HARMLESS = ("list", "show", "doctor", "plugin")  # and those that write nothing, and that only the first one needs to do
 
 app = typer.Typer(
     name="hubtl",
@@ -64,6 +64,7 @@ def _register() -> None:
         doctor,
         evaluate,
         explain,
+        kit,
         label,
         plugins,
         predict,
@@ -90,6 +91,7 @@ def _register() -> None:
     app.command("card")(with_plugins(card.card))
     app.command("list")(with_plugins(plugins.list_))
     app.command("show")(with_plugins(plugins.show))
+    app.add_typer(kit.group, name="plugin")
     app.add_typer(cache.group, name="cache")
     app.command("doctor")(with_plugins(doctor.doctor))
 

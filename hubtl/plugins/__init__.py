@@ -37,6 +37,11 @@ class Entry:
         return self.package == "hubtl"
 
     @property
+    def requires(self) -> str | None:
+        """Which hubtl its package asks for; empty: any; None: it does not say, or there is no package."""
+        return installed.wanted(self._point)
+
+    @property
     def remedy(self) -> str:
         """What to do where it fails."""
         if self.sha256:

@@ -33,20 +33,25 @@ MOVED = {  # what a strategy of hubtl 0.1 declares: of which type, and where it 
 }
 
 
+def base(kind: str) -> type:
+    """Import and return the base class of a kind."""
+    module, _, name = BASES[kind].partition(":")
+    found: type = getattr(import_module(module), name)
+    return found
+
+
 def problem(kind: str, thing: Any) -> str | None:
     """Why something is no plugin of a kind; None where it is one."""
     if kind not in BASES:
         return _of_loader(thing) if kind == "backbones" else None if callable(thing) else f"it is {_what(thing)}"
-    module, _, name = BASES[kind].partition(":")
-    base = getattr(import_module(module), name)
-    wanted = f"not a subclass of {module}.{name}"
+    wanted = f"not a subclass of {BASES[kind].replace(':', '.')}"
     if not isinstance(thing, type):
         return f"it is {_what(thing)}, {wanted}"
-    if not issubclass(thing, base):
+    if not issubclass(thing, base(kind)):
         return f"it is the class {thing.__qualname__}, {wanted}"
     if left := sorted(getattr(thing, "__abstractmethods__", ())):
         return f"it does not define {', '.join(left)}"
-    if hasattr(base, "Options") and (odd := _odd_options(thing)):
+    if hasattr(base(kind), "Options") and (odd := _odd_options(thing)):
         return odd
     return {"strategies": _of_strategy, "validators": _of_validator}.get(kind, lambda _: None)(thing)
 

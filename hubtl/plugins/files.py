@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -97,7 +96,7 @@ def _run(file: Path, source: bytes, digest: str) -> ModuleType:
 
 def _things(module: ModuleType, file: Path) -> Iterable[tuple[str, str, str, Any]]:
     """Kind, name, the object's own name and the object, of all that a file defines itself."""
-    bases = {kind: _base(kind) for kind in contract.BASES}
+    bases = {kind: contract.base(kind) for kind in contract.BASES}
     for own, thing in vars(module).items():
         if own.startswith("_") or getattr(thing, "__module__", None) != module.__name__:
             continue
@@ -107,12 +106,6 @@ def _things(module: ModuleType, file: Path) -> Iterable[tuple[str, str, str, Any
                 yield kind, _called(thing), own, thing
         elif own == LOADER and callable(thing):
             yield "backbones", _kebab(file.stem), own, thing
-
-
-def _base(kind: str) -> type:
-    module, _, name = contract.BASES[kind].partition(":")
-    found: type = getattr(import_module(module), name)
-    return found
 
 
 def _called(cls: type) -> str:

@@ -69,22 +69,26 @@ def package(point: EntryPoint) -> tuple[str, str]:
     return name, number
 
 
-def unfit(point: Any) -> str | None:
-    """Say which hubtl an entry point's package asks for, where that is another one than is installed; else None."""
-    dist = getattr(point, "dist", None)
-    if dist is None:
-        return None
+def wanted(point: Any) -> str | None:
+    """Return which hubtl an entry point's package asks for, such as ``>=0.1,<0.2``; None where it names none."""
     from packaging.requirements import InvalidRequirement, Requirement
 
-    present = version("hubtl")
     with contextlib.suppress(InvalidRequirement, AttributeError, TypeError, ValueError, OSError):
-        for line in dist.requires or ():
-            wanted = Requirement(line)
-            if normal(wanted.name) != "hubtl" or (wanted.marker and not wanted.marker.evaluate({"extra": ""})):
-                continue
-            if not wanted.specifier.contains(present, prereleases=True):
-                return f"it is for hubtl {wanted.specifier}, and this is hubtl {present}"
+        for line in point.dist.requires or ():
+            found = Requirement(line)
+            if normal(found.name) == "hubtl" and (not found.marker or found.marker.evaluate({"extra": ""})):
+                return str(found.specifier)
     return None
+
+
+def unfit(point: Any) -> str | None:
+    """Say which hubtl an entry point's package asks for, where that is another one than is installed; else None."""
+    from packaging.specifiers import SpecifierSet
+
+    asked, present = wanted(point), version("hubtl")
+    if not asked or SpecifierSet(asked).contains(present, prereleases=True):
+        return None
+    return f"it is for hubtl {asked}, and this is hubtl {present}"
 
 
 def normal(name: str) -> str:

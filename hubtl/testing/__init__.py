@@ -1,7 +1,8 @@
-"""The conformance suite: what every strategy, built in or not, must stand. ``check(MyStrategy)`` in a test."""
+"""The conformance suites: what every plugin, built in or not, must stand. ``check(MyStrategy)`` in a test."""
 
+from hubtl.testing.kinds import check
 from hubtl.testing.ranks import check_ranks
-from hubtl.testing.suite import Conformance, check
+from hubtl.testing.suite import Conformance
 from hubtl.testing.toy import ToyBackbone, ToyRows, toy_domain, toy_strategy, toy_train
 
 __all__ = [

@@ -2,20 +2,23 @@
 
 import math
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from hubtl import plugins
 from hubtl.engine.trace import Trace
 from hubtl.modules import fold
 from hubtl.strategy import Strategy
 from hubtl.testing.adversary import check_critics
-from hubtl.testing.ranks import check_ranks
+from hubtl.testing.kinds.suite import Suite
 from hubtl.testing.reversal import check_reversal, critics
+from hubtl.testing.tasks import runs
 from hubtl.testing.toy import ToyRows, ToyWorld, source_model, toy_train
 from hubtl.testing.watch import Watch
 
@@ -27,8 +30,18 @@ class _Stop(Exception):
     """Ends a run in the middle of a phase."""
 
 
-class Conformance:
+class Conformance(Suite):
     """Each method raises AssertionError with what is amiss, or what the engine refuses the strategy with."""
+
+    kind = "strategies"
+    mends: ClassVar[Mapping[str, str]] = {
+        "documents": "write a docstring, and Field(…, description=…) for each option; an ablation changes an option",
+        "learns": "use every group that learns in a loss; what else changes belongs in phases(); keep head and bottleneck linear",
+        "adversaries": "reverse gradients with self.reverse(z, strength, at), and give the critic features that are not detached",
+        "needs": 'needs = ("features", "probabilities") where a softmax, an argmax or an entropy of the outputs is taken',
+        "blind": "use target.labels only in the settings that have them",
+        "resumes": "keep what a step remembers in buffers and parameters, and schedules on at.step or at.fraction",
+    }
 
     def __init__(self, cls: type[Strategy], setting: str | None = None, **options: Any) -> None:
         self.cls, self.world = cls, ToyWorld(cls, setting, **options)
@@ -40,7 +53,7 @@ class Conformance:
             return strategy, watch, toy_train(strategy, self.world.streams())
 
     def documents(self) -> None:
-        """The docstring claims something, every option says what it does, and what can be left out is an option."""
+        """The class has a docstring, every option a description, and every ablation changes an option."""
         assert (self.cls.__doc__ or "").strip(), f"{self.cls.__name__} has no docstring"
         bare = [n for n, f in self.cls.Options.model_fields.items() if not f.description]
         assert not bare, f"options without a description: {bare}"
@@ -49,7 +62,7 @@ class Conformance:
             assert left != self.cls.Options(), f"to leave out {name} changes nothing: {dict(changes)}"
 
     def learns(self) -> None:
-        """Gradients reach every named group and nothing else, and the losses fall; what was learnt folds and works."""
+        """Gradients reach every named group and nothing else, losses fall, and the result folds and is no worse."""
         world, (strategy, watch, trace) = self.world, self._run
         watch.judge()
         backbone = set(strategy.encoder.backbone.parameters())
@@ -80,13 +93,19 @@ class Conformance:
         assert last < first, f"the {name} loss does not fall: {first:.4f} at the start, {last:.4f} at the end"
 
     def adversaries(self) -> None:
-        """Critics tell apart what can be told, and the encoder learns against them; a logged accuracy has a critic."""
+        """Critics learn to distinguish the domains, and the encoder learns against them."""
         _, _, trace = self._run
         logged = any(key.split("/")[-1] == "critic_accuracy" for point in trace.curves for key in point)
         found = "critic_accuracy is logged, and no critic is found: call it with self.reverse(z, …, at)"
         assert critics(self.world) or not logged, found
         check_critics(self.world)
         check_reversal(self.world, logged)
+
+    def needs(self) -> None:
+        """It takes steps on every task that its needs allow."""
+        for task, entry in plugins.entries("tasks").items():
+            if entry.builtin:
+                runs(self.cls, task)
 
     @cached_property
     def _whole(self) -> dict[str, Tensor]:
@@ -98,7 +117,7 @@ class Conformance:
         return strategy.state_dict()
 
     def blind(self) -> None:
-        """Where the target is sealed, other labels behind the seal change no bit."""
+        """Labels of a sealed target change no bit of the result."""
         target = self.world.target
         if target.labels is not None or target.hidden is None:
             return
@@ -107,7 +126,7 @@ class Conformance:
         assert not changed, f"sealed labels of the target change: {changed}"
 
     def resumes(self) -> None:
-        """Stopped in the middle of a phase and resumed by a fresh strategy, it ends bit-equal."""
+        """A run that was stopped and resumed ends bit-equal."""
 
         def stop(strategy: Strategy, step: int) -> dict[str, float]:
             raise _Stop
@@ -121,21 +140,6 @@ class Conformance:
             toy_train(again, streams, steps=SHORT, folder=Path(folder), resume=True)
         lost = _differing(again.state_dict(), self._whole)
         assert not lost, f"other weights after resuming: {lost}"
-
-
-def check(cls: type[Strategy], *, setting: str | None = None, processes: int = 1, **options: Any) -> None:
-    """Run the suite. Raises AssertionError with what is amiss, HubtlError where the engine refuses the strategy.
-
-    ``processes=2`` also trains it in two real processes (see ``check_ranks``), which takes some seconds to start them.
-    """
-    suite = Conformance(cls, setting, **options)
-    suite.documents()
-    suite.learns()
-    suite.adversaries()
-    suite.blind()
-    suite.resumes()
-    if processes > 1:
-        check_ranks([suite.world], processes=processes)
 
 
 def _differing(a: dict[str, Tensor], b: dict[str, Tensor]) -> list[str]:

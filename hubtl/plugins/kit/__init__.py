@@ -1,0 +1,135 @@
+"""Write a package with a plugin: what ``hubtl plugin new`` does."""
+
+import keyword
+import re
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hubtl import plugins
+from hubtl.errors import HubtlError, unknown
+from hubtl.io import files
+from hubtl.io.places import check_writable
+
+TEMPLATES = Path(__file__).parent / "templates"
+KINDS = {  # what is typed -> entry-point group, and how a run asks for it
+    "strategy": ("strategies", "--strategy"),
+    "task": ("tasks", "--task"),
+    "tuner": ("tuners", "--tuner"),
+    "validator": ("validators", "--validator"),
+    "backbone": ("backbones", "--model"),
+}
+COMMON = {  # template -> file
+    "pyproject.toml.j2": "pyproject.toml",
+    "readme.md.j2": "README.md",
+    "workflow.yml.j2": ".github/workflows/test.yml",
+    "gitignore.j2": ".gitignore",
+}
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LONGEST = 50  # characters of a name
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written."""
+
+    folder: Path
+    files: list[Path]
+    entry: str  # the name by which the plugin is used
+    prefix: str  # its kind
+
+
+def write(name: str, kind: str = "strategy", folder: Path | None = None) -> Written:
+    """Write a package that brings a plugin of a kind, into a folder of its name unless another is given.
+
+    Raises HubtlError for a name that a package cannot have, or that is taken, and where the folder has one of the files.
+    Nothing is written then.
+    """
+    if kind not in KINDS:
+        raise unknown("kind", kind, KINDS)
+    words = _words(name, kind)
+    folder = Path(name) if folder is None else folder.expanduser()
+    texts = {folder / path: _rendered(template, words) for template, path in _templates(kind, words).items()}
+    _check_free(folder, list(texts))
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write(path, text)
+    return Written(folder, list(texts), words["entry"], kind)
+
+
+def _templates(kind: str, words: dict[str, Any]) -> dict[str, str]:
+    own = {f"{kind}.py.j2": f"{words['module']}.py", f"test_{kind}.py.j2": f"tests/test_{words['module']}.py"}
+    return COMMON | own
+
+
+def _words(name: str, kind: str) -> dict[str, Any]:
+    """What the templates are filled with."""
+    module, entry = name.replace("-", "_"), name.removeprefix("hubtl-")
+    if not NAME.fullmatch(name) or len(name) > LONGEST:
+        guess = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:LONGEST].strip("-")
+        raise HubtlError(
+            f"{name!r} is no name for a package: small letters, digits and single hyphens, {LONGEST} at most",
+            hint=f"hubtl plugin new {guess if NAME.fullmatch(guess) else 'my-loss'}",
+        )
+    if keyword.iskeyword(module) or keyword.iskeyword(entry) or name in ("hubtl", "test", "tests"):
+        raise HubtlError(f"{name!r} means something else to Python", hint=f"hubtl plugin new my-{entry}")
+    if module in sys.stdlib_module_names or _importable(module):
+        raise HubtlError(
+            f"a module {module} is installed already, and the package's would hide it",
+            hint=f"hubtl plugin new my-{entry}",
+        )
+    group, flag = KINDS[kind]
+    if (there := plugins.entries(group).get(entry)) is not None:
+        whose = "hubtl has one of that name" if there.builtin else f"{there.package} has one of that name"
+        raise HubtlError(f"{entry!r} cannot be the name of a {kind}: {whose}", hint=f"hubtl plugin new my-{entry}")
+    return {
+        "name": name,
+        "module": module,
+        "entry": entry,
+        "kind": kind,
+        "group": group,
+        "flag": flag,
+        "cls": "".join(part.capitalize() for part in entry.split("-")),
+        "hubtl": _range(version("hubtl")),
+    }
+
+
+def _importable(module: str) -> bool:
+    """Whether a module of that name can be imported from elsewhere than the working directory."""
+    try:
+        found = find_spec(module)
+    except (ImportError, ValueError):
+        return False
+    return found is not None and (found.origin is None or Path(found.origin).parent.resolve() != Path.cwd())
+
+
+def _range(present: str) -> str:
+    """The versions that a package written for this one is for: ``>=0.1.0,<0.2``."""
+    major, minor = (int(part) for part in present.split(".")[:2])
+    return f">={major}.{minor},<{f'0.{minor + 1}' if major == 0 else major + 1}"
+
+
+def _rendered(template: str, words: dict[str, Any]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        variable_start_string="<<",
+        variable_end_string=">>",
+    )
+    return environment.get_template(template).render(words)
+
+
+def _check_free(folder: Path, wanted: list[Path]) -> None:
+    """Raise HubtlError where something would be overwritten, or cannot be written."""
+    there = [path for path in wanted if path.exists() or path.is_symlink()]
+    if there:
+        raise HubtlError(f"{there[0]} exists, and is not overwritten", hint="another name, or --dir FOLDER")
+    check_writable(folder, flag="--dir")
