@@ -38,7 +38,7 @@ class Conformance(Suite):
         "documents": "write a docstring, and Field(…, description=…) for each option; an ablation changes an option",
         "learns": "use every group that learns in a loss; what else changes belongs in phases(); keep head and bottleneck linear",
         "adversaries": "reverse gradients with self.reverse(z, strength, at), and give the critic features that are not detached",
-        "needs": 'needs = ("features", "probabilities") where a softmax, an argmax or an entropy of the outputs is taken',
+        "needs": 'needs = ("features", "probabilities") where the outputs are read as probabilities',
         "blind": "use target.labels only in the settings that have them",
         "resumes": "keep what a step remembers in buffers and parameters, and schedules on at.step or at.fraction",
     }

@@ -88,7 +88,7 @@ def test_a_package_that_does_not_load_fails_its_first_check(install, capsys, sou
         ("raise RuntimeError('odd')", "RuntimeError: odd"),
         ("raise SystemExit(0)", "SystemExit: 0"),
         ("raise BaseException('base')", "BaseException: base"),
-        ("assert 1 == 2", "odd.py:7: assert 1 == 2"),
+        ("assert 1 == 2", "odd.py:8: assert 1 == 2"),
     ],
 )
 def test_whatever_a_plugin_raises_is_a_failure_of_that_check_alone(tmp_path, capsys, body, said):
