@@ -10,11 +10,13 @@ weight decay of 1e-3, ``lr · (1 + 0.001 step)^-0.75``, a tenth of it for pretra
 ``source-only`` beside an adaptation's defaults: what the recipe leaves open is decided by hubtl. Both have the same backbone,
 updates, rows in a batch and rate of the head, one process, the same threads, and are measured on the same rows of the target;
 seconds are those that the process worked, from the first row that is opened to the last that is predicted.
-``--set`` changes a key of hubtl's side, and names it in the line; ``--sides hubtl`` leaves the plain loop out.
+``--set`` changes a key of hubtl's side, and names it in the line; ``--sides hubtl`` leaves the plain loop out. ``--frozen``
+trains the head alone, on both sides. ``--rows N`` keeps that many source rows, spread over the training split, for both.
 """
 
 import argparse
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -70,6 +72,17 @@ def views(spec: ImageInput, photographs: bool) -> tuple[Any, Any]:
     return transforms.Compose(train), transforms.Compose([larger, transforms.CenterCrop(spec.size), *as_tensor])
 
 
+def fewer(data: Path, domain: str, rows: int, folder: Path) -> None:
+    """Write a domain with ``rows`` of its training rows, spread over them, and its other splits as they are."""
+    (folder / domain).mkdir(parents=True)
+    train = split(data, domain, "train")
+    step = len(train) / rows
+    train.select([int(i * step) for i in range(rows)]).to_parquet(folder / domain / "train.parquet")
+    for path in (data / domain).glob("*.parquet"):
+        if not path.name.startswith("train"):
+            shutil.copy(path, folder / domain)
+
+
 def endless(loader: DataLoader[Any]) -> Iterator[Any]:
     while True:
         yield from loader
@@ -78,7 +91,7 @@ def endless(loader: DataLoader[Any]) -> Iterator[Any]:
 def plain(args: argparse.Namespace, source: str, target: str, lr: float, seed: int) -> tuple[float, int]:
     """Accuracy of the plain loop on the target's rows, in percent, and how many rows."""
     torch.manual_seed(seed)
-    tables = split(args.data, source, "train"), split(args.data, target, args.eval_split)
+    tables = split(args.source_data, source, "train"), split(args.data, target, args.eval_split)
     names = tables[0].features["label"].names
     request = BackboneRequest(names, args.pretrained, image_size=args.size)
     backbone = backbones.resolve(args.model, request)
@@ -93,6 +106,8 @@ def plain(args: argparse.Namespace, source: str, target: str, lr: float, seed: i
     optimizer = torch.optim.SGD(groups, momentum=0.9, nesterov=True, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + 0.001 * step) ** -0.75)
     net.train()
+    if args.frozen:
+        backbone.eval().requires_grad_(False)
     batches = endless(rows)
     for _ in range(args.steps):
         images, labels = next(batches)
@@ -118,10 +133,11 @@ def ours(
             model=args.model,
             pretrained=args.pretrained,
             image_size=args.size,
-            source_dataset=str(args.data / source),
+            source_dataset=str(args.source_data / source),
             target_dataset=str(args.data / target),
             target_eval_split=args.eval_split,
             strategy="source-only",
+            tuner="head" if args.frozen else None,
             lr=lr,
             steps=args.steps,
             batch_size=args.batch_size,
@@ -148,6 +164,8 @@ def main() -> None:
     parser.add_argument(
         "--eval-split", help="of the target; default: train for PACS, whose other split is small, else test"
     )
+    parser.add_argument("--frozen", action="store_true", help="train the head alone")
+    parser.add_argument("--rows", type=int, help="of the source, spread over its training split; default: all")
     parser.add_argument("--set", nargs="+", default=[], help="options of hubtl's side to try, key=value")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "plain_loop.jsonl")
     args = parser.parse_args()
@@ -158,6 +176,11 @@ def main() -> None:
     for pair in args.pairs:
         source, target = pair.split("-")
         lr = LR.get(pair, 0.01)
+        kept = tempfile.TemporaryDirectory()
+        args.source_data = args.data
+        if args.rows:
+            args.source_data = Path(kept.name)
+            fewer(args.data, source, args.rows, args.source_data)
         for seed in args.seeds:
             for side in args.sides:
                 began = time.process_time()
@@ -179,6 +202,8 @@ def main() -> None:
                     "size": args.size,
                     "steps": args.steps,
                     "batch_size": args.batch_size,
+                    "frozen": args.frozen,
+                    "source_rows": args.rows,
                     "rows": found[1],
                     "accuracy": round(found[0], 2),
                     "cpu_seconds": round(time.process_time() - began, 1),
@@ -187,6 +212,7 @@ def main() -> None:
                 print(json.dumps(line), flush=True)
                 with args.output.open("a") as file:
                     file.write(json.dumps(line) + "\n")
+        kept.cleanup()
 
 
 if __name__ == "__main__":
