@@ -2,10 +2,11 @@
 
     python benchmarks/kinds.py DATA WEIGHTS RESULTS [--cases mnist-usps photo-cartoon] [--seeds 0 1]
 
-The cases are LeNet from scratch on digits (1,000 updates of 64 + 64; ``photographs`` are MNIST's digits blended with crops of
-PACS's photographs, as MNIST-M's are with others, and read in grey) and MobileNetV2 0.35 with ImageNet weights, learning whole, on PACS at 64 px (300
-updates of 32 + 32). One JSON line for each case and seed: what every rule would ship on the target's held-out rows, what the run
-shipped (``--members mcc,mcc+adamatch --hedge 0.5``), and seconds. Target labels only score. A line that is there is not repeated.
+The cases are LeNet from scratch on digits, 1,000 updates of 64 + 64, and MobileNetV2 0.35 with ImageNet weights, learning whole,
+on PACS at 64 px, 300 updates of 32 + 32. ``photographs`` are MNIST's digits blended with crops of PACS's photographs, as MNIST-M's
+are with others, and read in grey. One JSON line for each case and seed: what every rule would ship on the target's held-out rows,
+what the run shipped (``--members mcc,mcc+adamatch --hedge 0.5``), and seconds. Target labels only score. A line that is there is
+not repeated.
 """
 
 import argparse

@@ -14,6 +14,8 @@ from typing import Any
 
 import auto_table
 import choice_tables
+import kinds_table
+import plain_loop_table
 import shipping_estimates
 import shipping_frontier
 import shipping_goals
@@ -255,41 +257,11 @@ def demo() -> str:
     return "\n".join([*rows, f"| mean | 1 | {_plain(before)} | | {_plain(after)} | | | |"])
 
 
-def plain_loop() -> str:
-    """Source-only beside a plain loop, by what its crops show of an image: mean ± sd over seeds."""
-    runs: dict[tuple[str, int, int, str], dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    for x in lines("plain_loop.jsonl"):
-        if set(x["options"]) <= {"data.crop_area"}:
-            least = x["crop_area"]
-            side = (
-                x["side"] if x["side"] == "plain" else "no crops" if least is None else f"{100 * least[0]:g} to 100 %"
-            )
-            place = x["model"], x["size"], x["steps"], f"{x['source']} → {x['target']}"
-            runs[place][side][x["seed"]] = x["accuracy"]
-    sides = sorted(
-        {side for own in runs.values() for side in own}, key=lambda s: (s != "plain", s == "no crops", len(s), s)
-    )
-    heads = ["plain loop" if side == "plain" else f"hubtl, {'crops of ' * (side[0] != 'n')}{side}" for side in sides]
-    rows = [f"| model, size, updates | pair | {' | '.join(heads)} |", "|---" * (len(heads) + 2) + "|"]
-    for (model, size, steps, pair), own in runs.items():
-        cells = [_plain(list(own[side].values())) for side in sides]
-        rows.append(f"| {model}, {size} px, {steps} | {pair} | {' | '.join(cells)} |")
-    for model, size, steps in dict.fromkeys(place[:3] for place in runs):
-        own = [found for place, found in runs.items() if place[:3] == (model, size, steps)]
-        whole = [all(found["plain"].keys() == found[side].keys() for found in own) for side in sides]
-        means = [
-            statistics.mean(statistics.mean(found[side].values()) for found in own) if ok else None
-            for side, ok in zip(sides, whole, strict=True)
-        ]
-        cells = ["–" if mean is None else f"{mean:.1f}" for mean in means]
-        rows.append(f"| {model}, {size} px, {steps} | mean | {' | '.join(cells)} |")
-    return "\n".join(rows)
-
-
 TABLES = {
     "auto": lambda: auto_table.table(lines("auto.jsonl")),
     "demo": demo,
-    "plain-loop": plain_loop,
+    "plain-loop": lambda: plain_loop_table.table(lines("plain_loop.jsonl")),
+    "kinds": lambda: kinds_table.table(lines("kinds.jsonl")),
     "multilabel": multilabel,
     "digits": digits,
     "averaging": averaging,
