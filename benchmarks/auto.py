@@ -1,4 +1,5 @@
-"""What ``--strategy auto`` ships, by whole runs of hubtl: PACS at 128 px, the head on one frozen backbone and on two.
+"""What ``--strategy auto`` ships, by whole runs of hubtl: PACS at 128 px, the head on one frozen backbone and on two,
+and on one without the bottleneck.
 
     python benchmarks/auto.py DATA WEIGHTS RESULTS
 
@@ -18,6 +19,7 @@ import hubtl
 DOMAINS = ("photo", "art_painting", "cartoon", "sketch")
 SMALL, LARGE = "mobilenetv2_035.keras_in1k_features", "mobilenetv2_100.tfslim_in1k"
 STEPS = 300
+FLAT = ", no bottleneck"
 
 
 def main() -> None:
@@ -28,18 +30,20 @@ def main() -> None:
     args = parser.parse_args()
     there = args.results.read_text(encoding="utf-8").splitlines() if args.results.exists() else []
     done = {(line["model"], line["source"], line["target"]) for line in map(json.loads, there)}
-    models = {"mobilenetv2_100": (LARGE,), "mobilenetv2_035": (SMALL,), "both": (LARGE, SMALL)}
+    alone = {"mobilenetv2_100": (LARGE,), "mobilenetv2_035": (SMALL,)}
+    models = {**alone, "both": (LARGE, SMALL), **{f"{name}{FLAT}": own for name, own in alone.items()}}
     for model, (source, target) in itertools.product(models, itertools.permutations(DOMAINS, 2)):
         if (model, source, target) in done:
             continue
         folders = "+".join(str(args.weights / name) for name in models[model])
-        line = {"model": model, "source": source, "target": target, **ran(folders, args.data / "pacs", source, target)}
+        found = ran(folders, args.data / "pacs", source, target, flat=model.endswith(FLAT))
+        line = {"model": model, "source": source, "target": target, **found}
         with args.results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         print(line)
 
 
-def ran(model: str, data: Path, source: str, target: str) -> dict[str, object]:
+def ran(model: str, data: Path, source: str, target: str, *, flat: bool = False) -> dict[str, object]:
     """One run by auto, as its record tells it."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +55,7 @@ def ran(model: str, data: Path, source: str, target: str) -> dict[str, object]:
             tuner="head",
             steps=STEPS,
             batch_size=64,
-            options={"run.plots": False},
+            options={"run.plots": False, **({"model.bottleneck": 0} if flat else {})},
             output_dir=str(Path(folder) / "run"),
         ).record
     found, verdict = record.ensemble, record.verdict

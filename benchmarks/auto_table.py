@@ -4,7 +4,13 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-NAMES = {"mobilenetv2_100": "MobileNetV2 1.0", "mobilenetv2_035": "MobileNetV2 0.35", "both": "both, a student on 1.0"}
+NAMES = {
+    "mobilenetv2_100": "MobileNetV2 1.0",
+    "mobilenetv2_035": "MobileNetV2 0.35",
+    "both": "both, a student on 1.0",
+    "mobilenetv2_100, no bottleneck": "MobileNetV2 1.0, no bottleneck",
+    "mobilenetv2_035, no bottleneck": "MobileNetV2 0.35, no bottleneck",
+}
 
 
 def table(runs: Sequence[dict[str, Any]]) -> str:

@@ -5,18 +5,21 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+FLAT = {"model.bottleneck": 0}
+
 
 def table(runs: Sequence[dict[str, Any]]) -> str:
-    """One row per setting and pair, mean ± sd over seeds; a column for each share of an image that hubtl's crops show."""
+    """One row per setting and pair, mean ± sd over seeds; a column for each share of an image that hubtl's crops show,
+    and one for the head without the bottleneck."""
     found: dict[str, dict[str, dict[str, dict[int, float]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(dict))
     )
     for x in runs:
-        if set(x["options"]) <= {"data.crop_area"}:
+        if set(x["options"]) <= {"data.crop_area"} or x["options"] == FLAT:
             found[_setting(x)][f"{x['source']} → {x['target']}"][_side(x)][x["seed"]] = x["accuracy"]
     sides = sorted(
         {side for pairs in found.values() for own in pairs.values() for side in own},
-        key=lambda side: (side != "plain loop", side != "hubtl, no crops", len(side), side),
+        key=lambda side: (side != "plain loop", not side.startswith("hubtl, no crops"), len(side), side),
     )
     rows = [f"| what learns | pair | {' | '.join(sides)} |", "|---" * (len(sides) + 2) + "|"]
     for setting, pairs in found.items():
@@ -42,6 +45,8 @@ def _setting(x: dict[str, Any]) -> str:
 def _side(x: dict[str, Any]) -> str:
     if x["side"] == "plain":
         return "plain loop"
+    if x["options"] == FLAT:
+        return "hubtl, no crops, no bottleneck"
     return "hubtl, no crops" if x["crop_area"] is None else f"hubtl, crops of {100 * x['crop_area'][0]:g} to 100 %"
 
 
