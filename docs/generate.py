@@ -37,9 +37,9 @@ NAMES = {
 }
 BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 RUNS_ON = (
-    "Each strategy took steps on a small world of each task (`hubtl.testing.tasks`; `python -m tests.testing.runs_on` "
-    "writes the table again). A dash: it is refused by name before training. `dense`: a step where each place of an "
-    "image is a row, as a segmentation would have it; no task of hubtl does so yet."
+    "Each strategy took steps on small data of each task (`hubtl.testing.tasks`; `python -m tests.testing.runs_on` "
+    "writes the table again). A dash: refused before training. `dense`: each place of an image is a row, as in "
+    "segmentation; no task of hubtl does so yet."
 )
 SETTINGS = {
     "transfer": "a labelled target",
@@ -55,7 +55,7 @@ def strategies() -> str:
         "# Strategies",
         "",
         "`hubtl adapt --strategy NAME`, its options with `--set OPTION=VALUE` or under `strategy.options` in a recipe.",
-        "`hubtl show NAME` prints the same. A method of your own: [plugins.md](plugins.md).",
+        "`hubtl show NAME` prints the same. [plugins.md](plugins.md) explains how to write one.",
         "",
     ]
     entries = [entry for entry in plugins.entries("strategies").values() if entry.builtin]
@@ -66,7 +66,7 @@ def strategies() -> str:
         (f"[{name}](#{name})", "; or ".join(SETTINGS[s] for s in cls.settings), ", ".join(cls.needs), title(cls))
         for name, cls in loaded
     ]
-    lines += ["What it needs of the model: a method that reads `probabilities` is refused for tasks without them.", ""]
+    lines += ["Column *needs*: a method that needs `probabilities` is refused for tasks without them.", ""]
     said = "cross-entropy of a classification, squared errors of a regression"
     lines += [f"In formulas `task(…)` is the supervised loss of the task: {said}.", ""]
     lines += table(("name", "data", "needs", "what it does"), rows)
@@ -81,18 +81,18 @@ def strategies() -> str:
             lines += [f"Paper: [{cls.paper}](https://arxiv.org/abs/{cls.paper.removeprefix('arXiv:')}).", ""]
         if cls.defaults:
             decided = ", ".join(f"`{key}: {value}`" for key, value in cls.defaults.items())
-            lines += [f"Unless you say otherwise: {decided}.", ""]
+            lines += [f"Default keys: {decided}.", ""]
         if cls.Options.model_fields:
             lines += options(cls.Options)
     lines += ["# Tuners", ""]
     lines += [
-        "`--tuner NAME`: what of the backbone learns. It composes with every strategy; options: `--set tuner.n=3`.",
+        "`--tuner NAME`: which backbone parameters to train. It composes with every strategy. Options: `--set tuner.n=3`.",
         "",
     ]
     lines += simple("tuners")
     lines += ["# Validators", ""]
     lines += [
-        "`--validator NAME`: which checkpoint is kept. An oracle reads target labels; log, record and card say so.",
+        "`--validator NAME`: the rule that selects the checkpoint. An oracle reads target labels; log, record and card say so.",
         "",
     ]
     lines += simple("validators")
@@ -106,15 +106,15 @@ def recipes() -> str:
         "# Recipes",
         "",
         "`hubtl adapt recipe.yaml`. Every key can be changed on the command line with `--set SECTION.KEY=VALUE`; the frequent",
-        "ones have flags. A key that is left out is decided by the model, the strategy or the setting; the run directory's",
-        "`recipe.yaml` holds what was decided, and runs it again. `--dry-run` prints each decided key with its value and the",
-        "reason; `--json` and `record.json` have them as `decisions`. All mistakes of a recipe are reported at once.",
+        "ones have flags. A missing key is decided by the model, the strategy or the setting. The run's `recipe.yaml` has all",
+        "decided keys, and repeats the run. `--dry-run` prints each decided key with its value and the reason; `--json` and",
+        "`record.json` list them as `decisions`. All mistakes of a recipe are reported at once.",
         "",
         "```yaml",
         *(DOCS.parent / "examples" / "photo_to_sketch.yaml").read_text(encoding="utf-8").splitlines(),
         "```",
         "",
-        "A section that needs no more than its name can be written as the name: `model: resnet50`, `target: user/webcam`,",
+        "A section with only a name can be written as the name: `model: resnet50`, `target: user/webcam`,",
         "`strategy: dann`.",
         "",
     ]
@@ -122,7 +122,7 @@ def recipes() -> str:
         model = section_model(field)
         lines += [f"## {section}", ""]
         if section == "source":
-            lines += ["Left out, the run is a transfer to a labelled target.", ""]
+            lines += ["Omit it for transfer learning on a labelled target.", ""]
         given: Any = field.get_default(call_default_factory=True)
         rows = []
         for key, inner in model.model_fields.items():

@@ -34,10 +34,10 @@ class AAD(SourceFree):
     are updated before neighbours are searched.
 
     Deviation: the weight of the dispersion does not fade, and is ``classes / rows`` of a batch (at most 1). Each row is
-    thus held against one other row of its class on average. The authors start at weight 1 and let it fade, with decay 0
-    and 3 neighbours on Office-Home, 1 and 3 on Office-31, 5 and 5 on VisDA; their batches of 64 hold about one row of a
-    class. A dispersion that fades too early leaves attraction alone, and predictions collapse. One that holds a row
-    against thirty of its class drives them apart.
+    thus held against one other row of its class on average. The authors start at weight 1 and let it fade. They use
+    decay 0 and 3 neighbours on Office-Home, 1 and 3 on Office-31, 5 and 5 on VisDA, with batches of 64, which hold
+    about one row of a class. A dispersion that fades too early leaves attraction alone, and predictions collapse. One
+    that holds a row against thirty of its class drives them apart.
 
     With a source, a phase of cross-entropy with label smoothing comes first. Each phase reads one domain: BatchNorm
     moves to the target's statistics. Head and encoder learn in both, as in the authors' code. Deviation: the banks are

@@ -24,9 +24,12 @@ class MCDOptions(StrategyOptions):
 class MCD(Strategy):
     """Train features that minimise the maximal discrepancy of two classifiers.
 
-    With ``d`` the mean absolute difference of both softmax outputs on the target and ``U`` the unevenness of their mean
-    target predictions, one step makes these updates: all learn ``CE_1 + CE_2 + balance · U``; the classifiers alone
-    learn ``CE_1 + CE_2 + balance · U − weight · d``; the features alone learn ``weight · d``, ``feature_steps`` times.
+    ``d`` is the mean absolute difference of both softmax outputs on the target, and ``U`` the unevenness of their mean
+    target predictions. Each step makes these updates:
+
+    - all learn ``CE_1 + CE_2 + balance · U``;
+    - the classifiers alone learn ``CE_1 + CE_2 + balance · U − weight · d``;
+    - the features alone learn ``weight · d``, ``feature_steps`` times.
 
     The two have two hidden layers, with BatchNorm and dropout. A model that other libraries load ends in a linear
     layer, so a third, linear classifier is deployed. In the first of the updates it learns the source's labels with the

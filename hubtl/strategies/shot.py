@@ -30,10 +30,10 @@ class SHOT(SourceFree):
 
     Target predictions become confident and diverse, and features move to their class's centroid.
 
-    Phase ``source``: cross-entropy with label smoothing, on weak views. Phase ``adapt``, head frozen, target alone:
-    ``L = H(p) mean − H(mean p) + pseudo_weight · CE(p, ŷ)``. ``ŷ`` is recomputed for the whole target before each pass,
-    and at least ``refreshes`` times, evenly, where the phase is shorter than the fifteen passes of the authors: the
-    nearest of soft class centroids by cosine, twice (``hubtl.losses.selftraining.centroid_labels``).
+    Phase ``source``: cross-entropy with label smoothing, on weak views. Phase ``adapt``, head frozen, target alone: ``L
+    = H(p) mean − H(mean p) + pseudo_weight · CE(p, ŷ)``. ``ŷ`` is recomputed for the whole target before each pass, and
+    evenly at least ``refreshes`` times in a shorter phase; the authors make fifteen passes. It is the nearest of soft
+    class centroids by cosine, twice (``hubtl.losses.selftraining.centroid_labels``).
 
     Where the target is known to lack classes of the source (a partial set), the diversity is left out and rare classes
     take no part in the labelling, as in the paper.

@@ -1,4 +1,4 @@
-"""Linear MMD: equal mean features. An example of a strategy in a package of its own."""
+"""Linear MMD: equal mean features. An example of a strategy in its own package."""
 
 from collections.abc import Iterator
 
@@ -12,14 +12,14 @@ class LinearMMDOptions(StrategyOptions):
 
 
 class LinearMMD(Strategy):
-    """Bring the mean features of source and target together while classifying the source.
+    """Align the mean features of source and target while learning the source.
 
     ``L = CE(h(f(x_s)), y_s) + weight · ‖mean f(x_s) − mean f(x_t)‖²``, the squared maximum mean discrepancy of a linear
     kernel.
 
-    Both domains go through one forward. In two, the BatchNorm that ends the default bottleneck would centre each domain
-    by itself, and the gap would be nought whatever the backbone does. Deviation: the paper aligns an adaptation layer
-    of its own, this the features that the head sees.
+    Both domains go through one forward. With two forwards, the BatchNorm that ends the default bottleneck would centre
+    each domain separately, and the gap would always be zero. Deviation: the paper aligns a separate adaptation layer,
+    this the features that the head sees.
     """
 
     Options = LinearMMDOptions

@@ -31,9 +31,9 @@ class OTPropagation(Propagation):
     ``L = CE(W z_t + b, shares) + λ/2 · ‖W‖²`` is solved to its optimum.
 
     The encoder is never trained, target labels are never read. The plan gives the target the source's class
-    proportions: where they differ, rows are labelled wrongly. Deviations: the linear classifier, which makes the method
-    inductive; of more than ``rows`` rows of a domain that many are sampled, always the same, and the classifier
-    predicts the others; the plan is not regularised by class.
+    proportions: where they differ, rows are labelled wrongly. Deviations: the linear classifier makes the method
+    inductive, and the plan is not regularised by class. A domain of more than ``rows`` rows is sampled, always alike,
+    and the classifier predicts the others.
     """
 
     Options = OTOptions
