@@ -1,4 +1,4 @@
-"""``--model``: from a name to a backbone, through the registered loaders."""
+"""Load backbones by name (``--model``), through the registered loaders."""
 
 from typing import Any, cast
 
@@ -18,15 +18,19 @@ from hubtl.plugins.blame import broken, minded, owner
 
 
 def resolve(name: str | ModelRef, request: BackboneRequest) -> Backbone:
-    """Load a backbone by the name that a user gives.
+    """Load a backbone by its name.
 
-    In this order: ``image=NAME,text=NAME,audio=NAME``, one or more of them, with the loader called multimodal;
-    ``SCHEME:NAME`` with a registered loader (``torchvision:alexnet``) or ``transformers:NAME``, a loader's own name
-    (``lenet``), a folder, ``timm/NAME``, a Hub id ``user/repo[@revision]``, a timm name, a Hub id without an owner
-    (``bert-base-uncased``). A folder and a Hub id may hold a classifier of images, texts or recordings.
+    Names are tried in this order: ``image=NAME,text=NAME,audio=NAME``, one or more of them, with the loader called
+    multimodal; ``SCHEME:NAME`` with a registered loader (``torchvision:alexnet``) or ``transformers:NAME``; a loader's
+    own name (``lenet``); a folder; ``timm/NAME``; a Hub id ``user/repo[@revision]``; a timm name; a Hub id without an
+    owner (``bert-base-uncased``). A folder and a Hub id may hold a classifier of images, texts or recordings.
 
-    Raises HubtlError for a name that nobody knows, with the nearest one, for an option that the loader does not have,
-    and for weights that are out of reach.
+    Args:
+        name: the name.
+        request: the wishes for the model.
+
+    Raises:
+        HubtlError: for an unknown name (with the nearest one), an unknown option of the loader, and missing weights.
     """
     if len(request.names) < 1:
         raise HubtlError("a model needs at least one output, and there is none", hint="choose other data")
@@ -43,7 +47,10 @@ def resolve(name: str | ModelRef, request: BackboneRequest) -> Backbone:
 
 
 def check_backbone(backbone: Any, load: Any) -> None:
-    """Raise HubtlError for what is no backbone, or makes other features than it says. Of images it is tried on noise."""
+    """Raise HubtlError for an object that is no backbone, or makes other features than declared.
+
+    A backbone of images is tried on noise.
+    """
     info = getattr(backbone, "info", None)
     if not isinstance(backbone, Backbone) or not isinstance(info, BackboneInfo):
         what = type(backbone).__name__ if not isinstance(backbone, Backbone) else f"backbone whose info is {info!r}"

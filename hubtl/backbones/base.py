@@ -1,4 +1,4 @@
-"""The backbone: a pretrained network whose last linear layer was taken out, and how it goes back for export."""
+"""Define the backbone: a pretrained network without its last linear layer, and its export."""
 
 import math
 from abc import abstractmethod
@@ -20,7 +20,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class ImageInput:
-    """How the model wants its images."""
+    """Describe the model's image input."""
 
     size: int = 224  # pixels, square
     channels: int = 3
@@ -42,7 +42,7 @@ class ImageInput:
 
 
 def _odd(spec: ImageInput) -> str | None:
-    """What of an input nobody can prepare images by; None where all of it is well."""
+    """Describe what is invalid in an image input, or return None."""
     if not _whole(spec.size) or not 1 <= spec.size <= LARGEST:
         return f"size is {spec.size!r}, not 1 to {LARGEST} pixels"
     if not _whole(spec.channels) or spec.channels < 1:
@@ -71,7 +71,7 @@ def _whole(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class PixelRanges:
-    """Black and white of images whose pixels are floats, or integers of more than eight bits; None: not met yet."""
+    """Hold black and white of images of floats or of more than eight bits; None: none seen yet."""
 
     integers: Range | None = None
     floats: Range | None = None
@@ -81,7 +81,7 @@ class PixelRanges:
         return found
 
     def over(self, other: "PixelRanges") -> "PixelRanges":
-        """These, and the other's where there are none."""
+        """Return these ranges, with the other's where there are none."""
         return PixelRanges(self.integers or other.integers, self.floats or other.floats)
 
     def as_dict(self) -> dict[str, list[float]]:
@@ -89,7 +89,7 @@ class PixelRanges:
 
     @classmethod
     def read(cls, values: Any) -> "PixelRanges":
-        """``as_dict`` read back; nothing that is not two numbers, the greater one last."""
+        """Parse the result of ``as_dict``; invalid ranges are dropped."""
         found: dict[str, Range] = {}
         for kind, pair in values.items() if isinstance(values, Mapping) else ():
             if kind in ("integers", "floats") and isinstance(pair, list) and len(pair) == 2:
@@ -107,7 +107,7 @@ class PixelRanges:
 
 @dataclass(frozen=True)
 class BackboneRequest:
-    """What a loader is asked for."""
+    """Hold the request for a loader."""
 
     names: Sequence[str]  # of the outputs, in their order
     pretrained: bool = True
@@ -118,7 +118,7 @@ class BackboneRequest:
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """What is known about a backbone."""
+    """Hold the facts on a backbone."""
 
     name: str  # as the user gave it
     library: Literal["timm", "transformers", "torchvision", "hubtl"]
@@ -139,21 +139,21 @@ class BackboneInfo:
 
 
 class Backbone(nn.Module):
-    """A network that maps inputs to features.
+    """Map inputs to features.
 
     Attributes:
-        info: what is known about it.
-        blocks: names of its parts from input to output, for freezing the first n: pairs (name, module or parameters).
+        info: the facts on it.
+        blocks: its parts from input to output, for freezing the first n: pairs (name, module or parameters).
         lora_targets: names of the linear layers that LoRA adapts by default.
-        kept: weight [z, d] and bias [z] of the classifier that the pretrained weights came with, where the request
-            asked for it and there is one. No part of the module's state.
+        kept: weight [z, d] and bias [z] of the pretrained classifier, if requested and available. Not part of the
+            module's state.
         drawn: names of the parameters that the pretrained weights lack, and that are random instead.
-        ranges: black and white of images of more than eight bits, as in the rows that it was trained on.
-        rows: makes a set of rows from ``(dataset, columns, *, labels, name, augment, views, domains, on_bad_sample)``, with
-            the interface of ``hubtl.data.rows.Rows``, where the backbone takes more than images; None: images.
-            Where there are images of more than eight bits, it is told their ``ranges`` too.
-        explain: explains a prediction for one row, ``explain(classifier, names, row, **options)``, where it can be.
-        collate: makes ``inputs`` of a list of rows (modality -> what ``rows`` finds in a cell), for predictions.
+        ranges: black and white of images of more than eight bits, as in its training rows.
+        rows: makes a set of rows from ``(dataset, columns, *, labels, name, augment, views, domains, on_bad_sample)``,
+            with the interface of ``hubtl.data.rows.Rows``, for a backbone of other modalities; None: images. For images
+            of more than eight bits it also gets their ``ranges``.
+        explain: explains a prediction for one row, ``explain(classifier, names, row, **options)``, if possible.
+        collate: makes ``inputs`` of a list of rows (modality -> content of a cell), for predictions.
     """
 
     info: BackboneInfo
@@ -171,48 +171,58 @@ class Backbone(nn.Module):
 
     @abstractmethod
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
-        """The parameters, grouped into named blocks from the input to the output."""
+        """Return the parameters, grouped into named blocks from the input to the output."""
 
     @abstractmethod
     def lora_targets(self) -> list[str]:
-        """Qualified names (within this module) of the linear layers that LoRA adapts by default."""
+        """Return qualified names (within this module) of the linear layers that LoRA adapts by default."""
 
     def frozen(self) -> list[nn.Parameter]:
-        """The parameters that stay as they are whatever the tuner says, because the model was asked for so."""
+        """Return the parameters that stay frozen for any tuner, since the model's options ask for it."""
         return []
 
     def rates(self) -> dict[nn.Parameter, float]:
-        """Learning rates over the run's, of parameters that have one of their own; others have ``backbone_lr_scale``."""
+        """Return each parameter's own factor on the run's learning rate; others have ``backbone_lr_scale``."""
         return {}
 
     def head_blocks(self) -> dict[str, slice]:
-        """Parts of ``pooled`` that have a head each, side by side in the one linear layer; empty: it is one."""
+        """Return the parts of ``pooled`` with separate heads within the linear layer; empty: one head."""
         return {}
 
     def merge(self) -> None:
-        """Undo in place what loading added, such as adapters, with the same outputs, before the model is saved."""
+        """Merge in place what loading added, such as adapters, with equal outputs, before saving."""
 
     @abstractmethod
     def save(self, folder: Path, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
         """Write the model with its classifier in its library's own format (float32 safetensors).
 
-        ``meta`` is kept in the configuration under ``hubtl``. The live module is left as it was.
+        The live module stays unchanged.
+
+        Args:
+            folder: the folder.
+            classifier: the linear head.
+            names: names of its outputs.
+            meta: kept in the configuration under ``hubtl``.
         """
 
     def adapter_snippet(self, where: str, names: Sequence[str]) -> str | None:
-        """Python code that loads the pretrained weights and, with PEFT, an adapter onto them, and sets ``logits``.
+        """Return Python code that loads the pretrained weights and, by PEFT, an adapter; it sets ``logits``.
 
-        None where the weights that training started from are not to be had again: random ones, or changed ones.
+        None where the initial weights cannot be loaded again: random or changed ones.
+
+        Args:
+            where: a Hub id or a folder.
+            names: names of the outputs.
         """
         return None
 
     def save_preparation(self, folder: Path) -> None:
-        """Write what its library reads of how images are prepared, where that is a file of its own."""
+        """Write the library's file on the preparation of images, where it is a separate file."""
 
     @abstractmethod
     def snippet(self, where: str) -> str:
-        """Python code that loads the saved model without hubtl (with it, where ``native`` is False) and predicts.
+        """Return Python code that loads the saved model without hubtl, and predicts.
 
-        ``where`` is a Hub id or a folder. The code sets ``logits`` for a PIL image in ``image``, and
-        ``names``, of the outputs by number.
+        The code uses hubtl where ``native`` is False. It sets ``logits`` for a PIL image in ``image``, and ``names`` of
+        the outputs by number. ``where`` is a Hub id or a folder.
         """

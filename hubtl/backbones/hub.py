@@ -1,4 +1,4 @@
-"""A model of the Hub, ``user/repo[@revision]``: timm's, transformers' or hubtl's, told apart by its configuration."""
+"""Load a model of the Hub, ``user/repo[@revision]``: timm's, transformers' or hubtl's."""
 
 import dataclasses
 from pathlib import Path
@@ -15,9 +15,16 @@ from hubtl.io import plain
 
 
 def load(name: str, request: BackboneRequest) -> Backbone:
-    """Download what the configuration needs, and build. Code from the Hub is never run.
+    """Download the files that the configuration needs, and build the model.
 
-    Raises HubtlError naming the cause when the repository or its weights cannot be had.
+    Code from the Hub is never run.
+
+    Args:
+        name: ``user/repo[@revision]``.
+        request: the wishes for the model.
+
+    Raises:
+        HubtlError: with the cause, when the repository or its weights cannot be loaded.
     """
     repo, _, revision = name.partition("@")
     mind_the_network()
@@ -41,7 +48,7 @@ def load(name: str, request: BackboneRequest) -> Backbone:
 
 
 def _whole(repo: str) -> str:
-    """A Hub id with its owner, as the Hub knows it; as it was given where the Hub cannot be asked."""
+    """Return a Hub id with its owner; unchanged where the Hub cannot be reached."""
     if "/" in repo:
         return repo
     from huggingface_hub import HfApi
@@ -54,7 +61,7 @@ def _whole(repo: str) -> str:
 
 
 def peek(name: str) -> dict[str, Any]:
-    """The configuration of ``user/repo[@revision]``; nothing where it cannot be had."""
+    """Return the configuration of ``user/repo[@revision]``; empty if unavailable."""
     repo, _, revision = name.partition("@")
     mind_the_network()
     try:
@@ -83,5 +90,5 @@ def _snapshot(repo: str, commit: str) -> Path:
 
 
 def license_of(repo: str, commit: str) -> str | None:
-    """As the repository's own card says; None where it says nothing or cannot be asked."""
+    """Return the licence on the repository's own card; None without one, or if unavailable."""
     return licence_of(repo, commit)

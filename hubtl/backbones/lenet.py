@@ -1,4 +1,4 @@
-"""The network of the digits recipe, built in: small, grey, from scratch."""
+"""Define LeNet, the built-in network of the digits recipe: small, grey, from scratch."""
 
 import copy
 import json
@@ -20,7 +20,7 @@ WIDTH = 500
 
 
 class LeNetOptions(Bounded):
-    """Options of ``--model lenet``."""
+    """Hold the options of ``--model lenet``."""
 
     dropout: float = Field(
         0.5, ge=0, lt=1, description="chance of each channel and feature to be left out; less learns sooner"
@@ -28,10 +28,10 @@ class LeNetOptions(Bounded):
 
 
 class LeNet(Backbone):
-    """conv 20@5, pool, ReLU, conv 50@5, dropout, pool, ReLU, linear 500, ReLU, dropout; 28 × 28 grey images.
+    """Map 28 × 28 grey images to 500 features, by the LeNet of the digits recipe.
 
-    The LeNet of the Transfer Learning Library's digits recipe. No other library has it, hence its export loads with
-    hubtl.
+    conv 20@5, pool, ReLU, conv 50@5, dropout, pool, ReLU, linear 500, ReLU, dropout: the network of the Transfer
+    Learning Library's digits recipe. No other library has it, hence its export loads with hubtl.
     """
 
     native = False
@@ -82,7 +82,15 @@ class Loader:
     Options = LeNetOptions
 
     def __call__(self, name: str, request: BackboneRequest) -> LeNet:
-        """Build it with random weights. Raises HubtlError if pretrained ones are asked for: there are none."""
+        """Build LeNet with random weights.
+
+        Args:
+            name: unused.
+            request: the wishes for the model.
+
+        Raises:
+            HubtlError: if pretrained weights are asked for, since there are none.
+        """
         if request.pretrained:
             raise HubtlError("lenet has no pretrained weights", hint="--no-pretrained")
         size = request.image_size or 28

@@ -1,4 +1,4 @@
-"""A model in a local folder: of timm's format, of transformers', or made by hubtl."""
+"""Load a model in a local folder: of timm, transformers or hubtl."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,7 +15,12 @@ from hubtl.errors import HubtlError
 
 
 def load(name: str, request: BackboneRequest) -> Backbone:
-    """Load the backbone of a folder with a ``config.json``. Its classifier makes room for the new classes."""
+    """Load the backbone of a folder with a ``config.json``, with a new classifier.
+
+    Args:
+        name: the folder.
+        request: the wishes for the model.
+    """
     folder = Path(name).expanduser()
     config = read_config(folder)
     return from_folder(folder, folder.resolve().name, config, request, _origin(config))
@@ -24,9 +29,9 @@ def load(name: str, request: BackboneRequest) -> Backbone:
 def from_folder(
     folder: Path, shown: str, config: Mapping[str, Any], request: BackboneRequest, known: Mapping[str, Any]
 ) -> Backbone:
-    """The backbone in a folder, told by its configuration.
+    """Load the backbone in a folder by its configuration.
 
-    ``known`` are facts about its weights, which say nothing of random ones.
+    ``known`` are facts on its weights, which do not apply to random ones.
     """
     built: Backbone
     if not config.get("architecture") and "model_type" not in config:
@@ -56,7 +61,7 @@ def from_folder(
 
 
 def _origin(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A model that hubtl made knows what it was made from."""
+    """Return the facts on the origin of a model that hubtl made."""
     meta = config.get("hubtl")
     known = {key: meta.get(key) for key in ("base_model", "revision")} if isinstance(meta, dict) else {}
     return known | {"lineage": lineage(config)}

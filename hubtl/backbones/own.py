@@ -1,4 +1,7 @@
-"""hubtl's own format, for architectures that neither timm nor transformers has: ``config.json`` and safetensors."""
+"""Read hubtl's own format, for architectures of neither timm nor transformers.
+
+It is ``config.json`` and safetensors.
+"""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,15 +19,16 @@ from hubtl.errors import HubtlError
 
 
 def is_own(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration is of this format."""
+    """Return whether a configuration is of this format."""
     architecture = str(config.get("architecture", ""))
     return architecture == "lenet" or architecture.startswith("torchvision:")
 
 
 def rebuild(folder: Path, config: Mapping[str, Any], size: int | None = None) -> tuple[Backbone, nn.Linear]:
-    """The backbone of a folder and its classifier, for images of another size where one is given.
+    """Rebuild the backbone of a folder and its classifier, optionally for another image size.
 
-    Raises HubtlError for weights that are not there or do not fit the architecture at that size.
+    Raises:
+        HubtlError: for weights that are missing or do not fit the architecture at that size.
     """
     spec = image_input(config["input"], folder) if "input" in config else None
     size = size or (spec.size if spec else None)
@@ -55,7 +59,7 @@ def rebuild(folder: Path, config: Mapping[str, Any], size: int | None = None) ->
 
 
 def from_scratch(config: Mapping[str, Any], request: BackboneRequest) -> Backbone:
-    """The architecture of a folder with random weights."""
+    """Build the architecture of a folder with random weights."""
     from hubtl.backbones import lenet, torchvision
 
     architecture = str(config["architecture"])
@@ -65,7 +69,11 @@ def from_scratch(config: Mapping[str, Any], request: BackboneRequest) -> Backbon
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """The weights of a folder. Raises HubtlError where there are none, or not in safetensors."""
+    """Read the weights of a folder.
+
+    Raises:
+        HubtlError: where there are none, or not in safetensors.
+    """
     path = folder / "model.safetensors"
     try:
         check_pointer(path)
@@ -82,9 +90,12 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def linear_of(tensors: Mapping[str, Tensor], name: str, folder: Path, *, biased: bool = False) -> nn.Linear:
-    """The linear layer of that name among a model's weights. Raises HubtlError where there is none that is whole.
+    """Return the linear layer of a name among a model's weights.
 
-    Some architectures have a classifier without a bias; ``biased`` says that this one has.
+    Some architectures have a classifier without a bias; ``biased`` requires one.
+
+    Raises:
+        HubtlError: where there is none that is complete.
     """
     weight, bias = tensors.get(f"{name}.weight"), tensors.get(f"{name}.bias")
     if weight is None or weight.ndim != 2 or 0 in weight.shape:
@@ -101,7 +112,11 @@ def linear_of(tensors: Mapping[str, Tensor], name: str, folder: Path, *, biased:
 
 
 def image_input(values: Any, where: Path) -> ImageInput:
-    """``ImageInput.as_dict`` read back. Raises HubtlError for what it is not."""
+    """Parse the result of ``ImageInput.as_dict``.
+
+    Raises:
+        HubtlError: for anything else.
+    """
     try:
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         if lacking := [key for key in ("size", "channels", "mean", "std") if key not in plain]:

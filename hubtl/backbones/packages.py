@@ -1,4 +1,4 @@
-"""Loaders that other packages bring: of several modalities, and of texts and recordings."""
+"""Find loaders of other packages: for several modalities, texts and recordings."""
 
 from typing import Any
 
@@ -7,7 +7,11 @@ from hubtl.errors import HubtlError
 
 
 def multimodal() -> Any:
-    """The loader of models of several modalities. Raises HubtlError where no package brings one."""
+    """Return the loader of multimodal models.
+
+    Raises:
+        HubtlError: where no package provides one.
+    """
     if "multimodal" not in plugins.entries("backbones"):
         raise HubtlError(
             "models of several modalities come with hubtl-multimodal, which is not installed",
@@ -17,7 +21,11 @@ def multimodal() -> Any:
 
 
 def native(modality: str, shown: str) -> Any:
-    """The loader of transformers' classifiers of texts and recordings. Raises HubtlError where no package brings one."""
+    """Return the loader of transformers' classifiers of texts and recordings.
+
+    Raises:
+        HubtlError: where no package provides one.
+    """
     if "transformers" not in plugins.entries("backbones"):
         a = "an" if modality[0] in "aeiou" else "a"
         raise HubtlError(

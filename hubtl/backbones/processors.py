@@ -1,4 +1,4 @@
-"""transformers' image processors in hubtl's words: what is said of one here was tried on images."""
+"""Translate transformers' image processors to hubtl's inputs, verified on images."""
 
 import copy
 import dataclasses
@@ -24,7 +24,7 @@ LEVIT = 256 / 224  # the shorter side over the crop, in its code alone
 
 @dataclass(frozen=True)
 class Preparation:
-    """A processor, and what hubtl does in its place."""
+    """Hold a processor, and its equivalent in hubtl."""
 
     processor: Any
     spec: ImageInput
@@ -33,10 +33,10 @@ class Preparation:
 
 
 def prepare(processor: Any, config: Any, size: int | None = None, *, blue_first: bool = True) -> Preparation:
-    """What a processor does, for images of its own size or another.
+    """Return the equivalent of a processor, for images of its own size or another.
 
-    Where no ``ImageInput`` gives its pixels, a plain processor takes its place, so that other libraries show the saved
-    model what it was trained on. ``blue_first=False`` does so for reversed colours too.
+    If no ``ImageInput`` gives its pixels, a plain processor replaces it, so that other libraries prepare inputs of the
+    saved model as in training. ``blue_first=False`` does so for reversed colours too.
     """
     processor = processor_at(processor, size)
     spec = input_of(processor, config)
@@ -55,7 +55,7 @@ def prepare(processor: Any, config: Any, size: int | None = None, *, blue_first:
 
 
 def input_of(processor: Any, config: Any) -> ImageInput:
-    """What a processor says of itself: squash to a square, or the shorter side and centre crop."""
+    """Return the input that a processor declares: squash, or resize the shorter side and crop."""
     shape = getattr(processor, "size", None)
     crop = getattr(processor, "crop_size", None) if getattr(processor, "do_center_crop", False) else None
     edge, height = _get(shape, "shortest_edge"), _get(shape, "height")
@@ -79,7 +79,7 @@ def input_of(processor: Any, config: Any) -> ImageInput:
 
 
 def processor_at(processor: Any, asked: int | None) -> Any:
-    """The processor for images of another size, of which nothing is cropped off but what is not square; None: as it is."""
+    """Return the processor for another image size, which crops only to a square; None: unchanged."""
     if asked is None:
         return processor
     changed = copy.deepcopy(processor)
@@ -95,7 +95,7 @@ def processor_at(processor: Any, asked: int | None) -> Any:
 
 
 def plain(spec: ImageInput) -> Any:
-    """A processor that does what ``spec`` says."""
+    """Return a processor that does what ``spec`` describes."""
     from transformers import CLIPImageProcessorPil
 
     scaled = int(spec.size / spec.crop_pct)
@@ -111,7 +111,7 @@ def plain(spec: ImageInput) -> Any:
 
 
 def write(processor: Any, folder: Path) -> None:
-    """Save a processor under the name that older versions of transformers know it by too."""
+    """Save a processor also under the name that older versions of transformers use."""
     processor.save_pretrained(folder)
     path = folder / "preprocessor_config.json"
     written = json.loads(path.read_text(encoding="utf-8"))
@@ -120,18 +120,18 @@ def write(processor: Any, folder: Path) -> None:
 
 
 def vision_of(config: Any) -> Any:
-    """The part of a configuration that is about images."""
+    """Return the part of a configuration about images."""
     return getattr(config, "vision_config", None) or config
 
 
 def own_size(config: Any) -> int | None:
-    """The side of the images that a configuration is for; None where it says nothing."""
+    """Return the image size of a configuration, or None."""
     size = getattr(vision_of(config), "image_size", None)
     return int(size[0]) if isinstance(size, list | tuple) else size
 
 
 def _candidates(processor: Any, spec: ImageInput) -> Iterator[tuple[ImageInput, bool]]:
-    """As it says; then what some processors do and do not say, and whether blue comes first."""
+    """Yield the declared input, then undeclared variants, and whether blue comes first."""
     shapes = [spec]
     if spec.crop_mode == "floor":
         shapes.append(dataclasses.replace(spec, crop_mode="squash", crop_pct=1.0))  # ConvNeXt's from 384 pixels on
@@ -143,7 +143,7 @@ def _candidates(processor: Any, spec: ImageInput) -> Iterator[tuple[ImageInput, 
 
 
 def _colours(processor: Any, spec: ImageInput) -> tuple[tuple[float, ...], tuple[float, ...], bool] | None:
-    """Mean and standard deviation that give what the processor makes of plain colours, and whether blue comes first."""
+    """Return mean and standard deviation that reproduce plain colours, and whether blue comes first."""
     side, channels = (spec.size, spec.size), spec.channels
     hues: list[Any] = [255] if channels == 1 else [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     mode = "L" if channels == 1 else "RGB"
@@ -161,7 +161,7 @@ def _colours(processor: Any, spec: ImageInput) -> tuple[tuple[float, ...], tuple
 
 
 def _same_pixels(processor: Any, spec: ImageInput, blue_first: bool) -> bool:
-    """Whether the processor makes of two noisy images, one wide and one high, what hubtl makes of them."""
+    """Return whether processor and hubtl give equal pixels for a wide and a high noisy image."""
     rng = np.random.default_rng(0)
     mean, std = torch.tensor(spec.mean).view(-1, 1, 1), torch.tensor(spec.std).view(-1, 1, 1)
     for width, height in ((spec.size + 46, spec.size + 13), (spec.size + 8, 2 * spec.size + 1)):
@@ -177,7 +177,7 @@ def _same_pixels(processor: Any, spec: ImageInput, blue_first: bool) -> bool:
 
 
 def _seen(processor: Any, image: Image.Image) -> Tensor | None:
-    """The pixels that a processor makes; None where it takes no such image, or makes something else."""
+    """Return the pixels of a processor; None where it takes no such image, or returns something else."""
     try:
         pixels = processor(image, return_tensors="pt")["pixel_values"][0]
     except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError):
@@ -186,7 +186,7 @@ def _seen(processor: Any, image: Image.Image) -> Tensor | None:
 
 
 def _crop_pct(side: int, scaled: int) -> float:
-    """The share for which ``int(side / share)`` is ``scaled``."""
+    """Return the share for which ``int(side / share)`` is ``scaled``."""
     share = side / scaled
     return share if int(side / share) == scaled else side / (scaled + 1e-6)
 

@@ -1,4 +1,4 @@
-"""Why weights could not be had, in words that name the cause."""
+"""Explain why weights cannot be loaded."""
 
 import os
 
@@ -19,7 +19,7 @@ DAMAGED = {"SafetensorError", "UnpicklingError", "EOFError", "JSONDecodeError", 
 
 
 def out_of_reach(name: str, error: Exception) -> HubtlError:
-    """The HubtlError for a failed load, by what huggingface_hub or a library raised."""
+    """Return the HubtlError for a failed load, by the library's exception."""
     if isinstance(error, HubtlError):
         return error
     chain = causes(error)

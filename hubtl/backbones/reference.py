@@ -1,4 +1,4 @@
-"""What the name of a model says: which loader it is for, and what it takes. Its configuration is looked at once."""
+"""Interpret the name of a model: its loader and its inputs; read its configuration once."""
 
 import contextlib
 import re
@@ -22,10 +22,10 @@ NO_OWNER = re.compile(r"\w[\w.-]*(@[\w./-]+)?")  # bert-base-uncased: the Hub's 
 
 
 class ModelRef:
-    """A model by the name that a user gives (see ``hubtl.backbones.resolve``).
+    """Refer to a model by its name (see ``hubtl.backbones.resolve``).
 
     Attributes:
-        name: as it was given.
+        name: the given name.
     """
 
     def __init__(self, name: str) -> None:
@@ -33,12 +33,12 @@ class ModelRef:
 
     @cached_property
     def parts(self) -> dict[str, str]:
-        """The encoders that ``image=NAME,text=NAME`` names, by modality; empty for a name of another form."""
+        """Return the encoders in ``image=NAME,text=NAME`` by modality; empty for another form."""
         return parts_of(self.name)
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
-        """The configuration of a folder or of a repository; empty where there is none, or it cannot be asked."""
+        """Return the configuration of a folder or a repository; empty if unavailable."""
         if self.parts:
             return {}
         folder = Path(re.sub(r"^(local-dir|local|transformers):", "", self.name)).expanduser()
@@ -58,17 +58,18 @@ class ModelRef:
 
     @property
     def takes(self) -> tuple[str, ...]:
-        """The modalities of a model in a folder or on the Hub, where they are more than images; else none.
+        """Return the modalities of a folder's or Hub model beyond images alone; else none.
 
-        A repository that cannot be asked says nothing here: loading it says why.
+        For an unavailable repository it is empty: loading reports the cause.
         """
         return self._told[1]
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities that a model takes, as far as name and configuration say: ``("image",)`` unless they say more.
+        """Return the modalities of a model, by name and configuration; by default ``("image",)``.
 
-        Raises HubtlError for texts and recordings where no package reads them.
+        Raises:
+            HubtlError: for texts and recordings where no package reads them.
         """
         loader, found = self._told
         if loader == "transformers":
@@ -77,13 +78,17 @@ class ModelRef:
 
     @property
     def training_defaults(self) -> Mapping[str, Any]:
-        """Keys of a recipe that models of a kind are commonly trained with; none where strategies decide them."""
+        """Return recipe keys that suit this kind of model; none where strategies decide them."""
         loader, found = self._told
         return dict(native(found[0], self.name).training) if loader == "transformers" else {}
 
     @cached_property
     def loader(self) -> tuple[str, str]:
-        """The registered loader that the name is for, and what is left of the name. Raises HubtlError for no folder."""
+        """Return the registered loader of the name, and the rest of the name.
+
+        Raises:
+            HubtlError: for a missing folder.
+        """
         if self.parts:
             multimodal()
             return "multimodal", self.name
@@ -107,7 +112,7 @@ class ModelRef:
         return "hub" if _on_hub(name) else "timm", name
 
     def check_options(self, options: Mapping[str, Any]) -> None:
-        """Raise HubtlError for an option that the loader does not have, with the nearest one."""
+        """Raise HubtlError for an unknown option of the loader, with the nearest one."""
         if not options:
             return
         loader = self._told[0] or self.loader[0]
@@ -121,9 +126,10 @@ class ModelRef:
 
 
 def parts_of(name: str) -> dict[str, str]:
-    """``image=NAME,text=NAME`` as a mapping; empty for a name of another form.
+    """Parse ``image=NAME,text=NAME`` to a mapping; empty for another form.
 
-    Raises HubtlError for a modality that is unknown, or given twice.
+    Raises:
+        HubtlError: for a modality that is unknown, or given twice.
     """
     if not re.match(r"\w+=", name) or Path(name).exists():
         return {}
@@ -141,7 +147,7 @@ def parts_of(name: str) -> dict[str, str]:
 
 
 def _told_by(config: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
-    """The loader of what takes more than images, and what it takes."""
+    """Return the loader of a model beyond images, and its modalities."""
     if config.get("architecture") == "multimodal":
         takes = config.get("modalities")
         return "multimodal", tuple(str(m) for m in takes) if isinstance(takes, list) else ("image",)
@@ -154,7 +160,10 @@ def _told_by(config: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _on_hub(name: str, *, named: bool = False) -> bool:
-    """Whether a name is a Hub id. One without an owner is where the Hub has it and timm does not, or where a scheme says so."""
+    """Return whether a name is a Hub id.
+
+    An id without an owner counts if the Hub has it and timm does not, or a scheme says so.
+    """
     if ":" in name or name.startswith(("timm/", ".")):
         return False
     if HUB_ID.fullmatch(name):

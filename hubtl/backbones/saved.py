@@ -1,4 +1,4 @@
-"""What a saved model says of itself: ``hubtl.json``, and the class names of its configuration."""
+"""Read the facts of a saved model: ``hubtl.json``, and the class names of its configuration."""
 
 import re
 from collections import Counter
@@ -18,7 +18,11 @@ LONGEST = 20  # steps
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """``config.json``. Raises HubtlError where there is none that can be read, and for an adapter of PEFT."""
+    """Return ``config.json``.
+
+    Raises:
+        HubtlError: where none can be read, and for an adapter of PEFT.
+    """
     if (folder / "adapter_config.json").is_file():
         base = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
         raise HubtlError(
@@ -36,7 +40,11 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """``hubtl.json``, or nothing. Raises HubtlError for a damaged file, and for a format from the future."""
+    """Return ``hubtl.json``, or nothing.
+
+    Raises:
+        HubtlError: for a damaged file, and for a newer format.
+    """
     path = folder / "hubtl.json"
     if not path.exists():
         return {}
@@ -53,7 +61,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 def lineage(config: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """The runs of hubtl that made a model, the first one first; none for another program's models."""
+    """Return the runs of hubtl that made a model, in order; none for another program's models."""
     meta = config.get("hubtl")
     if not isinstance(meta, dict):
         return ()
@@ -65,7 +73,11 @@ def lineage(config: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
 
 
 def outputs_of(facts: Mapping[str, Any], shown: str) -> Outputs | None:
-    """What ``hubtl.json`` says that a model answers with; None where it does not. Raises HubtlError for no names."""
+    """Return the outputs in ``hubtl.json``, or None.
+
+    Raises:
+        HubtlError: for invalid names.
+    """
     given = facts.get("outputs")
     if isinstance(given, dict):
         details = given.get("details")
@@ -76,16 +88,22 @@ def outputs_of(facts: Mapping[str, Any], shown: str) -> Outputs | None:
 
 
 def task_of(facts: Mapping[str, Any]) -> str:
-    """What a model is for; a classifier where nothing says so."""
+    """Return the task of a model; by default classification."""
     given = facts.get("task")
     return given if isinstance(given, str) and given else "classification"
 
 
 def output_names(config: Mapping[str, Any], shown: str = "config.json") -> list[str]:
-    """The names of the classes that a configuration of timm, transformers or hubtl gives; none where it gives none.
+    """Return the class names in a configuration of timm, transformers or hubtl; none without them.
 
-    Classes of the same name get their number too, and a warning says so. Raises HubtlError for names that are no list,
-    and for numbers of classes that are not 0, 1, 2 and so on.
+    Equal names get their number too, with a warning.
+
+    Args:
+        config: the configuration.
+        shown: the file's name, for errors.
+
+    Raises:
+        HubtlError: for names that are no list, and for class numbers that are not 0, 1, 2 and so on.
     """
     timm = config.get("pretrained_cfg")
     names = config.get("label_names") or (timm.get("label_names") if isinstance(timm, dict) else None)
@@ -105,18 +123,21 @@ def output_names(config: Mapping[str, Any], shown: str = "config.json") -> list[
 
 
 def output_count(config: Mapping[str, Any]) -> int:
-    """How many outputs a configuration without names has. transformers leaves its default out: two."""
+    """Return the number of outputs in a configuration without names.
+
+    transformers leaves out its default of two.
+    """
     classifies = any(re.search("For(Image|Sequence|Audio)Classification", k) for k in config.get("architectures") or ())
     return int(config.get("num_classes") or (2 if classifies else 0))
 
 
 def as_timm(names: Sequence[str]) -> dict[str, Any]:
-    """Give the names of the outputs as timm's configuration has them, which ``output_names`` reads."""
+    """Return the names of the outputs as in timm's configuration, which ``output_names`` reads."""
     return {"num_classes": len(names), "label_names": list(names)}
 
 
 def plain_names(names: Any, shown: str) -> list[str]:
-    """Class names as a list of different texts."""
+    """Return class names as a list of different texts."""
     if not isinstance(names, list | tuple):
         raise HubtlError(f"{shown}: the class names are a {type(names).__name__}, not a list", hint=NAMES)
     if odd := [name for name in names if not isinstance(name, str | int | float)]:

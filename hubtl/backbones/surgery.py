@@ -1,4 +1,4 @@
-"""Taking the last linear layer out of a classifier, and putting another one in its place."""
+"""Take the last linear layer out of a classifier, and put another one in its place."""
 
 import copy
 from collections.abc import Callable
@@ -12,9 +12,10 @@ from hubtl.errors import HubtlError
 
 
 def last_linear(model: nn.Module, outputs: int) -> str:
-    """The qualified name of the last linear layer with that many outputs: what it sees are the pooled features.
+    """Return the name of the last linear layer with that many outputs; its inputs are the features.
 
-    Raises HubtlError where there is none.
+    Raises:
+        HubtlError: where there is none.
     """
     names = [name for name, m in model.named_modules() if isinstance(m, nn.Linear) and m.out_features == outputs]
     if not names:
@@ -27,11 +28,19 @@ def last_linear(model: nn.Module, outputs: int) -> str:
 
 @torch.no_grad()
 def take_out(model: nn.Module, name: str, spec: ImageInput, run: Callable[[Tensor], Tensor]) -> nn.Linear:
-    """Put an identity where the classifier is, and return the classifier.
+    """Replace the classifier by an identity, and return it.
 
-    One forward pass on noise comes first: the model must take images of that size, and its logits must be what that
-    layer makes of one row of features an image, or an export would not compute what was trained. ``run`` maps images
-    to logits. Raises HubtlError otherwise, for models with two heads for example.
+    A forward pass on noise comes first. The model must accept images of that size, and its logits must equal that
+    layer's outputs on one row of features per image. Otherwise an export would not compute what was trained.
+
+    Args:
+        model: the model, changed in place.
+        name: the qualified name of the classifier.
+        spec: the model's input.
+        run: maps images to logits.
+
+    Raises:
+        HubtlError: otherwise, for models with two heads for example.
     """
     layer = model.get_submodule(name)
     assert isinstance(layer, nn.Linear)
@@ -62,7 +71,7 @@ def take_out(model: nn.Module, name: str, spec: ImageInput, run: Callable[[Tenso
 
 
 def weights_of(layer: nn.Linear) -> tuple[Tensor, Tensor]:
-    """Copies of a linear layer's weight [z, d] and bias [z], zeros where it has none, in float32."""
+    """Return copies of a linear layer's weight [z, d] and bias [z] (zeros without one), in float32."""
     bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias.detach().float().clone()
     return layer.weight.detach().float().clone(), bias
 
@@ -74,7 +83,7 @@ def replace(model: nn.Module, name: str, module: nn.Module) -> None:
 
 
 def with_classifier(model: nn.Module, name: str, classifier: nn.Linear) -> nn.Module:
-    """A copy of the model, on the CPU and in eval mode, with a classifier where the last linear layer was."""
+    """Return a copy of the model with a classifier as its last layer, on the CPU and in eval mode."""
     whole = copy.deepcopy(model).cpu().eval()
     replace(whole, name, copy.deepcopy(classifier).cpu())
     for p in whole.parameters():
@@ -83,10 +92,10 @@ def with_classifier(model: nn.Module, name: str, classifier: nn.Linear) -> nn.Mo
 
 
 def linear_names(model: nn.Module) -> list[str]:
-    """Every linear layer, by qualified name."""
+    """Return every linear layer, by qualified name."""
     return [name for name, m in model.named_modules() if isinstance(m, nn.Linear)]
 
 
 def convolution_names(model: nn.Module) -> list[str]:
-    """Every convolution that LoRA can adapt: those without groups."""
+    """Return every convolution that LoRA can adapt: those without groups."""
     return [name for name, m in model.named_modules() if isinstance(m, nn.Conv2d) and m.groups == 1]

@@ -1,4 +1,4 @@
-"""timm's image models: the only place that imports timm's models."""
+"""Load timm's image models; only this module imports timm's models."""
 
 import contextlib
 import json
@@ -32,7 +32,7 @@ ORIGIN = ("tag", "origin_url", "paper_ids", "url", "hf_hub_id", "hf_hub_filename
 
 
 class TimmBackbone(Backbone):
-    """A timm classifier without its last linear layer. ``source`` is what timm calls the weights."""
+    """Run a timm classifier without its last linear layer; ``source`` is timm's name of the weights."""
 
     def __init__(self, model: nn.Module, info: BackboneInfo, classifier: str, source: str) -> None:
         super().__init__()
@@ -108,12 +108,12 @@ class TimmBackbone(Backbone):
         return "L" if self.info.input.channels == 1 else "RGB"
 
     def _arguments(self) -> dict[str, Any]:
-        """What timm is to be told of the model beside its name."""
+        """Return timm's arguments of the model beside its name."""
         return {"img_size": self.info.input.size} if _takes_size(self.model) else {}
 
 
 def data_config(spec: ImageInput) -> dict[str, Any]:
-    """How a model wants its images, in timm's words."""
+    """Return the model's image input as timm's configuration."""
     return {
         "input_size": (spec.channels, spec.size, spec.size),
         "interpolation": spec.interpolation,
@@ -125,7 +125,15 @@ def data_config(spec: ImageInput) -> dict[str, Any]:
 
 
 def load(name: str, request: BackboneRequest) -> TimmBackbone:
-    """Load a model by its timm name. Raises HubtlError for an unknown name and for weights out of reach."""
+    """Load a model by its timm name.
+
+    Args:
+        name: the name.
+        request: the wishes for the model.
+
+    Raises:
+        HubtlError: for an unknown name and for missing weights.
+    """
     if not timm.is_model(name):
         guess = nearest(name.split(".")[0], model_names())
         raise HubtlError(f"unknown model {name!r}: not a timm name, a folder or a Hub id", hint=guess or "hubtl doctor")
@@ -133,9 +141,10 @@ def load(name: str, request: BackboneRequest) -> TimmBackbone:
 
 
 def trained(name: str, image_size: int | None = None) -> tuple[TimmBackbone, nn.Linear, list[str] | None]:
-    """A pretrained timm model with the classifier that it came with, and the names of its classes, where they are known.
+    """Return a pretrained timm model with its classifier, and its class names if known.
 
-    Raises HubtlError for an unknown name and for weights out of reach.
+    Raises:
+        HubtlError: for an unknown name and for missing weights.
     """
     if not timm.is_model(name):
         guess = nearest(name.split(".")[0], model_names())
@@ -145,7 +154,10 @@ def trained(name: str, image_size: int | None = None) -> tuple[TimmBackbone, nn.
 
 
 def _imagenet_names(model: nn.Module) -> list[str] | None:
-    """What timm calls the classes of ImageNet and its subsets: the first synonym, or all where two begin alike."""
+    """Return timm's names of the classes of ImageNet and its subsets.
+
+    A name is the first synonym, or all where two start alike.
+    """
     from timm.data import ImageNetInfo, infer_imagenet_subset
 
     if not (subset := infer_imagenet_subset(model)):
@@ -162,7 +174,10 @@ def create(source: str, shown: str, request: BackboneRequest, *, base: str | Non
 
 
 def _parts(source: str, shown: str, request: BackboneRequest, base: str | None) -> tuple[TimmBackbone, nn.Linear]:
-    """The model without its classifier, and the classifier; without classes in the request it is the model's own."""
+    """Return the model without its classifier, and the classifier.
+
+    Without classes in the request, it is the model's own.
+    """
     if request.pretrained and ":" not in source and not timm.is_model_pretrained(source):
         tags = timm.list_pretrained(f"{source.split('.')[0]}.*")
         hint = f"{tags[0]}, or --no-pretrained" if tags else "--no-pretrained"
@@ -217,10 +232,12 @@ def _parts(source: str, shown: str, request: BackboneRequest, base: str | None) 
 
 @contextlib.contextmanager
 def whole(shown: str) -> Iterator[set[str]]:
-    """While a model is created: raise HubtlError for weights with tensors missing or unexpected, its classifier aside.
+    """Check the weights of a model while it is created; yield the names that the classifier lacks.
 
-    timm says neither, but in a log, as soon as the number of classes is another. Yields the names of what the
-    classifier lacks.
+    timm only logs missing and unexpected tensors once the number of classes differs.
+
+    Raises:
+        HubtlError: for missing or unexpected tensors outside the classifier.
     """
     drawn: set[str] = set()
 
@@ -252,7 +269,7 @@ def whole(shown: str) -> Iterator[set[str]]:
 
 
 def refused(source: str, shown: str, error: Exception) -> HubtlError:
-    """Why a model of timm's does not load."""
+    """Return the error for a model of timm that does not load."""
     try:
         if ":" in source:
             check_source(source)
@@ -268,7 +285,7 @@ def refused(source: str, shown: str, error: Exception) -> HubtlError:
 
 
 def _build(source: str, options: dict[str, Any], size: int | None) -> Any:
-    """Models with positions of a fixed size are built for it; the others take any."""
+    """Build a model; those with positions of a fixed size get the image size."""
     if size is None:
         return timm.create_model(source, **options)
     try:
@@ -278,7 +295,7 @@ def _build(source: str, options: dict[str, Any], size: int | None) -> Any:
 
 
 def _classifier(model: Any) -> str:
-    """The qualified name of the one linear layer that timm says is the classifier."""
+    """Return the qualified name of the linear layer that timm calls the classifier."""
     found = model.get_classifier()
     if not isinstance(found, nn.Linear):
         what = "several heads" if isinstance(found, tuple) else f"a {type(found).__name__} for a head"
@@ -290,7 +307,7 @@ def _classifier(model: Any) -> str:
 
 
 def _commit(configuration: Mapping[str, Any]) -> str | None:
-    """The commit of the weights that timm took from the Hub, as the cache tells; None where they are not from there."""
+    """Return the commit of the weights that timm loaded from the Hub, by the cache, or None."""
     from huggingface_hub import try_to_load_from_cache
 
     repo = _full_id(configuration.get("hf_hub_id") or None, configuration)
@@ -317,7 +334,7 @@ def _full_id(hub_id: str | None, configuration: Mapping[str, Any]) -> str | None
 
 
 def model_names() -> list[str]:
-    """timm's registry. Listing costs seconds, so it is kept on disk for each version of timm."""
+    """Return timm's registry, cached on disk for each version of timm, since listing takes seconds."""
     path = cache_dir() / f"timm-models-{version('timm')}.json"
     try:
         names: list[str] = plain.object_of(path)["names"]

@@ -1,4 +1,4 @@
-"""torchvision's classifiers (``torchvision:alexnet``): the only place that imports torchvision."""
+"""Load torchvision's classifiers (``torchvision:alexnet``); only this module imports torchvision."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,10 @@ from hubtl.errors import HubtlError, unknown
 
 
 class TorchvisionBackbone(Backbone):
-    """A torchvision classifier without its last linear layer. Its export loads with torchvision and safetensors."""
+    """Run a torchvision classifier without its last linear layer.
+
+    Its export loads with torchvision and safetensors.
+    """
 
     def __init__(self, model: nn.Module, info: BackboneInfo, classifier: str) -> None:
         super().__init__()
@@ -79,7 +82,15 @@ class TorchvisionBackbone(Backbone):
 
 
 def load(name: str, request: BackboneRequest) -> TorchvisionBackbone:
-    """Load by torchvision's name of a classifier. Raises HubtlError for unknown ones and for weights out of reach."""
+    """Load a classifier by torchvision's name.
+
+    Args:
+        name: the name.
+        request: the wishes for the model.
+
+    Raises:
+        HubtlError: for an unknown name and for missing weights.
+    """
     ensure_torchvision()
     from torchvision import models
 
@@ -121,7 +132,7 @@ def load(name: str, request: BackboneRequest) -> TorchvisionBackbone:
 
 
 def _refused(name: str, weights: Any, error: Exception) -> HubtlError:
-    """Why a model does not load: torch keeps a file that it has, whatever is in it."""
+    """Return the error for a model that does not load: torch keeps any cached file, even a damaged one."""
     from torch import hub
 
     file = Path(hub.get_dir()) / "checkpoints" / Path(getattr(weights, "url", "none")).name
@@ -138,7 +149,7 @@ def _refused(name: str, weights: Any, error: Exception) -> HubtlError:
 
 
 def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Children in order, the members of sequences one by one."""
+    """Yield children in order, the members of sequences one by one."""
     for name, child in model.named_children():
         inside: Any = child
         if isinstance(getattr(child, "layers", None), nn.Sequential):
@@ -152,7 +163,7 @@ def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _options(name: str, size: int) -> dict[str, Any]:
-    """What an architecture needs to be told when it is built without torchvision's weights."""
+    """Return the arguments of an architecture that is built without torchvision's weights."""
     if name in ("inception_v3", "googlenet"):
         return {"aux_logits": False, "init_weights": True}
     return {"image_size": size} if name.startswith("vit_") and size != 224 else {}
@@ -163,7 +174,7 @@ def _is_folder(where: str) -> bool:
 
 
 def _input(name: str, weights: Any, size: int | None) -> ImageInput:
-    """What the weights' own transforms say; from scratch, ImageNet's usual ones."""
+    """Return the input by the weights' own transforms; from scratch, ImageNet's usual one."""
     if weights is None:
         return ImageInput(size=size or (299 if name == "inception_v3" else 224), interpolation="bilinear")
     preset = weights.transforms()

@@ -1,4 +1,4 @@
-"""transformers' image classifiers, and which kind a model type is: the only place that imports transformers."""
+"""Load transformers' image classifiers; only this module imports transformers."""
 
 import copy
 import json
@@ -31,7 +31,10 @@ POOLER = r"(^|\.)pooler\."  # of the trunk: left out while some models are pretr
 
 
 class TransformersBackbone(Backbone):
-    """An ``AutoModelForImageClassification`` without its last linear layer. ``origin`` loads the same weights again."""
+    """Run an ``AutoModelForImageClassification`` without its last linear layer.
+
+    ``origin`` loads the same weights again.
+    """
 
     def __init__(
         self, model: Any, info: BackboneInfo, classifier: str, prepared: processors.Preparation, origin: str | None
@@ -105,7 +108,10 @@ class TransformersBackbone(Backbone):
 
 
 def modality_of(model_type: str) -> str | None:
-    """What the library has a classifier of such a model for: ``image``, ``text`` or ``audio``; None: for none of them."""
+    """Return the modality of the library's classifier for a model type: ``image``, ``text``, ``audio``.
+
+    None without a classifier.
+    """
     if model_type == POOLED:
         return "text"
     ensure_torchvision()
@@ -120,10 +126,12 @@ def modality_of(model_type: str) -> str | None:
 
 
 def create(source: str, shown: str, request: BackboneRequest, *, revision: str | None) -> Backbone:
-    """Build from a Hub id or a folder. Code from the Hub is never run.
+    """Build from a Hub id or a folder; code from the Hub is never run.
 
-    A classifier of texts or recordings is built by the loader that a package registers under ``transformers``. Raises
-    HubtlError where there is none, for weights out of reach, and for models that do not classify.
+    A classifier of texts or recordings is built by the loader that a package registers under ``transformers``.
+
+    Raises:
+        HubtlError: where there is none, for missing weights, and for models that do not classify.
     """
     ensure_torchvision()
     from transformers import AutoConfig, PretrainedConfig
@@ -142,7 +150,7 @@ def create(source: str, shown: str, request: BackboneRequest, *, revision: str |
 
 
 def _refused(source: str, revision: str | None, shown: str, error: Exception, kind: str = "") -> HubtlError:
-    """Why a model does not load."""
+    """Return the error for a model that does not load."""
     if "Unrecognized configuration class" in str(error):
         return HubtlError(f"{shown} is a {kind} model, which does not classify images", hint="choose another --model")
     if "trust_remote_code" in str(error):
@@ -212,7 +220,7 @@ def _classifier_of_images(
 
 
 def _drawn(fresh: set[str], classifier: str) -> list[str]:
-    """A note on layers before the classifier that the weights lack."""
+    """Return a note on layers before the classifier that the weights lack."""
     layers = sorted({name.rpartition(".")[0] for name in fresh} - {classifier})
     return [f"{named(layers)}: without pretrained weights, from random ones"] if layers else []
 
@@ -232,7 +240,7 @@ def _processor(source: str, config: Any, options: dict[str, Any]) -> Any:
 
 
 def prepares(source: str, revision: str | None) -> Path | None:
-    """The file that says how a model wants its images, where it came with one."""
+    """Return the file on a model's image preparation, if it has one."""
     folder = Path(source) if Path(source).is_dir() else cached(source, revision)
     names = ("preprocessor_config.json", "processor_config.json")
     return next((folder / name for name in names if (folder / name).is_file()), None) if folder is not None else None
@@ -254,9 +262,9 @@ def _takes(model: Any, spec: ImageInput) -> bool:
 
 @torch.no_grad()
 def _at_size(model: Any, size: int) -> Any:
-    """The same weights in a model for images of another size, its learned positions resampled.
+    """Return the model for another image size, its learned positions resampled.
 
-    The export then takes that size with no further argument. Returns the model as it was where it cannot resample.
+    The export then takes that size without further arguments. A model that cannot resample is returned unchanged.
     """
     config = copy.deepcopy(model.config)
     _set_size(config, size)
@@ -277,7 +285,7 @@ def _at_size(model: Any, size: int) -> Any:
 
 
 def _repeated(module: nn.Module) -> list[nn.Module]:
-    """A trunk's child as its repeated layers, where it has a list of them."""
+    """Return a trunk's child as its repeated layers, where it has a list of them."""
     for child in module.modules():
         if isinstance(child, nn.ModuleList) and len(child) > 1:
             inside = {p for layer in child for p in layer.parameters()}

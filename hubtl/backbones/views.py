@@ -1,4 +1,4 @@
-"""What a model is shown of an image when it is evaluated: PIL image in, array of bytes out."""
+"""Make the evaluation view of an image: PIL image in, array of bytes out."""
 
 import numpy as np
 from PIL import Image
@@ -16,16 +16,20 @@ RESAMPLING = {
 
 
 def to_bytes(image: Image.Image) -> np.ndarray:
-    """A PIL image as uint8 [c, h, w]."""
+    """Return a PIL image as uint8 [c, h, w]."""
     array = np.array(image, dtype=np.uint8)  # a copy: torch wants to be able to write to it
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
 def evaluation_view(image: Image.Image, spec: ImageInput) -> Image.Image:
-    """Resize and centre crop as the model's own configuration says: the shorter side to ``size / crop_pct``.
+    """Resize and centre crop by the model's own configuration: the shorter side to ``size / crop_pct``.
 
-    With ``crop_mode="squash"`` both sides are resized, whatever the aspect ratio. The same pixels as timm's transform,
-    and with ``"floor"`` and ``"squash"`` as those of transformers' processors.
+    With ``crop_mode="squash"`` both sides are resized, whatever the aspect ratio. The pixels equal those of timm's
+    transform, and with ``"floor"`` and ``"squash"`` those of transformers' processors.
+
+    Args:
+        image: the image.
+        spec: the model's input.
     """
     scaled = int(spec.size / spec.crop_pct)
     method = RESAMPLING[spec.interpolation]
@@ -42,9 +46,14 @@ def evaluation_view(image: Image.Image, spec: ImageInput) -> Image.Image:
 
 
 def centre_crop(image: Image.Image, size: int, *, floor: bool = False) -> Image.Image:
-    """The middle; an image that is smaller is padded with black, as torchvision does.
+    """Crop the centre; a smaller image is padded with black, as in torchvision.
 
-    An odd number of pixels to take off is halved as torchvision rounds it, or downwards, as transformers does.
+    An odd margin is halved as torchvision rounds it, or downwards, as transformers does.
+
+    Args:
+        image: the image.
+        size: the side of the crop.
+        floor: round downwards.
     """
     width, height = image.size
     if width < size or height < size:

@@ -1,4 +1,4 @@
-"""Whether weights are whole: tensors that are missing or left over, damaged files, values that are not finite."""
+"""Check that weights are complete: no missing or extra tensors, damaged files, or NaN."""
 
 import re
 import zipfile
@@ -30,13 +30,13 @@ AGAIN = "download or save the model again"
 
 
 def named(names: Iterable[str]) -> str:
-    """The first names of a list, and that there are more."""
+    """Return the first names of a list, and that there are more."""
     names = list(names)
     return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 
 def matter(names: Iterable[str], aside: str | None = None) -> list[str]:
-    """The names of tensors that a model computes something with, without those of the layer ``aside``."""
+    """Return the names of tensors that a model computes with, without those of the layer ``aside``."""
     return sorted(n for n in names if not HARMLESS.search(n) and (aside is None or n.rpartition(".")[0] != aside))
 
 
@@ -49,7 +49,7 @@ def check_fit(
     model: str = "the model",
     hint: str = "",
 ) -> None:
-    """Raise HubtlError that names the tensors which a model's weights lack, have too many, or have in another shape."""
+    """Raise HubtlError that names missing, extra or misshapen tensors of a model's weights."""
     lists = {"missing": list(missing), "unexpected": list(unexpected), "of another shape": list(unlike)}
     found = [f"{len(names)} {what} ({named(names)})" for what, names in lists.items() if names]
     if not found:
@@ -62,7 +62,7 @@ def check_fit(
 
 
 def _prefix(missing: list[str], unexpected: list[str]) -> str | None:
-    """What to do where names differ by what stands before them alone."""
+    """Return a hint where names differ only by a prefix."""
     if not missing or not unexpected:
         return None
     first = next((n for n in unexpected if n.endswith(f".{missing[0]}")), None)
@@ -73,7 +73,7 @@ def _prefix(missing: list[str], unexpected: list[str]) -> str | None:
 
 
 def trunk_of(model: Any) -> tuple[str, nn.Module]:
-    """The part of a classifier of transformers that is not its head: as the library calls it, or the largest."""
+    """Return the trunk of a transformers classifier: by the library's name, else the largest part."""
     children = dict(model.named_children())
     name = str(model.base_model_prefix)
     if name not in children:
@@ -85,11 +85,20 @@ def trunk_of(model: Any) -> tuple[str, nn.Module]:
 def check_report(
     shown: str, model: Any, report: Mapping[str, Any], *, fresh: str = "", idle: str = "", headless: bool = False
 ) -> list[str]:
-    """Names of parameters that transformers drew at random, none of which may be of the model's trunk.
+    """Return the names of parameters that transformers initialised at random, none of the trunk.
 
-    ``report`` is its ``output_loading_info``. Heads of other tasks that the weights have too much are left out, and so
-    is a pooler of the trunk. Parameters of the trunk that match the pattern ``fresh`` may be missing, and those that
-    match ``idle`` may be left over. ``headless`` says that the model is a trunk alone. Raises HubtlError for others.
+    Extra heads of other tasks, and a pooler of the trunk, are ignored.
+
+    Args:
+        shown: the model's name, for errors.
+        model: the model.
+        report: its ``output_loading_info``.
+        fresh: a pattern of trunk parameters that may be missing.
+        idle: a pattern of trunk parameters that may be left over.
+        headless: whether the model is a trunk alone.
+
+    Raises:
+        HubtlError: for other missing or extra parameters.
     """
     own, trunk = (str(model.base_model_prefix), model) if headless else trunk_of(model)
     prefix = f"{own}." if own else ""
@@ -112,7 +121,11 @@ def check_report(
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], shown: str, **said: str) -> None:
-    """``load_state_dict``; raises HubtlError for tensors that are missing, unexpected, of another shape, or integers."""
+    """Load a state dict.
+
+    Raises:
+        HubtlError: for tensors that are missing, unexpected, of another shape, or integers.
+    """
     own = module.state_dict()
     unlike = [
         f"{name} {tuple(tensors[name].shape)} for {tuple(value.shape)}"
@@ -130,7 +143,7 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], shown: str, **sa
 
 
 def check_finite(tensors: Mapping[str, Any] | Iterable[tuple[str, Any]], where: str, *, hint: str) -> None:
-    """Raise HubtlError that names the tensors with values that are NaN or infinite."""
+    """Raise HubtlError that names the tensors with NaN or infinite values."""
     pairs = tensors.items() if isinstance(tensors, Mapping) else tensors
     bad = [n for n, t in pairs if isinstance(t, Tensor) and t.is_floating_point() and not bool(torch.isfinite(t).all())]
     if bad:
@@ -138,7 +151,7 @@ def check_finite(tensors: Mapping[str, Any] | Iterable[tuple[str, Any]], where: 
 
 
 def check_folder(folder: Path, *, weights: bool = True) -> None:
-    """Raise HubtlError for a model's folder with a damaged file, by its name; with ``weights``, for one that has none."""
+    """Raise HubtlError for a model's folder with a damaged file; with ``weights``, for one without any."""
     for name in PLAIN:
         if (folder / name).is_file():
             read_json(folder / name)
@@ -160,7 +173,11 @@ def check_folder(folder: Path, *, weights: bool = True) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises HubtlError that names the file where it is damaged, or holds something else."""
+    """Return a JSON object.
+
+    Raises:
+        HubtlError: that names the file where it is damaged, or holds something else.
+    """
     check_pointer(path)
     try:
         found = plain.json_of(path)
@@ -172,7 +189,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def check_pointer(path: Path) -> None:
-    """Raise HubtlError for an empty file, for a pipe, and for what Git LFS leaves in place of one that was not fetched."""
+    """Raise HubtlError for an empty file, for a pipe, and for a Git LFS pointer."""
     if path.exists() and not path.is_file():
         raise HubtlError(f"{path} is not a file", hint=AGAIN)
     with path.open("rb") as file:
@@ -184,7 +201,10 @@ def check_pointer(path: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise HubtlError for a file of weights that is empty, cut short, or something else; its tensors are not read."""
+    """Raise HubtlError for a file of weights that is empty, truncated, or of another kind.
+
+    Its tensors are not read.
+    """
     check_pointer(path)
     if path.suffix == ".safetensors":
         try:
@@ -207,13 +227,13 @@ def check_file(path: Path) -> None:
 
 
 def _says_how(folder: Path) -> bool:
-    """Whether a configuration says how the weights were quantised, for a library that undoes it."""
+    """Return whether a configuration describes the quantisation of weights."""
     config = folder / "config.json"
     return config.is_file() and "quantization_config" in read_json(config)
 
 
 def cached(repo: str, revision: str | None) -> Path | None:
-    """The folder in the Hub's cache that a repository's files are in, where there is one."""
+    """Return the folder of a repository in the Hub's cache, if there is one."""
     from huggingface_hub import try_to_load_from_cache
 
     try:
@@ -224,7 +244,7 @@ def cached(repo: str, revision: str | None) -> Path | None:
 
 
 def check_source(source: str, revision: str | None = None, *, weights: bool = True) -> None:
-    """``check_folder`` of a folder, or of what the cache has of a Hub id; nothing where the cache has none of it."""
+    """Check a folder, or the cached files of a Hub id, as ``check_folder`` does."""
     path = Path(source.removeprefix("local-dir:")).expanduser()
     if path.is_dir():
         check_folder(path, weights=weights)

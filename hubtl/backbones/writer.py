@@ -1,4 +1,4 @@
-"""Writing models in hubtl's own format, which ``hubtl.backbones.own`` reads."""
+"""Write models in hubtl's own format, which ``hubtl.backbones.own`` reads."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def write(
     meta: Any,
     options: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Write a network with its classifier in it, and the options that it was built with."""
+    """Write a network with its classifier, and the options that it was built with."""
     config = {
         "architecture": architecture,
         **({"options": dict(options)} if options else {}),

@@ -1,1 +1,1 @@
-"""Rows and their labels, from whatever a user typed: opened, matched by class names, cached, and streamed in batches."""
+"""Open rows and their labels, match class names, cache features, and stream batches."""

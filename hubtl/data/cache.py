@@ -1,4 +1,4 @@
-"""The feature cache's folder: checked entries that appear whole or not at all, shared by runs at the same time.
+"""Manage the feature cache: checked, atomic entries that concurrent runs share.
 
 An entry is a folder, named by everything that determines its features, with ``features.npy`` (float32 [n, d]) and
 ``facts.json``. Nothing here imports torch.
@@ -35,7 +35,7 @@ THERE = (errno.ENOTEMPTY, errno.EEXIST)  # how a rename says that another run's 
 
 @dataclass(frozen=True)
 class Cached:
-    """One entry of the cache. ``facts`` is empty where they cannot be read: the entry is damaged."""
+    """Hold one entry of the cache; ``facts`` is empty where they cannot be read (a damaged entry)."""
 
     key: str
     facts: Mapping[str, Any]
@@ -48,13 +48,13 @@ def folder() -> Path:
 
 
 def key_of(facts: Mapping[str, Any]) -> str:
-    """A name for everything that determines the features."""
+    """Return a name for everything that determines the features."""
     text = json.dumps({**facts, "format": FORMAT}, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def installed(*packages: str) -> dict[str, str]:
-    """Versions of what decodes and computes, as a part of a key; what is not installed is left out."""
+    """Return versions of installed packages that decode and compute, as a part of a key."""
     found = {}
     for package in packages:
         with contextlib.suppress(PackageNotFoundError):
@@ -63,10 +63,14 @@ def installed(*packages: str) -> dict[str, str]:
 
 
 def get(key: str, rows: int) -> np.ndarray | None:
-    """The features of an entry, memory-mapped; None where there is none, or what is there is not what was written.
+    """Return the features of an entry, memory-mapped; None without one or for a damaged one.
 
-    The whole file is read once for its checksum, a piece at a time. A damaged entry is removed, so that it can be made
-    again; whoever has it mapped keeps it.
+    The whole file is read once for its checksum, in pieces. A damaged entry is removed, so that it can be made again; a
+    process that has it mapped keeps it.
+
+    Args:
+        key: the key of the entry.
+        rows: the expected number of rows.
     """
     place = folder() / key
     try:
@@ -87,9 +91,14 @@ def get(key: str, rows: int) -> np.ndarray | None:
 
 
 def put(key: str, features: np.ndarray, facts: Mapping[str, Any]) -> None:
-    """Keep features under a key. The entry appears whole or not at all; another run's, made meanwhile, stays.
+    """Store features under a key atomically; an entry that another run has made meanwhile stays.
 
-    A cache that cannot be written, on a full disk for example, costs time and nothing else.
+    A cache that cannot be written, on a full disk for example, costs only time.
+
+    Args:
+        key: the key.
+        features: features [n, d].
+        facts: everything that determines them.
     """
     try:
         folder().mkdir(parents=True, exist_ok=True)
@@ -107,7 +116,7 @@ def put(key: str, features: np.ndarray, facts: Mapping[str, Any]) -> None:
 
 
 def entries() -> list[Cached]:
-    """What the cache holds, damaged entries too, the last used first."""
+    """Return the entries of the cache, damaged ones too, last used first."""
     found = []
     for path in _places():
         if not KEY.fullmatch(path.name):
@@ -121,10 +130,10 @@ def entries() -> list[Cached]:
 
 
 def clear(keys: Iterable[str] | None = None) -> int:
-    """Remove entries, and return the bytes that this freed. Without ``keys`` all of them, and what killed runs left.
+    """Remove entries, and return the freed bytes.
 
-    Only what has an entry's name, in the cache's own folder, is removed; a link is left alone, and so is what it leads
-    to. A run that has an entry mapped goes on with it.
+    Without ``keys`` all entries are removed, and the remains of killed runs. Only entries in the cache's own folder are
+    removed; links and their targets are left unchanged. A run that has an entry mapped keeps it.
     """
     if keys is not None:
         return sum(_remove(folder() / key) for key in keys if KEY.fullmatch(key))
@@ -136,7 +145,7 @@ def clear(keys: Iterable[str] | None = None) -> int:
 
 
 def _take_name(made: Path, place: Path) -> None:
-    """Put a whole entry in its place, unless another run's is there already."""
+    """Rename a complete entry into its place, unless another run's is there already."""
     try:
         os.rename(made, place)
     except OSError as error:
@@ -145,7 +154,7 @@ def _take_name(made: Path, place: Path) -> None:
 
 
 def _places() -> list[Path]:
-    """What lies in the cache's folder, links left out."""
+    """Return the content of the cache's folder, without links."""
     try:
         return sorted(path for path in folder().iterdir() if not path.is_symlink())
     except OSError:
@@ -171,7 +180,7 @@ def _left(path: Path) -> bool:
 
 
 def _remove(place: Path) -> int:
-    """Take an entry away in one instant, then delete it. Returns the bytes that are gone; 0 for a link."""
+    """Rename an entry away, then delete it; return the freed bytes, 0 for a link."""
     if place.is_symlink() or not place.exists():
         return 0
     size, gone = 0, None
@@ -187,7 +196,10 @@ def _remove(place: Path) -> int:
 
 
 def _checksum(path: Path, offset: int) -> int:
-    """Of everything in a file from ``offset`` on. Through a small buffer: a mapped page would count as memory."""
+    """Return the checksum of a file from ``offset`` on.
+
+    It uses a small buffer: a mapped page would count as memory.
+    """
     crc = 0
     with path.open("rb") as file:
         file.seek(offset)

@@ -1,4 +1,4 @@
-"""Columns whose cells name files: they become images and recordings, relative to their table."""
+"""Turn columns of file names into images and recordings, relative to their table."""
 
 import os
 import re
@@ -20,20 +20,20 @@ KINDS = {"image": Image(), "audio": Audio(decode=False)}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is read of a dataset: its modalities, the columns that the user named for them, and how strict to be."""
+    """Hold what to read of a dataset: modalities, named columns, and strictness."""
 
     modalities: tuple[str, ...] = ()
     columns: Mapping[str, str | None] = field(default_factory=dict)
     lenient: bool = False  # a name of no file is left to whoever reads the row
 
     def modality(self, column: str) -> str | None:
-        """The modality for which the user named a column."""
+        """Return the modality for which the user named a column."""
         return next((m for m, name in self.columns.items() if name == column and m in KINDS), None)
 
 
 @dataclass(frozen=True)
 class Names:
-    """A column of file names: the path of each row's file, and which rows name none that is there."""
+    """Hold a column of file names: the path of each row's file, and rows without one."""
 
     column: str
     kind: str
@@ -56,11 +56,20 @@ class Names:
 def with_files(
     dataset: Dataset, roots: Sequence[Path], wanted: Wanted, where: str, *, had: frozenset[str] = frozenset()
 ) -> Dataset:
-    """Cells with names of image and sound files become images and recordings.
+    """Replace names of image and sound files by images and recordings.
 
-    A column is one of files where the user says so, where its name says so and the first cell ends like one, or where
-    the first cell names a file that is there. Raises HubtlError for a name of no file, with its row; where a model takes
-    several modalities the row lacks one. Of the modalities in ``had`` there is another column that is read.
+    A column has files if the user says so, if its name does and the first cell ends like one, or if the first cell
+    names an existing file. With several modalities, a missing file is a missing modality.
+
+    Args:
+        dataset: the data set.
+        roots: folders that names are relative to.
+        wanted: what to read.
+        where: the data set's name, for errors.
+        had: modalities that another column provides.
+
+    Raises:
+        HubtlError: for a missing file; the message names its row.
     """
     found: list[Names] = []
     for name, feature in dataset.features.items():
@@ -82,7 +91,7 @@ def with_files(
 
 
 def _renewed(dataset: Dataset, names: Names) -> Dataset:
-    """The dataset with the files' paths in place of their names; a table's only column too."""
+    """Return the dataset with paths in place of names, even if it is a table's only column."""
     mark = f"{dataset._fingerprint}-{zlib.crc32(repr([names.column, names.paths]).encode()):08x}"
     spare = max(dataset.column_names, key=len) + "_"
     dataset = dataset.add_column(spare, list(names.paths), new_fingerprint=mark).remove_columns(names.column)
@@ -90,7 +99,7 @@ def _renewed(dataset: Dataset, names: Names) -> Dataset:
 
 
 def _is_read(names: Names, dataset: Dataset, wanted: Wanted) -> bool:
-    """Whether this is the column that a model of the modality reads."""
+    """Return whether a model of the modality reads this column."""
     if wanted.modalities and names.kind not in wanted.modalities:
         return False
     try:
@@ -110,7 +119,7 @@ def _lose(names: Names, roots: Sequence[Path], wanted: Wanted, where: str) -> No
 
 
 def _names(dataset: Dataset, name: str, roots: Sequence[Path], asked: str | None) -> Names | None:
-    """A column as names of files; None where it holds something else."""
+    """Return a column as names of files; None where it holds something else."""
     cells = dataset.select_columns([name]).with_format(None)[name][:]
     if dataset.features[name].dtype not in ("string", "large_string"):
         if any(isinstance(cell, bytes) for cell in cells):
@@ -135,7 +144,7 @@ def _names(dataset: Dataset, name: str, roots: Sequence[Path], asked: str | None
 
 
 def _found(cell: str, roots: Sequence[Path]) -> str | None:
-    """The file that a cell names: relative to the first of the folders that has it, absolute, or ``file://``."""
+    """Return the file that a cell names: relative to the first folder that has it, absolute, or ``file://``."""
     if "\0" in cell:
         return None
     tries = [cell]

@@ -1,4 +1,4 @@
-"""Which column holds the images, texts and recordings: by feature type, or as the user says."""
+"""Find the columns with images, texts and recordings, by feature type or as the user says."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -17,7 +17,16 @@ TEXT_NAMES = ("text", "sentence", "review", "content", "caption", "title", "desc
 
 
 def image_column(dataset: Dataset, asked: str | None, where: str) -> str:
-    """The column with images. Raises HubtlError where there is none, or more than one."""
+    """Return the column with images.
+
+    Args:
+        dataset: the data set.
+        asked: the column that the user names, or None.
+        where: the data set's name, for errors.
+
+    Raises:
+        HubtlError: where there is none, or more than one.
+    """
     if asked is not None:
         return existing(dataset, asked, "image", where)
     found = [name for name, feature in dataset.features.items() if isinstance(feature, Image)]
@@ -36,7 +45,16 @@ def image_column(dataset: Dataset, asked: str | None, where: str) -> str:
 
 
 def audio_column(dataset: Dataset, asked: str | None, where: str) -> str:
-    """The column with recordings. Raises HubtlError where there is none, or more than one."""
+    """Return the column with recordings.
+
+    Args:
+        dataset: the data set.
+        asked: the column that the user names, or None.
+        where: the data set's name, for errors.
+
+    Raises:
+        HubtlError: where there is none, or more than one.
+    """
     if asked is not None:
         return existing(dataset, asked, "audio", where)
     found = [name for name, feature in dataset.features.items() if isinstance(feature, Audio)]
@@ -47,9 +65,15 @@ def audio_column(dataset: Dataset, asked: str | None, where: str) -> str:
 
 
 def text_column(dataset: Dataset, asked: str | None, where: str) -> str:
-    """The column with texts: the one of a usual name, else the only one with more than a few words to a cell.
+    """Return the column with texts: one with a usual name, else the only one with longer texts.
 
-    Raises HubtlError where there is none, or more than one.
+    Args:
+        dataset: the data set.
+        asked: the column that the user names, or None.
+        where: the data set's name, for errors.
+
+    Raises:
+        HubtlError: where there is none, or more than one.
     """
     if asked is not None:
         return existing(dataset, asked, "text", where)
@@ -70,7 +94,10 @@ FINDERS: dict[str, Callable[[Dataset, str | None, str], str]] = {
 
 
 def header(dataset: Dataset, name: str) -> str | None:
-    """A column by its name, regardless of case, Unicode form and spaces around it; None where there is none, or several."""
+    """Return a column by its name, ignoring case, Unicode form and outer spaces.
+
+    None where there is none, or several.
+    """
     if name in dataset.features:
         return name
     alike = [other for other in dataset.features if _bare(other) == _bare(name)]
@@ -78,7 +105,10 @@ def header(dataset: Dataset, name: str) -> str | None:
 
 
 def headers(dataset: Dataset, asked: str | Sequence[str]) -> list[str]:
-    """Columns by their names: one, several in a list, or several with commas between; none where one is missing."""
+    """Return columns by their names: one, a list, or several separated by commas.
+
+    Empty where one is missing.
+    """
     names = [asked] if isinstance(asked, str) else list(asked)
     if isinstance(asked, str) and header(dataset, asked) is None and "," in asked:
         names = [name.strip() for name in asked.split(",") if name.strip()]
@@ -91,13 +121,17 @@ def _bare(name: str) -> str:
 
 
 def usual(names: Iterable[str], known: Sequence[str]) -> list[str]:
-    """Those of usual names, regardless of case, in the order of these."""
+    """Return the names that are usual, ignoring case, in the order of ``known``."""
     rank = {name: place for place, name in enumerate(known)}
     return sorted((name for name in names if _bare(name) in rank), key=lambda n: (rank[_bare(n)], n != _bare(n)))
 
 
 def existing(dataset: Dataset, name: str, what: str, where: str) -> str:
-    """A column that was asked for. Raises HubtlError where there is none of that name."""
+    """Return a column that was asked for.
+
+    Raises:
+        HubtlError: where there is none of that name.
+    """
     found = header(dataset, name)
     if found is None:
         error = unknown(f"{what} column of {where}", name, dataset.column_names)
@@ -108,7 +142,7 @@ def existing(dataset: Dataset, name: str, what: str, where: str) -> str:
 
 
 def _holds_images(dataset: Dataset, name: str, feature: Any) -> bool:
-    """Cells with encoded images (a ``bytes`` field), or with names of image files."""
+    """Return whether cells hold encoded images (a ``bytes`` field), or names of image files."""
     if isinstance(feature, dict):
         return "bytes" in feature
     if not isinstance(feature, Value) or not len(dataset):
@@ -138,7 +172,7 @@ def _is_string(feature: Any) -> bool:
 
 
 def _holds_sounds(dataset: Dataset, name: str) -> bool:
-    """Cells with encoded recordings, or with names of sound files."""
+    """Return whether cells hold encoded recordings, or names of sound files."""
     feature = dataset.features[name]
     if isinstance(feature, dict):
         return "bytes" in feature
@@ -148,13 +182,13 @@ def _holds_sounds(dataset: Dataset, name: str) -> bool:
 
 
 def _prose(dataset: Dataset, name: str) -> bool:
-    """More than three words to a cell, by the median of the first ones."""
+    """Return whether cells hold more than three words, by the median of the first ones."""
     words = sorted(len(cell.split()) for cell in _first(dataset, name))
     return bool(words) and words[len(words) // 2] > 3
 
 
 def _first(dataset: Dataset, name: str) -> list[str]:
-    """The first cells of a column with something in them; no other column is decoded."""
+    """Return the first non-empty cells of a column, without decoding other columns."""
     cells = dataset.select_columns([name]).select(range(min(20, len(dataset))))[name]
     return [cell for cell in cells if isinstance(cell, str) and cell.strip()]
 

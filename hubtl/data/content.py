@@ -1,4 +1,4 @@
-"""What tells data from other data: their content, whatever their files are called and whenever they were written."""
+"""Identify data by their content, independent of names and times of files."""
 
 import hashlib
 import json
@@ -25,17 +25,26 @@ CHUNK = 2**20
 
 
 def digest(dataset: Dataset, columns: Sequence[str], *, names_files: bool = False) -> str:
-    """A digest of the cells of some columns, in the order of the rows.
+    """Return a digest of the cells of some columns, in the order of the rows.
 
-    Of files, their bytes: all of them up to 64 MiB, of a larger one its size and 64 pieces of 256 KiB, unless
-    ``HUBTL_VERIFY=1`` says to read all. What a file is called, and when it was written, does not count. With
-    ``names_files`` plain text is the path of a file, too.
+    Files count by their bytes: all of them up to 64 MiB, for a larger one its size and 64 pieces of 256 KiB, unless
+    ``HUBTL_VERIFY=1`` asks for all. Names and times of files do not count.
+
+    Args:
+        dataset: the data set.
+        columns: names of the columns.
+        names_files: read plain text as the path of a file, too.
     """
     return _joined(dataset, columns, _paths if names_files else _content)
 
 
 def mark(parts: Sequence[Dataset], columns: Sequence[str]) -> str:
-    """A quick digest for the record: of files their size, and their first and last 4 KiB."""
+    """Return a quick digest for the record: for files their size, and their first and last 4 KiB.
+
+    Args:
+        parts: the splits.
+        columns: names of the columns.
+    """
     found = [_joined(part, [c for c in columns if c in part.features], _ends) for part in parts]
     return MARK + hashlib.blake2b("".join(found).encode(), digest_size=12).hexdigest()
 
@@ -44,7 +53,7 @@ MARK = "rows-"  # how a fingerprint of this kind begins; older records have othe
 
 
 def file_digest(path: Path) -> bytes:
-    """A digest of a file's content; of what is no regular file, or cannot be read, of that alone."""
+    """Return a digest of a file's content; irregular or unreadable files count as such."""
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
@@ -64,7 +73,7 @@ def file_digest(path: Path) -> bytes:
 
 
 def heads(dataset: Dataset, column: str, count: int) -> Iterator[bytes]:
-    """The first bytes of each cell of a column of files; none of a cell that is empty or cannot be read."""
+    """Yield the first bytes of each cell of a column of files; none for an empty or unreadable cell."""
 
     def first(cell: Any) -> bytes:
         path = cell if isinstance(cell, str) else (cell or {}).get("path")
@@ -78,7 +87,7 @@ def heads(dataset: Dataset, column: str, count: int) -> Iterator[bytes]:
 
 
 def undecoded(dataset: Dataset) -> Dataset:
-    """Images and recordings as they lie in the file."""
+    """Return the dataset with images and recordings as encoded."""
     for name, feature in dataset.features.items():
         if isinstance(feature, Image | Audio):
             dataset = dataset.cast_column(name, type(feature)(decode=False))
@@ -86,7 +95,7 @@ def undecoded(dataset: Dataset) -> Dataset:
 
 
 def _joined(dataset: Dataset, columns: Sequence[str], of: Any) -> str:
-    """One digest of the digests that ``of`` makes of each cell."""
+    """Return one digest of the digests that ``of`` makes of each cell."""
     dataset = undecoded(dataset.select_columns(list(dict.fromkeys(columns))))
     whole = hashlib.blake2b(digest_size=16)
     with ThreadPoolExecutor(READERS) as pool:
@@ -109,7 +118,7 @@ def _is_file(batch: pa.Array) -> bool:
 
 
 def _embedded(batch: pa.Array, start: int, stop: int | None) -> tuple[list[bytes | None], list[Any]]:
-    """Bytes of each cell from ``start`` on, None where they lie in a file; and the paths."""
+    """Return the bytes of each cell from ``start`` on, None for cells in files; and the paths."""
     if not _is_file(batch):
         cells = batch.to_pylist()
         return [cell if isinstance(cell, bytes) else None for cell in cells], cells

@@ -1,4 +1,4 @@
-"""The one door through which image files come in: regular files of raster formats, bounded, upright, first frame."""
+"""Decode image files safely: regular files of raster formats, bounded, upright, first frame."""
 
 import contextlib
 import io
@@ -37,15 +37,21 @@ ORDER = [name for name in FORMATS if name != "TGA"] + ["TGA"]  # which no mark t
 
 
 class UnreadableImage(ValueError):
-    """An image that is none, is damaged, or is not let in. Its text says why."""
+    """Report an image that is none, is damaged, or is not accepted, with the reason."""
 
 
 def decode(value: Any, *, small: bool = False) -> Image.Image:
-    """An encoded cell ({"bytes": …, "path": …}), bytes or a path as a loaded image: upright, its first frame.
+    """Decode a cell, bytes or a path to a loaded image: upright, its first frame.
 
-    What EXIF says of anything but the orientation is not looked at, and an orientation that cannot be read leaves the
-    image as it lies. A PIL image is loaded. ``small`` lets a JPEG come out at an eighth of its size, several times as
-    fast, to see whether it is whole. Raises UnreadableImage saying why it cannot be read, and FileNotFoundError.
+    Only the orientation is read from EXIF, and an unreadable one leaves the image unchanged. A PIL image is loaded.
+
+    Args:
+        value: an encoded cell ({"bytes": …, "path": …}), bytes, a path or a PIL image.
+        small: allow a JPEG at an eighth of its size, several times as fast, to check whether it is complete.
+
+    Raises:
+        UnreadableImage: with the reason.
+        FileNotFoundError: for a missing file.
     """
     with _as_unreadable():
         if isinstance(value, Image.Image):
@@ -63,13 +69,19 @@ def decode(value: Any, *, small: bool = False) -> Image.Image:
 
 
 def mode_of(value: Any) -> str:
-    """The mode that a cell's image will have, from its header alone. Raises as ``decode`` does."""
+    """Return the mode that a cell's image will have, from its header alone.
+
+    It raises as ``decode`` does.
+    """
     with _as_unreadable(), _file(value) as file:
         return str(_identified(file).mode)
 
 
 def is_deep_colour(value: Any) -> bool:
-    """Whether a TIFF has sixteen bits to each of several channels, told from its header. Raises as ``decode`` does."""
+    """Return whether a TIFF has several channels of sixteen bits, from its header.
+
+    It raises as ``decode`` does.
+    """
     with _as_unreadable(), _file(value) as file:
         image = _identified(file)
         bits = _tag(image, 258) if image.format == "TIFF" else ()
@@ -77,7 +89,7 @@ def is_deep_colour(value: Any) -> bool:
 
 
 def is_cell(value: Any) -> bool:
-    """Whether a cell holds anything: bytes, or a path."""
+    """Return whether a cell holds bytes or a path."""
     if isinstance(value, dict):
         return value.get("bytes") is not None or bool(value.get("path"))
     return value is not None
@@ -85,7 +97,7 @@ def is_cell(value: Any) -> bool:
 
 @contextlib.contextmanager
 def _as_unreadable() -> Iterator[None]:
-    """Whatever a decoder meets in a hostile file, as one error; its warnings are about files that are then read."""
+    """Turn every error of a decoder into one; silence its warnings about files that it reads."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -116,9 +128,11 @@ def _file(value: Any) -> Iterator[IO[bytes]]:
 
 
 def open_regular(path: Path) -> IO[bytes]:
-    """A file opened for reading, where it is one: a pipe would wait for ever, a device never end.
+    """Open a regular file for reading: a pipe would wait for ever, a device never end.
 
-    Raises UnreadableImage for anything else, for an empty file and for one of more than 2 GiB; FileNotFoundError.
+    Raises:
+        UnreadableImage: for anything else, for an empty file and for one of more than 2 GiB.
+        FileNotFoundError: for a missing file.
     """
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):
@@ -160,14 +174,14 @@ def _load(image: Image.Image) -> None:
 
 
 def _tag(image: Image.Image, number: int) -> tuple[int, ...]:
-    """The integers of a tag of a TIFF; none where there is none, or it holds something else."""
+    """Return the integers of a tag of a TIFF; none where it is missing or holds something else."""
     found = getattr(image, "tag_v2", {}).get(number, ())
     found = found if isinstance(found, tuple) else (found,)
     return found if all(isinstance(value, int) for value in found) else ()
 
 
 def _refuse_misread(image: Image.Image, signed: bool) -> None:
-    """Raise UnreadableImage for integers of a TIFF that Pillow takes for others: the darkest would come out bright."""
+    """Raise UnreadableImage for integers of a TIFF that Pillow misreads: dark would come out bright."""
     if signed and image.mode in ("1", "L", "P"):
         raise UnreadableImage(
             "it holds signed integers of 8 bits, which would be read as unsigned: save it with 16 bits"
@@ -182,7 +196,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """1 to 8 as EXIF has it; 1, as it lies, where nothing that makes sense stands there."""
+    """Return EXIF's orientation, 1 to 8; 1 (unchanged) without a valid one."""
     try:
         value: Any = image.getexif().get(ORIENTATION)
     except Exception:  # noqa: BLE001 - whatever Pillow trips over in other tags
@@ -197,7 +211,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _entry(exif: bytes) -> int | None:
-    """The orientation among the first entries of EXIF, where Pillow stops at a damaged one before it."""
+    """Return the orientation among the first entries of EXIF, where Pillow stops at a damaged one."""
     data = exif.removeprefix(b"Exif\0\0")
     order = "<" if data[:2] == b"II" else ">"
     (start,) = struct.unpack_from(f"{order}I", data, 4)

@@ -1,8 +1,8 @@
-"""Reading CSV and TSV files: what stands in a cell is kept, and a column is numbers only if all of it is.
+"""Read CSV and TSV files and keep the text of cells; columns are numbers only if all of it is.
 
-A library's reader takes cells such as ``NA`` or ``None`` for missing, and each part of a file for a type of its own. Here
-every cell is read as text first. A column of integers or decimals becomes numbers, in which ``NA`` and its kind are
-missing; in any other column they are what they say, and only an empty cell is missing.
+A library's reader takes cells such as ``NA`` or ``None`` for missing, and infers types for each part of a file. Here
+every cell is read as text first. A column of integers or decimals becomes numbers, in which ``NA`` and the like are
+missing. In any other column they are plain text, and only an empty cell is missing.
 """
 
 import csv
@@ -31,10 +31,16 @@ ROWS = 20_000  # read at a time
 
 
 def read(groups: Sequence[Sequence[Path]], separator: str) -> list[Dataset]:
-    """Read groups of files, those of each one after another as one dataset.
+    """Read groups of files, each group as one dataset.
 
-    The type of a column is decided by all files of all groups. Raises HubtlError for a file that does not parse, or
-    that has other columns than the first one of its group.
+    All files of all groups decide the type of a column.
+
+    Args:
+        groups: files of each dataset, in order.
+        separator: the separator of cells.
+
+    Raises:
+        HubtlError: for a file that does not parse, or that has other columns than the first one of its group.
     """
     joined = [_joined([_text(path, separator) for path in paths], paths) for paths in groups]
     names = dict.fromkeys(name for table in joined for name in table.column_names)
@@ -69,7 +75,10 @@ def _text(path: Path, separator: str) -> pa.Table:
 
 
 def _look_at_header(path: Path, separator: str) -> None:
-    """Raise HubtlError where the first line is no header of this separator, in UTF-8; say which columns have one name."""
+    """Raise HubtlError where the first line is no UTF-8 header of this separator.
+
+    The message lists columns with equal names.
+    """
     with path.open("rb") as file:
         line = file.readline(2**16).removeprefix(b"\xef\xbb\xbf")
     if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line:
@@ -96,7 +105,7 @@ def _look_at_header(path: Path, separator: str) -> None:
 
 
 def _joined(parts: list[pa.Table], paths: Sequence[Path]) -> pa.Table:
-    """The parts of a split under the headers of the first, which may differ in case and order."""
+    """Join the parts of a split under the headers of the first, which may differ in case and order."""
     first, same = parts[0], []
     for part, path in zip(parts, paths, strict=True):
         headers = {name.lower(): name for name in part.column_names}
@@ -115,7 +124,7 @@ def _joined(parts: list[pa.Table], paths: Sequence[Path]) -> pa.Table:
 
 
 def _type(columns: Sequence[pa.ChunkedArray]) -> tuple[pa.DataType, bool]:
-    """Of a column in all splits: integers, decimals or text; and whether ``MISSING`` words are missing cells in it."""
+    """Return a column's type in all splits, and whether ``MISSING`` words are missing cells in it."""
     cells = pa.chunked_array([pc.unique(column).drop_null() for column in columns], pa.string())
     empty = pc.equal(pc.utf8_trim_whitespace(cells), "")
     told = pc.filter(cells, pc.invert(pc.or_(empty, pc.is_in(cells, value_set=pa.array(MISSING)))))
@@ -132,7 +141,7 @@ def _type(columns: Sequence[pa.ChunkedArray]) -> tuple[pa.DataType, bool]:
 
 
 def _say_merged(texts: pa.Table, typed: pa.Table, where: str) -> None:
-    """Say which whole numbers are written in two ways, such as 1 and 1.0: as classes they are one."""
+    """Note whole numbers that are written in two ways, such as 1 and 1.0: as classes they are one."""
     for name in typed.column_names:
         if typed[name].type != pa.float64():
             continue

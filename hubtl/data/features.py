@@ -1,4 +1,4 @@
-"""Features of frozen backbones as a stream, and the digest of the weights that made them."""
+"""Stream features of frozen backbones, and digest the weights that made them."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ from hubtl.batch import Batch
 
 
 class FeatureSet:
-    """Pooled features [n, d] of a stream's rows, as ``Rows``."""
+    """Hold pooled features [n, d] of a stream's rows, as ``Rows``."""
 
     augment = False
     cached = True
@@ -33,10 +33,16 @@ class FeatureSet:
         return len(self._features)
 
     def check(self) -> None:
-        """There is nothing to read: the features are in memory."""
+        """Check nothing, since the features are in memory."""
 
     def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
-        """The rows as a batch: ``features`` is float32 [b, d]. There are no random views of them."""
+        """Fetch rows as a batch: ``features`` is float32 [b, d], without random views.
+
+        Args:
+            rows: positions of the rows.
+            seed: unused.
+            views: unused.
+        """
         index = np.asarray(rows, dtype=np.int64)
         labels = None if self.labels is None else torch.from_numpy(self.labels[index])
         domain = None if self.domains is None else torch.from_numpy(self.domains[index])
@@ -45,13 +51,13 @@ class FeatureSet:
 
 
 def structure_digest(network: nn.Module) -> str:
-    """A digest of the network as it prints itself: what no weight tells, such as a norm's epsilon or a stride."""
+    """Return a digest of the network's structure beyond weights, such as a norm's epsilon or a stride."""
     text = re.sub(r" at 0x[0-9a-f]+", "", repr(network))  # where a function lies in memory differs between runs
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def weights_digest(state: Mapping[str, torch.Tensor]) -> str:
-    """A digest of every weight and buffer, by name."""
+    """Return a digest of every weight and buffer, by name."""
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(state):
         value = state[name].detach().cpu().contiguous()

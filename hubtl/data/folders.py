@@ -1,4 +1,4 @@
-"""Folders of images and recordings as datasets: listed, arranged into splits and classes, and counted aloud."""
+"""Read folders of images and recordings as datasets: list, arrange into splits and classes, count."""
 
 import hashlib
 import json
@@ -25,7 +25,11 @@ CALLED = {"image": "image files", "audio": "recordings"}
 
 
 def read(path: Path, wanted: Wanted) -> DatasetDict:
-    """The splits of a folder. Raises HubtlError where it holds nothing to read, or may be read in two ways."""
+    """Read the splits of a folder.
+
+    Raises:
+        HubtlError: where it holds nothing to read, or is ambiguous.
+    """
     walked = walk(path.resolve())
     if not walked.of("image", "audio"):
         held = [Path(walked.path(file)) for file in walked.of("table")]
@@ -52,7 +56,11 @@ def read(path: Path, wanted: Wanted) -> DatasetDict:
 
 
 def files_of(path: Path, kind: str) -> list[str]:
-    """The paths of all images, or recordings, below a folder. Raises HubtlError where there are none."""
+    """Return the paths of all images, or recordings, below a folder.
+
+    Raises:
+        HubtlError: where there are none.
+    """
     walked = walk(path)
     found = [walked.path(file) for file in walked.of(kind)]
     if not found:
@@ -66,7 +74,7 @@ def files_of(path: Path, kind: str) -> list[str]:
 
 
 def _kinds(walked: Walked, metadata: Sequence[Metadata], wanted: Wanted) -> tuple[str, ...]:
-    """What the rows are: images, recordings, or both by the same name."""
+    """Return the kind of the rows: images, recordings, or both by equal names."""
     there = tuple(kind for kind in KINDS if walked.of(kind))
     named = {f.kind for f in walked.of(*there) if any(f.parts in m.rows for m in metadata)}
     asked = tuple(kind for kind in there if kind in wanted.modalities)
@@ -74,7 +82,10 @@ def _kinds(walked: Walked, metadata: Sequence[Metadata], wanted: Wanted) -> tupl
 
 
 def _leading(walked: Walked, kinds: tuple[str, ...]) -> list[File]:
-    """The files that make rows: of both kinds, a recording that is called as an image is a cell of its row."""
+    """Return the files that make rows.
+
+    With both kinds, a recording with the name of an image is a cell of its row.
+    """
     files = walked.of(*kinds)
     if len(kinds) == 1:
         return files
@@ -91,7 +102,7 @@ def _classes(layout: Layout) -> set[str]:
 
 
 def _by_metadata(split: str, part: Part, metadata: Sequence[Metadata], said: list[str], *, several: bool) -> None:
-    """Labels of metadata where the folders name no classes, or one alone; the folders' else."""
+    """Take labels from metadata where folders name fewer than two classes, else from folders."""
     own = _labels(part, metadata)
     if not own:
         return
@@ -107,7 +118,7 @@ def _by_metadata(split: str, part: Part, metadata: Sequence[Metadata], said: lis
 
 
 def _stray_tables(path: Path, walked: Walked, layout: Layout, metadata: Sequence[Metadata]) -> None:
-    """Tables beside files that have no labels may be what was meant: a word, and for parquet a question."""
+    """Warn of tables beside files without labels; for parquet, raise an error that asks."""
     stray = [file for file in walked.of("table") if not (metadata and is_metadata(file))]
     packed = [file for file in stray if file.parts[-1].lower().endswith(".parquet")]
     classes = _classes(layout)
@@ -121,7 +132,7 @@ def _stray_tables(path: Path, walked: Walked, layout: Layout, metadata: Sequence
 
 
 def _labels(part: Part, metadata: Sequence[Metadata]) -> list[Metadata]:
-    """The metadata that have labels of files of a split."""
+    """Return the metadata with labels of files of a split."""
     return [m for m in metadata if m.labelled and any(file.parts in m.rows for file, _ in part.rows)]
 
 
@@ -157,7 +168,7 @@ def _dataset(
 
 
 def _say(walked: Walked, kinds: tuple[str, ...], layout: Layout, metadata: Sequence[Metadata]) -> None:
-    """How many files are used of how many that there are, and what the others are."""
+    """Print how many files are used of all, and what the others are."""
     name = walked.root.name or str(walked.root)
     rows = Counter(file.kind for part in layout.parts.values() for file, _ in part.rows)
     whole = True
@@ -179,7 +190,7 @@ def _say(walked: Walked, kinds: tuple[str, ...], layout: Layout, metadata: Seque
 
 
 def others(walked: Walked, kinds: Sequence[str], metadata: Sequence[Metadata] = ()) -> str:
-    """What lies beside the files that are read, with how many of each."""
+    """List the other files beside those that are read, with counts."""
     suffixes = Counter(
         os.path.splitext(file.parts[-1])[1].lower() or "without a suffix"
         for file in walked.files
@@ -207,14 +218,14 @@ def _short(path: str) -> str:
 
 
 def _bare(walked: Walked, kinds: Sequence[str]) -> list[str]:
-    """Folders with no file of these kinds at any depth; of those in one another the outer."""
+    """Return folders without files of these kinds at any depth; of nested ones the outer."""
     full = {file.parts[:depth] for file in walked.of(*kinds) for depth in range(len(file.parts))}
     bare = {folder for folder in walked.folders if folder not in full}
     return ["/".join(folder) + "/" for folder in walked.folders if folder in bare and folder[:-1] not in bare]
 
 
 def _held(walked: Walked) -> str:
-    """What a folder holds that is not read."""
+    """Describe the content of a folder that is not read."""
     unused = [f"{n} {NAMES[kind]} ({reason})" for (kind, reason), n in sorted(walked.unused.items()) if kind in NAMES]
     return ", ".join(filter(None, [*unused, others(walked, ())]))
 

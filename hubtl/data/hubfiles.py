@@ -1,4 +1,7 @@
-"""Files of a Hub dataset read by their own names: ``datasets`` reads all shards by the first one's, and NA as missing."""
+"""Read files of a Hub dataset by their own names.
+
+``datasets`` reads all shards by the first one's names, and NA as missing.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -23,7 +26,7 @@ ASIDE = {"name", "version", "data_dir", "data_files", "description", "features"}
 
 
 def load(name: str, config: str | None, revision: str) -> DatasetDict:
-    """Load a dataset of the Hub at a commit: classes by each Parquet file's names, ``NA`` in text columns as text."""
+    """Load a dataset of the Hub at a commit, with each Parquet file's class names and ``NA`` as text."""
     builder = datasets.load_dataset_builder(name, config, revision=revision)
     builder.download_and_prepare()
     found = builder.as_dataset()
@@ -42,10 +45,12 @@ def load(name: str, config: str | None, revision: str) -> DatasetDict:
 
 
 def check(splits: DatasetDict, name: str, commit: str) -> None:
-    """Judge splits that ``datasets`` has in its cache, by the files that the Hub's cache has of that commit.
+    """Check splits in the cache of ``datasets`` by the commit's files in the Hub's cache.
 
-    Warns of text columns of CSV files with missing cells. Raises HubtlError where Parquet files name the classes of a
-    column differently.
+    Warns of text columns of CSV files with missing cells.
+
+    Raises:
+        HubtlError: where Parquet files name the classes of a column differently.
     """
     kinds = {split.info.builder_name for split in splits.values()}
     columns = sorted({column for split in splits.values() for column in _lacking(split)})
@@ -63,7 +68,7 @@ def check(splits: DatasetDict, name: str, commit: str) -> None:
 
 
 def _differ(paths: Sequence[Path]) -> bool:
-    """Whether Parquet files name the labels of a column in different orders."""
+    """Return whether Parquet files name the labels of a column in different orders."""
     known: dict[str, tuple[str, ...]] = {}
     for path in paths:
         for column, names in shards.numbered_names(path).items():
@@ -73,7 +78,7 @@ def _differ(paths: Sequence[Path]) -> bool:
 
 
 def _paths(urls: Sequence[str]) -> list[Path]:
-    """The files in the cache of the Hub, where ``datasets`` has put them."""
+    """Return the files in the cache of the Hub, where ``datasets`` has put them."""
     system, found = HfFileSystem(), []
     for url in urls:
         there = system.resolve_path(url)
@@ -87,14 +92,14 @@ def _paths(urls: Sequence[str]) -> list[Path]:
 
 
 def _usual(config: Any) -> bool:
-    """Whether a dataset's card leaves the reading of its CSV files as it is, but for the separator."""
+    """Return whether a dataset's card leaves the reading of its CSV files at defaults, separators aside."""
     usual = CsvConfig()
     others = [f.name for f in dataclasses.fields(CsvConfig) if f.name not in ASIDE | {"sep", "delimiter"}]
     return all(getattr(config, name) == getattr(usual, name) for name in others) and config.sep in (",", "\t")
 
 
 def _lacking(split: datasets.Dataset) -> list[str]:
-    """Text columns with missing cells."""
+    """Return text columns with missing cells."""
     columns = split.data.table
     return [
         n for n in columns.column_names if str(columns[n].type) in ("string", "large_string") and columns[n].null_count
@@ -102,7 +107,7 @@ def _lacking(split: datasets.Dataset) -> list[str]:
 
 
 def _with_words(splits: DatasetDict, files: Files) -> DatasetDict:
-    """Text columns with missing cells as ``delimited`` reads them, the others as they are."""
+    """Read text columns with missing cells by ``delimited``, and keep the others."""
     if not any(_lacking(split) for split in splits.values()):
         return splits
     paths = {split: _paths(urls) for split, urls in files.items()}

@@ -1,4 +1,4 @@
-"""A domain's split as images: decoded once where they fit in memory, labelled or sealed."""
+"""Read a domain's split as images: decoded once where they fit in memory, labelled or sealed."""
 
 import zlib
 from collections.abc import Collection, Sequence
@@ -27,21 +27,21 @@ KEPT_BYTES = 64 * 2**20  # of decoded images that random views are made of again
 
 
 class ImageSet:
-    """Images of one split under one view; rows are fetched many at a time.
+    """Hold images of one split under one view; rows are fetched in batches.
 
-    A sealed set (``labels=None``) holds the image column alone: there is nothing in it that could tell a label.
+    A sealed set (``labels=None``) holds the image column alone: nothing in it can reveal a label.
 
     Args:
         dataset: rows of a ``datasets.Dataset``.
         image_column: its column with the images.
         labels: [n, …] in the task's own type; None seals the set.
-        spec: how the model wants its images.
+        spec: the model's input.
         augment: random crops and flips instead of the evaluation view.
         name: for messages.
-        views: random views to make of each row besides, ``weak`` or ``strong``; of the cached pixels where there are.
-        random: how the crops and the random views are made.
-        domains: [n] which of several sources a row is of; None where there is one.
-        on_bad_sample: ``error`` stops at an unreadable image, ``skip`` looks for them now and leaves their rows out.
+        views: random views to make of each row, ``weak`` or ``strong``; from cached pixels if there are any.
+        random: parameters of crops and random views.
+        domains: [n] which of several sources a row belongs to; None for one source.
+        on_bad_sample: ``error`` stops at an unreadable image, ``skip`` finds them now and leaves their rows out.
         ranges: black and white of images of floats, or of integers of more than eight bits.
         cache_bytes: decoded images are kept in memory up to this size.
     """
@@ -93,7 +93,7 @@ class ImageSet:
 
     @property
     def fingerprint(self) -> str:
-        """Tells these images in this order from any others, by their content (see ``hubtl.data.content.digest``)."""
+        """Return a digest of these images in this order (see ``hubtl.data.content.digest``)."""
         if self._fingerprint is None:
             everything = len(self._rows) == len(self._encoded)
             rows = self._encoded if everything else self._encoded.select(self._rows)
@@ -101,7 +101,11 @@ class ImageSet:
         return self._fingerprint
 
     def check(self) -> None:
-        """Read every image now, and keep them where they fit. Raises HubtlError for one that is unreadable."""
+        """Read every image now, and keep them where they fit.
+
+        Raises:
+            HubtlError: for an unreadable image.
+        """
         if self.cached:
             self._cache()
             return
@@ -109,11 +113,17 @@ class ImageSet:
             self._channels(row, small=True)
 
     def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
-        """The rows as a batch: ``image`` is float32 [b, c, h, w], normalised; ``index`` are the rows.
+        """Fetch rows as a batch: ``image`` is float32 [b, c, h, w], normalised; ``index`` are the rows.
 
-        Random views depend on ``seed``, the row and its place in ``rows`` alone; without a seed ``views`` stay empty.
-        Of the set's views those in ``views`` are made; None: all.
-        Raises HubtlError for an unreadable image.
+        Random views depend only on ``seed``, the row and its position in ``rows``; without a seed ``views`` stay empty.
+
+        Args:
+            rows: positions of the rows.
+            seed: seed of the random views.
+            views: the random views to make; None makes all of the set.
+
+        Raises:
+            HubtlError: for an unreadable image.
         """
         index = np.asarray(rows, dtype=np.int64)
         if self.cached:
@@ -142,7 +152,7 @@ class ImageSet:
         return {name: {"image": self._normalised(torch.from_numpy(np.stack(v)))} for name, v in made.items()}
 
     def _image(self, row: int) -> Image.Image:
-        """A row as a PIL image with the model's channels: the evaluation view where it is cached or small."""
+        """Return a row as a PIL image with the model's channels, in the evaluation view if cached or small."""
         if not self.cached:
             image = self._decoded(row)
             return evaluation_view(image, self.spec) if self.spec.size < SMALL else image
@@ -164,7 +174,10 @@ class ImageSet:
         return to_bytes(evaluation_view(self._channels(row), self.spec))
 
     def _decoded(self, row: int) -> Image.Image:
-        """A row's image for a random view, from memory where there was room: small ones take longer to decode than to crop."""
+        """Return a row's image for a random view, from memory if there was room.
+
+        Small images take longer to decode than to crop.
+        """
         if (kept := self._kept.get(row)) is not None:
             return kept
         image = self._channels(row)
@@ -175,7 +188,7 @@ class ImageSet:
         return image
 
     def _channels(self, row: int, *, small: bool = False) -> Image.Image:
-        """A row as a PIL image with the model's channels."""
+        """Return a row as a PIL image with the model's channels."""
         position = int(self._rows[row])
         value = self._encoded[position][self._column]
         try:
@@ -222,6 +235,6 @@ SCALED = (
 
 
 def file_name(value: Any) -> str:
-    """What to call a cell in a message: its file's name, where it has one."""
+    """Return the name of a cell for messages: its file's name, where it has one."""
     path = value.get("path") if isinstance(value, dict) else value
     return str(path).replace("\\", "/").rsplit("/", 1)[-1] if path else "no file name"

@@ -1,4 +1,4 @@
-"""Whatever ``predict`` takes, as one named input after another."""
+"""Iterate over any input of ``predict``, one named input at a time."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from hubtl.errors import HubtlError, unknown
 
 
 def each_image(inputs: Any) -> Iterable[tuple[str, Any]]:
-    """Names and images (or what ``decode`` reads) of whatever ``predict`` takes."""
+    """Yield names and images (or what ``decode`` reads) of any input of ``predict``."""
     if isinstance(inputs, Image.Image):
         yield "image", inputs
     elif isinstance(inputs, np.ndarray):
@@ -43,9 +43,13 @@ def each_image(inputs: Any) -> Iterable[tuple[str, Any]]:
 
 
 def each_row(inputs: Any, modalities: Sequence[str]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """Names and rows (modality -> cell) of whatever ``predict`` takes where a model takes more than images.
+    """Yield names and rows (modality -> cell) of any input of ``predict``, for further modalities.
 
-    Where it takes one modality, a row may also be what is in its cell: a text, or a file, an array with its rate, bytes.
+    With one modality, a row may also be the content of its cell: a text, a file, an array with its rate, or bytes.
+
+    Args:
+        inputs: the inputs.
+        modalities: the modalities of the model.
     """
     if len(modalities) == 1 and _is_cell(inputs, modalities[0]):
         named = modalities[0] != "text" and isinstance(inputs, str | Path)
@@ -78,7 +82,7 @@ def each_row(inputs: Any, modalities: Sequence[str]) -> Iterable[tuple[str, Mapp
 
 
 def _is_cell(value: Any, modality: str) -> bool:
-    """Whether a value is one cell of a modality, and no row, table or sequence of them."""
+    """Return whether a value is one cell of a modality, and no row, table or sequence of them."""
     if isinstance(value, str):
         return True
     if modality == "text":
@@ -89,7 +93,7 @@ def _is_cell(value: Any, modality: str) -> bool:
 
 
 def _column(dataset: Dataset, modality: str) -> str | None:
-    """The column of a modality; None where there is none: its rows then lack it."""
+    """Return the column of a modality; None if its rows lack it."""
     if modality in dataset.features:
         return modality
     try:

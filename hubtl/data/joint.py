@@ -1,4 +1,4 @@
-"""Two sets of rows as one stream: a labelled source, and the few target rows whose labels may be read."""
+"""Join a labelled source and the few labelled target rows into one stream."""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -11,9 +11,9 @@ from hubtl.data.viewed import fetch
 
 
 class JointSet:
-    """The rows of several sets, one after another, as ``Rows``.
+    """Join the rows of several sets, one after another, as ``Rows``.
 
-    ``domains`` says of each row which domain it is of: mini-batches hold as many rows of each as of the others.
+    ``domains`` tells the domain of each row: mini-batches hold equally many rows of each.
     """
 
     def __init__(self, parts: Sequence[Rows], domains: Sequence[int]) -> None:
@@ -40,20 +40,30 @@ class JointSet:
 
     @property
     def plain(self) -> Rows:
-        """The same rows in the evaluation view."""
+        """Return the same rows in the evaluation view."""
         return self if all(p.plain is p for p in self.parts) else self.replaced(lambda part: part.plain)
 
     def replaced(self, by: Callable[[Rows], Rows]) -> "JointSet":
-        """The same rows, of sets that stand for these."""
+        """Return the same rows, of sets that replace these."""
         return JointSet([by(part) for part in self.parts], self._numbers)
 
     def check(self) -> None:
-        """Read every row now. Raises HubtlError for one that is unreadable."""
+        """Read every row now.
+
+        Raises:
+            HubtlError: for an unreadable row.
+        """
         for part in self.parts:
             part.check()
 
     def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
-        """The rows as a batch, in the order asked for; see ``Rows.fetch``."""
+        """Fetch rows as a batch, in the given order; see ``Rows.fetch``.
+
+        Args:
+            rows: positions of the rows.
+            seed: seed of the random views.
+            views: the random views to make.
+        """
         index = np.asarray(rows, dtype=np.int64)
         home = np.searchsorted(self._ends, index, side="right")
         places, fetched = [], []

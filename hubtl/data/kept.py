@@ -1,4 +1,4 @@
-"""Datasets of the Hub that were loaded before: which commit a branch was at, and its rows in the cache of datasets."""
+"""Find datasets of the Hub that were loaded before: the commit of a branch, and its cached rows."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from hubtl.hub.commits import COMMIT
 
 
 def remember(name: str, revision: str | None, commit: str) -> None:
-    """Note which commit a branch or tag is at, where huggingface_hub's cache has such notes. Without one it is as before."""
+    """Note the commit of a branch or tag, as huggingface_hub's cache does."""
     note = _note(name, revision)
     if revision == commit:
         return
@@ -25,9 +25,10 @@ def remember(name: str, revision: str | None, commit: str) -> None:
 
 
 def load(name: str, config: str | None, revision: str | None) -> tuple[DatasetDict, str] | None:
-    """The splits in the cache, and their commit; None where that revision is not in it.
+    """Load the splits in the cache, and their commit; None where that revision is not in it.
 
-    Raises HubtlError where several configurations are, and none was asked for.
+    Raises:
+        HubtlError: where several configurations are in it, and none was asked for.
     """
     from datasets.packaged_modules.cache.cache import Cache
 
@@ -51,14 +52,14 @@ def load(name: str, config: str | None, revision: str | None) -> tuple[DatasetDi
 
 
 def commit_of(splits: DatasetDict) -> str | None:
-    """The commit that rows are of, by the folder of the cache that they lie in; None where it tells none."""
+    """Return the commit of rows, by their folder in the cache; None where it tells none."""
     files = [file["filename"] for split in splits.values() for file in split.cache_files]
     names = {part for file in files for part in Path(file).parts if COMMIT.fullmatch(part)}
     return names.pop() if len(names) == 1 else None
 
 
 def _folders(name: str) -> list[Path]:
-    """CONFIG/VERSION/COMMIT of a dataset in the cache of datasets."""
+    """Return CONFIG/VERSION/COMMIT of a dataset in the cache of datasets."""
     owner, slash, last = name.rpartition("/")
     snake = camelcase_to_snakecase(last)
     root = Path(datasets.config.HF_DATASETS_CACHE).expanduser() / (f"{owner}___{snake}" if slash else snake)

@@ -1,4 +1,4 @@
-"""The labels of a domain, as its task reads them."""
+"""Define the labels of a domain, as its task reads them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from hubtl.record import Outputs
 
 @dataclass(frozen=True)
 class Labels:
-    """What the labels of a domain mean, and those of each split."""
+    """Hold the meaning of a domain's labels, and the labels of each split."""
 
     outputs: Outputs
     values: list[np.ndarray]  # of each split [n, …], in the task's own type
@@ -20,9 +20,15 @@ class Labels:
 
 
 def apart(parts: Sequence[set[str]], called: Sequence[str], where: str) -> list[str]:
-    """A note for each split that shares no class with the first that has any; ``parts`` are the classes of each.
+    """Return a note for each split that shares no class with the first that has any.
 
-    Raises HubtlError where two splits write a class differently, or one has numbers and the other names.
+    Args:
+        parts: the classes of each split.
+        called: the names of the splits.
+        where: the data set's name, for errors.
+
+    Raises:
+        HubtlError: where two splits write a class differently, or one has numbers and the other names.
     """
     used = [(name, own) for name, own in zip(called, parts, strict=True) if own]
     notes = []

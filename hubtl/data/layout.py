@@ -1,7 +1,7 @@
-"""Which folders below a folder are splits, and which are classes.
+"""Decide which folders are splits and which are classes.
 
-Folders called ``train``, ``test`` and so on are splits where all that stand side by side are called so. The first level
-below is the class. Where both readings are sound, it is an error that shows them; what is taken is said.
+Folders called ``train``, ``test`` and so on are splits if all their siblings are called so. The first level below is
+the class. If both readings are possible, it is an error that shows them; the chosen reading is printed.
 """
 
 import os
@@ -20,7 +20,7 @@ NAMELESS = frozenset({"unknown", "unlabelled", "unlabeled", "all"})
 
 @dataclass
 class Folder:
-    """Files that lie in a folder, and its folders that hold any; ``total`` counts those below too."""
+    """Hold the files in a folder, and its folders that hold any; ``total`` counts those below too."""
 
     name: str
     path: str
@@ -42,7 +42,7 @@ class Folder:
 
 @dataclass
 class Part:
-    """The rows of one split: files, each with its class or None, and files beside the class folders, left out."""
+    """Hold the rows of one split, each with its class or None, and files that are left out."""
 
     rows: list[tuple[File, str | None]] = field(default_factory=list)
     beside: list[File] = field(default_factory=list)
@@ -54,16 +54,21 @@ class Part:
 
 @dataclass
 class Layout:
-    """What was made of a folder: its splits, and what is to be said of it."""
+    """Hold the splits of a folder, and the messages about them."""
 
     parts: dict[str, Part]
     said: list[str] = field(default_factory=list)
 
 
 def arrange(files: Sequence[File], path: str) -> Layout:
-    """Splits and classes of files by the folders that they lie in, below ``path`` as the user typed it.
+    """Arrange files into splits and classes by their folders.
 
-    Raises HubtlError where two readings are sound.
+    Args:
+        files: the files.
+        path: the folder as the user typed it.
+
+    Raises:
+        HubtlError: where two readings are possible.
     """
     said: list[str] = []
     top, lone = _unwrapped(_grown(files, path), said)
@@ -86,9 +91,10 @@ def arrange(files: Sequence[File], path: str) -> Layout:
 
 
 def _compare(split: str, part: Part, known: set[str], said: list[str]) -> None:
-    """Read a split as unlabelled whose folders are none of the classes of train: parts of it, or a folder for all.
+    """Read a split without labels if its folders are none of train's classes.
 
-    Raises HubtlError for a class that is written otherwise than in train.
+    Raises:
+        HubtlError: for a class with another spelling than in train.
     """
     written = {loose(name): name for name in sorted(known - part.classes)}
     for name in sorted(part.classes - known):
@@ -118,9 +124,9 @@ def _grown(files: Sequence[File], path: str) -> Folder:
 
 
 def _unwrapped(top: Folder, said: list[str], *, inside: bool = False) -> tuple[Folder, str | None]:
-    """The folder in which splits or classes stand, and the class where it is one folder alone.
+    """Return the folder of splits or classes, and the class where it is a single folder.
 
-    ``inside`` a split, a folder that is called as one is a wrapper: ``train/train/cat``.
+    ``inside`` a split, a folder called like one is a wrapper: ``train/train/cat``.
     """
     chain: list[str] = []
     end = top
@@ -152,7 +158,7 @@ def _are_splits(folder: Folder) -> bool:
 
 
 def _splits(top: Folder, said: list[str]) -> dict[str, Folder] | None:
-    """The folders that are splits, by the splits' names; None where they are classes."""
+    """Return the folders that are splits, by name; None where they are classes."""
     called = [name for name in top.folders if split_of(name)]
     others = [name for name in top.folders if name not in called]
     if not called or (not others and len(top.files) >= top.below):
@@ -180,7 +186,7 @@ def _splits(top: Folder, said: list[str]) -> dict[str, Folder] | None:
 
 
 def _split_classes(top: Folder, said: list[str]) -> dict[str, Part] | None:
-    """The parts of ``CLASS/train/IMAGE`` and ``CLASS/test/IMAGE``; None where the folders are not of this kind."""
+    """Return the parts of ``CLASS/train/IMAGE`` and ``CLASS/test/IMAGE``; None for other folders."""
     if top.files or not all(not f.files and _are_splits(f) for f in top.folders.values()) or not top.folders:
         return None
     inner = {name: by_split(f.folders, f"{top.name}/{name}") for name, f in top.folders.items()}
@@ -200,7 +206,10 @@ def _split_classes(top: Folder, said: list[str]) -> dict[str, Part] | None:
 
 
 def _part(folder: Folder, lone: str | None, said: list[str]) -> Part:
-    """The rows of a folder, its folders the classes; without any, or with fewer files in them than beside, unlabelled."""
+    """Return the rows of a folder with its folders as classes.
+
+    Without folders, or with fewer files in them than beside, the rows have no labels.
+    """
     if lone is not None:
         return Part([(file, lone) for file in folder.everything()])
     if not folder.folders:
@@ -225,7 +234,7 @@ def _part(folder: Folder, lone: str | None, said: list[str]) -> Part:
 
 
 def _refuse_domains(folder: Folder) -> None:
-    """Folders with the same, and more, folders in each are domains with their classes, as likely as not."""
+    """Raise HubtlError for folders with equal subfolders: they are probably domains with classes."""
     inner = [frozenset(f.folders) for f in folder.folders.values()]
     same = len(inner) > 1 and len(set(inner)) == 1 and not any(f.files for f in folder.folders.values())
     if same and len(inner[0]) > max(2, len(inner)):

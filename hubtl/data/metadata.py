@@ -1,4 +1,4 @@
-"""``metadata.csv``, ``.jsonl`` or ``.parquet`` in a folder of files: more columns for the files that its rows name."""
+"""Read ``metadata.csv``, ``.jsonl`` or ``.parquet`` beside files: more columns for these files."""
 
 import posixpath
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ KEY = "file_name"
 
 @dataclass(frozen=True)
 class Metadata:
-    """A table beside files: which of its rows is of which file, and its other columns."""
+    """Hold a table beside files: the file of each row, and its other columns."""
 
     shown: str
     rows: Mapping[tuple[str, ...], int]
@@ -35,7 +35,11 @@ def is_metadata(file: File) -> bool:
 
 
 def gather(walked: Walked, wanted: Wanted, said: list[str]) -> list[Metadata]:
-    """The metadata below a folder. Raises HubtlError for one that does not load, or names a file twice."""
+    """Read the metadata below a folder.
+
+    Raises:
+        HubtlError: for a table that does not load, or names a file twice.
+    """
     media = {file.parts for file in walked.of("image", "audio")}
     found: list[Metadata] = []
     folders: dict[tuple[str, ...], File] = {}
@@ -63,7 +67,7 @@ def gather(walked: Walked, wanted: Wanted, said: list[str]) -> list[Metadata]:
 
 
 def _rows(dataset: Dataset, key: str, file: File, root: Path) -> dict[tuple[str, ...], int]:
-    """Which row is of which file, by the file's path below the root."""
+    """Return the row of each file, by the file's path below the root."""
     rows: dict[tuple[str, ...], int] = {}
     others = dataset.remove_columns(key)
     above = "/".join(file.parts[:-1])
@@ -85,7 +89,10 @@ def _rows(dataset: Dataset, key: str, file: File, root: Path) -> dict[tuple[str,
 
 
 def joined(found: Sequence[Metadata], files: Sequence[File], taken: Sequence[str]) -> tuple[pa.Table, Features] | None:
-    """The other columns, a row for each file (null where no row names it); names in ``taken`` come as ``metadata_NAME``."""
+    """Join the other columns, a row for each file (null without one).
+
+    Names in ``taken`` become ``metadata_NAME``.
+    """
     own = [m for m in found if m.others.column_names and any(file.parts in m.rows for file in files)]
     if not own:
         return None

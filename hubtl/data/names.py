@@ -1,4 +1,4 @@
-"""Names of classes: which of two domains mean the same, and how to show those that look alike."""
+"""Match class names of two domains, and show similar names distinctly."""
 
 import re
 import unicodedata
@@ -21,13 +21,19 @@ TWINS = str.maketrans(
 
 
 def partners(ours: Sequence[str], theirs: Sequence[str], *, called: str = "source") -> dict[str, str]:
-    """Pair the names of two domains: theirs -> ours, one to one; names without a partner are left out.
+    """Pair the names of two domains: theirs -> ours, one to one.
 
-    Equal names are partners. What is left is paired by Unicode's composed form, and then regardless of case, of spaces,
-    hyphens and underscores within a name, of compatible characters, and of ``.0`` after a number. No two names of one
-    domain are ever the same.
+    Equal names are partners. The rest is paired by Unicode's composed form, then ignoring case, spaces, hyphens and
+    underscores within a name, compatible characters, and ``.0`` after a number. Names without a partner are left out.
+    Two names of one domain are never equal.
 
-    Raises HubtlError where a name could be that of two of the other domain, or two of one that of one.
+    Args:
+        ours: names of one domain.
+        theirs: names of the other domain.
+        called: the name of the first domain, for errors.
+
+    Raises:
+        HubtlError: where a name has two possible partners.
     """
     left, right = list(dict.fromkeys(ours)), list(dict.fromkeys(theirs))
     found: dict[str, str] = {}
@@ -50,12 +56,12 @@ def partners(ours: Sequence[str], theirs: Sequence[str], *, called: str = "sourc
 
 
 def composed(name: str) -> str:
-    """A name in Unicode's composed form (NFC)."""
+    """Return a name in Unicode's composed form (NFC)."""
     return unicodedata.normalize("NFC", name)
 
 
 def loose(name: str) -> str:
-    """What is left of a name without the differences that two domains may have in writing it."""
+    """Return a name without the differences in spelling that two domains may have."""
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).translate(DASHES)
     plain = "".join(c for c in plain if c in JOINERS or unicodedata.category(c) != "Cf").strip().strip("_")
     if WHOLE.fullmatch(plain):
@@ -64,18 +70,24 @@ def loose(name: str) -> str:
 
 
 def _joint(found: re.Match[str]) -> str:
-    """What stays of a separator: nothing, but between two digits, for 1-2 is 1_2 and not 12."""
+    """Return the rest of a separator: nothing, but one between two digits, since 1-2 is not 12."""
     text = found.string
     return "_" if text[found.start() - 1].isdigit() and text[found.end()].isdigit() else ""
 
 
 def resembling(names: Sequence[str]) -> list[list[str]]:
-    """Names of one domain that differ only as two domains may, in groups."""
+    """Group names of one domain that differ only in spelling."""
     return [group for group in _by_form(names, loose).values() if len(group) > 1]
 
 
 def listed(names: Iterable[str], *, exact: bool = False, among: Iterable[str] = ()) -> str:
-    """Names in a message, at most 20 of them; with escapes where one looks like another of them or of ``among``."""
+    """List at most 20 names for a message, with escapes where one looks like another.
+
+    Args:
+        names: the names.
+        exact: always quote and escape.
+        among: further names to compare with.
+    """
     every = list(names)
     looks = _by_form([*every, *among], look)
     shown = [seen(n, exact=exact or len(looks[look(n)]) > 1) for n in every[:SHOWN]]
@@ -83,13 +95,13 @@ def listed(names: Iterable[str], *, exact: bool = False, among: Iterable[str] = 
 
 
 def look(name: str) -> str:
-    """What a name looks like, near enough: equal for names that a reader could not tell apart."""
+    """Return a key of a name's look: equal for names that a reader could not distinguish."""
     plain = unicodedata.normalize("NFKC", name).translate(TWINS).translate(DASHES)
     return " ".join("".join(c for c in plain if unicodedata.category(c) not in ("Cf", "Cc", "Mn")).split())
 
 
 def seen(name: str, *, exact: bool = False) -> str:
-    """A name in a message; in quotes and with escapes where it holds what nobody sees, or letters of two scripts."""
+    """Format a name for a message, quoted and escaped if it has invisible characters or two scripts."""
     scripts = {unicodedata.name(c, "").split(" ")[0] for c in name if c.isalpha()} & {"LATIN", "CYRILLIC", "GREEK"}
     if exact or len(scripts) > 1:
         return ascii(name)
@@ -101,7 +113,7 @@ def seen(name: str, *, exact: bool = False) -> str:
 
 
 def _hidden(name: str, place: int) -> bool:
-    """Whether a character is not seen; a joiner after a pictograph is part of it."""
+    """Return whether a character is invisible; a joiner after a pictograph is part of it."""
     c = name[place]
     if c in JOINERS and place and unicodedata.category(name[place - 1]) in ("So", "Sk", "Mn"):
         return False

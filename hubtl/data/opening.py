@@ -1,4 +1,4 @@
-"""Opening what a user typed: a built-in sample, a local folder or file, or a dataset of the Hub."""
+"""Open a dataset by name: a built-in sample, a local folder or file, or a dataset of the Hub."""
 
 import os
 import re
@@ -19,7 +19,7 @@ HUB_ID = re.compile(r"(?P<id>[\w.-]+(/[\w.-]+)?)(:(?P<config>[\w.+-]+))?(@(?P<re
 
 @dataclass(frozen=True)
 class Opened:
-    """Splits, and where they came from. ``shown`` holds no private part of a local path."""
+    """Hold splits and their origin; ``shown`` has no private part of a local path."""
 
     splits: DatasetDict
     shown: str
@@ -30,7 +30,11 @@ class Opened:
 
 
 def opened(text: str, wanted: Wanted | None = None) -> Opened:
-    """Open a dataset by what the user typed. Raises HubtlError naming why it cannot be had."""
+    """Open a dataset by the text that the user typed.
+
+    Raises:
+        HubtlError: with the reason why it cannot be opened.
+    """
     if text.startswith("builtin:"):
         return Opened(builtin.load(text), text, license=builtin.LICENSES[text])
     if not text.strip():

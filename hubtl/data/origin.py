@@ -1,4 +1,4 @@
-"""Which row of the user's own data a row is, after some were left out."""
+"""Track the original number of rows after some were left out."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,7 +8,7 @@ from datasets import Dataset
 
 
 def select(dataset: Dataset, rows: Iterable[int]) -> Dataset:
-    """``dataset.select(rows)``, whose rows know which they were."""
+    """Return ``dataset.select(rows)``, whose rows keep their original numbers."""
     index = np.asarray(list(rows), dtype=np.int64)
     chosen: Any = dataset.select(index)
     if chosen is dataset:  # of no rows there is nothing to choose
@@ -18,6 +18,6 @@ def select(dataset: Dataset, rows: Iterable[int]) -> Dataset:
 
 
 def numbers(dataset: Dataset) -> np.ndarray:
-    """int64 [n]: the number of each row in the split that was opened, from 0 on."""
+    """Return int64 [n]: the number of each row in the opened split, from 0."""
     known = getattr(dataset, "_hubtl_rows", None)
     return np.arange(len(dataset)) if known is None or len(known) != len(dataset) else known

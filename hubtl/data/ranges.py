@@ -1,4 +1,4 @@
-"""Pixels of more than eight bits: what black and white are, decided for a dataset as a whole."""
+"""Decide black and white of pixels of more than eight bits, for a dataset as a whole."""
 
 import math
 import re
@@ -24,12 +24,16 @@ EIGHT_BITS = (b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")  # formats that hold no 
 
 
 def kind_of(image: Image.Image) -> str | None:
-    """``floats`` or ``integers``; None of an image of eight bits."""
+    """Return ``floats`` or ``integers``; None for an image of eight bits."""
     return KINDS.get(image.mode)
 
 
 def values_of(image: Image.Image) -> np.ndarray:
-    """float64 [h, w]. Raises UnreadableImage for values that are not finite."""
+    """Return the values of an image, float64 [h, w].
+
+    Raises:
+        UnreadableImage: for values that are not finite.
+    """
     found = np.asarray(image).astype(np.float64)
     if not np.isfinite(found).all():
         raise UnreadableImage("it holds values that are not finite (NaN or infinity)")
@@ -37,7 +41,7 @@ def values_of(image: Image.Image) -> np.ndarray:
 
 
 def eight_bits(image: Image.Image, known: PixelRanges) -> Image.Image:
-    """An image of floats or many bits in mode L, by the range that is known, else by its own values."""
+    """Convert an image of floats or many bits to mode L, by the known range, else by its own values."""
     kind, values = KINDS[image.mode], values_of(image)
     low, high = known.of(kind) or decided(float(values.min()), float(values.max()), kind)
     scaled = ((values - low) * (255 / (high - low))).round().clip(0, 255).astype(np.uint8)
@@ -48,7 +52,10 @@ def eight_bits(image: Image.Image, known: PixelRanges) -> Image.Image:
 
 
 def decided(low: float, high: float, kind: str) -> Range:
-    """Black and white of values between ``low`` and ``high``: a range of custom that they fill, else their own."""
+    """Return black and white for values between ``low`` and ``high``.
+
+    It is a common range that they fill, else their own.
+    """
     slack = OVERSHOOT if kind == "floats" else 0.0
     if low >= high and high <= TOPS[-1] and low >= 0:  # one value alone fills nothing
         return 0.0, next(top for top in TOPS if high <= top) if high else TOPS[-1 if kind == "integers" else 0]
@@ -61,10 +68,10 @@ def decided(low: float, high: float, kind: str) -> Range:
 
 
 def ranges_in(cells: Iterable[Any], known: PixelRanges, where: str) -> PixelRanges:
-    """What is known, and of the kinds that are not what the images of these cells have.
+    """Return known ranges, and those of other kinds that the images of these cells have.
 
-    Says so, and how many images go beyond what is known, or fill next to nothing of what was found, or whether all do of
-    what is known. Unreadable ones are left out.
+    It prints the ranges, and counts images beyond a known range or with almost no contrast. Unreadable ones are left
+    out.
     """
     spans: dict[str, Range] = {}
     own_spans: list[tuple[str, float]] = []  # kind and span of each image that is not of one value
@@ -111,7 +118,14 @@ def ranges_in(cells: Iterable[Any], known: PixelRanges, where: str) -> PixelRang
 
 
 def ranges_of(dataset: Any, column: str, known: PixelRanges, where: str) -> PixelRanges:
-    """The ranges of a dataset's images; only those that may hold more than eight bits are decoded."""
+    """Return the ranges of a dataset's images; only images that may exceed eight bits are decoded.
+
+    Args:
+        dataset: the data set.
+        column: its column with the images.
+        known: the known ranges.
+        where: the data set's name, for messages.
+    """
     rows = wide_rows(dataset, column)
     if dim := _dim(dataset, column):
         logger.warning(
@@ -123,15 +137,15 @@ def ranges_of(dataset: Any, column: str, known: PixelRanges, where: str) -> Pixe
 
 
 def wide_rows(dataset: Any, column: str) -> list[int]:
-    """Rows of an undecoded image column whose images have more than eight bits, told from their first bytes."""
+    """Return rows of an undecoded image column with more than eight bits, by their first bytes."""
     doubtful = [row for row, head in enumerate(heads(dataset, column, 32)) if _doubtful(head)]
     return [row for row in doubtful if _mode(dataset[row][column]) in KINDS]
 
 
 def _dim(dataset: Any, column: str) -> int:
-    """How many PNG, TIFF and PPM images of several channels have sixteen bits, if all leave the upper four empty.
+    """Count colour images of sixteen bits, if all leave the upper four bits empty.
 
-    The upper eight are all that the reader gives of them.
+    They may be PNG, TIFF or PPM. The reader returns only the upper eight bits.
     """
     rows = [row for row, head in enumerate(heads(dataset, column, 32)) if _deep(head, dataset, row, column)]
     brightest = 0
@@ -146,7 +160,10 @@ def _dim(dataset: Any, column: str) -> int:
 
 
 def _deep(head: bytes, dataset: Any, row: int, column: str) -> bool:
-    """Whether an image has several channels of more than eight bits, by its first bytes; of TIFF, by its header."""
+    """Return whether an image has several channels of more than eight bits.
+
+    The first bytes tell, for TIFF the header.
+    """
     if head.startswith(PNG):
         return head[24:25] == b"\x10" and head[25:26] in (b"\x02", b"\x04", b"\x06")
     if found := PPM.match(head):

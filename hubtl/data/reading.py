@@ -1,4 +1,4 @@
-"""Opening the rows of a domain as a model wants them: images, or what the backbone makes of several modalities."""
+"""Open the rows of a domain for a model: images, or a backbone's rows of several modalities."""
 
 from typing import Any
 
@@ -15,12 +15,18 @@ from hubtl.data.rows import Opened
 def open_rows(
     backbone: Backbone, dataset: Dataset, columns: dict[str, str], *, labels: np.ndarray | None, name: str, **how: Any
 ) -> Opened:
-    """The rows of a split under one view. ``columns`` says which column holds which modality.
+    """Open the rows of a split under one view.
 
-    Further keywords are those of ``ImageSet``: ``augment``, ``views``, ``random``, ``domains``, ``on_bad_sample``. A
-    backbone that takes more than images makes the set itself (``Backbone.rows``), its random views by rules of its own.
-    ``ranges`` are black and white of images of more than eight bits: by default what the model was trained with, else
-    what these rows have.
+    A backbone of other modalities makes the set itself (``Backbone.rows``), with its own rules for random views.
+
+    Args:
+        backbone: the backbone.
+        dataset: the data set.
+        columns: the column of each modality.
+        labels: labels [n, …]; None seals the set.
+        name: for messages.
+        **how: further arguments of ``ImageSet``: ``augment``, ``views``, ``random``, ``domains``, ``on_bad_sample``,
+            and ``ranges``, by default those that the model was trained with, else those of these rows.
     """
     how = {"augment": False} | how
     ranges = how.pop("ranges", None)
@@ -37,7 +43,7 @@ def open_rows(
 
 
 def ranges_in_rows(dataset: Dataset, columns: dict[str, str], known: PixelRanges, name: str) -> PixelRanges:
-    """Black and white of images of more than eight bits: what is known, else what these rows have."""
+    """Return black and white of images of more than eight bits: known ones, else those of these rows."""
     if "image" not in columns:
         return known
     return ranges_of(undecoded(dataset.select_columns([columns["image"]])), columns["image"], known, name)

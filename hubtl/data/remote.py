@@ -1,4 +1,4 @@
-"""A dataset of the Hub: its splits, the commit that they are of, and the licence that its card names."""
+"""Load a dataset of the Hub: its splits, their commit, and the licence on its card."""
 
 import ast
 import re
@@ -28,10 +28,18 @@ class Remote(NamedTuple):
 
 
 def load(text: str, name: str, config: str | None, revision: str | None) -> Remote:
-    """Load what the user called ``text``, at the commit that its revision is of now.
+    """Load what the user called ``text``, at the commit that its revision has now.
 
-    What was loaded before is used where the Hub cannot be asked, at the commit that is known of then. Raises HubtlError
-    naming why the dataset cannot be had.
+    If the Hub cannot be reached, the cached data are used, at their known commit.
+
+    Args:
+        text: the text that the user typed.
+        name: the repository.
+        config: the configuration.
+        revision: the revision.
+
+    Raises:
+        HubtlError: with the reason why the dataset cannot be loaded.
     """
     mind_the_network()
     if is_offline_mode():
@@ -64,7 +72,7 @@ def load(text: str, name: str, config: str | None, revision: str | None) -> Remo
 
 
 def _before(text: str, name: str, config: str | None, revision: str | None, away: Exception) -> Remote:
-    """What was loaded before, of the commit that the revision was of then."""
+    """Load cached data, of the commit that the revision had then."""
     found = kept.load(name, config, revision)
     if found is None:
         raise _refused(text, away) from away
@@ -76,7 +84,7 @@ def _before(text: str, name: str, config: str | None, revision: str | None, away
 
 
 def _refused(text: str, error: Exception) -> HubtlError:
-    """The Hub's answer to the question for a dataset, in words."""
+    """Return the error for a refusal of the Hub."""
     if type(error).__name__ == "RepositoryNotFoundError" and status_of(error) == 404:
         return HubtlError(
             f"there is no dataset {text}: neither a folder or file here, nor on the Hub (or it is private)",
@@ -94,7 +102,7 @@ def _refused(text: str, error: Exception) -> HubtlError:
 
 
 def _broken(text: str, name: str, config: str | None, error: Exception) -> HubtlError:
-    """Why a dataset that is there does not load."""
+    """Return the error for an existing dataset that does not load."""
     said = " ".join(str(error.__cause__ or error).split())[:300]
     kind = type(error).__name__
     if listed := re.search(r"(?:Available|available configs): (\[[^\]]*\])", " ".join(str(error).split())):

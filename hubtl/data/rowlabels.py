@@ -1,4 +1,4 @@
-"""Labels of single rows in a CSV file: the number of a row, what it shows, and the label that a person wrote beside it."""
+"""Read and write labels of single rows in a CSV file: row number, content, and label."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ HINT = "a file as hubtl label RUN --export writes it, with a label beside each r
 
 @dataclass(frozen=True)
 class Given:
-    """One line of a file: a row of the data as it was opened, and its label; an empty one is not given yet."""
+    """Hold one line of a file: a row's number and label; an empty label is not given yet."""
 
     line: int
     row: int
@@ -32,7 +32,10 @@ class Given:
 
 
 def shown(dataset: Dataset, columns: Mapping[str, str], positions: Sequence[int]) -> list[dict[str, str]]:
-    """What a person may tell rows by: modality -> text, or the name of a file; modalities without either are left out."""
+    """Return what identifies rows for a person: modality -> text, or the name of a file.
+
+    Modalities without either are left out.
+    """
     rows = undecoded(dataset.select_columns(list(columns.values())).with_format(None)).select(list(positions))
     return [{m: text for m, column in columns.items() if (text := _shown(row[column]))} for row in rows]
 
@@ -55,10 +58,11 @@ def write(path: Path, rows: Iterable[tuple[int, Mapping[str, str], str]], modali
 
 
 def read(path: Path) -> list[Given]:
-    """Read a file in any order of columns, with commas, semicolons or tabs between.
+    """Read a file with columns in any order, separated by commas, semicolons or tabs.
 
-    Raises HubtlError, naming the line, for a file without the columns ``row`` and ``label``, a row that is no number, and
-    a row that has two labels.
+    Raises:
+        HubtlError: for missing columns ``row`` and ``label``, a row that is no number, and a row with two labels. The
+            message names the line.
     """
     try:
         text = plain.text_of(path, LARGEST).removeprefix("\ufeff")
@@ -98,7 +102,11 @@ def _number(text: str, path: Path, line: int) -> int:
 
 
 def positions(given: Sequence[Given], dataset: Dataset, columns: Mapping[str, str], path: Path) -> list[int]:
-    """The place of each row in a dataset. Raises HubtlError for a row that is not there, or shows something else."""
+    """Return the position of each row in a dataset.
+
+    Raises:
+        HubtlError: for a row that is missing, or has other content.
+    """
     place = {int(number): position for position, number in enumerate(numbers(dataset))}
     for one in given:
         if one.row not in place:
@@ -119,5 +127,5 @@ def positions(given: Sequence[Given], dataset: Dataset, columns: Mapping[str, st
 
 
 def row_numbers(dataset: Dataset, positions: Sequence[int]) -> np.ndarray:
-    """The number of each row in the data as they were opened: int64 [n]."""
+    """Return the number of each row in the opened data, int64 [n]."""
     return numbers(dataset)[np.asarray(list(positions), dtype=np.int64)]

@@ -1,4 +1,4 @@
-"""The rows of a stream: what training, judging and the cache of features ask of them, whatever they hold."""
+"""Define the rows of a stream, as training, judging and the feature cache use them."""
 
 from collections.abc import Collection, Sequence
 from typing import Protocol
@@ -9,26 +9,26 @@ from hubtl.batch import Batch
 
 
 class Fetched(Protocol):
-    """Rows that a model can be run over."""
+    """Fetch rows that a model can be run on."""
 
     def __len__(self) -> int: ...
 
     def fetch(self, rows: Sequence[int]) -> Batch:
-        """Fetch rows as a batch, in the order asked for."""
+        """Fetch rows as a batch, in the given order."""
 
 
 class Rows(Protocol):
-    """Rows of one split under one view; they are fetched many at a time.
+    """Hold rows of one split under one view; they are fetched in batches.
 
-    Images, texts, recordings and several modalities together are such rows, and so are features of a frozen backbone,
-    sealed rows, and two sets one after another.
+    Images, texts, recordings and multimodal data are such rows, and so are features of a frozen backbone, sealed rows,
+    and two sets one after another.
 
     Attributes:
         name: for messages.
-        labels: [n, …] in the task's own type; None: the set is sealed, and nothing in it tells a label.
-        domains: [n] which of several sources a row is of; None where there is one.
-        bad: names of the rows that could not be read and were left out.
-        note: what the plan says of how they are read.
+        labels: [n, …] in the task's own type; None: the set is sealed, and nothing in it reveals a label.
+        domains: [n] which of several sources a row belongs to; None for one source.
+        bad: names of unreadable rows that were left out.
+        note: the plan's note on how they are read.
         augment: whether ``fetch`` with a seed crops and flips at random.
         cached: whether rows are kept in memory, so that reading them again costs nothing.
         plain: the same rows in the evaluation view.
@@ -54,21 +54,32 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
-        """Fetch rows as a batch in the order asked for, with ``index`` the rows.
+        """Fetch rows as a batch, in the given order, with ``index`` the rows.
 
-        Random views depend on ``seed``, the row and its place in ``rows`` alone; without a seed there are none. Of the
-        set's views those in ``views`` are made; None: all. Raises HubtlError for a row that is unreadable.
+        Random views depend only on ``seed``, the row and its position in ``rows``; without a seed there are none.
+
+        Args:
+            rows: positions of the rows.
+            seed: seed of the random views.
+            views: the random views to make; None makes all of the set.
+
+        Raises:
+            HubtlError: for an unreadable row.
         """
 
     def check(self) -> None:
-        """Read every row now. Raises HubtlError for one that is unreadable."""
+        """Read every row now.
+
+        Raises:
+            HubtlError: for an unreadable row.
+        """
 
 
 class Opened(Rows, Protocol):
-    """Rows that are read from a dataset: ``ImageSet``, or what a backbone makes (``Backbone.rows``).
+    """Hold rows that are read from a dataset: ``ImageSet``, or those of ``Backbone.rows``.
 
     Attributes:
-        fingerprint: tells these rows in this order from any others, by their content.
+        fingerprint: a digest of these rows in this order, by their content.
     """
 
     labels: np.ndarray | None

@@ -1,7 +1,7 @@
-"""What training and selection must not learn by mistake: in which order the target's rows lay, and their labels.
+"""Seal the target: hide its labels and the order of its rows from training and selection.
 
-A plugin is code with its user's rights, and nothing in Python stops one that is out to cheat. This keeps honest code
-from reading labels without noticing.
+A plugin is code with its user's rights, and Python cannot stop one that cheats. The seal keeps honest code from reading
+labels by mistake.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -20,10 +20,10 @@ SEALING = 32_452_843  # added to the seed: no other draw of a run has these numb
 
 
 class SealedSet:
-    """The rows of a set without labels, in a drawn order, as ``Rows``.
+    """Hold the rows of a set without labels, in a random order, as ``Rows``.
 
-    Folders and tables are often sorted by class, and a row's position then is its label. ``index`` of a batch is the
-    position in the drawn order, which is the same in every run of a seed.
+    Folders and tables are often sorted by class, so that a row's position reveals its label. ``index`` of a batch is
+    the position in the random order, which is equal in every run of a seed.
     """
 
     labels = None
@@ -44,27 +44,38 @@ class SealedSet:
 
     @property
     def plain(self) -> "SealedSet":
-        """The same rows in the evaluation view, in the same order."""
+        """Return the same rows in the evaluation view, in the same order."""
         return self if self.images.plain is self.images else self.replaced(lambda images: images.plain)
 
     def replaced(self, by: Callable[[Rows], Rows]) -> "SealedSet":
-        """The same rows in the same order, of a set that stands for this one, such as its features."""
+        """Return the same rows in the same order, of a set that replaces this one, such as its features."""
         return SealedSet(by(self.images), self._seed)
 
     def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
-        """The rows as a batch without labels; see ``Rows.fetch``."""
+        """Fetch rows as a batch without labels; see ``Rows.fetch``.
+
+        Args:
+            rows: positions of the rows.
+            seed: seed of the random views.
+            views: the random views to make.
+        """
         index = np.asarray(rows, dtype=np.int64)
         batch = fetch(self.images, self._order[index].tolist(), seed=seed, views=views)
         return replace(batch, labels=None, index=torch.from_numpy(index))
 
 
 def sealed(images: Rows, seed: int) -> Rows:
-    """Seal a stream: its labels are gone, and its rows lie in an order drawn from the run's seed."""
+    """Seal a stream: remove its labels, and shuffle its rows by the run's seed.
+
+    Args:
+        images: the rows.
+        seed: the seed.
+    """
     return SealedSet(images, seed)
 
 
 class Seal:
-    """Stands for labels in the streams of a run. What they are is known to ``unsealed`` alone."""
+    """Replace labels in the streams of a run; only ``unsealed`` knows them."""
 
     def __deepcopy__(self, memo: Any) -> "Seal":
         return self
@@ -74,7 +85,7 @@ _KEPT: "WeakKeyDictionary[Seal, np.ndarray]" = WeakKeyDictionary()
 
 
 def kept(labels: np.ndarray | None) -> Seal | None:
-    """Put labels behind a seal; None where there are none."""
+    """Seal labels; None where there are none."""
     if labels is None:
         return None
     seal = Seal()
@@ -83,5 +94,5 @@ def kept(labels: np.ndarray | None) -> Seal | None:
 
 
 def unsealed(seal: Seal | None) -> np.ndarray | None:
-    """The labels behind a seal, for who judges a finished model, or is an oracle and says so."""
+    """Return sealed labels, for judging a finished model, or for a declared oracle."""
     return None if seal is None else _KEPT[seal]

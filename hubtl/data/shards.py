@@ -1,4 +1,4 @@
-"""Reading Parquet files whose label columns number their names in different orders: each file by its own names."""
+"""Read Parquet files that number their classes differently, each file by its own names."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -19,10 +19,16 @@ Named = dict[str, tuple[str, ...]]  # column -> the names that its numbers have,
 
 
 def read(groups: Sequence[Sequence[Path]], built: Callable[[Sequence[Path]], Dataset]) -> list[Dataset]:
-    """Read groups of files, each as one dataset that ``built`` makes of files which number them alike.
+    """Read groups of files, each as one dataset.
 
-    A library reads all files by the names of the first, whatever the others' are. A file without names has those on
-    which the others agree. Raises HubtlError for a label that is none of its file's, and where the others do not agree.
+    A library reads all files by the names of the first. A file without names takes those that the others share.
+
+    Args:
+        groups: files of each dataset.
+        built: makes a dataset of files with equal numbering.
+
+    Raises:
+        HubtlError: for a label that is none of its file's, and where the others have different names.
     """
     paths = [path for group in groups for path in group]
     names = {path: numbered_names(path) for path in paths}
@@ -48,7 +54,10 @@ def read(groups: Sequence[Sequence[Path]], built: Callable[[Sequence[Path]], Dat
 
 
 def alike(parts: Sequence[Dataset], files: Sequence[str] = (), agreed: Named | None = None) -> list[Dataset]:
-    """Parts of a split with one order of names in each label column; numbers without names have those agreed on."""
+    """Return parts of a split with one order of names in each label column.
+
+    Numbers without names take the shared ones.
+    """
     found = list(parts)
     files = files or ["a table"] * len(found)
     usual = {column: names for part in found for column, names in named_columns(part.features).items()}
@@ -66,7 +75,7 @@ def alike(parts: Sequence[Dataset], files: Sequence[str] = (), agreed: Named | N
 
 
 def _of_one_kind(parts: Sequence[Dataset]) -> list[Dataset]:
-    """The parts, where a column of integers is one of decimals if it is that in another part."""
+    """Return the parts with a column of integers as decimals if it is decimal in another part."""
     kinds = [{n: f.dtype for n, f in part.features.items() if isinstance(f, Value)} for part in parts]
     found = list(parts)
     for column in dict.fromkeys(name for kind in kinds for name in kind):
@@ -77,7 +86,7 @@ def _of_one_kind(parts: Sequence[Dataset]) -> list[Dataset]:
 
 
 def numbered_names(path: Path) -> Named:
-    """The names in a Parquet file's label columns, as ``datasets`` keeps them in its metadata."""
+    """Return the names in a Parquet file's label columns, as ``datasets`` keeps them in its metadata."""
     try:
         kept = (pq.read_schema(path).metadata or {}).get(b"huggingface")
         features = Features.from_dict(json.loads(kept)["info"]["features"]) if kept else {}

@@ -1,4 +1,4 @@
-"""Which rows of a dataset: the split to train on, those to evaluate on, slices of one, and the rows of a domain."""
+"""Select rows of a dataset: splits, slices of one, and the rows of a domain."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,11 @@ EVALUATED = ("test", "validation", "val", "valid", "dev")  # the first that has 
 
 
 def training(splits: DatasetDict, asked: str | None, where: str, role: str) -> str:
-    """The name of the split to train on. Raises HubtlError where it is not clear."""
+    """Return the name of the split to train on.
+
+    Raises:
+        HubtlError: where it is ambiguous.
+    """
     if asked is not None:
         return asked
     if "train" in splits or len(splits) == 1:
@@ -27,13 +31,17 @@ def training(splits: DatasetDict, asked: str | None, where: str, role: str) -> s
 
 
 def evaluated(splits: Iterable[str], train: str) -> list[str]:
-    """The splits that may be evaluated on where none is asked for, the usual one first."""
+    """Return the splits that may be evaluated on by default, the usual one first."""
     known = set(splits)
     return [name for name in EVALUATED if name in known and name != train]
 
 
 def taken(splits: DatasetDict, name: str, where: str, flag: str) -> Dataset:
-    """A split, or a slice of one: ``train[:50%]``, ``train[100:200]``. Raises HubtlError where there is none."""
+    """Return a split, or a slice of one: ``train[:50%]``, ``train[100:200]``.
+
+    Raises:
+        HubtlError: where there is none.
+    """
     sliced = re.fullmatch(r"([\w.-]+)\[(-?\d+%?)?:(-?\d+%?)?\]", name)
     base = sliced.group(1) if sliced else name
     if base not in splits:
@@ -55,12 +63,12 @@ def _position(text: str | None, n: int, default: int) -> int:
 
 
 def cut_off(train: str) -> str:
-    """What the rows are called that are cut off a training split to evaluate on: ``20% of train``."""
+    """Return the name of rows that are held out of a training split: ``20% of train``."""
     return f"{EVAL_SHARE:.0%} of {train}"
 
 
 def numbers(dataset: Dataset, column: str | None, names: list[str]) -> np.ndarray | None:
-    """int64 [n]: the place of each row's domain among several."""
+    """Return the position of each row's domain among several, int64 [n]."""
     if not names or column is None:
         return None
     place = {name: i for i, name in enumerate(names)}
@@ -71,9 +79,18 @@ def numbers(dataset: Dataset, column: str | None, names: list[str]) -> np.ndarra
 def cut(
     rows: int, strata: np.ndarray | None = None, share: float = EVAL_SHARE, labelled: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose rows to evaluate on among the training rows, of each of the ``strata`` [n] alike where there are any.
+    """Hold out evaluation rows from the training rows, stratified if ``strata`` are given.
 
-    Returns the rows that stay and those that are cut off, the same ones in every run. Rows without a label stay.
+    Rows without a label stay in training.
+
+    Args:
+        rows: the number of rows n.
+        strata: the stratum [n] of each row.
+        share: the share to hold out.
+        labelled: mask [n] of rows with a label.
+
+    Returns:
+        Rows that stay and rows that are held out, the same ones in every run.
     """
     rng = np.random.default_rng(0)
     values = np.zeros(rows, int) if strata is None else strata
@@ -89,7 +106,7 @@ def cut(
 
 
 def of_domain(dataset: Dataset, column: str | None, value: str | list[str] | None, where: str, role: str) -> Dataset:
-    """The rows of one domain (or some) of a dataset with several."""
+    """Return the rows of one domain (or some) of a dataset with several."""
     if column is None or value is None:
         if value is not None:
             named = value if isinstance(value, str) else value[0]

@@ -1,4 +1,4 @@
-"""``--source-dataset`` and ``--target-dataset``: from what a user typed to two splits with known columns."""
+"""Open ``--source-dataset`` and ``--target-dataset``: two splits with known columns."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from hubtl.settings import logger
 
 
 class Reader(Protocol):
-    """What reads labels; ``hubtl.tasks.Task`` says what each of these does."""
+    """Read labels; ``hubtl.tasks.Task`` documents each member."""
 
     def find(self, dataset: Any, asked: Any, where: str, aside: str | None = None) -> tuple[list[str], list[str]]: ...
 
@@ -36,10 +36,10 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Domain:
-    """A source or a target: rows to train on, rows to evaluate on, and what their columns mean.
+    """Hold a source or a target: training rows, evaluation rows, and the meaning of columns.
 
-    ``labels`` and ``eval_labels`` are in the task's own type, and None where no row has a label. A target's are read
-    to know which rows can be scored; a stream is made without them wherever a method may not see labels.
+    ``labels`` and ``eval_labels`` are in the task's own type, and None where no row has a label. A target's are read to
+    find the rows that can be scored; a stream is made without them wherever a method may not see labels.
     """
 
     train: Dataset
@@ -57,7 +57,7 @@ class Domain:
     aside: str | None = None  # the column that names domains
 
     def labelled(self) -> "Domain":
-        """The domain without the training rows that have no label, for a method that learns from labels."""
+        """Return the domain without unlabelled training rows, for a method that learns from labels."""
         if self.labels is None or not (without := self.task.unlabelled(self.labels)).any():
             return self
         rows = np.flatnonzero(~without)
@@ -71,7 +71,7 @@ class Domain:
 
 @dataclass(frozen=True)
 class _Found:
-    """The labels of a domain's training rows, and of the rows of a split that may be evaluated on."""
+    """Hold the labels of a domain's training rows, and of a split to evaluate on."""
 
     rows: Dataset | None = None
     columns: tuple[str, ...] = ()
@@ -92,13 +92,23 @@ def open_domain(
     known: Outputs | None = None,
     instead: Callable[[Dataset, Any, str | None], str | None] | None = None,
 ) -> Domain:
-    """Open a domain, or several of one dataset as one that knows which row is of which.
+    """Open a domain, or several domains of one dataset together.
 
     Training rows default to the split ``train`` (or the only one). Evaluation rows default to the first of ``test`` and
-    ``validation`` that has labels, else to a fifth of the training rows that is cut off them: the same rows in every
-    run. Rows of a source without a label are left out. ``task`` reads the labels. ``known`` is what the source or the
-    model that this domain is for answers with. ``instead`` says what to type where columns were asked for that ``task``
-    cannot read. Raises HubtlError naming what is missing.
+    ``validation`` that has labels. Otherwise a fifth of the training rows is held out, the same rows in every run. Rows
+    of a source without a label are left out.
+
+    Args:
+        section: the recipe's section ``source`` or ``target``.
+        data: the recipe's section ``data``.
+        task: reads the labels.
+        role: ``source`` or ``target``.
+        modalities: the modalities of the model.
+        known: outputs of the source, or of the model that this domain is for.
+        instead: returns a hint where the requested columns cannot be read by ``task``.
+
+    Raises:
+        HubtlError: with what is missing.
     """
     where = f"the {role} {section.dataset!r}"
     asked = {m: getattr(data, f"{m}_column") for m in modalities}
@@ -193,7 +203,7 @@ def _labels(
     known: Outputs | None,
     instead: Callable[[Dataset, Any, str | None], str | None] | None,
 ) -> _Found:
-    """The labels of two splits, and the second under the headers of the first.
+    """Return the labels of two splits, and the second under the headers of the first.
 
     The columns are found in the training rows, else in the others: an unlabelled target may have a labelled test split.
     """
@@ -244,7 +254,7 @@ def _read_labels(
 
 
 def _headed(rows: Dataset, names: Iterable[str], where: str, split: str, role: str) -> Dataset:
-    """A split under the headers of the training rows, which may differ in case."""
+    """Return a split under the headers of the training rows, which may differ in case."""
     for name in names:
         there = columns.header(rows, name)
         if there is None:
@@ -258,5 +268,5 @@ def _selected(rows: Dataset, codes: np.ndarray | None, chosen: np.ndarray) -> tu
 
 
 def _without(task: Reader, labels: np.ndarray | None) -> int:
-    """How many rows have no label, where others have one."""
+    """Count the rows without a label, where others have one."""
     return 0 if labels is None else int(task.unlabelled(labels).sum())

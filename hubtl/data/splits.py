@@ -1,4 +1,4 @@
-"""The words that name splits, in any case: what folders and tables are called."""
+"""Recognise splits by the names of folders and tables, in any case."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -16,13 +16,17 @@ ENDS = re.compile(r"[-_ ]?(set|data|dataset|split|images|imgs|(19|20)\d\d)$")  #
 
 
 def split_of(name: str) -> str | None:
-    """The split that a folder's or a table's name says, in any case; None where it says none."""
+    """Return the split that a folder's or a table's name means, in any case, or None."""
     word = name.strip().lower()
     return WORDS.get(word) or WORDS.get(ENDS.sub("", word))
 
 
 def by_split(names: Iterable[str], where: str) -> dict[str, str]:
-    """Split -> the name that says so. Raises HubtlError where two names say the same split."""
+    """Map each split to its name.
+
+    Raises:
+        HubtlError: where two names mean the same split.
+    """
     found: dict[str, str] = {}
     for name in sorted(names, key=lambda name: (name.lower().startswith("eval"), name)):
         split = split_of(name) or name
@@ -37,10 +41,10 @@ def by_split(names: Iterable[str], where: str) -> dict[str, str]:
 
 
 def split_names(tables: Sequence[Path], root: Path) -> dict[Path, str]:
-    """Which split each table is of: ``train-00000-of-00001``, ``Train`` and ``train/0`` are of train.
+    """Return the split of each table: ``train-00000-of-00001``, ``Train`` and ``train/0`` mean train.
 
-    A split's word counts alone: ``bullet_train`` is no split. Where all names begin alike and end in different splits'
-    words, as those of ``mnist_train`` and ``mnist_test`` do, the ends count. Any other name is a split of its own.
+    Only a split's word alone counts: ``bullet_train`` is no split. If all names start alike and end in different
+    splits' words, as those of ``mnist_train`` and ``mnist_test`` do, the ends count. Any other name is its own split.
     """
     stems = {file: re.split(r"[-_.](?=\d)", file.stem)[0] for file in tables}
     ends = {file: re.fullmatch(r"(.*)[-_.]([A-Za-z]+)", stem) for file, stem in stems.items()}

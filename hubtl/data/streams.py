@@ -1,9 +1,8 @@
-"""Endless, shuffled, sharded and resumable mini-batches of several domains at once.
+"""Stream endless, shuffled, sharded and resumable mini-batches of several domains.
 
-What the i-th mini-batch holds is a function of the seed and i alone. Hence a resumed run goes on where it stopped by
-starting at its step, any number of loader processes gives the same batches, and ``w`` processes of batch ``b`` see
-the rows
-that one process of batch ``w · b`` sees.
+The content of the i-th mini-batch depends only on the seed and i. Therefore a resumed run continues by starting at its
+step, any number of loader processes gives the same batches, and ``w`` processes of batch ``b`` see the rows that one
+process of batch ``w · b`` sees.
 """
 
 import zlib
@@ -22,7 +21,7 @@ from hubtl.errors import HubtlError
 
 
 class Shuffle:
-    """Pass after pass over ``n`` rows (or over those named), each pass in an order of its own, laid end to end."""
+    """Iterate over ``n`` rows (or the named ones) in passes, each in its own order."""
 
     def __init__(self, n: int, seed: int, stream: str, among: np.ndarray | None = None) -> None:
         self._among = among
@@ -32,7 +31,7 @@ class Shuffle:
         self._order = np.empty(0, dtype=np.int64)
 
     def rows(self, start: int, stop: int) -> list[int]:
-        """The rows at positions ``start`` to ``stop`` of the endless sequence."""
+        """Return the rows at positions ``start`` to ``stop`` of the endless sequence."""
         found: list[int] = []
         while start < stop:
             number, offset = divmod(start, self.n)
@@ -50,7 +49,7 @@ class Shuffle:
 
 
 class StepBatches(Dataset[dict[str, Batch]]):
-    """Item ``i`` holds this process's mini-batch of every stream at micro-step ``i``."""
+    """Hold this process's mini-batch of every stream at micro-step ``i``, as item ``i``."""
 
     def __init__(
         self,
@@ -81,7 +80,7 @@ class StepBatches(Dataset[dict[str, Batch]]):
         return batch
 
     def _shuffles(self, name: str, images: Rows) -> "list[tuple[Shuffle, int]]":
-        """Each domain of a stream in an order of its own, and its share of a batch: of all alike, whatever their sizes."""
+        """Return each domain's shuffle and its share of a batch, equal for all sizes."""
         domains = getattr(images, "domains", None)  # a set of rows of one domain need not say so
         if domains is None:
             return [(Shuffle(len(images), self.seed, name), self.batch_size)]
@@ -97,7 +96,14 @@ class StepBatches(Dataset[dict[str, Batch]]):
 
 
 def load(batches: StepBatches, start: int, stop: int, *, num_workers: int | None) -> Iterator[dict[str, Batch]]:
-    """Micro-steps ``start`` to ``stop``, in order, read by loader processes where decoding is worth one."""
+    """Yield micro-steps ``start`` to ``stop`` in order, read by loader processes where decoding needs it.
+
+    Args:
+        batches: the batches.
+        start: the first micro-step.
+        stop: the micro-step after the last.
+        num_workers: the number of loader processes; None decides.
+    """
     if num_workers is None:
         cached = all(images.cached and not images.augment for images in batches.streams.values())
         num_workers = 0 if cached else 1
@@ -110,14 +116,14 @@ def load(batches: StepBatches, start: int, stop: int, *, num_workers: int | None
 
 @dataclass(frozen=True)
 class Refused:
-    """An error of a loader process, which would else come with the traceback of that process in its message."""
+    """Report an error of a loader process, without that process's traceback in its message."""
 
     message: str
     hint: str | None
 
 
 class Careful(Dataset["dict[str, Batch] | Refused"]):
-    """Mini-batches, and in place of one that cannot be had the reason."""
+    """Hold mini-batches, with the reason in place of one that cannot be read."""
 
     def __init__(self, batches: StepBatches) -> None:
         self.batches = batches
@@ -137,5 +143,5 @@ def _unwrapped(loader: "DataLoader[dict[str, Batch] | Refused]") -> Iterator[dic
 
 
 def steps_per_epoch(streams: Mapping[str, Rows], rows_per_update: int) -> int:
-    """Updates in one pass over the largest stream."""
+    """Return the updates in one pass over the largest stream."""
     return max(1, -(-max(len(images) for images in streams.values()) // rows_per_update))

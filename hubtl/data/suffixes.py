@@ -1,4 +1,4 @@
-"""Which files are images, recordings and tables, by how their names end: one list for training and predicting."""
+"""Recognise images, recordings and tables by suffix: one list for training and predicting."""
 
 import os
 
@@ -26,5 +26,5 @@ KIND_OF = {s: kind for kind, known in (("table", TABLES), ("audio", SOUNDS), ("i
 
 
 def kind_of(name: str) -> str:
-    """``image``, ``audio``, ``table`` or ``other``, by the suffix, in capitals too."""
+    """Return ``image``, ``audio``, ``table`` or ``other``, by the suffix in any case."""
     return KIND_OF.get(os.path.splitext(name)[1].lower(), "other")

@@ -1,4 +1,4 @@
-"""Tables as datasets: parquet, csv and json files, whose cells may name image and sound files."""
+"""Read tables as datasets: parquet, csv and json files, whose cells may name image and sound files."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -22,7 +22,7 @@ BUILDERS: dict[str, Any] = {"json": Json, "parquet": Parquet}
 
 
 def from_folder(tables: Sequence[Path], root: Path, wanted: Wanted) -> DatasetDict:
-    """The tables of a folder, one split for each split that their names tell; of several kinds, the first that there is."""
+    """Read the tables of a folder as splits by their names; of several kinds, the first."""
     kinds = [suffix for suffix in TABLES if any(p.suffix.lower() == suffix for p in tables)]
     chosen = [p for p in tables if p.suffix.lower() == kinds[0]]
     if len(kinds) > 1:
@@ -40,7 +40,7 @@ def from_folder(tables: Sequence[Path], root: Path, wanted: Wanted) -> DatasetDi
 
 
 def from_files(files: Mapping[str, Sequence[Path]], root: Path, wanted: Wanted) -> DatasetDict:
-    """Splits of table files. File names in cells are relative to the table, else to ``root``."""
+    """Read splits of table files; file names in cells are relative to the table, else to ``root``."""
     groups = [
         (split, folder, list(own))
         for split, paths in files.items()
@@ -63,7 +63,7 @@ def from_files(files: Mapping[str, Sequence[Path]], root: Path, wanted: Wanted) 
 
 
 def read(groups: Sequence[Sequence[Path]]) -> list[Dataset]:
-    """The rows of groups of table files of one kind. What columns hold is decided by the files of all groups."""
+    """Read groups of table files of one kind; all files decide the types of columns."""
     first = groups[0][0]
     kind = TABLES[first.suffix.lower()]
     try:
@@ -81,7 +81,7 @@ def read(groups: Sequence[Sequence[Path]]) -> list[Dataset]:
 
 
 def _together(paths: Sequence[Path], kind: str) -> Dataset:
-    """Files as one dataset. A library takes the first file's types for all; where others do not fit, each has its own."""
+    """Read files as one dataset, each with its own types where the first file's do not fit."""
     try:
         return _built(paths, kind)
     except Exception:
@@ -91,7 +91,7 @@ def _together(paths: Sequence[Path], kind: str) -> Dataset:
 
 
 def _built(paths: Sequence[Path], kind: str) -> Dataset:
-    """Table files by their library's reader. Names are taken as they are: brackets and stars are no patterns."""
+    """Read table files by their library; brackets and stars in names are no patterns."""
     names = [str(path.resolve()) for path in paths]
     if chained := [name for name in names if "::" in name]:
         raise HubtlError(f"{chained[0]}: a path with :: in it holds no table", hint="rename the folder or the file")

@@ -1,4 +1,7 @@
-"""Views for training, and the colours of an image. The view for evaluation is the backbone's (backbones/views.py)."""
+"""Make training views, and convert the colours of an image.
+
+The evaluation view is the backbone's (backbones/views.py).
+"""
 
 from dataclasses import dataclass
 
@@ -18,10 +21,18 @@ DETOURS = {"RGBa": "RGBA", "La": "LA", "LAB": "RGB", "HSV": "RGB", "YCbCr": "RGB
 
 
 def to_channels(image: Image.Image, channels: int, ranges: PixelRanges = PixelRanges()) -> Image.Image:
-    """Grey or colour, as the model wants it; transparent images lie on white.
+    """Convert an image to grey or colour; transparent images get a white background.
 
-    Floats and integers of more than eight bits are scaled by ``ranges``, those of a kind that it does not know by the
-    image's own values. Raises UnreadableImage for values that are not finite.
+    Floats and integers of more than eight bits are scaled by ``ranges``, or by the image's own values for an unknown
+    kind.
+
+    Args:
+        image: the image.
+        channels: 1 or 3.
+        ranges: black and white by kind.
+
+    Raises:
+        UnreadableImage: for values that are not finite.
     """
     if kind_of(image) is not None:
         image = eight_bits(image, ranges)
@@ -35,10 +46,10 @@ def to_channels(image: Image.Image, channels: int, ranges: PixelRanges = PixelRa
 
 @dataclass(frozen=True)
 class RandomViews:
-    """How random views are made: crops, flips, and what changes a strong view further.
+    """Hold the parameters of random views: crops, flips, and the operations of strong views.
 
-    ``area`` is a share of the image's, ``ratio`` width over height, both from least to most and as torchvision and timm
-    call ``scale`` and ``ratio``. ``interpolation`` None is that of the model.
+    ``area`` is a share of the image's, ``ratio`` width over height, both as ranges like torchvision's and timm's
+    ``scale`` and ``ratio``. ``interpolation`` None is that of the model.
     """
 
     area: tuple[float, float] = CROP_AREA
@@ -50,7 +61,7 @@ class RandomViews:
 
     @classmethod
     def of(cls, data: DataSection) -> "RandomViews":
-        """Read a recipe; what it leaves open is ImageNet's usual view."""
+        """Read a recipe; open keys take ImageNet's usual view."""
         (least, most), (low, high) = data.crop_area or CROP_AREA, data.crop_ratio or CROP_RATIO
         return cls(
             area=(least, most),
@@ -63,7 +74,7 @@ class RandomViews:
 
     @property
     def weak_area(self) -> tuple[float, float]:
-        """The crops of a weak view: half of the image at least, where the training view's are not larger."""
+        """Return the crop range of a weak view: at least half of the image, unless crops are larger."""
         least, most = self.area
         return max(least, min(WEAKEST, most)), most
 
@@ -79,7 +90,15 @@ def training_view(
     *,
     area: tuple[float, float] | None = None,
 ) -> Image.Image:
-    """A random crop of a share of the area (``how.area``, else ``area``), resized, and flipped by chance."""
+    """Return a random crop, resized, and flipped at random.
+
+    Args:
+        image: the image.
+        spec: the model's input.
+        rng: the random generator.
+        how: the parameters.
+        area: the range of the share of the area, if ``how`` has none.
+    """
     width, height = image.size
     box = (0.0, 0.0, float(width), float(height))
     for _ in range(10):
@@ -100,11 +119,17 @@ SMALL_AFFINE = 0.1  # standard deviation of each entry of the 2 × 2 matrix
 
 
 def weak_view(image: Image.Image, spec: ImageInput, rng: np.random.Generator, how: RandomViews = USUAL) -> Image.Image:
-    """A mild change: a crop of half to all of the area, and a flip.
+    """Return a mild augmentation: a crop of half to all of the area, and a flip.
 
-    A small image is given in its evaluation view. It is shifted by at most 2 pixels, and scaled, turned and sheared by
+    A small image starts from its evaluation view. It is shifted by at most 2 pixels, and scaled, rotated and sheared by
     a matrix whose entries are those of the identity plus normal noise of 0.1: the augmentation of digits and signs of
-    self-ensembling (arXiv:1706.05208). What comes in from outside has the colour of the corners.
+    self-ensembling (arXiv:1706.05208). Pixels from outside have the colour of the corners.
+
+    Args:
+        image: the image.
+        spec: the model's input.
+        rng: the random generator.
+        how: the parameters.
     """
     if spec.size >= SMALL:
         return training_view(image, spec, rng, how, area=how.weak_area)
@@ -118,7 +143,7 @@ def weak_view(image: Image.Image, spec: ImageInput, rng: np.random.Generator, ho
 
 
 def _corners(image: Image.Image) -> int | tuple[int, ...]:
-    """The middle value of the four corners, in each channel."""
+    """Return the middle value of the four corners, in each channel."""
     last = image.size[0] - 1, image.size[1] - 1
     found = [image.getpixel((x, y)) for x in (0, last[0]) for y in (0, last[1])]
     if isinstance(found[0], tuple):
@@ -129,10 +154,16 @@ def _corners(image: Image.Image) -> int | tuple[int, ...]:
 def strong_view(
     image: Image.Image, spec: ImageInput, rng: np.random.Generator, how: RandomViews = USUAL
 ) -> Image.Image:
-    """A weak view under two random changes of colour or shape, each with a chance of a half (RandAugment).
+    """Return a weak view with two random operations, each with probability one half (RandAugment).
 
-    Their number, strength and kinds are those of ``how``; small images are shifted less. The operations and the usual
-    strength are those that timm calls ``rand-m10-n2-mstd2-inc1``.
+    Number, magnitude and kinds of operations are those of ``how``; small images are shifted less. The operations and
+    the default magnitude are those of timm's ``rand-m10-n2-mstd2-inc1``.
+
+    Args:
+        image: the image.
+        spec: the model's input.
+        rng: the random generator.
+        how: the parameters.
     """
     view = weak_view(image, spec, rng, how)
     for _ in range(how.strong.changes):

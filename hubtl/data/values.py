@@ -1,4 +1,4 @@
-"""What the cells of a column are called."""
+"""Name the cells of a column."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ LABEL_NAMES = ("label", "labels", "class", "category", "target", "fine_label", "
 
 
 def value_name(value: Any) -> str | None:
-    """What a cell calls its label: 1.0 is 1; None for an empty cell and for NaN."""
+    """Return a cell's label: 1.0 is 1; None for an empty cell and for NaN."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, float) and value.is_integer():
@@ -20,7 +20,7 @@ def value_name(value: Any) -> str | None:
 
 
 def cell_names(dataset: Dataset, column: str) -> list[str | None]:
-    """What each cell of a column is called: a feature's own name for it, None where it is empty."""
+    """Return the name of each cell of a column: a feature's own name for it, None if empty."""
     names = names_of(dataset, column)
     values = dataset.with_format(None)[column][:]
     return [(names[v] if v is not None and 0 <= v < len(names) else None) if names else value_name(v) for v in values]
@@ -32,22 +32,22 @@ def labelled(names: Sequence[str]) -> ClassLabel:
 
 
 def named_columns(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The names that number columns have, one to a row or a list of them, by column, in order."""
+    """Return the names of number columns, single or in lists, by column, in order."""
     items = {column: item_of(feature) for column, feature in features.items()}
     return {column: tuple(item.names) for column, item in items.items() if isinstance(item, ClassLabel)}
 
 
 def is_list(feature: Any) -> bool:
-    """Whether the cells of a column are lists."""
+    """Return whether the cells of a column are lists."""
     return isinstance(feature, List | LargeList)
 
 
 def item_of(feature: Any) -> Any:
-    """The feature of a cell, or of the items of its list."""
+    """Return the feature of a cell, or of the items of its list."""
     return feature.feature if is_list(feature) else feature
 
 
 def names_of(dataset: Dataset, column: str) -> list[str]:
-    """The names that a ``ClassLabel`` gives its numbers; none of any other column."""
+    """Return the names that a ``ClassLabel`` gives its numbers; none for any other column."""
     feature = dataset.features[column]
     return list(feature.names) if isinstance(feature, ClassLabel) else []

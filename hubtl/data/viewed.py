@@ -1,4 +1,4 @@
-"""Rows with the random views that somebody asks for, and no others."""
+"""Fetch rows with the requested random views only."""
 
 import inspect
 from collections.abc import Collection, Sequence
@@ -9,9 +9,15 @@ from hubtl.data.rows import Rows
 
 
 def fetch(images: Rows, rows: Sequence[int], *, seed: int | None, views: Collection[str] | None = None) -> Batch:
-    """Fetch rows with those of the set's random views that are asked for; None: with all of them.
+    """Fetch rows with the requested random views of the set; None requests all.
 
-    A set whose ``fetch`` takes no ``views`` makes all that it has, and the others are dropped here.
+    If a set's ``fetch`` takes no ``views``, it makes all that it has, and the others are dropped here.
+
+    Args:
+        images: the rows.
+        rows: positions of the rows.
+        seed: seed of the random views.
+        views: the random views to make.
     """
     if views is None:
         return images.fetch(rows, seed=seed)

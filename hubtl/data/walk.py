@@ -1,4 +1,4 @@
-"""Every file below a folder: links followed, hidden and system files left out, and what could not be read counted."""
+"""List every file below a folder: follow links, skip hidden and system files, count unreadable ones."""
 
 import os
 import stat
@@ -18,7 +18,7 @@ VISITS = 16  # of one folder by links: more are a maze
 
 
 class File(NamedTuple):
-    """A file by its path below the folder. ``kind`` is image, audio, table or other."""
+    """Hold a file's path below the folder; ``kind`` is image, audio, table or other."""
 
     parts: tuple[str, ...]
     kind: str
@@ -32,7 +32,7 @@ class File(NamedTuple):
 
 @dataclass
 class Walked:
-    """What lies below a folder: files in the order of their paths, folders, and why image and sound files are left out."""
+    """Hold the files below a folder in path order, folders, and reasons for left-out files."""
 
     root: Path
     files: list[File] = field(default_factory=list)
@@ -49,7 +49,11 @@ class Walked:
 
 
 def walk(root: Path) -> Walked:
-    """List a folder. Raises HubtlError if it cannot be listed itself."""
+    """List a folder.
+
+    Raises:
+        HubtlError: if it cannot be listed itself.
+    """
     found = Walked(root)
     if not _is_text((str(root),)):
         raise HubtlError(f"the name of {str(root)!r} is not UTF-8", hint="rename the folder")
@@ -92,7 +96,7 @@ def walk(root: Path) -> Walked:
 
 
 def _take(found: Walked, entry: os.DirEntry[str], parts: tuple[str, ...]) -> None:
-    """A file, or why it is none that can be read."""
+    """Add a file, or the reason why it cannot be read."""
     kind = kind_of(entry.name)
     try:
         status = entry.stat()

@@ -1,1 +1,1 @@
-"""Saved models: loading, predicting, explaining."""
+"""Load saved models, predict with them, and explain predictions."""

@@ -1,4 +1,4 @@
-"""Several saved models that answer together: what ``--keep-ensemble`` keeps, for hubtl alone."""
+"""Combine saved models of ``--keep-ensemble``, which only hubtl loads."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ ALONE = "the folder above it holds one model that is like them"
 
 
 class EnsembleModel(AdaptedModel):
-    """Answer with the sum of the members' outputs, each times its count; every member reads the inputs its own way."""
+    """Answer with the weighted sum of the members' outputs; each member prepares inputs its own way."""
 
     def __init__(self, members: Sequence[tuple[AdaptedModel, float]]) -> None:
         first = members[0][0]
@@ -26,22 +26,22 @@ class EnsembleModel(AdaptedModel):
         self.members = list(members)
 
     def logits(self, images: Sequence[Any]) -> Tensor:
-        """Outputs [b, c] of PIL images, or of rows of several modalities, on the CPU."""
+        """Return outputs [b, c] of PIL images, or of rows of several modalities, on the CPU."""
         return self.mixed([member.logits(images) for member, _ in self.members])
 
     def mixed(self, outputs: Sequence[Tensor]) -> Tensor:
-        """The sum of the members' outputs, each times its count."""
+        """Return the weighted sum of the members' outputs."""
         total = torch.zeros_like(outputs[0])
         for seen, (_, count) in zip(outputs, self.members, strict=True):
             total = total + count * seen
         return total
 
     def explain(self, row: Any, *, label: str | None = None, **options: Any) -> NoReturn:
-        """Raise HubtlError: an explanation is of one model."""
+        """Raise HubtlError: only single models are explained."""
         raise HubtlError("several models together are not explained", hint=ALONE)
 
     def test_time(self, method: str, options: Mapping[str, Any] | None = None) -> NoReturn:
-        """Raise HubtlError: what adapts at test time is one model."""
+        """Raise HubtlError: only single models adapt at test time."""
         raise HubtlError("several models together do not adapt at test time", hint=ALONE)
 
     def _seen(
@@ -65,6 +65,6 @@ class EnsembleModel(AdaptedModel):
 
 
 def write(folder: Path, counts: Sequence[float]) -> None:
-    """Say in ``hubtl.json`` that the folders 0, 1, … beside it are models that answer together."""
+    """Write ``hubtl.json``, which declares the folders 0, 1, … beside it as members."""
     parts = [{"folder": str(number), "count": count} for number, count in enumerate(counts)]
     jsontext.save(folder / "hubtl.json", {"format_version": FORMAT_VERSION, KEPT: parts})

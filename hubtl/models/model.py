@@ -1,4 +1,4 @@
-"""A model that was trained: predicting with it, and writing it."""
+"""Predict with a trained model, and write it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ from hubtl.testtime.order import order_of, witness_of
 
 
 class AdaptedModel:
-    """A loaded model: ``predict`` takes files, folders, PIL images, arrays or a dataset."""
+    """Hold a loaded model; ``predict`` takes files, folders, PIL images, arrays or a dataset."""
 
     def __init__(
         self,
@@ -50,22 +50,22 @@ class AdaptedModel:
 
     @property
     def names(self) -> list[str]:
-        """The names of the outputs, in their order: the classes of a classifier."""
+        """Return the names of the outputs, in order: the classes of a classifier."""
         return self.task.outputs.names
 
     @property
     def classes(self) -> list[str]:
-        """The same names, as a classifier's user calls them."""
+        """Return the same names, as a classifier's classes."""
         return self.names
 
     @property
     def unknown(self) -> str | None:
-        """The last of the names, if it stands for what is none of the others."""
+        """Return the last name, if it stands for unknown inputs."""
         return None if self.task.unknown is None else self.names[self.task.unknown]
 
     @torch.inference_mode()
     def logits(self, images: Sequence[Any]) -> Tensor:
-        """Logits [b, c] of PIL images, or of rows of several modalities, on the CPU."""
+        """Return logits [b, c] of PIL images, or of rows of several modalities, on the CPU."""
         return self._forward(self._inputs(images))
 
     @torch.inference_mode()
@@ -84,7 +84,7 @@ class AdaptedModel:
         return {"image": self._normalised(self._views(images))}
 
     def _views(self, images: Sequence[Any], ranges: PixelRanges | None = None) -> np.ndarray:
-        """PIL images as the model sees them: uint8 [b, c, h, w]."""
+        """Return PIL images in the model's evaluation view, uint8 [b, c, h, w]."""
         spec, ranges = self.info.input, ranges or self.backbone.ranges
         grey = [to_channels(image, spec.channels, ranges) for image in images]
         return np.stack([to_bytes(evaluation_view(image, spec)) for image in grey])
@@ -95,11 +95,16 @@ class AdaptedModel:
         return (torch.from_numpy(views).float() / 255 - mean) / std
 
     def explain(self, row: Any, *, label: str | None = None, **options: Any) -> Any:
-        """What did it for a prediction: each place of an image, or each modality and token of a row of several.
+        """Explain a prediction: by each place of an image, or each modality and token.
 
-        ``row`` is an image as ``predict`` takes it, or ``{"image": …, "text": …}``. Options: those of
-        ``hubtl.tasks.classification.relevance.explain``, and of ``hubtl_multimodal.explain.explain`` where the model is of
-        that package. Raises HubtlError for what cannot be read, and for a label that the model does not have.
+        Args:
+            row: an image as ``predict`` takes it, or ``{"image": …, "text": …}``.
+            label: the class to explain; None takes the predicted one.
+            **options: those of ``hubtl.tasks.classification.relevance.explain``, or of
+                ``hubtl_multimodal.explain.explain`` for a model of that package.
+
+        Raises:
+            HubtlError: for an unreadable input, and for a label that the model does not have.
         """
         self.task.check_explains(label)
         if self.backbone.explain is not None:
@@ -124,9 +129,14 @@ class AdaptedModel:
         return self.task.explain(forward, self._normalised(view), label=label, shown=view[0], **options)
 
     def test_time(self, method: str, options: Mapping[str, Any] | None = None) -> TestTime:
-        """A copy of the model that adapts while it predicts, by the name of a method: ``tent``.
+        """Return a copy of the model that adapts while it predicts.
 
-        Raises HubtlError for a method that reads probabilities of a task without any.
+        Args:
+            method: the name of a test-time method, such as ``tent``.
+            options: its options.
+
+        Raises:
+            HubtlError: for a method that needs probabilities of a task without any.
         """
         cls = plugins.load("testtime", method)
         if not self.task.probabilities and "probabilities" in cls.needs:
@@ -154,19 +164,25 @@ class AdaptedModel:
         tta_options: Mapping[str, Any] | None = None,
         tta_seed: int | None = 0,
     ) -> list[Answer]:
-        """Answer each image or row, in order, with what the task decodes: a ``Prediction`` of a classifier.
+        """Predict each image or row, in order, decoded by the task: a ``Prediction`` of a classifier.
 
-        ``inputs`` is an image, a uint8 array ([h, w], [h, w, c] or [n, h, w, c]), a path of a file or of a folder
-        (searched for images, sorted), a ``datasets.Dataset`` with an image column, or a sequence of these. Of a model of
-        several modalities it is a row, ``{"image": …, "text": …}`` with any of them, a sequence of rows, or a
-        ``datasets.Dataset`` with their columns; of a model of texts, or of recordings, also a text, or a file. Raises
-        HubtlError for an unreadable input, unless ``on_bad_sample="skip"``.
+        With ``tta`` a copy of the model adapts to the inputs, batch by batch; a single remaining row joins the last
+        batch. The inputs are all listed first and read in random order, since folders are often sorted by class and a
+        batch of one class misleads the method. Predictions always come in the order of ``inputs``.
 
-        With ``tta``, the name of a test-time method or what ``test_time`` gave, a copy of the model adapts to the
-        inputs, batch by batch; a single row that would remain joins the last batch. It meets them in an order drawn from
-        ``tta_seed``, for which all of them are listed first, as folders are often sorted by class and a batch of one
-        class misleads it. None: they are a stream, met in their own order, and a warning says where that is sorted by
-        class. The predictions come in the order of ``inputs`` in any case.
+        Args:
+            inputs: an image, a uint8 array ([h, w], [h, w, c] or [n, h, w, c]), a path of a file or of a folder
+                (searched for images, sorted), a ``datasets.Dataset`` with an image column, or a sequence of these. For
+                a multimodal model: a row ``{"image": …, "text": …}`` with any of them, a sequence of rows, or a
+                ``datasets.Dataset`` with their columns. For a model of texts, or of recordings: also a text, or a file.
+            batch_size: rows of a batch.
+            on_bad_sample: ``error``, or ``skip`` to leave out unreadable inputs.
+            tta: the name of a test-time method, or the result of ``test_time``.
+            tta_options: options of the method.
+            tta_seed: seed of the order. None keeps the order, as of a stream, and warns where it is sorted by class.
+
+        Raises:
+            HubtlError: for an unreadable input.
         """
         seen = self._seen(inputs, batch_size, on_bad_sample, tta, tta_options, tta_seed)
         if not seen:
@@ -182,7 +198,7 @@ class AdaptedModel:
         tta_options: Mapping[str, Any] | None = None,
         tta_seed: int | None = 0,
     ) -> list[tuple[int, str, Tensor]]:
-        """Of each input that can be read its place, its name and the outputs [c], in order."""
+        """Yield position, name and outputs [c] of each readable input, in order."""
         adapting = self.test_time(tta, tta_options) if isinstance(tta, str) else tta
         witness = witness_of(self.task) if adapting is not None else None
         found: list[tuple[int, str, Tensor]] = []  # place among the inputs, name, outputs
@@ -231,13 +247,13 @@ class AdaptedModel:
 
 
 def reordered(each: Iterable[Any], seed: int | None) -> list[Any]:
-    """All of what comes, in an order drawn from a seed."""
+    """Return all items in an order drawn from a seed."""
     listed = list(each)
     return [listed[i] for i in order_of(len(listed), seed)]
 
 
 def known_ranges(image: Image.Image, ranges: PixelRanges, inputs: Any) -> PixelRanges:
-    """What black and white are in an image: what the model was trained with, else what all of these inputs have."""
+    """Return black and white of an image: those of training, else those of all these inputs."""
     kind = kind_of(image)
     if kind is None or ranges.of(kind) is not None:
         return ranges
@@ -246,16 +262,23 @@ def known_ranges(image: Image.Image, ranges: PixelRanges, inputs: Any) -> PixelR
 
 
 def joined(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The inputs of single rows as those of a batch."""
+    """Join the inputs of single rows into a batch."""
     return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
 
 def save(
     folder: Path, backbone: Backbone, classifier: nn.Linear, outputs: Outputs | Sequence[str], meta: Mapping[str, Any]
 ) -> None:
-    """Write a model in its library's own format, and ``hubtl.json`` beside it. ``meta``: task, strategy, base model.
+    """Write a model in its library's own format, and ``hubtl.json`` beside it.
 
     The file is of version 1 where a reader of that version understands it: for the classes of a classifier.
+
+    Args:
+        folder: the folder.
+        backbone: the backbone.
+        classifier: the linear head.
+        outputs: the outputs, or names of classes.
+        meta: task, strategy, base model.
     """
     outputs = outputs if isinstance(outputs, Outputs) else Outputs(names=list(outputs))
     plain = meta.get("task", DEFAULT) == DEFAULT and not outputs.details

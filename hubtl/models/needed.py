@@ -1,4 +1,4 @@
-"""What a saved model needs beside hubtl: a task that a package or a file brought, said before anything is read."""
+"""Check the plugins that a saved model needs before anything is read."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +15,9 @@ NEEDED = {"task": "tasks"}  # without which a model does not load, and the group
 
 
 def check_needed(facts: Mapping[str, Any], folder: Path) -> None:
-    """Raise HubtlError where a plugin that a model needs is not there; ``facts`` are those of ``hubtl.json``.
+    """Raise HubtlError where a plugin that a model needs is missing; ``facts`` are of ``hubtl.json``.
 
-    A file that has changed since, and another version of a package, are said and taken.
+    A changed file and another version of a package only give a message.
     """
     for plugin in named_in(facts):
         if plugin.kind not in NEEDED:
@@ -41,7 +41,7 @@ def check_needed(facts: Mapping[str, Any], folder: Path) -> None:
 
 
 def named_in(facts: Mapping[str, Any]) -> list[PluginFacts]:
-    """The plugins that ``hubtl.json`` names; entries that say nothing are left out."""
+    """Return the plugins in ``hubtl.json``; empty entries are left out."""
     given, found = facts.get("plugins"), []
     for raw in given if isinstance(given, list) else []:
         try:

@@ -1,4 +1,4 @@
-"""Saved models: loading one, of a run directory, a folder, or the Hub."""
+"""Load a saved model from a run directory, a folder, or the Hub."""
 
 from pathlib import Path
 
@@ -15,10 +15,16 @@ from hubtl.plugins.blame import minded
 def load(name: str | Path, *, revision: str | None = None, device: str | None = None) -> AdaptedModel:
     """Load a model: a run directory, another folder of timm's or transformers' format, or a Hub id.
 
-    The folder ``ensemble`` of a run that kept its members is loaded as their average.
+    The folder ``ensemble`` of a run that kept its members is loaded as their average. Outputs without names are called
+    as in transformers: ``LABEL_0``.
 
-    ``device`` defaults to the GPU where there is one. Outputs without names are called as transformers calls them:
-    ``LABEL_0``. Raises HubtlError for a folder without a model, a format from the future, and a repository out of reach.
+    Args:
+        name: the folder or Hub id.
+        revision: the revision on the Hub.
+        device: by default the GPU if there is one.
+
+    Raises:
+        HubtlError: for a folder without a model, a newer format, and an unavailable repository.
     """
     folder = folder_of(name, revision=revision)
     if parts := members_in(folder):
@@ -29,7 +35,15 @@ def load(name: str | Path, *, revision: str | None = None, device: str | None = 
 
 
 def folder_of(name: str | Path, *, revision: str | None = None) -> Path:
-    """The folder of a model; one on the Hub is pulled into the cache. Raises HubtlError as ``load`` does."""
+    """Return the folder of a model; one on the Hub is pulled into the cache.
+
+    Args:
+        name: the folder or Hub id.
+        revision: the revision on the Hub.
+
+    Raises:
+        HubtlError: as ``load`` does.
+    """
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder

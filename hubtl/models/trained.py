@@ -1,4 +1,4 @@
-"""A trained model in its parts: what a folder, a repository or timm's pretrained weights hold."""
+"""Load a trained model in parts, from a folder, a repository or timm's pretrained weights."""
 
 import contextlib
 import dataclasses
@@ -30,7 +30,7 @@ SCHEMES = ("local", "local-dir", "hub", "hf-hub", "transformers")  # of what may
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model in its parts."""
+    """Hold a trained model in parts."""
 
     backbone: Backbone
     head: nn.Linear
@@ -40,7 +40,11 @@ class Trained:
     task: str = DEFAULT
 
     def for_task(self) -> Task:
-        """The task of the model, which knows its outputs. Raises HubtlError where no package registers it."""
+        """Return the task of the model, which knows its outputs.
+
+        Raises:
+            HubtlError: where no package registers it.
+        """
         made: Task = plugins.load("tasks", self.task)(self.outputs)
         made.unknown = None if self.unknown is None else self.outputs.names.index(self.unknown)
         return made
@@ -49,11 +53,16 @@ class Trained:
 def trained_classifier(
     name: str, *, image_size: int | None = None, options: Mapping[str, Any] | None = None
 ) -> Trained:
-    """A trained model in its parts, for adapting it without its source.
+    """Load a trained model in parts, for source-free adaptation.
 
-    ``name`` is a folder (of hubtl, transformers or timm), also as ``local-dir:FOLDER``, a Hub id, also as
-    ``hf-hub:ID`` or ``transformers:ID``, or a timm name, whose classifier is that of its pretrained weights. ``options``
-    are those of its loader, where it has any. Raises HubtlError for anything else, and for weights out of reach.
+    Args:
+        name: a folder (of hubtl, transformers or timm), also as ``local-dir:FOLDER``; a Hub id, also as ``hf-hub:ID``
+            or ``transformers:ID``; or a timm name, with its pretrained classifier.
+        image_size: another image size.
+        options: options of its loader.
+
+    Raises:
+        HubtlError: for anything else, and for missing weights.
     """
     ModelRef(name).check_options(options or {})
     scheme, colon, rest = name.partition(":")
@@ -91,25 +100,25 @@ def trained_classifier(
 
 
 def _check_trained(backbone: Backbone, shown: str) -> None:
-    """Raise HubtlError for weights without a part of the classifier, which would predict with random numbers."""
+    """Raise HubtlError for weights without a part of the classifier, which would predict at random."""
     if backbone.drawn:
         lost = named(sorted(backbone.drawn))
         raise HubtlError(f"the weights of {shown} lack {len(backbone.drawn)} tensors ({lost})", hint=LOST)
 
 
 def is_timm(name: str) -> bool:
-    """Whether a name is of timm's registry, or none that anything else would know: timm's error then says so."""
+    """Return whether a name is timm's, or unknown to all others, so that timm's error is shown."""
     plain = name.removeprefix("timm/")
     return "/" not in plain and not name.startswith((".", "~"))
 
 
 def _numbered(count: int) -> list[str]:
-    """As transformers calls outputs without names."""
+    """Return transformers' names of outputs without names."""
     return [f"LABEL_{i}" for i in range(count)]
 
 
 def opened(folder: Path, image_size: int | None = None, options: Mapping[str, Any] | None = None) -> Trained:
-    """The classifier of a folder; with ``options``, one that is to be adapted further."""
+    """Return the classifier of a folder; with ``options``, one to be adapted further."""
     facts = read_facts(folder)
     if KEPT in facts:
         raise HubtlError(f"{folder} holds several models, which are loaded together", hint=f"one of them: {folder}/0")
@@ -147,9 +156,10 @@ def opened(folder: Path, image_size: int | None = None, options: Mapping[str, An
 
 
 def members_in(folder: Path) -> list[tuple[Path, float]]:
-    """The folders of the models that an ensemble keeps, and what the outputs of each count; empty for one model.
+    """Return the members' folders of an ensemble with the factors of their outputs; empty for one model.
 
-    Raises HubtlError for a file that says something else.
+    Raises:
+        HubtlError: for a file that says something else.
     """
     if KEPT not in (facts := read_facts(folder)):
         return []
@@ -166,8 +176,13 @@ def members_in(folder: Path) -> list[tuple[Path, float]]:
 
 
 def task_in(folder: Path) -> str:
-    """What the model of a folder is for: by ``hubtl.json``, by what hubtl wrote into ``config.json``, by the
-    ``problem_type`` there, else a classifier. Raises HubtlError where the two files differ.
+    """Return the task of a folder's model.
+
+    It is in ``hubtl.json``, in hubtl's part of ``config.json``, or follows from ``problem_type`` there; by default
+    classification.
+
+    Raises:
+        HubtlError: where the two files differ.
     """
     if parts := members_in(folder):
         return task_in(parts[0][0])
@@ -191,14 +206,14 @@ def task_in(folder: Path) -> str:
 
 
 def _is_called(task: str, problem_type: object) -> bool:
-    """Whether transformers' name for a problem is that of a task."""
+    """Return whether transformers' name for a problem is that of a task."""
     with contextlib.suppress(HubtlError):  # of a package that does not load
         return bool(plugins.load("tasks", task).problem_type == problem_type)
     return False
 
 
 def _try_input(backbone: Backbone, where: str) -> None:
-    """Raise HubtlError where a model cannot take the images that a file says it takes."""
+    """Raise HubtlError where a model cannot take its declared images."""
     spec = backbone.info.input
     try:
         with torch.no_grad():
@@ -217,7 +232,11 @@ def _parts(
     image_size: int | None,
     options: Mapping[str, Any] | None,
 ) -> tuple[Backbone, nn.Linear]:
-    """Backbone and classifier of a folder. Raises HubtlError where the names and the classifier's outputs differ."""
+    """Return backbone and classifier of a folder.
+
+    Raises:
+        HubtlError: where the names and the classifier's outputs differ.
+    """
     if config.get("architecture") == "multimodal":
         backbone, head = backbones.multimodal().rebuild(folder, names, options)
     elif own.is_own(config):

@@ -1,7 +1,7 @@
-"""The door by which strategies, backbones, tasks, tuners, validators and test-time methods come in: Python entry points.
+"""Find plugins by Python entry points: strategies, backbones, tasks, tuners, validators, test time.
 
-Built-ins are registered in hubtl's own ``pyproject.toml`` in the same groups as anyone else's. Listing imports nothing;
-a plugin is imported when it is asked for by name, and one that cannot be imported breaks only itself.
+Built-ins are registered in hubtl's own ``pyproject.toml`` in the same groups as third-party ones. Listing imports
+nothing. A plugin is imported when it is asked for by name, and one that cannot be imported breaks only itself.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ PLURAL = {kind: kind for kind in KINDS} | {"testtime": "test-time methods"}
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered name, not yet imported."""
+    """Hold a registered name, not yet imported."""
 
     kind: str
     name: str
@@ -38,20 +38,23 @@ class Entry:
 
     @property
     def requires(self) -> str | None:
-        """Which hubtl its package asks for; empty: any; None: it does not say, or there is no package."""
+        """Return the version of hubtl that its package requires; empty: any; None: not declared."""
         return installed.wanted(self._point)
 
     @property
     def remedy(self) -> str:
-        """What to do where it fails."""
+        """Return a hint for when it fails."""
         if self.sha256:
             return f"mend {self.package}; hubtl plugin check --plugin {self.package} says what is amiss"
         return f"pip install --upgrade {self.package}, or remove it: pip uninstall {self.package}"
 
     def load(self) -> Any:
-        """Import and return the object. Raises HubtlError naming the package that failed, or registers something else.
+        """Import and return the object.
 
         Whatever an import raises is a failure of its package alone, ``sys.exit`` too; Ctrl-C is not.
+
+        Raises:
+            HubtlError: with the package that failed, or registers something else.
         """
         hint = self.remedy
         if not self.builtin and (why := installed.unfit(self._point)):
@@ -77,13 +80,13 @@ class Entry:
 
     @property
     def value(self) -> str:
-        """Where it is: ``module:name``."""
+        """Return its place: ``module:name``."""
         return str(getattr(self._point, "value", ""))
 
 
 @cache
 def entries(kind: str) -> dict[str, Entry]:
-    """Every registered name of a kind, sorted; a built-in wins over a plugin of the same name.
+    """Return every registered name of a kind, sorted; a built-in precedes a plugin of the same name.
 
     Where names clash, a file's class wins over a package's, then the first package by name; each plugin's entry can be
     asked for as ``package:name``. A name that one package registers twice does not load.
@@ -108,7 +111,7 @@ _registered: list[Entry] = []  # of files, for this process
 
 
 def register(entries_: Iterable[Entry]) -> None:
-    """Add entries that no installed package brings, for this process; those of the same file are replaced."""
+    """Add entries of no installed package for this process; those of the same file are replaced."""
     new = list(entries_)
     files = {entry.package for entry in new}
     _registered[:] = [entry for entry in _registered if entry.package not in files] + new
@@ -122,7 +125,7 @@ def registered() -> tuple[Entry, ...]:
 
 
 def third_party() -> list[tuple[str, Entry]]:
-    """Return every entry that is not built in, with the name by which it can be asked for. Imports nothing."""
+    """Return every entry that is not built in, with its full name. Imports nothing."""
     found = []
     for kind in KINDS:
         known = entries(kind)
@@ -133,7 +136,7 @@ def third_party() -> list[tuple[str, Entry]]:
 
 @dataclass(frozen=True)
 class _Twice:
-    """Two entry points of one package with the same name, in place of either."""
+    """Replace two entry points of one package with the same name."""
 
     first: Entry
     second: Entry
@@ -151,7 +154,7 @@ class _Twice:
 
 @dataclass(frozen=True)
 class _Sum:
-    """The parts of ``a+b``, in place of an entry point: loading it hands them to what the kind has for combining."""
+    """Replace an entry point by the parts of ``a+b``; loading it combines them."""
 
     kind: str
     name: str
@@ -162,7 +165,15 @@ class _Sum:
 
 
 def find(kind: str, name: str) -> Entry:
-    """The entry of that name; of ``a+b`` where the kind can be combined. Raises HubtlError with the nearest name."""
+    """Return the entry of a name, or of ``a+b`` where the kind can be combined.
+
+    Args:
+        kind: the kind of plugin.
+        name: the name.
+
+    Raises:
+        HubtlError: for an unknown name, with the nearest one.
+    """
     known = entries(kind)
     if name not in known and "+" in name and _combiner(kind) is not None:
         return _combined(kind, name)
@@ -184,13 +195,16 @@ def _combined(kind: str, name: str) -> Entry:
 
 
 def _combiner(kind: str) -> Any:
-    """What makes one of several of a kind: hubtl's own where it has one."""
+    """Return the function that combines several of a kind, preferably hubtl's own."""
     found = _entries(kind, installed.points("hubtl.combiners", kind))
     return min(found, key=lambda e: (not e.builtin, e.package))._point if found else None
 
 
 def _entries(kind: str, points: Iterable[EntryPoint]) -> list[Entry]:
-    """Entry points with the name and version of their package, whose metadata is read once for all of its points."""
+    """Return entry points with name and version of their package.
+
+    Its metadata is read once for all of its points.
+    """
     packages: dict[int, tuple[str, str]] = {}
     found = []
     for point in points:

@@ -1,6 +1,6 @@
-"""Whose code failed: an error out of a plugin names its package and version, whatever it raised and wherever.
+"""Attribute errors to plugins: an error of a plugin names its package and version.
 
-A plugin is told by the modules of its package, so that nothing has to be wrapped or kept.
+A plugin is recognised by the modules of its package, so that nothing has to be wrapped or kept.
 """
 
 import contextlib
@@ -13,7 +13,10 @@ from hubtl.errors import HubtlError
 
 
 def owner(thing: Any) -> plugins.Entry | None:
-    """The entry of the package that a class, a function or an object is from; None for hubtl's own and for a user's."""
+    """Return the entry of the package of a class, a function or an object.
+
+    None for hubtl's own and for a user's.
+    """
     cls = thing if isinstance(thing, type) or hasattr(thing, "__qualname__") else type(thing)
     for part in (cls, *getattr(cls, "parts", ())):  # of a+b each of the two
         module = str(getattr(part, "__module__", ""))
@@ -24,7 +27,7 @@ def owner(thing: Any) -> plugins.Entry | None:
 
 
 def label(thing: Any) -> str:
-    """``strategy 'mine' of a-package 1.2``; of hubtl's own and of a user's, its name."""
+    """Return ``strategy 'mine' of a-package 1.2``; for hubtl's own and for a user's, its name."""
     cls = thing if isinstance(thing, type) or hasattr(thing, "__qualname__") else type(thing)
     name = str(getattr(cls, "__qualname__", cls))
     entry = owner(thing)
@@ -35,10 +38,10 @@ def label(thing: Any) -> str:
 
 @contextlib.contextmanager
 def minded(thing: Any = None, doing: str = "") -> Iterator[None]:
-    """Turn what a plugin raises into one HubtlError with its package and version; ``thing`` is what is called.
+    """Turn any error of a plugin into one HubtlError with its package and version.
 
-    Without it, or where that is hubtl's own, the innermost plugin in the traceback is named. Errors that no plugin had a
-    part in stay as they are, and so do HubtlErrors and Ctrl-C.
+    ``thing`` is what is called. Without it, or where that is hubtl's own, the innermost plugin in the traceback is
+    named. Errors without any plugin stay unchanged, and so do HubtlErrors and Ctrl-C.
     """
     try:
         yield
@@ -59,13 +62,13 @@ def minded(thing: Any = None, doing: str = "") -> Iterator[None]:
 
 
 def broken(thing: Any, what: str, hint: str = "see docs/plugins.md") -> HubtlError:
-    """The error for a plugin that gives what it must not."""
+    """Return the error for a plugin that returns something invalid."""
     entry = owner(thing)
     return HubtlError(f"{label(thing)} {what}", hint=hint if entry is None else f"report it to {entry.package}; {hint}")
 
 
 def culprit(trace: TracebackType | None) -> plugins.Entry | None:
-    """The plugin whose code was innermost when an error was raised."""
+    """Return the innermost plugin in a traceback."""
     found = None
     while trace is not None:
         own = _strangers(str(trace.tb_frame.f_globals.get("__name__", "")))
@@ -75,7 +78,7 @@ def culprit(trace: TracebackType | None) -> plugins.Entry | None:
 
 
 def _strangers(module: str) -> list[plugins.Entry]:
-    """Entries of the packages that bring a module, those of that very module first; none for hubtl's own."""
+    """Return entries of the packages of a module, those of that very module first; none for hubtl's."""
     top = module.partition(".")[0]
     if not top or top == "hubtl":
         return []

@@ -1,4 +1,4 @@
-"""What is registered as a plugin is of the type that its group asks for: said when it is loaded, before it is used."""
+"""Check that a plugin is of its group's type when it is loaded."""
 
 import inspect
 from collections.abc import Collection, Mapping
@@ -41,7 +41,7 @@ def base(kind: str) -> type:
 
 
 def problem(kind: str, thing: Any) -> str | None:
-    """Why something is no plugin of a kind; None where it is one."""
+    """Return why something is no plugin of a kind, or None."""
     if kind not in BASES:
         return _of_loader(thing) if kind == "backbones" else None if callable(thing) else f"it is {_what(thing)}"
     wanted = f"not a subclass of {BASES[kind].replace(':', '.')}"

@@ -1,4 +1,4 @@
-"""One-file plugins: the classes of a Python file, registered by name for this process."""
+"""Register the classes of a Python file by name for this process: one-file plugins."""
 
 import contextlib
 import hashlib
@@ -22,7 +22,7 @@ HOW = "a subclass of hubtl.Strategy, Task, Tuner, Validator or TestTime, or a fu
 
 @dataclass(frozen=True)
 class _Held:
-    """An object of a file, in place of an entry point."""
+    """Hold an object of a file, in place of an entry point."""
 
     value: str
     thing: Any
@@ -72,7 +72,7 @@ def _read(file: Path) -> bytes:
 
 
 def _run(file: Path, source: bytes, digest: str) -> ModuleType:
-    """The module of a file: compiled from the bytes whose digest is recorded, never from a cache beside the file."""
+    """Run a file as a module, compiled from the bytes whose digest is recorded, never from a cache."""
     name = f"plugin_file_{re.sub(r'[^0-9A-Za-z]', '_', file.stem)}_{digest[:12]}"
     module = ModuleType(name)
     module.__file__ = str(file)
@@ -95,7 +95,7 @@ def _run(file: Path, source: bytes, digest: str) -> ModuleType:
 
 
 def _things(module: ModuleType, file: Path) -> Iterable[tuple[str, str, str, Any]]:
-    """Kind, name, the object's own name and the object, of all that a file defines itself."""
+    """Yield kind, name, own name and object of everything that a file defines itself."""
     bases = {kind: contract.base(kind) for kind in contract.BASES}
     for own, thing in vars(module).items():
         if own.startswith("_") or getattr(thing, "__module__", None) != module.__name__:
@@ -114,7 +114,7 @@ def _called(cls: type) -> str:
 
 
 def _kebab(name: str) -> str:
-    """``LinearMMD`` and ``linear_mmd`` are ``linear-mmd``."""
+    """Return ``linear-mmd`` for ``LinearMMD`` and ``linear_mmd``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", "-", name).strip("-").lower()
 
 

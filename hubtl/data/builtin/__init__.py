@@ -1,6 +1,6 @@
-"""The embedded sample: real digits of two origins, so that a first command and the tests need no network.
+"""Provide the embedded sample: digits of two origins, so that first commands and tests need no network.
 
-Not a benchmark.
+It is not a benchmark.
 """
 
 from functools import cache
@@ -20,14 +20,18 @@ FEATURES = Features({"image": Image(), "label": labelled([str(digit) for digit i
 
 @cache
 def load(name: str) -> DatasetDict:
-    """The splits ``train`` and ``test`` of a sample. Raises HubtlError for an unknown name."""
+    """Load the splits ``train`` and ``test`` of a sample.
+
+    Raises:
+        HubtlError: for an unknown name.
+    """
     if name not in LICENSES:
         raise unknown("built-in dataset", name, LICENSES)
     return _mnist() if name.endswith("mnist") else _uci()
 
 
 def _mnist() -> DatasetDict:
-    """4,000 and 1,000 images of MNIST's training and test sets, 28 × 28."""
+    """Load 4,000 and 1,000 images of MNIST's training and test sets, 28 × 28."""
     with np.load(Path(__file__).parent / "mnist.npz") as packed:
         return DatasetDict(
             {split: _dataset(packed[f"{split}_images"], packed[f"{split}_labels"]) for split in ("train", "test")}
@@ -35,7 +39,7 @@ def _mnist() -> DatasetDict:
 
 
 def _uci() -> DatasetDict:
-    """The 1,797 images, 8 × 8, of the optical digits that scikit-learn carries, in an order that mixes the classes."""
+    """Load the 1,797 images, 8 × 8, of scikit-learn's optical digits, in an order that mixes classes."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

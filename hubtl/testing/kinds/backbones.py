@@ -31,7 +31,7 @@ class LoaderSuite(Suite):
         model: what follows the loader's name and a colon in ``--model``.
         pretrained: load weights; without, they are drawn.
         image_size: side of the images; by default the model's own.
-        options: those of the loader.
+        **options: those of the loader.
     """
 
     kind = "backbones"

@@ -28,7 +28,7 @@ class TaskSuite(Suite):
         cls: the task.
         dataset: a ``datasets.Dataset`` with labels of the task; by default the first of some usual ones that it reads.
         column: its label column, where the task does not find it.
-        options: those of the task.
+        **options: options of the task.
     """
 
     kind = "tasks"

@@ -23,7 +23,7 @@ class TunerSuite(Suite):
     Args:
         cls: the tuner.
         backbone: makes the backbone that it is tried on; by default a small network of convolutions.
-        options: those of the tuner.
+        **options: options of the tuner.
     """
 
     kind = "tuners"
