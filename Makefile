@@ -40,13 +40,13 @@ quick: $(STAMP)  ## unit tests of recipes, losses, data, judging, engine and car
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal \
 		-m "not slow and not hub and not ranks and not browser" $(QUICK)
 
-check: $(STAMP)  ## lint, format, types, layers, generated pages
+check: $(STAMP)  ## lint, format, types, layers, prose, generated pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	MYPYPATH=plugins/hubtl-multimodal:. $(BIN)/python -m mypy --config-file pyproject.toml \
 		--explicit-package-bases plugins/hubtl-multimodal/hubtl_multimodal
-	$(BIN)/python -m pytest tests/house/test_layers.py
+	$(BIN)/python -m pytest tests/house/test_layers.py tests/house/test_prose.py
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python docs/gallery.py --check
 	$(BIN)/python benchmarks/tables.py --check

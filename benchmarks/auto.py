@@ -1,4 +1,4 @@
-"""What ``--strategy auto`` ships, by whole runs of hubtl: PACS at 128 px, the head on one frozen backbone and on two,
+"""Measure what ``--strategy auto`` ships, by whole runs of hubtl: PACS at 128 px, the head on one frozen backbone and on two,
 and on one without the bottleneck.
 
     python benchmarks/auto.py DATA WEIGHTS RESULTS

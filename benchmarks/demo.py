@@ -1,4 +1,4 @@
-"""What ``make demo`` finds, over seeds: one JSON line for each run of examples/digits.yaml.
+"""Run ``make demo`` over seeds: one JSON line for each run of examples/digits.yaml.
 
     python benchmarks/demo.py --seeds 0 1 2 3 4
 

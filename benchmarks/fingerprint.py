@@ -1,4 +1,4 @@
-"""What it costs to tell images by their content, beside decoding and preparing them once.
+"""Measure the cost of hashing images by content, beside decoding and preparing them once.
 
     python benchmarks/fingerprint.py [--images 1000] [--width 500] [--height 375]
 

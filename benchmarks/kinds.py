@@ -58,7 +58,7 @@ def photographs(digits: Path, photos: Path, folder: Path) -> None:
 
 
 def options_of(case: str, data: Path, weights: Path, home: Path) -> tuple[dict[str, Any], Path]:
-    """What the run is given, and the folder of its target."""
+    """Return the arguments of the run, and the folder of its target."""
     source, target = case.split("-", 1)
     if case in PACS:
         source_folder, target_folder = data / "pacs" / source, data / "pacs" / target

@@ -35,7 +35,7 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def _setting(x: dict[str, Any]) -> str:
-    """What learns on what: backbone, size, updates, and source rows where not all were taken."""
+    """Describe the setting of a run: backbone, size, updates, and source rows where not all were taken."""
     names = {"mobilenetv2_035.keras_in1k_features": "MobileNetV2 0.35", "lenet": "LeNet"}
     name = f"{'head on ' if x.get('frozen') else ''}{names[x['model']]}"
     few = f", {x['source_rows']} source images" if x.get("source_rows") else ""

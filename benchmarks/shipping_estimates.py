@@ -31,7 +31,7 @@ def error(lines: Lines, kind: str) -> float:
 
 
 def reach(lines: Lines, kind: str) -> float:
-    """What nine of ten errors are below: half the width of a 90 % interval."""
+    """Return the 90 % quantile of the errors: half the width of a 90 % interval."""
     return float(np.quantile(np.abs(errors(lines, kind)), 0.9))
 
 

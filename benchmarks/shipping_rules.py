@@ -1,4 +1,4 @@
-"""What each rule of shipping makes of the runs that ``benchmarks/shipping.py`` kept. Nothing is trained.
+"""Apply each rule of shipping to the runs that ``benchmarks/shipping.py`` kept. Nothing is trained.
 
     python benchmarks/shipping_rules.py LOGITS
 
@@ -86,7 +86,7 @@ def likely(runs: list[Run]) -> np.ndarray:
 
 
 def of_run(run: Run, base: Run) -> dict[str, Any]:
-    """What each rule ships of one method and source-only, and what can be said of the two."""
+    """Return what each rule ships of one method and source-only, with facts on the two."""
     cls = plugins.load("strategies", run["strategy"])
     guard = "source-accuracy"
     lost = not cls.judging.forgets_source and run["scores"][guard] < base["scores"][guard] - FLOOR
@@ -188,7 +188,7 @@ def settled(order: np.ndarray, most: int) -> tuple[Tally, str | None]:
 
 
 def of_group(runs: list[Run], bases: list[Run]) -> dict[str, Any]:
-    """What is shipped of all methods of a case together; of source-only there is the mean over seeds."""
+    """Return what is shipped of all methods of a case together, with source-only as mean over seeds."""
     best = max(base["backbone"] for base in bases)  # of two backbones the larger one
     alone = np.mean([accuracy(base["z"], base) for base in bases if base["backbone"] == best])
     first, probable = runs[0], likely(runs)

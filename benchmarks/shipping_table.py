@@ -139,7 +139,7 @@ def together(lines: Lines) -> str:
 
 
 def by_kind(lines: Lines) -> str:
-    """What more seeds and a second backbone add."""
+    """Return the gain of more seeds and of a second backbone."""
     kinds = {
         "one seed": (1, 1),
         "two seeds": (1, 2),
@@ -209,7 +209,7 @@ def checkpoint_losses(lines: Lines) -> dict[str, list[float]]:
 
 
 def checkpoints(lines: Lines) -> str:
-    """What each rule's choice among ten checkpoints loses against the best one."""
+    """Return the loss of each rule's choice among ten checkpoints against the best one."""
     families = sorted({line["family"] for line in runs(lines)})
     rows = [f"| rule | accuracy lost | worst | {' | '.join(families)} |", "|---" * (3 + len(families)) + "|"]
     for rule, lost in sorted(checkpoint_losses(lines).items(), key=lambda item: statistics.mean(item[1])):

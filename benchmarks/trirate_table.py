@@ -56,7 +56,7 @@ def corrupted(runs: Runs) -> str:
 
 
 def gates(runs: Runs) -> str:
-    """What was to be shown, and whether it is: means over the seeds that all rows of a gate have."""
+    """Check each claim: means over the seeds that all rows of a gate have."""
     table = ["| what | figure | to reach | margin | reached |", "|---|---|---|---|---|"]
     for what, names, figure, bound, text in _gates():
         if not all(name in runs for name in names):

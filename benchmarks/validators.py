@@ -107,7 +107,7 @@ def choices(candidates: list[dict[str, Any]], cls: type[Strategy]) -> dict[str, 
 
 
 def figures(candidate: dict[str, Any]) -> Evaluation:
-    """What the verdict reads of a checkpoint."""
+    """Return the verdict's evidence on a checkpoint."""
     collapse = "collapsed" if candidate["collapsed"] else None
     accuracy = candidate["scores"].get("source-accuracy")
     return Evaluation(n=0, scores=candidate["scores"], source=accuracy, collapse=collapse)

@@ -1,4 +1,4 @@
-"""What a test run needs before hubtl is imported: caches of its own, no way to the network, one thread, no windows."""
+"""Prepare a test run before hubtl is imported: own caches, no network, one thread, no windows."""
 
 import atexit
 import gc

@@ -109,7 +109,7 @@ def python(
 
 
 def loads(jobs: Sequence[Mapping[str, Any]], environment: Mapping[str, str]) -> dict[str, dict[str, dict[str, Any]]]:
-    """What each loader makes of each job: a name, a library, a repo, its revision, a folder, images and pixels (paths).
+    """Run each loader on each job: a name, a library, a repo, its revision, a folder, images and pixels (paths).
 
     By name, then by loader ("timm hub", "pipeline folder"): pixels that it makes of the images, their logits, those of
     the pixels that it was given, labels and scores, or an error.

@@ -40,7 +40,7 @@ RUNS: dict[
 
 
 def machine() -> str:
-    """What the last bit of a result depends on beside the code."""
+    """Return what the last bit of a result depends on beside the code."""
     return f"torch {torch.__version__}, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
 
 

@@ -1,4 +1,4 @@
-"""What launchers say: so many processes, or one error."""
+"""Launchers give a number of processes, or one error."""
 
 import pytest
 

@@ -161,7 +161,7 @@ def averaged(record: RunRecord) -> list[str]:
 
 
 def updates(record: RunRecord) -> str:
-    """How many updates the model learnt for, of several models each, in words: ``8 each, and a student 4``."""
+    """Describe the updates of the model, or of several models each: ``8 each, and a student 4``."""
     members = _members(record)
     if not members:
         return wording.count(record.training.steps)
@@ -173,7 +173,7 @@ def updates(record: RunRecord) -> str:
 
 
 def alike(record: RunRecord) -> str:
-    """That source-only had the same backbone and as many updates as what stands beside it; empty where it had not."""
+    """State that source-only had the same backbone and number of updates; empty if not."""
     base, found, members = record.baseline_training, shipped(record), _members(record)
     if record.source_only is None or base is None or len({member.model for member in members}) > 1:
         return ""

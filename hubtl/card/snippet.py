@@ -103,7 +103,7 @@ names = {names}
 
 
 def needs_code(given: object) -> bool:
-    """Whether a model with such an ``input`` in its record is opened with the code beside it."""
+    """Return whether a model with such an ``input`` in its record loads with the code beside it."""
     return isinstance(given, Mapping) and given.get("pooling", "own") != "own"
 
 

@@ -120,7 +120,11 @@ def check(
 
 
 def _named(name: str) -> plugins.Entry:
-    """The entry of a name, of ``kind:name`` or of ``package:name``. Raises HubtlError where several kinds have it."""
+    """Return the entry of a name, of ``kind:name`` or of ``package:name``.
+
+    Raises:
+        HubtlError: where several kinds have it.
+    """
     prefix, colon, rest = name.partition(":")
     if colon and prefix in PREFIXES:
         return plugins.find(PREFIXES[prefix], rest)
@@ -134,7 +138,7 @@ def _named(name: str) -> plugins.Entry:
 
 
 def _prefix(kind: str) -> str:
-    """What is typed before a colon: a word without a space."""
+    """Return the word before a colon, without a space."""
     return plugins.SINGULAR[kind] if " " not in plugins.SINGULAR[kind] else kind
 
 
@@ -168,7 +172,7 @@ def _check(entry: plugins.Entry, given: dict[str, Any], *, said: bool, debug: bo
 
 
 def _failure(one: Any, debug: bool) -> tuple[str, str]:
-    """What is amiss and what to do, both empty where the check passes."""
+    """Return the fault and its remedy, both empty where the check passes."""
     try:
         one.run()
     except KeyboardInterrupt:
@@ -188,6 +192,6 @@ def _failure(one: Any, debug: bool) -> tuple[str, str]:
 
 
 def _where(error: BaseException) -> str:
-    """The innermost line of code, as Python's tracebacks name it."""
+    """Return the innermost line of code, as Python's tracebacks name it."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"({Path(frames[-1].filename).name}:{frames[-1].lineno}: {frames[-1].line})" if frames else ""

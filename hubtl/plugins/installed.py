@@ -44,7 +44,7 @@ def _readable(one: Distribution) -> list[EntryPoint]:
 
 
 def _unique() -> Iterator[Distribution]:
-    """Every distribution once, the first one on the path where a package is there twice."""
+    """Yield every distribution once, the first one on the path if a package is there twice."""
     seen = set()
     for one in distributions():
         if (name := normal(_name(one))) not in seen:

@@ -190,7 +190,7 @@ class Estimate(Facts):
 
     @property
     def tells(self) -> bool:
-        """Whether it is near enough to the truth to be said; of few rows it is not."""
+        """Return whether the estimate is accurate enough to be reported; for few rows it is not."""
         return self.error <= FARTHEST
 
 

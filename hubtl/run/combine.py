@@ -192,7 +192,7 @@ def _student(arms: Arms, parts: Sequence[Part], counts: Sequence[float], teacher
 
 
 def _frozen(part: Part) -> bool:
-    """Whether training left the backbone as it was."""
+    """Return whether training left the backbone unchanged."""
     return same(part.arm.model.encoder.backbone.state_dict(), part.home.backbone.state_dict())
 
 

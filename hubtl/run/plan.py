@@ -245,7 +245,7 @@ def describe(record: RunRecord) -> str:
 
 
 def _several(record: RunRecord) -> str:
-    """Which models are trained, where they are several, or source-only has a share, as a line; empty for one alone."""
+    """Describe the trained models where they are several, or source-only has a share; else empty."""
     ensemble, given = (record.recipe.get(part, {}) for part in ("ensemble", "auto"))
     hedge = 1.0 if given.get("hedge") is None else given["hedge"]
     names, seeds = ensemble.get("members") or [record.strategy], ensemble.get("seeds") or []

@@ -1,4 +1,4 @@
-"""Critics: they must be able to tell what can be told, and what they say must reach the encoder, the other way round."""
+"""Check critics: they must learn to discriminate the domains, and the encoder must learn against them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,11 @@ TOLD = 0.75  # of the rows of separable domains; 0.5 is chance
 
 
 def check_critics(world: ToyWorld) -> None:
-    """Every critic, in every phase in which it learns. Raises AssertionError with what is amiss."""
+    """Check every critic, in every phase in which it learns.
+
+    Raises:
+        AssertionError: with the failed check.
+    """
     strategy = world.strategy()
     names = critics(world)
     for number, phase in enumerate(strategy.phases()):
@@ -34,7 +38,7 @@ def check_critics(world: ToyWorld) -> None:
 
 
 def _discerns(world: ToyWorld, number: int, names: Sequence[str], name: str) -> None:
-    """On frozen features of domains far apart the critic learns to tell them."""
+    """Check that the critic learns to discriminate frozen features of distant domains."""
     apart = world.streams(toy_domain(25, 1, offset=6.0, sealed=True))
     play = plays(world, apart, number, steps=UPDATES)
     own = set(play.critic(name).parameters())
@@ -62,10 +66,10 @@ def _discerns(world: ToyWorld, number: int, names: Sequence[str], name: str) -> 
 
 
 def _opposes(world: ToyWorld, number: int, name: str) -> None:
-    """The encoder's gradient through the critic is there, and against it makes the critic's own loss rise.
+    """Check that the encoder's gradient through the critic exists, and raises the critic's own loss.
 
-    A reversed gradient is a lie that backward tells, so it is compared with what the loss really does: with the critic
-    fed what it saw before, less the critic fed what the encoder makes now.
+    A reversed gradient differs from the loss, so it is compared with the true loss: with the critic on its previous
+    input, less the critic on the encoder's present output.
     """
     play = plays(world, world.streams(), number)
     encoder, own = play.encoder(), list(play.critic(name).parameters())
@@ -89,7 +93,7 @@ def _opposes(world: ToyWorld, number: int, name: str) -> None:
     assert length > 1e-7, f"{where} gives the encoder no gradient, even at the end of every ramp"
 
     def moved(distance: float) -> float:
-        """The critic's loss at other encoder weights, less what is not of the critic's input."""
+        """Return the critic's loss at other encoder weights, less the part not of its input."""
         with torch.no_grad():
             for p, g in zip(encoder, through, strict=True):
                 p.add_(g, alpha=distance / length)
@@ -107,7 +111,7 @@ def _opposes(world: ToyWorld, number: int, name: str) -> None:
 
 @contextmanager
 def _fed(module: nn.Module, change: Any) -> Iterator[None]:
-    """Change what a module is called with; ``change`` gets the number of the call and the arguments."""
+    """Change the arguments of a module; ``change`` gets the number of the call and the arguments."""
     calls = [0]
 
     def hook(_: nn.Module, arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A small network of images with all that a backbone has, for suites that need a real one."""
+"""Provide a small image network with all members of a backbone, for suites that need a real one."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ SIDE, WIDTH = 16, 24
 
 
 class ToyNet(Backbone):
-    """Two convolutions with BatchNorm and a linear layer on 16 × 16 images of three channels."""
+    """Map 16 × 16 images of three channels by two convolutions with BatchNorm and a linear layer."""
 
     native = False
     _classifier = "classifier"
@@ -48,7 +48,7 @@ class ToyNet(Backbone):
 
 
 def toy_net() -> ToyNet:
-    """The network with the same weights at each call, its BatchNorm used to images."""
+    """Return the network with equal weights at each call, its BatchNorm fitted to images."""
     torch.manual_seed(0)
     made = ToyNet().train()
     with torch.no_grad():
@@ -58,5 +58,5 @@ def toy_net() -> ToyNet:
 
 
 def toy_images(n: int = 16, seed: int = 1) -> dict[str, Tensor]:
-    """Inputs of ``n`` rows: noise."""
+    """Return inputs of ``n`` rows: noise."""
     return {"image": torch.randn(n, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))}

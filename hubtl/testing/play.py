@@ -1,4 +1,4 @@
-"""One phase of a fresh strategy, to take steps in from which nothing learns."""
+"""Take steps in one phase of a new strategy, without learning."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ LATE = 1_000_000  # updates after which every ramp is at its end
 
 @dataclass
 class Play:
-    """One phase of a fresh strategy, ready for steps that nothing learns from."""
+    """Hold one phase of a new strategy, ready for steps without learning."""
 
     strategy: Strategy
     phase: Phase
@@ -43,19 +43,19 @@ class Play:
         return [p for p in self.strategy.encoder.parameters() if p in learning]
 
     def losses(self, step: int = 0) -> list[Loss]:
-        """What the step yields, always with the same random numbers."""
+        """Return the losses of the step, always with the same random numbers."""
         torch.manual_seed(3)
         return list(self.phase.step(**self.batches[step], at=self.at))
 
     def total(self, losses: Sequence[Loss], learners: Sequence[nn.Parameter]) -> Tensor:
-        """The sum of those losses from which some of the learners learn."""
+        """Return the sum of those losses from which some of the learners learn."""
         named = {name for name, ps in self.groups.items() if any(p in set(learners) for p in ps)}
         own = [loss.total for loss in losses if loss.by is None or named & set(loss.by)]
         return torch.stack(own).sum() if own else torch.zeros(())
 
 
 def plays(world: ToyWorld, streams: Mapping[str, Any], number: int, *, steps: int = 1) -> Play:
-    """Phase ``number`` of a fresh strategy, at the end of its ramps, after its refresh."""
+    """Return phase ``number`` of a new strategy, at the end of its ramps, after its refresh."""
     strategy = world.strategy()
     phase = list(strategy.phases())[number]
     groups = learning_groups(phase.learns, set(strategy.parameters()))

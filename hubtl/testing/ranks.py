@@ -1,4 +1,4 @@
-"""Several processes must be one: they stay equal to each other, and, where the losses allow it, to a single process."""
+"""Check that several processes stay equal, and equal to one process where the losses allow it."""
 
 import gc
 import os
@@ -39,7 +39,7 @@ def check_ranks(worlds: Sequence[ToyWorld], *, processes: int = 2) -> list[bool]
 
 
 def states(worlds: Sequence[ToyWorld], processes: int = 2) -> list[list[dict[str, Any]]]:
-    """What each process made of each strategy: weights and buffers, or ``error``."""
+    """Return each process's state of each strategy: weights and buffers, or ``error``."""
     with tempfile.TemporaryDirectory() as name:
         arguments = (processes, list(worlds), name)
         torch.multiprocessing.start_processes(_train, arguments, nprocs=processes, start_method="spawn")
@@ -50,7 +50,7 @@ def states(worlds: Sequence[ToyWorld], processes: int = 2) -> list[list[dict[str
 
 
 def compare(world: ToyWorld, found: list[dict[str, Any]], processes: int) -> tuple[str, bool]:
-    """What is wrong, and whether the processes were compared with one."""
+    """Return the fault, and whether the processes were compared with one."""
     if errors := [str(state["error"]) for state in found if "error" in state]:
         return f"in {processes} processes: {errors[0]}", False
     if not all(bool(value.isfinite().all()) for value in found[0].values() if value.is_floating_point()):
@@ -67,14 +67,17 @@ def compare(world: ToyWorld, found: list[dict[str, Any]], processes: int) -> tup
 
 
 def gap(a: Tensor, b: Tensor) -> float:
-    """The largest difference."""
+    """Return the largest difference."""
     if a.shape != b.shape:
         return float("inf")
     return float((a.double() - b.double()).abs().max()) if a.numel() else 0.0
 
 
 def state(world: ToyWorld, **run: Any) -> dict[str, Tensor]:
-    """Weights and buffers after a short training; a judge at its end, as in every run, makes buffers the same."""
+    """Return weights and buffers after a short training.
+
+    A judge at its end, as in every run, makes buffers equal.
+    """
 
     def judge(strategy: Strategy, step: int) -> dict[str, float]:
         return {}
@@ -85,7 +88,7 @@ def state(world: ToyWorld, **run: Any) -> dict[str, Tensor]:
 
 
 def _train(rank: int, processes: int, worlds: list[ToyWorld], folder: str) -> None:
-    """In a process of its own: train all, and leave what each came to."""
+    """Train all strategies in a separate process, and save their states."""
     torch.set_num_threads(1)
     gc.freeze()  # the engine collects after each phase, and there is much that will not go
     warnings.filterwarnings("ignore", category=FutureWarning)  # accelerate's, of an argument that it renamed

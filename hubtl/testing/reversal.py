@@ -1,7 +1,7 @@
-"""Gradient reversals in the autograd graph of a step: they say who plays, and they must heed the run.
+"""Find gradient reversals in the autograd graph of a step: they mark critics, and must follow the run.
 
-Nobody has to name critics: a critic is a child with a gradient reversal in what it is called with, or in itself, or one
-that is built on ``hubtl.modules.Critic``.
+Critics need no declaration: a critic is a child with a gradient reversal in its arguments, or in itself, or one that is
+built on ``hubtl.modules.Critic``.
 """
 
 from collections.abc import Mapping
@@ -40,10 +40,16 @@ def critics(world: ToyWorld) -> list[str]:
 
 
 def check_reversal(world: ToyWorld, logged: bool) -> None:
-    """A method that reverses a gradient does so by as much as the run says, in every phase in which the encoder learns.
+    """Check that a method scales its reversed gradient by ``at.reversal`` in every phase.
 
-    ``logged``: it logs a ``critic_accuracy``, by which a run steers ``at.reversal``. Raises AssertionError where the
-    gradient of the encoder stays the same: a record would say that the reversal was changed, and nothing was.
+    Phases in which the encoder does not learn are left out.
+
+    Args:
+        world: the strategy.
+        logged: whether it logs a ``critic_accuracy``, by which a run steers ``at.reversal``.
+
+    Raises:
+        AssertionError: where the gradient of the encoder stays the same: a record would report a change without effect.
     """
     heeded = list[bool]()
     for number, phase in enumerate(world.strategy().phases()):
@@ -67,14 +73,14 @@ def check_reversal(world: ToyWorld, logged: bool) -> None:
 
 @dataclass
 class Traced:
-    """One step, and what its children were called with, in the autograd graph."""
+    """Hold one step, and the arguments of its children, in the autograd graph."""
 
     losses: list[Loss]
     calls: list[tuple[str, Any, Any]]  # child, what it was called with, what came out
     inside: set[Any]  # reversals in the encoder itself, which are the model's business
 
     def reversed(self, values: Any) -> bool:
-        """Whether the strategy has reversed a gradient on the way to some tensors."""
+        """Return whether the strategy has reversed a gradient on the way to some tensors."""
         return any(isinstance(node, REVERSAL) for node in _graph(values) - self.inside)
 
 
@@ -98,7 +104,7 @@ def _traced(play: Play, children: Mapping[str, nn.Module]) -> Traced:
 
 
 def _graph(values: Any) -> set[Any]:
-    """The operations that made some tensors, as far as gradients flow."""
+    """Return the operations that made some tensors, as far as gradients flow."""
     left = [v.grad_fn for v in tree_leaves(values) if isinstance(v, Tensor) and v.grad_fn is not None]
     known = set[Any](left)
     while left:

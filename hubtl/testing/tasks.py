@@ -1,4 +1,4 @@
-"""Which methods run on which tasks: each takes steps on a small world of the task, or is refused by name."""
+"""Try which methods run on which tasks: each takes steps on small data of the task, or is refused."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -21,10 +21,16 @@ LABELLED = ("transfer", "sequential")  # settings in which the target has labels
 
 
 def runs(cls: type[Strategy], task: str) -> bool:
-    """Whether a method trains on a task; False where it is refused by what it needs.
+    """Return whether a method trains on a task; False where its needs refuse it.
 
-    Raises whatever a method raises that is not refused and does not run, and AssertionError for a loss that is not
-    finite.
+    It raises any error of a method that is not refused and does not run.
+
+    Args:
+        cls: the strategy.
+        task: the name of the task.
+
+    Raises:
+        AssertionError: for a loss that is not finite.
     """
     made = _task(task, cls)
     if not made.probabilities and "probabilities" in cls.needs:
@@ -46,7 +52,7 @@ def runs(cls: type[Strategy], task: str) -> bool:
 
 
 def runs_on_sites(cls: type[Strategy]) -> bool:
-    """Whether a method takes a step where each place of an image is a row, as in segmentation.
+    """Return whether a method takes a step where each place of an image is a row, as in segmentation.
 
     A method that sweeps whole streams between its steps, or pairs rows with inputs, does not.
     """
@@ -77,7 +83,7 @@ def _task(name: str, cls: type[Strategy]) -> Task:
 
 
 def _labels(task: Task, x: Tensor) -> np.ndarray:
-    """Labels that follow from rows [n, 8], in the form of a task."""
+    """Return labels of a task that follow from rows [n, 8]."""
     plane = x[:, : len(task.outputs.names)].numpy()
     if task.probabilities:
         return (plane[:, 0] > 0).astype(np.int64)
@@ -85,7 +91,7 @@ def _labels(task: Task, x: Tensor) -> np.ndarray:
 
 
 class _Places(nn.Module):
-    """A convolution whose places are rows."""
+    """Apply a convolution whose places are rows."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A world of two small domains, in which a method trains in half a second."""
+"""Provide two small domains, on which a method trains in half a second."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ STEPS = 40
 
 
 class ToyRows:
-    """Vectors in memory, with noisy views, in place of a set of images.
+    """Hold vectors in memory, with noisy views, in place of a set of images.
 
     Sealed, its labels reach no batch; ``hidden`` keeps them where a data set's own column would be. The noise of a view
     belongs to the row: the same rows in other batches are the same.
@@ -53,7 +53,7 @@ class ToyRows:
 
 
 class ToyBackbone(nn.Module):
-    """One layer, with BatchNorm unless ``plain``."""
+    """Apply one layer, with BatchNorm unless ``plain``."""
 
     def __init__(self, *, plain: bool = False) -> None:
         super().__init__()
@@ -72,8 +72,15 @@ class ToyBackbone(nn.Module):
 def toy_domain(
     degrees: float, seed: int, n: int = 192, *, groups: int = 2, offset: float = 0.0, sealed: bool = False
 ) -> ToyRows:
-    """Two groups in a plane of 8-d space, a third between and above them if asked for, turned by some degrees;
-    ``offset`` moves the other six dimensions.
+    """Return two groups in a plane of 8-d space, rotated by some degrees.
+
+    Args:
+        degrees: the rotation.
+        seed: the seed.
+        n: the number of rows.
+        groups: 3 adds a group between and above the two.
+        offset: shift of the other six dimensions.
+        sealed: whether labels are hidden.
     """
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(n) % groups
@@ -85,7 +92,13 @@ def toy_domain(
 
 
 def toy_strategy(cls: type[Strategy], *, plain: bool = False, **options: Any) -> Strategy:
-    """A strategy on a fresh toy model; ``plain`` is without any BatchNorm. The same weights at each call."""
+    """Return a strategy on a new toy model, with equal weights at each call.
+
+    Args:
+        cls: the strategy.
+        plain: leave out any BatchNorm.
+        **options: options of the strategy.
+    """
     torch.manual_seed(0)
     encoder = Encoder(ToyBackbone(plain=plain), None if plain else Bottleneck(16, 8))
     task = Classification(["a", "b"])
@@ -96,8 +109,13 @@ def toy_strategy(cls: type[Strategy], *, plain: bool = False, **options: Any) ->
 
 
 def toy_train(strategy: Strategy, streams: Mapping[str, Any], *, steps: int = STEPS, **engine: Any) -> Trace:
-    """Train on the CPU in batches of 32. Keywords: ``every``, ``batch_size``, ``accumulate``, ``resume``, and
-    those of ``hubtl.engine.loop.Engine``.
+    """Train on the CPU in batches of 32.
+
+    Args:
+        strategy: the strategy.
+        streams: the streams.
+        steps: the number of updates.
+        **engine: ``every``, ``batch_size``, ``accumulate``, ``resume``, and arguments of ``hubtl.engine.loop.Engine``.
     """
     optim = OptimSection(lr=0.02, backbone_lr_scale=1.0, schedule="constant", weight_decay=0.0)
     run = RunSection(
@@ -114,8 +132,9 @@ def toy_train(strategy: Strategy, streams: Mapping[str, Any], *, steps: int = ST
 
 
 class ToyWorld:
-    """Strategies of one class in one setting, and the streams that they may see; the target's labels are sealed
-    unless the setting has them.
+    """Hold strategies of one class in one setting, and the streams that they may see.
+
+    The target's labels are sealed unless the setting has them.
     """
 
     def __init__(self, cls: type[Strategy], setting: str | None = None, **options: Any) -> None:
@@ -129,14 +148,14 @@ class ToyWorld:
         self._start = {plain: source_model(plain) for plain in (True, False)} if self.setting == "source-free" else {}
 
     def streams(self, target: ToyRows | None = None) -> dict[str, Any]:
-        """What the setting has; ``target`` in place of the usual one."""
+        """Return the streams of the setting; ``target`` replaces the usual one."""
         own: dict[str, Any] = {"source": self.source, "target": target or self.target}
         if self.setting in ("transfer", "source-free"):
             del own["source"]
         return own
 
     def strategy(self, *, plain: bool = False) -> Strategy:
-        """A fresh one; source-free, it starts from a model of the source."""
+        """Return a new strategy; a source-free one starts from a model of the source."""
         made = toy_strategy(self.cls, plain=plain, **self.options)
         made.setting = self.setting
         if self.setting == "source-free":
@@ -146,7 +165,7 @@ class ToyWorld:
         return made
 
     def needs_batchnorm(self) -> bool:
-        """Whether the strategy refuses a network without it."""
+        """Return whether the strategy refuses a network without BatchNorm."""
         try:
             self.strategy(plain=True).phases()
         except HubtlError:
@@ -156,7 +175,7 @@ class ToyWorld:
 
 @cache
 def source_model(plain: bool = False) -> Strategy:
-    """Source-only, trained."""
+    """Return a trained source-only strategy."""
     made = toy_strategy(SourceOnly, plain=plain)
     toy_train(made, {"source": toy_domain(0, 0)})
     return made

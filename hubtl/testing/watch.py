@@ -1,4 +1,4 @@
-"""Looks over a training's shoulder: which groups each loss gave gradients to, and what moved."""
+"""Watch a training: which groups each loss gave gradients to, and what moved."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ from hubtl.strategy import Loss, Phase, Strategy
 
 @dataclass
 class Watched:
-    """One phase, as it went."""
+    """Hold the observations of one phase."""
 
     phase: Phase
     groups: dict[str, list[nn.Parameter]]
@@ -31,7 +31,7 @@ class Watched:
 
 
 class Watch:
-    """Watches a strategy while it trains: ``with Watch(strategy) as watch: …``; then ``watch.judge()``."""
+    """Watch a strategy while it trains: ``with Watch(strategy) as watch: …``, then ``watch.judge()``."""
 
     def __init__(self, strategy: Strategy) -> None:
         self.strategy = strategy

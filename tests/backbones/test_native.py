@@ -100,7 +100,7 @@ def test_transformers_and_its_pipeline_give_the_same_logits_and_labels(exported)
 
 
 def live_pixels(built):
-    """What the model sees of the image, as hubtl makes it."""
+    """Return the image as hubtl prepares it for the model."""
     seen = []
     handle = built.register_forward_pre_hook(lambda _, given: seen.append(given[0]["image"]))
     api.AdaptedModel(hubtl.modules.Classifier(hubtl.modules.Encoder(built), nn.Identity()), built.info, CLASSES).logits(

@@ -1,4 +1,4 @@
-"""What is said of averaged models, and of a recipe with several seeds."""
+"""Cards describe averaged models, and a recipe with several seeds."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is kept is keyed by content: files of the same names, sizes and times with other content are other data."""
+"""The cache is keyed by content: files of the same names, sizes and times with other content are other data."""
 
 import os
 import shutil

@@ -272,7 +272,7 @@ def test_where_a_function_lies_in_memory_is_not_in_the_key():
 
 
 def test_a_classifier_is_not_among_the_weights_of_the_key():
-    """What was taken out of a backbone makes no features, however many classes it had."""
+    """The classifier taken out of a backbone makes no features, however many classes it had."""
     keys_after()
     torch.manual_seed(0)
     other = backbones.resolve("lenet", BackboneRequest([str(i) for i in range(9)], pretrained=False))

@@ -1,4 +1,4 @@
-"""What hubtl itself knows of several modalities: columns, files, names of models, rates, and rows that lack one.
+"""The core knows several modalities: columns, files, names of models, rates, and rows that lack one.
 
 No model of several modalities is needed for it, and no package that brings one.
 """

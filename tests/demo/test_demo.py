@@ -1,4 +1,4 @@
-"""What the demo says of a model: in words and pictures here, and in a browser that is told to read the page."""
+"""The demo shows a model: in words and pictures here, and in a browser that reads the page."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What is done between two updates: when it is due, in which order, and with which weights."""
+"""Actions between two updates: when it is due, in which order, and with which weights."""
 
 import pytest
 import torch

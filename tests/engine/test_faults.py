@@ -1,4 +1,4 @@
-"""What goes wrong with a machine is said in words, with something to do; the last good state stays."""
+"""Faults of the machine are explained with a hint, and the last good state stays."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What the pages say is so: links lead somewhere, code runs, the example is the package."""
+"""The pages are true: links lead somewhere, code runs, the example is the package."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What examples/ shows works."""
+"""The examples work."""
 
 import runpy
 from pathlib import Path

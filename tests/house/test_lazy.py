@@ -1,4 +1,4 @@
-"""What answers at once does not import torch, or anything else that takes seconds."""
+"""Quick commands import neither torch nor anything else that takes seconds."""
 
 import subprocess
 import sys

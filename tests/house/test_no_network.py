@@ -1,4 +1,4 @@
-"""What is on this machine alone stays on it: no library looks anything up, counts anything, or reports anything."""
+"""Local data stay local: no library looks anything up, counts anything, or reports anything."""
 
 import json
 import os

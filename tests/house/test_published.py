@@ -1,4 +1,4 @@
-"""What is published says what was measured: tables from result files, cards from records."""
+"""Published figures are measured ones: tables from result files, cards from records."""
 
 import os
 import re

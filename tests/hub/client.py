@@ -106,7 +106,7 @@ class Client:
         return self.call("push", *arguments, **options)
 
     def dataset(self, text: str, **options: Any) -> Any:
-        """What is known of a dataset, and its rows."""
+        """Return the facts on a dataset, and its rows."""
         return self.call("dataset", text, **options)
 
     def columns(self, text: str) -> dict[str, dict[str, list[Any]]]:

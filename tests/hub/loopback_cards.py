@@ -11,7 +11,7 @@ ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 
 def errors(readme: str) -> list[str]:
-    """What the Hub would say against a README; nothing if it takes it."""
+    """Return the Hub's objections to a README; none if it accepts it."""
     front = re.match(r"---\n(.*?)\n?---\n", readme, re.DOTALL)
     try:
         found = yaml.safe_load(front.group(1)) if front else {}

@@ -24,7 +24,7 @@ ANSWERS = {  # a fault that is an answer, though not one of a Hub
 
 @dataclass
 class Deviations:
-    """What a server does in its own way."""
+    """Describe the deviations of a server."""
 
     relative_urls: bool = False  # in the answer to a commit
     silent_404: bool = False  # no X-Error-Code

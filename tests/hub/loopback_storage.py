@@ -111,7 +111,7 @@ def _chunks(xorb: bytes) -> list[bytes]:
 
 
 def _files(shard: bytes) -> list[list[tuple[str, int, int]]]:
-    """What the files of a shard are made of: for each its (xorb, first chunk, chunk after the last)."""
+    """Return the parts of a shard's files: for each its (xorb, first chunk, chunk after the last)."""
     found, at = [], SHARD_HEADER
     while shard[at : at + 32] != b"\xff" * 32:
         flags, count = (int.from_bytes(shard[at + i : at + i + 4], "little") for i in (32, 36))

@@ -1,4 +1,4 @@
-"""What the Hub can refuse: each with its words, the exact command that retries, exit code 2, and nothing touched."""
+"""Refusals of the Hub are explained: each with its words, the exact command that retries, exit code 2, and nothing touched."""
 
 import json
 import re

@@ -50,7 +50,7 @@ def test_the_card_names_the_chain_from_the_base_over_each_adaptation(hub, client
 
 
 def test_a_run_that_goes_on_from_a_folder_keeps_the_chain(tmp_path):
-    """What the folder came from stands for it: a path is nobody's business."""
+    """The origin of a folder replaces its path, which is private."""
     model = records.gain().model
     made = Step(base=str(model.base_model), revision=model.revision, strategy="dann", target="webcam")
     record = records.gain(model=model.model_copy(update={"name": "first", "lineage": [made]}))

@@ -1,4 +1,4 @@
-"""What the Hub part decides without a Hub: names, files, READMEs, snippets, and what is kept out of messages."""
+"""Decisions without a Hub: names, files, READMEs, snippets, and what is kept out of messages."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a push does not tell: the folders of the machine it comes from."""
+"""A push does not reveal the folders of its machine."""
 
 import shlex
 from pathlib import Path

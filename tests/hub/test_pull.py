@@ -1,4 +1,4 @@
-"""What a pull fetches, and what it refuses: over HTTP, against a Hub on this machine."""
+"""A pull fetches models and refuses others: over HTTP, against a Hub on this machine."""
 
 import json
 import shutil

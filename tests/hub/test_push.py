@@ -1,4 +1,4 @@
-"""What a push sends, and how: over HTTP, against a Hub on this machine."""
+"""A push sends the files of a model: over HTTP, against a Hub on this machine."""
 
 import json
 from typing import Any

@@ -217,7 +217,7 @@ def test_the_app_that_was_pushed_loads_both_models_from_the_hub_and_predicts(hub
 
 
 def predict(url, picture):
-    """What the app answers: upload a picture, ask, and wait for the answer."""
+    """Ask the app: upload a picture, and wait for the answer."""
     border = "border"
     body = (
         f'--{border}\r\nContent-Disposition: form-data; name="files"; filename="x.png"\r\n\r\n'.encode()

@@ -1,4 +1,4 @@
-"""What a saved model is for, where its files say little, differ, or were edited by hand."""
+"""The task of a saved model is found where its files say little, differ, or were edited."""
 
 import json
 

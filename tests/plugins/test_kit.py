@@ -76,7 +76,7 @@ print(json.dumps(found))
 
 
 def hubtl(environment, cwd, *lines):
-    """What commands print that follow each other; each has to succeed."""
+    """Return the output of commands in turn; each has to succeed."""
     said = json.loads(run(environment, cwd, "-c", COMMANDS, json.dumps(lines)).splitlines()[-1])
     assert [code for code, _ in said] == [0] * len(lines), said
     return [out for _, out in said]

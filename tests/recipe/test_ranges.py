@@ -1,4 +1,4 @@
-"""What is searched: ranges from options' bounds, ranges by hand, and the mistakes that can be made in them."""
+"""The search space: ranges from options' bounds, ranges by hand, and the mistakes that can be made in them."""
 
 import pytest
 

@@ -291,7 +291,7 @@ def test_propagation_may_scale_each_domain_by_itself():
 @pytest.mark.parametrize("cls", METHODS)
 @pytest.mark.parametrize("bottleneck", [0, 3])
 def test_what_is_deployed_is_the_map_and_the_classifier_in_one_layer(cls, bottleneck):
-    """What the classifier says of mapped rows, with and without a reduction to principal components."""
+    """Return the classifier's outputs on mapped rows, with and without a reduction to principal components."""
     source, target = clouds(80, [[-2.0, 0, 0, 0], [2.0, 1, 0, 0]], [0.5, 1, 2, 1], 0), draw(60, 4, seed=5) * 3 + 2
     strategy = build(cls, 4, bottleneck=bottleneck, **({"dimension": 2} if cls is SubspaceAlignment else {}))
     seen = {}

@@ -1,4 +1,4 @@
-"""What covering an image says of a prediction: worked by hand, found where it was put, and tested."""
+"""Relevance by occlusion: computed by hand, found where it was put, and tested."""
 
 import json
 

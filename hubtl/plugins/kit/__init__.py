@@ -34,7 +34,7 @@ LONGEST = 50  # characters of a name
 
 @dataclass(frozen=True)
 class Written:
-    """What was written."""
+    """Describe the written files."""
 
     folder: Path
     files: list[Path]
@@ -66,7 +66,7 @@ def _templates(kind: str, words: dict[str, Any]) -> dict[str, str]:
 
 
 def _words(name: str, kind: str) -> dict[str, Any]:
-    """What the templates are filled with."""
+    """Return the values for the templates."""
     module, entry = name.replace("-", "_"), name.removeprefix("hubtl-")
     if not NAME.fullmatch(name) or len(name) > LONGEST:
         guess = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:LONGEST].strip("-")
@@ -98,7 +98,7 @@ def _words(name: str, kind: str) -> dict[str, Any]:
 
 
 def _importable(module: str) -> bool:
-    """Whether a module of that name can be imported from elsewhere than the working directory."""
+    """Return whether a module of that name can be imported from outside the working directory."""
     try:
         found = find_spec(module)
     except (ImportError, ValueError):
@@ -107,7 +107,7 @@ def _importable(module: str) -> bool:
 
 
 def _range(present: str) -> str:
-    """The versions that a package written for this one is for: ``>=0.1.0,<0.2``."""
+    """Return the versions that a package written for this one supports: ``>=0.1.0,<0.2``."""
     major, minor = (int(part) for part in present.split(".")[:2])
     return f">={major}.{minor},<{f'0.{minor + 1}' if major == 0 else major + 1}"
 

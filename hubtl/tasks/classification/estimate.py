@@ -101,5 +101,5 @@ def estimate(models: Sequence[tuple[np.ndarray, Mapping[str, Any]]], *, adapted:
 
 
 def _drawn(shares: np.ndarray, n: int) -> float:
-    """The mean total variation between classes' shares and those among n rows that are drawn by them."""
+    """Return the mean total variation between class shares and those of n rows drawn by them."""
     return float(np.sqrt(shares * (1 - shares) / n).sum() / math.sqrt(2 * math.pi))

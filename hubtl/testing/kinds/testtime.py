@@ -34,7 +34,7 @@ class TestTimeSuite(Suite):
 
     @cached_property
     def model(self) -> nn.Module:
-        """A classifier that is used to rows around nought."""
+        """A classifier that is used to rows around zero."""
         torch.manual_seed(0)
         task = Classification([str(i) for i in range(OUTPUTS)])
         made = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, OUTPUTS)).train()

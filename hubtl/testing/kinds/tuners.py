@@ -70,7 +70,7 @@ class TunerSuite(Suite):
         assert not set(other.parameters()) & set(backbone.parameters()), "a copy shares parameters with the original"
 
     def learns(self) -> None:
-        """What is chosen gets a gradient and moves; everything else stays bit-equal."""
+        """Chosen parameters get a gradient and move; everything else stays bit-equal."""
         _, backbone = self._tuned()
         before = {name: p.detach().clone() for name, p in backbone.named_parameters()}
         reached = _train(backbone)

@@ -40,7 +40,7 @@ class ValidatorSuite(Suite):
         return evidence(self.task, step)
 
     def _declared(self, step: int = 1) -> Evidence:
-        """What a run gives: the fields that it declares, and what comes with them."""
+        """Return the evidence of a run: the declared fields, and those that come with them."""
         own = set(self.cls.reads) | FREE | {name for read in self.cls.reads for name in BESIDE.get(read, ())}
         left = {f.name: None for f in dataclasses.fields(Evidence) if f.name not in own}
         return dataclasses.replace(self._whole(step), **left)  # type: ignore[arg-type]

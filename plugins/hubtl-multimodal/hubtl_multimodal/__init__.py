@@ -1,3 +1,3 @@
-"""Image, text and audio together: fused models that hubtl adapts to another domain."""
+"""Adapt fused models of image, text and audio to another domain."""
 
 __version__ = "0.1.0"

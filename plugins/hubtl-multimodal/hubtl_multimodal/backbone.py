@@ -1,4 +1,7 @@
-"""``--model image=…,text=…,audio=…``: encoders of one or more modalities and their fusion as one hubtl backbone."""
+"""Combine encoders of one or more modalities and their fusion as one backbone.
+
+Its name is ``--model image=…,text=…,audio=…``.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -25,22 +28,22 @@ from hubtl_multimodal.rows import MultimodalSet, collated, ranged
 
 @dataclass(frozen=True)
 class MultimodalInput:
-    """How the model wants its rows: what each encoder says, and the options that it was made with."""
+    """Describe the model's input: each encoder's, and the options that it was made with."""
 
     encoders: dict[str, dict[str, Any]]  # modality -> EncoderInfo
     options: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {"encoders": self.encoders, "options": self.options}
 
 
 class MultimodalBackbone(Backbone):
-    """Encoders, one for each modality, and a fusion of their tokens.
+    """Fuse the tokens of encoders, one for each modality.
 
     ``pooled`` is ``[f ; r_m z_m ; r_m]``: the fused feature, and for each modality its own feature and whether it is
-    there. One linear head on it is the sum of a head on ``f`` and of one on each modality that is present, hence every
-    strategy's head ships as it is. ``parts`` has ``fused``, each modality's ``z_m``, and for each modality ``.tokens``,
+    present. One linear head on it is the sum of a head on ``f`` and of one on each present modality, hence every
+    strategy's head can be saved. ``parts`` has ``fused``, each modality's ``z_m``, and for each modality ``.tokens``,
     ``.mask``, ``.local``, ``.weights`` and ``.present`` (see ``hubtl_multimodal.fusion.Fused``).
     """
 
@@ -104,13 +107,18 @@ class MultimodalBackbone(Backbone):
                 tuning.apply(tower, options.tune(modality))
 
     def tower(self, modality: str) -> ModalityEncoder:
-        """The encoder of a modality."""
+        """Return the encoder of a modality."""
         found = self.encoders[modality]
         assert isinstance(found, ModalityEncoder)
         return found
 
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
-        """Features of rows; ``present`` (modality -> [b] bool) goes before what the inputs say, ``MODALITY.present``."""
+        """Return the features of rows.
+
+        Args:
+            inputs: the encoders' inputs.
+            present: modality -> [b] bool, which overrides ``MODALITY.present`` in the inputs.
+        """
         tokens = {modality: self._tokens(modality, inputs) for modality in self.modalities}
         rows = len(next(iter(tokens.values())).mask)
         there = {}
@@ -155,16 +163,16 @@ class MultimodalBackbone(Backbone):
         return found
 
     def rows(self, dataset: Dataset, columns: Mapping[str, str], **how: Any) -> MultimodalSet:
-        """The rows of a split, as ``hubtl.data.rows.Rows``."""
+        """Return the rows of a split, as ``hubtl.data.rows.Rows``."""
         still = {m: self.tower(m) for m in self.modalities if self.options.tune(m) == "freeze"}
         return MultimodalSet(dataset, {m: columns[m] for m in self.modalities}, self.readers, still=still, **how)
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """Inputs of rows (modality -> cell; a missing key is a missing modality), without any random view."""
+        """Return inputs of rows (modality -> cell; a missing key is a missing modality), without random views."""
         return collated(ranged(self.readers, self.ranges), rows)
 
     def explain(self, classifier: Classifier, names: Sequence[str], row: Any, **options: Any) -> Explanation:
-        """What each modality and token did for a prediction (see ``hubtl_multimodal.explain.explain``)."""
+        """Explain a prediction by modalities and tokens (see ``hubtl_multimodal.explain.explain``)."""
         return explain(classifier, names, row, **options)
 
     def head_blocks(self) -> dict[str, slice]:
@@ -182,12 +190,12 @@ class MultimodalBackbone(Backbone):
 
 
 class Loader:
-    """What ``hubtl.backbones`` registers under ``multimodal``."""
+    """Load multimodal models; ``hubtl.backbones`` registers it under ``multimodal``."""
 
     Options = ModelOptions
 
     def __call__(self, name: str, request: BackboneRequest) -> MultimodalBackbone:
-        """Load the encoders that a name lists, and put a fresh fusion on them."""
+        """Load the encoders of a name, with a new fusion."""
         options = ModelOptions(**request.options)
         parts = parts_of(name)
         if not parts:
@@ -211,11 +219,14 @@ class Loader:
     def rebuild(
         self, folder: Path, names: Sequence[str], options: Mapping[str, Any] | None = None
     ) -> tuple[MultimodalBackbone, nn.Linear]:
-        """The model of a folder that ``save`` wrote, and its classifier; with ``options``, to adapt it further."""
+        """Rebuild a saved model and its classifier; with ``options``, to adapt it further."""
         return saving.read(folder, names, MultimodalBackbone, options)
 
     def from_folder(self, folder: Path, shown: str, request: BackboneRequest) -> MultimodalBackbone:
-        """The backbone of a folder, to adapt it further: its options are what it was saved with, and those of the request."""
+        """Load the backbone of a folder, to adapt it further.
+
+        Its options are those that it was saved with, and those of the request.
+        """
         return saving.continued(folder, shown, request, MultimodalBackbone)
 
 

@@ -1,4 +1,4 @@
-"""Tokens of encoders that do not learn: made once, and kept in hubtl's feature cache for the next run."""
+"""Extract tokens of frozen encoders once, and keep them in hubtl's feature cache."""
 
 import copy
 from collections.abc import Callable
@@ -19,10 +19,10 @@ ROWS = 64  # at a time
 def tokens(
     encoder: ModalityEncoder, n: int, data: str, name: str, inputs: Callable[[str, np.ndarray], dict[str, Tensor]]
 ) -> tuple[Tensor, Tensor]:
-    """Tokens [n, t, d] of ``n`` rows in half precision, and their mask [n, t].
+    """Return tokens [n, t, d] of ``n`` rows in half precision, and their mask [n, t].
 
-    ``data`` tells the rows from any others, ``inputs(modality, rows)`` makes the encoder's inputs of some of them. The
-    key holds the weights, the architecture, how the inputs are made, and the data.
+    ``data`` identifies the rows, ``inputs(modality, rows)`` makes the encoder's inputs of some of them. The key holds
+    the weights, the architecture, the preprocessing, and the data.
     """
     facts: dict[str, Any] = {
         "architecture": encoder.info.architecture,
@@ -48,7 +48,7 @@ def tokens(
 
 @torch.no_grad()
 def _made(encoder: ModalityEncoder, n: int, inputs: Callable[[str, np.ndarray], dict[str, Tensor]]) -> np.ndarray:
-    """float32 [n, t * d + t]: tokens and mask of each row side by side."""
+    """Return float32 [n, t * d + t]: tokens and mask of each row side by side."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     worker, modality = copy.deepcopy(encoder).to(device).eval(), encoder.info.modality
     whole: np.ndarray | None = None

@@ -1,4 +1,4 @@
-"""Losses of several modalities, as pure functions of features and logits; a modality that no row has costs nothing.
+"""Compute losses of several modalities as pure functions; an absent modality costs nothing.
 
 All compute in float32, whatever the autocast. ``mask`` [b] is True where the row has the modality.
 """
@@ -17,26 +17,26 @@ WIDEST = 4096  # of features times classes; beyond it the product is projected a
 
 
 def mean_of(terms: list[Tensor], like: Tensor) -> Tensor:
-    """The mean of losses; zero, with a gradient of zero, where there is none."""
+    """Return the mean of losses; zero, with a gradient of zero, without any."""
     return torch.stack(terms).mean() if terms else 0.0 * like.float().sum()
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, mask: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy of the rows in the mask, a mean over them; ``mask`` may be weights in [0, 1]."""
+    """Return the mean cross-entropy of the rows in a mask, which may be weights in [0, 1]."""
     each = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=smoothing)
     return weighted_mean(each, mask)
 
 
 def weighted_mean(each: Tensor, weight: Tensor) -> Tensor:
-    """``sum w x / max(1e-6, sum w)``."""
+    """Return ``sum w x / max(1e-6, sum w)``."""
     w = weight.float()
     return (each * w).sum() / w.sum().clamp(min=1e-6)
 
 
 def adversary(source: Tensor, target: Tensor, has_source: Tensor, has_target: Tensor) -> Tensor:
-    """Binary cross-entropy of a critic's logits, source against target, both domains weighing the same.
+    """Return the binary cross-entropy of a critic's logits, both domains weighing the same.
 
-    Logits are of any shape, the masks of the same. Where one domain has nothing there is nothing to tell apart: zero.
+    Logits are of any shape, the masks of the same. It is zero where one domain is empty.
     """
     s, t = source.float(), target.float()
     ls = weighted_mean(F.softplus(-s), has_source)
@@ -46,14 +46,14 @@ def adversary(source: Tensor, target: Tensor, has_source: Tensor, has_target: Te
 
 
 def told(source: Tensor, target: Tensor, has_source: Tensor, has_target: Tensor) -> Tensor:
-    """Share of what is in the masks whose domain a critic tells, both domains weighing the same; 0.5 is chance."""
+    """Return the critic's accuracy within the masks, averaged over domains; 0.5 is chance."""
     return 0.5 * (masked_mean((source > 0).float(), has_source) + masked_mean((target <= 0).float(), has_target))
 
 
 def token_adversary(local: tuple[Tensor, Tensor], masks: tuple[Tensor, Tensor], has: tuple[Tensor, Tensor]) -> Tensor:
-    """``adversary`` over tokens: logits [b, t], their masks [b, t] and presence [b], each of source and target.
+    """Return ``adversary`` over tokens of source and target; rows weigh the same.
 
-    A row counts the same however many tokens it has.
+    Each argument is a pair: logits [b, t], their masks [b, t] and presence [b].
     """
     rows = [m & h[:, None] for m, h in zip(masks, has, strict=True)]
     share = [r.float() / r.float().sum(dim=1, keepdim=True).clamp(min=1) for r in rows]
@@ -63,10 +63,10 @@ def token_adversary(local: tuple[Tensor, Tensor], masks: tuple[Tensor, Tensor], 
 
 
 def conditioned(features: Tensor, logits: Tensor, projections: tuple[Tensor, Tensor] | None = None) -> Tensor:
-    """What a critic conditioned on predictions sees: ``f ⊗ p``, ``p`` without gradient (CDAN, arXiv:1705.10667).
+    """Return the input of a conditional critic: ``f ⊗ p``, ``p`` without gradient (arXiv:1705.10667).
 
-    With projections [d, e] and [c, e], both fixed and standard normal, ``(f R_f) ⊙ (p R_p) / sqrt(e)``, whose inner
-    products are those of ``f ⊗ p`` in expectation.
+    With projections [d, e] and [c, e], both fixed and standard normal, it is ``(f R_f) ⊙ (p R_p) / sqrt(e)``, whose
+    inner products are those of ``f ⊗ p`` in expectation.
     """
     p = logits.detach().float().softmax(dim=1)
     if projections is None:
@@ -76,23 +76,26 @@ def conditioned(features: Tensor, logits: Tensor, projections: tuple[Tensor, Ten
 
 
 def conditional_adversary(verdict: Tensor, logits: Tensor, source: int) -> Tensor:
-    """CDAN-E: a critic's cross-entropy, the first ``source`` rows against the others, rows weighted by certainty."""
+    """Return CDAN-E's cross-entropy of a critic, source rows first, weighted by certainty."""
     return weighted_domain_loss(verdict, source, certainty(logits))
 
 
 def mismatch(rows: int, device: torch.device) -> Tensor:
-    """A partner for each row that is not the row itself: the batch rolled by a random distance."""
+    """Return a partner for each row: the batch rolled by a random distance."""
     shift = int(torch.randint(1, rows, ())) if rows > 1 else 0
     return torch.arange(rows, device=device).roll(shift)
 
 
 def different(labels: Tensor, partners: Tensor) -> Tensor:
-    """Which source rows are of another class than their partner: real negatives."""
+    """Return the mask of source rows of another class than their partner: real negatives."""
     return labels != labels[partners]
 
 
 def not_surely_alike(logits: Tensor, partners: Tensor, threshold: float = 0.8) -> Tensor:
-    """Which target rows may serve as negatives: all but those that are, surely, of their partner's class."""
+    """Return the mask of target rows that may be negatives.
+
+    Excluded are rows that are confidently of their partner's class.
+    """
     best, label = logits.detach().float().softmax(dim=1).max(dim=1)
     sure = best > threshold
     return ~(sure & sure[partners] & (label == label[partners]))
@@ -101,10 +104,11 @@ def not_surely_alike(logits: Tensor, partners: Tensor, threshold: float = 0.8) -
 def correspondence(
     matched: Tensor, mismatched: Tensor, has: tuple[Tensor, Tensor], partners: Tensor, negatives: Tensor
 ) -> Tensor:
-    """Do the two features come from one row? Binary cross-entropy of logits [b], both answers weighing the same.
+    """Return the loss of telling whether two features come from one row (arXiv:2001.09691).
 
-    ``matched`` is of ``[z_m ; z_n]``, ``mismatched`` of ``[z_m ; z_n[partners]]``; ``has`` are both modalities' masks, and
-    ``negatives`` [b] says which mismatches count (MM-SADA, arXiv:2001.09691).
+    It is the binary cross-entropy of logits [b], both answers weighing the same. ``matched`` is of ``[z_m ; z_n]``,
+    ``mismatched`` of ``[z_m ; z_n[partners]]``; ``has`` are both modalities' masks, and ``negatives`` [b] masks the
+    mismatches that count (MM-SADA).
     """
     m, n = has
     yes, no = m & n, m & n[partners] & negatives
@@ -112,9 +116,10 @@ def correspondence(
 
 
 def mimicry(teacher: Tensor, mimic: Tensor, mask: Tensor, threshold: float = 0.0) -> Tensor:
-    """``KL(p ‖ q)`` of a second head's prediction from the fused one, which gets no gradient (xMUDA, arXiv:1911.12676).
+    """Return ``KL(p ‖ q)`` of a second head from the fused prediction (xMUDA, arXiv:1911.12676).
 
-    A mean over the rows in the mask; of those, rows where the fused prediction is no surer than ``threshold`` cost nothing.
+    The fused prediction gets no gradient. It is a mean over the rows in the mask, of which those below the confidence
+    ``threshold`` cost nothing.
     """
     log_p = teacher.detach().float().log_softmax(dim=1)
     p = log_p.exp()
@@ -123,7 +128,7 @@ def mimicry(teacher: Tensor, mimic: Tensor, mask: Tensor, threshold: float = 0.0
 
 
 def prototype(features: Tensor, labels: Tensor, means: Tensor, weight: Tensor, temperature: float = 0.1) -> Tensor:
-    """Cross-entropy of the cosines to the source's class means [c, d] over a temperature; a mean weighted by row."""
+    """Return the weighted cross-entropy of cosines to the source's class means [c, d]."""
     cosines = F.normalize(features.float(), dim=1) @ F.normalize(means.float(), dim=1).T
     return cross_entropy(cosines / temperature, labels, weight)
 
@@ -131,10 +136,10 @@ def prototype(features: Tensor, labels: Tensor, means: Tensor, weight: Tensor, t
 def contrast(
     views: Mapping[str, Tensor], present: Mapping[str, Tensor], labels: Tensor, temperature: float = 0.1
 ) -> Tensor:
-    """Supervised contrast over all modalities' features as views (SimMMDG): same label together, others apart.
+    """Return the supervised contrastive loss over all modalities' features (SimMMDG).
 
-    Features [b, d] are normalised here. With ``labels`` of the row's own number it is InfoNCE between modalities. An
-    anchor without a partner costs nothing.
+    Features [b, d] are normalised here. With the row numbers as ``labels`` it is InfoNCE between modalities. An anchor
+    without a partner costs nothing.
     """
     z = F.normalize(torch.cat([v.float() for v in views.values()]), dim=1)
     there = torch.cat([present[name] for name in views])
@@ -148,7 +153,10 @@ def contrast(
 
 
 def uncertainty(logits: Tensor) -> Tensor:
-    """``mean H(p) − H(mean p)``: minus the information of predictions on their inputs; sure and diverse is low."""
+    """Return ``mean H(p) − H(mean p)``, the negative mutual information of predictions and inputs.
+
+    Confident and diverse predictions score low.
+    """
     log_p = logits.float().log_softmax(dim=1)
     mean = log_p.exp().mean(dim=0)
     return entropy(logits).mean() - torch.special.entr(mean).sum()
@@ -158,7 +166,7 @@ def uncertainty(logits: Tensor) -> Tensor:
 def dominance(
     logits: Mapping[str, Tensor], labels: Tensor, present: Mapping[str, Tensor], alpha: float = 0.3
 ) -> dict[str, Tensor]:
-    """What each modality's gradient is multiplied by so that the one that learns first waits (OGM, arXiv:2203.15332).
+    """Return gradient factors that slow down the modality that learns first (OGM, arXiv:2203.15332).
 
     ``rho_m`` is its mean probability of the label over the mean of the others'; the factor is ``1 − tanh(alpha rho_m)``
     where ``rho_m > 1``, else 1.

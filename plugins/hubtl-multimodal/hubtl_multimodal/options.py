@@ -1,4 +1,4 @@
-"""What a user can say of a model of several modalities: ``--set model.fusion=late``, ``--set model.text_tune=freeze``."""
+"""Define the options of a multimodal model: ``--set model.fusion=late``, and others."""
 
 import re
 from typing import Literal
@@ -13,26 +13,28 @@ RATE = "learning rate of this encoder over the run's; default: 0.1 pretrained, 1
 
 
 class ModelOptions(Bounded):
-    """Options of ``--model image=…,text=…,audio=…``."""
+    """Hold the options of ``--model image=…,text=…,audio=…``."""
 
     model_config = ConfigDict(frozen=True)
 
     fusion: Literal["late", "concat-mlp", "concat-transformer", "bottleneck"] = Field(
-        "bottleneck", description="how modalities meet"
+        "bottleneck", description="kind of fusion"
     )
-    width: int = Field(128, ge=8, description="of every modality's tokens after projection, and of the fused feature")
-    layers: int = Field(2, ge=1, description="fusion blocks")
-    heads: int = Field(4, ge=1, description="attention heads; divides width")
-    bottlenecks: int = Field(4, ge=1, description="tokens through which modalities see each other (bottleneck)")
-    latents: int = Field(16, ge=1, description="tokens to which a modality with more than 64 is resampled")
-    dropout: float = Field(0.1, ge=0, lt=1)
-    modality_dropout: float = Field(0.2, ge=0, lt=1, description="chance that a row trains without a modality it has")
+    width: int = Field(128, ge=8, description="width of projected tokens and of the fused feature")
+    layers: int = Field(2, ge=1, description="number of fusion blocks")
+    heads: int = Field(4, ge=1, description="number of attention heads; must divide width")
+    bottlenecks: int = Field(4, ge=1, description="number of bottleneck tokens")
+    latents: int = Field(16, ge=1, description="number of tokens after resampling a modality with more than 64")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate of the fusion")
+    modality_dropout: float = Field(
+        0.2, ge=0, lt=1, description="probability of dropping a modality of a row in training"
+    )
     image_pretrained: bool | None = Field(None, description=WEIGHTS)
     text_pretrained: bool | None = Field(None, description=WEIGHTS)
     audio_pretrained: bool | None = Field(None, description=WEIGHTS)
-    image_tune: str = Field("full", description=f"what of the image encoder learns: {TUNE}")
-    text_tune: str = Field("full", description=f"what of the text encoder learns: {TUNE}")
-    audio_tune: str = Field("full", description=f"what of the audio encoder learns: {TUNE}")
+    image_tune: str = Field("full", description=f"parameters of the image encoder to train: {TUNE}")
+    text_tune: str = Field("full", description=f"parameters of the text encoder to train: {TUNE}")
+    audio_tune: str = Field("full", description=f"parameters of the audio encoder to train: {TUNE}")
     image_lr: float | None = Field(None, ge=0, description=RATE)
     text_lr: float | None = Field(None, ge=0, description=RATE)
     audio_lr: float | None = Field(None, ge=0, description=RATE)
@@ -40,17 +42,17 @@ class ModelOptions(Bounded):
         None, description="stage of a timm network whose map gives the tokens; default: last"
     )
     audio_stage: int | None = Field(None, description="the same of a timm network on spectrograms")
-    channels: int | None = Field(None, ge=1, description="of the images, for timm networks; default: the network's own")
-    max_length: int = Field(128, ge=2, description="tokens that a text is cut or padded to")
+    channels: int | None = Field(
+        None, ge=1, description="image channels, for timm networks; default: the network's own"
+    )
+    max_length: int = Field(128, ge=2, description="tokens to truncate or pad a text to")
     seconds: float | None = Field(
-        None, gt=0, description="that a recording is cut or padded to; default: the encoder's"
+        None, gt=0, description="seconds to truncate or pad a recording to; default: the encoder's"
     )
     mels: int | None = Field(
-        None, ge=8, description="mel bands of the spectrogram that a timm network hears; default: its own, else 64"
+        None, ge=8, description="mel bands of a timm network's spectrogram; default: its own, else 64"
     )
-    corruption: tuple[int, ...] = Field(
-        (3,), description="severities, 1 to 5, at which each modality is corrupted when the model is evaluated"
-    )
+    corruption: tuple[int, ...] = Field((3,), description="severities, 1 to 5, of the corruptions in evaluations")
 
     @field_validator("image_tune", "text_tune", "audio_tune")
     @classmethod
@@ -67,7 +69,7 @@ class ModelOptions(Bounded):
         return value
 
     def of_encoder(self, modality: str) -> dict[str, object]:
-        """The options that an encoder of a modality is made with."""
+        """Return the options of a modality's encoder."""
         options: dict[str, dict[str, object]] = {
             "image": {"stage": self.image_stage, "channels": self.channels},
             "text": {"max_length": self.max_length},
@@ -76,15 +78,15 @@ class ModelOptions(Bounded):
         return {key: value for key, value in options[modality].items() if value is not None}
 
     def pretrained(self, modality: str, asked: bool) -> bool:
-        """Whether an encoder gets pretrained weights."""
+        """Return whether an encoder gets pretrained weights."""
         given: bool | None = getattr(self, f"{modality}_pretrained")
         return asked if given is None else given
 
     def tune(self, modality: str) -> str:
-        """What of an encoder learns."""
+        """Return which parameters of an encoder learn."""
         return str(getattr(self, f"{modality}_tune"))
 
     def rate(self, modality: str, *, pretrained: bool) -> float:
-        """The learning rate of an encoder over the run's."""
+        """Return the factor on an encoder's learning rate."""
         given: float | None = getattr(self, f"{modality}_lr")
         return (0.1 if pretrained else 1.0) if given is None else given

@@ -1,4 +1,4 @@
-"""Labels for the target from several heads: how sure the ensemble is, whether modalities agree, a fair share of each class."""
+"""Label the target by several heads: confidence, agreement of modalities, fair class shares."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -11,14 +11,17 @@ MINIMUM = 2  # modalities that have to agree
 
 
 class Pseudo(NamedTuple):
-    """Of ``n`` target rows."""
+    """Hold the pseudo labels of ``n`` target rows."""
 
     labels: Tensor  # [n]
     weight: Tensor  # [n]: the probability of the label, or 0 where it is not kept
 
 
 def ensemble(joint: Tensor, heads: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-    """Half the joint prediction, half the mean of those of the modalities that are there: probabilities [n, c]."""
+    """Return probabilities [n, c]: half the joint prediction, half the mean of the modalities'.
+
+    Only present modalities count.
+    """
     p = joint.float().softmax(dim=1)
     there = torch.stack([present[name] for name in heads]).float()[..., None]  # [m, n, 1]
     own = torch.stack([logits.float().softmax(dim=1) for logits in heads.values()])
@@ -28,15 +31,16 @@ def ensemble(joint: Tensor, heads: Mapping[str, Tensor], present: Mapping[str, T
 
 
 def agreeing(labels: Tensor, heads: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-    """How many of the modalities that a row has predict its label, [n]."""
+    """Return how many modalities of each row predict its label, [n]."""
     votes = [(logits.argmax(dim=1) == labels) & present[name] for name, logits in heads.items()]
     return torch.stack(votes).sum(dim=0)
 
 
 def fair_share(labels: Tensor, confidence: Tensor, share: float, classes: int) -> Tensor:
-    """The surest rows of each class, [n] bool: of a class with ``n_c`` rows the first ``share · min(n_c, n / c)``, rounded up.
+    """Return the mask [n] of the most confident rows of each class.
 
-    A class that is predicted more often than its even share gets no more than that; one that is rare keeps its best.
+    For a class with ``n_c`` rows these are the first ``share · min(n_c, n / c)``, rounded up. A class that is predicted
+    more often than its even share gets no more than that; a rare one keeps its best.
     """
     keep = torch.zeros_like(labels, dtype=torch.bool)
     for c in range(classes):
@@ -56,11 +60,11 @@ def pseudo_labels(
     *,
     agreement: bool = True,
 ) -> Pseudo:
-    """Labels of a whole target set from the logits of all heads [n, c].
+    """Label a whole target set by the logits of all heads [n, c].
 
-    A row is kept where it is among the surest ``share`` of its class and, with ``agreement``, two of the modalities that
-    it has predict the label too, or the ensemble is as good as certain of it (0.95). A model of one modality has nothing
-    to agree with: the share alone decides.
+    A row is kept if it is among the most confident ``share`` of its class. With ``agreement``, two of its modalities
+    must also predict the label, or the ensemble must be nearly certain (0.95). With one modality the share alone
+    decides.
     """
     p = ensemble(joint, heads, present)
     confidence, labels = p.max(dim=1)

@@ -1,4 +1,4 @@
-"""A domain's split as rows of several modalities: read once, labelled or sealed, with masks for what is missing."""
+"""Read a domain's split as multimodal rows: read once, labelled or sealed, masked where missing."""
 
 import copy
 import hashlib
@@ -27,24 +27,24 @@ LOST_TOKENS = {"weak": 0.0, "strong": 0.2}  # share of a frozen encoder's tokens
 
 
 class MultimodalSet:
-    """Rows of one split under one view, as ``hubtl.data.rows.Rows``.
+    """Hold rows of one split under one view, as ``hubtl.data.rows.Rows``.
 
-    A cell that is None, empty, or the name of a file that is not there is a missing modality: its inputs are blank, and
+    A cell that is None, empty, or the name of a missing file is a missing modality: its inputs are blank, and
     ``present`` says so. A sealed set (``labels=None``) holds the columns of the modalities alone.
 
     Args:
         dataset: rows of a ``datasets.Dataset``.
         columns: modality -> its column.
-        readers: modality -> what makes arrays of a cell.
+        readers: modality -> reader of its cells.
         labels: [n] classes, −1 for a class that the model does not know; None seals the set.
         name: for messages.
-        augment: rows come under their weak view.
-        views: random views to make of each row besides, ``weak`` or ``strong``.
-        domains: [n] which of several sources a row is of; None where there is one.
-        on_bad_sample: ``error`` stops at a cell that cannot be read, or a row with nothing in it; ``skip`` looks for
-            them now and leaves their rows out.
+        augment: return rows in their weak view.
+        views: random views to make of each row, ``weak`` or ``strong``.
+        domains: [n] which of several sources a row belongs to; None for one source.
+        on_bad_sample: ``error`` stops at an unreadable cell, or an empty row; ``skip`` finds them now and leaves their
+            rows out.
         ranges: black and white of images of floats, or of integers of more than eight bits.
-        still: encoders that do not learn: their tokens are made once, in half precision, and stand for the inputs.
+        still: frozen encoders: their tokens are extracted once, in half precision, and replace the inputs.
         cache_bytes: arrays are kept in memory up to this size.
     """
 
@@ -93,11 +93,15 @@ class MultimodalSet:
 
     @property
     def fingerprint(self) -> str:
-        """Tells these rows of these data, as these readers see them, from any others."""
+        """Return a digest of these rows as these readers see them."""
         return self._mark(list(self._columns), [self._absent, self._spoiled, self.augment])
 
     def check(self) -> None:
-        """Read every row now, and keep them where they fit. Raises HubtlError for one that is unreadable."""
+        """Read every row now, and keep them where they fit.
+
+        Raises:
+            HubtlError: for an unreadable row.
+        """
         if self.cached:
             self._several(np.array([0]))
             return
@@ -105,7 +109,7 @@ class MultimodalSet:
             self._read(row)
 
     def _mark(self, modalities: Sequence[str], how: list[Any]) -> str:
-        """Tells the content of some modalities' cells, treated in some way, from any other."""
+        """Return a digest of some modalities' cells and their treatment."""
         everything = len(self._rows) == len(self._encoded)
         for modality in modalities:
             if modality not in self._content:
@@ -116,7 +120,7 @@ class MultimodalSet:
         return f"{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}-{len(self)}"
 
     def without(self, modalities: Iterable[str]) -> "MultimodalSet":
-        """The same rows as if they lacked some modalities."""
+        """Return the same rows without some modalities."""
         if self.cached:
             self._several(np.array([0]))  # once, for all that are made of this one
         other = copy.copy(self)
@@ -125,7 +129,7 @@ class MultimodalSet:
         return other
 
     def corrupted(self, modality: str, severity: int) -> "MultimodalSet":
-        """The same rows with one modality spoiled: noise on pixels and sound, words dropped. The same spoiling each time."""
+        """Return the same rows with one modality corrupted: noise, or dropped words; always alike."""
         other = copy.copy(self)
         other._spoiled = {modality: severity}
         other._kept, other._tokens, other._there = None, {}, {}
@@ -133,11 +137,13 @@ class MultimodalSet:
         return other
 
     def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
-        """The rows as a batch, its inputs those of the readers and ``MODALITY.present`` [b] bool.
+        """Fetch rows as a batch, with the readers' inputs and ``MODALITY.present`` [b] bool.
 
-        Random views depend on ``seed``, the row and its place in ``rows`` alone; without a seed ``views`` stay empty.
-        Of the set's views those in ``views`` are made; None: all.
-        Raises HubtlError for a cell that cannot be read, and for a row with nothing in it.
+        Random views depend only on ``seed``, the row and its position in ``rows``; without a seed ``views`` stay empty.
+        The views in ``views`` are made; None makes all of the set.
+
+        Raises:
+            HubtlError: for an unreadable cell, and for an empty row.
         """
         index = np.asarray(rows, dtype=np.int64)
         arrays, there = self._several(index)
@@ -164,7 +170,7 @@ class MultimodalSet:
         return made
 
     def _view(self, arrays: Mapping[str, Arrays], index: np.ndarray, name: str, seed: int) -> dict[str, Tensor]:
-        """A random view of each row; of a frozen encoder's tokens some are hidden."""
+        """Return a random view of each row; for a frozen encoder some tokens are hidden."""
         made: dict[str, Tensor] = {}
         for modality in self._columns:
             key = zlib.crc32(f"{name}/{modality}".encode())
@@ -186,7 +192,7 @@ class MultimodalSet:
         return made
 
     def _encodings(self, modality: str) -> tuple[Tensor, Tensor]:
-        """A frozen encoder's tokens [n, t, d] of every row, in half precision, and their mask [n, t]."""
+        """Return a frozen encoder's tokens [n, t, d] of every row, in half precision, and their mask."""
         if modality not in self._tokens:
             data = self._mark([modality], [self._spoiled.get(modality)])
             self._tokens[modality] = frozen.tokens(self._frozen[modality], len(self), data, self.name, self._inputs)
@@ -197,7 +203,7 @@ class MultimodalSet:
         return self._readers[modality].tensors(arrays[modality])
 
     def _several(self, index: np.ndarray) -> tuple[dict[str, Arrays], dict[str, np.ndarray]]:
-        """Arrays of rows by modality and key, and which rows have which modality."""
+        """Return arrays of rows by modality and key, and masks of present modalities."""
         if self.cached:
             if self._kept is None:
                 self._kept, self._there = _stack([self._read(row) for row in range(len(self))])
@@ -236,9 +242,10 @@ class MultimodalSet:
 def read_row(
     readers: Mapping[str, Reader], cells: Mapping[str, Any], where: str
 ) -> tuple[dict[str, Arrays], dict[str, bool]]:
-    """The arrays of one row by modality, and which modalities it has.
+    """Return the arrays of one row by modality, and its present modalities.
 
-    Raises HubtlError for a cell that cannot be read, and where nothing is there.
+    Raises:
+        HubtlError: for an unreadable cell, and for an empty row.
     """
     there = {m: not reader.missing(cells.get(m)) for m, reader in readers.items()}
     if not any(there.values()):
@@ -258,7 +265,7 @@ def read_row(
 
 
 def ranged(readers: Mapping[str, Reader], ranges: PixelRanges) -> dict[str, Reader]:
-    """The readers, that of images with black and white of images of more than eight bits."""
+    """Return the readers, that of images with black and white of deep images."""
     found = dict(readers)
     if ranges and isinstance(own := found.get("image"), ImageReader):
         found["image"] = own.ranged(ranges)
@@ -266,7 +273,7 @@ def ranged(readers: Mapping[str, Reader], ranges: PixelRanges) -> dict[str, Read
 
 
 def stacked(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Arrays]]) -> dict[str, Tensor]:
-    """The model's tensors of rows that ``read_row`` has read."""
+    """Return the model's tensors of rows that ``read_row`` has read."""
     made: dict[str, Tensor] = {}
     for modality, reader in readers.items():
         own = [row[modality] for row in rows]
@@ -275,7 +282,7 @@ def stacked(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Arrays]])
 
 
 def collated(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-    """Inputs of rows (modality -> cell; a missing key is a missing modality), without any random view."""
+    """Return inputs of rows (modality -> cell; a missing key is a missing modality), without random views."""
     names = ["the row"] if len(rows) == 1 else [f"row {number}" for number in range(len(rows))]
     read = [read_row(readers, row, name) for row, name in zip(rows, names, strict=True)]
     inputs = stacked(readers, [arrays for arrays, _ in read])

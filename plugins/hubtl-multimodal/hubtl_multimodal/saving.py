@@ -1,4 +1,4 @@
-"""A saved model: encoders in folders that their own library opens, fusion and classifier beside them."""
+"""Save a model: encoders in their library's format, fusion and classifier beside them."""
 
 import dataclasses
 import json
@@ -63,9 +63,10 @@ def read(
     cls: "type[MultimodalBackbone]",
     changes: Mapping[str, Any] | None = None,
 ) -> "tuple[MultimodalBackbone, nn.Linear]":
-    """The model and its classifier. With ``changes`` to its options, if only none, it is made ready to learn.
+    """Read the model and its classifier; with ``changes`` of options (or {}), ready to train.
 
-    Raises HubtlError for a folder with parts missing or damaged.
+    Raises:
+        HubtlError: for a folder with missing or damaged parts.
     """
     backbone = _backbone(folder, folder.name, cls, changes or {}, learns=changes is not None)
     tensors = _tensors(folder)
@@ -83,7 +84,7 @@ def read(
 def continued(
     folder: Path, shown: str, request: BackboneRequest, cls: "type[MultimodalBackbone]"
 ) -> "MultimodalBackbone":
-    """The backbone, to go on with. What the request sets of its options is changed, where the weights allow it."""
+    """Return the backbone for further training, with the request's options where the weights allow it."""
     if not request.pretrained:
         raise HubtlError(
             f"{shown} is a trained model of several modalities: it goes on from its weights",
@@ -100,7 +101,7 @@ def continued(
 
 
 def snippet(where: str, backbone: "MultimodalBackbone") -> str:
-    """Code that loads the model and predicts, with any of its modalities, and opens its encoders without hubtl."""
+    """Return code that loads the model, predicts, and loads its encoders without hubtl."""
     source = json.dumps(where)
     example = {"image": '"photo.jpg"', "text": '"What it says."', "audio": '"sound.wav"'}
     row = ", ".join(f'"{m}": {example[m]}' for m in backbone.modalities)

@@ -1,4 +1,4 @@
-"""What of an encoder learns: nothing, everything, its last blocks, or a low-rank update."""
+"""Select which parameters of an encoder learn: none, all, the last blocks, or a low-rank update."""
 
 from torch import nn
 
@@ -7,7 +7,11 @@ from hubtl_multimodal.encoders.base import ModalityEncoder
 
 
 def apply(tower: ModalityEncoder, tune: str) -> None:
-    """Add what ``tune`` needs. Raises HubtlError where peft is missing, or more blocks are asked for than there are."""
+    """Apply ``tune`` to an encoder.
+
+    Raises:
+        HubtlError: where peft is missing, or more blocks are asked for than there are.
+    """
     if tune == "lora":
         _inject(tower)
     elif tune.startswith("top-") and int(tune[4:]) > len(tower.blocks()):
@@ -20,7 +24,7 @@ def apply(tower: ModalityEncoder, tune: str) -> None:
 
 
 def frozen(tower: ModalityEncoder, tune: str) -> list[nn.Parameter]:
-    """The parameters that stay as they are."""
+    """Return the frozen parameters."""
     if tune == "full":
         return []
     if tune == "freeze":
@@ -31,7 +35,7 @@ def frozen(tower: ModalityEncoder, tune: str) -> list[nn.Parameter]:
 
 
 def merge(tower: ModalityEncoder, tune: str) -> None:
-    """Put a low-rank update into the layers that it belongs to, so that the encoder has its own shape again."""
+    """Merge a low-rank update, so that the encoder has its own shape again."""
     if tune != "lora":
         return
     from peft.tuners.tuners_utils import BaseTunerLayer

@@ -1,4 +1,4 @@
-"""What every encoder owes, family by family: tokens, masks, gradients, blocks, and a folder that its library opens."""
+"""Every encoder keeps its contract, family by family: tokens, masks, gradients, blocks, and a folder that its library opens."""
 
 import copy
 import json

@@ -71,7 +71,7 @@ print(json.dumps([found, "hubtl" in sys.modules]))
 
 
 def opened(listed, environment=None) -> dict:
-    """What the library alone makes of models (name, modality, where) in a process that cannot import hubtl."""
+    """Run the library alone on models (name, modality, where), in a process that cannot import hubtl."""
     # Whisper's and AST's extractors pad to a length of their own, whoever asks
     cells = {
         "text": TEXTS,
@@ -362,7 +362,7 @@ def test_models_that_are_not_taken_say_so(tmp_path):
 
 
 def test_the_cards_code_is_the_one_that_it_shows(saved):
-    """What ``hubtl push`` prints names the library's class for the modality."""
+    """The output of ``hubtl push`` names the library's class for the modality."""
     from hubtl.hub.push import load_snippet
 
     texts, sounds = "AutoModelForSequenceClassification", "AutoModelForAudioClassification"

@@ -1,4 +1,4 @@
-"""What every reader owes: fixed shapes, views and corruptions that are reproducible, and cells that are missing."""
+"""Every reader keeps its contract: fixed shapes, views and corruptions that are reproducible, and cells that are missing."""
 
 import pickle
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What of each encoder learns, at which rate, and that a low-rank update leaves an encoder of its own shape."""
+"""Encoders learn the chosen parameters at their own rates, and a low-rank update keeps their shape."""
 
 from pathlib import Path
 

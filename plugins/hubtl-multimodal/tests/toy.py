@@ -155,7 +155,7 @@ def train(strategy, streams, *, steps=200, lr=5e-3, batch_size=32, seed=0, **eng
 
 
 def logits(strategy, rows):
-    """What the deployed model makes of rows."""
+    """Return the deployed model's outputs on rows."""
     return outputs(strategy.deployed(), rows, make_accelerator(RunSection(device="cpu"), None)).logits
 
 

@@ -33,7 +33,7 @@ class Models(NamedTuple):
     audio: Path
 
     def named(self, *modalities: str) -> str:
-        """What ``--model`` takes."""
+        """Return the value of ``--model``."""
         return ",".join(f"{m}={getattr(self, m)}" for m in modalities or self._fields)
 
 
@@ -68,7 +68,7 @@ def sound(y: int, rng: np.random.Generator, *, turned: bool = False, rate: int =
 
 
 def row(y: int, seed: int = 0) -> dict[str, Any]:
-    """What ``predict`` takes."""
+    """Return the inputs of ``predict``."""
     rng = np.random.default_rng([seed, y])
     return {"image": picture(y, rng), "text": sentence(y, rng), "audio": sound(y, rng)}
 

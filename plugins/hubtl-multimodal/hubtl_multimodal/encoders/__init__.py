@@ -1,4 +1,4 @@
-"""Pretrained models of one modality as encoders: inputs to tokens."""
+"""Turn pretrained models of one modality into encoders: inputs to tokens."""
 
 from hubtl_multimodal.encoders.base import EncoderInfo, ModalityEncoder, Tokens
 from hubtl_multimodal.encoders.opening import MODALITIES, create, rebuild

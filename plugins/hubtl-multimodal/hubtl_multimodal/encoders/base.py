@@ -1,4 +1,4 @@
-"""The contract of an encoder: the inputs of one modality in, tokens out."""
+"""Define the contract of an encoder: inputs of one modality in, tokens out."""
 
 import re
 from abc import abstractmethod
@@ -14,7 +14,7 @@ from hubtl_multimodal.inputs.base import Reader
 
 
 class Tokens(NamedTuple):
-    """What every encoder returns."""
+    """Hold the tokens of an encoder."""
 
     values: Tensor  # [b, t, d]
     mask: Tensor  # [b, t] bool, True where a token is real; the first one always is
@@ -22,7 +22,7 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True)
 class EncoderInfo:
-    """What is known about an encoder. JSON-able: with the folder that ``save`` wrote, it makes the encoder again."""
+    """Hold JSON-able facts on an encoder; with its saved folder they rebuild it."""
 
     modality: str  # image, text, audio
     name: str  # as the user gave it
@@ -38,7 +38,7 @@ class EncoderInfo:
 
 
 class Grid(NamedTuple):
-    """How an encoder's tokens lie: some that stand for the whole first, then a map row by row."""
+    """Describe the layout of tokens: prefix tokens first, then a map row by row."""
 
     prefix: int
     rows: int
@@ -47,10 +47,10 @@ class Grid(NamedTuple):
 
 
 class ModalityEncoder(nn.Module):
-    """A pretrained model of one modality, without the parts that its tokens do not need.
+    """Run a pretrained model of one modality, without parts that its tokens do not need.
 
-    All of its parameters take part in every forward pass. What the library's own format has besides is kept as
-    buffers: it is saved with the rest, and no optimizer and no gradient synchronisation looks for it.
+    All of its parameters take part in every forward pass. Other tensors of the library's own format are kept as
+    buffers: they are saved with the rest, and neither optimised nor synchronised.
     """
 
     info: EncoderInfo
@@ -58,26 +58,29 @@ class ModalityEncoder(nn.Module):
 
     @abstractmethod
     def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
-        """Tokens of a batch; a row's depend on that row alone (in eval mode). Padding is zero."""
+        """Return the tokens of a batch; in eval mode rows are independent. Padding is zero."""
 
     @abstractmethod
     def reader(self) -> Reader:
-        """What makes this encoder's inputs of cells."""
+        """Return the reader that makes this encoder's inputs of cells."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write the model in its library's own format, with all that it takes to make its inputs."""
+        """Write the model in its library's own format, with its preprocessing."""
 
     @abstractmethod
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
-        """The parameters, grouped into named blocks from the input to the output."""
+        """Return the parameters, grouped into named blocks from the input to the output."""
 
     def grid(self, inputs: Mapping[str, Tensor]) -> Grid | None:
-        """How the tokens of such inputs lie, for drawing them; None: one after another."""
+        """Return the layout of such inputs' tokens, for drawing; None: a sequence."""
         return None
 
     def lora_targets(self) -> list[str]:
-        """Names of the linear layers that LoRA adapts: queries and values, else all; of a CNN its convolutions."""
+        """Return names of the linear layers that LoRA adapts: queries and values, else all.
+
+        For a CNN they are its convolutions.
+        """
         linear = [n for n, m in self.named_modules() if isinstance(m, nn.Linear) and any(True for _ in m.parameters())]
         if chosen := [name for name in linear if ATTENTION.search(f".{name}")]:
             return chosen
@@ -92,12 +95,12 @@ ATTENTION = re.compile(r"\.(qkv|q_proj|v_proj|query|value|q_lin|v_lin|query_proj
 
 
 def with_first(mask: Tensor) -> Tensor:
-    """The mask [b, t] with the first place True: an empty row would make attention divide by zero."""
+    """Return the mask [b, t] with the first place True, since an empty row would divide by zero."""
     return torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], dim=1)
 
 
 def tokens_of(values: Tensor, mask: Tensor | None = None) -> Tokens:
-    """Tokens [b, t, d] under a mask [b, t], padding set to zero. None: all are real."""
+    """Return tokens [b, t, d] under a mask [b, t], padding set to zero; None: all are real."""
     if mask is None:
         return Tokens(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
     mask = with_first(mask)
@@ -107,8 +110,8 @@ def tokens_of(values: Tensor, mask: Tensor | None = None) -> Tokens:
 def only_what_learns(encoder: ModalityEncoder, inputs: Mapping[str, Tensor] | None) -> None:
     """Turn parameters that the tokens of ``inputs`` do not depend on, and fixed ones, into buffers.
 
-    Poolers, heads and later stages would be parameters without a gradient: distributed training fails on them. With
-    ``inputs=None`` every parameter that may learn is taken for needed, and no pass is made.
+    Poolers, heads and later stages would be parameters without a gradient, on which distributed training fails. With
+    ``inputs=None`` every parameter that may learn counts as needed, and no pass is made.
     """
     named = {name: p for name, p in encoder.named_parameters() if p.requires_grad}
     needed = set(named)
@@ -132,7 +135,7 @@ EARLY = re.compile(r"embed|conv_stem|feature_extractor|feature_projection|batch_
 
 
 def blocks_around(model: nn.Module, layers: Iterable[nn.Module]) -> list[tuple[str, list[nn.Parameter]]]:
-    """``embeddings``, ``layer0`` …, ``rest``: what comes before a model's repeated layers, they, and what comes after."""
+    """Return ``embeddings``, ``layer0`` …, ``rest``: parameters before, of and after repeated layers."""
     listed = [(f"layer{i}", list(layer.parameters())) for i, layer in enumerate(layers)]
     inside = {p for _, parameters in listed for p in parameters}
     before: list[nn.Parameter] = []

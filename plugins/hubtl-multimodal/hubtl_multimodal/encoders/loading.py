@@ -1,4 +1,4 @@
-"""transformers' models and processors: how they are loaded and written, without reports that say nothing."""
+"""Load and write transformers' models and processors, without irrelevant reports."""
 
 import contextlib
 import inspect
@@ -18,7 +18,7 @@ from hubtl_multimodal.encoders.names import Source
 
 
 def auto_names(mapping: str) -> Mapping[str, Any]:
-    """One of transformers' lists from model types to classes."""
+    """Return one of transformers' maps from model types to classes."""
     from transformers.models.auto import modeling_auto
 
     return getattr(modeling_auto, mapping)
@@ -26,7 +26,7 @@ def auto_names(mapping: str) -> Mapping[str, Any]:
 
 @contextlib.contextmanager
 def told(shown: str, source: Source | None = None) -> Iterator[None]:
-    """Says why a model could not be had; transformers' bars, and reports on what was left out on purpose, are kept back."""
+    """Explain why a model cannot be loaded; silence bars and reports on intended omissions."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -67,11 +67,13 @@ def model_of(
     idle: str = "",
     **arguments: Any,
 ) -> Any:
-    """A model of a class (or of an Auto class), float32; other towers and heads in the checkpoint are left out.
+    """Load a model of a class (or an Auto class) in float32, without other towers and heads.
 
     Parameters with ``may_lack`` in their names may be missing in the checkpoint: they are not used. The checkpoint may
-    have parameters that match ``idle`` and that the model lacks. Raises HubtlError where the weights are out of reach,
-    and where other tensors are missing or left over.
+    have parameters that match ``idle`` and that the model lacks.
+
+    Raises:
+        HubtlError: for missing weights, and where other tensors are missing or left over.
     """
     with told(source.shown, source):
         if not pretrained:
@@ -85,7 +87,7 @@ def model_of(
 
 
 def without_pooler(config: Any) -> dict[str, Any]:
-    """What tells AutoModel to leave out the pooler, for the models that take the hint."""
+    """Return the argument that makes AutoModel leave out the pooler, where it is supported."""
     from transformers import AutoModel
 
     cls = AutoModel._model_mapping.get(type(config), None)
@@ -94,7 +96,7 @@ def without_pooler(config: Any) -> dict[str, Any]:
 
 
 def processor_of(source: Source, load: Callable[..., Any], **arguments: Any) -> Any | None:
-    """A tokenizer, image processor or feature extractor; None where the model came without one."""
+    """Return a tokenizer, image processor or feature extractor; None without one."""
     try:
         with told(source.shown):
             return load(source.where, **_options(source), **arguments)
@@ -114,7 +116,7 @@ def _options(source: Source) -> dict[str, Any]:
 
 
 def write(model: Any, folder: Path, *companions: Any) -> None:
-    """The model's own format: config.json and safetensors, and the processors beside them."""
+    """Write the model's own format: config.json, safetensors, and the processors."""
     folder.mkdir(parents=True, exist_ok=True)
     with told(folder.name):
         model.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""A model's name to where it is: timm's registry, a folder, or the Hub."""
+"""Locate a model by its name: timm's registry, a folder, or the Hub."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ SECOND = {"clip": {"image"}, "siglip": {"image"}, "clap": {"audio"}}  # models o
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model's weights and configuration come from."""
+    """Hold the place of a model's weights and configuration."""
 
     shown: str  # as the user gave it
     library: Literal["timm", "transformers"]
@@ -27,7 +27,11 @@ class Source:
 
 
 def locate(modality: str, name: str, pretrained: bool) -> Source:
-    """Find a model. Raises HubtlError for a name that is nothing, and for one of another modality."""
+    """Find a model.
+
+    Raises:
+        HubtlError: for an unknown name, and for one of another modality.
+    """
     if name.startswith("local-dir:") or Path(name).expanduser().is_dir():
         path = Path(name.removeprefix("local-dir:")).expanduser()
         return of_folder(modality, path, path.resolve().name)  # where a folder lies is nobody's business
@@ -40,7 +44,7 @@ def locate(modality: str, name: str, pretrained: bool) -> Source:
 
 
 def of_folder(modality: str, path: Path, shown: str) -> Source:
-    """A model in a folder, of timm's or of transformers' format."""
+    """Return a model in a folder, of timm's or of transformers' format."""
     config = read_config(path)
     facts = _facts_of(config)
     if "model_type" in config and config["model_type"] != "timm_wrapper":
@@ -101,14 +105,14 @@ def _facts_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_modality(modality: str, config: Mapping[str, Any], shown: str) -> None:
-    """Raises HubtlError for a configuration of another modality; passes where nothing is known of its type."""
+    """Raise HubtlError for a configuration of another modality; pass for an unknown type."""
     known = modalities_of(str(config["model_type"]))
     if known and modality not in known:
         raise mistaken(shown, " and ".join(sorted(known)), modality)
 
 
 def modalities_of(kind: str) -> set[str]:
-    """What a transformers model type is for; empty where the library's own lists do not tell."""
+    """Return the modalities of a transformers model type; empty if the library's lists lack it."""
     from hubtl_multimodal.encoders.loading import auto_names
 
     if kind in SECOND:
@@ -124,7 +128,7 @@ def modalities_of(kind: str) -> set[str]:
 
 
 def mistaken(shown: str, is_a: str, not_a: str) -> HubtlError:
-    """The error for a model of another modality."""
+    """Return the error for a model of another modality."""
     return HubtlError(
         f"{shown} is {_article(is_a)} model, not {_article(not_a)} model",
         hint=f"name {_article(not_a)} model, or use this one for {is_a}",

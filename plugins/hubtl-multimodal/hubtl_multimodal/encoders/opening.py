@@ -1,4 +1,4 @@
-"""From a modality and a name to an encoder, and back from what an encoder wrote."""
+"""Create encoders from a modality and a name, and rebuild saved ones."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,17 +26,18 @@ def create(
     image_size: int | None = None,
     options: Mapping[str, Any] = {},
 ) -> ModalityEncoder:
-    """An encoder for ``image``, ``text`` or ``audio``.
+    """Create an encoder for ``image``, ``text`` or ``audio``.
 
     ``name`` is a Hub id ``user/repo[@revision]``, a folder of timm's or transformers' format, or a timm name
-    (``timm/NAME`` and ``timm:NAME`` say that it is one); for audio, a timm model looks at a log-mel spectrogram. With
+    (``timm/NAME`` and ``timm:NAME`` say so); for audio, a timm model reads a log-mel spectrogram. With
     ``pretrained=False`` its weights are random. No code from the Hub is run.
 
-    Options: ``stage`` (timm: which of the stages' maps becomes the tokens; negative ones count from the last),
-    ``channels`` (images: 1 or 3), ``max_length`` (text, tokens), ``seconds`` (audio: what is longer is cut, what is
-    shorter padded), ``mels`` (timm on audio: bands).
+    Options: ``stage`` (timm: the stage whose map gives the tokens; negative ones count from the last), ``channels``
+    (images: 1 or 3), ``max_length`` (text, tokens), ``seconds`` (audio: longer recordings are cut, shorter ones
+    padded), ``mels`` (timm on audio: bands).
 
-    Raises HubtlError for an unknown name or option, a model of another modality, and weights out of reach.
+    Raises:
+        HubtlError: for an unknown name or option, a model of another modality, and missing weights.
     """
     if modality not in OPTIONS:
         raise unknown("modality", modality, OPTIONS)
@@ -51,7 +52,7 @@ def create(
 
 
 def rebuild(modality: str, folder: Path, info: Mapping[str, Any]) -> ModalityEncoder:
-    """The encoder that ``save`` wrote to a folder; ``info`` is its ``EncoderInfo`` as a dictionary. No network."""
+    """Rebuild the encoder in a folder; ``info`` is its ``EncoderInfo`` as a dictionary. No network."""
     if modality not in OPTIONS:
         raise unknown("modality", modality, OPTIONS)
     source = of_folder(modality, Path(folder), str(info["name"]))
@@ -67,7 +68,7 @@ def rebuild(modality: str, folder: Path, info: Mapping[str, Any]) -> ModalityEnc
 def _build(
     modality: str, source: Source, pretrained: bool, size: int | None, options: dict[str, Any], *, saved: bool = False
 ) -> ModalityEncoder:
-    """``options`` are the user's, or all of ``EncoderInfo.input`` where the encoder was saved."""
+    """Build an encoder; ``options`` are the user's, or all of a saved ``EncoderInfo.input``."""
     if modality == "image" and source.library == "timm":
         from hubtl_multimodal.encoders import timm_image
 

@@ -1,4 +1,4 @@
-"""What the encoders on transformers' models share: where their repeated layers are."""
+"""Find the repeated layers of transformers models."""
 
 from torch import nn
 
@@ -6,13 +6,13 @@ from hubtl_multimodal.encoders.base import ModalityEncoder, blocks_around
 
 
 class TransformersEncoder(ModalityEncoder):
-    """A transformers model without heads; its blocks are its repeated layers, and what is around them."""
+    """Run a transformers model without heads; its blocks are the repeated layers and the rest."""
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
         return blocks_around(self.model, repeated(self.model))
 
 
 def repeated(model: nn.Module) -> list[nn.Module]:
-    """The model's list of layers: the one that holds the most parameters; empty where there is none."""
+    """Return the model's list of layers with the most parameters; empty without one."""
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     return list(max(lists, key=lambda found: sum(p.numel() for p in found.parameters()), default=[]))

@@ -1,4 +1,4 @@
-"""Encoders that look at their own kind of spectrogram: AST, Whisper's encoder, CLAP's audio tower."""
+"""Encode spectrograms of the model's own kind: AST, Whisper's encoder, CLAP's audio tower."""
 
 import copy
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ FUSION = r"\.(fusion_model|mel_conv2d)\."  # of CLAP's several crops
 
 
 class Spectral(TransformersEncoder):
-    """What the three share: a reader around the model's own feature extractor, saved beside the model."""
+    """Share a reader around the model's own feature extractor, saved beside the model."""
 
     def __init__(self, model: Any, listens: SpectrogramReader) -> None:
         super().__init__()
@@ -39,10 +39,10 @@ class Spectral(TransformersEncoder):
 
 
 class AST(Spectral):
-    """Two class tokens, then the patches from low to high bands and, in each, in time order.
+    """Return two class tokens, then the patches from low to high bands, each in time order.
 
-    Patches without sound are masked in the attention, which AST's own code does not do: there a second of sound among
-    ten of padding is heard badly.
+    Patches without sound are masked in the attention, unlike in AST's own code: there a second of sound among ten of
+    padding is encoded badly.
     """
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
@@ -59,9 +59,9 @@ class AST(Spectral):
 
 
 def build_ast(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> AST:
-    """``seconds`` fix the frames, one patch at least; without them they are the model's own.
+    """Build an AST; ``seconds`` set the number of frames, by default the model's own.
 
-    Positions of a shorter spectrogram are the first ones in time, of a longer one they are resampled.
+    Positions of a shorter spectrogram are the first ones in time; for a longer one they are resampled.
     """
     from transformers import AutoModel
 
@@ -77,12 +77,12 @@ def build_ast(source: Source, config: Any, extractor: Any, pretrained: bool, sec
 
 
 def frames_of(config: Any, seconds: float) -> int:
-    """Frames of an AST for so much sound, one patch at least."""
+    """Return the frames of an AST for a duration, at least one patch."""
     return max(_side(config, 1), frames_in(seconds))
 
 
 def with_frames(model: Any, frames: int) -> Any:
-    """The same ASTModel for spectrograms of another length."""
+    """Return the ASTModel for spectrograms of another length."""
     config = copy.deepcopy(model.config)
     config.max_length = frames
     other = type(model)(config)
@@ -100,7 +100,7 @@ def with_frames(model: Any, frames: int) -> Any:
 
 
 def _grid(config: Any, frames: int) -> tuple[int, int]:
-    """Patches (bands, times) of a spectrogram."""
+    """Return the patches (bands, times) of a spectrogram."""
     high = (config.num_mel_bins - _side(config, 0)) // config.frequency_stride + 1
     return high, (frames - _side(config, 1)) // config.time_stride + 1
 
@@ -111,9 +111,9 @@ def _side(config: Any, axis: int) -> int:
 
 
 class Whisper(Spectral):
-    """The encoder's last hidden state, a token for each two frames; those of what pads to 30 seconds are left out.
+    """Return the encoder's last hidden state, a token for two frames, without padding.
 
-    Whisper attends to the silence after the sound, as in its training. It is the same for every row.
+    Whisper attends to the silence after the sound, as in its training. It is equal for every row.
     """
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
@@ -126,7 +126,7 @@ class Whisper(Spectral):
         return Grid(0, -(-inputs["audio"].shape[1] // 2), 1, ("time", "frequency"))
 
     def save(self, folder: Path) -> None:
-        """A WhisperModel with a decoder of no layers, which AutoModel opens: its ``encoder`` is this one."""
+        """Save a WhisperModel with an empty decoder, which AutoModel loads: its ``encoder`` is this one."""
         from transformers import WhisperModel
 
         config = copy.deepcopy(self.model.config)
@@ -139,7 +139,7 @@ class Whisper(Spectral):
 
 
 def whole_window(inputs: Mapping[str, Tensor], config: Any) -> Tensor:
-    """A batch as Whisper takes it, [b, mels, frames of its whole window], silence after each sound as its extractor pads."""
+    """Return a batch as Whisper takes it, [b, mels, frames], padded by silence as its extractor does."""
     mask = with_first(inputs["audio.mask"])
     loudest = inputs["audio"].masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=(1, 2), keepdim=True)
     silence = (loudest - 2).clamp(min=-1.5)
@@ -160,7 +160,11 @@ def build_whisper(source: Source, config: Any, extractor: Any, pretrained: bool,
 
 
 def heard_by_whisper(source: Source, config: Any, extractor: Any, asked: float | None) -> float:
-    """Seconds that are heard. Raises HubtlError for more than the model's window."""
+    """Return the seconds to read.
+
+    Raises:
+        HubtlError: for more than the model's window.
+    """
     limit = 2 * config.max_source_positions * extractor.hop_length / extractor.sampling_rate
     seconds = min(SECONDS, limit) if asked is None else asked
     if seconds > limit:
@@ -169,7 +173,7 @@ def heard_by_whisper(source: Source, config: Any, extractor: Any, asked: float |
 
 
 class Clap(Spectral):
-    """The map of the audio tower before its pooling, in time order, the bands of one time side by side."""
+    """Return the map of the audio tower before pooling, in time order, bands side by side."""
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
         mask = with_first(inputs["audio.mask"])
@@ -185,7 +189,7 @@ class Clap(Spectral):
 
 
 def build_clap(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> Clap:
-    """The fusion of several crops of a long sound is left out: a sound is cut to the window instead."""
+    """Build CLAP's audio tower, which cuts a sound to the window instead of fusing several crops."""
     from transformers import ClapAudioModel, ClapModel
 
     limit = float(extractor.nb_max_samples / extractor.sampling_rate)

@@ -1,4 +1,4 @@
-"""transformers' text encoders: BERT, MiniLM, DistilBERT, RoBERTa, DeBERTa and others that AutoModel opens."""
+"""Encode texts by transformers: BERT, MiniLM, DistilBERT, RoBERTa, DeBERTa and others."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,9 +20,9 @@ MAX_LENGTH = 128
 
 
 class Text(TransformersEncoder):
-    """The last hidden state, a token for each token.
+    """Return the last hidden state of each token.
 
-    A batch is cut to its longest row before the network, and its tokens are padded again: the same output, sooner.
+    A batch is cut to its longest row before the network, and its tokens are padded again: equal outputs, faster.
     """
 
     def __init__(self, model: Any, tokenizer: Any, length: int) -> None:
@@ -44,7 +44,11 @@ class Text(TransformersEncoder):
 
 
 def build(source: Source, pretrained: bool, options: dict[str, Any]) -> Text:
-    """Raises HubtlError for weights out of reach, a model without its tokenizer, and one with a decoder."""
+    """Build a text encoder.
+
+    Raises:
+        HubtlError: for missing weights, a model without its tokenizer, and one with a decoder.
+    """
     from transformers import AutoModel
 
     config = config_of(source)
@@ -75,7 +79,11 @@ def build(source: Source, pretrained: bool, options: dict[str, Any]) -> Text:
 
 
 def tokenizer_of(source: Source) -> Any:
-    """The model's own tokenizer, padding on the right. Raises HubtlError for a model without one."""
+    """Return the model's own tokenizer, padding on the right.
+
+    Raises:
+        HubtlError: for a model without one.
+    """
     from transformers import AutoTokenizer
 
     tokenizer = processor_of(source, AutoTokenizer.from_pretrained)
@@ -88,7 +96,7 @@ def tokenizer_of(source: Source) -> Any:
 
 
 def cut(inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Ids and mask [b, t] of a batch, up to its longest row; the same output, sooner."""
+    """Cut ids and mask [b, t] of a batch to its longest row: equal outputs, faster."""
     ids, mask = inputs["text"], with_first(inputs["text.mask"])
     whole = ids.shape[1]
     used = whole if torch.compiler.is_compiling() or torch.jit.is_tracing() else int(mask.sum(dim=1).max())
@@ -96,7 +104,7 @@ def cut(inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def longest(asked: int, tokenizer: Any, model: Any) -> int:
-    """Tokens of a row: no more than the tokenizer cuts to and the model has positions for."""
+    """Return the tokens of a row, at most the tokenizer's limit and the model's positions."""
     if asked < 2:
         raise HubtlError(f"max_length is {asked}: no room for a word", hint="max_length: 128")
     limits = [asked, int(min(tokenizer.model_max_length, 2**30))]

@@ -1,4 +1,4 @@
-"""timm's image models on a log-mel spectrogram: a picture of one channel, time from top to bottom."""
+"""Encode log-mel spectrograms by timm's image models: one channel, time from top to bottom."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,9 +21,9 @@ MEAN, STD = -2.5, 2.5  # of log(mel + 0.001) of speech, for models that came wit
 
 
 class TimmAudio(TimmEncoder):
-    """The map's places in time order, those of one time from low to high; a place is real where sound touches it.
+    """Return the map's places in time order, from low to high; a place is real where sound is.
 
-    Frames without sound are set to the logarithm's floor, so that what a row was padded with does not matter.
+    Frames without sound are set to the logarithm's floor, so that padding does not matter.
     """
 
     def __init__(self, model: Any, stage: int | None, listens: LogMelReader) -> None:
@@ -55,10 +55,10 @@ class TimmAudio(TimmEncoder):
 
 
 def build(source: Source, pretrained: bool, options: dict[str, Any], saved: bool) -> TimmAudio:
-    """``options``: ``seconds``, ``mels`` and ``stage``, or all of a saved encoder's input.
+    """Build an encoder; ``options`` are ``seconds``, ``mels`` and ``stage``, or a saved input.
 
-    A model that came with one channel tells how many frames and bands it was made for, and how to normalise them. For
-    one that cuts its pictures into patches, the frames are made up to whole ones.
+    A one-channel model declares its frames, bands and normalisation. For one with patches, the frames are padded to
+    whole patches.
     """
     if saved:
         model = load(source, pretrained, channels=None, size=None)
@@ -106,7 +106,7 @@ def _patch(model: Any) -> int:
 
 
 def _own_input(source: Source) -> dict[str, Any] | None:
-    """A spectrogram model's own input, as its configuration says: one channel; None for a model of pictures."""
+    """Return a spectrogram model's own input; None for a model of pictures."""
     if source.config:
         found = source.config.get("pretrained_cfg") or source.config
     else:

@@ -1,4 +1,4 @@
-"""timm's image models."""
+"""Encode images by timm's models."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from hubtl_multimodal.inputs.image import ImageReader
 
 
 class TimmImage(TimmEncoder):
-    """The map before the pooling (or a stage's map), a token for each place; class tokens first."""
+    """Return the map before pooling (or a stage's map), a token for each place; class tokens first."""
 
     def __init__(self, model: Any, stage: int | None, spec: ImageInput) -> None:
         super().__init__(model, stage)
@@ -39,7 +39,11 @@ class TimmImage(TimmEncoder):
 
 
 def build(source: Source, pretrained: bool, size: int | None, options: dict[str, Any], saved: bool) -> TimmImage:
-    """Raises HubtlError for weights out of reach and pictures that the model does not take."""
+    """Build an image encoder.
+
+    Raises:
+        HubtlError: for missing weights and unsupported image sizes.
+    """
     if saved:
         model = load(source, pretrained, channels=None, size=None)
         spec = spec_from(options)
@@ -84,7 +88,7 @@ def _spec(model: Any, channels: int | None, size: int | None) -> ImageInput:
 
 
 def spec_from(saved: Mapping[str, Any]) -> ImageInput:
-    """The ImageInput in an ``EncoderInfo.input``."""
+    """Return the ImageInput in an ``EncoderInfo.input``."""
     names = {f.name for f in dataclasses.fields(ImageInput)}
     given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k in names}
     return ImageInput(**given)

@@ -1,4 +1,4 @@
-"""timm's models as makers of maps: [b, c, h, w] to [b, prefix + h' · w', d], whatever the model's own layout."""
+"""Turn timm's models into maps: [b, c, h, w] to [b, prefix + h' · w', d], for any layout."""
 
 import json
 from pathlib import Path
@@ -18,9 +18,10 @@ from hubtl_multimodal.encoders.names import Source
 
 
 def load(source: Source, pretrained: bool, *, channels: int | None, size: int | tuple[int, int] | None) -> Any:
-    """A timm model without its classifier; models with positions of a fixed size are built for ``size`` pixels.
+    """Load a timm model without its classifier, for ``size`` pixels where positions are fixed.
 
-    Raises HubtlError for weights out of reach.
+    Raises:
+        HubtlError: for missing weights.
     """
     if pretrained and ":" not in source.where and not timm.is_model_pretrained(source.where):
         tags = timm.list_pretrained(f"{source.where.split('.')[0]}.*")
@@ -44,11 +45,11 @@ def load(source: Source, pretrained: bool, *, channels: int | None, size: int | 
 
 
 class TimmEncoder(ModalityEncoder):
-    """What the encoders on timm's models share.
+    """Share the code of encoders on timm's models.
 
     Args:
         model: without a classifier.
-        stage: the position of the stage whose map is taken; None takes what the whole model makes before its pooling.
+        stage: the stage whose map is taken; None takes the whole model's before its pooling.
     """
 
     def __init__(self, model: Any, stage: int | None) -> None:
@@ -59,7 +60,7 @@ class TimmEncoder(ModalityEncoder):
             raise HubtlError(f"{type(model).__name__} gives no maps of earlier stages", hint="leave out stage")
 
     def look(self, pictures: Tensor) -> tuple[Tensor, tuple[int, int] | None]:
-        """Tokens [b, n, d] in rows of the map, prefix tokens first, and the map's (height, width) where there is one."""
+        """Return tokens [b, n, d] in rows of the map, prefix tokens first, and the map's shape if any."""
         if self.stage is None:
             made = self.model.forward_features(pictures)
             if isinstance(made, tuple | list):
@@ -82,7 +83,7 @@ class TimmEncoder(ModalityEncoder):
 
     @property
     def prefix(self) -> int:
-        """Class and register tokens before those of the map."""
+        """Return the number of class and register tokens before those of the map."""
         return int(getattr(self.model, "num_prefix_tokens", 0)) if self.stage is None else 0
 
     def _grid(self, tokens: int) -> tuple[int, int] | None:
@@ -91,15 +92,16 @@ class TimmEncoder(ModalityEncoder):
 
     @torch.no_grad()
     def lies(self, pictures: Tensor, axes: tuple[str, str]) -> Grid | None:
-        """How the tokens of such pictures lie."""
+        """Return the layout of such pictures' tokens."""
         shape = self.look(pictures[:1])[1]
         return None if shape is None else Grid(self.prefix, *shape, axes)
 
     @torch.no_grad()
     def try_on(self, pictures: Tensor, hint: str) -> tuple[int, tuple[int, int] | None]:
-        """The width of the tokens that the model makes of such pictures, and the map's shape.
+        """Return the width of such pictures' tokens, and the map's shape.
 
-        Raises HubtlError where it takes no pictures of that size.
+        Raises:
+            HubtlError: for an unsupported size.
         """
         training = self.training
         self.eval()
@@ -130,7 +132,7 @@ class TimmEncoder(ModalityEncoder):
         return [(f"block{i}", ordered[key]) for i, key in enumerate(sorted(ordered))]
 
     def write(self, folder: Path, data: dict[str, Any]) -> None:
-        """timm's own format; ``data`` says how the inputs were made."""
+        """Write timm's own format; ``data`` describes the preprocessing."""
         from timm.models import save_for_hf
 
         meta = {"base_model": self.info.base_model, "revision": self.info.revision, "stage": self.stage}
@@ -143,7 +145,7 @@ class TimmEncoder(ModalityEncoder):
 
 
 def facts(source: Source, model: Any, pretrained: bool) -> dict[str, Any]:
-    """What timm knows of the weights, for EncoderInfo."""
+    """Return timm's facts on the weights, for EncoderInfo."""
     configuration = dict(getattr(model, "pretrained_cfg", None) or {})
     architecture = str(configuration.get("architecture") or source.where)
     known: dict[str, Any] = {"architecture": architecture}
@@ -159,7 +161,7 @@ def facts(source: Source, model: Any, pretrained: bool) -> dict[str, Any]:
 
 
 def _commit(repo: str, file: str | None) -> str | None:
-    """The commit of the weights that timm took from the Hub, as the cache tells."""
+    """Return the commit of the weights that timm loaded from the Hub, by the cache."""
     from huggingface_hub import try_to_load_from_cache
 
     for name in (file, "model.safetensors", "pytorch_model.bin"):

@@ -1,4 +1,4 @@
-"""transformers' audio encoders: AST, Wav2Vec2, HuBERT, Whisper's encoder and CLAP's audio tower."""
+"""Encode audio by transformers: AST, Wav2Vec2, HuBERT, Whisper's encoder and CLAP."""
 
 from typing import Any
 
@@ -19,9 +19,10 @@ BUILDERS = {
 
 
 def build(source: Source, pretrained: bool, options: dict[str, Any]) -> ModalityEncoder:
-    """``options``: ``seconds``, or all of a saved encoder's input.
+    """Build an audio encoder; ``options`` are ``seconds``, or all of a saved encoder's input.
 
-    Raises HubtlError for weights out of reach, a model of another kind, and one without its feature extractor.
+    Raises:
+        HubtlError: for missing weights, another kind of model, and one without its feature extractor.
     """
     for key in ("stage", "mels"):
         if key in options:
@@ -40,7 +41,11 @@ def build(source: Source, pretrained: bool, options: dict[str, Any]) -> Modality
 
 
 def extractor_of(source: Source) -> Any:
-    """The model's own feature extractor. Raises HubtlError for a model without one."""
+    """Return the model's own feature extractor.
+
+    Raises:
+        HubtlError: for a model without one.
+    """
     from transformers import AutoFeatureExtractor
 
     extractor = processor_of(source, AutoFeatureExtractor.from_pretrained)

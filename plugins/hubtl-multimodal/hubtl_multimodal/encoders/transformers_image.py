@@ -1,4 +1,4 @@
-"""transformers' image encoders: ViT, DINOv2, the image towers of CLIP and SigLIP, and others that AutoModel opens."""
+"""Encode images by transformers: ViT, DINOv2, CLIP's and SigLIP's image towers, and others."""
 
 import copy
 import math
@@ -26,9 +26,9 @@ TOWERS = {"clip": "CLIPVisionModel", "siglip": "SiglipVisionModel"}
 
 
 class TransformersImage(TransformersEncoder):
-    """The last hidden state, a token for each patch or place of the map, class tokens included.
+    """Return the last hidden state: a token for each patch or place, class tokens included.
 
-    CLIP's own model normalises its class token alone; here the same layer normalises all of them.
+    CLIP's own model normalises only its class token; here the same layer normalises all of them.
     """
 
     def __init__(self, model: Any, processor: Any, spec: ImageInput) -> None:
@@ -67,7 +67,11 @@ class TransformersImage(TransformersEncoder):
 def build(
     source: Source, pretrained: bool, size: int | None, options: dict[str, Any], saved: bool
 ) -> TransformersImage:
-    """Raises HubtlError for weights out of reach and pictures that the model does not take."""
+    """Build an image encoder.
+
+    Raises:
+        HubtlError: for missing weights and unsupported image sizes.
+    """
     import transformers
 
     if not saved and options:
@@ -120,9 +124,9 @@ def _side(config: Any) -> int | None:
 
 
 def _at_size(model: Any, old: int, size: int) -> Any:
-    """The same weights in a model for pictures of another size; its learned positions are resampled.
+    """Return the model for another image size, with resampled positions.
 
-    A model that has none takes other sizes as it is.
+    A model without learned positions takes other sizes unchanged.
     """
     config = copy.deepcopy(model.config)
     config.image_size = size

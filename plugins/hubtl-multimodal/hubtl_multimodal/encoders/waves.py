@@ -1,4 +1,4 @@
-"""Encoders that listen to the waveform: Wav2Vec2 and HuBERT."""
+"""Encode waveforms: Wav2Vec2 and HuBERT."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,11 +19,10 @@ SECONDS = 10.0
 
 
 class Waves(TransformersEncoder):
-    """The last hidden state, a token for each step of the convolutions (20 ms in the published models).
+    """Return the last hidden state, a token for each step of the convolutions (20 ms when published).
 
-    A mask goes to the network where the extractor says that the model was trained with one. The kind with group
-    normalisation was not: it gets zeros, as in its training, and its tokens depend on how many, which is the same for
-    every row.
+    The network gets a mask if its extractor was made with one. Models with group normalisation were trained without:
+    they get zeros, and their tokens depend on the amount of padding, which is equal for every row.
     """
 
     def __init__(self, model: Any, extractor: Any, count: int) -> None:
@@ -53,7 +52,7 @@ class Waves(TransformersEncoder):
 
 
 def first_token(config: Any) -> int:
-    """Samples that the first token takes."""
+    """Return the number of samples of the first token."""
     needed = 1
     for kernel, stride in reversed(list(zip(config.conv_kernel, config.conv_stride, strict=True))):
         needed = (needed - 1) * stride + kernel
@@ -61,7 +60,11 @@ def first_token(config: Any) -> int:
 
 
 def build(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> Waves:
-    """Raises HubtlError for weights out of reach and for too short a row."""
+    """Build a waveform encoder.
+
+    Raises:
+        HubtlError: for missing weights and for too short a row.
+    """
     from transformers import AutoModel
 
     config.mask_time_prob = config.mask_feature_prob = 0.0  # the readers mask; this would leave a parameter unused

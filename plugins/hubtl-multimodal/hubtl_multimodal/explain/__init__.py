@@ -1,4 +1,4 @@
-"""Why a model said so: what each modality and each token did for a prediction, and a test that the map is true."""
+"""Explain a prediction by modalities and tokens, and test the explanation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A source row that the model sees as alike."""
+    """Hold a similar source row."""
 
     row: int
     label: str | None
@@ -48,13 +48,16 @@ def explain(
         classes: names, in the order of the logits.
         row: as ``hubtl.load(…).predict`` takes it.
         label: the class to explain; None: the predicted one.
-        samples: random subsets of tokens from which relevance is estimated.
-        orders: random orders that the deletion test compares with.
-        source: rows with their labels among which the nearest are looked for.
-        neighbours: how many.
-        folder: writes ``explanation.json`` and ``explanation.png`` there.
+        samples: number of random token subsets to estimate relevance from.
+        orders: number of random orders in the deletion test.
+        seed: seed of both.
+        source: labelled rows to find the nearest among.
+        neighbours: number of nearest rows.
+        folder: gets ``explanation.json`` and ``explanation.png``.
 
-    Raises HubtlError for a row that cannot be read, and ValueError for a label that the model does not have.
+    Raises:
+        HubtlError: for an unreadable row.
+        ValueError: for a label that the model does not have.
     """
     backbone: MultimodalBackbone = classifier.encoder.backbone  # type: ignore[assignment]
     device = next(classifier.parameters()).device
@@ -96,7 +99,7 @@ def _rounded(value: Tensor) -> list[float]:
 def _nearest(
     classifier: Classifier, inputs: Mapping[str, Tensor], source: Sequence[tuple[Mapping[str, Any], str | None]], k: int
 ) -> list[Neighbour]:
-    """The source rows whose features have the largest cosine with this row's."""
+    """Return the source rows with the largest cosine to this row's features."""
     if not source:
         return []
     backbone: MultimodalBackbone = classifier.encoder.backbone  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Is the map true? The tokens that it calls relevant are taken away first, and the prediction must fall faster."""
+"""Test a relevance map by deletion: removing relevant tokens first must lower the prediction faster."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,7 +15,7 @@ POINTS = 21  # of a curve: none, 5 %, … all tokens taken away
 
 @dataclass(frozen=True)
 class Deletion:
-    """Probability of the label while tokens are taken away, most relevant first and in random orders."""
+    """Hold the label's probability while tokens are removed, by relevance and in random orders."""
 
     shares: list[float]  # of tokens taken away
     top: list[float]
@@ -28,16 +28,19 @@ class Deletion:
 
     @property
     def faithful(self) -> bool:
-        """Whether taking away the top tokens first does more harm than 95 % of the random orders (a permutation test)."""
+        """Return whether removing top tokens first does more harm than 95 % of random orders.
+
+        This is a permutation test.
+        """
         return self.beaten >= BEATEN * self.orders
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return asdict(self) | {"faithful": self.faithful}
 
 
 def run(game: Game, index: int, relevance: dict[str, Tensor], orders: int, generator: torch.Generator) -> Deletion:
-    """Take tokens of all modalities away by their relevance, and in ``orders`` random orders."""
+    """Remove tokens of all modalities by relevance, and in ``orders`` random orders."""
     values = torch.cat([relevance[m] for m in game.present])
     shares = np.linspace(0, 1, POINTS)
     top = _curve(game, index, values.argsort(descending=True, stable=True), shares)
@@ -58,7 +61,7 @@ def run(game: Game, index: int, relevance: dict[str, Tensor], orders: int, gener
 
 
 def _curve(game: Game, index: int, order: Tensor, shares: np.ndarray) -> np.ndarray:
-    """The probability with the first tokens of an order gone, at each share."""
+    """Return the probability without the first tokens of an order, at each share."""
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order))
     gone = torch.from_numpy(np.round(shares * len(order))).long()

@@ -1,4 +1,4 @@
-"""An explanation as one picture: modalities, maps on picture, words and spectrogram, and the deletion test."""
+"""Draw an explanation: modalities, maps on picture, words and spectrogram, deletion test."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ def draw(
     path: Path,
     theme: Theme = LIGHT,
 ) -> None:
-    """Write the picture: a row for each modality that is present (input, relevance, transferability), figures above."""
+    """Draw a row for each present modality (input, relevance, transferability), charts above."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -79,7 +79,7 @@ def _draw(
 
 
 def _height(found: "Explanation", modality: str) -> float:
-    """Inches of a modality's row."""
+    """Return the height of a modality's row in inches."""
     if found.layout[modality]["kind"] != "words":
         return 3.0
     shown = words(found.layout[modality]["tokens"], found.relevance[modality])
@@ -87,7 +87,7 @@ def _height(found: "Explanation", modality: str) -> float:
 
 
 def _wrapped(shown: list[tuple[str, float]]) -> list[tuple[int, float, str, float]]:
-    """Line, place in it from 0 to 1, word and value of the words that are drawn."""
+    """Return line, position from 0 to 1, word and value of the words to draw."""
     found: list[tuple[int, float, str, float]] = []
     line, left = 0, 0.0
     for word, value in shown[:LONGEST_TEXT]:
@@ -140,7 +140,7 @@ def _classes(axis: Any, found: "Explanation", theme: Theme) -> None:
 
 
 def _maps(axes: list[Any], found: "Explanation", modality: str, picture: np.ndarray) -> None:
-    """Input, relevance and transferability; time is drawn from left to right."""
+    """Draw input, relevance and transferability, with time from left to right."""
     relevance = on_grid(found.relevance[modality], found.layout[modality]).numpy()
     weights = on_grid(found.transferability[modality], found.layout[modality]).numpy()
     if modality == "audio":
@@ -185,7 +185,7 @@ def _maps(axes: list[Any], found: "Explanation", modality: str, picture: np.ndar
 
 
 def _words(axis: Any, found: "Explanation", modality: str) -> None:
-    """The words on a ground of the colour of their relevance, wrapped."""
+    """Draw the words, wrapped, coloured by relevance."""
     from matplotlib import colormaps
 
     axis.axis("off")
@@ -214,7 +214,7 @@ def _words(axis: Any, found: "Explanation", modality: str) -> None:
 
 
 def _instants(axis: Any, found: "Explanation", modality: str, inputs: Mapping[str, Tensor], theme: Theme) -> None:
-    """The tokens one after another; of a waveform over the sound itself."""
+    """Draw the tokens in sequence; for a waveform over the sound itself."""
     seen = inputs[modality][0].cpu().numpy()
     values = found.relevance[modality]
     if seen.ndim == 1:
@@ -230,7 +230,7 @@ def _instants(axis: Any, found: "Explanation", modality: str, inputs: Mapping[st
 
 
 def _picture(modality: str, inputs: Mapping[str, Tensor]) -> np.ndarray:
-    """What the encoder saw, in grey or colour, 0 to 1: [h, w] or [h, w, 3]; of a spectrogram [frames, mels]."""
+    """Return the encoder's picture, 0 to 1: [h, w] or [h, w, 3]; for a spectrogram [frames, mels]."""
     seen = inputs[modality][0].float().cpu().numpy()
     seen = (seen - seen.min()) / ((seen.max() - seen.min()) or 1.0)
     if seen.ndim == 2:

@@ -1,4 +1,4 @@
-"""A prediction as a game: tokens and modalities are the players, and may be taken away."""
+"""Treat a prediction as a game: tokens and modalities are players that may be removed."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -17,14 +17,14 @@ Kept = dict[str, Tensor]  # modality -> [n, t] bool, the tokens that are left
 
 
 class Game:
-    """One row whose encoders have run once; what is asked again and again is only the fusion.
+    """Hold one row whose encoders have run once; only the fusion is evaluated repeatedly.
 
-    A token is taken away by its mask, and a modality that has none left is absent, as it was for rows in training.
+    A token is removed by its mask, and a modality without tokens is absent, as in some rows of training.
 
     Attributes:
-        present: the modalities that the row has.
+        present: the modalities of the row.
         places: modality -> positions of its real tokens in the sequence of its encoder.
-        tokens: modality -> how many real tokens it has.
+        tokens: modality -> number of real tokens.
     """
 
     def __init__(self, classifier: Classifier, inputs: Mapping[str, Tensor]) -> None:
@@ -39,22 +39,22 @@ class Game:
         self.tokens = {m: len(real) for m, real in self.places.items()}
 
     def everything(self, n: int = 1) -> Kept:
-        """All tokens left, ``n`` times."""
+        """Return all tokens, ``n`` times."""
         return {m: torch.ones(n, count, dtype=torch.bool) for m, count in self.tokens.items()}
 
     @torch.no_grad()
     def logits(self, kept: Kept) -> Tensor:
-        """Logits [n, c], on the CPU, with the tokens that are left."""
+        """Return logits [n, c], on the CPU, with the remaining tokens."""
         n = len(next(iter(kept.values())))
         found = [self._some({m: mask[start : start + ROWS] for m, mask in kept.items()}) for start in range(0, n, ROWS)]
         return torch.cat(found)
 
     def probabilities(self, kept: Kept) -> Tensor:
-        """Probabilities [n, c]."""
+        """Return probabilities [n, c]."""
         return self.logits(kept).softmax(dim=1)
 
     def log_odds(self, kept: Kept, index: int) -> Tensor:
-        """Log-odds [n] of a class against all others: additive where probabilities saturate."""
+        """Return log-odds [n] of a class against all others: additive where probabilities saturate."""
         logits = self.logits(kept)
         others = torch.cat([logits[:, :index], logits[:, index + 1 :]], dim=1)
         return logits[:, index] - others.logsumexp(dim=1)

@@ -1,4 +1,4 @@
-"""What the tokens of a modality are: places of a picture or a spectrogram, instants of a sound, or words."""
+"""Describe the tokens of a modality: places of a picture or spectrogram, instants, or words."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
 
 def of(backbone: "MultimodalBackbone", modality: str, inputs: Mapping[str, Tensor], places: Tensor) -> dict[str, Any]:
-    """How to draw the tokens of one row.
+    """Describe how to draw the tokens of one row.
 
     ``places`` are the positions of the real tokens in the encoder's sequence. ``kind`` is ``words`` (with the pieces as
-    ``tokens``), ``grid`` (``rows`` and ``columns`` after ``prefix`` tokens that stand for the whole, its ``axes`` named)
-    or ``instants``.
+    ``tokens``), ``grid`` (``rows`` and ``columns`` after ``prefix`` tokens, its ``axes`` named) or ``instants``.
     """
     found: dict[str, Any] = {"places": places.tolist()}
     if modality == "text":
@@ -37,7 +36,7 @@ def of(backbone: "MultimodalBackbone", modality: str, inputs: Mapping[str, Tenso
 
 
 def on_grid(values: list[float], layout: Mapping[str, Any]) -> Tensor:
-    """Values of the real tokens as a map [rows, columns]; places without a token are 0."""
+    """Return values of the real tokens as a map [rows, columns]; other places are 0."""
     n = layout["prefix"] + layout["rows"] * layout["columns"]
     whole = torch.zeros(n)
     whole[torch.tensor(layout["places"])] = torch.tensor(values)
@@ -45,7 +44,7 @@ def on_grid(values: list[float], layout: Mapping[str, Any]) -> Tensor:
 
 
 def words(tokens: list[str], values: list[float]) -> list[tuple[str, float]]:
-    """Pieces of a subword tokenizer put together to words, their values added; special tokens are left out."""
+    """Join subword pieces to words, their values added; special tokens are left out."""
     found: list[tuple[str, float]] = []
     for token, value in zip(tokens, values, strict=True):
         if token.startswith(("[", "<")) and token.endswith(("]", ">")):

@@ -1,4 +1,4 @@
-"""What each player is worth: exact Shapley values of modalities, Banzhaf values of tokens, and transferability."""
+"""Value each player: Shapley values of modalities, Banzhaf values of tokens, transferability."""
 
 from itertools import combinations
 from math import factorial
@@ -10,11 +10,11 @@ from hubtl_multimodal.explain.game import Game
 
 
 def shapley(game: Game, index: int) -> tuple[dict[str, float], float]:
-    """Exact Shapley values of the modalities for a class's probability, and the probability with none of them.
+    """Return exact Shapley values of the modalities for a class's probability.
 
-    ``phi_m = sum over S without m of |S|! (M - |S| - 1)! / M! (p(S + m) - p(S))``: at most eight masked forwards. The
-    values add up to the prediction's probability less that of nothing. Missing modalities are nothing new to the model:
-    it was trained with some.
+    The probability without any modality is returned, too. ``phi_m = sum over S without m of |S|! (M - |S| - 1)! / M!
+    (p(S + m) - p(S))``: at most eight masked forwards. The values add up to the prediction's probability less that
+    without any. The model knows missing modalities from training.
     """
     players = game.present
     subsets = [frozenset(s) for size in range(len(players) + 1) for s in combinations(players, size)]
@@ -35,11 +35,11 @@ def shapley(game: Game, index: int) -> tuple[dict[str, float], float]:
 
 
 def banzhaf(game: Game, index: int, samples: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """Banzhaf values [t] of each modality's tokens for a class's log-odds, from random subsets.
+    """Return Banzhaf values [t] of each modality's tokens for a class's log-odds.
 
-    ``v_t = E[f(S) | t in S] - E[f(S) | t not in S]``, each token in S with probability 1/2; every subset is used for
-    every token (maximum sample reuse, Wang & Jia, arXiv:2205.15466). Signed, defined alike for every kind of fusion, and
-    no less true where attention maps are not.
+    ``v_t = E[f(S) | t in S] - E[f(S) | t not in S]`` over random subsets, each token in S with probability 1/2. Every
+    subset is used for every token (maximum sample reuse, Wang & Jia, arXiv:2205.15466). The values are signed, and
+    defined alike for every kind of fusion, unlike attention maps.
     """
     kept = {m: torch.rand(samples, count, generator=generator) < 0.5 for m, count in game.tokens.items()}
     f = game.log_odds(kept, index)
@@ -54,9 +54,10 @@ def banzhaf(game: Game, index: int, samples: int, generator: torch.Generator) ->
 
 @torch.no_grad()
 def transferability(game: Game) -> dict[str, Tensor]:
-    """Each token's weight ``w`` [t] by the local critics: 1 where they cannot tell its domain, 0 where they can.
+    """Return each token's weight ``w`` [t] by the local critics: 1 where its domain is not recognisable.
 
-    Where a modality was resampled, a token gets the weights of the latents that attended to it, by their attention.
+    It is 0 where the domain is recognised. Where a modality was resampled, a token gets the weights of the latents that
+    attended to it, by their attention.
     """
     backbone = game.backbone
     maps: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""Tokens of several modalities to the features that one linear head reads."""
+"""Fuse tokens of several modalities to the features of one linear head."""
 
 from hubtl_multimodal.fusion.network import KINDS, Fused, Fusion
 from hubtl_multimodal.fusion.norm import MaskedBatchNorm

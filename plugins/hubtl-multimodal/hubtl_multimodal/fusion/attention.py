@@ -1,4 +1,4 @@
-"""The attention that fuses: blocks, a reader with one query, a resampler, and pooling by learned scores."""
+"""Define the attention of the fusion: blocks, a one-query reader, a resampler, and pooling."""
 
 import math
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """Multi-head attention whose maps can be read.
+    """Apply multi-head attention whose maps can be read.
 
     ``map`` is the identity; the softmax [b, heads, q, k] passes through it, with its gradient, so that a forward hook
-    there sees what is attended to, whatever fused kernels there may be.
+    there sees the attention, whatever fused kernels exist.
     """
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
@@ -22,7 +22,10 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, queries: Tensor, content: Tensor, mask: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Queries [b, q, d] on content [b, k, d], of which ``mask`` [b, k] is real; ``bias`` [b, k] adds to the logits."""
+        """Attend queries [b, q, d] to content [b, k, d] under ``mask`` [b, k].
+
+        ``bias`` [b, k] is added to the logits.
+        """
         q, k, v = (self._split(f(x)) for f, x in ((self.q, queries), (self.k, content), (self.v, content)))
         logits = (q @ k.transpose(-1, -2)).float() / math.sqrt(q.shape[-1])
         if bias is not None:
@@ -37,12 +40,12 @@ class Attention(nn.Module):
 
 
 def mlp(width: int, dropout: float) -> nn.Sequential:
-    """The feed-forward part of a block, four times as wide inside."""
+    """Make the feed-forward part of a block, four times as wide inside."""
     return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * width, width))
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block whose weights several streams share; each has LayerNorms of its own."""
+    """Apply a pre-norm transformer block to several streams, with shared weights and own LayerNorms."""
 
     def __init__(self, width: int, heads: int, dropout: float, streams: Sequence[str]) -> None:
         super().__init__()
@@ -52,7 +55,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor, stream: str) -> Tensor:
-        """Tokens [b, t, d] of one stream."""
+        """Transform tokens [b, t, d] of one stream."""
         normal = self.before[stream](x)
         x = x + self.dropout(self.attention(normal, normal, mask))
         changed: Tensor = x + self.dropout(self.mlp(self.between[stream](x)))
@@ -60,7 +63,7 @@ class Block(nn.Module):
 
 
 class Reader(nn.Module):
-    """``f = LN(CLS + attention(CLS, content))``: one learned query reads everything."""
+    """Read everything by one learned query: ``f = LN(CLS + attention(CLS, content))``."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -69,14 +72,14 @@ class Reader(nn.Module):
         self.before, self.after = nn.LayerNorm(width), nn.LayerNorm(width)
 
     def forward(self, content: Tensor, mask: Tensor, bias: Tensor) -> Tensor:
-        """Content [b, k, d] to a feature [b, d]; ``bias`` [b, k] adds to the logits of the attention."""
+        """Map content [b, k, d] to a feature [b, d]; ``bias`` [b, k] is added to the attention's logits."""
         query = self.query.expand(content.shape[0], 1, -1)
         feature: Tensor = self.after(query + self.attention(query, self.before(content), mask, bias))
         return feature[:, 0]
 
 
 class Resampler(nn.Module):
-    """Any number of tokens to ``latents`` of them, by one cross-attention block from learned queries (Perceiver)."""
+    """Resample any number of tokens to ``latents``, by cross-attention of learned queries (Perceiver)."""
 
     def __init__(self, width: int, heads: int, latents: int, dropout: float) -> None:
         super().__init__()
@@ -85,7 +88,7 @@ class Resampler(nn.Module):
         self.asking, self.asked, self.between = (nn.LayerNorm(width) for _ in range(3))
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Tokens [b, t, d] to [b, latents, d]."""
+        """Map tokens [b, t, d] to [b, latents, d]."""
         latents = self.latents.expand(tokens.shape[0], -1, -1)
         x = latents + self.attention(self.asking(latents), self.asked(tokens), mask)
         changed: Tensor = x + self.mlp(self.between(x))
@@ -93,7 +96,7 @@ class Resampler(nn.Module):
 
 
 class Pool(nn.Module):
-    """One vector of many tokens: a softmax over learned scores for each head's share of the width; at first the mean."""
+    """Pool tokens by a softmax over learned scores for each head; initially the mean."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -102,7 +105,7 @@ class Pool(nn.Module):
         nn.init.zeros_(self.score.weight)
 
     def forward(self, tokens: Tensor, mask: Tensor, bias: Tensor) -> Tensor:
-        """Tokens [b, t, d] to [b, d]; ``bias`` [b, t] adds to the scores."""
+        """Map tokens [b, t, d] to [b, d]; ``bias`` [b, t] is added to the scores."""
         scores = (self.score(tokens).float() + bias[..., None]).transpose(1, 2)[:, :, None]  # [b, h, 1, t]
         scores = scores.masked_fill(~mask[:, None, None, :], torch.finfo(scores.dtype).min)
         share = self.map(scores.softmax(dim=-1)).to(tokens.dtype)

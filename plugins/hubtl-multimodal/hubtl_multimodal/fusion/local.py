@@ -1,4 +1,4 @@
-"""Local critics: how much a single token betrays its domain, and what it counts accordingly."""
+"""Measure how much a single token reveals its domain, and weight it accordingly."""
 
 import math
 
@@ -12,7 +12,7 @@ FLOOR = 1e-4  # under a weight, whose logarithm is added to attention
 
 
 class LocalCritic(nn.Module):
-    """Tells the domain of each token by itself: d -> 64 -> 1, behind a gradient reversal of strength 1.
+    """Discriminate the domain of each token: d -> 64 -> 1, behind a gradient reversal of strength 1.
 
     Its last layer starts at zero: until it is trained it is undecided everywhere.
     """
@@ -25,24 +25,24 @@ class LocalCritic(nn.Module):
         nn.init.zeros_(last.bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [b, t, d] to logits [b, t]."""
+        """Map tokens [b, t, d] to logits [b, t]."""
         verdict: Tensor = self.layers(reverse_gradient(tokens, 1.0))[..., 0]
         return verdict
 
 
 def transferability(logits: Tensor) -> Tensor:
-    """The binary entropy, in bits, of a critic's verdict: 1 where it cannot tell, 0 where it can; without gradient."""
+    """Return the binary entropy, in bits, of a critic's verdict: 1 where undecided; without gradient."""
     u = logits.detach().float().sigmoid()
     return (torch.special.entr(u) + torch.special.entr(1 - u)) / math.log(2)
 
 
 def weighted(tokens: Tensor, weights: Tensor, mask: Tensor) -> Tensor:
-    """``(1 + w) z / (1 + mean w)``: tokens that both domains share count more, and the scale stays (TADA, residual)."""
+    """Return ``(1 + w) z / (1 + mean w)``: shared tokens weigh more, and the scale stays (TADA)."""
     mean = masked_mean(weights, mask, dim=1)[:, None]
     factor = (1 + weights) / (1 + mean)
     return tokens * factor[..., None].to(tokens.dtype)
 
 
 def attention_bias(weights: Tensor) -> Tensor:
-    """What is added to attention logits: multiplies the softmax by the weight before it is normalised; 0 where w = 1."""
+    """Return the bias of attention logits that multiplies the softmax by the weight; 0 where w = 1."""
     return ((weights + FLOOR) / (1 + FLOOR)).log()

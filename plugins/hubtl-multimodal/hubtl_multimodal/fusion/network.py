@@ -1,4 +1,4 @@
-"""Fusion: the tokens of each modality, whichever are there, to the feature that one linear head reads."""
+"""Fuse the tokens of each present modality to the feature of one linear head."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, get_args
@@ -18,7 +18,7 @@ LONG = 64  # tokens; a modality with more is resampled, so that it does not drow
 
 
 class Fused(NamedTuple):
-    """What fusion makes of a batch of ``b`` rows."""
+    """Hold the fusion's outputs for a batch of ``b`` rows."""
 
     fused: Tensor | None  # [b, d]; None for late fusion
     parts: dict[str, Tensor]  # modality -> z_m [b, d], of its own tokens alone
@@ -30,27 +30,35 @@ class Fused(NamedTuple):
 
 
 class Fusion(nn.Module):
-    """Projects, weighs, pools and fuses tokens.
+    """Project, weight, pool and fuse tokens.
 
     Each modality: ``Z = BN(W · LN(H)) + e``, resampled to ``latents`` tokens where there are more than 64, and one learned
-    null token in place of all where it is absent. A local critic weighs tokens by how little they betray their
+    null token in place of all where it is absent. A local critic weights tokens by how little they reveal their
     domain, ``Z~ = (1 + w) Z / (1 + mean w)``, and ``log w`` is added to the logits of pooling and of the reading query.
     ``z_m`` is pooled from ``Z~_m`` alone. Then, by ``kind``:
 
-    - ``late``: nothing more; the heads' logits are averaged over the modalities that are there.
+    - ``late``: nothing more; the heads' logits are averaged over the present modalities.
     - ``concat-mlp``: two layers on all ``z_m`` together.
     - ``concat-transformer``: blocks on all tokens together, and one query that reads them.
     - ``bottleneck``: blocks on ``[Z~_m ; b]`` of each modality, weights shared; the bottleneck tokens ``b`` become the
-      mean over the modalities that are there (MBT, arXiv:2107.00135, whose mean is over all); one query reads all.
+      mean over the present modalities (MBT, arXiv:2107.00135, whose mean is over all); one query reads all.
 
     Every parameter takes part in every forward, whatever is absent and however many tokens there are, so that processes
     that see other rows have the same graph. In eval mode no row depends on another.
 
     Args:
         widths: modality -> width of its tokens.
+        kind: see above.
+        width: width of projected tokens and of the fused feature.
+        layers: number of fusion blocks.
+        heads: number of attention heads.
+        bottlenecks: number of bottleneck tokens.
+        latents: number of tokens after resampling.
+        dropout: dropout rate.
         modality_dropout: probability with which a row loses a modality in training, never all; may be set at any time.
 
-    Raises HubtlError for a kind that there is not, for no modality, and for a width that ``heads`` does not divide.
+    Raises:
+        HubtlError: for an unknown kind, for no modality, and for a width that ``heads`` does not divide.
     """
 
     def __init__(
@@ -98,11 +106,11 @@ class Fusion(nn.Module):
 
     @property
     def joint_width(self) -> int:
-        """Width of what ``joint`` returns."""
+        """Return the width of ``joint``."""
         return (0 if self.kind == "late" else self.width) + len(self.modalities) * (self.width + 1)
 
     def blocks_of(self) -> dict[str, slice]:
-        """Where in ``joint`` the fused feature is, and each modality's ``z_m`` with its ``r_m`` behind it."""
+        """Return the slices of ``joint``: the fused feature, and each modality's ``z_m`` with ``r_m``."""
         places, start = {}, 0
         if self.kind != "late":
             places["fused"], start = slice(0, self.width), self.width
@@ -112,7 +120,10 @@ class Fusion(nn.Module):
         return places
 
     def forward(self, tokens: Mapping[str, tuple[Tensor, Tensor]], present: Mapping[str, Tensor]) -> Fused:
-        """Tokens ([b, t, width], mask [b, t]) of every modality; ``present`` [b] bool, a missing key: in every row."""
+        """Fuse tokens ([b, t, width], mask [b, t]) of every modality.
+
+        ``present`` [b] bool, a missing key: in every row.
+        """
         real = {n: self._real(tokens[n][1], present.get(n)) for n in self.modalities}
         there = {n: mask.any(dim=1) for n, mask in real.items()}
         kept = drop_modalities(there, self.modality_dropout) if self.training and self.modality_dropout else there
@@ -128,9 +139,10 @@ class Fusion(nn.Module):
         return Fused(self._fuse(better, parts, masks, bias, kept), parts, zs, masks, local, weights, kept)
 
     def joint(self, out: Fused) -> Tensor:
-        """``[f ; r_m z_m ; r_m ; …]`` [b, joint_width]: a linear layer on it is ``g_f(f) + sum_m r_m g_m(z_m)``.
+        """Return ``[f ; r_m z_m ; r_m ; …]`` [b, joint_width].
 
-        Late fusion has no ``f``, and divides by the number of modalities that are there: the mean of their logits.
+        A linear layer on it is ``g_f(f) + sum_m r_m g_m(z_m)``. Late fusion has no ``f``, and divides by the number of
+        present modalities: the mean of their logits.
         """
         r = {n: out.present[n][:, None].to(out.parts[n].dtype) for n in self.modalities}
         if out.fused is None:
@@ -149,7 +161,7 @@ class Fusion(nn.Module):
         return mask if present is None else mask & present[:, None]
 
     def _tokens(self, name: str, values: Tensor, real: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-        """Projected (and resampled) tokens, the null token where the modality is absent, and their mask."""
+        """Return projected (and resampled) tokens and their mask; absent modalities get the null token."""
         clean = values.masked_fill(~real[..., None], 0.0)  # what is behind the mask may be anything, even NaN
         z = self._norm(name).masked(self.projections[name](clean), real)
         z, mask = z + self.marks[name], real

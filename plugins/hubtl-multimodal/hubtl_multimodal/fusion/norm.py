@@ -1,4 +1,4 @@
-"""Batch normalisation of tokens, of which some are no more than padding."""
+"""Normalise batches of tokens with padding."""
 
 import torch
 import torch.nn.functional as F
@@ -6,15 +6,15 @@ from torch import Tensor, nn
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
-    """BatchNorm over the real tokens of a batch: padding and absent rows enter no statistics.
+    """Apply BatchNorm to the real tokens of a batch: padding enters no statistics.
 
-    It is a ``BatchNorm1d``, called with the real tokens [n, d] alone, so that whatever looks for BatchNorm layers (AdaBN,
-    test-time methods) finds it and sees what it needs. With fewer than two tokens there is no variance: the running
-    statistics are used, and left as they are.
+    It is a ``BatchNorm1d``, called with the real tokens [n, d] alone, so that code which looks for BatchNorm layers
+    (AdaBN, test-time methods) finds it. With fewer than two tokens there is no variance: the running statistics are
+    used, and stay.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens [n, d]; n may be 0."""
+        """Normalise tokens [n, d]; n may be 0."""
         if self.training and x.shape[0] < 2:
             if self.num_batches_tracked is not None and self.track_running_stats:
                 self.num_batches_tracked.add_(1)  # as every process does, whatever its rows lack
@@ -22,7 +22,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         return super().forward(x)
 
     def masked(self, values: Tensor, mask: Tensor) -> Tensor:
-        """Tokens [b, t, d] and which of them are real [b, t], to tokens; what is not real comes out as zero."""
+        """Normalise tokens [b, t, d] under a mask [b, t]; padding comes out as zero."""
         if not self.training and (
             torch.compiler.is_compiling() or torch.jit.is_tracing()
         ):  # an exported graph's shapes are fixed

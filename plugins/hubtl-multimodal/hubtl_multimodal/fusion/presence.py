@@ -1,4 +1,4 @@
-"""Which modalities a row has, and means that do not fail where it has none."""
+"""Handle missing modalities, and means without values."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def masked_mean(values: Tensor, mask: Tensor, dim: int = 0) -> Tensor:
-    """The mean of those values along ``dim`` whose mask is True; zero where there is none.
+    """Return the mean along ``dim`` of values whose mask is True; zero without any.
 
     The mask has the leading dimensions of the values.
     """
@@ -16,7 +16,7 @@ def masked_mean(values: Tensor, mask: Tensor, dim: int = 0) -> Tensor:
 
 
 def drop_modalities(present: Mapping[str, Tensor], p: float) -> dict[str, Tensor]:
-    """Each modality that a row [b] has taken away with probability ``p``, but never the last one that it has."""
+    """Drop each modality of a row [b] with probability ``p``, but never its last one."""
     had = torch.stack(list(present.values()), dim=1)  # [b, m]
     draw = torch.rand(had.shape, device=had.device)
     kept = had & (draw >= p)

@@ -1,4 +1,4 @@
-"""Cells of a table to arrays of fixed shapes, and on to the tensors that an encoder takes."""
+"""Read cells of a table as arrays of fixed shapes, and as tensors of an encoder."""
 
 from hubtl_multimodal.inputs.base import Reader
 

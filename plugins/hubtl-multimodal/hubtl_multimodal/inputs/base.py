@@ -1,4 +1,4 @@
-"""The contract of a reader: one cell of a table in, arrays of fixed shapes out."""
+"""Define the contract of a reader: one cell of a table in, arrays of fixed shapes out."""
 
 import math
 import os
@@ -13,10 +13,10 @@ Arrays = dict[str, np.ndarray]
 
 
 class Reader(ABC):
-    """How cells of one modality become the tensors of its encoder.
+    """Turn cells of one modality into the tensors of its encoder.
 
-    ``read`` decodes once and gives compact arrays, which a dataset may keep in memory; ``view`` and ``corrupt`` change
-    such arrays at random; ``tensors`` makes of a stack of them what the encoder takes. Readers hold no open files and
+    ``read`` decodes once and returns compact arrays, which a dataset may keep in memory; ``view`` and ``corrupt``
+    change such arrays at random; ``tensors`` converts a stack of them for the encoder. Readers hold no open files and
     can be pickled.
     """
 
@@ -25,26 +25,31 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, cell: Any) -> Arrays:
-        """The cell as arrays, every cell of the same shapes. Raises ValueError or OSError for an unreadable one."""
+        """Return the cell as arrays, every cell of the same shapes.
+
+        Raises:
+            ValueError: for an unreadable cell.
+            OSError: for an unreadable file.
+        """
 
     @abstractmethod
     def empty(self) -> Arrays:
-        """What stands for a missing cell: zeros of the shapes of ``read``, masks all False."""
+        """Return the arrays of a missing cell: zeros of the shapes of ``read``, masks all False."""
 
     @abstractmethod
     def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
-        """A random variant of what ``read`` gave, ``weak`` or ``strong``; the same for the same state of ``rng``."""
+        """Return a random variant of arrays, ``weak`` or ``strong``, by the state of ``rng``."""
 
     @abstractmethod
     def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
-        """What ``read`` gave, harmed a little (1) to badly (5)."""
+        """Corrupt arrays from a little (1) to badly (5)."""
 
     @abstractmethod
     def tensors(self, stacked: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-        """Stacks [b, …] of what ``read`` gave as the encoder's inputs: normalised, float32, int64 or bool."""
+        """Convert stacks [b, …] of arrays to the encoder's inputs: normalised, float32, int64 or bool."""
 
     def missing(self, cell: Any) -> bool:
-        """Whether there is nothing in a cell: None, NaN, blank text, no bytes and no path, a path to no file."""
+        """Return whether a cell is empty: None, NaN, blank text, no bytes and no path, a missing file."""
         if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
             return True
         if isinstance(cell, float | np.floating):
@@ -68,14 +73,22 @@ def _exists(path: str | os.PathLike[str]) -> bool:
 
 
 def known_view(name: str) -> bool:
-    """Whether a view is the strong one. Raises KeyError for a name that is none."""
+    """Return whether a view is the strong one.
+
+    Raises:
+        KeyError: for an unknown name.
+    """
     if name not in ("weak", "strong"):
         raise KeyError(f"there is no view {name!r}; there are: weak, strong")
     return name == "strong"
 
 
 def known_severity(severity: int) -> int:
-    """The position of a severity in a table of five. Raises ValueError outside 1 to 5."""
+    """Return the position of a severity in a table of five.
+
+    Raises:
+        ValueError: outside 1 to 5.
+    """
     if not 1 <= severity <= 5:
         raise ValueError(f"a severity is 1 to 5, not {severity}")
     return severity - 1

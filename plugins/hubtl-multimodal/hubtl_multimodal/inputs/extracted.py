@@ -1,4 +1,4 @@
-"""Spectrograms that transformers' own feature extractors make: of AST, Whisper and CLAP."""
+"""Read spectrograms by transformers' own feature extractors: AST, Whisper and CLAP."""
 
 import copy
 import math
@@ -12,9 +12,9 @@ SMALLEST = 1e-10  # energy under Whisper's and CLAP's logarithms
 
 
 class ASTReader(SpectrogramReader):
-    """Kaldi's filter bank of 25 ms windows every 10 ms, normalised by AudioSet's mean and deviation.
+    """Read Kaldi's filter bank of 25 ms windows every 10 ms, normalised as for AudioSet.
 
-    A sound of n samples has 1 + (n − 400) // 160 frames. Frames after it are what the extractor pads with.
+    A sound of n samples has 1 + (n − 400) // 160 frames. Later frames are the extractor's padding.
     """
 
     def __init__(self, extractor: Any, frames: int) -> None:
@@ -42,10 +42,9 @@ class ASTReader(SpectrogramReader):
 
 
 class WhisperReader(SpectrogramReader):
-    """Whisper's log-mel spectrogram, at most 8 decades deep, of as many frames as ``seconds`` of sound touch.
+    """Read Whisper's log-mel spectrogram, at most 8 decades deep, of the sound's frames.
 
-    Silence is as deep as the loudest place allows, so that what the encoder pads to 30 seconds is what the extractor
-    would have padded.
+    Silence is as deep as the loudest place allows, so that the encoder's padding to 30 seconds equals the extractor's.
     """
 
     def __init__(self, extractor: Any, seconds: float) -> None:
@@ -77,10 +76,10 @@ class WhisperReader(SpectrogramReader):
 
 
 class ClapReader(SpectrogramReader):
-    """CLAP's log-mel spectrogram of the first ``seconds``; a short sound is repeated where the extractor says so.
+    """Read CLAP's log-mel spectrogram of the first ``seconds``; short sounds are repeated if declared.
 
-    The extractor itself takes a random piece of a long sound, and calls one of a batch of short ones long at random:
-    here a sound is cut before it gets there, and gives the same features every time. Repeats count as sound.
+    The extractor itself takes a random piece of a long sound, and calls one of a batch of short ones long at random.
+    Here a sound is cut first, and gives the same features every time. Repeats count as sound.
     """
 
     def __init__(self, extractor: Any, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Pictures: a file, bytes, a PIL image or an array to the bytes that the model expects."""
+"""Read pictures from a file, bytes, a PIL image or an array, as the model's bytes."""
 
 import os
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ ERASED = (0.02, 0.15)  # of the area, in a strong view
 
 
 class ImageReader(Reader):
-    """``image``: uint8 [c, h, w], as the model's own configuration resizes and crops it; then float32, normalised."""
+    """Read ``image``: uint8 [c, h, w] by the model's own preprocessing; then float32, normalised."""
 
     modality = "image"
 
@@ -29,7 +29,7 @@ class ImageReader(Reader):
         self.spec, self.ranges = spec, ranges
 
     def ranged(self, ranges: PixelRanges) -> "ImageReader":
-        """The same reader, that knows black and white of images of more than eight bits."""
+        """Return the reader with black and white of images of more than eight bits."""
         return ImageReader(self.spec, ranges)
 
     def read(self, cell: Any) -> Arrays:
@@ -45,9 +45,9 @@ class ImageReader(Reader):
         return {"image": np.zeros((self.spec.channels, self.spec.size, self.spec.size), np.uint8)}
 
     def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
-        """Core's weak and strong views (crop and flip from 64 pixels on, else a small affine change; RandAugment).
+        """Return the core's weak and strong views (crop and flip from 64 pixels on, else small affine).
 
-        Every second strong view has a rectangle of the picture's mean colour in it.
+        Strong views add RandAugment; every second one has a rectangle of the picture's mean colour.
         """
         strong = known_view(name)
         image = _picture(arrays["image"])
@@ -87,7 +87,7 @@ def _opened(cell: Any) -> Image.Image:
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
-    """uint8 [h, w], [h, w, c] or [c, h, w] with 1, 3 or 4 channels."""
+    """Convert uint8 [h, w], [h, w, c] or [c, h, w] with 1, 3 or 4 channels."""
     if array.dtype != np.uint8:
         raise ValueError(f"an array of {array.dtype}; a picture is uint8")
     if array.ndim == 3 and array.shape[-1] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):

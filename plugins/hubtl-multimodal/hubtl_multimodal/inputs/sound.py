@@ -1,4 +1,4 @@
-"""Sound: a file, bytes or an array to one channel of samples at the rate that is asked for."""
+"""Read sound from a file, bytes or an array, as one channel of samples at a rate."""
 
 import io
 import math
@@ -13,13 +13,14 @@ MARGIN = 0.1  # seconds, that what is cut off does not ring in what is kept when
 
 
 def samples(cell: Any, rate: int, *, longest: float | None = None) -> np.ndarray:
-    """The cell as float32 [n], mono, in −1 to 1, at ``rate`` samples a second.
+    """Return the cell as float32 [n], mono, in −1 to 1, at ``rate`` samples a second.
 
-    Of a sound of more than ``longest`` seconds these and a little more are read.
+    At most ``longest`` seconds and a little more are read. Accepted are files of soundfile's formats (WAV, FLAC, OGG,
+    MP3, …), their bytes, ``{"bytes", "path"}``, ``{"array", "sampling_rate"}`` and ``(array, rate)``.
 
-    Files of soundfile's formats (WAV, FLAC, OGG, MP3, …), their bytes, ``{"bytes", "path"}``,
-    ``{"array", "sampling_rate"}`` and ``(array, rate)``. Raises ValueError for what cannot be decoded, for an array
-    without its rate and for one without samples; OSError for a file that cannot be opened.
+    Raises:
+        ValueError: for undecodable data, for an array without its rate and for one without samples.
+        OSError: for a file that cannot be opened.
     """
     array, own = _decoded(cell, None if longest is None else longest + MARGIN)
     mono = _mono(array)
@@ -33,7 +34,7 @@ def samples(cell: Any, rate: int, *, longest: float | None = None) -> np.ndarray
 
 
 def resampled(mono: np.ndarray, own: int, rate: int) -> np.ndarray:
-    """Samples [n] at another rate, through a polyphase filter."""
+    """Resample samples [n] to another rate, by a polyphase filter."""
     if own == rate:
         return mono.astype(np.float32)
     from scipy.signal import resample_poly
@@ -78,7 +79,7 @@ def _rate(value: Any) -> int:
 
 
 def _mono(array: np.ndarray) -> np.ndarray:
-    """[n], [n, channels] or [channels, n] as [n]; whole numbers are scaled to −1 to 1."""
+    """Return [n], [n, channels] or [channels, n] as [n]; integers are scaled to −1 to 1."""
     if array.dtype.kind == "u":
         half = (np.iinfo(array.dtype).max + 1) / 2
         array = (array.astype(np.float64) - half) / half

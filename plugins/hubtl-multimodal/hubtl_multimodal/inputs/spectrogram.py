@@ -1,4 +1,4 @@
-"""Spectrograms: frames of energies in mel bands, and how they are shifted, masked and drowned in noise."""
+"""Read spectrograms: frames of energies in mel bands, their shifts, masks and noise."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ BANDS_MASKED, TIME_MASKED = 1 / 10, 1 / 8  # SpecAugment (arXiv:1904.08779): wid
 
 
 class SpectrogramReader(Reader):
-    """``audio``: float32 [frames, mels], ``audio.mask``: bool [frames], True where the sound is.
+    """Read ``audio``: float32 [frames, mels], and ``audio.mask``: bool [frames], True for sound.
 
     Noise is added to the energies, not to their logarithms: as much to each band as white noise has in it.
 
     Attributes:
-        rate: samples a second that the features are made from; every cell is resampled to it.
+        rate: samples a second of the features; every cell is resampled to it.
         frames: rows of the spectrogram.
         longest: seconds of sound that they take.
     """
@@ -37,25 +37,25 @@ class SpectrogramReader(Reader):
 
     @abstractmethod
     def padding(self, features: np.ndarray) -> float:
-        """What the frames after these features are filled with."""
+        """Return the value of padding frames."""
 
     @abstractmethod
     def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:
-        """Samples [n] at ``rate`` as features [at most frames, mels], and the number of frames that hold sound."""
+        """Return samples [n] as features [at most frames, mels], and the number of sound frames."""
 
     @abstractmethod
     def energies(self, features: np.ndarray) -> np.ndarray:
-        """Features [t, mels] as energies, 0 and more."""
+        """Return features [t, mels] as energies, 0 and more."""
 
     @abstractmethod
     def logarithms(self, energies: np.ndarray) -> np.ndarray:
-        """The way back."""
+        """Return energies as features."""
 
     def read(self, cell: Any) -> Arrays:
         return self._padded(*self.spectrum(samples(cell, self.rate, longest=self.longest)))
 
     def _padded(self, features: np.ndarray, length: int) -> Arrays:
-        """Frames from ``length`` on are at the floor, so that nothing of a row's padding tells where it came from."""
+        """Set frames from ``length`` on to the floor, so that padding reveals nothing."""
         length = max(1, min(length, self.frames))
         row = np.full((self.frames, features.shape[1]), self.padding(features[:length]), np.float32)
         row[: min(length, len(features))] = features[:length]
@@ -66,7 +66,7 @@ class SpectrogramReader(Reader):
         return {"audio": np.zeros(shape, np.float32), "audio.mask": np.zeros(self.frames, bool)}
 
     def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
-        """A shift in time and another loudness; a strong view adds quiet noise and SpecAugment's masks besides."""
+        """Shift in time and change the loudness; a strong view adds quiet noise and SpecAugment's masks."""
         strong = known_view(name)
         features, length = arrays["audio"], int(arrays["audio.mask"].sum())
         if length == 0:
@@ -82,7 +82,7 @@ class SpectrogramReader(Reader):
         return self._padded(_masked(sound, rng) if strong else sound, len(sound))
 
     def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
-        """White noise at 20, 15, 10, 5 or 0 decibels below the sound."""
+        """Add white noise at 20, 15, 10, 5 or 0 decibels below the sound."""
         level = SIGNAL_TO_NOISE[known_severity(severity)]
         length = int(arrays["audio.mask"].sum())
         if length == 0:
@@ -91,10 +91,10 @@ class SpectrogramReader(Reader):
         return self._padded(self.logarithms(energies + self._noise(energies, level, rng)), length)
 
     def _noise(self, energies: np.ndarray, decibels: float, rng: np.random.Generator) -> np.ndarray:
-        """Energies [t, mels] of white noise that far below the mean power of the sound.
+        """Return energies [t, mels] of white noise that far below the mean power of the sound.
 
-        A band's energies against those of white noise tell the sound's power for each hertz, whatever the filters,
-        a pre-emphasis or magnitudes instead of powers have done to them; bands are about as wide as on the mel scale.
+        A band's energies relative to those of white noise give the sound's power density, independent of filters,
+        pre-emphasis or magnitudes instead of powers; bands are about as wide as on the mel scale.
         """
         edges = np.expm1(np.linspace(0.0, np.log1p(self.rate / 1400), len(self._white) + 1))
         hears = self._white > 1e-6 * self._white.max()  # a narrow band at the bottom may hold no bin at all
@@ -104,7 +104,7 @@ class SpectrogramReader(Reader):
 
     @cached_property
     def _white(self) -> np.ndarray:
-        """[mels]: mean energies of white noise, as these features see it."""
+        """Return mean energies [mels] of white noise in these features."""
         noise = np.random.default_rng(0).standard_normal(self.rate // 2).astype(np.float32) / 4
         features, length = self.spectrum(noise)
         return self.energies(features[:length]).mean(axis=0)
@@ -117,7 +117,7 @@ class SpectrogramReader(Reader):
 
 
 def _masked(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Two bands of frequencies and two of time are set to the mean."""
+    """Set two bands of frequencies and two of time to the mean."""
     sound, (length, mels) = sound.copy(), sound.shape
     mean = sound.mean()
     for _ in range(2):
@@ -136,7 +136,7 @@ OFFSET = 0.001
 
 
 class LogMelReader(SpectrogramReader):
-    """The log-mel spectrogram of YAMNet: what a small picture model hears best of a second of speech.
+    """Read YAMNet's log-mel spectrogram, for small picture models.
 
     16 kHz, 25 ms periodic Hann windows every 10 ms, magnitudes of a Fourier transform of 512 points in 64 HTK mel bands
     from 125 to 7500 Hz, log(mel + 0.001). A sound of n samples fills ceil(n / 160) frames.
@@ -183,5 +183,5 @@ class LogMelReader(SpectrogramReader):
 
 
 def frames_in(seconds: float) -> int:
-    """Whole windows in so much sound."""
+    """Return the whole windows in a duration."""
     return max(1, 1 + int(round((seconds - WINDOW) / HOP, 6)))

@@ -1,4 +1,4 @@
-"""Text: a string to token ids of a fixed length."""
+"""Read texts as token ids of a fixed length."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,13 +16,13 @@ STARTS = ("▁", "Ġ")  # SentencePiece and byte-level BPE what begins one
 
 
 class TextReader(Reader):
-    """``text``: ids [length], int32 and then int64; ``text.mask``: True where there is a token.
+    """Read ``text``: ids [length], int32 and then int64, and ``text.mask``: True for tokens.
 
-    Views and corruptions work on whole words, as far as the tokenizer's pieces tell them, and keep one at least.
+    Views and corruptions work on whole words, as far as the tokenizer's pieces show them, and keep at least one.
 
     Args:
-        tokenizer: of the pretrained model.
-        length: tokens of a row, special ones included; what is longer is cut.
+        tokenizer: that of the pretrained model.
+        length: tokens of a row, special ones included; longer texts are cut.
     """
 
     modality = "text"
@@ -35,7 +35,7 @@ class TextReader(Reader):
         self._tables: tuple[np.ndarray, np.ndarray] | None = None
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The tokens of ids as the tokenizer writes them."""
+        """Return the tokens of ids as the tokenizer writes them."""
         return [str(token) for token in self.tokenizer.convert_ids_to_tokens(list(ids))]
 
     def read(self, cell: Any) -> Arrays:
@@ -52,7 +52,7 @@ class TextReader(Reader):
         return self._padded(np.zeros(0, np.int32))
 
     def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
-        """Words are left out: one in 20 (weak) or one in 5 (strong)."""
+        """Drop words: one in 20 (weak) or one in 5 (strong)."""
         known_view(name)
         ids = arrays["text"][arrays["text.mask"]]
         words = self._words(ids)
@@ -63,7 +63,7 @@ class TextReader(Reader):
         return self._padded(ids[[place for place in range(len(ids)) if place not in lost]])
 
     def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
-        """10 to 50 % of the words, one at least, are left out or (every second time) other tokens stand for them."""
+        """Drop 10 to 50 % of the words, at least one, or replace them by other tokens."""
         share = HARMED[known_severity(severity)]
         ids = arrays["text"][arrays["text.mask"]]
         words = self._words(ids)
@@ -85,7 +85,7 @@ class TextReader(Reader):
         return self._padded(ids[keep])
 
     def _words(self, ids: np.ndarray) -> list[np.ndarray]:
-        """Places of the tokens of each word, special tokens left out."""
+        """Return positions of the tokens of each word, without special tokens."""
         inside, special = self._known()
         words: list[list[int]] = []
         for place, token in enumerate(ids.tolist()):
@@ -98,7 +98,7 @@ class TextReader(Reader):
         return [np.asarray(word) for word in words]
 
     def _known(self) -> tuple[np.ndarray, np.ndarray]:
-        """[vocabulary] whether a token goes on with a word, and whether it is a special one."""
+        """Return masks [vocabulary] of tokens that continue a word, and of special ones."""
         if self._tables is None:
             count = len(self.tokenizer)
             tokens = [str(t) for t in self.tokenizer.convert_ids_to_tokens(list(range(count)))]

@@ -1,4 +1,4 @@
-"""Samples as they are, for encoders that listen to the waveform."""
+"""Read raw samples, for encoders of the waveform."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,11 @@ from hubtl_multimodal.inputs.spectrogram import GAIN, QUIET_NOISE, SHIFT, SIGNAL
 
 
 class WaveformReader(Reader):
-    """``audio``: float32 [count] in −1 to 1, ``audio.mask``: bool [count], True where the sound is.
+    """Read ``audio``: float32 [count] in −1 to 1, and ``audio.mask``: bool [count], True for sound.
 
     Args:
         rate: samples a second; every cell is resampled to it.
-        count: samples of a row; what is longer is cut, what is shorter padded with zeros.
+        count: samples of a row; longer sounds are cut, shorter ones padded with zeros.
         normalise: ``tensors`` gives each row's sound zero mean and unit variance, as the model's extractor does.
     """
 
@@ -37,7 +37,7 @@ class WaveformReader(Reader):
         return self._padded(np.zeros(0, np.float32))
 
     def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
-        """A shift in time and another loudness; a strong view adds quiet noise and silences two stretches besides."""
+        """Shift in time and change the loudness; a strong view adds quiet noise and two silent stretches."""
         strong = known_view(name)
         sound = arrays["audio"][arrays["audio.mask"]]
         if len(sound) == 0:
@@ -54,7 +54,7 @@ class WaveformReader(Reader):
         return self._padded(np.concatenate([np.zeros(max(0, shift)), sound]))
 
     def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
-        """White noise at 20, 15, 10, 5 or 0 decibels below the sound."""
+        """Add white noise at 20, 15, 10, 5 or 0 decibels below the sound."""
         level = SIGNAL_TO_NOISE[known_severity(severity)]
         sound = arrays["audio"][arrays["audio.mask"]]
         return self._padded(sound + _noise(sound, level, rng)) if len(sound) else dict(arrays)
@@ -71,6 +71,6 @@ class WaveformReader(Reader):
 
 
 def _noise(sound: np.ndarray, decibels: float, rng: np.random.Generator) -> np.ndarray:
-    """White noise [n], that far below the sound."""
+    """Return white noise [n], that far below the sound."""
     power = float(np.square(sound, dtype=np.float64).mean()) * 10 ** (-decibels / 10)
     return np.sqrt(power) * rng.standard_normal(len(sound))

@@ -1,1 +1,1 @@
-"""transformers' own classifiers of one modality, text or audio: what is saved opens without hubtl."""
+"""Adapt transformers' own classifiers of text or audio; saved models load without hubtl."""

@@ -1,4 +1,4 @@
-"""``AutoModelForAudioClassification``: AST, Wav2Vec2, HuBERT and Whisper."""
+"""Wrap ``AutoModelForAudioClassification``: AST, Wav2Vec2, HuBERT and Whisper."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ OFF_WHISPER = {"encoder_layerdrop": 0.0, "apply_spec_augment": False}
 
 
 class AudioClassifier(NativeClassifier):
-    """Recordings to features."""
+    """Map recordings to features."""
 
     modality = "audio"
     auto = ("AutoModelForAudioClassification", "AutoFeatureExtractor")
@@ -43,7 +43,7 @@ class AudioClassifier(NativeClassifier):
 
 
 class ASTClassifier(AudioClassifier):
-    """The whole spectrogram, its padding included: AST knows no mask."""
+    """Map the whole spectrogram, its padding included, to features: AST knows no mask."""
 
     reader: ASTReader
 
@@ -54,16 +54,17 @@ class ASTClassifier(AudioClassifier):
 
 
 class WhisperClassifier(AudioClassifier):
-    """The whole window, silence after the sound, over which the model takes the mean."""
+    """Map the whole window, silence included, to features; the model averages over it."""
 
     def given(self, inputs: Inputs) -> dict[str, Any]:
         return {"input_features": whole_window(inputs, self.model.config)}
 
 
 class WaveClassifier(AudioClassifier):
-    """The waveform. A model whose extractor gives no mask was trained without: padding would change what it hears.
+    """Map the waveform to features.
 
-    Its rows go through by their lengths, none of them padded, as the library's pipeline hears one file.
+    A model whose extractor returns no mask was trained without padding, which would change its outputs. Its rows go
+    through by their lengths, none of them padded, as the library's pipeline processes one file.
     """
 
     def given(self, inputs: Inputs) -> dict[str, Any]:
@@ -89,7 +90,7 @@ class WaveClassifier(AudioClassifier):
 
 
 def _heard(inputs: Mapping[str, Tensor], needed: int) -> tuple[Tensor, Tensor]:
-    """Sound [b, samples], zero after its end, and where it is; the first token's samples always are."""
+    """Return sound [b, samples], zero after its end, and its mask; the first token's are always True."""
     sound = inputs["audio"]
     length = inputs["audio.mask"].sum(dim=1).clamp(min=needed)
     heard = torch.arange(sound.shape[1], device=sound.device) < length.unsqueeze(1)
@@ -97,7 +98,11 @@ def _heard(inputs: Mapping[str, Tensor], needed: int) -> tuple[Tensor, Tensor]:
 
 
 def prepared(source: Source, config: Any, pretrained: bool, asked: float | None) -> Any:
-    """The feature extractor; a spectrogram of random weights gets its length. Raises HubtlError for other types."""
+    """Return the feature extractor; for random weights with the length of its spectrogram.
+
+    Raises:
+        HubtlError: for other types.
+    """
     kind = config.model_type
     if kind not in (*SPECTRAL, *WAVES):
         raise HubtlError(
@@ -110,9 +115,9 @@ def prepared(source: Source, config: Any, pretrained: bool, asked: float | None)
 
 
 def switched_off(config: Any, *, built: bool) -> dict[str, Any]:
-    """Turn off what of a model's own training does not go with a run. Returns what it was.
+    """Switch off parts of a model's own training that do not fit a run; return their values.
 
-    Whisper looks at it while it is built, Wav2Vec2 and HuBERT only afterwards: before, they would lack a parameter.
+    Whisper reads them while it is built, Wav2Vec2 and HuBERT only afterwards: before, they would lack a parameter.
     """
     off = OFF if config.model_type in WAVES and built else {}
     off = OFF_WHISPER if config.model_type == "whisper" and not built else off
@@ -123,10 +128,10 @@ def switched_off(config: Any, *, built: bool) -> dict[str, Any]:
 
 
 def passing(model: Any, missing: list[str]) -> list[str]:
-    """Let a projector that came without weights pass the mean over time through as it is, in the encoder's full width.
+    """Replace an untrained projector by the identity on the mean over time, in full width.
 
-    Returns the parameters that are still random. The library would draw a projection to ``classifier_proj_size``, which a
-    frozen encoder's features would never lose.
+    Returns the parameters that are still random. The library would draw a projection to ``classifier_proj_size``, from
+    which a frozen encoder's features would not recover.
     """
     if "projector.weight" not in missing:
         return missing
@@ -143,7 +148,7 @@ def passing(model: Any, missing: list[str]) -> list[str]:
 def wrapped(
     source: Source, model: Any, classifier: str, extractor: Any, asked: float | None
 ) -> tuple[AudioClassifier, dict[str, Any]]:
-    """The backbone, its classifier still in, and what is known of its input."""
+    """Return the backbone with its classifier, and the facts on its input."""
     config, rate = model.config, int(extractor.sampling_rate)
     if config.model_type == SPECTRAL[0]:
         frames = int(config.max_length) if asked is None else frames_of(config, asked)

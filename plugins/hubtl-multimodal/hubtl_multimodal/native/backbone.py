@@ -1,4 +1,4 @@
-"""A classifier of transformers' without its last linear layer."""
+"""Run a transformers classifier without its last linear layer."""
 
 import copy
 import json
@@ -23,20 +23,20 @@ from hubtl_multimodal.rows import MultimodalSet, collated
 
 @dataclass(frozen=True)
 class NativeInput:
-    """How the model wants its rows."""
+    """Describe the model's input."""
 
     values: dict[str, Any]  # text: max_length; audio: rate, seconds
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return dict(self.values)
 
 
 class NativeClassifier(Backbone):
-    """What the model feeds its last linear layer is ``pooled`` [b, d], after its own pooler, dense layer or projector.
+    """Return the input of the model's last linear layer as ``pooled`` [b, d].
 
-    In train mode it drops out where the library's does. Attributes besides those of a backbone: ``reader`` makes its
-    inputs of cells, ``companion`` is the tokenizer or feature extractor that is saved with it.
+    It includes the model's own pooler, dense layer or projector, and the library's dropout in train mode. ``reader``
+    makes its inputs of cells, ``companion`` is the tokenizer or feature extractor that is saved with it.
     """
 
     modality: ClassVar[str]
@@ -53,18 +53,18 @@ class NativeClassifier(Backbone):
 
     @property
     def needs_code(self) -> bool:
-        """Whether what is saved opens with the code beside it only."""
+        """Return whether the saved model loads only with the code beside it."""
         return False
 
     def given(self, inputs: Inputs) -> dict[str, Any]:
-        """A batch as the model's keyword arguments."""
+        """Return a batch as the model's keyword arguments."""
         raise NotImplementedError
 
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
         return Features(self.logits(inputs))
 
     def logits(self, inputs: Inputs) -> Tensor:
-        """What the library's model gives: logits [b, c], or features [b, d] where its classifier was taken out."""
+        """Return the library's logits [b, c], or features [b, d] without its classifier."""
         found: Tensor = self.model(**self.given(inputs)).logits
         return found
 
@@ -82,11 +82,11 @@ class NativeClassifier(Backbone):
         return {p: 1.0 for name, p in self.model.named_parameters() if name in self.fresh}
 
     def rows(self, dataset: Dataset, columns: Mapping[str, str], **how: Any) -> MultimodalSet:
-        """The rows of a split, as ``hubtl.data.rows.Rows``."""
+        """Return the rows of a split, as ``hubtl.data.rows.Rows``."""
         return MultimodalSet(dataset, {self.modality: columns[self.modality]}, {self.modality: self.reader}, **how)
 
     def collate(self, rows: Sequence[Any]) -> dict[str, Tensor]:
-        """Inputs of rows (modality -> cell), or of cells as they are, without any random view."""
+        """Return inputs of rows (modality -> cell), or of plain cells, without random views."""
         named = [row if isinstance(row, Mapping) and self.modality in row else {self.modality: row} for row in rows]
         return collated({self.modality: self.reader}, named)
 
@@ -115,12 +115,12 @@ class NativeClassifier(Backbone):
         )
 
     def example(self) -> tuple[str, str]:
-        """Code that makes one input, and code that makes what the model takes of it with ``companion``."""
+        """Return code that makes one input, and code that prepares it by ``companion``."""
         raise NotImplementedError
 
 
 def finished(built: NativeClassifier, layer: nn.Linear, trial: Inputs, missing: Sequence[str], **facts: Any) -> None:
-    """Describe a backbone whose classifier was taken out, and find the parameters that features do not depend on."""
+    """Describe a backbone without its classifier, and find the parameters that features ignore."""
     names = [name for name, p in built.model.named_parameters() if p.requires_grad]
     built.eval()
     with torch.enable_grad():

@@ -1,4 +1,4 @@
-"""From a folder or a Hub id of transformers' format to a native backbone."""
+"""Load native backbones from a folder or a Hub id of transformers' format."""
 
 from typing import Any
 
@@ -22,11 +22,11 @@ FRESH = r"(^|\.)(pooler\.|masked_spec_embed$)"  # of an encoder: left out while 
 
 
 class Loader:
-    """transformers' own classifiers of texts and of recordings; what is saved opens without hubtl.
+    """Load transformers' own classifiers of texts and recordings; saved models load without hubtl.
 
     Attributes:
-        Options: of ``--set model.…``.
-        training: keys of a recipe that these models are commonly trained with.
+        Options: those of ``--set model.…``.
+        training: recipe keys that suit these models.
     """
 
     Options = NativeOptions
@@ -40,11 +40,11 @@ class Loader:
     }
 
     def __call__(self, name: str, request: BackboneRequest) -> Backbone:
-        """A classifier by a folder or a Hub id, also one without an owner."""
+        """Load a classifier by a folder or a Hub id, also one without an owner."""
         return resolve(f"transformers:{name}", request)
 
     def register(self) -> None:
-        """Make the format of pooled classifiers, which is hubtl's own, known to transformers."""
+        """Register hubtl's own format of pooled classifiers with transformers."""
         register()
 
     def create(
@@ -52,8 +52,9 @@ class Loader:
     ) -> NativeClassifier:
         """Build the classifier of a folder or a Hub id for new classes, and take its last layer out.
 
-        Raises HubtlError for weights out of reach, a model without its tokenizer or feature extractor, and one that does
-        not end in a linear layer on one vector a row.
+        Raises:
+            HubtlError: for missing weights, a model without its tokenizer or feature extractor, and one that does not
+                end in a linear layer on one vector per row.
         """
         options = NativeOptions(**request.options)
         asked = options.of(modality, shown)
@@ -94,10 +95,10 @@ class Loader:
 def _pooled(
     where: Source, modality: str, config: Any, request: BackboneRequest, how: Pooling | None
 ) -> tuple[Any, list[str], Pooling]:
-    """The classifier, the parameters that came without weights, and how it pools.
+    """Return the classifier, the parameters without weights, and its pooling.
 
-    Where nothing says how, a head of the library's own that came with its weights does, and that of a network which is
-    all random; else the mean over tokens does, for a head that was never trained would be a random projection.
+    By default it is the library's own head if it has weights, or if the whole network is random. Otherwise it is the
+    mean over tokens, because an untrained head would be a random projection.
     """
     saved = is_pooled(config) and how == Pooling(config.pooling, config.normalize)
     if how is None or how.mode == OWN or saved:
@@ -115,7 +116,7 @@ def _pooled(
 
 
 def _saved(config: Any, modality: str) -> float | None:
-    """What a model that hubtl made reads of a row; AST's length is in its own configuration."""
+    """Return the row length of a model that hubtl made; AST's is in its own configuration."""
     meta = getattr(config, "hubtl", None)
     given = meta.get("input") if isinstance(meta, dict) else None
     if not isinstance(given, dict) or config.model_type == audio.SPECTRAL[0]:
@@ -125,9 +126,10 @@ def _saved(config: Any, modality: str) -> float | None:
 
 
 def _model(where: Source, modality: str, config: Any, pretrained: bool) -> tuple[Any, list[str]]:
-    """The library's classifier in float32, and the parameters that came without weights.
+    """Return the library's classifier in float32, and the parameters without weights.
 
-    Raises HubtlError where those of the encoder are among them, its pooler aside.
+    Raises:
+        HubtlError: where those of the encoder are among them, its pooler aside.
     """
     from transformers import AutoModelForAudioClassification, AutoModelForSequenceClassification
 
@@ -148,7 +150,7 @@ def _model(where: Source, modality: str, config: Any, pretrained: bool) -> tuple
 
 
 def _trial(built: NativeClassifier) -> Inputs:
-    """Two rows of different lengths."""
+    """Return two rows of different lengths."""
     if built.modality == "text":
         return built.collate(text.CELLS)
     rate, generator = built.reader.rate, torch.Generator().manual_seed(0)  # type: ignore[attr-defined]
@@ -157,10 +159,11 @@ def _trial(built: NativeClassifier) -> Inputs:
 
 @torch.no_grad()
 def _take_out(built: NativeClassifier, name: str, trial: Inputs, shown: str) -> nn.Linear:
-    """Put an identity where the classifier is, and return it.
+    """Replace the classifier by an identity, and return it.
 
-    Raises HubtlError unless the logits are what that layer makes of one vector a row: an export would not compute what
-    was trained.
+    Raises:
+        HubtlError: unless the logits are that layer's outputs on one vector per row; otherwise an export would not
+            compute what was trained.
     """
     model = built.eval().model
     layer = model.get_submodule(name)

@@ -48,7 +48,7 @@ def pooled(tokens: Tensor, mask: Tensor, modes: str, normalize: bool) -> Tensor:
 
 
 class PooledConfig(PretrainedConfig):
-    """``encoder``: the configuration of the encoder; ``pooling``: one of MODES, or several as ``a+b``."""
+    """Configure ``encoder``, and ``pooling``: one of MODES, or several as ``a+b``."""
 
     model_type = "hubtl-pooled"
 
@@ -69,7 +69,7 @@ class PooledConfig(PretrainedConfig):
 
 
 class PooledForSequenceClassification(PreTrainedModel):
-    """Tokens of the encoder, pooled, and a linear layer on the vector."""
+    """Classify the pooled tokens of an encoder by a linear layer."""
 
     config_class = PooledConfig
     base_model_prefix = "encoder"

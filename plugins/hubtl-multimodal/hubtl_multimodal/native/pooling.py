@@ -1,4 +1,4 @@
-"""How a text model pools its tokens: what its sentence-transformers modules say, what the user says, or the mean."""
+"""Choose the pooling of a text model: by sentence-transformers' modules, the user, or the mean."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Pooling:
-    """From tokens to one vector a text."""
+    """Describe how tokens become one vector per text."""
 
     mode: str  # OWN: the library's own head; else of MODES, or several as ``a+b``
     normalize: bool = False  # the vector to length 1
@@ -42,7 +42,7 @@ class Pooling:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What plan and card say of it."""
+        """Return the notes for plan and card."""
         if self.mode == OWN or not self.because:
             return ()
         how = " and ".join(WORDS[mode] for mode in self.mode.split("+")) + (", to length 1" if self.normalize else "")
@@ -54,9 +54,10 @@ UNTRAINED = Pooling("mean", because="the weights lack the head that its library 
 
 
 def chosen(source: Source, config: Any, pooling: str | None, normalize: bool | None) -> Pooling | None:
-    """The pooling that user, saved model or sentence-transformers modules say; None where none of them says any.
+    """Return the pooling chosen by user, saved model or sentence-transformers' modules, or None.
 
-    Raises HubtlError for a saved model that has no head of its own, and for modules that cannot be read.
+    Raises:
+        HubtlError: for a saved model without a head, and for unreadable modules.
     """
     saved = is_pooled(config)
     if saved:
@@ -81,7 +82,10 @@ def chosen(source: Source, config: Any, pooling: str | None, normalize: bool | N
 
 
 def declared(source: Source) -> Pooling | None:
-    """What a sentence-transformers model says in ``modules.json`` and in the folder of its pooling; None: it is no such model."""
+    """Return the pooling of a sentence-transformers model, or None for another model.
+
+    It is in ``modules.json`` and in the folder of its pooling.
+    """
     listed = _read(source, "modules.json")
     if listed is None:
         return None
@@ -105,7 +109,7 @@ def declared(source: Source) -> Pooling | None:
 
 
 def _mode(source: Source, name: str, given: dict[str, Any]) -> str:
-    """The modes of a Pooling module, with the library's own default: the mean."""
+    """Return the modes of a Pooling module; the library's default is the mean."""
     if (asked := given.get("pooling_mode")) is not None:
         modes = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, list | tuple) else [asked]
         modes = [str(mode).lower() for mode in modes]
@@ -118,7 +122,7 @@ def _mode(source: Source, name: str, given: dict[str, Any]) -> str:
 
 
 def _read(source: Source, name: str) -> Any:
-    """A small JSON file of the model's folder or repository; None where there is none."""
+    """Return a small JSON file of the model's folder or repository; None without one."""
     folder = Path(source.where)
     path: Path | None = folder / name
     if not folder.is_dir():
@@ -152,12 +156,12 @@ def _odd(source: Source, name: str, what: str) -> HubtlError:
 
 
 def is_pooled(config: Any) -> bool:
-    """Whether a configuration is of hubtl's own format, which pools as the library's classifiers do not."""
+    """Return whether a configuration is of hubtl's own pooled format."""
     return bool(config.model_type == POOLED)
 
 
 def register() -> None:
-    """Make hubtl's own format known to transformers, which then runs no code of a repository for it."""
+    """Register hubtl's own format with transformers, which then runs no code of a repository for it."""
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     from hubtl_multimodal.native.modeling_pooled import PooledConfig, PooledForSequenceClassification
@@ -167,6 +171,6 @@ def register() -> None:
 
 
 def untrained(missing: Iterable[str], classifier: str) -> bool:
-    """Whether the weights lack a part of the head before the last linear layer."""
+    """Return whether the weights lack a part of the head before the last linear layer."""
     own = {f"{classifier}.weight", f"{classifier}.bias"}
     return any(name not in own and not name.endswith("masked_spec_embed") for name in missing)

@@ -1,4 +1,4 @@
-"""``AutoModelForSequenceClassification``: BERT, DistilBERT, RoBERTa, ELECTRA, DeBERTa and other encoders of texts."""
+"""Wrap ``AutoModelForSequenceClassification``: BERT, DistilBERT, RoBERTa, ELECTRA and others."""
 
 import copy
 from typing import Any
@@ -17,7 +17,7 @@ CELLS = ("a", "a word, and then some more")  # for a trial: of two lengths
 
 
 class TextClassifier(NativeClassifier):
-    """Texts to features. A batch is cut to its longest row before the network."""
+    """Map texts to features; a batch is cut to its longest row."""
 
     modality = "text"
     auto = ("AutoModelForSequenceClassification", "AutoTokenizer")
@@ -37,7 +37,11 @@ class TextClassifier(NativeClassifier):
 
 
 def prepared(source: Source, config: Any, pretrained: bool, asked: float | None) -> Any:
-    """The tokenizer. Raises HubtlError for a model with a decoder, or without its tokenizer."""
+    """Return the tokenizer.
+
+    Raises:
+        HubtlError: for a model with a decoder, or without its tokenizer.
+    """
     if getattr(config, "is_encoder_decoder", False):
         raise HubtlError(
             f"{source.shown} is an encoder with a decoder, which does not classify by one vector a text",
@@ -47,7 +51,7 @@ def prepared(source: Source, config: Any, pretrained: bool, asked: float | None)
 
 
 def pooled(source: Source, config: Any, pretrained: bool, pooling: Pooling) -> Any:
-    """The encoder with another pooling than its library's, and a new classifier for the names of ``config``."""
+    """Return the encoder with another pooling than its library's, and a new classifier."""
     from transformers import AutoModel, AutoModelForSequenceClassification
 
     from hubtl_multimodal.native.modeling_pooled import PooledConfig, PooledForSequenceClassification
@@ -76,7 +80,7 @@ def pooled(source: Source, config: Any, pretrained: bool, pooling: Pooling) -> A
 
 
 def _dropout(config: Any) -> float:
-    """What the library's own classifier drops of its vector, by the names of its configuration."""
+    """Return the dropout rate of the library's own classifier, by its configuration."""
     names = ("classifier_dropout", "seq_classif_dropout", "hidden_dropout_prob", "dropout")
     return float(next((v for n in names if isinstance(v := getattr(config, n, None), int | float)), 0.0))
 
@@ -84,7 +88,7 @@ def _dropout(config: Any) -> float:
 def wrapped(
     source: Source, model: Any, classifier: str, tokenizer: Any, asked: float | None
 ) -> tuple[TextClassifier, dict[str, Any]]:
-    """The backbone, its classifier still in, and what is known of its input."""
+    """Return the backbone with its classifier, and the facts on its input."""
     length = longest(int(asked or MAX_LENGTH), tokenizer, model.base_model)
     built = TextClassifier(model, classifier, TextReader(tokenizer, length), tokenizer)
     told = model.config if built.needs_code else None

@@ -1,4 +1,4 @@
-"""attention-da: attention that listens to what both domains share, for one modality or several."""
+"""attention-da: attention to tokens that both domains share, for one modality or several."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -24,35 +24,36 @@ class AttentionDAOptions(StrategyOptions):
     smoothing: float = Field(0.1, ge=0, lt=1, description="label smoothing on the source")
     weight: float = Field(1.0, ge=0, description="weight of the domain critic of the whole feature")
     critic: Literal["cdan-e", "dann"] = Field(
-        "cdan-e", description="what that critic sees: feature and prediction, or feature"
+        "cdan-e", description="input of that critic: feature and prediction, or feature"
     )
     critic_width: int = Field(256, ge=1, description="hidden width of that critic's two layers")
     local: float = Field(
         0.05, ge=0, description="weight of the critics of single tokens; large pretrained models: 0.01"
     )
-    infomax: float = Field(0.1, ge=0, description="weight of the target's being predicted surely and diversely")
+    infomax: float = Field(0.1, ge=0, description="weight of the mutual information of target predictions")
     consistency: float = Field(
-        0.2, ge=0, description="weight of equal predictions for a target row and one that is mixed"
+        0.2, ge=0, description="weight of consistent predictions for a target row and a mixed one"
     )
     mix: float = Field(0.3, ge=0, le=1, description="share of another target row in a mixed one")
-    sure: float = Field(0.4, ge=0, le=1, description="probability from which a prediction teaches the other")
+    sure: float = Field(0.4, ge=0, le=1, description="confidence threshold of a teaching prediction")
 
 
 class AttentionDA(Strategy):
-    """Weigh tokens by how little they betray their domain, and align what attention makes of them.
+    """Weight tokens by how well they transfer, and align the attended features.
 
     ``L = CE(l, y) + k(t) · (weight · BCE(D(R(f) ⊗ p), domain) + local · mean BCE(d(R(z_t)), domain))
     + infomax · (mean H(p) − H(mean p)) + consistency · KL(p ‖ p')``.
 
-    The local critics ``d`` are part of the model's fusion: the binary entropy of their verdict, ``w``, scales tokens, and
-    ``log w`` is added to the logits of pooling and of the reading query (TADA and TVT in one). ``R`` reverses the gradient,
-    ``k = 2 / (1 + exp(−10 t)) − 1`` over the run. The last term is of the target: ``p'`` is the prediction for a row whose
-    inputs hold a share of another's; one of the two, drawn for each batch, teaches the other where it is sure (SSRT).
+    The local critics ``d`` are part of the model's fusion. The binary entropy of their verdict, ``w``, scales tokens,
+    and ``log w`` is added to the logits of pooling and of the reading query (TADA and TVT in one). ``R`` reverses the
+    gradient, ``k = 2 / (1 + exp(−10 t)) − 1`` over the run. The last term is on the target: ``p'`` is the prediction
+    for a row whose inputs are mixed with another's. One of the two, drawn for each batch, teaches the other where it is
+    confident (SSRT).
 
-    Source and target go through one forward, and BatchNorm statistics are shared; the mixed rows go through one of their
-    own, which leaves no trace in running statistics. Deviations: the mixing is of the inputs, where SSRT perturbs a random
-    block, and there is no safe mode; weights enter attention before it is normalised, where TVT scales it after, so that
-    sure critics would shrink all of it.
+    Source and target go through one forward, and BatchNorm statistics are shared. The mixed rows go through a separate
+    one, which does not change running statistics. Deviations: inputs are mixed, where SSRT perturbs a random block, and
+    there is no safe mode. Weights enter attention before it is normalised; TVT scales it afterwards, so that confident
+    critics would shrink all of it.
     """
 
     Options = AttentionDAOptions
@@ -91,7 +92,7 @@ class AttentionDA(Strategy):
         yield Loss(total, logs=logs)
 
     def adversarial(self, s: Said, t: Said, logs: dict[str, Tensor], at: Progress) -> Tensor:
-        """The critic of the whole feature, and those of tokens."""
+        """Return the loss of the critics of the whole feature and of tokens."""
         own, n = self.options, len(s.joint)
         total = 0.0 * s.joint.sum()
         if own.weight:
@@ -112,7 +113,7 @@ class AttentionDA(Strategy):
         return total
 
     def consistent(self, t: Said, target: Batch) -> Tensor:
-        """The divergence of the predictions for target rows and for mixed ones, from the teacher's of the two."""
+        """Return the divergence of predictions for target rows and mixed ones, from the teacher of the two."""
         other = mixed(target, losses.mismatch(len(target), t.joint.device), self.options.mix)
         with unseen(self.encoder):
             changed = self.head(self.encode(other).pooled)

@@ -1,4 +1,4 @@
-"""Recipe keys that this package's strategies decide unless the user does."""
+"""Define recipe keys that this package's strategies set unless the user does."""
 
 from typing import Any
 

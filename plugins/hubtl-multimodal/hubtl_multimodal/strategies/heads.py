@@ -1,4 +1,4 @@
-"""One linear head, taken apart: what the fused feature says, and what each modality says by itself."""
+"""Split one linear head into the fused feature's part and each modality's."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from hubtl_multimodal.losses import mean_of, token_adversary
 
 
 class Said(NamedTuple):
-    """What a model says of ``b`` rows."""
+    """Hold a model's outputs on ``b`` rows."""
 
     features: Features
     present: dict[str, Tensor]  # modality -> [b] bool
@@ -26,19 +26,20 @@ class Said(NamedTuple):
 
     @property
     def parts(self) -> dict[str, Tensor]:
-        """modality -> z_m [b, d], and what else the backbone says of them."""
+        """Return modality -> z_m [b, d], and the backbone's other parts."""
         assert self.features.parts is not None
         return self.features.parts
 
     def fused_feature(self) -> Tensor:
-        """[b, d], or all modalities' together [b, joint] for late fusion."""
+        """Return [b, d], or all modalities' together [b, joint] for late fusion."""
         return self.parts.get("fused", self.features.pooled)
 
 
 def backbone_of(encoder: nn.Module) -> Any:
-    """The bare backbone of an encoder, be it wrapped.
+    """Return the bare backbone of an encoder, wrapped or not.
 
-    Raises HubtlError for one without fusion, and for an encoder with a bottleneck: the head then reads no blocks.
+    Raises:
+        HubtlError: for one without fusion, and for an encoder with a bottleneck, since the head then reads no blocks.
     """
     bare: Any = getattr(encoder, "module", encoder)
     if not isinstance(getattr(bare.backbone, "fusion", None), Fusion):
@@ -52,7 +53,7 @@ def backbone_of(encoder: nn.Module) -> Any:
 
 
 def groups_of(groups: Mapping[str, Learner], encoder: nn.Module) -> dict[str, Learner]:
-    """A strategy's groups of learners, with the fusion in a group of its own.
+    """Return a strategy's groups of learners, with the fusion as a separate group.
 
     It is new, and learns at the rate of new layers, whatever the encoders' is.
     """
@@ -66,9 +67,9 @@ def groups_of(groups: Mapping[str, Learner], encoder: nn.Module) -> dict[str, Le
 
 
 def apart(pooled: Tensor, fusion: Fusion) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Each modality's own block of joint features [n, joint], unscaled, and where it is present [n].
+    """Return each modality's own block of joint features [n, joint], unscaled, and its presence [n].
 
-    The block ends in a one, as where the modality is there; that of an absent one is zero but for it.
+    The block ends in a one, as for a present modality; that of an absent one is otherwise zero.
     """
     blocks, present = {}, {}
     for name, place in fusion.blocks_of().items():
@@ -83,7 +84,10 @@ def apart(pooled: Tensor, fusion: Fusion) -> tuple[dict[str, Tensor], dict[str, 
 
 
 def taken_apart(pooled: Tensor, blocks: dict[str, Tensor], fusion: Fusion) -> Tensor:
-    """Joint features, the fused block alone, and each modality's alone: [(2 + m) · n, joint], for one call of the head."""
+    """Return joint features, the fused block alone, and each modality's alone, for one call of the head.
+
+    The shape is [(2 + m) · n, joint].
+    """
     places = fusion.blocks_of()
     rows = [pooled]
     if "fused" in places:
@@ -96,7 +100,7 @@ def taken_apart(pooled: Tensor, blocks: dict[str, Tensor], fusion: Fusion) -> Te
 
 
 def split(logits: Tensor, fusion: Fusion) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """The head's logits of what ``taken_apart`` made: joint, fused, and of each modality."""
+    """Split the head's logits of ``taken_apart``: joint, fused, and of each modality."""
     places = fusion.blocks_of()
     names = [name for name in places if name != "fused"]
     joint, *rest = logits.chunk(1 + len(places))
@@ -105,7 +109,7 @@ def split(logits: Tensor, fusion: Fusion) -> tuple[Tensor, Tensor, dict[str, Ten
 
 
 def say(features: Features, head: nn.Module, fusion: Fusion) -> Said:
-    """Every head's logits of a batch, from one call of the linear head."""
+    """Return every head's logits of a batch, from one call of the linear head."""
     assert features.parts is not None
     parts = features.parts
     ones = torch.ones_like(features.pooled[:, :1])
@@ -117,14 +121,14 @@ def say(features: Features, head: nn.Module, fusion: Fusion) -> Said:
 def say_of_pooled(
     pooled: Tensor, head: nn.Module, fusion: Fusion
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """From joint features [n, joint] alone: joint logits, those of each modality, and where each is present."""
+    """Return joint logits, each modality's, and its presence, from joint features [n, joint] alone."""
     blocks, present = apart(pooled, fusion)
     joint, _, own = split(head(taken_apart(pooled, blocks, fusion)), fusion)
     return joint, own, present
 
 
 def local_adversary(s: Said, t: Said) -> Tensor:
-    """The loss of the critics of single tokens, a mean over modalities; their gradient is reversed on its way back."""
+    """Return the loss of the critics of single tokens, averaged over modalities, with reversed gradient."""
     terms = [
         token_adversary(
             (s.parts[f"{n}.local"], t.parts[f"{n}.local"]),

@@ -1,4 +1,4 @@
-"""Inputs of one row with a little of another's in them, whatever the modality."""
+"""Mix the inputs of two rows, for any modality."""
 
 from collections.abc import Mapping
 
@@ -9,10 +9,10 @@ from hubtl.batch import Batch
 
 
 def mixed(batch: Batch, partners: Tensor, share: float) -> Batch:
-    """The rows of a batch with a share of their partners' [b] inputs.
+    """Return the rows of a batch mixed with a share of their partners' [b] inputs.
 
-    Numbers are mixed, ``x + share · (x' − x)``, under the mask of the row. Of token ids each is the partner's with that
-    probability, and so is its mask. A row whose partner lacks a modality keeps it as it is.
+    Numbers are mixed, ``x + share · (x' − x)``, under the mask of the row. Each token id is the partner's with that
+    probability, and so is its mask. A row whose partner lacks a modality keeps its own.
     """
     inputs = dict(batch.inputs)
     for name, x in batch.inputs.items():

@@ -1,4 +1,4 @@
-"""mm-da: adaptation of a model of several modalities, in which they teach each other."""
+"""mm-da: adapt a multimodal model whose modalities teach each other."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -24,31 +24,32 @@ CHUNK = 4096  # rows of the target at once
 
 
 class MultimodalDA(Terms):
-    """Align each modality and their fusion, then let the modalities that agree label the target for all of them.
+    """Align each modality and their fusion, then self-train on agreeing modalities.
 
     ``L = CE(l, y) + aux · mean_m CE(l_m, y)`` on the source, where ``l`` are the joint logits and ``l_m`` those of the
     fused feature and of each modality alone, all of one linear head; plus
 
     - from the first phase on, ``warm``: correspondence of modalities on both domains, and mimicry, ``KL(sg p ‖ q_m)``;
-    - from ``align`` on: ``k(t) · (adversary + local + conditional)``, ``k = 2 / (1 + exp(−10 t)) − 1`` over both phases that
-      are left, and ``infomax · (mean H(p_t) − H(mean p_t))``;
+    - from ``align`` on: ``k(t) · (adversary + local + conditional)``, ``k = 2 / (1 + exp(−10 t)) − 1`` over both remaining
+      phases, and ``infomax · (mean H(p_t) − H(mean p_t))``;
     - in ``self-train``: ``r(t) · (pseudo · CE(l_*, ŷ) + prototype · CE(cos(f, μ) / 0.1, ŷ))`` on strong views, for every head.
 
-    A slow average of the model (the teacher) labels the whole target under its plain view, all modalities there, before
-    each pass: half its joint prediction, half the mean of its modalities' (``hubtl_multimodal.pseudo``). Of each class the
-    surest 30 % count at first and 80 % in the end, of those the ones on which two modalities agree. Deployed is the teacher.
+    A slow average of the model (the teacher) labels the whole target under its plain view, with all modalities, before
+    each pass: half its joint prediction, half the mean of its modalities' (``hubtl_multimodal.pseudo``). Used are the
+    30 % most confident rows of each class at first and 80 % in the end, of those the ones on which two modalities
+    agree. The teacher is deployed.
 
     With ``standardise`` source, weak and strong target views go through separate forwards, and running statistics are
     those of the target's weak view alone; without, source and target share one. Losses that contrast rows, the mean
-    prediction and BatchNorm are of one micro-batch. Modalities are dropped in training, from nought over the first fifth
-    of the run. A class that the target has more often than its even share is labelled less often.
+    prediction and BatchNorm are of one micro-batch. Modality dropout grows from zero over the first fifth of the run. A
+    class that the target has more often than its even share is labelled less often.
 
-    Each head gets a temperature in the end, on the source's evaluation rows (``run.calibrate``), so that one that is sure and
-    often wrong says less where others are missing.
+    Each head is calibrated in the end, on the source's evaluation rows (``run.calibrate``), so that an overconfident
+    one weighs less where others are missing.
 
-    Deviations from the methods that this is put together from: correspondence is asked of every pair of modalities, and in
-    training a dropped modality has none; the labels' weight is full after a quarter of the phase; ``ogm`` scales what
-    reaches a modality through its own feature, without noise.
+    Deviations from the combined methods: correspondence is asked of every pair of modalities, and a modality dropped in
+    training has none. The labels' weight is full after a quarter of the phase. ``ogm`` scales the gradient through a
+    modality's own feature, without noise.
     """
 
     paper = "arXiv:2001.09691"
@@ -130,7 +131,7 @@ class MultimodalDA(Terms):
         self.remember(s, source, own.decay)
 
     def relabel(self, sweep: Sweep, at: Progress) -> None:
-        """Label the whole target by what the teacher makes of it now."""
+        """Label the whole target with the current teacher."""
         own = self.options
         fusion, head = backbone_of(self.teacher.encoder).fusion, self.teacher.head
         device = next(head.parameters()).device
@@ -143,7 +144,7 @@ class MultimodalDA(Terms):
 
     @torch.no_grad()
     def remember(self, s: Said, source: Batch, decay: float) -> None:
-        """Move the teacher, and the source's class means."""
+        """Update the teacher, and the source's class means."""
         for slow, fast in ((self.teacher.encoder, self.encoder), (self.teacher.head, self.head)):
             follow(slow, getattr(fast, "module", fast), decay)
         if self.options.prototype:

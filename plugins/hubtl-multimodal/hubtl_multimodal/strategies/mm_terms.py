@@ -1,4 +1,4 @@
-"""The losses of mm-da, each of one batch of source and target, and the networks that they need."""
+"""Compute the losses of mm-da on one batch of source and target, with their networks."""
 
 import copy
 from contextlib import nullcontext
@@ -26,7 +26,7 @@ CONTRAST = 0.1  # weight
 
 
 class Terms(Strategy):
-    """What ``mm-da`` adds up, by weights that are options; a weight of 0 leaves out the network too."""
+    """Compute the terms of ``mm-da``; a weight of 0 leaves out the network, too."""
 
     Options: ClassVar[type[StrategyOptions]] = MultimodalDAOptions
 
@@ -59,14 +59,14 @@ class Terms(Strategy):
         self.register_buffer("weights", torch.empty(0))  # and how much each counts
 
     def prepare(self, done: float) -> None:
-        """Set what hangs on how much of the run is done."""
+        """Set the values that depend on the fraction of the run."""
         backbone_of(self.encoder).fusion.modality_dropout = self.dropout * min(1.0, done / DROPOUT_IN)
 
     def say(self, batch: Batch) -> Said:
         return say(self.encode(batch), self.head, backbone_of(self.encoder).fusion)
 
     def both(self, source: Batch, target: Batch, learns: bool = True) -> tuple[Said, Said]:
-        """What the model says of the weak views. ``learns``: whether anything is learnt from the target."""
+        """Return the outputs on the weak views; ``learns``: whether the target is learnt from."""
         source, target = source.weak(), target.weak()
         fusion = backbone_of(self.encoder).fusion
         if not self.options.standardise:
@@ -80,7 +80,7 @@ class Terms(Strategy):
     def aligned(
         self, source: Batch, target: Batch, done: float, at: Progress
     ) -> tuple[Said, Said, Tensor, dict[str, Tensor]]:
-        """Everything but the labels of the target; ``done`` of the phases with critics, 0 to 1."""
+        """Return everything but the target's labels; ``done`` of the phases with critics, 0 to 1."""
         own = self.options
         self.prepare(own.warm + (1 - own.warm) * done)
         s, t = self.both(source, target)
@@ -94,7 +94,7 @@ class Terms(Strategy):
         return s, t, total, logs
 
     def supervised(self, s: Said, source: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The losses that need the source's labels alone."""
+        """Return the losses that need only the source's labels."""
         own, labels = self.options, source.labels
         task = self.task.loss(s.joint, labels)  # refuses where there are none
         assert labels is not None
@@ -119,7 +119,7 @@ class Terms(Strategy):
         )
 
     def corresponding(self, s: Said, t: Said, source: Batch, logs: dict[str, Tensor]) -> Tensor:
-        """Correspondence, and contrast, on both domains; half of each."""
+        """Return correspondence, and contrast, on both domains, half of each."""
         total = 0.0 * s.joint.sum()
         if hasattr(self, "matcher"):
             terms = []
@@ -146,7 +146,7 @@ class Terms(Strategy):
         return total
 
     def adversarial(self, s: Said, t: Said, logs: dict[str, Tensor], at: Progress) -> Tensor:
-        """Critics of each modality, of its tokens, and of the fused feature with the prediction."""
+        """Return the loss of the critics of modalities, tokens, and fused feature with prediction."""
         own, names, n = self.options, list(s.own), len(s.joint)
         total = 0.0 * s.joint.sum()
         if own.adversary:
@@ -171,7 +171,7 @@ class Terms(Strategy):
         return total
 
     def taught(self, strong: Said, target: Batch, logs: dict[str, Tensor]) -> Tensor:
-        """What the teacher's labels teach every head, and the features, on strong views."""
+        """Return the loss of the teacher's labels for every head and the features, on strong views."""
         if target.index is None:
             raise HubtlError("the target's rows have no positions", hint="a data set must set Batch.index")
         own, labels, weight = self.options, self.labels[target.index], self.weights[target.index]

@@ -1,4 +1,4 @@
-"""Networks that play beside the model while it is adapted: critics, mimics, and what checks correspondence."""
+"""Define the auxiliary networks of the adaptation: critics, mimics, and a matcher."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -8,36 +8,36 @@ from torch import Tensor, nn
 
 
 def small_critic(width: int, hidden: int = 128) -> nn.Sequential:
-    """One hidden layer, one logit a row."""
+    """Make a critic with one hidden layer and one logit a row."""
     return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
 
 class ModalityCritics(nn.Module):
-    """A domain critic for each modality's feature, whose gradient its caller reverses."""
+    """Discriminate the domains by each modality's feature; the caller reverses the gradient."""
 
     def __init__(self, modalities: Sequence[str], width: int) -> None:
         super().__init__()
         self.critics = nn.ModuleDict({name: small_critic(width) for name in modalities})
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Features [b, d] of each modality to logits [b]."""
+        """Map features [b, d] of each modality to logits [b]."""
         return {name: critic(features[name])[:, 0] for name, critic in self.critics.items()}
 
 
 class Mimics(nn.Module):
-    """A second classifier for each modality, which learns what the fused prediction is (xMUDA)."""
+    """Predict the fused prediction by a second classifier for each modality (xMUDA)."""
 
     def __init__(self, modalities: Sequence[str], width: int, classes: int) -> None:
         super().__init__()
         self.heads = nn.ModuleDict({name: nn.Linear(width, classes) for name in modalities})
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Features [b, d] of each modality to logits [b, c]."""
+        """Map features [b, d] of each modality to logits [b, c]."""
         return {name: head(features[name]) for name, head in self.heads.items()}
 
 
 class Matcher(nn.Module):
-    """Says of two modalities' features whether they come from one row; one network for each pair."""
+    """Predict whether two modalities' features come from one row, by a network for each pair."""
 
     def __init__(self, modalities: Sequence[str], width: int, hidden: int = 100) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Matcher(nn.Module):
         self.heads = nn.ModuleDict({f"{m}-{n}": small_critic(2 * width, hidden) for m, n in self.pairs})
 
     def forward(self, features: Mapping[str, Tensor], partners: Tensor) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
-        """For each pair the logits [b] of matched features, and of those whose second is the partner's."""
+        """Return for each pair the logits [b] of matched features, and of mismatched ones."""
         found = {}
         for m, n in self.pairs:
             first, second = features[m], features[n]

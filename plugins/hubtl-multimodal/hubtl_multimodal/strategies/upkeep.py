@@ -1,4 +1,4 @@
-"""What is done between forwards and after updates: statistics of one domain alone, a slow teacher, ramps."""
+"""Provide statistics of one domain alone, a slow teacher, and ramps."""
 
 import math
 from collections.abc import Iterator
@@ -11,7 +11,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @contextmanager
 def unseen(module: nn.Module) -> Iterator[None]:
-    """A forward in here leaves the running statistics of BatchNorm as they are; in training it uses its batch's."""
+    """Keep the running statistics of BatchNorm unchanged by forwards inside the block.
+
+    In training it uses its batch's.
+    """
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     for norm in norms:
         norm.track_running_stats = False
@@ -24,7 +27,7 @@ def unseen(module: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def follow(slow: nn.Module, fast: nn.Module, decay: float) -> None:
-    """Move weights and running statistics to ``decay · slow + (1 − decay) · fast``; counters are copied."""
+    """Move weights and running statistics to ``decay · slow + (1 − decay) · fast``; copy counters."""
     for mine, theirs in zip(slow.parameters(), fast.parameters(), strict=True):
         mine.lerp_(theirs, 1 - decay)
     for old, new in zip(slow.buffers(), fast.buffers(), strict=True):
@@ -35,5 +38,5 @@ def follow(slow: nn.Module, fast: nn.Module, decay: float) -> None:
 
 
 def ramp(t: float) -> float:
-    """``2 / (1 + exp(−10 t)) − 1``: from 0 to 1 while ``t`` goes from 0 to 1."""
+    """Return ``2 / (1 + exp(−10 t)) − 1``: from 0 to 1 while ``t`` goes from 0 to 1."""
     return 2 / (1 + math.exp(-10 * t)) - 1

@@ -1,4 +1,4 @@
-"""READ: when one modality fails at test time, attention turns to the others."""
+"""READ: attention that adapts to reliable modalities at test time."""
 
 import math
 from typing import Any
@@ -19,21 +19,21 @@ class READOptions(LearningOptions):
         math.exp(-1),
         gt=0,
         le=1,
-        description="probability over which a prediction is made surer, and under which less sure",
+        description="probability above which a prediction is sharpened, and below which it is flattened",
     )
     balance: float = Field(1.0, ge=0, description="weight of the diversity of each batch's predictions")
 
 
 class READ(Learning):
-    """Make each batch's reliable predictions surer by moving only queries, keys and values of the fusion's attention.
+    """Sharpen reliable predictions of each batch by the fusion's attention alone.
 
-    ``L = mean_i p_i (1 − log p_i + log turn) − balance · H(mean p)``, ``p_i`` the largest probability of a row and ``H`` the
-    entropy of the batch's mean prediction; with ``turn = e⁻¹`` the first is ``−p log p``, which falls as ``p`` rises over
-    ``1 / e`` and as it sinks under it. One step of Adam for each batch.
+    ``L = mean_i p_i (1 − log p_i + log turn) − balance · H(mean p)``. ``p_i`` is the largest probability of a row and
+    ``H`` the entropy of the batch's mean prediction. With ``turn = e⁻¹`` the first term is ``−p log p``, which falls as
+    ``p`` rises over ``1 / e`` and as it sinks under it. One step of Adam for each batch moves queries, keys and values.
 
-    All is in eval mode, BatchNorm with its running statistics. A modality that a row lacks is told by ``NAME.present`` [b]
-    among the inputs. Raises HubtlError for a model without fusion blocks. Deviation: the reference takes the softmax of
-    the summed probabilities in the second term; this takes their mean.
+    All is in eval mode, BatchNorm with its running statistics. ``NAME.present`` [b] among the inputs masks missing
+    modalities. Raises HubtlError for a model without fusion blocks. Deviation: the reference takes the softmax of the
+    summed probabilities in the second term; this takes their mean.
     """
 
     Options = READOptions
@@ -49,7 +49,7 @@ class READ(Learning):
         super().begin()
 
     def use_batch_statistics(self) -> None:
-        """Nothing but attention adapts."""
+        """Keep BatchNorm unchanged: only attention adapts."""
 
     def forward(self, inputs: Any) -> Tensor:
         if isinstance(inputs, Tensor):
@@ -67,7 +67,11 @@ class READ(Learning):
 
 
 def attention_of(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Queries, keys and values of all attention between modalities, by name. Raises HubtlError where there is none."""
+    """Return queries, keys and values of all attention between modalities, by name.
+
+    Raises:
+        HubtlError: where there is none.
+    """
     found: dict[str, nn.Parameter] = {}
     for place, fusion in model.named_modules():
         if not isinstance(fusion, Fusion) or fusion.kind not in ("bottleneck", "concat-transformer"):
