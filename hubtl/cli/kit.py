@@ -13,7 +13,7 @@ from hubtl.errors import HubtlError, unknown
 from hubtl.io import shown
 
 group = typer.Typer(help="Write, check and list plugins.", no_args_is_help=True, rich_markup_mode=None)
-PREFIXES = {singular: kind for kind, singular in plugins.SINGULAR.items()} | {kind: kind for kind in plugins.KINDS}
+PREFIXES = {plugins.SINGULAR[kind]: kind for kind in plugins.KINDS} | {kind: kind for kind in plugins.KINDS}
 
 
 @group.command("list")

@@ -1,7 +1,8 @@
 """List plugins, and describe one (``hubtl list`` and ``hubtl show``)."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,6 +62,15 @@ def _takes_any(entry: plugins.Entry) -> bool:
     return "probabilities" not in getattr(cls, "needs", ("probabilities",)) or bool(getattr(cls, "lenient", False))
 
 
+def _plain(value: Any) -> Any:
+    """A default as JSON has it; else as Python shows it."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return str(value)
+    return value
+
+
 def show(
     name: Annotated[str, typer.Argument(help="Name from hubtl list.")],
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
@@ -84,18 +94,19 @@ def show(
     listed = [
         {
             "name": key,
-            "default": f.get_default(call_default_factory=True),
+            "default": _plain(f.get_default(call_default_factory=True)),
             "description": f.description or "",
             "type": getattr(f.annotation, "__name__", str(f.annotation)),
         }
         for key, f in fields.items()
     ]
     paper = getattr(thing, "paper", None)
-    adapts = {"adaptation", "source-free"} & set(getattr(thing, "settings", ()))
+    method = homes[0] == "strategies"  # another class may have attributes of these names that mean something else
+    adapts = method and {"adaptation", "source-free"} & set(thing.settings)
     label_sets = list(thing.suits) if adapts else []
     by_relation = {relation: dict(own) for relation, own in thing.suits.items() if own} if adapts else {}
-    needs = list(getattr(thing, "needs", ()))
-    ablations = {part: dict(changes) for part, changes in getattr(thing, "ablations", {}).items()}
+    needs = list(thing.needs) if homes[0] in ("strategies", "validators", "testtime") else []
+    ablations = {part: dict(changes) for part, changes in thing.ablations.items()} if method else {}
     if json_:
         emit(
             {"kind": homes[0], "name": name, "package": entry.package, "doc": text, "paper": paper, "options": listed}

@@ -197,12 +197,18 @@ def task_in(folder: Path) -> str:
         )
     problem = config.get("problem_type")
     if given is None and problem:
-        given = next((name for name in plugins.entries("tasks") if _is_called(name, problem)), None)
+        given = task_called(problem)
     if not facts and given is not None and given != DEFAULT:
         logger.warning(
             "%s has no hubtl.json: thresholds, intervals and units of a model for %s are there", folder, given
         )
     return given or DEFAULT
+
+
+def task_called(problem_type: object) -> str | None:
+    """The task of transformers' name for a problem; hubtl's own are asked before a plugin is imported."""
+    known = sorted(plugins.entries("tasks").items(), key=lambda pair: not pair[1].builtin)
+    return next((name for name, _ in known if _is_called(name, problem_type)), None)
 
 
 def _is_called(task: str, problem_type: object) -> bool:

@@ -17,7 +17,11 @@ from hubtl.errors import HubtlError, unknown
 from hubtl.plugins import contract, installed
 
 KINDS = ("strategies", "backbones", "tasks", "tuners", "validators", "testtime")
-SINGULAR = {kind: kind[:-1] for kind in KINDS} | {"strategies": "strategy", "testtime": "test-time method"}
+SINGULAR = {kind: kind[:-1] for kind in KINDS} | {
+    "strategies": "strategy",
+    "testtime": "test-time method",
+    "combiners": "combiner",
+}
 PLURAL = {kind: kind for kind in KINDS} | {"testtime": "test-time methods"}
 
 
@@ -161,7 +165,9 @@ class _Sum:
     parts: tuple[Entry, ...]
 
     def load(self) -> Any:
-        return _combiner(self.kind).load()(self.name, [part.load() for part in self.parts])
+        whole = combiner(self.kind)
+        assert whole is not None
+        return whole.load()(self.name, [part.load() for part in self.parts])
 
 
 def find(kind: str, name: str) -> Entry:
@@ -175,7 +181,7 @@ def find(kind: str, name: str) -> Entry:
         HubtlError: for an unknown name, with the nearest one.
     """
     known = entries(kind)
-    if name not in known and "+" in name and _combiner(kind) is not None:
+    if len(parts(kind, name)) > 1:
         return _combined(kind, name)
     if name not in known:
         raise unknown(SINGULAR[kind], name, known, listing=f"hubtl list {kind}")
@@ -189,15 +195,20 @@ def load(kind: str, name: str) -> Any:
 
 @cache
 def _combined(kind: str, name: str) -> Entry:
-    parts = tuple(find(kind, part) for part in name.split("+"))
-    stranger = next((part for part in parts if not part.builtin), parts[0])
-    return Entry(kind, name, stranger.package, stranger.version, _Sum(kind, name, parts))
+    found = tuple(find(kind, part) for part in name.split("+"))
+    first = next((part for part in found if not part.builtin), found[0])
+    return Entry(kind, name, first.package, first.version, _Sum(kind, name, found), first.sha256)
 
 
-def _combiner(kind: str) -> Any:
-    """Return the function that combines several of a kind, preferably hubtl's own."""
-    found = _entries(kind, installed.points("hubtl.combiners", kind))
-    return min(found, key=lambda e: (not e.builtin, e.package))._point if found else None
+def combiner(kind: str) -> Entry | None:
+    """Return what makes one of several of a kind: hubtl's own where it has one; None where the kind is not combined."""
+    found = _entries("combiners", installed.points("hubtl.combiners", kind))
+    return min(found, key=lambda e: (not e.builtin, e.package), default=None)
+
+
+def parts(kind: str, name: str) -> list[str]:
+    """Return the names that ``a+b`` is made of, where the kind is combined; else the name alone."""
+    return name.split("+") if "+" in name and name not in entries(kind) and combiner(kind) is not None else [name]
 
 
 def _entries(kind: str, points: Iterable[EntryPoint]) -> list[Entry]:

@@ -51,16 +51,30 @@ def problem(kind: str, thing: Any) -> str | None:
         return f"it is the class {thing.__qualname__}, {wanted}"
     if left := sorted(getattr(thing, "__abstractmethods__", ())):
         return f"it does not define {', '.join(left)}"
-    if hasattr(base(kind), "Options") and (odd := _odd_options(thing)):
+    if odd := _odd_class(kind, thing):
         return odd
     return {"strategies": _of_strategy, "validators": _of_validator}.get(kind, lambda _: None)(thing)
 
 
+def _odd_class(kind: str, thing: Any) -> str | None:
+    """What is wrong with what every kind of class may declare."""
+    for name in ("__doc__", "paper"):
+        if not isinstance(getattr(thing, name, None), str | None):
+            return f"its {name} is {_what(getattr(thing, name))}, not a text"
+    if hasattr(base(kind), "needs") and kind != "strategies" and (odd := _odd_names("needs", thing.needs, NEEDS)):
+        return odd
+    return _odd_options(thing) if hasattr(base(kind), "Options") or hasattr(thing, "Options") else None
+
+
 def _odd_options(thing: Any) -> str | None:
     options = getattr(thing, "Options", None)
-    if isinstance(options, type) and issubclass(options, BaseModel):
-        return None
-    return f"its Options is {_what(options)}, not a pydantic model"
+    if not (isinstance(options, type) and issubclass(options, BaseModel)):
+        return f"its Options is {_what(options)}, not a pydantic model"
+    try:
+        options.model_rebuild()  # with a type that is not there it could be shown, and never made
+    except Exception as error:  # noqa: BLE001  (NameError, or pydantic's own)
+        return f"its Options cannot be made: {' '.join(str(error).split())[:200]}"
+    return None
 
 
 def _of_loader(thing: Any) -> str | None:
@@ -85,6 +99,8 @@ def _of_strategy(thing: Any) -> str | None:
     for name in MAPPINGS:
         if not isinstance(getattr(thing, name), Mapping):
             return f"its {name} is {_what(getattr(thing, name))}, not a mapping"
+    if any(not isinstance(own, Mapping) for own in thing.ablations.values()):
+        return f"its ablations are {thing.ablations!r}, not a mapping of parts to options"
     if odd := _odd_names("suits", tuple(thing.suits), RELATIONS):
         return odd
     if any(not isinstance(own, Mapping) for own in thing.suits.values()):
@@ -92,7 +108,7 @@ def _of_strategy(thing: Any) -> str | None:
     for name in SWITCHES:
         if not isinstance(getattr(thing, name), bool):
             return f"its {name} is {_what(getattr(thing, name))}, neither True nor False"
-    return None if isinstance(thing.paper, str | None) else f"its paper is {_what(thing.paper)}, not a text"
+    return None
 
 
 def _odd_names(name: str, value: Any, known: tuple[str, ...]) -> str | None:
@@ -114,8 +130,6 @@ def _odd_judging(value: Any) -> str | None:
 
 
 def _of_validator(thing: Any) -> str | None:
-    if needs := _odd_names("needs", thing.needs, NEEDS):
-        return needs
     from dataclasses import fields
 
     known = {field.name for field in fields(import_module("hubtl.judging.validators").Evidence)}

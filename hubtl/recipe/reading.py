@@ -189,8 +189,7 @@ def _name_problems(raw: Mapping[str, Any]) -> list[str]:
         if not isinstance(name, str) or (key == "strategy" and name == "auto"):
             continue
         known = plugins.entries(kind)
-        parts = name.split("+") if kind == "strategies" and name not in known else [name]
-        if missing := [part for part in parts if part not in known]:
+        if missing := [part for part in plugins.parts(kind, name) if part not in known]:
             problems.append(_unknown_name(key, missing[0], kind))
         elif isinstance(section, dict) and isinstance(section.get("options"), dict) and section["options"]:
             problems += option_problems(kind, name, section["options"])

@@ -35,14 +35,19 @@ def facts_of(entry: plugins.Entry) -> PluginFacts:
 
 
 def _named(recipe: Recipe, task: Task) -> Iterator[plugins.Entry]:
-    strategies = dict.fromkeys([recipe.strategy.name, *recipe.ensemble.members])
-    for name in strategies:
-        known = plugins.entries("strategies")
-        for part in [name] if name in known else name.split("+"):
-            yield plugins.find("strategies", part)
-    yield plugins.find("tuners", recipe.tuner.name)
-    yield plugins.find("tasks", recipe.task.name)
+    for name in dict.fromkeys([recipe.strategy.name, *recipe.ensemble.members]):
+        yield from _parts("strategies", name)
+    yield from _parts("tuners", recipe.tuner.name)
+    yield from _parts("tasks", recipe.task.name)
     yield from _registered("validators", [recipe.run.validator or "last", *task.scores, *task.voters])
+
+
+def _parts(kind: str, name: str) -> Iterator[plugins.Entry]:
+    """The entries that a name stands for, and of ``a+b`` what combines them."""
+    names = plugins.parts(kind, name)
+    yield from (plugins.find(kind, part) for part in names)
+    if len(names) > 1 and (combiner := plugins.combiner(kind)) is not None:
+        yield combiner
 
 
 def _registered(kind: str, names: Iterable[str]) -> Iterator[plugins.Entry]:
