@@ -20,6 +20,7 @@ import shipping_estimates
 import shipping_frontier
 import shipping_goals
 import shipping_table
+import text_table
 import trirate_table
 
 from hubtl.tasks.classification.estimate import ERRORS
@@ -261,6 +262,7 @@ TABLES = {
     "auto": lambda: auto_table.table(lines("auto.jsonl")),
     "demo": demo,
     "plain-loop": lambda: plain_loop_table.table(lines("plain_loop.jsonl")),
+    "text": lambda: text_table.table(lines("text.jsonl")),
     "kinds": lambda: kinds_table.table(lines("kinds.jsonl")),
     "multilabel": multilabel,
     "digits": digits,
