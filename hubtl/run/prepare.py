@@ -304,7 +304,8 @@ def _decide_strategy(
     if name == "auto":
         if source is not None:
             relation = relate(task, source, target).relation.setting
-            name, reason = pick(task, "adaptation", relation, decisions.model.modalities)
+            frozen = recipe.tuner.name == "head"
+            name, reason = pick(task, "adaptation", relation, decisions.model.modalities, frozen=frozen)
         else:
             blind = target.labels is None and recipe.model.pretrained and names(task, "source-free")
             # without labels and a method for that, relate() says what is missing

@@ -48,6 +48,7 @@ class Task(Asking, ABC):
         voters: validators that vote on the finished models.
         oracle: the validator that reads target labels.
         picks: the choice of ``--strategy auto`` and its reason, by setting and relation (None: any other).
+        viewed: its choice and reason for closed label sets where a backbone learns from images: a method with strong views.
         bars: whether an answer is one of the outputs, to be shown with the probability of each.
         rankers: scores of ``fits`` by which ``hubtl rank`` may rank; the first one is the default.
         head_defaults: recipe keys for training a head on a frozen backbone, unless recipe or strategy set others.
@@ -73,6 +74,7 @@ class Task(Asking, ABC):
     voters: ClassVar[tuple[str, ...]] = ("dev",)
     oracle: ClassVar[str] = "target-score"
     picks: ClassVar[Mapping[tuple[str, str | None], tuple[str, str]]] = {}
+    viewed: ClassVar[tuple[str, str] | None] = None
     rankers: ClassVar[tuple[str, ...]] = ()
     head_defaults: ClassVar[Mapping[str, Any]] = {}
     augments: ClassVar[bool] = True

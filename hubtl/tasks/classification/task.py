@@ -54,6 +54,7 @@ class Classification(Task):
     voters = ("infomax", "bnm", "snd", "ami", "mixval", "dev", "reverse")
     oracle = "target-accuracy"
     picks = words.PICKS
+    viewed = words.VIEWED
     captions = words.CAPTIONS
     rankers = ("logme", "leep", "h-score", "linear-probe")
     unlabelled_hint = "--label-column NAME; an image folder needs a sub-folder for each of at least two classes"

@@ -16,6 +16,11 @@ CAPTIONS = {
     "per_class": "Recall of each class, source-only and adapted",
     "reliability": "How often the model is right, by how sure it is; on the line it is as sure as it is right",
 }
+# measured in docs/benchmarks.md, "What to ship without labels": it gains where mcc alone loses
+VIEWED = (
+    "mcc+adamatch",
+    "a labelled source and an unlabelled target, of images from which the backbone learns: strong views of both, and no critic",
+)
 PICKS: dict[tuple[str, str | None], tuple[str, str]] = {
     ("transfer", None): ("finetune", "the target is labelled and there is no source"),
     ("source-free", None): ("shot", "a trained classifier, an unlabelled target and no source"),
