@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from dataclasses import replace
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -209,12 +210,12 @@ def test_evidence_notes_what_is_read():
 
 
 def test_a_run_that_denies_its_oracle_is_marked_in_record_and_card(folders, tmp_path, monkeypatch):
-    load, entries, find = plugins.load, plugins.entries, plugins.find
+    load, entries = plugins.load, plugins.entries
+    denies = replace(entries("validators")["last"], name="denies")
     monkeypatch.setattr(plugins, "load", lambda kind, name: Denies if name == "denies" else load(kind, name))
     monkeypatch.setattr(
-        plugins, "entries", lambda kind: {**entries(kind), **({"denies": None} if kind == "validators" else {})}
+        plugins, "entries", lambda kind: {**entries(kind), **({"denies": denies} if kind == "validators" else {})}
     )
-    monkeypatch.setattr(plugins, "find", find)
     done = hubtl.adapt(
         recipe(folders, validator="denies", baseline=False, output_dir=str(tmp_path / "run")).model_dump(
             exclude_unset=True

@@ -235,7 +235,8 @@ class TakesTurns(SourceOnly):
         vs, vt = self.judge(zs.pooled), self.judge(zt.pooled)
         fooled = domain_loss(vt, vs) if self.inverted else domain_loss(vs, vt)
         task = self.task.loss(self.head(zs.pooled), source.labels)
-        yield Loss(task + 0.1 * fooled, by=("backbone", "bottleneck", "head"), logs={"task": task})
+        others = tuple(name for name in self.learners() if name != "judge")
+        yield Loss(task + 0.1 * fooled, by=others, logs={"task": task})
 
 
 class Denies(SourceOnly):
