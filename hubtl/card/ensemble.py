@@ -42,9 +42,13 @@ def shipped(record: RunRecord) -> EnsembleFacts | None:
 
 
 def called(record: RunRecord) -> str:
-    """Return the adapted model's name in a table: its strategy, or the number of averaged models."""
+    """Return the adapted model's name in a table: its strategy, or what was averaged."""
     found = shipped(record)
-    return record.strategy if found is None or len(found.members) < 2 else f"average of {len(found.members)} models"
+    if found is None or not found.members or (len(found.members) == 1 and found.hedge == 1):
+        return record.strategy
+    if len(found.members) == 1:
+        return f"average of {record.strategy} and source-only"
+    return f"average of {len(found.members)} models"
 
 
 def adapted_with(record: RunRecord) -> str:

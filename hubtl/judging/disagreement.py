@@ -7,10 +7,10 @@ from hubtl.judging.judge import some
 from hubtl.modules import Classifier
 
 
-def disagreement(case: Case, one: Classifier, other: Classifier, accelerator: Accelerator) -> float | None:
+def disagreement(case: Case, one: Classifier, other: Classifier, accelerator: Accelerator) -> float:
     """Return the share of target training rows with different answers; no label is read.
 
-    It uses at most 512 rows, spread over them. None for a task whose answers are not one of its outputs.
+    It uses at most 512 rows, spread over them. Answers differ as ``hubtl label`` sees them.
 
     Args:
         case: the run to judge.
@@ -18,7 +18,7 @@ def disagreement(case: Case, one: Classifier, other: Classifier, accelerator: Ac
         other: the other model.
         accelerator: the accelerator of the run.
     """
-    rows = case.streams.target_plain
+    rows, task = case.streams.target_plain, case.task
     seen = [outputs(model, rows, accelerator, rows=some(len(rows))).logits for model in (one, other)]
-    first, second = (case.task.predicted(logits) for logits in seen)
-    return None if first is None or second is None else float((first != second).mean())
+    first, second = (task.answered(logits) for logits in seen)
+    return float(task.disagree(first, second).mean())

@@ -68,8 +68,11 @@ class Verdict(Facts):
 
     @property
     def open(self) -> bool:
-        """Return whether labels can still decide: nothing else does, or a guard rail that they overrule."""
-        return self.rows > 0 or self.rail
+        """Return whether labels can still decide: nothing else does, or a guard rail that they overrule.
+
+        They cannot where the two models answer alike.
+        """
+        return self.rows > 0 or (self.rail and self.disagreement != 0)
 
 
 class PhaseFacts(Facts):

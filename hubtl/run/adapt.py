@@ -231,7 +231,8 @@ def _announce(plan: hub.PushResult) -> None:
 def _judged(prepared: Prepared, before: Arm, after: Arm, accelerator: Accelerator) -> Verdict:
     cost = None if prepared.strategy_class.judging.forgets_source else prepared.task.cost
     unlearned = prepared.task.unlearned if prepared.setting == "adaptation" else None
-    apart = disagreement(prepared, before.model, after.model, accelerator)
+    judged = replace(prepared, task=after.task)  # with its thresholds, as hubtl label compares the two
+    apart = disagreement(judged, before.model, after.model, accelerator)
     among = len(prepared.streams.target_plain)
     return verdict(before.evaluation, after.evaluation, cost=cost, unlearned=unlearned, disagreement=apart, among=among)
 

@@ -207,16 +207,18 @@ class Labelling:
     def close(self) -> Verified | None:
         """Write the evidence into record and card, and ship the model that it favours.
 
-        Returns None without labels. Undecided labels leave the choice to the run.
+        Returns None without labels. Undecided labels leave the choice to the run. Answers that another process stored
+        meanwhile count.
 
         Raises:
             HubtlError: where another process is at work in the directory.
         """
-        found = self.verified()
-        if not found.n and self.record.verified is None:
-            return None
-        chosen = ship.own_choice(self.record) if found.answer == "undecided" else found.answer
         with changing(self.folder):
+            self.answers, self.record = Answers(self.folder), check(self.folder)
+            found = self.verified()
+            if not found.n and self.record.verified is None:
+                return None
+            chosen = ship.own_choice(self.record) if found.answer == "undecided" else found.answer
             self.record = ship.ship(self.folder, chosen, found if found.n else None)
         return found
 
@@ -256,11 +258,12 @@ def begin(run: str | Path, rule: Rule) -> Labelling:
         HubtlError: for a run that is not finished or has one model, and for data that have changed since.
     """
     folder = Path(run).expanduser()
-    record = check(folder)
-    with changing(folder):
+    check(folder)
+    with changing(folder):  # of a folder whose models another process swaps, either would be taken for the other
         ship.mend(folder)
-    found = ship.pair(folder, record)
-    models = [saved.load(found[which]) for which in (ship.SOURCE_ONLY, ship.ADAPTED)]
+        record = check(folder)
+        found = ship.pair(folder, record)
+        models = [saved.load(found[which]) for which in (ship.SOURCE_ONLY, ship.ADAPTED)]
     target = target_of(folder, record, models[1])
     every, (one, other) = seen_by(models, target, record)
     apart = models[1].task.disagree(one, other)

@@ -25,7 +25,8 @@ def averaged(*names, seeds=(0,), hedge=0.7):
 
 def test_an_average_is_called_so_and_one_model_by_its_strategy():
     assert ensemble.called(averaged("mcc", "bnm", seeds=(0, 1))) == "average of 4 models"
-    assert ensemble.called(averaged("dann")) == "dann"
+    assert ensemble.called(averaged("dann")) == "average of dann and source-only"
+    assert ensemble.called(averaged("dann", hedge=1.0)) == "dann"
     assert "adapted with `dann` (averaged with source-only)" in render(averaged("dann"))
     assert "they count 70% and source-only 30%" in render(averaged("mcc", "bnm"))
 

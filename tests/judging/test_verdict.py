@@ -21,6 +21,8 @@ from hubtl.record import Evaluation, Verdict
 from hubtl.strategies.mcc import MCC
 from hubtl.strategies.shot import SHOT
 from hubtl.tasks.classification import Classification
+from hubtl.tasks.multilabel import MultiLabel
+from hubtl.tasks.regression import Regression
 
 DIGITS = {
     "model": "lenet",
@@ -54,6 +56,11 @@ def test_models_that_answer_alike_leave_nothing_to_label():
     assert "alike" in found.reason
 
 
+def test_a_rail_against_a_model_that_answers_alike_leaves_nothing_to_label():
+    for share, left in ((0.0, False), (0.1, True), (None, True)):  # None: in a record of an earlier hubtl
+        assert verdict(figures(), figures(collapse="only 1 of 5"), disagreement=share, among=100).open is left
+
+
 @pytest.mark.parametrize(
     ("share", "among", "rows"), [(0.5, 1000, ROWS), (0.1, 50, 5), (0.001, 50, 1), (None, 50, ROWS)]
 )
@@ -65,8 +72,17 @@ def test_no_more_rows_are_to_be_labelled_than_the_models_disagree_on(share, amon
 def test_disagreement_is_counted_on_the_targets_rows():
     """Two heads on the same features: one answers by the first feature, the other by the second."""
     features = torch.randn(900, 2, generator=torch.Generator().manual_seed(0))
+    case, models = two_heads(features, Classification(["no", "yes"]))
+    apart = disagreement(case, *models, Accelerator(cpu=True))
+    seen = features[some(900)] > 0
+    assert apart == pytest.approx(float((seen[:, 0] != seen[:, 1]).float().mean()))
+    assert 0.3 < apart < 0.7
+    assert disagreement(case, models[0], models[0], Accelerator(cpu=True)) == 0
+
+
+def two_heads(features, task):
     rows = FeatureSet(features.numpy(), None, "rows")
-    case = SimpleNamespace(streams=SimpleNamespace(target_plain=rows), task=Classification(["no", "yes"]))
+    case = SimpleNamespace(streams=SimpleNamespace(target_plain=rows), task=task)
     models = []
     for column in (0, 1):
         head = torch.nn.Linear(2, 2, bias=False)
@@ -76,11 +92,18 @@ def test_disagreement_is_counted_on_the_targets_rows():
         backbone = torch.nn.Identity()
         backbone.info = SimpleNamespace(width=2)
         models.append(Classifier(Encoder(backbone), head))
-    apart = disagreement(case, *models, Accelerator(cpu=True))
-    seen = features[some(900)] > 0
-    assert apart == pytest.approx(float((seen[:, 0] != seen[:, 1]).float().mean()))
-    assert 0.3 < apart < 0.7
+    return case, models
+
+
+def test_rows_of_several_classes_differ_where_any_class_does_and_numbers_where_they_are_not_equal():
+    features = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
+    case, models = two_heads(features, MultiLabel(["red", "green"]))
+    apart = disagreement(case, *models, Accelerator(cpu=True))  # red has no evidence in either; green has
+    assert apart == pytest.approx(float(((features[:, 0] > 0) != (features[:, 1] > 0)).float().mean()))
     assert disagreement(case, models[0], models[0], Accelerator(cpu=True)) == 0
+    case, models = two_heads(features, Regression(["x", "y"]))
+    assert disagreement(case, *models, Accelerator(cpu=True)) == 1
+    assert disagreement(case, models[1], models[1], Accelerator(cpu=True)) == 0
 
 
 @pytest.mark.parametrize(

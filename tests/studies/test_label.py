@@ -169,6 +169,18 @@ def test_answers_are_kept_at_once_and_asking_goes_on_where_it_stopped(harmed, ca
     assert asking.current().name == order[3]
 
 
+def test_answers_that_two_processes_give_at_once_all_count(harmed):
+    one, other = (study.begin(harmed, study.Rule()) for _ in range(2))
+    first = other.current()
+    while (question := one.current()) is not None:
+        one.answer(question, truth(question.name))
+    assert one.close().answer == "source-only"
+    other.answer(first, truth(first.name))
+    assert (other.close().losses, RunRecord.load(harmed).verified.losses) == (6, 6)
+    assert study.begin(harmed, study.Rule()).close().answer == "source-only"
+    assert ship.shipped(RunRecord.load(harmed)) == "source-only"
+
+
 def test_a_change_that_is_cut_off_anywhere_loses_neither_model(harmed, tmp_path, monkeypatch):
     models = {weights(harmed), weights(harmed / "source-only")}
     verified = study.begin(harmed, study.Rule()).verified()
