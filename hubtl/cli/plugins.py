@@ -63,7 +63,7 @@ def _takes_any(entry: plugins.Entry) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A default as JSON has it; else as Python shows it."""
+    """Return a default as JSON has it, else as Python shows it."""
     try:
         json.dumps(value)
     except (TypeError, ValueError):

@@ -206,7 +206,7 @@ def task_in(folder: Path) -> str:
 
 
 def task_called(problem_type: object) -> str | None:
-    """The task of transformers' name for a problem; hubtl's own are asked before a plugin is imported."""
+    """Return the task of transformers' name for a problem; hubtl's own are asked before a plugin is imported."""
     known = sorted(plugins.entries("tasks").items(), key=lambda pair: not pair[1].builtin)
     return next((name for name, _ in known if _is_called(name, problem_type)), None)
 

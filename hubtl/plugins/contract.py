@@ -57,7 +57,7 @@ def problem(kind: str, thing: Any) -> str | None:
 
 
 def _odd_class(kind: str, thing: Any) -> str | None:
-    """What is wrong with what every kind of class may declare."""
+    """Say what is wrong with the declarations that every kind of class may have."""
     for name in ("__doc__", "paper"):
         if not isinstance(getattr(thing, name, None), str | None):
             return f"its {name} is {_what(getattr(thing, name))}, not a text"

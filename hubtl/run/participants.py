@@ -43,7 +43,7 @@ def _named(recipe: Recipe, task: Task) -> Iterator[plugins.Entry]:
 
 
 def _parts(kind: str, name: str) -> Iterator[plugins.Entry]:
-    """The entries that a name stands for, and of ``a+b`` what combines them."""
+    """Yield the entries that a name stands for, and the combiner of ``a+b``."""
     names = plugins.parts(kind, name)
     yield from (plugins.find(kind, part) for part in names)
     if len(names) > 1 and (combiner := plugins.combiner(kind)) is not None:

@@ -1,4 +1,4 @@
-"""What a package does to its metadata, its names or its version harms nothing but itself, and says whose it is."""
+"""Damaged metadata, names, versions and declarations of a package break it alone, and are named."""
 
 import json
 import subprocess
