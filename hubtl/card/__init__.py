@@ -305,8 +305,8 @@ def _dropped_by(record: RunRecord) -> str:
     if labels := by_labels(record):
         return labels
     if verdict is not None and verdict.rail:
-        return "a guard rail that reads no target labels stood against it"
-    return "scores that read no target labels were not for it"
+        return "a guard rail that reads no target labels rejected it"
+    return "scores that read no target labels did not support it"
 
 
 def _verdict(record: RunRecord) -> str | None:

@@ -7,7 +7,7 @@ from hubtl.record import Evaluation, LaterEvaluation, RunRecord
 
 PRIORS = "total variation of source labels and target predictions (0 to 1)"
 SHIFTS = (
-    ("proxy A-distance of the features (0: alike, 2: always told apart)", "a_distance"),
+    ("proxy A-distance of the features (0: not separable, 2: fully separable)", "a_distance"),
     ("squared MMD of the features", "mmd"),
     (PRIORS, "class_prior"),
 )
@@ -174,7 +174,7 @@ def at_test_time(record: RunRecord) -> str | None:
             continue
         frozen, moving, metric = evaluation.figures.value, online.figures.value, evaluation.figures.primary
         return (
-            f"With {wording.code(online.method)}, which goes on learning from the rows that it predicts: "
+            f"With {wording.code(online.method)}, which keeps learning from the rows that it predicts: "
             f"**{metrics.value(metric, moving)}** instead of {metrics.value(metric, frozen)} "
             f"({metrics.change(metric, frozen, moving)}{' points' if metric is None or metric.unit == 'share' else ''}) on "
             f"{wording.plural(evaluation.figures.n, 'row')} of the target{_aside(evaluation)}."

@@ -69,10 +69,10 @@ def limits(record: RunRecord, task: Any) -> list[str]:
     target, adapted, model = record.target, record.adapted, record.model
     found = []
     if adapted is None:
-        found.append(f"It was not evaluated: how good it is on {domain_link(target)} is unknown.")
+        found.append(f"It was not evaluated: its quality on {domain_link(target)} is unknown.")
     elif adapted.value is None:
         found.append(
-            f"The target's evaluation rows have no labels: how good this model is on {domain_link(target)} is unknown."
+            f"The target's evaluation rows have no labels: the quality of this model on {domain_link(target)} is unknown."
         )
     else:
         if adapted.n < SMALL_TARGET:
@@ -80,13 +80,13 @@ def limits(record: RunRecord, task: Any) -> list[str]:
         if record.difference is not None:
             if record.difference.low <= 0 <= record.difference.high:
                 found.append(
-                    f"The 95% interval of the difference in {_called(adapted)} holds 0: "
-                    f"on {plural(adapted.n, 'row')} the difference can be chance."
+                    f"The 95% interval of the difference in {_called(adapted)} contains 0: "
+                    f"on {plural(adapted.n, 'row')} the difference may be chance."
                 )
         elif _overlap(record):
             found.append(
                 f"The 95% intervals of the source-only and the adapted {_called(adapted)} overlap: "
-                f"on {plural(adapted.n, 'row')} the difference can be chance."
+                f"on {plural(adapted.n, 'row')} the difference may be chance."
             )
         found += task.doubts(record) if task else []
         seeds = "the spread over seeds stands beside them" if record.repeats else "this is one run"
@@ -96,7 +96,7 @@ def limits(record: RunRecord, task: Any) -> list[str]:
         found.append("The backbone started from random weights, not from pretrained ones (`pretrained: false`).")
     elif model.license is None or model.license.strip().lower() in ("", "unknown", "none"):
         found.append(
-            f"The licence of the base weights {weights_link(model)} is unknown: find it out before you use this model."
+            f"The licence of the base weights {weights_link(model)} is unknown: check it before you use this model."
         )
     noun, does = SAID.get(tuple(model.modalities), ("row", "row holds"))
     for domain in _domains(record):
@@ -104,7 +104,7 @@ def limits(record: RunRecord, task: Any) -> list[str]:
             found.append(f"The licence of {domain_link(domain)} is unknown.")
         if domain.skipped:
             found.append(
-                f"{plural(len(domain.skipped), noun)} of {domain_link(domain)} could not be read and took no part."
+                f"{plural(len(domain.skipped), noun)} of {domain_link(domain)} could not be read and were left out."
             )
     return found + (task.limits(record, does) if task else [])
 

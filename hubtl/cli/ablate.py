@@ -44,7 +44,7 @@ def ablate(
     try:
         record = ablation.ablate(run_dir, without or (), command=command)
     except Interrupted as stop:
-        typer.echo(f"stopped after a checkpoint; go on with: {command}", err=True)
+        typer.echo(f"stopped after a checkpoint; continue with: {command}", err=True)
         raise typer.Exit(exit_code(stop)) from None
     if not is_main_process():
         return

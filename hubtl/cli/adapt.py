@@ -237,13 +237,13 @@ def adapt(
         raise HubtlError("the recipe is given twice", hint="RECIPE.yaml or --config RECIPE.yaml")
     path = recipe or config
     if resume and overwrite:
-        raise HubtlError("--resume goes on with a run, and --overwrite removes it", hint="one of the two")
+        raise HubtlError("--resume continues a run, and --overwrite removes it", hint="one of the two")
     saved = output_dir / "recipe.yaml" if output_dir else None
     if path is None and resume and not model and saved is not None and saved.exists():
         path = saved
     if path is None and resume and not model and saved is not None:
         raise HubtlError(
-            f"there is no run to go on with in {output_dir}: it came to no checkpoint, or was never there",
+            f"there is no run to resume in {output_dir}: it reached no checkpoint, or never existed",
             hint="the command that started it, without --resume",
         )
     changes: dict[str, Any] = {

@@ -124,7 +124,7 @@ def compare(
             parse(raw, where=where), names, folder=output_dir, full=full, oracle=oracle, command=typed()
         )
     except Interrupted as stop:
-        typer.echo(f"stopped after a checkpoint; go on with: {typed()}", err=True)
+        typer.echo(f"stopped after a checkpoint; continue with: {typed()}", err=True)
         raise typer.Exit(exit_code(stop)) from None
     if not is_main_process():
         return

@@ -96,7 +96,7 @@ def _show(first: str, second: str, one: "Evaluation", other: "Evaluation", apart
         if apart.low > 0
         else f"{worse} is better"
         if apart.high < 0
-        else "the rows do not tell them apart"
+        else "the rows show no difference"
     )
     interval = f"{gain(primary, apart.low, apart.high)} (95 %, the same rows)"
     typer.echo(f"\n{primary.shown if primary else 'figures'}, B − A: {interval}: {said}")

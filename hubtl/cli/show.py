@@ -163,7 +163,7 @@ def verdict(record: RunRecord) -> list[str]:
         return lines
     better = "adapted is better" if gap.shows(found.primary) else "source-only is better"
     if gap.low <= 0 <= gap.high:
-        better = "no difference" if gap.low == gap.high and found.n >= FEW else "the difference can be chance"
+        better = "no difference" if gap.low == gap.high and found.n >= FEW else "the difference may be chance"
     interval = gain(found.primary, gap.low, gap.high)
     return [*lines, f"measured on {found.n:,} labelled rows: {better} (95% interval of the difference: {interval})"]
 
@@ -172,4 +172,4 @@ def stopped(folder: Path | None) -> None:
     """Print how to continue an interrupted run."""
     if is_main_process():
         where = f" --output-dir {shown.typed(folder)}" if folder else ""
-        typer.echo(f"stopped after a checkpoint; go on with: hubtl adapt --resume{where}", err=True)
+        typer.echo(f"stopped after a checkpoint; continue with: hubtl adapt --resume{where}", err=True)

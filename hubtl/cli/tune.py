@@ -55,7 +55,7 @@ def tune(
             shown=not (quiet or json_) and sys.stderr.isatty(),  # elsewhere a line a trial is enough
         )
     except Interrupted as stop:
-        typer.echo("stopped; the same command goes on with the search", err=True)
+        typer.echo("stopped; the same command continues the search", err=True)
         raise typer.Exit(exit_code(stop)) from None
     if json_:
         emit(found.summary())
@@ -85,7 +85,7 @@ def _table(found: Any, trials: int) -> None:
         table.add_row(str(rank), str(trial["order"]), score, source, *values, trial["refused"] or "")
     console.print(table)
     if found.oracle:
-        console.print("oracle: target labels were read; such a figure is not to be had without them", style="bold")
+        console.print("oracle: target labels were read; without them this score is not available", style="bold")
     if found.best is None:
         console.print("no trial passed the guard rails: no recipe is written")
         return

@@ -58,7 +58,7 @@ def load(folder: Path, accelerator: Accelerator) -> dict[str, Any] | None:
     state = _last(folder)
     if state is None:
         return None
-    again = "--overwrite to begin anew, or another --output-dir"
+    again = "--overwrite to start again, or another --output-dir"
     if state.get("format") != FORMAT:
         raise HubtlError(f"the checkpoint in {folder} is of another version of hubtl", hint=again)
     if (count := len(state["random"])) != accelerator.num_processes:
@@ -93,7 +93,7 @@ def _last(folder: Path) -> dict[str, Any] | None:
     if damaged:
         raise HubtlError(
             f"no checkpoint in {folder} is whole: {' and '.join(path.name for path in damaged)} cannot be read",
-            hint="--overwrite to begin anew, or put a copy of the file back",
+            hint="--overwrite to start again, or put a copy of the file back",
         )
     return None
 

@@ -162,16 +162,16 @@ class Workplace:
             self.goes_on = not finished
             return RunRecord.load(folder) if finished else None
         if finished:
-            hint = "--overwrite to train it anew, or another --output-dir"
+            hint = "--overwrite to train it again, or another --output-dir"
             raise HubtlError(f"the output directory {folder} is not empty: its run is finished", hint=hint)
         if unknown:
             raise HubtlError(
                 f"the output directory {folder} has the model of a run whose record.json is missing or damaged",
-                hint="--overwrite to train it anew, record.json put back, or another --output-dir",
+                hint="--overwrite to train it again, record.json put back, or another --output-dir",
             )
         raise HubtlError(
             f"the output directory {folder} is not empty: a run was stopped in it",
-            hint="--resume to go on with it, --overwrite to begin anew, or another --output-dir",
+            hint="--resume to continue it, --overwrite to start again, or another --output-dir",
         )
 
     def _bare(self) -> bool:

@@ -37,7 +37,7 @@ class AdaBN(Strategy):
     def phases(self) -> Sequence[Phase]:
         if not self.norms():
             raise HubtlError(
-                "adabn estimates the statistics of BatchNorm layers anew, and this network has none",
+                "adabn estimates BatchNorm statistics, and this network has no BatchNorm",
                 hint="--model resnet50, or another --strategy",
             )
         estimate = Phase("estimate", self.estimate, ("target",), {}, epochs=1, refresh=self.forget)

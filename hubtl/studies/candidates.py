@@ -120,8 +120,8 @@ class Candidates:
         lines = [said(one) for one in met]
         open_ = [one for one in met if one.decided in (None, "undecided") and one.labelling is not None]
         if met[-1].decided is None:
-            return [*lines, "go on with the same command: every answer is kept"]
-        doubt = f"; not told apart: {', '.join(f'{one.kept} and {one.other}' for one in open_)}" if open_ else ""
+            return [*lines, "continue with the same command: every answer is saved"]
+        doubt = f"; undecided: {', '.join(f'{one.kept} and {one.other}' for one in open_)}" if open_ else ""
         return [*lines, f"best by {self.labelled} labelled rows: {self.best}{doubt}"]
 
     def summary(self) -> dict[str, Any]:

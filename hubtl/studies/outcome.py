@@ -36,7 +36,7 @@ def outcome(asking: Labelling, found: Verified | None, *, page: bool = False) ->
     """
     run = shown.typed(asking.folder)
     if found is None or not found.n:
-        return [f"nothing is labelled; go on with: {_again(asking, page)}"]
+        return [f"nothing is labelled; continue with: {_again(asking, page)}"]
     lines = [progress(asking), f"verdict: {found.brief}, by {found.n} labelled rows"]
     if found.answer == "undecided":
         if found.n >= found.most or asking.current() is None:
@@ -44,7 +44,7 @@ def outcome(asking: Labelling, found: Verified | None, *, page: bool = False) ->
         else:
             rows = still(asking.tally, prior=found.prior, certain=found.certain)
             lines += [f"undecided so far: label {rows} more rows to decide"] * bool(rows)
-            lines += [f"go on with: {_again(asking, page)}"]
+            lines += [f"continue with: {_again(asking, page)}"]
     return [
         *lines,
         f"{run} ships {shipped(asking.record)}; the other model is in {asking.folder / aside(asking.record)}",
@@ -56,7 +56,7 @@ def more(asking: Labelling, found: Verified, *, page: bool = True) -> str:
     if len(found.rows) == len(asking.order):
         return "every row on which the two disagree was asked for"
     rows = still(asking.tally, prior=found.prior, certain=found.certain)
-    much = f"label {rows} more rows to decide" if rows else "more labels will hardly tell them apart"
+    much = f"label {rows} more rows to decide" if rows else "more labels will hardly decide between them"
     return f"{much}: {_again(asking, page)} --max {found.n + (rows or 50)}"
 
 

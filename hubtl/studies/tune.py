@@ -172,7 +172,7 @@ def _objective(prepared: Prepared, asked: str | None, allowed: bool) -> Objectiv
 def _permitted(name: str, allowed: bool) -> bool:
     if not allowed:
         raise HubtlError(
-            f"{name} reads target labels: what it finds is not to be had where there are none",
+            f"{name} reads target labels: its result is not available without them",
             hint="--validator infomax, or --oracle to allow it",
         )
     return True

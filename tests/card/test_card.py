@@ -181,7 +181,7 @@ def test_without_labels_figures_are_not_measured_and_no_result_is_claimed() -> N
     assert top.count("not measured") >= 3
     assert "the 200 held-out target rows (split `test`) have no labels" in top
     assert "model-index" not in text.split("<!-- hubtl:start -->")[0]
-    assert not re.search(r"\d%", text.split("## Results on the target")[1].split("## What was forgotten")[0])
+    assert not re.search(r"\d%", text.split("## Results on the target")[1].split("## Forgetting on the source")[0])
 
 
 def test_oracle_selection_is_loud_and_marks_the_metrics() -> None:
@@ -222,14 +222,14 @@ def test_limits_follow_from_the_evidence() -> None:
     assert "fewer than 20" not in limits(record)
     assert record.adapted is not None
     record.adapted.per_class[1].n = 19
-    assert "fewer than 20 evaluation rows, whose figures say little: bike (19)" in limits(record)
+    assert "fewer than 20 evaluation rows, whose figures mean little: bike (19)" in limits(record)
     assert "pretrained: false" in limits(records.foreign())
     assert "stapler" in limits(records.foreign())
     record.model.license = None
     assert "licence of the base weights" in limits(record)
-    assert "difference can be chance" not in limits(record)
+    assert "difference may be chance" not in limits(record)
     record.source_only = record.adapted
-    assert "difference can be chance" in limits(record)
+    assert "difference may be chance" in limits(record)
     record.adapted.n = 150
     assert "150 rows only" in limits(record)
 
@@ -665,9 +665,9 @@ def test_every_card_is_markdown_with_the_tables_and_headings_that_were_meant() -
         "Use it",
         "Data",
         "Results on the target",
-        "What was forgotten on the source",
+        "Forgetting on the source",
         "Protocol",
-        "Reproduce it",
+        "Reproduce",
         "Limits",
         "Citation",
     ]
@@ -689,7 +689,7 @@ def test_a_card_lists_the_encoders_and_what_each_subset_of_the_modalities_is_wor
     assert any("`ears`, random initialisation" in row and "| unknown | freeze |" in row for row in flat(rows))
     assert "Their fusion: fusion bottleneck, width 128" in text
     assert "seconds" not in text.split("Their fusion:")[1].split("\n")[0]
-    assert "### With a modality missing or corrupted" in text
+    assert "### Missing and corrupted modalities" in text
     assert "| without image | 30.0% | 50.0% | +20.0 |" in text
     assert "| audio corrupted, severity 3 | 50.0% | 70.0% | +20.0 |" in text
     assert "| as they are |" in text
@@ -726,7 +726,7 @@ def flat(found: list[list[str]]) -> list[str]:
 
 def test_the_distance_of_the_domains_stands_under_both_models() -> None:
     record = records.gain()
-    assert "How far the domains lie apart" not in render(record)
+    assert "Domain shift" not in render(record)
     assert record.source_only is not None
     assert record.adapted is not None
     record.source_only.shift = Shift(a_distance=1.9, mmd=0.7, class_prior=0.4, rows=[512, 300])
@@ -819,14 +819,14 @@ def test_a_card_of_numbers_says_what_is_predicted_and_what_its_scores_are():
     assert "*Features of both domains.*" in text
     worse = numbers()
     worse.adapted.source = 5.0
-    assert "## What was forgotten on the source" in render(worse)
+    assert "## Forgetting on the source" in render(worse)
 
 
 def test_the_interval_of_the_difference_says_what_can_be_chance():
     record = numbers()
     for low, high, said in ((-1.0, 0.5, True), (-1.5, -0.5, False)):
         record.difference = Difference(low=low, high=high, resamples=100)
-        assert ("interval of the difference in MAE holds 0" in render(record)) == said
+        assert ("interval of the difference in MAE contains 0" in render(record)) == said
         assert "overlap" not in render(record)
 
 
@@ -834,7 +834,7 @@ def test_source_only_is_kept_in_place_of_what_hubtl_had_picked():
     text = render(numbers(tried="dann"))
     assert "Kept in place of `dann`, which hubtl had picked: it erred least." in text
     assert "Picked by hubtl" not in text
-    assert "because a guard rail that reads no target labels stood against it." in text
+    assert "because a guard rail that reads no target labels rejected it." in text
     assert "Adapted or source-only, without target labels: **source-only**. Adapting took the MAE" in text
     assert "*Features of both domains under source-only.*" in text
     record = numbers(tried="dann")
@@ -842,7 +842,7 @@ def test_source_only_is_kept_in_place_of_what_hubtl_had_picked():
         {"adapted": False, "reason": "dev for source-only", "scores": {"dev": [0, -1]}, "tried": "dann"}
     )
     text = render(record)
-    assert "because scores that read no target labels were not for it." in text
+    assert "because scores that read no target labels did not support it." in text
     assert "Scores voted, as an earlier version let them: dev for source-only." in text
 
 

@@ -21,7 +21,7 @@ def undecided():
         (0.0, 0.0, "no difference (95% interval of the difference: 0.0 to 0.0 points)"),
         (0.1, 0.2, "adapted is better (95% interval of the difference: +10.0 to +20.0 points)"),
         (-0.2, -0.1, "source-only is better (95% interval of the difference: −20.0 to −10.0 points)"),
-        (-0.1, 0.2, "the difference can be chance (95% interval of the difference: −10.0 to +20.0 points)"),
+        (-0.1, 0.2, "the difference may be chance (95% interval of the difference: −10.0 to +20.0 points)"),
     ],
 )
 def test_what_labelled_rows_measured_stands_below_the_verdict(low, high, said):
@@ -65,7 +65,7 @@ def test_rows_that_are_few_and_alike_do_not_show_that_there_is_no_difference():
     record = undecided()
     record.difference = Difference(low=0.0, high=0.0, resamples=100)
     record.adapted = Evaluation(n=1, accuracy=1.0)
-    assert "on 1 labelled rows: the difference can be chance" in verdict(record)[1]
+    assert "on 1 labelled rows: the difference may be chance" in verdict(record)[1]
 
 
 def test_a_rail_does_not_advise_against_what_labelled_rows_have_shown():

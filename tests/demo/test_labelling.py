@@ -70,7 +70,7 @@ def test_rows_are_labelled_by_keys_and_buttons_taken_back_and_settled(harmed, br
         third = moved_on(tab, second)
         assert third.startswith("2. row "), "a skipped row is no label"
         tab.close()
-    assert f"go on with: hubtl label {harmed} --page" in last
+    assert f"continue with: hubtl label {harmed} --page" in last
     assert RunRecord.load(harmed).verified.losses == 1
 
     with serving(["label", str(harmed), "--page"], tmp_path) as (address, _, last):

@@ -236,11 +236,11 @@ def test_its_card_says_what_unknown_is_and_what_source_only_cannot_say(open_run)
         "recall of the known classes (OS*)",
         "recall of unknown",
         "Source-only has no output for unknown",
-        "It knows 4 classes and answers unknown",
+        "Open set: every input is assigned one of 4 classes or unknown",
         "| unknown |",
     ):
         assert part in text, part
-    assert "whatever the image shows" not in text
+    assert "Closed set" not in text
 
 
 def test_its_model_has_a_class_more_and_is_measured_as_it_was(open_run, data):

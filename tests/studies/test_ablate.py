@@ -151,7 +151,7 @@ def test_the_table_shows_what_each_part_does_for_a_missing_modality():
     half = record.adapted.primary.model_copy(update={"value": 0.5})
     figures = record.adapted.model_copy(update={"primary": half})
     record.ablation = [Ablated(without="critics", changes={"adversary": 0.0}, figures=figures)]
-    table = render(record).split("### What each part is worth")[1].split("\n\n")[1].splitlines()
+    table = render(record).split("### Ablation")[1].split("\n\n")[1].splitlines()
     missing = [s.name for s in record.adapted.subsets if "corrupted" not in s.name]
     assert missing
     assert [cell.strip() for cell in table[0].split("|")[2:-1]] == ["accuracy", "difference", *missing]

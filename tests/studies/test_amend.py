@@ -17,7 +17,7 @@ from tests.tiny import hubtl_command
 pytestmark = pytest.mark.slow
 
 DIGITS, OTHER = "builtin:digits/uci", "builtin:digits/mnist"
-HEADING = "### On other data, and at test time"
+HEADING = "### Other data and test time"
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_at_test_time_the_frozen_model_stands_beside(run, capsys):
     assert later.figures.accuracy == record.adapted.accuracy, "the run measured the same model on the same rows"
     assert (later.online.method, later.online.seed, later.online.batch_size) == ("bn", 0, 200)
     card = (run / "README.md").read_text()
-    assert "With `bn`, which goes on learning from the rows that it predicts" in card
+    assert "With `bn`, which keeps learning from the rows that it predicts" in card
     assert [line.split(" | ")[1] for line in card.split(HEADING)[1].splitlines()[4:6]] == ["as it is", "`bn`, online"]
     (result,) = document.parse(card).metadata["model-index"][0]["results"]
     names = [metric["name"] for metric in result["metrics"] if metric["type"] == "accuracy"]

@@ -92,7 +92,7 @@ def test_its_card_says_it_in_its_words(run):
     card = (run / "README.md").read_text()
     assert "| target steps off | source-only | adapted | difference |" in card
     assert "### By rank" in card
-    assert "accuracy" not in card.split("## Reproduce it")[0]
+    assert "accuracy" not in card.split("## Reproduce")[0]
 
 
 def test_it_is_measured_asked_and_loaded_again(run, outside):

@@ -80,15 +80,14 @@ def limits(record: RunRecord, does: str) -> list[str]:
     if record.label_sets.target_only:
         names = listing(record.label_sets.target_only)
         called = f": it calls them {md(record.unknown)}, or takes them for others" if record.unknown else ""
-        found.append(f"The target has classes that this model cannot name{called}: {names}.")
+        found.append(f"The target has classes that this model cannot predict{called}: {names}.")
     if record.unknown:
         found.append(
-            f"It knows {len(record.classes) - 1:,} classes and answers "
-            f"{md(record.unknown)} to what it takes for none of them. "
-            "It learnt that from this target: what is unknown elsewhere may look otherwise."
+            f"Open set: every input is assigned one of {len(record.classes) - 1:,} classes or {md(record.unknown)}. "
+            f"It learnt {md(record.unknown)} from this target: unknown inputs elsewhere may look different."
         )
     elif record.classes:
-        found.append(f"It knows {len(record.classes):,} classes, and answers with one of them whatever the {does}.")
+        found.append(f"Closed set: every {does.split()[0]} is assigned one of the {len(record.classes):,} classes.")
     return found
 
 
@@ -104,7 +103,7 @@ def _few(classes: Iterable[ClassScore]) -> list[str]:
     found = []
     if few:
         names = listing([f"{score.name} ({score.n})" for score in few])
-        found.append(f"Classes with fewer than {FEW_ROWS} evaluation rows, whose figures say little: {names}.")
+        found.append(f"Classes with fewer than {FEW_ROWS} evaluation rows, whose figures mean little: {names}.")
     if none:
         found.append(f"Classes without any evaluation row, not measured: {listing(none)}.")
     return found

@@ -39,11 +39,11 @@ def limits(record: RunRecord, does: str) -> list[str]:
     found = []
     if record.label_sets.target_only:
         names = listing(record.label_sets.target_only)
-        found.append(f"The target has classes that this model cannot name: {names}.")
+        found.append(f"The target has classes that this model cannot predict: {names}.")
     if record.outputs.names:
         found.append(
-            f"It knows {len(record.outputs.names):,} classes, and answers with any number of them, also none; for what "
-            f"else the {does} it has no word."
+            f"Closed set: every {does.split()[0]} is assigned any number of the {len(record.outputs.names):,} classes, "
+            "or none."
         )
     if fitted := record.outputs.details.get("threshold_rows"):
         found.append(
@@ -74,7 +74,7 @@ def doubts(record: RunRecord) -> list[str]:
     found = []
     if few:
         found.append(
-            f"Classes that fewer than {FEW_ROWS} evaluation rows have, or lack, whose figures say little: {listing(few)}."
+            f"Classes that fewer than {FEW_ROWS} evaluation rows have, or lack, whose figures mean little: {listing(few)}."
         )
     if figures.per_class and figures.map is not None and all(s.predicted in (0, n) for s in figures.per_class):
         same = listing([s.name for s in figures.per_class if s.predicted])

@@ -126,7 +126,7 @@ def doubts(record: RunRecord) -> list[str]:
     few = [f"{o.name} ({o.n})" for o in figures.per_output if o.n < FEW_ROWS]
     if few:
         found.append(
-            f"Outputs with fewer than {FEW_ROWS} labelled evaluation rows, whose figures say little: {listing(few)}."
+            f"Outputs with fewer than {FEW_ROWS} labelled evaluation rows, whose figures mean little: {listing(few)}."
         )
     errors = [o.mae for o in figures.per_output if o.mae]
     if len(errors) > 1 and max(errors) > UNEVEN * min(errors):

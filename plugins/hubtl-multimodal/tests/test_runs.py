@@ -281,13 +281,13 @@ def test_the_card_tells_of_the_encoders_the_subsets_and_no_folder_of_this_machin
     assert problems(card.metadata) == []
     assert set(MODALITIES) <= set(card.metadata["tags"])
     assert card.metadata["library_name"] == "hubtl"
-    assert "## With a modality missing or corrupted" in text.replace("###", "##")
+    assert "## Missing and corrupted modalities" in text.replace("###", "##")
     for subset, before in zip(record.adapted.subsets, record.source_only.subsets, strict=True):
         assert f"| {subset.name} | {100 * before.primary:.1f}% | {100 * subset.primary:.1f}% |" in text
     assert "`tiny-vit`, random initialisation" in text
     assert "| `encoders/audio` |" in text
     assert "pip install hubtl hubtl-multimodal" in text
-    body = text.split("## Reproduce it")[0]  # the command that was typed is the user's own
+    body = text.split("## Reproduce")[0]  # the command that was typed is the user's own
     assert str(models.image.parent) not in body
     for name in ("config.json", "hubtl.json"):
         assert str(models.image.parent) not in (run / name).read_text(encoding="utf-8")
