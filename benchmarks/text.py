@@ -61,7 +61,7 @@ def embedded(model: Any, tokenizer: Any, texts: list[str]) -> np.ndarray:
 
 
 def kept(name: str, rows: int) -> np.ndarray:
-    """What the runs left in the cache for the rows of a split."""
+    """Return the features that the runs cached for the rows of a split."""
     (entry,) = [e for e in cache.entries() if (e.facts.get("name"), e.facts.get("rows")) == (name, rows)]
     found = cache.get(entry.key, rows)
     assert found is not None
