@@ -1,4 +1,4 @@
-"""``hubtl plugin``: write, check and list plugins."""
+"""Write, check and list plugins (``hubtl plugin``)."""
 
 import time
 import traceback
@@ -18,8 +18,8 @@ PREFIXES = {plugins.SINGULAR[kind]: kind for kind in plugins.KINDS} | {kind: kin
 
 @group.command("list")
 @with_plugins
-def list_(json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False) -> None:
-    """List installed plugins: kind, name, package and version, and why a broken one does not load."""
+def list_(json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False) -> None:
+    """List installed plugins, and why broken ones do not load."""
     from hubtl.cli.messages import begin, emit
     from hubtl.plugins import installed
 
@@ -63,13 +63,13 @@ def _broken(entry: plugins.Entry) -> str | None:
 def new(
     name: Annotated[str, typer.Argument(help="Name of the package, such as my-loss.")],
     kind: Annotated[
-        Literal["strategy", "task", "tuner", "validator", "backbone"], typer.Option(help="What the package brings.")
+        Literal["strategy", "task", "tuner", "validator", "backbone"], typer.Option(help="Kind of plugin.")
     ] = "strategy",
     dir_: Annotated[
-        Path | None, typer.Option("--dir", metavar="FOLDER", help="Where to write it; default: a folder of that name.")
+        Path | None, typer.Option("--dir", metavar="FOLDER", help="Output folder. Default: a folder of that name.")
     ] = None,
 ) -> None:
-    """Write a package with a plugin that works, its tests, and what publishing it takes."""
+    """Write a package with a working plugin and its tests."""
     from hubtl.plugins.kit import write
 
     written = write(name, kind, dir_)
@@ -86,24 +86,24 @@ def new(
 @with_plugins
 def check(
     name: Annotated[
-        str | None, typer.Argument(help="A name of hubtl plugin list, or KIND:NAME; default: all of --plugin.")
+        str | None, typer.Argument(help="Name from hubtl plugin list, or KIND:NAME. Default: all of --plugin.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Of a loader: what follows its name in --model.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Of a task: data with its labels.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Of a task: the column of the labels.")] = None,
+    model: Annotated[str | None, typer.Option(help="For a loader: the text after its name in --model.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="For a task: a dataset with its labels.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="For a task: the column of labels.")] = None,
     setting: Annotated[
         Literal["adaptation", "transfer", "source-free", "sequential"] | None,
-        typer.Option(help="Of a strategy; default: its first one."),
+        typer.Option(help="For a strategy: the setting. Default: its first one."),
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Option of the plugin; repeatable.")
+        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Set an option of the plugin. Repeatable.")
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
 ) -> None:
-    """Check that a plugin keeps the contract of its kind, and say how to mend what does not.
+    """Check a plugin by the conformance suite of its kind.
 
-    The exit code is 1 where a check fails.
+    It suggests a remedy for each failed check, and exits with 1.
     """
     from hubtl.cli.messages import begin, emit
 

@@ -69,6 +69,14 @@ def shown(source: str) -> Iterator[tuple[int, str]]:
             yield node.value.lineno, "".join(texts)
 
 
+def without_help(source: str) -> Iterator[int]:
+    """Yield the line of each option and argument of a command without help."""
+    for node in ast.walk(ast.parse(source)):
+        option = isinstance(node, ast.Call) and ast.unparse(node.func) in ("typer.Option", "typer.Argument")
+        if option and not any(keyword.arg == "help" for keyword in node.keywords):
+            yield node.lineno
+
+
 def first_word(docstring: str) -> str:
     """Return the first word of a docstring; a quoted name or formula counts as one."""
     return re.split(r"[\s:,.;]", docstring.strip(), maxsplit=1)[0]
@@ -148,6 +156,8 @@ def findings(root: Path = ROOT) -> Iterator[str]:
                 yield f"{name}:{line}: {word} is no verb that tests.house.prose knows: {text.splitlines()[0]}"
             if package:
                 yield from (f"{name}:{line}: {found!r}: say {instead}" for found, instead in avoided(text))
+        if package:
+            yield from (f"{name}:{line}: an option without help" for line in without_help(source))
         for line, text in shown(source) if package else ():
             yield from (f"{name}:{line}: {found!r}: say {instead}" for found, instead in avoided(text))
     for path in pages(root):

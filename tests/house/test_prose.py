@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.house.prose import avoided, docstrings, findings, first_word, long, paragraphs, shown
+from tests.house.prose import avoided, docstrings, findings, first_word, long, paragraphs, shown, without_help
 
 BAD = '''"""Modules may have a title."""
 
@@ -90,3 +90,7 @@ def test_paragraphs_leave_out_headings_lists_tables_and_code():
 def test_docstrings_and_texts_come_with_their_lines():
     assert [(line, first_word(text)) for line, _, text in docstrings(BAD)] == [(1, "Modules"), (5, "What"), (8, "The")]
     assert list(shown(BAD)) == [(9, "goes on with the run")]
+
+
+def test_an_option_without_help_is_found():
+    assert list(without_help("a = typer.Option()\nb = typer.Argument(help='Text.')\nc = other.Option()\n")) == [1]
