@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hubtl import plugins
-from hubtl.card import licenses, pipelines
+from hubtl.card import ensemble, licenses, pipelines
 from hubtl.card.names import base_ids, domain_name, is_hub_id, model_name, slug
 from hubtl.card.snippet import loader
 from hubtl.errors import HubtlError
@@ -42,7 +42,9 @@ def of(record: RunRecord, repo: str | None = None) -> dict[str, Any]:
     if ids := _unique([d.hub_id for d in domains if d.hub_id and is_hub_id(d.hub_id)]):
         found["datasets"] = ids
     setting = "domain-adaptation" if record.setting in ("adaptation", "source-free") else "transfer-learning"
-    found["tags"] = _unique(["hubtl", setting, slug(record.strategy), model.library, *model.parts, kind])
+    averaged = ensemble.shipped(record)
+    methods = [record.strategy, *(member.strategy for member in (averaged.members if averaged else []))]
+    found["tags"] = _unique(["hubtl", setting, *map(slug, methods), model.library, *model.parts, kind])
     results = _results(record)
     if results:
         if listed := _listed(record):

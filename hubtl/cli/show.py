@@ -106,7 +106,7 @@ def result(outcome: Result, *, as_json: bool) -> None:
     for warning in record.warnings:
         console.print(f"warning: {shown.line(warning)}", soft_wrap=True)
     learnt = ensemble.updates(record)
-    console.print(f"{learnt} update{'s' * (learnt != '1')} in {record.training.seconds:.0f} s")
+    console.print(f"updates: {learnt}; {record.training.seconds:.0f} s in all")
     console.print(f"model and card: {outcome.output_dir}/README.md", soft_wrap=True)
     if outcome.pushed:
         typer.echo(pushed(outcome.output_dir, outcome.pushed))

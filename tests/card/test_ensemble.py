@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtl.card import ensemble, render
+from hubtl.card import ensemble, metadata, render
 from hubtl.record import EnsembleFacts, MemberFacts, Verdict
 from tests import records
 
@@ -31,9 +31,17 @@ def test_an_average_is_called_so_and_one_model_by_its_strategy():
     assert "they count 70% and source-only 30%" in render(averaged("mcc", "bnm"))
 
 
+def test_an_average_is_found_by_each_of_its_methods():
+    record = averaged("mcc", "bnm", seeds=(0, 1))
+    record.strategy = "mcc"
+    tags = metadata.of(record)["tags"]
+    assert [tag for tag in tags if tag in ("mcc", "bnm", "dann")] == ["mcc", "bnm"]
+
+
 def test_an_average_that_was_dropped_is_not_what_the_card_is_about():
     record = averaged("mcc", "bnm")
     record.verdict = Verdict(answer="source-only", reason="collapse", rail=True, tried="mcc")
+    assert "bnm" not in metadata.of(record)["tags"]
     assert ensemble.called(record) == record.strategy
     assert "became this one" not in render(record)
 

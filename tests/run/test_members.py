@@ -286,7 +286,7 @@ def test_updates_are_those_of_each_model_and_of_what_learnt_their_average(tmp_pa
     steps = sorted(member.steps for member in record.ensemble.members)
     assert (record.ensemble.how, record.ensemble.steps) == ("distilled", 4)
     each = f"{steps[0]} to {steps[-1]} each" if steps[0] < steps[-1] else f"{steps[0]} each"
-    assert f"{each}, and a student 4 updates in" in out
+    assert f"updates: {each}, and a student 4; " in out
     said = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
     assert f"Updates: {each}, and a student 4; source-only 8." in said
     assert "for both" not in said
