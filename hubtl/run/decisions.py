@@ -140,7 +140,7 @@ def by_relation(decisions: Decisions, relation: LabelSets, cls: type[Strategy], 
     for key, value in cls.suits.get(relation.setting, {}).items():
         decisions.decide(f"strategy.options.{key}", value, f"the method's own value for {relation.setting} label sets")
     if setting in NO_TARGET_LABELS:
-        why = "label-free scores reward sure predictions of every class, and the target"
+        why = "label-free scores reward confident predictions of every class, and the target"
         has = "lacks some" if relation.setting == "partial" else "has others"
         decisions.decide("run.validator", "last", f"{why} {has}")
 
