@@ -199,7 +199,7 @@ def test_a_method_asked_for_by_name_is_shipped_with_the_doubt(monkeypatch, tmp_p
 def test_auto_ships_the_adapted_model_where_no_rail_stands_against_it(monkeypatch, tmp_path):
     scripted(monkeypatch, adapted=True)
     record = hubtl.adapt(**DIGITS, output_dir=str(tmp_path / "run")).record
-    assert record.strategy == "mcc"
+    assert record.strategy == "mcc+adamatch"
     assert record.strategy_reason
     assert not any("the test says so" in warning for warning in record.warnings)
 
