@@ -40,12 +40,20 @@ def command(line: str) -> str:
         "list strategies",
         "list --json",
         "rank --help",
+        "plugin --help",
+        "plugin check --help",
+        "plugin list",
         "cache list",
         "cache clear --yes",
     ],
 )
 def test_commands_that_only_tell_import_nothing_slow(line):
     assert slow_imports(command(line)) == set()
+
+
+def test_writing_a_package_imports_nothing_slow(tmp_path):
+    assert slow_imports(command(f"plugin new my-loss --dir {tmp_path / 'x'}")) == set()
+    assert (tmp_path / "x" / "pyproject.toml").exists()
 
 
 @pytest.mark.parametrize(
