@@ -20,8 +20,8 @@ from PIL import Image, ImageFilter
 
 from hubtl.backbones.base import ImageInput
 from hubtl.data import content
-from hubtl.data.images import ImageSet
-from hubtl.data.ranges import wide_rows
+from hubtl.modalities.image.ranges import wide_rows
+from hubtl.modalities.image.rows import ImageSet
 
 
 def seconds(work: Callable[[], object], times: int = 3) -> float:

@@ -172,7 +172,7 @@ class LoRA(Tuner):
         from safetensors.torch import save_file
 
         named = {name.removeprefix("model."): module for name, module in backbone.named_modules()}
-        head = str(backbone._classifier)
+        head = str(backbone.classifier_name)
         norms = [name for name, m in named.items() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         tensors = {
             name.removeprefix("model.").replace(".default.", "."): tensor

@@ -23,7 +23,7 @@ from hubtl.tasks.classification import Classification
 
 
 class Rows:
-    """Vectors in memory, with the interface of ``hubtl.data.images.ImageSet``."""
+    """Vectors in memory, with the interface of ``hubtl.modalities.image.rows.ImageSet``."""
 
     cached = True
     augment = False

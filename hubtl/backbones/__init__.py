@@ -6,24 +6,24 @@ import torch
 
 from hubtl import plugins
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
-from hubtl.backbones.packages import multimodal as multimodal
-from hubtl.backbones.packages import native as native
-from hubtl.backbones.reference import MODALITIES as MODALITIES
+from hubtl.backbones.loader import check_reopens as check_reopens
+from hubtl.backbones.loader import loader, made_by, rebuilds
 from hubtl.backbones.reference import ModelRef
 from hubtl.backbones.reference import parts_of as parts_of
 from hubtl.backbones.weights import check_finite
 from hubtl.errors import HubtlError
 from hubtl.modules import Encoder
+from hubtl.plugins import modalities
 from hubtl.plugins.blame import broken, minded, owner
 
 
-def resolve(name: str | ModelRef, request: BackboneRequest) -> Backbone:
-    """Load a backbone by its name.
+def resolve(model_name: str | ModelRef, request: BackboneRequest) -> Backbone:
+    """Load a backbone by the name that a user gives.
 
-    Names are tried in this order: ``image=NAME,text=NAME,audio=NAME``, one or more of them, with the loader called
-    multimodal; ``SCHEME:NAME`` with a registered loader (``torchvision:alexnet``) or ``transformers:NAME``; a loader's
-    own name (``lenet``); a folder; ``timm/NAME``; a Hub id ``user/repo[@revision]``; a timm name; a Hub id without an
-    owner (``bert-base-uncased``). A folder and a Hub id may hold a classifier of images, texts or recordings.
+    In this order: ``image=NAME,text=NAME,audio=NAME``, one or more of them, with the loader that fuses them;
+    ``SCHEME:NAME`` with a registered loader (``torchvision:alexnet``) or ``transformers:NAME``, a loader's own name
+    (``lenet``), a folder, ``timm/NAME``, a Hub id ``user/repo[@revision]``, a timm name, a Hub id without an owner
+    (``bert-base-uncased``). A folder and a Hub id may hold a classifier of images, texts or recordings.
 
     Args:
         name: the name.
@@ -34,13 +34,15 @@ def resolve(name: str | ModelRef, request: BackboneRequest) -> Backbone:
     """
     if len(request.names) < 1:
         raise HubtlError("a model needs at least one output, and there is none", hint="choose other data")
-    model = name if isinstance(name, ModelRef) else ModelRef(name)
-    loader, rest = model.loader
-    load = plugins.load("backbones", loader)
+    model = model_name if isinstance(model_name, ModelRef) else ModelRef(model_name)
+    name, rest = model.loader
+    registered, found = plugins.load("backbones", name), loader(name)
     model.check_options(request.options)
-    with minded(load, f"loading {model.name}"):
-        backbone: Any = load(rest, request)
-    check_backbone(backbone, load)
+    with minded(registered, f"loading {model.name}"):
+        backbone: Any = found.load(rest, request)
+    check_backbone(backbone, registered)
+    if backbone.loader is None and rebuilds(found):
+        backbone.loader = made_by(name)
     if request.pretrained:
         check_finite(backbone.state_dict(), f"the weights of {model.name}", hint="download or train the model again")
     return cast(Backbone, backbone)
@@ -59,8 +61,7 @@ def check_backbone(backbone: Any, load: Any) -> None:
         raise broken(load, f"loads a backbone of width {info.width!r} and input {info.input!r}")
     if owner(backbone) is None or backbone.rows is not None or not isinstance(info.input, ImageInput):
         return  # what hubtl brings was tried when its classifier was taken out
-    spec, training = info.input, backbone.training
+    training = backbone.training
     with minded(backbone, "its forward"), torch.no_grad():
-        images = torch.randn(2, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
-        Encoder(backbone.eval())({"image": images})
+        Encoder(backbone.eval())(modalities.of(info.modalities[0]).trial(info.input))
     backbone.train(training)

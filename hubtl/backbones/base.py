@@ -5,12 +5,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
 from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError
+from hubtl.plugins.modalities import USUAL
 
 LARGEST = 8192  # pixels
 INTERPOLATIONS = ("bicubic", "bilinear", "nearest", "lanczos", "box", "hamming")  # that Pillow resizes by
@@ -131,7 +133,7 @@ class BackboneInfo:
     weights: str | None = None  # tag
     license: str | None = None
     lineage: tuple[dict[str, Any], ...] = ()  # of a model that hubtl made: the runs that made it, as hubtl.record.Step
-    modalities: tuple[str, ...] = ("image",)
+    modalities: tuple[str, ...] = (USUAL,)
     parts: dict[str, dict[str, Any]] = field(
         default_factory=dict
     )  # modality -> facts, where there are encoders of several
@@ -145,21 +147,30 @@ class Backbone(nn.Module):
         info: the facts on it.
         blocks: its parts from input to output, for freezing the first n: pairs (name, module or parameters).
         lora_targets: names of the linear layers that LoRA adapts by default.
-        kept: weight [z, d] and bias [z] of the pretrained classifier, if requested and available. Not part of the
-            module's state.
+        loader: the loader that opens what this backbone saves, as ``hubtl.json`` names it; None: its library's format is
+            enough. It is set where a backbone is loaded.
+        kept: weight [z, d] and bias [z] of the classifier that the pretrained weights came with, where the request
+            asked for it and there is one. No part of the module's state.
         drawn: names of the parameters that the pretrained weights lack, and that are random instead.
-        ranges: black and white of images of more than eight bits, as in its training rows.
-        rows: makes a set of rows from ``(dataset, columns, *, labels, name, augment, views, domains, on_bad_sample)``,
-            with the interface of ``hubtl.data.rows.Rows``, for a backbone of other modalities; None: images. For images
-            of more than eight bits it also gets their ``ranges``.
-        explain: explains a prediction for one row, ``explain(classifier, names, row, **options)``, if possible.
-        collate: makes ``inputs`` of a list of rows (modality -> content of a cell), for predictions.
+        ranges: black and white of images of more than eight bits, as in the rows that it was trained on.
+        readers: makes arrays of cells, by modality (``hubtl.modalities.reader.Reader``): by them the rows of a model of one
+            modality that is no image are read.
+        rows: makes a set of rows from ``(dataset, columns, *, labels, name, augment, views, domains, on_bad_sample)``, with
+            the interface of ``hubtl.data.rows.Rows``, where the backbone takes more than images; None: images.
+            Where there are images of more than eight bits, it is told their ``ranges`` too.
+        explain: explains a prediction for one row, ``explain(classifier, names, row, **options)``, where it can be.
+        classifier_name: the qualified name, in its library's network, of the linear layer that was taken out of it; None where
+            its format keeps the classifier apart.
+        collate: makes ``inputs`` of a list of rows (modality -> what ``rows`` finds in a cell), for predictions.
     """
 
     info: BackboneInfo
+    classifier_name: str | None = None
+    loader: Mapping[str, str] | None = None
     kept: tuple[Tensor, Tensor] | None = None
     drawn: frozenset[str] = frozenset()
     ranges: PixelRanges = PixelRanges()
+    readers: Mapping[str, Any] = MappingProxyType({})
     rows: Callable[..., Any] | None = None
     explain: Callable[..., Any] | None = None
     collate: Callable[[Sequence[Mapping[str, Any]]], Inputs] | None = None

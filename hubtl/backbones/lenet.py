@@ -9,12 +9,15 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor, nn
 
+from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
+from hubtl.backbones.images import ImageBackbone
+from hubtl.backbones.loader import Loader
 from hubtl.backbones.writer import write
-from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError
 from hubtl.recipe.bounded import Bounded
 from hubtl.recipe.reading import made
+from hubtl.record import Outputs
 
 WIDTH = 500
 
@@ -27,15 +30,15 @@ class LeNetOptions(Bounded):
     )
 
 
-class LeNet(Backbone):
-    """Map 28 × 28 grey images to 500 features, by the LeNet of the digits recipe.
+class LeNet(ImageBackbone):
+    """Run conv 20@5, pool, ReLU, conv 50@5, dropout, pool, ReLU, linear 500, ReLU, dropout; 28 × 28 grey images.
 
     conv 20@5, pool, ReLU, conv 50@5, dropout, pool, ReLU, linear 500, ReLU, dropout: the network of the Transfer
     Learning Library's digits recipe. No other library has it, hence its export loads with hubtl.
     """
 
     native = False
-    _classifier = "classifier"
+    classifier_name = "classifier"
 
     def __init__(self, info: BackboneInfo, options: LeNetOptions = LeNetOptions()) -> None:
         super().__init__()
@@ -53,8 +56,9 @@ class LeNet(Backbone):
         side = ((info.input.size - 4) // 2 - 4) // 2
         self.linear = nn.Sequential(nn.Linear(50 * side * side, WIDTH), nn.ReLU(), nn.Dropout(options.dropout))
 
-    def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
-        return Features(self.linear(self.convolutions(inputs["image"])))
+    def see(self, images: Tensor) -> Tensor:
+        found: Tensor = self.linear(self.convolutions(images))
+        return found
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
         layers = (("conv1", self.convolutions[0]), ("conv2", self.convolutions[3]), ("linear", self.linear))
@@ -65,7 +69,7 @@ class LeNet(Backbone):
 
     def save(self, folder: Path, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
         whole = copy.deepcopy(self).cpu()
-        whole.add_module(self._classifier, copy.deepcopy(classifier).cpu())
+        whole.add_module(self.classifier_name, copy.deepcopy(classifier).cpu())
         write(folder, "lenet", self.info, whole, names, meta, self.options.model_dump(exclude_defaults=True))
 
     def snippet(self, where: str) -> str:
@@ -76,21 +80,13 @@ class LeNet(Backbone):
         )
 
 
-class Loader:
+class LeNetLoader(Loader):
     """Build the LeNet of the digits recipe for 28 × 28 grey images, from random weights."""
 
     Options = LeNetOptions
 
-    def __call__(self, name: str, request: BackboneRequest) -> LeNet:
-        """Build LeNet with random weights.
-
-        Args:
-            name: unused.
-            request: the wishes for the model.
-
-        Raises:
-            HubtlError: if pretrained weights are asked for, since there are none.
-        """
+    def load(self, name: str, request: BackboneRequest) -> LeNet:
+        """Build it with random weights. Raises HubtlError if pretrained ones are asked for: there are none."""
         if request.pretrained:
             raise HubtlError("lenet has no pretrained weights", hint="--no-pretrained")
         size = request.image_size or 28
@@ -104,5 +100,10 @@ class Loader:
         assert isinstance(options, LeNetOptions)
         return LeNet(info, options)
 
+    def rebuild(
+        self, folder: Path, outputs: Outputs, request: BackboneRequest | None = None
+    ) -> tuple[Backbone, nn.Linear]:
+        return own.rebuilt(folder, outputs, request, lambda asked: self.load("lenet", asked))
 
-load = Loader()
+
+load = LeNetLoader()

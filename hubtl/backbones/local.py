@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneRequest
-from hubtl.backbones.packages import multimodal
-from hubtl.backbones.saved import lineage, read_config
+from hubtl.backbones.loader import renewed, saved_by
+from hubtl.backbones.saved import lineage, output_names, outputs_of, read_config, read_facts
 from hubtl.backbones.surgery import weights_of
 from hubtl.backbones.weights import check_folder
 from hubtl.errors import HubtlError
+from hubtl.record import Outputs
 
 
 def load(name: str, request: BackboneRequest) -> Backbone:
@@ -39,14 +39,12 @@ def from_folder(
             f"{shown}: config.json names neither an architecture nor a model type", hint="a timm or transformers folder"
         )
     check_folder(folder, weights=request.pretrained)
-    if config.get("architecture") == "multimodal":
-        built = multimodal().from_folder(folder, shown, request)
-    elif own.is_own(config):
-        if request.pretrained:
-            built, head = own.rebuild(folder, config, request.image_size)
-            built.kept = weights_of(head) if request.keep_classifier else None
-        else:
-            built = own.from_scratch(config, request)
+    facts = read_facts(folder)
+    if (own := saved_by(config, facts, shown)) is not None:
+        outputs = outputs_of(facts, shown) or Outputs(names=output_names(config, shown))
+        built, head = own.rebuild(folder, outputs, request)
+        built.kept = weights_of(head) if request.keep_classifier and request.pretrained else None
+        built.loader = renewed(config, facts)
     elif "model_type" in config and config["model_type"] != "timm_wrapper":
         from hubtl.backbones import transformers
 
@@ -55,8 +53,8 @@ def from_folder(
         from hubtl.backbones import timm
 
         built = timm.create(f"local-dir:{folder}", shown, request)
-    facts = {k: v for k, v in known.items() if v is not None} if request.pretrained else {}
-    built.info = dataclasses.replace(built.info, name=shown, **facts)
+    told = {k: v for k, v in known.items() if v is not None} if request.pretrained else {}
+    built.info = dataclasses.replace(built.info, name=shown, **told)
     return built
 
 

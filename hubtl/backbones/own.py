@@ -4,7 +4,7 @@ It is ``config.json`` and safetensors.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +13,33 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hubtl.backbones.base import Backbone, BackboneRequest, ImageInput
-from hubtl.backbones.saved import plain_names
+from hubtl.backbones.saved import read_config
 from hubtl.backbones.weights import AGAIN, check_pointer, load_into
 from hubtl.errors import HubtlError
+from hubtl.record import Outputs
 
 
-def is_own(config: Mapping[str, Any]) -> bool:
-    """Return whether a configuration is of this format."""
-    architecture = str(config.get("architecture", ""))
-    return architecture == "lenet" or architecture.startswith("torchvision:")
+def rebuilt(
+    folder: Path, outputs: Outputs, request: BackboneRequest | None, make: Callable[[BackboneRequest], Backbone]
+) -> tuple[Backbone, nn.Linear]:
+    """Return the backbone of a folder and its classifier; ``make`` builds the architecture with random weights.
 
-
-def rebuild(folder: Path, config: Mapping[str, Any], size: int | None = None) -> tuple[Backbone, nn.Linear]:
-    """Rebuild the backbone of a folder and its classifier, optionally for another image size.
-
-    Raises:
-        HubtlError: for weights that are missing or do not fit the architecture at that size.
+    ``request`` is as in ``Loader.rebuild``: for images of another size, and without weights, where it says so. Raises
+    HubtlError for weights that are not there or do not fit the architecture at that size.
     """
+    config = read_config(folder)
     spec = image_input(config["input"], folder) if "input" in config else None
-    size = size or (spec.size if spec else None)
-    names = plain_names(config.get("label_names"), str(folder))
+    if request is not None and not request.pretrained:
+        backbone = make(request)
+        return backbone, nn.Linear(backbone.info.width, len(request.names))
+    size = (request.image_size if request else None) or (spec.size if spec else None)
     options = config.get("options")
-    request = BackboneRequest(
-        names, pretrained=False, image_size=size, options=options if isinstance(options, dict) else {}
-    )
-    backbone = from_scratch(config, request)
+    built_with = options if isinstance(options, dict) else {}
+    backbone = make(BackboneRequest(outputs.names, pretrained=False, image_size=size, options=built_with))
     network: Any = getattr(backbone, "model", backbone)
     tensors = read_tensors(folder)
-    head = linear_of(tensors, str(backbone._classifier), folder, biased=True)
-    own = {k: v for k, v in tensors.items() if k.rpartition(".")[0] != backbone._classifier}
+    head = linear_of(tensors, str(backbone.classifier_name), folder, biased=True)
+    own = {k: v for k, v in tensors.items() if k.rpartition(".")[0] != backbone.classifier_name}
     resized = spec is not None and spec.size != size
     hint = f"--image-size {spec.size}" if spec and resized else "save the model again"
     load_into(network, own, str(folder), model=f"{config['architecture']} at {size} pixels", hint=hint)
@@ -56,16 +54,6 @@ def rebuild(folder: Path, config: Mapping[str, Any], size: int | None = None) ->
         )
     backbone.info = dataclasses.replace(backbone.info, pretrained=True)
     return backbone, head
-
-
-def from_scratch(config: Mapping[str, Any], request: BackboneRequest) -> Backbone:
-    """Build the architecture of a folder with random weights."""
-    from hubtl.backbones import lenet, torchvision
-
-    architecture = str(config["architecture"])
-    if architecture == "lenet":
-        return lenet.load(architecture, request)
-    return torchvision.load(architecture.removeprefix("torchvision:"), request)
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:

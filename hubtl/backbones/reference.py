@@ -10,13 +10,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from hubtl import plugins
-from hubtl.backbones.packages import multimodal, native
+from hubtl.backbones.loader import fuses, given_loader, loader
 from hubtl.backbones.saved import read_config
 from hubtl.errors import HubtlError, nearest, unknown
+from hubtl.plugins import modalities
+from hubtl.plugins.modalities import USUAL
 from hubtl.recipe.reading import problems_of
 from hubtl.recipe.schema import ModelSection
+from hubtl.record.needs import packages_in
 
-MODALITIES = ("image", "text", "audio")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 NO_OWNER = re.compile(r"\w[\w.-]*(@[\w./-]+)?")  # bert-base-uncased: the Hub's oldest models have none
 
@@ -66,21 +68,36 @@ class ModelRef:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Return the modalities of a model, by name and configuration; by default ``("image",)``.
+        """Return the modalities that a model takes, as far as name and configuration say: images unless they say more.
 
-        Raises:
-            HubtlError: for texts and recordings where no package reads them.
+        Raises HubtlError where no package reads one of them.
         """
-        loader, found = self._told
-        if loader == "transformers":
-            native(found[0], self.name)
-        return tuple(self.parts) or found or ("image",)
+        found = tuple(self.parts) or self._told[1]
+        if not found and (own := self._own_loader) is not None:
+            found = tuple(loader(own).modalities)
+        found = found or (USUAL,)
+        for name in found:
+            modalities.of(name, self._packages, self.name)
+        return found
 
     @property
     def training_defaults(self) -> Mapping[str, Any]:
-        """Return recipe keys that suit this kind of model; none where strategies decide them."""
-        loader, found = self._told
-        return dict(native(found[0], self.name).training) if loader == "transformers" else {}
+        """Return keys of a recipe that models of a kind are commonly trained with; none where strategies decide them."""
+        name = self._told[0] or self._own_loader
+        return dict(loader(name).training) if name in plugins.entries("backbones") else {}
+
+    @property
+    def _own_loader(self) -> str | None:
+        """Return the loader of another package that the name begins with; None for any other name."""
+        name = self.name.partition(":")[0]
+        entry = plugins.entries("backbones").get(name)
+        return None if entry is None or entry.builtin or Path(self.name).exists() else name
+
+    @property
+    def _packages(self) -> str | None:
+        """Return the packages that a saved model needs beside hubtl, as its configuration says."""
+        own = self.configuration.get("hubtl")
+        return " ".join(packages_in(own)) or None if isinstance(own, Mapping) and "plugins" in own else None
 
     @cached_property
     def loader(self) -> tuple[str, str]:
@@ -90,8 +107,7 @@ class ModelRef:
             HubtlError: for a missing folder.
         """
         if self.parts:
-            multimodal()
-            return "multimodal", self.name
+            return fuses(self.name), self.name
         name, loaders = self.name, plugins.entries("backbones")
         scheme, colon, rest = name.partition(":")
         scheme = {"hf-hub": "hub", "local-dir": "local"}.get(scheme, scheme)
@@ -115,13 +131,13 @@ class ModelRef:
         """Raise HubtlError for an unknown option of the loader, with the nearest one."""
         if not options:
             return
-        loader = self._told[0] or self.loader[0]
-        known: type[BaseModel] | None = getattr(plugins.load("backbones", loader), "Options", None)
+        name = self._told[0] or self.loader[0]
+        known: type[BaseModel] | None = getattr(plugins.load("backbones", name), "Options", None)
         if known is None:
             own = [f"model.{key}" for key in ModelSection.model_fields if key != "options"]
             guess = nearest(f"model.{next(iter(options))}", own)
-            raise HubtlError(f"{loader} models have no option {next(iter(options))!r}", hint=guess or "leave it out")
-        if problems := problems_of(known, loader, options):
+            raise HubtlError(f"{name} models have no option {next(iter(options))!r}", hint=guess or "leave it out")
+        if problems := problems_of(known, name, options):
             raise HubtlError("; ".join(problems), hint=f"its options: {', '.join(known.model_fields)}")
 
 
@@ -138,8 +154,8 @@ def parts_of(name: str) -> dict[str, str]:
         modality, equals, model = (text.strip() for text in part.partition("="))
         if not equals or not model:
             raise HubtlError(f"--model {name}: {part!r} is not MODALITY=NAME", hint="image=NAME,text=NAME,audio=NAME")
-        if modality not in MODALITIES:
-            raise unknown("modality", modality, MODALITIES)
+        if modality not in modalities.registered():
+            raise unknown("modality", modality, modalities.names())
         if modality in parts:
             raise HubtlError(f"--model {name}: {modality} is given twice", hint="one model for each modality")
         parts[modality] = model
@@ -147,14 +163,15 @@ def parts_of(name: str) -> dict[str, str]:
 
 
 def _told_by(config: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the loader of a model beyond images, and its modalities."""
-    if config.get("architecture") == "multimodal":
-        takes = config.get("modalities")
-        return "multimodal", tuple(str(m) for m in takes) if isinstance(takes, list) else ("image",)
+    """Return the loader of what takes more than images, and what it takes."""
+    if (given := given_loader(config, {})) is not None:
+        own = config.get("hubtl")
+        takes = config.get("modalities") or (own.get("modalities") if isinstance(own, Mapping) else None)
+        return str(given["name"]), tuple(map(str, takes)) if isinstance(takes, list) else ()
     if "model_type" in config and config["model_type"] != "timm_wrapper":
         from hubtl.backbones.transformers import modality_of
 
-        if (found := modality_of(config["model_type"])) in ("text", "audio"):
+        if (found := modality_of(config["model_type"])) not in (USUAL, None):
             return "transformers", (found,)
     return None, ()
 

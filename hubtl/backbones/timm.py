@@ -11,12 +11,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from hubtl._compat import ensure_torchvision
-from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
+from hubtl.backbones.base import BackboneInfo, BackboneRequest, ImageInput
+from hubtl.backbones.images import ImageBackbone
 from hubtl.backbones.reach import out_of_reach
 from hubtl.backbones.saved import as_timm
 from hubtl.backbones.surgery import convolution_names, linear_names, take_out, weights_of, with_classifier
 from hubtl.backbones.weights import HARMLESS, check_fit, check_source, matter
-from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError, nearest
 from hubtl.hub.network import mind_the_network
 from hubtl.io import jsontext, plain
@@ -31,18 +31,21 @@ from timm.models import _builder, group_parameters, save_for_hf  # noqa: E402
 ORIGIN = ("tag", "origin_url", "paper_ids", "url", "hf_hub_id", "hf_hub_filename")
 
 
-class TimmBackbone(Backbone):
-    """Run a timm classifier without its last linear layer; ``source`` is timm's name of the weights."""
+class TimmBackbone(ImageBackbone):
+    """Wrap a timm classifier without its last linear layer. ``source`` is what timm calls the weights."""
+
+    classifier_name: str
 
     def __init__(self, model: nn.Module, info: BackboneInfo, classifier: str, source: str) -> None:
         super().__init__()
         self.model = model
         self.info = info
-        self._classifier = classifier
+        self.classifier_name = classifier
         self._source = source
 
-    def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
-        return Features(self.model(inputs["image"]))
+    def see(self, images: Tensor) -> Tensor:
+        found: Tensor = self.model(images)
+        return found
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
         names = group_parameters(self.model, self.model.group_matcher(coarse=True), reverse=True)  # type: ignore[operator]
@@ -58,7 +61,7 @@ class TimmBackbone(Backbone):
         return [f"model.{name}" for name in linear or convolution_names(self.model)]
 
     def save(self, folder: Path, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
-        whole = with_classifier(self.model, self._classifier, classifier)
+        whole = with_classifier(self.model, self.classifier_name, classifier)
         whole.num_classes = len(names)  # type: ignore[assignment]
         spec = self.info.input
         data = data_config(spec)

@@ -10,8 +10,12 @@ from urllib.error import HTTPError, URLError
 from torch import Tensor, nn
 
 from hubtl._compat import ensure_torchvision
+from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
+from hubtl.backbones.images import ImageBackbone
+from hubtl.backbones.loader import Loader
 from hubtl.backbones.reach import out_of_reach
+from hubtl.backbones.saved import read_config
 from hubtl.backbones.surgery import (
     convolution_names,
     last_linear,
@@ -22,24 +26,24 @@ from hubtl.backbones.surgery import (
 )
 from hubtl.backbones.weights import check_file
 from hubtl.backbones.writer import write
-from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError, unknown
+from hubtl.record import Outputs
 
 
-class TorchvisionBackbone(Backbone):
-    """Run a torchvision classifier without its last linear layer.
+class TorchvisionBackbone(ImageBackbone):
+    """Wrap a torchvision classifier without its last linear layer. Its export loads with torchvision and safetensors."""
 
-    Its export loads with torchvision and safetensors.
-    """
+    classifier_name: str
 
     def __init__(self, model: nn.Module, info: BackboneInfo, classifier: str) -> None:
         super().__init__()
         self.model = model
         self.info = info
-        self._classifier = classifier
+        self.classifier_name = classifier
 
-    def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
-        return Features(self.model(inputs["image"]))
+    def see(self, images: Tensor) -> Tensor:
+        found: Tensor = self.model(images)
+        return found
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
         blocks = [(name, list(part.parameters())) for name, part in _parts(self.model)]
@@ -52,7 +56,7 @@ class TorchvisionBackbone(Backbone):
         return [f"model.{name}" for name in linear_names(self.model) or convolution_names(self.model)]
 
     def save(self, folder: Path, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
-        whole = with_classifier(self.model, self._classifier, classifier)
+        whole = with_classifier(self.model, self.classifier_name, classifier)
         write(folder, f"torchvision:{self.info.architecture}", self.info, whole, names, meta)
 
     def snippet(self, where: str) -> str:
@@ -81,16 +85,24 @@ class TorchvisionBackbone(Backbone):
         )
 
 
-def load(name: str, request: BackboneRequest) -> TorchvisionBackbone:
-    """Load a classifier by torchvision's name.
+class TorchvisionLoader(Loader):
+    """Load torchvision's classifiers by their names, ``torchvision:alexnet``."""
 
-    Args:
-        name: the name.
-        request: the wishes for the model.
+    def load(self, name: str, request: BackboneRequest) -> TorchvisionBackbone:
+        return _loaded(name, request)
 
-    Raises:
-        HubtlError: for an unknown name and for missing weights.
-    """
+    def rebuild(
+        self, folder: Path, outputs: Outputs, request: BackboneRequest | None = None
+    ) -> tuple[Backbone, nn.Linear]:
+        name = str(read_config(folder)["architecture"]).removeprefix("torchvision:")
+        return own.rebuilt(folder, outputs, request, lambda asked: _loaded(name, asked))
+
+
+load = TorchvisionLoader()
+
+
+def _loaded(name: str, request: BackboneRequest) -> TorchvisionBackbone:
+    """Load by torchvision's name of a classifier. Raises HubtlError for unknown ones and for weights out of reach."""
     ensure_torchvision()
     from torchvision import models
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones import processors
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
-from hubtl.backbones.packages import native
+from hubtl.backbones.images import ImageBackbone
+from hubtl.backbones.loader import loader
 from hubtl.backbones.reach import out_of_reach
 from hubtl.backbones.surgery import (
     convolution_names,
@@ -23,18 +24,18 @@ from hubtl.backbones.surgery import (
     with_classifier,
 )
 from hubtl.backbones.weights import cached, check_report, check_source, named
-from hubtl.batch import Features, Inputs
 from hubtl.errors import HubtlError
-from hubtl.hub.names import POOLED
+from hubtl.plugins import modalities
+from hubtl.plugins.modalities import USUAL
 
+NAMES = ("id2label", "label2id")  # of the outputs, in a configuration
 POOLER = r"(^|\.)pooler\."  # of the trunk: left out while some models are pretrained
 
 
-class TransformersBackbone(Backbone):
-    """Run an ``AutoModelForImageClassification`` without its last linear layer.
+class TransformersBackbone(ImageBackbone):
+    """Wrap an ``AutoModelForImageClassification`` without its last linear layer. ``origin`` loads the same weights again."""
 
-    ``origin`` loads the same weights again.
-    """
+    classifier_name: str
 
     def __init__(
         self, model: Any, info: BackboneInfo, classifier: str, prepared: processors.Preparation, origin: str | None
@@ -42,14 +43,14 @@ class TransformersBackbone(Backbone):
         super().__init__()
         self.model = model
         self.info = info
-        self._classifier = classifier
+        self.classifier_name = classifier
         self._origin = origin
         self._processor = prepared.processor
         self._blue_first = prepared.blue_first
 
-    def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
-        pixels = inputs["image"].flip(1) if self._blue_first else inputs["image"]
-        return Features(self.model(pixel_values=pixels).logits)
+    def see(self, images: Tensor) -> Tensor:
+        found: Tensor = self.model(pixel_values=images.flip(1) if self._blue_first else images).logits
+        return found
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
         trunk = getattr(self.model, self.model.base_model_prefix, self.model)
@@ -69,9 +70,8 @@ class TransformersBackbone(Backbone):
         return [f"model.{name}" for name in attention or names or convolution_names(self.model)]
 
     def save(self, folder: Path, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
-        whole: Any = with_classifier(self.model, self._classifier, classifier)
-        whole.config.id2label = dict(enumerate(names))
-        whole.config.label2id = {name: i for i, name in enumerate(names)}
+        whole: Any = with_classifier(self.model, self.classifier_name, classifier)
+        name_outputs(whole.config, names)
         if problem_type := meta.get("problem_type"):
             whole.config.problem_type = problem_type
         whole.config.hubtl = {key: value for key, value in meta.items() if key != "problem_type"}
@@ -107,22 +107,26 @@ class TransformersBackbone(Backbone):
         )
 
 
-def modality_of(model_type: str) -> str | None:
-    """Return the modality of the library's classifier for a model type: ``image``, ``text``, ``audio``.
+def name_outputs(config: Any, names: Sequence[str]) -> None:
+    """Write the names of the outputs into a configuration, in their order."""
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: i for i, name in enumerate(names)}
 
-    None without a classifier.
-    """
-    if model_type == POOLED:
-        return "text"
+
+def outputs_of(config: Any) -> list[str]:
+    """Return the names of the outputs in a configuration, in their order."""
+    return [config.id2label[number] for number in sorted(config.id2label)]
+
+
+def modality_of(model_type: str) -> str | None:
+    """Return the modality that the library, or hubtl, has a classifier of such a model for; None: for none that is registered."""
     ensure_torchvision()
     from transformers.models.auto import modeling_auto
 
-    lists = {
-        "image": modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
-        "audio": modeling_auto.MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES,
-        "text": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
-    }
-    return next((modality for modality, names in lists.items() if model_type in names), None)
+    for one in modalities.every():
+        if model_type in one.model_types or (one.auto and model_type in getattr(modeling_auto, one.auto[1], {})):
+            return str(one.name)
+    return None
 
 
 def create(source: str, shown: str, request: BackboneRequest, *, revision: str | None) -> Backbone:
@@ -137,14 +141,17 @@ def create(source: str, shown: str, request: BackboneRequest, *, revision: str |
     from transformers import AutoConfig, PretrainedConfig
 
     try:
-        if PretrainedConfig.get_config_dict(source, revision=revision)[0].get("model_type") == POOLED:
-            native("text", shown).register()
+        told = PretrainedConfig.get_config_dict(source, revision=revision)[0].get("model_type")
+        for one in modalities.every():
+            if told in one.model_types:
+                one.register()
         config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
     except Exception as error:
         raise _refused(source, revision, shown, error) from error
     modality = modality_of(config.model_type)
-    if modality in ("text", "audio"):
-        built: Backbone = native(modality, shown).create(modality, source, shown, request, revision=revision)
+    if modality not in (USUAL, None):
+        modalities.of(str(modality), shown=shown)
+        built: Backbone = loader("transformers").create(modality, source, shown, request, revision=revision)
         return built
     return _classifier_of_images(source, shown, request, revision, config)
 
@@ -169,12 +176,12 @@ def _classifier_of_images(
 ) -> TransformersBackbone:
     from transformers import AutoModelForImageClassification
 
-    names = dict(enumerate(request.names))
+    names = list(request.names)
     options: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     try:
         if request.keep_classifier and request.pretrained:
-            names = dict(config.id2label)
-        config.id2label, config.label2id = names, {name: i for i, name in names.items()}
+            names = outputs_of(config)
+        name_outputs(config, names)
         fresh: set[str] = set()
         if request.pretrained:
             model, loaded = AutoModelForImageClassification.from_pretrained(

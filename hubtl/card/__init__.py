@@ -9,12 +9,12 @@ import jinja2
 
 from hubtl import plugins
 from hubtl.card import comparison, document, ensemble, evidence, metadata, metrics, names, snippet, wording
-from hubtl.card.evidence import SAID
 from hubtl.card.themes import DARK
 from hubtl.card.verified import by_labels, verified
 from hubtl.card.views import training_views
 from hubtl.errors import HubtlError
 from hubtl.record import Adjustment, Evaluation, Group, Metric, PhaseFacts, RunRecord
+from hubtl.record.needs import packages
 
 SOURCE_ONLY = metadata.SOURCE_ONLY
 MANY = 20  # classes or outputs: from here on their table is folded
@@ -136,7 +136,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "fusion": _input(record.model.input.get("options", {})) if record.model.parts else "",
         "brief": (shown.brief() if shown else []),
         "captions": _captions(record, task),
-        "predicts": task.predicts(SAID.get(tuple(record.model.modalities), ("row", ""))[0]) if task else "",
+        "predicts": task.predicts(wording.row_of(record.model.modalities)[0]) if task else "",
         "learnt_more": evidence.learnt_more(record),
         "dropped_by": _dropped_by(record),
         "labels": lambda role, domain: _labels(record, role, domain.labelled),
@@ -168,8 +168,7 @@ def _needed(record: RunRecord) -> dict[str, list[Any]]:
     """Return the plugins that hubtl needs to load the model: packages by name, and files."""
     own = ("task", "backbone", "modality") if snippet.loader(record) == "hubtl" else ("task",)
     needed = [plugin for plugin in record.plugins if plugin.kind in own]
-    packages = list(dict.fromkeys(plugin.package for plugin in needed if not plugin.sha256))
-    return {"packages": packages, "files": [plugin for plugin in needed if plugin.sha256]}
+    return {"packages": packages(record.model, needed), "files": [plugin for plugin in needed if plugin.sha256]}
 
 
 def _rows(record: RunRecord) -> str:

@@ -5,16 +5,11 @@ from typing import Any
 from hubtl import plugins
 from hubtl.card.metrics import amount, called
 from hubtl.card.names import domain_link, weights_link
-from hubtl.card.wording import interval, md, plural
+from hubtl.card.wording import interval, md, plural, row_of
 from hubtl.errors import HubtlError
 from hubtl.record import DomainFacts, Evaluation, RunRecord
 
 SMALL_TARGET = 200  # evaluation rows: the 95 % interval of a share is up to 14 points wide
-SAID: dict[tuple[str, ...], tuple[str, str]] = {  # of what a model takes alone: one of them, and what it tells
-    ("image",): ("image", "image shows"),
-    ("text",): ("text", "text says"),
-    ("audio",): ("recording", "recording holds"),
-}
 
 
 def alarms(record: RunRecord) -> list[str]:
@@ -98,7 +93,7 @@ def limits(record: RunRecord, task: Any) -> list[str]:
         found.append(
             f"The licence of the base weights {weights_link(model)} is unknown: check it before you use this model."
         )
-    noun, does = SAID.get(tuple(model.modalities), ("row", "row holds"))
+    noun, does = row_of(model.modalities)
     for domain in _domains(record):
         if domain.license is None:
             found.append(f"The licence of {domain_link(domain)} is unknown.")

@@ -102,15 +102,15 @@ def license_of(record: RunRecord) -> dict[str, str]:
 
 
 def _kind(record: RunRecord) -> str:
-    """Return ``image-classification`` and the like; ``multimodal-…`` for several modalities."""
+    """Return the modality and the Hub's name of the task, ``image-classification``; of several modalities the architecture."""
     modalities = list(record.model.parts) or record.model.modalities
     try:
         task = plugins.load("tasks", record.task)
     except HubtlError:
         return slug(record.task)
     if len(modalities) != 1:
-        return f"multimodal-{task.kind}"
-    return str(task.pipeline_tags.get(modalities[0], f"{modalities[0]}-{task.kind}"))
+        return f"{record.model.architecture}-{task.kind}"
+    return str(task.pipeline_tags.get(modalities[0], f"{modalities[0]}-{task.pipeline or task.kind}"))
 
 
 def _results(record: RunRecord) -> list[dict[str, Any]]:

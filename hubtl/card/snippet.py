@@ -4,99 +4,28 @@ from collections.abc import Mapping
 
 from hubtl import plugins
 from hubtl.errors import HubtlError
+from hubtl.plugins import modalities
 from hubtl.record import RunRecord
-
-TIMM = """\
-import timm
-import torch
-from PIL import Image
-
-model = timm.create_model("{where}", pretrained=True).eval()
-config = timm.data.resolve_model_data_config(model)
-transform = timm.data.create_transform(**config, is_training=False)
-
-image = Image.open("image.jpg").convert("{mode}")
-with torch.inference_mode():
-    logits = model(transform(image).unsqueeze(0))
-{prints}
-"""
-
-TRANSFORMERS = """\
-import torch
-from PIL import Image
-from transformers import AutoImageProcessor, AutoModelForImageClassification
-
-processor = AutoImageProcessor.from_pretrained("{where}")
-model = AutoModelForImageClassification.from_pretrained("{where}").eval()
-
-image = Image.open("image.jpg").convert("{mode}")
-with torch.inference_mode():
-    logits = model(**processor(image, return_tensors="pt")).logits
-{prints}
-"""
-
-TEXT = """\
-import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-tokenizer = AutoTokenizer.from_pretrained("{where}"{code})
-model = AutoModelForSequenceClassification.from_pretrained("{where}"{code}).eval()
-
-inputs = tokenizer("What it says.", truncation=True, max_length={max_length}, return_tensors="pt")
-with torch.inference_mode():
-    logits = model(**inputs).logits
-{prints}
-"""
-
-AUDIO = """\
-import soundfile
-import torch
-from scipy.signal import resample_poly
-from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
-
-extractor = AutoFeatureExtractor.from_pretrained("{where}")
-model = AutoModelForAudioClassification.from_pretrained("{where}").eval()
-
-sound, rate = soundfile.read("sound.wav", dtype="float32", always_2d=True)
-sound = resample_poly(sound.mean(axis=1), {rate}, rate)[: {samples}]  # one channel, {rate} samples a second
-inputs = extractor(sound, sampling_rate={rate}, return_tensors="pt")
-with torch.inference_mode():
-    logits = model(**inputs).logits
-{prints}
-"""
-
-HUBTL = """\
-import hubtl
-from PIL import Image
-
-model = hubtl.load("{where}")
-image = Image.open("image.jpg").convert("{mode}")
-logits = model.logits([image])
-{prints}
-"""
+from hubtl.record.needs import packages
 
 ASKED = """\
-import hubtl
+import hubtl{needs}
 
 model = hubtl.load("{where}")
-answer = model.predict(["image.jpg"])[0]
+answer = model.predict(["{example}"])[0]
 print({printed})
 """
 
 ROWS = """\
-import hubtl  # pip install hubtl hubtl-multimodal
+import hubtl{needs}
 
 model = hubtl.load("{where}")
 row = {{{row}}}  # leave out what a row lacks
 {prints}
 """
-EXAMPLES = {"image": "image.jpg", "text": "What it says.", "audio": "sound.wav"}
 
 FRAME = """\
-from PIL import Image
-
-image = Image.open("image.jpg").convert("{mode}")
-{given}
+{opens}{given}
 names = {names}
 {prints}
 """
@@ -118,40 +47,45 @@ def default(record: RunRecord, repo: str | None) -> str:
 
     Without a repository it loads the folder that the card lies in.
     """
-    printed = _printed(record)
+    printed, own = _printed(record), packages(record.model, record.plugins)
+    needs = f"  # pip install hubtl {' '.join(own)}" if own else ""
     if record.model.parts:
-        row = ", ".join(f'"{m}": "{EXAMPLES.get(m, m)}"' for m in record.model.parts)
+        row = ", ".join(f'"{m}": "{_example(m)}"' for m in record.model.parts)
         prints = (
             f"answer = model.predict(row)[0]\nprint({printed})" if printed else "print(model.predict(row)[0].label)"
         )
-        return ROWS.format(where=repo or ".", row=row, prints=prints)
+        return ROWS.format(where=repo or ".", row=row, prints=prints, needs=needs)
     library, takes = loader(record), record.model.modalities
-    prints = _prints(record, library)
-    if library == "transformers" and takes == ["text"]:
-        given = record.model.input
-        code = ", trust_remote_code=True" if needs_code(given) else ""
-        return TEXT.format(where=repo or ".", max_length=given["max_length"], code=code, prints=prints)
-    if library == "transformers" and takes == ["audio"]:
-        rate = int(record.model.input["rate"])
-        samples = round(rate * record.model.input["seconds"])
-        return AUDIO.format(where=repo or ".", rate=rate, samples=samples, prints=prints)
+    where = repo or "."
     if library == "timm":
-        return TIMM.format(where=f"hf-hub:{repo}" if repo else "local-dir:.", mode=_mode(record), prints=prints)
-    if library == "hubtl" and printed:
-        return ASKED.format(where=repo or ".", printed=printed)
-    template = TRANSFORMERS if library == "transformers" else HUBTL
-    return template.format(where=repo or ".", mode=_mode(record), prints=prints)
+        where = f"hf-hub:{repo}" if repo else "local-dir:."
+    modality = modalities.known(takes[0]) if len(takes) == 1 else None
+    if modality is not None and not (library == "hubtl" and printed):
+        prints = _prints(record, library)
+        program: str | None = modality.snippet(library, where, record.model.input, prints)
+        if program is not None:
+            return program
+    return ASKED.format(where=where, example=_example(*takes), printed=printed or "answer.label", needs=needs)
 
 
 def complete(given: str, record: RunRecord) -> str:
-    """Complete a backbone's code, which sets ``logits`` for a PIL image in ``image``.
+    """Complete a backbone's code, which sets ``logits`` for one example.
 
-    Code that opens its own image is complete already.
+    Code that opens its own example is complete already.
     """
-    if "Image.open" in given or record.model.modalities != ["image"]:
+    takes = record.model.modalities
+    known = modalities.known(takes[0]) if len(takes) == 1 else None
+    opens = "" if known is None else known.opens(record.model.input)
+    if not opens or "Image.open" in given:
         return given
     code = {"given": given.strip("\n"), "names": _literal(record.outputs.names), "prints": _prints(record)}
-    return FRAME.format(mode=_mode(record), **code)
+    return FRAME.format(opens=opens, **code)
+
+
+def _example(*names: str) -> str:
+    """Return a cell of a modality, as code has it."""
+    known = modalities.known(names[0]) if len(names) == 1 else None
+    return names[0] if known is None else str(known.example)
 
 
 def _prints(record: RunRecord, library: str | None = None) -> str:
@@ -183,7 +117,3 @@ def _literal(names: list[str]) -> str:
     if len(line) <= 100:
         return line
     return "[\n" + "".join(f"    {name!r},\n" for name in names) + "]"
-
-
-def _mode(record: RunRecord) -> str:
-    return "L" if record.model.input.get("channels") == 1 else "RGB"

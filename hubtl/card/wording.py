@@ -7,6 +7,7 @@ from typing import Any
 
 from hubtl.io.shown import line as on_one_line
 from hubtl.io.shown import lines
+from hubtl.plugins import modalities
 from hubtl.record import Evaluation
 
 NOT_MEASURED = "not measured"
@@ -149,16 +150,16 @@ def between(bounds: tuple[float, float] | None) -> str:
     return NOT_MEASURED if bounds is None else f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}%"
 
 
-def taken(modalities: Sequence[str], given: Mapping[str, Any]) -> str | None:
-    """Describe the input of a model of texts or of recordings; None for any other."""
-    if list(modalities) == ["text"] and "max_length" in given:
-        return f"a text, of which the first {given['max_length']:,} tokens are read"
-    if list(modalities) == ["audio"] and "rate" in given:
-        return (
-            f"a recording, mixed to one channel at {given['rate']:,} Hz, "
-            f"of which the first {given['seconds']:.4g} seconds are heard"
-        )
-    return None
+def taken(names: Sequence[str], given: Mapping[str, Any]) -> str | None:
+    """Describe the input of a model of one modality; None where the numbers speak for themselves."""
+    known = modalities.known(names[0]) if len(names) == 1 else None
+    return None if known is None else known.takes(given)
+
+
+def row_of(names: Sequence[str]) -> tuple[str, str]:
+    """Return the name of one input of a model, and what it tells: ``image``, ``image shows``."""
+    known = modalities.known(names[0]) if len(names) == 1 else None
+    return ("row", "row holds") if known is None else (known.noun, known.says)
 
 
 def _missing(value: float | None) -> bool:

@@ -80,15 +80,9 @@ def adapt(
     domain_column: Annotated[
         str | None, typer.Option(help="Column that names the domain of each row.", rich_help_panel=DATA)
     ] = None,
-    image_column: Annotated[
-        str | None, typer.Option(rich_help_panel=DATA, help="Column of images. Default: found by its type.")
-    ] = None,
-    text_column: Annotated[
-        str | None,
-        typer.Option(rich_help_panel=DATA, help="Column of texts. Default: the one with the longest strings."),
-    ] = None,
-    audio_column: Annotated[
-        str | None, typer.Option(rich_help_panel=DATA, help="Column of audio recordings. Default: found by its type.")
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODALITY=NAME", help="Column of a modality; repeatable.", rich_help_panel=DATA),
     ] = None,
     label_column: Annotated[
         str | None,

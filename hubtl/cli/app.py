@@ -99,6 +99,7 @@ def _register() -> None:
 def run() -> None:
     """Run the command line; a HubtlError becomes an ``error:`` and a ``try:`` line and exit code 2."""
     from hubtl.cli.messages import Unread, endpoint, guard
+    from hubtl.cli.olden import renewed
 
     debug = "--debug" in sys.argv
     # Both are read when huggingface_hub is imported, which guard does. Progress is for who watches.
@@ -110,6 +111,9 @@ def run() -> None:
         endpoint()
         guard()
         _register()
+        sys.argv[1:], old = renewed(sys.argv[1:])
+        for line in old:
+            typer.echo(f"deprecated: {shown.line(line)}", err=True)
         with minded():  # whatever a plugin raises, sys.exit too, is one error that names it
             code = app(standalone_mode=False)
             sys.stdout.flush()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from hubtl.io import shown
+from hubtl.plugins import modalities
 
 if TYPE_CHECKING:
     from hubtl.studies.candidates import Candidates
@@ -101,11 +102,11 @@ def _named(text: str, choices: list[str], *, several: bool) -> str:
 
 
 def _shown(place: int, question: "Question") -> list[str]:
-    files = [shown.line(name) for modality, name in question.shown.items() if modality != "text"]
-    unseen = [m for m, cell in question.cells.items() if m not in ("text", *question.shown) and cell is not None]
+    words = {one.name for one in modalities.every() if one.words}
+    files = [shown.line(name) for modality, name in question.shown.items() if modality not in words]
+    unseen = [m for m, cell in question.cells.items() if m not in (*words, *question.shown) and cell is not None]
     if unseen:
         files += [f"({', '.join(unseen)} without a file name: hubtl label RUN --page shows it)"]
     lines = [f"{place}. row {question.row}" + f"  {'  '.join(files)}" * bool(files)]
-    if text := question.shown.get("text"):
-        lines += [f"   {shown.line(text)}"]
+    lines += [f"   {shown.line(text)}" for m, text in question.shown.items() if m in words and text]
     return lines

@@ -50,6 +50,10 @@ def compare(
     domain_column: Annotated[
         str | None, typer.Option(rich_help_panel=DATA, help="Column that names the domain of each row.")
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODALITY=NAME", help="Column of a modality; repeatable.", rich_help_panel=DATA),
+    ] = None,
     label_column: Annotated[
         str | None,
         typer.Option(

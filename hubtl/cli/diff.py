@@ -17,12 +17,9 @@ def diff(
     ] = None,
     domain_column: Annotated[str | None, typer.Option(help="Column that names the domain of each row.")] = None,
     domain: Annotated[str | None, typer.Option(help="Value of the domain column for the rows to compare on.")] = None,
-    image_column: Annotated[str | None, typer.Option(help="Column of images. Default: found by its type.")] = None,
-    text_column: Annotated[
-        str | None, typer.Option(help="Column of texts. Default: the one with the longest strings.")
-    ] = None,
-    audio_column: Annotated[
-        str | None, typer.Option(help="Column of audio recordings. Default: found by its type.")
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODALITY=NAME", help="Column of a modality; repeatable."),
     ] = None,
     label_column: Annotated[
         str | None, typer.Option(help="Column of labels, or several separated by commas. Default: found by its type.")

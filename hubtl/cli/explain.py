@@ -19,12 +19,9 @@ def explain(
     ],
     row: Annotated[int, typer.Option(min=0, help="Number of the row in a dataset.")] = 0,
     split: Annotated[str | None, typer.Option(help="Split of a dataset. Default: test, else train.")] = None,
-    image_column: Annotated[str | None, typer.Option(help="Column of images. Default: found by its type.")] = None,
-    text_column: Annotated[
-        str | None, typer.Option(help="Column of texts. Default: the one with the longest strings.")
-    ] = None,
-    audio_column: Annotated[
-        str | None, typer.Option(help="Column of audio recordings. Default: found by its type.")
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODALITY=NAME", help="Column of a modality; repeatable."),
     ] = None,
     class_: Annotated[
         str | None, typer.Option("--class", metavar="NAME", help="Explain this class instead of the predicted one.")
@@ -51,7 +48,7 @@ def explain(
     from dataclasses import asdict
 
     from hubtl.cli.messages import begin, emit
-    from hubtl.cli.rows import rows_of
+    from hubtl.cli.rows import columns_of, rows_of
     from hubtl.errors import HubtlError
 
     begin(quiet=quiet or json_, debug=debug)
@@ -61,7 +58,7 @@ def explain(
     check_writable(output_dir)
 
     loaded = saved.load(model)
-    columns = {"image": image_column, "text": text_column, "audio": audio_column}
+    columns = columns_of(column)
     given = rows_of(inputs, loaded.info.modalities, split, columns)
     if len(given) > 1:
         raise HubtlError("one row is explained at a time", hint="a dataset and --row, or image=FILE text=WORDS")
@@ -85,13 +82,13 @@ def _row(dataset: Any, number: int, text: str) -> "Mapping[str, Any]":
     return next(iter(each_row(dataset.select([number]), dataset.column_names)))[1]
 
 
-def _labelled(model: Any, text: str, modalities: tuple[str, ...], asked: "Mapping[str, str | None]") -> list[Any]:
+def _labelled(model: Any, text: str, modalities: tuple[str, ...], asked: "Mapping[str, str]") -> list[Any]:
     """Return the training rows of a dataset with the names of their labels, where it has any."""
     from hubtl.data.inputs import each_row
     from hubtl.data.sources import open_domain
     from hubtl.recipe.schema import DataSection, DomainSection
 
-    data = DataSection(**{f"{m}_column": column for m, column in asked.items()})
+    data = DataSection(columns=dict(asked))
     domain = open_domain(DomainSection(dataset=text), data, model.task, role="source", modalities=modalities)
     found = {column: m for m, column in domain.columns.items()}
     rows = [r for _, r in each_row(domain.train.select_columns(list(found)).rename_columns(found), modalities)]

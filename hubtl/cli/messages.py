@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from hubtl.errors import HubtlError
 from hubtl.io import jsontext, plain, shown
+from hubtl.plugins import modalities
 
 if TYPE_CHECKING:
     from hubtl.hub.push import PushResult
@@ -70,14 +71,14 @@ def pushed(folder: Path, done: "PushResult") -> str:
 
 def predicting(folder: Path) -> str:
     """Describe how to predict with a saved model."""
-    said = {"image": "image=FILE", "text": "text=WORDS", "audio": "audio=FILE"}
     try:
-        modalities = [str(m) for m in plain.object_of(folder / "hubtl.json")["modalities"]]
+        names = [str(m) for m in plain.object_of(folder / "hubtl.json")["modalities"]]
     except (OSError, ValueError, KeyError, TypeError):  # another program's, whose configuration has to be known
         from hubtl.backbones.reference import ModelRef
 
-        modalities = list(ModelRef(str(folder)).takes or ("image",))
-    rows = "IMAGE" if list(modalities) == ["image"] else " ".join(said[m] for m in modalities if m in said)
+        names = list(ModelRef(str(folder)).modalities)
+    found = [one for one in map(modalities.known, names) if one is not None]
+    rows = found[0].alone if len(found) == 1 else " ".join(one.typed for one in found)
     return f"hubtl predict {shown.typed(folder)} {rows}"
 
 

@@ -33,12 +33,9 @@ def predict(
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the predictions to a file.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of a dataset. Default: test, else train.")] = None,
-    image_column: Annotated[str | None, typer.Option(help="Column of images. Default: found by its type.")] = None,
-    text_column: Annotated[
-        str | None, typer.Option(help="Column of texts. Default: the one with the longest strings.")
-    ] = None,
-    audio_column: Annotated[
-        str | None, typer.Option(help="Column of audio recordings. Default: found by its type.")
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODALITY=NAME", help="Column of a modality; repeatable."),
     ] = None,
     top_k: Annotated[
         int, typer.Option(min=1, help="Number of answers to list for each input, most probable first.")
@@ -79,9 +76,8 @@ def predict(
     kind: str = format_ or SUFFIXES.get(output.suffix if output else "", "table")
     if kind == "parquet" and output is None:
         raise HubtlError("parquet is not text and needs a file", hint="--output predictions.parquet")
-    from hubtl.cli.rows import rows_of
+    from hubtl.cli.rows import columns_of, rows_of
     from hubtl.cli.testtime import options_of, seed_of
-    from hubtl.data.suffixes import IMAGES
     from hubtl.io.places import check_file
     from hubtl.models import saved
 
@@ -90,22 +86,11 @@ def predict(
     options = options_of(tta, tta_set, tta_reset_every, tta_seed, tta_stream)
     loaded = saved.load(model)
     adapting = None if tta is None else loaded.test_time(tta, options)
-    columns = {"image": image_column, "text": text_column, "audio": audio_column}
     lenient = on_bad_sample == "skip"
-    if loaded.backbone.collate is not None:
-        sources: list[Any] = rows_of(inputs, loaded.info.modalities, split, columns, lenient=lenient, each_file=True)
-    else:
-        sources = [
-            text
-            if Path(text).expanduser().suffix.lower() in IMAGES
-            else _source(text, split, image_column, lenient=lenient)
-            for text in inputs
-        ]
+    sources = rows_of(inputs, loaded.info.modalities, split, columns_of(column), lenient=lenient, each_file=True)
     found: list[Answer] = []
     order = seed_of(tta_seed, tta_stream)
-    together = (
-        adapting is not None or loaded.backbone.collate is None
-    )  # images have one range of pixels, not one a file
+    together = adapting is not None or loaded.intake().whole
     for source in [sources] if together else sources:
         found += loaded.predict(
             source, batch_size=batch_size, on_bad_sample=on_bad_sample, tta=adapting, tta_seed=order
@@ -129,17 +114,6 @@ def predict(
             files.write(output, text)
     if output is not None and not quiet:
         typer.echo(f"{len(rows)} predictions: {output}", err=True)
-
-
-def _source(text: str, split: str | None, image_column: str | None, *, lenient: bool) -> Any:
-    """Return a folder of images unchanged, unless a split is asked for; anything else as a dataset."""
-    from hubtl.cli.rows import is_folder_of, split_of
-    from hubtl.data.columns import image_column as find
-
-    if split is None and is_folder_of(text, "image"):
-        return text
-    dataset = split_of(text, split, ("image",), {"image": image_column}, lenient=lenient)
-    return dataset.select_columns([find(dataset, image_column, text)])
 
 
 def _text(rows: list[dict[str, Any]], kind: str) -> str:

@@ -16,6 +16,7 @@ from hubtl.card.metrics import about, called, gain, rounded
 from hubtl.card.wording import unscored
 from hubtl.cli.messages import emit, predicting, pushed
 from hubtl.io import shown
+from hubtl.plugins import modalities
 from hubtl.recipe.schema import Recipe
 from hubtl.record import Decision, Evaluation, RunRecord
 from hubtl.run.result import Result
@@ -120,7 +121,8 @@ def going_on(record: RunRecord, folder: Path) -> list[str]:
 
     run = shown.typed(folder)
     asked = record.verdict is not None and record.verdict.open and (folder / aside(record)).is_dir()
-    page = "" if record.model.modalities == ["text"] else " --page"  # a picture and a recording are no words to print
+    words = {one.name for one in modalities.every() if one.words}
+    page = "" if set(record.model.modalities) <= words else " --page"  # a picture and a recording are no words to print
     return [*([f"hubtl label {run}{page}"] if asked else []), predicting(folder), f"hubtl push {run} user/repo"]
 
 

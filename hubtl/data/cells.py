@@ -1,4 +1,4 @@
-"""Turn columns of file names into images and recordings, relative to their table."""
+"""Columns whose cells name files: they become cells of their modality, relative to their table."""
 
 import os
 import re
@@ -6,16 +6,15 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from datasets import Audio, Dataset, Image, Value
+from datasets import Dataset, Value
 
-from hubtl.data.columns import AUDIO_NAMES, FINDERS, IMAGE_NAMES
 from hubtl.data.suffixes import kind_of
 from hubtl.errors import HubtlError
+from hubtl.plugins import modalities
 from hubtl.settings import logger
-
-KINDS = {"image": Image(), "audio": Audio(decode=False)}
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,8 @@ class Wanted:
 
     def modality(self, column: str) -> str | None:
         """Return the modality for which the user named a column."""
-        return next((m for m, name in self.columns.items() if name == column and m in KINDS), None)
+        files = {one.name for one in modalities.media()}
+        return next((m for m, name in self.columns.items() if name == column and m in files), None)
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def with_files(
     found: list[Names] = []
     for name, feature in dataset.features.items():
         if isinstance(feature, dict) and set(feature) == {"bytes", "path"}:
-            kind = wanted.modality(name) or ("audio" if _sounds(name) else "image")
-            dataset = dataset.cast_column(name, KINDS[kind])
+            kind = wanted.modality(name) or _called(name) or modalities.media()[0].name
+            dataset = dataset.cast_column(name, modalities.known(kind).feature())
         elif isinstance(feature, Value) and (feature.dtype in ("string", "large_string") or wanted.modality(name)):
             names = _names(dataset, name, roots, wanted.modality(name))
             found += [names] if names is not None else []
@@ -95,7 +95,7 @@ def _renewed(dataset: Dataset, names: Names) -> Dataset:
     mark = f"{dataset._fingerprint}-{zlib.crc32(repr([names.column, names.paths]).encode()):08x}"
     spare = max(dataset.column_names, key=len) + "_"
     dataset = dataset.add_column(spare, list(names.paths), new_fingerprint=mark).remove_columns(names.column)
-    return dataset.rename_column(spare, names.column).cast_column(names.column, KINDS[names.kind])
+    return dataset.rename_column(spare, names.column).cast_column(names.column, modalities.known(names.kind).feature())
 
 
 def _is_read(names: Names, dataset: Dataset, wanted: Wanted) -> bool:
@@ -103,7 +103,8 @@ def _is_read(names: Names, dataset: Dataset, wanted: Wanted) -> bool:
     if wanted.modalities and names.kind not in wanted.modalities:
         return False
     try:
-        return FINDERS[names.kind](dataset, wanted.columns.get(names.kind), "") == names.column
+        found: str = modalities.known(names.kind).column(dataset, wanted.columns.get(names.kind), "")
+        return found == names.column
     except HubtlError:
         return False
 
@@ -127,10 +128,9 @@ def _names(dataset: Dataset, name: str, roots: Sequence[Path], asked: str | None
         cells = [None if cell is None else str(cell) for cell in cells]
     first = next((cell for cell in cells if cell and cell.strip()), None)
     kind = asked or (kind_of(first) if first else "other")
-    if first is None or kind not in KINDS:
+    if first is None or kind not in {one.name for one in modalities.media()}:
         return None
-    called = _sounds(name) or (kind == "image" and (name.lower() in IMAGE_NAMES or "image" in name.lower()))
-    if asked is None and (_is_address(first) or not (called or _found(first, roots))):
+    if asked is None and (_is_address(first) or not (modalities.known(kind).is_called(name) or _found(first, roots))):
         return None
     paths: list[str | None] = []
     lost = []
@@ -160,5 +160,12 @@ def _is_address(cell: str) -> bool:
     return not cell.startswith("file://") and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", cell) is not None
 
 
-def _sounds(name: str) -> bool:
-    return name.lower() in AUDIO_NAMES or name.lower().startswith("audio_")
+def _called(column: str) -> str | None:
+    """Return the modality whose name a column bears."""
+    return next((one.name for one in modalities.media() if one.is_called(column)), None)
+
+
+def file_name(value: Any) -> str:
+    """Name a cell in a message: by its file's name, where it has one."""
+    path = value.get("path") if isinstance(value, dict) else value
+    return str(path).replace("\\", "/").rsplit("/", 1)[-1] if path else "no file name"

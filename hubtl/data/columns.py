@@ -1,96 +1,12 @@
-"""Find the columns with images, texts and recordings, by feature type or as the user says."""
+"""Columns of a dataset by their names and types: what the modalities and tasks find theirs with."""
 
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from datasets import Audio, Dataset, Image, Value
+from datasets import Dataset, Value
 
 from hubtl.data.names import composed
-from hubtl.data.suffixes import IMAGES, SOUNDS
-from hubtl.data.values import LABEL_NAMES
 from hubtl.errors import HubtlError, nearest, unknown
-
-IMAGE_NAMES = ("image", "img", "images", "file_name", "filename", "path", "image_path", "file")
-AUDIO_NAMES = ("audio", "sound", "recording", "wav", "speech")
-TEXT_NAMES = ("text", "sentence", "review", "content", "caption", "title", "description")
-
-
-def image_column(dataset: Dataset, asked: str | None, where: str) -> str:
-    """Return the column with images.
-
-    Args:
-        dataset: the data set.
-        asked: the column that the user names, or None.
-        where: the data set's name, for errors.
-
-    Raises:
-        HubtlError: where there is none, or more than one.
-    """
-    if asked is not None:
-        return existing(dataset, asked, "image", where)
-    found = [name for name, feature in dataset.features.items() if isinstance(feature, Image)]
-    if not found:
-        found = [name for name, feature in dataset.features.items() if _holds_images(dataset, name, feature)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        by_name = usual(found, IMAGE_NAMES)
-        if by_name:
-            return by_name[0]
-        raise HubtlError(f"{where} has several image columns: {', '.join(found)}", hint=f"--image-column {found[0]}")
-    raise HubtlError(
-        f"{where} has no image column; its columns: {_described(dataset)}", hint="--image-column NAME, or other data"
-    )
-
-
-def audio_column(dataset: Dataset, asked: str | None, where: str) -> str:
-    """Return the column with recordings.
-
-    Args:
-        dataset: the data set.
-        asked: the column that the user names, or None.
-        where: the data set's name, for errors.
-
-    Raises:
-        HubtlError: where there is none, or more than one.
-    """
-    if asked is not None:
-        return existing(dataset, asked, "audio", where)
-    found = [name for name, feature in dataset.features.items() if isinstance(feature, Audio)]
-    if not found:
-        named = usual(dataset.features, AUDIO_NAMES)
-        found = [name for name in named if _holds_sounds(dataset, name)]
-    return _only(found, AUDIO_NAMES, "audio", dataset, where)
-
-
-def text_column(dataset: Dataset, asked: str | None, where: str) -> str:
-    """Return the column with texts: one with a usual name, else the only one with longer texts.
-
-    Args:
-        dataset: the data set.
-        asked: the column that the user names, or None.
-        where: the data set's name, for errors.
-
-    Raises:
-        HubtlError: where there is none, or more than one.
-    """
-    if asked is not None:
-        return existing(dataset, asked, "text", where)
-    strings = [name for name, feature in dataset.features.items() if _is_string(feature)]
-    found = usual(strings, TEXT_NAMES)
-    if found:
-        return found[0]
-    aside = usual(strings, (*LABEL_NAMES, "id", "file_name", "path"))
-    found = [name for name in strings if name not in aside and _prose(dataset, name)]
-    return _only(found, TEXT_NAMES, "text", dataset, where)
-
-
-FINDERS: dict[str, Callable[[Dataset, str | None, str], str]] = {
-    "image": image_column,
-    "text": text_column,
-    "audio": audio_column,
-}
 
 
 def header(dataset: Dataset, name: str) -> str | None:
@@ -126,69 +42,37 @@ def usual(names: Iterable[str], known: Sequence[str]) -> list[str]:
     return sorted((name for name in names if _bare(name) in rank), key=lambda n: (rank[_bare(n)], n != _bare(n)))
 
 
-def existing(dataset: Dataset, name: str, what: str, where: str) -> str:
-    """Return a column that was asked for.
-
-    Raises:
-        HubtlError: where there is none of that name.
-    """
+def existing(dataset: Dataset, name: str, what: str, where: str, *, flag: str = "--label-column ") -> str:
+    """Return a column that was asked for with a flag. Raises HubtlError where there is none of that name."""
     found = header(dataset, name)
     if found is None:
         error = unknown(f"{what} column of {where}", name, dataset.column_names)
         guess = nearest(name, dataset.column_names)
-        error.hint = f"--{what}-column {guess}" if guess else error.hint
+        error.hint = f"{flag}{guess}" if guess else error.hint
         raise error
     return found
 
 
-def _holds_images(dataset: Dataset, name: str, feature: Any) -> bool:
-    """Return whether cells hold encoded images (a ``bytes`` field), or names of image files."""
-    if isinstance(feature, dict):
-        return "bytes" in feature
-    if not isinstance(feature, Value) or not len(dataset):
-        return False
-    if feature.dtype in ("binary", "large_binary"):
-        return True
-    if feature.dtype not in ("string", "large_string"):
-        return False
-    first = dataset.select_columns([name])[0][name]
-    return isinstance(first, str) and Path(first).suffix.lower() in IMAGES
-
-
-def _only(found: Sequence[str], known: Sequence[str], what: str, dataset: Dataset, where: str) -> str:
+def only(found: Sequence[str], known: Sequence[str], what: str, dataset: Dataset, where: str) -> str:
+    """Return the only one of the columns of a modality, or the one of a usual name. Raises HubtlError where that is none."""
     if len(found) > 1:
         found = usual(found, known)[:1] or found
     if len(found) == 1:
         return found[0]
     if found:
-        raise HubtlError(f"{where} has several {what} columns: {', '.join(found)}", hint=f"--{what}-column {found[0]}")
+        raise HubtlError(f"{where} has several {what} columns: {', '.join(found)}", hint=f"--column {what}={found[0]}")
     raise HubtlError(
-        f"{where} has no {what} column; its columns: {_described(dataset)}", hint=f"--{what}-column NAME, or other data"
+        f"{where} has no {what} column; its columns: {_described(dataset)}", hint=f"--column {what}=NAME, or other data"
     )
 
 
-def _is_string(feature: Any) -> bool:
+def is_string(feature: Any) -> bool:
+    """Return whether a column holds texts."""
     return isinstance(feature, Value) and feature.dtype in ("string", "large_string")
 
 
-def _holds_sounds(dataset: Dataset, name: str) -> bool:
-    """Return whether cells hold encoded recordings, or names of sound files."""
-    feature = dataset.features[name]
-    if isinstance(feature, dict):
-        return "bytes" in feature
-    if isinstance(feature, Value) and feature.dtype in ("binary", "large_binary"):
-        return True
-    return _is_string(feature) and any(Path(cell).suffix.lower() in SOUNDS for cell in _first(dataset, name))
-
-
-def _prose(dataset: Dataset, name: str) -> bool:
-    """Return whether cells hold more than three words, by the median of the first ones."""
-    words = sorted(len(cell.split()) for cell in _first(dataset, name))
-    return bool(words) and words[len(words) // 2] > 3
-
-
-def _first(dataset: Dataset, name: str) -> list[str]:
-    """Return the first non-empty cells of a column, without decoding other columns."""
+def first_cells(dataset: Dataset, name: str) -> list[str]:
+    """Return the first cells of a column with something in them; no other column is decoded."""
     cells = dataset.select_columns([name]).select(range(min(20, len(dataset))))[name]
     return [cell for cell in cells if isinstance(cell, str) and cell.strip()]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Audio, Dataset, Image
+from datasets import Dataset
 
 from hubtl.settings import verifies
 
@@ -87,9 +87,9 @@ def heads(dataset: Dataset, column: str, count: int) -> Iterator[bytes]:
 
 
 def undecoded(dataset: Dataset) -> Dataset:
-    """Return the dataset with images and recordings as encoded."""
+    """Return columns that ``datasets`` would decode, of images, recordings and others, as they lie in the file."""
     for name, feature in dataset.features.items():
-        if isinstance(feature, Image | Audio):
+        if getattr(feature, "decode", False) is True:
             dataset = dataset.cast_column(name, type(feature)(decode=False))
     return dataset
 

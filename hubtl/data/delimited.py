@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from hubtl.data.names import MISSING
-from hubtl.data.suffixes import kind_of
+from hubtl.data.suffixes import is_medium
 from hubtl.errors import HubtlError
 from hubtl.settings import logger
 
@@ -93,7 +93,7 @@ def _look_at_header(path: Path, separator: str) -> None:
             f"{path.name}: its columns are divided by {others[0]!r}, not by {separator!r}",
             hint="a .tsv file has tabs, a .csv file commas",
         )
-    files = [name for name in names if kind_of(name.strip()) in ("image", "audio")]
+    files = [name for name in names if is_medium(name.strip())]
     if files:
         raise HubtlError(
             f"{path.name} has no header: its first line names the file {files[0].strip()[:60]}",
@@ -137,7 +137,7 @@ def _type(columns: Sequence[pa.ChunkedArray]) -> tuple[pa.DataType, bool]:
     exact = not pc.any(pc.match_substring_regex(told, LONG)).as_py()
     if exact and pc.all(pc.match_substring_regex(told, DECIMAL)).as_py():
         return pa.float64(), True
-    return pa.string(), kind_of(told[0].as_py()) in ("image", "audio")  # a file is not called NA
+    return pa.string(), is_medium(told[0].as_py())  # a file is not called NA
 
 
 def _say_merged(texts: pa.Table, typed: pa.Table, where: str) -> None:

@@ -12,16 +12,14 @@ from datasets import Dataset, DatasetDict, DatasetInfo, Features
 from datasets.table import InMemoryTable
 
 from hubtl.data import tables
-from hubtl.data.cells import KINDS, Wanted
+from hubtl.data.cells import Wanted
 from hubtl.data.layout import Layout, Part, arrange
 from hubtl.data.metadata import Metadata, gather, is_metadata, joined
 from hubtl.data.values import labelled
 from hubtl.data.walk import File, Walked, walk
 from hubtl.errors import HubtlError
+from hubtl.plugins import modalities
 from hubtl.settings import logger
-
-NAMES = {"image": "images", "audio": "recordings"}
-CALLED = {"image": "image files", "audio": "recordings"}
 
 
 def read(path: Path, wanted: Wanted) -> DatasetDict:
@@ -31,7 +29,7 @@ def read(path: Path, wanted: Wanted) -> DatasetDict:
         HubtlError: where it holds nothing to read, or is ambiguous.
     """
     walked = walk(path.resolve())
-    if not walked.of("image", "audio"):
+    if not walked.of(*_media()):
         held = [Path(walked.path(file)) for file in walked.of("table")]
         if not held:
             raise _nothing(walked)
@@ -56,41 +54,43 @@ def read(path: Path, wanted: Wanted) -> DatasetDict:
 
 
 def files_of(path: Path, kind: str) -> list[str]:
-    """Return the paths of all images, or recordings, below a folder.
-
-    Raises:
-        HubtlError: where there are none.
-    """
+    """Return the paths of all files of a modality below a folder. Raises HubtlError where there are none."""
+    plural = modalities.known(kind).plural
     walked = walk(path)
     found = [walked.path(file) for file in walked.of(kind)]
     if not found:
         raise HubtlError(
-            f"{path} holds no {NAMES[kind]}" + (f"; it holds {also}" if (also := _held(walked)) else ""),
-            hint=f"give a folder with {NAMES[kind]}",
+            f"{path} holds no {plural}" + (f"; it holds {also}" if (also := _held(walked)) else ""),
+            hint=f"give a folder with {plural}",
         )
     layout = Layout({"all": Part([(file, None) for file in walked.of(kind)])})
     _say(walked, (kind,), layout, ())
     return found
 
 
+def _media() -> list[str]:
+    """Return the modalities whose cells are files; those of the first one lead the rows."""
+    return [one.name for one in modalities.media()]
+
+
 def _kinds(walked: Walked, metadata: Sequence[Metadata], wanted: Wanted) -> tuple[str, ...]:
-    """Return the kind of the rows: images, recordings, or both by equal names."""
-    there = tuple(kind for kind in KINDS if walked.of(kind))
+    """Return the kinds of the rows: files of one modality, or of several by equal names."""
+    there = tuple(kind for kind in _media() if walked.of(kind))
     named = {f.kind for f in walked.of(*there) if any(f.parts in m.rows for m in metadata)}
     asked = tuple(kind for kind in there if kind in wanted.modalities)
     return there if len(there) == 1 else tuple(named) if len(named) == 1 else asked or there[:1]
 
 
 def _leading(walked: Walked, kinds: tuple[str, ...]) -> list[File]:
-    """Return the files that make rows.
-
-    With both kinds, a recording with the name of an image is a cell of its row.
-    """
+    """Return the files that make rows: of several kinds, one that is called as a file of an earlier kind is a cell of its row."""
     files = walked.of(*kinds)
     if len(kinds) == 1:
         return files
-    images = {_stem(file) for file in files if file.kind == "image"}
-    return [file for file in files if file.kind == "image" or _stem(file) not in images]
+    leads: dict[tuple[str, ...], str] = {}
+    for kind in kinds:
+        for file in walked.of(kind):
+            leads.setdefault(_stem(file), kind)
+    return [file for file in files if leads[_stem(file)] == file.kind]
 
 
 def _stem(file: File) -> tuple[str, ...]:
@@ -141,13 +141,11 @@ def _dataset(
 ) -> Dataset:
     rows = sorted(part.rows, key=lambda row: row[0].parts)
     files = [file for file, _ in rows]
-    features = Features({kind: KINDS[kind] for kind in kinds})
-    sounds = {_stem(file): file for file in walked.of("audio")} if len(kinds) > 1 else {}
+    features = Features({kind: modalities.known(kind).feature() for kind in kinds})
     columns = {}
     for kind in kinds:
-        cells = [file if file.kind == kind else sounds.get(_stem(file)) for file in files]
-        if kind == "image":
-            cells = [file if file.kind == kind else None for file in files]
+        beside = {_stem(file): file for file in walked.of(kind)} if kind != kinds[0] else {}
+        cells = [file if file.kind == kind else beside.get(_stem(file)) for file in files]
         paths = pa.array([file and walked.path(file) for file in cells], pa.string())
         columns[kind] = pa.StructArray.from_arrays(
             [pa.nulls(len(paths), pa.binary()), paths], ["bytes", "path"], mask=paths.is_null()
@@ -174,7 +172,7 @@ def _say(walked: Walked, kinds: tuple[str, ...], layout: Layout, metadata: Seque
     whole = True
     for kind in kinds:
         there = len(walked.of(kind)) + sum(n for (k, _), n in walked.unused.items() if k == kind)
-        used = rows[kind] if kind == "image" or len(kinds) == 1 else len(walked.of(kind))
+        used = rows[kind] if kind == kinds[0] else len(walked.of(kind))
         reasons = [f"{n} {reason}" for (k, reason), n in sorted(walked.unused.items()) if k == kind]
         beside = [file for part in layout.parts.values() for file in part.beside]
         if beside:
@@ -182,7 +180,7 @@ def _say(walked: Walked, kinds: tuple[str, ...], layout: Layout, metadata: Seque
         whole = whole and used == there
         left = f"; left out: {', '.join(reasons)}" if reasons else ""
         level = logger.info if used == there else logger.warning
-        level("files      %s: %d of %d %s used%s", name, used, there, CALLED[kind], left)
+        level("files      %s: %d of %d %s used%s", name, used, there, modalities.known(kind).called, left)
     if also := others(walked, kinds, metadata):
         logger.info("files      %s: also there: %s", name, also)
     for line in dict.fromkeys(layout.said):
@@ -194,7 +192,7 @@ def others(walked: Walked, kinds: Sequence[str], metadata: Sequence[Metadata] = 
     suffixes = Counter(
         os.path.splitext(file.parts[-1])[1].lower() or "without a suffix"
         for file in walked.files
-        if file.kind not in kinds and not (metadata and (is_metadata(file) or file.kind == "audio"))
+        if file.kind not in kinds and not (metadata and (is_metadata(file) or file.kind in _media()[1:]))
     )
     parts = [f"{n} {suffix}" for suffix, n in suffixes.most_common(6)]
     if len(suffixes) > 6:
@@ -226,7 +224,10 @@ def _bare(walked: Walked, kinds: Sequence[str]) -> list[str]:
 
 def _held(walked: Walked) -> str:
     """Describe the content of a folder that is not read."""
-    unused = [f"{n} {NAMES[kind]} ({reason})" for (kind, reason), n in sorted(walked.unused.items()) if kind in NAMES]
+    plurals = {one.name: one.plural for one in modalities.media()}
+    unused = [
+        f"{n} {plurals[kind]} ({reason})" for (kind, reason), n in sorted(walked.unused.items()) if kind in plurals
+    ]
     return ", ".join(filter(None, [*unused, others(walked, ())]))
 
 

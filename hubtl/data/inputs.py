@@ -1,49 +1,18 @@
-"""Iterate over any input of ``predict``, one named input at a time."""
+"""Rows of several modalities, or of one that is no image, whatever ``predict`` takes: one named row after another."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from datasets import Dataset
-from datasets import Image as ImageFeature
-from PIL import Image
 
-from hubtl.data.columns import FINDERS, image_column
-from hubtl.data.folders import files_of
+from hubtl.data.content import undecoded
 from hubtl.errors import HubtlError, unknown
+from hubtl.plugins import modalities
 
 
-def each_image(inputs: Any) -> Iterable[tuple[str, Any]]:
-    """Yield names and images (or what ``decode`` reads) of any input of ``predict``."""
-    if isinstance(inputs, Image.Image):
-        yield "image", inputs
-    elif isinstance(inputs, np.ndarray):
-        if inputs.ndim == 4:
-            yield from ((f"array {i}", _from_array(array)) for i, array in enumerate(inputs))
-        else:
-            yield "array", _from_array(inputs)
-    elif isinstance(inputs, Dataset):
-        column = image_column(inputs, None, "the dataset")
-        encoded = inputs.select_columns([column]).cast_column(column, ImageFeature(decode=False))
-        for i, row in enumerate(encoded):
-            yield f"row {i}", row[column]
-    elif isinstance(inputs, str | Path):
-        path = Path(inputs).expanduser()
-        if path.is_dir():
-            yield from ((name, name) for name in files_of(path, "image"))
-        elif path.is_file():
-            yield str(path), str(path)
-        else:
-            raise HubtlError(f"there is no file or folder {path}", hint="mind the path")
-    else:
-        for position, item in enumerate(inputs):
-            for name, image in each_image(item):
-                yield (f"{name} {position}" if name in ("image", "array") else name), image
-
-
-def each_row(inputs: Any, modalities: Sequence[str]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """Yield names and rows (modality -> cell) of any input of ``predict``, for further modalities.
+def each_row(inputs: Any, takes: Sequence[str]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """Yield names and rows (modality -> cell) of whatever ``predict`` takes, for a model that ``takes`` some modalities.
 
     With one modality, a row may also be the content of its cell: a text, a file, an array with its rate, or bytes.
 
@@ -51,45 +20,62 @@ def each_row(inputs: Any, modalities: Sequence[str]) -> Iterable[tuple[str, Mapp
         inputs: the inputs.
         modalities: the modalities of the model.
     """
-    if len(modalities) == 1 and _is_cell(inputs, modalities[0]):
-        named = modalities[0] != "text" and isinstance(inputs, str | Path)
-        yield str(inputs) if named else "row", {modalities[0]: inputs}
+    if len(takes) == 1 and not isinstance(inputs, Dataset) and _is_cell(inputs, takes[0]):
+        named = not modalities.known(takes[0]).words and isinstance(inputs, str | Path)
+        yield str(inputs) if named else "row", {takes[0]: inputs}
     elif isinstance(inputs, Mapping):
-        if strange := set(inputs) - set(modalities):
-            raise unknown("modality of this model", min(strange), modalities)
+        if strange := set(inputs) - set(takes):
+            raise unknown("modality of this model", min(strange), takes)
         yield "row", inputs
     elif isinstance(inputs, Dataset):
-        found = {m: column for m in modalities if (column := _column(inputs, m)) is not None}
+        found = {m: column for m in takes if (column := _column(inputs, m)) is not None}
         if not found:
-            raise HubtlError(
-                f"the dataset has no column for {' or '.join(modalities)}", hint="a column that is called so"
-            )
-        undecoded = inputs.select_columns(list(found.values()))
-        for column in found.values():
-            if type(undecoded.features[column]).__name__ in ("Image", "Audio"):
-                undecoded = undecoded.cast_column(column, type(undecoded.features[column])(decode=False))
-        for i, row in enumerate(undecoded):
+            raise HubtlError(f"the dataset has no column for {' or '.join(takes)}", hint="a column that is called so")
+        for i, row in enumerate(undecoded(inputs.select_columns(list(found.values())))):
             yield f"row {i}", {m: row[column] for m, column in found.items()}
     elif isinstance(inputs, Sequence) and not isinstance(inputs, str):
         for position, item in enumerate(inputs):
-            for name, row in each_row(item, modalities):
+            for name, row in each_row(item, takes):
                 yield (f"{name} {position}" if name == "row" else name), row
     else:
+        example = ", ".join(f'"{m}": "{modalities.known(m).example}"' for m in takes)
+        typed = " ".join(f"{m}={modalities.known(m).example}" for m in takes)
         raise HubtlError(
-            f"a model of {', '.join(modalities)} takes rows, not {type(inputs).__name__}",
-            hint='{"image": "photo.jpg", "text": "What it says."}, or image=photo.jpg text=… on the command line',
+            f"a model of {', '.join(takes)} takes rows, not {type(inputs).__name__}",
+            hint=f"{{{example}}}, or {typed} on the command line",
         )
+
+
+class RowIntake:
+    """Prepare rows for a model that collates them itself."""
+
+    whole = False
+
+    def __init__(self, backbone: Any) -> None:
+        self.backbone = backbone
+
+    def each(self, inputs: Any) -> Iterable[tuple[str, Any]]:
+        """Name and row of every input."""
+        return each_row(inputs, self.backbone.info.modalities)
+
+    def read(self, value: Any) -> Mapping[str, Any]:
+        """Make a batch of one row. Raises HubtlError for one that cannot be read."""
+        return self.batch([value])
+
+    def batch(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Make a batch of rows."""
+        return dict(self.backbone.collate(values))
+
+    def value(self, cells: Mapping[str, Any]) -> Any:
+        """Return a row of the cells that are there."""
+        return {m: cell for m, cell in cells.items() if cell is not None and str(cell).strip()}
 
 
 def _is_cell(value: Any, modality: str) -> bool:
     """Return whether a value is one cell of a modality, and no row, table or sequence of them."""
-    if isinstance(value, str):
-        return True
-    if modality == "text":
+    if isinstance(value, Mapping) and modality in value:
         return False
-    if isinstance(value, Mapping):
-        return modality not in value and bool({"array", "bytes", "path"} & set(value))
-    return isinstance(value, Path | bytes) or (isinstance(value, tuple) and len(value) == 2 and np.ndim(value[0]) > 0)
+    return bool(modalities.of(modality).is_cell(value))
 
 
 def _column(dataset: Dataset, modality: str) -> str | None:
@@ -97,16 +83,6 @@ def _column(dataset: Dataset, modality: str) -> str | None:
     if modality in dataset.features:
         return modality
     try:
-        return FINDERS[modality](dataset, None, "the dataset")
+        return str(modalities.of(modality).column(dataset, None, "the dataset"))
     except HubtlError:
         return None
-
-
-def _from_array(array: np.ndarray) -> Image.Image:
-    plain = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
-    if plain.dtype != np.uint8 or not (plain.ndim == 2 or (plain.ndim == 3 and plain.shape[-1] in (3, 4))):
-        raise HubtlError(
-            f"an array of {array.dtype} {list(array.shape)} is no image",
-            hint="uint8 arrays of [h, w], [h, w, 1], [h, w, 3] or [h, w, 4]",
-        )
-    return Image.fromarray(plain)

@@ -12,9 +12,9 @@ from hubtl.data.names import listed, loose
 from hubtl.data.splits import by_split, split_of
 from hubtl.data.walk import File
 from hubtl.errors import HubtlError
+from hubtl.plugins import modalities
 
-WRAPPERS = frozenset({"images", "image", "imgs", "img", "pictures", "pics", "photos", "jpegimages", "frames"})
-WRAPPERS |= {"audio", "audios", "wav", "wavs", "recordings", "sounds", "data", "dataset"}
+WRAPPERS = frozenset({"data", "dataset"})  # and what modalities call the folders of their files
 NAMELESS = frozenset({"unknown", "unlabelled", "unlabeled", "all"})
 
 
@@ -139,7 +139,8 @@ def _unwrapped(top: Folder, said: list[str], *, inside: bool = False) -> tuple[F
     if not chain:
         return top, None
     within = "/".join(chain)
-    plain = [name for name in chain if name.lower() not in WRAPPERS and not (inside and split_of(name))]
+    wrappers = WRAPPERS.union(*(one.folders for one in modalities.media()))
+    plain = [name for name in chain if name.lower() not in wrappers and not (inside and split_of(name))]
     if not plain or (not inside and _are_splits(end)):
         said.append(f"all lie in {within}/, which is read as no class")
         return end, None

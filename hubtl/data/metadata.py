@@ -13,6 +13,7 @@ from hubtl.data.tables import read
 from hubtl.data.values import LABEL_NAMES
 from hubtl.data.walk import File, Walked
 from hubtl.errors import HubtlError
+from hubtl.plugins import modalities
 
 KEY = "file_name"
 
@@ -35,12 +36,9 @@ def is_metadata(file: File) -> bool:
 
 
 def gather(walked: Walked, wanted: Wanted, said: list[str]) -> list[Metadata]:
-    """Read the metadata below a folder.
-
-    Raises:
-        HubtlError: for a table that does not load, or names a file twice.
-    """
-    media = {file.parts for file in walked.of("image", "audio")}
+    """Return the metadata below a folder. Raises HubtlError for one that does not load, or names a file twice."""
+    kinds = [one.name for one in modalities.media()]
+    media = {file.parts for file in walked.of(*kinds)}
     found: list[Metadata] = []
     folders: dict[tuple[str, ...], File] = {}
     for file in filter(is_metadata, walked.of("table")):
@@ -60,7 +58,7 @@ def gather(walked: Walked, wanted: Wanted, said: list[str]) -> list[Metadata]:
         others = dataset.remove_columns(key).rename_columns(
             {k: v for k, v in names.items() if v not in dataset.features}
         )
-        had = frozenset(f.kind for f in walked.of("image", "audio") if f.parts in rows)
+        had = frozenset(f.kind for f in walked.of(*kinds) if f.parts in rows)
         folder = Path(walked.root, *file.parts[:-1])
         found.append(Metadata(file.shown, rows, with_files(others, [folder], wanted, file.shown, had=had)))
     return found

@@ -11,7 +11,7 @@ from datasets import DatasetDict
 from hubtl.data import builtin, folders, remote, tables
 from hubtl.data.cells import Wanted
 from hubtl.data.names import listed
-from hubtl.data.suffixes import TABLES, kind_of
+from hubtl.data.suffixes import TABLES, is_medium
 from hubtl.errors import HubtlError, nearest
 
 HUB_ID = re.compile(r"(?P<id>[\w.-]+(/[\w.-]+)?)(:(?P<config>[\w.+-]+))?(@(?P<revision>[\w./-]+))?")
@@ -57,7 +57,7 @@ def opened(text: str, wanted: Wanted | None = None) -> Opened:
 def _local(path: Path, wanted: Wanted) -> DatasetDict:
     if path.is_file():
         if path.suffix.lower() not in TABLES:
-            single = kind_of(path.name) in ("image", "audio")
+            single = is_medium(path.name)
             raise HubtlError(
                 f"{path.name}: not a kind of file that holds a dataset",
                 hint="give its folder" if single else ", ".join(TABLES),

@@ -1,32 +1,31 @@
-"""Open the rows of a domain for a model: images, or a backbone's rows of several modalities."""
+"""Opening the rows of a domain as a model wants them: as its modality does, or as the backbone does of several."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from datasets import Dataset
 
 from hubtl.backbones.base import Backbone, PixelRanges
-from hubtl.data.content import undecoded
-from hubtl.data.images import ImageSet
-from hubtl.data.ranges import ranges_of
 from hubtl.data.rows import Opened
+from hubtl.plugins import modalities
 
 
 def open_rows(
-    backbone: Backbone, dataset: Dataset, columns: dict[str, str], *, labels: np.ndarray | None, name: str, **how: Any
+    backbone: Backbone,
+    dataset: Dataset,
+    columns: Mapping[str, str],
+    *,
+    labels: np.ndarray | None,
+    name: str,
+    **how: Any,
 ) -> Opened:
     """Open the rows of a split under one view.
 
-    A backbone of other modalities makes the set itself (``Backbone.rows``), with its own rules for random views.
-
-    Args:
-        backbone: the backbone.
-        dataset: the data set.
-        columns: the column of each modality.
-        labels: labels [n, …]; None seals the set.
-        name: for messages.
-        **how: further arguments of ``ImageSet``: ``augment``, ``views``, ``random``, ``domains``, ``on_bad_sample``,
-            and ``ranges``, by default those that the model was trained with, else those of these rows.
+    Further keywords: ``augment``, ``views``, ``domains`` and ``on_bad_sample``, as ``hubtl.data.rows.Rows`` has them;
+    ``data`` is the recipe's section, which says how random views are made. A backbone with ``rows`` makes the set itself,
+    its random views by rules of its own. ``ranges`` are what the rows are scaled by, of images black and white: by default
+    what the model was trained with, else what these rows have.
     """
     how = {"augment": False} | how
     ranges = how.pop("ranges", None)
@@ -34,16 +33,18 @@ def open_rows(
         ranges = ranges_in_rows(dataset, columns, backbone.ranges, name)
     if ranges:
         how["ranges"] = ranges
+    made: Opened
     if backbone.rows is not None:
-        how.pop("random", None)
-        made: Opened = backbone.rows(dataset, columns, labels=labels, name=name, **how)
+        how.pop("data", None)
+        made = backbone.rows(dataset, columns, labels=labels, name=name, **how)
         return made
-    spec = backbone.info.input
-    return ImageSet(dataset, columns["image"], labels=labels, spec=spec, name=name, **how)
+    (modality,) = backbone.info.modalities
+    made = modalities.of(modality).rows(backbone, dataset, columns[modality], labels=labels, name=name, **how)
+    return made
 
 
-def ranges_in_rows(dataset: Dataset, columns: dict[str, str], known: PixelRanges, name: str) -> PixelRanges:
-    """Return black and white of images of more than eight bits: known ones, else those of these rows."""
-    if "image" not in columns:
-        return known
-    return ranges_of(undecoded(dataset.select_columns([columns["image"]])), columns["image"], known, name)
+def ranges_in_rows(dataset: Dataset, columns: Mapping[str, str], known: PixelRanges, name: str) -> PixelRanges:
+    """Return the ranges by which rows are scaled, for images black and white: known ones, else those of these rows."""
+    for modality, column in columns.items():
+        known = modalities.of(modality).ranges(dataset, column, known, name)
+    return known

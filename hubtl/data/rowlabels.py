@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
+from hubtl.data.cells import file_name
 from hubtl.data.content import undecoded
-from hubtl.data.images import file_name
 from hubtl.data.origin import numbers
 from hubtl.errors import HubtlError
 from hubtl.io import files, jsontext, plain

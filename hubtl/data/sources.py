@@ -13,6 +13,7 @@ from hubtl.data.labels import Labels
 from hubtl.data.opening import opened
 from hubtl.data.origin import select
 from hubtl.errors import HubtlError
+from hubtl.plugins.modalities import USUAL, of
 from hubtl.recipe.schema import DataSection, DomainSection, SourceSection
 from hubtl.record import DomainFacts, Outputs
 from hubtl.settings import logger
@@ -88,7 +89,7 @@ def open_domain(
     task: Reader,
     *,
     role: str,
-    modalities: Sequence[str] = ("image",),
+    modalities: Sequence[str] = (USUAL,),
     known: Outputs | None = None,
     instead: Callable[[Dataset, Any, str | None], str | None] | None = None,
 ) -> Domain:
@@ -111,7 +112,7 @@ def open_domain(
         HubtlError: with what is missing.
     """
     where = f"the {role} {section.dataset!r}"
-    asked = {m: getattr(data, f"{m}_column") for m in modalities}
+    asked = {m: (data.columns or {}).get(m) for m in modalities}
     source = opened(section.dataset, Wanted(tuple(modalities), asked, lenient=data.on_bad_sample == "skip"))
     train_name = slices.training(source.splits, section.split, where, role)
 
@@ -123,7 +124,7 @@ def open_domain(
         return rows
 
     train = part(train_name, f"--{role}-split")
-    held = {m: columns.FINDERS[m](train, asked[m], where) for m in modalities}
+    held = {m: str(of(m).column(train, asked[m], where)) for m in modalities}
     tried = [section.eval_split] if section.eval_split else slices.evaluated(source.splits, train_name)
     met: dict[str, _Found] = {}
     for name in tried:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from hubtl.batch import Batch
 from hubtl.data.rows import Rows
 
+VIEWS = ("weak", "strong")  # random views that a phase may ask for
+
 
 def fetch(images: Rows, rows: Sequence[int], *, seed: int | None, views: Collection[str] | None = None) -> Batch:
     """Fetch rows with the requested random views of the set; None requests all.

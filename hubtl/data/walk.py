@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from hubtl.data.suffixes import kind_of
+from hubtl.data.suffixes import OTHER, TABLE, kind_of
 from hubtl.errors import HubtlError
 
 SYSTEM = frozenset(
@@ -103,11 +103,11 @@ def _take(found: Walked, entry: os.DirEntry[str], parts: tuple[str, ...]) -> Non
         reason = "" if stat.S_ISREG(status.st_mode) else "no regular files"
     except OSError:
         reason = "broken links" if entry.is_symlink() else "not readable"
-    if not reason and kind in ("image", "audio") and status.st_size == 0:
+    if not reason and kind not in (TABLE, OTHER) and status.st_size == 0:
         reason = "empty"
     if not reason and not _is_text(parts):
         reason = "with a name that is not UTF-8"
-    if reason == "broken links" and kind == "other":
+    if reason == "broken links" and kind == OTHER:
         found.closed.append("/".join(parts))  # it may have been a class
     elif reason:
         found.unused[kind, reason] += 1

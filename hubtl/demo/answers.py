@@ -10,9 +10,8 @@ from typing import Any
 from PIL import Image
 
 from hubtl.backbones.saved import read_facts
-from hubtl.data.decoding import decode
-from hubtl.data.images import UNREADABLE, file_name
 from hubtl.errors import HubtlError
+from hubtl.modalities.base import Unreadable
 from hubtl.models import saved
 from hubtl.models.model import AdaptedModel
 from hubtl.run.export import ADAPTED, SOURCE_ONLY
@@ -21,8 +20,6 @@ from hubtl.tasks import Answer
 KEEP = "a run keeps one with --set run.keep_source_only=true, and hubtl demo --source-only names one"
 
 SHIPPED = "This run ships source-only; what adapting made stands beside it."
-
-UNEXPLAINED = "There is no relevance: hubtl explain takes models of images, and those of hubtl-multimodal's encoders."
 
 Said = dict[str, float] | Answer
 Cells = Mapping[str, str | None]  # modality -> file or words; None or empty: it is missing
@@ -77,7 +74,7 @@ class Answers:
 
     @property
     def explains(self) -> bool:
-        """Return whether there is relevance: for image models, and for those that explain themselves."""
+        """Return whether there is relevance."""
         return not self.unexplained
 
     @property
@@ -87,7 +84,8 @@ class Answers:
             self.model.task.check_explains()
         except HubtlError as error:
             return f"There is no relevance: {error}."
-        return "" if self.model.backbone.collate is None or self.model.backbone.explain is not None else UNEXPLAINED
+        why = self.model.unexplained
+        return f"There is no relevance: {why}." if why else ""
 
     def predict(self, cells: Cells) -> tuple[Said | None, Said]:
         """Return the answers of source-only (None without one) and of the model.
@@ -114,7 +112,7 @@ class Answers:
         with self._errors(cells), tempfile.TemporaryDirectory() as aside:
             self.model.explain(_row(self.model, cells), label=label, folder=Path(aside))
             drawn = [Path(aside) / f"explanation{theme}.png" for theme in ("", "-dark")]
-            return [decode(path) for path in drawn if path.exists()]
+            return [_opened(path) for path in drawn if path.exists()]
 
     @contextmanager
     def _errors(self, cells: Cells) -> Iterator[None]:
@@ -123,7 +121,7 @@ class Answers:
             raise HubtlError(f"Nothing is given. This model takes {_or(self.modalities)}.")
         try:
             yield
-        except (HubtlError, *UNREADABLE) as error:
+        except (HubtlError, OSError, Unreadable) as error:
             reason = str(error)
             for cell in cells.values():
                 if cell and Path(cell).is_absolute():
@@ -144,18 +142,19 @@ def _kept(folder: Path, which: str) -> Path | None:
     return folder / which if (folder / which / "config.json").exists() else None
 
 
+def _opened(path: Path) -> Image.Image:
+    with Image.open(path) as drawn:
+        drawn.load()
+    return drawn
+
+
 def _there(cell: str | None) -> bool:
     return bool(cell and cell.strip())
 
 
 def _row(model: AdaptedModel, cells: Cells) -> Any:
-    """Return a model's input: an image, or a row of the given modalities."""
-    if model.backbone.collate is not None:
-        return {m: cell for m, cell in cells.items() if _there(cell)}
-    try:
-        return decode(cells["image"])
-    except UNREADABLE as error:
-        raise HubtlError(f"The image cannot be read: {file_name(cells['image'])}: {error}") from error
+    """Return a model's input, made of the given cells."""
+    return model.intake().value(cells)
 
 
 def _answer(model: AdaptedModel, cells: Cells) -> Said:

@@ -9,9 +9,9 @@ from hubtl.demo import drawing, rowshown
 from hubtl.demo.answers import Answers, Said
 from hubtl.errors import HubtlError
 from hubtl.io import shown
+from hubtl.plugins import modalities
 
 KEPT = 3600  # seconds that an upload stays on the server
-LINES = 4  # of a box for text
 SOURCE_ONLY = "Source-only"
 CSS = """
 .dark .on-light, :root:not(.dark) body:not(.dark) .on-dark { display: none !important; }
@@ -153,17 +153,7 @@ def _called(answers: Answers) -> str:
 
 
 def _input(modality: str) -> Any:
-    label = modality.capitalize()
-    if modality == "image":
-        picture = gr.Image(type="filepath", label=label, height=320, buttons=["fullscreen"])
-        # the file as it was given: gradio would open it first, and fail in its own words
-        picture.preprocess = lambda payload: payload.path if payload else None  # type: ignore[method-assign]
-        return picture
-    if modality == "text":
-        return gr.Textbox(label=label, lines=LINES, placeholder="Words")
-    if modality == "audio":
-        return gr.Audio(type="filepath", label=label, buttons=[])
-    return gr.File(type="filepath", label=label)
+    return modalities.of(modality).widget(gr, modality.capitalize())
 
 
 def _output(theme: str) -> gr.Image:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from hubtl.data.images import VIEWS
+from hubtl.data.viewed import VIEWS
 from hubtl.modules import Classifier
 from hubtl.plugins.blame import broken, minded
 from hubtl.strategy import Phase, Strategy

@@ -16,6 +16,9 @@ from hubtl.hub.send import Sent, Wish, send
 from hubtl.hub.tokens import redact
 from hubtl.io import plain
 from hubtl.io.shown import typed
+from hubtl.plugins import modalities
+from hubtl.plugins.modalities import USUAL
+from hubtl.record.needs import packages_in
 
 
 @dataclass(frozen=True)
@@ -147,15 +150,13 @@ def load_snippet(folder: Path, repo: str, revision: str | None = None) -> str:
         from hubtl.card.snippet import needs_code
 
         wanted = f', revision="{revision}"' if revision else ""
-        modality = next(iter(facts.get("modalities") or ["image"]))
         if needs_code(facts.get("input")):
             wanted += ", trust_remote_code=True"
-        kind = {"text": "Sequence", "audio": "Audio"}.get(modality, "Image")
-        return (
-            f"from transformers import AutoModelFor{kind}Classification\n"
-            f'model = AutoModelFor{kind}Classification.from_pretrained("{repo}"{wanted})'
-        )
-    needs = "  # pip install hubtl hubtl-multimodal" if facts.get("architecture") == "multimodal" else ""
+        known = modalities.known(next(iter(facts.get("modalities") or [USUAL])))
+        auto = known.auto[0] if known is not None and known.auto else "AutoModel"
+        return f'from transformers import {auto}\nmodel = {auto}.from_pretrained("{repo}"{wanted})'
+    own = packages_in(facts)
+    needs = f"  # pip install hubtl {' '.join(own)}" if own else ""
     return f'import hubtl{needs}\nmodel = hubtl.load("{repo}{at}")'
 
 

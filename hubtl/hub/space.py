@@ -1,6 +1,7 @@
 """Push a Space that shows a model: README, app and requirements, in one commit."""
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from hubtl.hub.patience import SLOW, patiently
 from hubtl.hub.push import facts_of
 from hubtl.hub.readme import prepare
 from hubtl.hub.theirs import text_of
+from hubtl.plugins import modalities
+from hubtl.record.needs import packages_in
 from hubtl.settings import page
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ MARK = "# Written by `hubtl push --space`. Without this line the file is left as
 NEW = "Check out the configuration reference at"  # what the Hub writes into the README of a new Space
 FIXED = ("sdk", "sdk_version", "python_version", "app_file", "license", "license_name", "license_link")
 LICENCE = ("license", "license_name", "license_link")
+EXTRA = re.compile(r"hubtl\[(\w+)\]")
 
 
 @dataclass(frozen=True)
@@ -155,8 +159,10 @@ def written(wish: Wish, facts: Mapping[str, Any], licence: Mapping[str, Any]) ->
     """Return the files of a new Space."""
     from hubtl import __version__
 
-    several = facts.get("architecture") == "multimodal" or facts.get("modalities", ["image"]) != ["image"]
-    needs = [f"hubtl[demo]>={__version__}", *(["hubtl-multimodal"] if several else [])]
+    known = [modalities.known(str(name)) for name in facts.get("modalities") or []]
+    extras = [EXTRA.fullmatch(one.requires) for one in known if one is not None and one.requires]
+    asked = ",".join(sorted({"demo", *(found[1] for found in extras if found)}))
+    needs = [f"hubtl[{asked}]>={__version__}", *packages_in(facts)]
     call = json.dumps(wish.model) + (f", source_only={json.dumps(wish.source_only)}" if wish.source_only else "")
     front = {
         "title": wish.space.partition("/")[2],

@@ -1,33 +1,31 @@
 """Predict with a trained model, and write it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from hubtl import plugins
-from hubtl.backbones.base import Backbone, BackboneInfo, PixelRanges
-from hubtl.backbones.views import evaluation_view, to_bytes
+from hubtl.backbones.base import Backbone, BackboneInfo
+from hubtl.backbones.loader import LIBRARIES, made_by
 from hubtl.backbones.weights import check_finite
-from hubtl.data.decoding import decode
-from hubtl.data.images import UNREADABLE
-from hubtl.data.inputs import each_image, each_row
-from hubtl.data.ranges import kind_of, ranges_in
-from hubtl.data.transforms import to_channels
+from hubtl.data.inputs import RowIntake
 from hubtl.errors import HubtlError
 from hubtl.io import jsontext
+from hubtl.modalities.base import Intake, Unreadable
 from hubtl.models.trained import DEFAULT
 from hubtl.modules import Classifier
+from hubtl.plugins import modalities
 from hubtl.plugins.blame import minded
 from hubtl.record import FORMAT_VERSION, Outputs
 from hubtl.settings import logger
 from hubtl.tasks import Answer, Task
 from hubtl.testtime import TestTime, make
 from hubtl.testtime.order import order_of, witness_of
+
+EXPLAINS = "a model of images, or one whose backbone explains itself, such as of --model MODALITY=NAME"
 
 
 class AdaptedModel:
@@ -65,8 +63,16 @@ class AdaptedModel:
 
     @torch.inference_mode()
     def logits(self, images: Sequence[Any]) -> Tensor:
-        """Return logits [b, c] of PIL images, or of rows of several modalities, on the CPU."""
-        return self._forward(self._inputs(images))
+        """Return logits [b, c] of PIL images, or of rows of other modalities, on the CPU."""
+        return self._forward(self.intake().batch(images))
+
+    def intake(self) -> Intake:
+        """Give what prepares inputs for this model: its own modality, or the backbone itself."""
+        if self.backbone.collate is not None:
+            return RowIntake(self.backbone)
+        (modality,) = self.info.modalities
+        made: Intake = modalities.of(modality, shown=self.info.name).intake(self.backbone)
+        return made
 
     @torch.inference_mode()
     def _forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -78,55 +84,33 @@ class AdaptedModel:
             )
         return logits.float().cpu()
 
-    def _inputs(self, images: Sequence[Any]) -> dict[str, Tensor]:
-        if self.backbone.collate is not None:
-            return dict(self.backbone.collate(images))
-        return {"image": self._normalised(self._views(images))}
-
-    def _views(self, images: Sequence[Any], ranges: PixelRanges | None = None) -> np.ndarray:
-        """Return PIL images in the model's evaluation view, uint8 [b, c, h, w]."""
-        spec, ranges = self.info.input, ranges or self.backbone.ranges
-        grey = [to_channels(image, spec.channels, ranges) for image in images]
-        return np.stack([to_bytes(evaluation_view(image, spec)) for image in grey])
-
-    def _normalised(self, views: np.ndarray) -> Tensor:
-        spec = self.info.input
-        mean, std = torch.tensor(spec.mean).view(-1, 1, 1), torch.tensor(spec.std).view(-1, 1, 1)
-        return (torch.from_numpy(views).float() / 255 - mean) / std
-
     def explain(self, row: Any, *, label: str | None = None, **options: Any) -> Any:
-        """Explain a prediction: by each place of an image, or each modality and token.
+        """Say what did it for a prediction: each place of an image, or each modality and token of a row of several.
 
-        Args:
-            row: an image as ``predict`` takes it, or ``{"image": …, "text": …}``.
-            label: the class to explain; None takes the predicted one.
-            **options: those of ``hubtl.tasks.classification.relevance.explain``, or of
-                ``hubtl_multimodal.explain.explain`` for a model of that package.
-
-        Raises:
-            HubtlError: for an unreadable input, and for a label that the model does not have.
+        ``row`` is an image as ``predict`` takes it, or ``{"image": …, "text": …}``. Options: those of
+        ``hubtl.tasks.classification.relevance.explain``, or of the backbone's own ``explain``. Raises HubtlError for what
+        cannot be read, for a label that the model does not have, and for a modality whose parts cannot be taken away.
         """
         self.task.check_explains(label)
         if self.backbone.explain is not None:
             return self.backbone.explain(self.classifier, self.names, row, label=label, **options)
-        if self.backbone.collate is not None:
-            raise HubtlError(
-                f"{self.info.name} has no tokens to explain a prediction by",
-                hint=f"adapt with --model {self.info.modalities[0]}=NAME, of hubtl-multimodal, which takes one too",
-            )
+        if (why := self.unexplained) is not None:
+            raise HubtlError(why, hint=EXPLAINS)
+        modality = modalities.of(self.info.modalities[0], shown=self.info.name)
         for name, what in (("samples", "random subsets: it covers each place"), ("source", "source rows beside it")):
             if options.pop(name, None):
-                raise HubtlError(f"a model of images alone is explained without {what}", hint=f"leave {name} out")
-        return self._explain_image(row["image"] if isinstance(row, Mapping) and "image" in row else row, label, options)
+                raise HubtlError(
+                    f"a model of {modality.plural} alone is explained without {what}", hint=f"leave {name} out"
+                )
+        return self.task.explain(self._forward, modality.cover(self.backbone, row), label=label, **options)
 
-    def _explain_image(self, cell: Any, label: str | None, options: Mapping[str, Any]) -> Any:
-        name, value = ("image", cell) if isinstance(cell, Mapping) else next(iter(each_image(cell)))
-        try:
-            view = self._views([decode(value)])
-        except UNREADABLE as error:
-            raise HubtlError(f"cannot read {name}: {error}", hint="another image") from error
-        forward = lambda images: self._forward({"image": images})  # noqa: E731
-        return self.task.explain(forward, self._normalised(view), label=label, shown=view[0], **options)
+    @property
+    def unexplained(self) -> str | None:
+        """Return why no prediction of this model can be explained; None where one can, as far as the task allows."""
+        known = [modalities.known(name) for name in self.info.modalities]
+        if self.backbone.explain is not None or (len(known) == 1 and known[0] is not None and known[0].covers):
+            return None
+        return f"{self.info.name} has no parts to explain a prediction by"
 
     def test_time(self, method: str, options: Mapping[str, Any] | None = None) -> TestTime:
         """Return a copy of the model that adapts while it predicts.
@@ -202,12 +186,12 @@ class AdaptedModel:
         adapting = self.test_time(tta, tta_options) if isinstance(tta, str) else tta
         witness = witness_of(self.task) if adapting is not None else None
         found: list[tuple[int, str, Tensor]] = []  # place among the inputs, name, outputs
-        waiting: list[tuple[int, str, Any]] = []  # place among the inputs, name, image
+        waiting: list[tuple[int, str, Any]] = []  # place among the inputs, name, batch of one
 
         def flush(count: int) -> None:
             if now := waiting[:count]:
                 images = [image for _, _, image in now]
-                inputs = joined(images) if several else {"image": self._normalised(np.concatenate(images))}
+                inputs = joined(images)
                 logits = self._forward(inputs) if adapting is None or tta_seed is None else None
                 if adapting is not None:
                     answers = adapting.predict({k: x.to(self.device) for k, x in inputs.items()}).float().cpu()
@@ -218,19 +202,14 @@ class AdaptedModel:
                 found.extend((place, name, row) for (place, name, _), row in zip(now, logits, strict=True))
             del waiting[:count]
 
-        several, ranges = self.backbone.collate is not None, self.backbone.ranges
+        intake = self.intake()
         left_out: list[str] = []
-        each = enumerate(each_row(inputs, self.info.modalities) if several else each_image(inputs))
+        each = enumerate(intake.each(inputs))
         drawn = adapting is not None and tta_seed is not None
         for place, (name, value) in reordered(each, tta_seed) if drawn else each:
             try:
-                if several:
-                    image: Any = self._inputs([value])
-                else:
-                    picture = decode(value)
-                    ranges = known_ranges(picture, ranges, inputs)
-                    image = self._views([picture], ranges)
-            except (*UNREADABLE, HubtlError) as error:
+                image = intake.read(value)
+            except (OSError, Unreadable, HubtlError) as error:
                 if on_bad_sample == "skip":
                     left_out.append(f"{name}: {error}")
                     continue
@@ -250,15 +229,6 @@ def reordered(each: Iterable[Any], seed: int | None) -> list[Any]:
     """Return all items in an order drawn from a seed."""
     listed = list(each)
     return [listed[i] for i in order_of(len(listed), seed)]
-
-
-def known_ranges(image: Image.Image, ranges: PixelRanges, inputs: Any) -> PixelRanges:
-    """Return black and white of an image: those of training, else those of all these inputs."""
-    kind = kind_of(image)
-    if kind is None or ranges.of(kind) is not None:
-        return ranges
-    passing = isinstance(inputs, Iterator)  # it can be gone through once
-    return ranges_in([image] if passing else (v for _, v in each_image(inputs)), ranges, "these inputs")
 
 
 def joined(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -286,6 +256,7 @@ def save(
     check_finite(whole, "the model is not saved", hint="a lower --lr, --set optim.clip_norm=1, or no --mixed-precision")
     folder.mkdir(parents=True, exist_ok=True)
     info = backbone.info
+    made = dict(backbone.loader) if backbone.loader is not None else made_by(LIBRARIES)
     facts = {
         "format_version": 1 if plain else FORMAT_VERSION,
         "library": info.library,
@@ -296,6 +267,10 @@ def save(
         **({"pixels": backbone.ranges.as_dict()} if backbone.ranges else {}),
         **{name: value for name, value in meta.items() if name != "problem_type"},
         "native": type(backbone).native,
+        "loader": made,
     }
-    backbone.save(folder, classifier, outputs.names, {k: v for k, v in meta.items() if v is not None})
+    told = {k: v for k, v in meta.items() if v is not None}
+    if backbone.loader is not None:  # for who has the configuration alone
+        told |= {"loader": made, "modalities": list(info.modalities)}
+    backbone.save(folder, classifier, outputs.names, told)
     jsontext.save(folder / "hubtl.json", facts)

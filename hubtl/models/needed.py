@@ -1,4 +1,4 @@
-"""Check the plugins that a saved model needs before anything is read."""
+"""Check what a saved model needs beside hubtl: a task, a modality or a loader of a package or a file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,11 @@ from hubtl.errors import HubtlError
 from hubtl.record import PluginFacts
 from hubtl.settings import logger
 
-NEEDED = {"task": "tasks"}  # without which a model does not load, and the group it is registered in
+NEEDED = {
+    "task": "tasks",
+    "modality": "modalities",
+    "backbone": "backbones",
+}  # without which a model does not load, and the group it is registered in
 
 
 def check_needed(facts: Mapping[str, Any], folder: Path) -> None:
@@ -19,8 +23,10 @@ def check_needed(facts: Mapping[str, Any], folder: Path) -> None:
 
     A changed file and another version of a package only give a message.
     """
+    given = facts.get("loader")
+    opens = given.get("name") if isinstance(given, Mapping) else None
     for plugin in named_in(facts):
-        if plugin.kind not in NEEDED:
+        if plugin.kind not in NEEDED or (plugin.kind == "backbone" and plugin.name != opens):
             continue
         known = plugins.entries(NEEDED[plugin.kind])
         entry = known.get(f"{plugin.package}:{plugin.name}") or known.get(plugin.name)

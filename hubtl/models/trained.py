@@ -12,12 +12,14 @@ from torch import nn
 
 from hubtl import backbones, plugins
 from hubtl.backbones import own
-from hubtl.backbones.base import Backbone, BackboneRequest, PixelRanges
+from hubtl.backbones.base import Backbone, BackboneRequest, ImageInput, PixelRanges
+from hubtl.backbones.loader import renewed, saved_by
 from hubtl.backbones.reference import ModelRef
 from hubtl.backbones.saved import lineage, output_count, output_names, outputs_of, read_config, read_facts, task_of
 from hubtl.backbones.weights import check_finite, named
 from hubtl.errors import HubtlError
 from hubtl.models.needed import check_needed
+from hubtl.plugins import modalities
 from hubtl.record import Outputs
 from hubtl.settings import logger
 from hubtl.tasks import Task
@@ -141,7 +143,7 @@ def opened(folder: Path, image_size: int | None = None, options: Mapping[str, An
     check_finite(
         {**backbone.state_dict(), **head.state_dict(prefix="classifier.")}, f"the weights in {folder}", hint=LOST
     )
-    if "input" in facts and backbone.rows is None:
+    if "input" in facts and isinstance(backbone.info.input, ImageInput):
         spec = own.image_input(facts["input"], folder / "hubtl.json")
         spec = dataclasses.replace(spec, size=image_size or spec.size)
         built, backbone.info = backbone.info.input, dataclasses.replace(backbone.info, input=spec)
@@ -223,7 +225,7 @@ def _try_input(backbone: Backbone, where: str) -> None:
     spec = backbone.info.input
     try:
         with torch.no_grad():
-            backbone.eval()({"image": torch.zeros(1, spec.channels, spec.size, spec.size)})
+            backbone.eval()(modalities.of(backbone.info.modalities[0]).trial(spec))
     except (RuntimeError, ValueError, AssertionError) as error:
         raise HubtlError(
             f"{where}: its input does not fit the model: {spec.channels} channels of {spec.size} pixels",
@@ -238,19 +240,18 @@ def _parts(
     image_size: int | None,
     options: Mapping[str, Any] | None,
 ) -> tuple[Backbone, nn.Linear]:
-    """Return backbone and classifier of a folder.
-
-    Raises:
-        HubtlError: where the names and the classifier's outputs differ.
-    """
-    if config.get("architecture") == "multimodal":
-        backbone, head = backbones.multimodal().rebuild(folder, names, options)
-    elif own.is_own(config):
-        backbone, head = own.rebuild(folder, config, image_size)
+    """Return backbone and classifier of a folder. Raises HubtlError where the names and the classifier's outputs differ."""
+    facts = read_facts(folder)
+    if (loader := saved_by(config, facts, str(folder))) is not None:
+        further = None
+        if options is not None or image_size is not None:
+            further = BackboneRequest(names, image_size=image_size, options=options or {})
+        backbone, head = loader.rebuild(folder, Outputs(names=list(names)), further)
+        backbone.loader = renewed(config, facts)
     else:
         request = BackboneRequest(names, image_size=image_size, options=options or {})
         backbone = backbones.resolve(f"local:{folder}", request)
-        head = own.linear_of(own.read_tensors(folder), str(backbone._classifier), folder)
+        head = own.linear_of(own.read_tensors(folder), str(backbone.classifier_name), folder)
     if head.out_features != len(names):
         raise HubtlError(
             f"{folder} names {len(names)} outputs, and its last layer has {head.out_features}",

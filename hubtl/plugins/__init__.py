@@ -1,4 +1,4 @@
-"""Find plugins by Python entry points: strategies, backbones, tasks, tuners, validators, test time.
+"""The door by which strategies, backbones, modalities, tasks, tuners and others come in: Python entry points.
 
 Built-ins are registered in hubtl's own ``pyproject.toml`` in the same groups as third-party ones. Listing imports
 nothing. A plugin is imported when it is asked for by name, and one that cannot be imported breaks only itself.
@@ -16,9 +16,11 @@ from typing import Any
 from hubtl.errors import HubtlError, unknown
 from hubtl.plugins import contract, installed
 
-KINDS = ("strategies", "backbones", "tasks", "tuners", "validators", "testtime")
-SINGULAR = {kind: kind[:-1] for kind in KINDS} | {
+KINDS = ("strategies", "backbones", "modalities", "tasks", "tuners", "validators", "testtime")
+SINGULAR = {kind: kind[:-1] for kind in KINDS}
+SINGULAR |= {
     "strategies": "strategy",
+    "modalities": "modality",
     "testtime": "test-time method",
     "combiners": "combiner",
 }
@@ -96,12 +98,10 @@ def entries(kind: str) -> dict[str, Entry]:
     asked for as ``package:name``. A name that one package registers twice does not load.
     ``HUBTL_PLUGINS`` restricts the packages whose plugins are seen (comma-separated; empty: built-ins only).
     """
-    setting = os.environ.get("HUBTL_PLUGINS")
-    allowed = None if setting is None else {installed.normal(package) for package in setting.split(",")}
     found = [*_entries(kind, installed.points(f"hubtl.{kind}")), *(e for e in _registered if e.kind == kind)]
     names: dict[str, Entry] = {}
     for entry in sorted(found, key=lambda e: (not e.builtin, not e.sha256, e.package)):
-        if not (entry.builtin or entry.sha256 or allowed is None or installed.normal(entry.package) in allowed):
+        if not _allowed(entry):
             continue
         first = names.setdefault(entry.name, entry)
         if first.package != entry.package:
@@ -184,7 +184,11 @@ def find(kind: str, name: str) -> Entry:
     if len(parts(kind, name)) > 1:
         return _combined(kind, name)
     if name not in known:
-        raise unknown(SINGULAR[kind], name, known, listing=f"hubtl list {kind}")
+        from hubtl.plugins.index import package_of
+
+        package = package_of(kind, name)
+        hint = None if package is None else f"pip install {package}, which brings it"
+        raise unknown(SINGULAR[kind], name, known, hint=hint, listing=f"hubtl list {kind}")
     return known[name]
 
 
@@ -209,6 +213,20 @@ def combiner(kind: str) -> Entry | None:
 def parts(kind: str, name: str) -> list[str]:
     """Return the names that ``a+b`` is made of, where the kind is combined; else the name alone."""
     return name.split("+") if "+" in name and name not in entries(kind) and combiner(kind) is not None else [name]
+
+
+def fusions() -> list[str]:
+    """Return the names of the loaders that fuse several modalities into one model, the first package's first."""
+    found = [e for e in _entries("backbones", installed.points("hubtl.fusions")) if _allowed(e)]
+    return [entry.name for entry in sorted(found, key=lambda e: (not e.builtin, e.package))]
+
+
+def _allowed(entry: Entry) -> bool:
+    """Return whether ``HUBTL_PLUGINS`` lets an entry be seen."""
+    setting = os.environ.get("HUBTL_PLUGINS")
+    if entry.builtin or entry.sha256 or setting is None:
+        return True
+    return installed.normal(entry.package) in map(installed.normal, setting.split(","))
 
 
 def _entries(kind: str, points: Iterable[EntryPoint]) -> list[Entry]:

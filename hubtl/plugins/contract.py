@@ -10,6 +10,7 @@ from pydantic import BaseModel
 # The base class of each kind, by where it is: this is below them.
 BASES = {
     "strategies": "hubtl.strategy:Strategy",
+    "modalities": "hubtl.modalities.base:Modality",
     "tasks": "hubtl.tasks:Task",
     "tuners": "hubtl.tuners:Tuner",
     "validators": "hubtl.judging.validators:Validator",
@@ -78,8 +79,12 @@ def _odd_options(thing: Any) -> str | None:
 
 
 def _of_loader(thing: Any) -> str | None:
+    if isinstance(thing, type) and (left := sorted(getattr(thing, "__abstractmethods__", ()))):
+        return f"it does not define {', '.join(left)}"
+    if isinstance(thing, type) and not issubclass(thing, import_module("hubtl.backbones.loader").Loader):
+        return f"it is the class {thing.__qualname__}, not a subclass of hubtl.backbones.loader.Loader"
     if not callable(thing) or inspect.ismodule(thing):
-        return f"it is {_what(thing)}, not a function of a name and a request"
+        return f"it is {_what(thing)}, not a loader of a name and a request"
     if getattr(thing, "Options", None) is not None and (odd := _odd_options(thing)):
         return odd
     return None if isinstance(getattr(thing, "training", {}), Mapping) else "its training is no mapping"

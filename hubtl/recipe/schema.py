@@ -7,9 +7,10 @@ strategy or the setting"; the run decides such keys before training, and saves t
 from typing import Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from hubtl.errors import nearest
+from hubtl.recipe import columns
 from hubtl.recipe.augmentation import EXAMPLE, OPERATIONS, randaugment
 from hubtl.recipe.bounded import Bounded
 
@@ -85,9 +86,9 @@ class TargetSection(DomainSection):
 
 
 class DataSection(Section):
-    image_column: str | None = Field(None, description="column with the images; default: found by its type")
-    text_column: str | None = Field(None, description="column with the texts; default: the longest strings")
-    audio_column: str | None = Field(None, description="column with the recordings; default: found by its type")
+    columns: dict[str, str] | None = Field(
+        None, description="column of each modality, {image: photo}; default: found by its type"
+    )
     label_column: str | list[str] | None = Field(
         None, description="column with the labels, or several; default: found by its type"
     )
@@ -127,6 +128,16 @@ class DataSection(Section):
     num_workers: int | None = Field(
         None, ge=0, le=1024, description="number of loader processes; default: 0 when inputs are kept in memory"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_key_each(cls, given: Any) -> Any:
+        return columns.moved(given)
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _typed(cls, value: Any) -> Any:
+        return columns.parsed(value)
 
     @field_validator("crop_area", mode="before")
     @classmethod

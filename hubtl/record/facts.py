@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hubtl.plugins.modalities import USUAL
 from hubtl.record import upgrade
 
 
@@ -54,7 +55,7 @@ class ModelFacts(Facts):
     tuner: str = "full"
     trained_parameters: int = 0
     parts: dict[str, dict[str, Any]] = Field(default_factory=dict)  # modality -> encoder, where there are several
-    modalities: list[str] = Field(default_factory=lambda: ["image"])  # what it takes
+    modalities: list[str] = Field(default_factory=lambda: [USUAL])  # what it takes
     lineage: list[Step] = Field(
         default_factory=list
     )  # how the base model was made by earlier runs, the first one first

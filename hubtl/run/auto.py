@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from hubtl import plugins
+from hubtl.backbones.loader import loader, several
 from hubtl.errors import HubtlError
+from hubtl.plugins.modalities import USUAL
 from hubtl.tasks import Task
-
-SEVERAL = ("mm-da", "a model of several modalities, which can label the target for each other")
 
 
 def names(task: Task, setting: str) -> bool:
@@ -15,7 +15,7 @@ def names(task: Task, setting: str) -> bool:
 
 
 def pick(
-    task: Task, setting: str, relation: str, modalities: Sequence[str] = ("image",), *, frozen: bool = False
+    task: Task, setting: str, relation: str, modalities: Sequence[str] = (USUAL,), *, frozen: bool = False
 ) -> tuple[str, str]:
     """Return the name of a strategy and the reason.
 
@@ -35,9 +35,11 @@ def pick(
     """
     picks = task.picks
     closed = setting == "adaptation" and (setting, relation) not in picks
-    if closed and task.probabilities and len(modalities) > 1 and SEVERAL[0] in plugins.entries("strategies"):
-        return SEVERAL
-    if closed and task.viewed is not None and tuple(modalities) == ("image",) and not frozen:
+    if closed and task.probabilities and len(modalities) > 1 and (fuses := several()) is not None:
+        name, reason = loader(fuses).picks.get(setting, ("", ""))
+        if name in plugins.entries("strategies"):
+            return name, reason
+    if closed and task.viewed is not None and tuple(modalities) == (USUAL,) and not frozen:
         return task.viewed
     found = picks.get((setting, relation)) or picks.get((setting, None))
     if found is None:

@@ -13,8 +13,8 @@ from hubtl.tasks import Task
 
 
 def participants(recipe: Recipe, task: Task, backbone: Backbone) -> list[PluginFacts]:
-    """Return the third-party strategies, tuner, validators, task and loaders of a run."""
-    found = [*_named(recipe, task), *_loaders(recipe, backbone)]
+    """Return the third-party strategies, tuner, validators, task, loaders and modalities of a run."""
+    found = [*_named(recipe, task), *_loaders(recipe, backbone), *_registered("modalities", backbone.info.modalities)]
     known: dict[tuple[str, str], PluginFacts] = {}
     for entry in found:
         if not entry.builtin:
@@ -59,6 +59,8 @@ def _loaders(recipe: Recipe, backbone: Backbone) -> Iterator[plugins.Entry]:
     """Yield the loaders of the models' names, and that of a saved model's architecture."""
     for name in models_of(recipe.model.name):
         yield plugins.find("backbones", ModelRef(name).loader[0])
+    if backbone.loader is not None:
+        yield plugins.find("backbones", backbone.loader["name"])
     if (entry := owner(backbone)) is not None:
         of = [e for e in plugins.entries("backbones").values() if e.package == entry.package]
         yield of[0] if of else entry

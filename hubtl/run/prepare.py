@@ -123,6 +123,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         names = related.outputs.names
         request = BackboneRequest(names, own.pretrained, image_size=own.image_size, options=own.options)
         backbone = backbones.resolve(decisions.model, request)
+    backbones.check_reopens(backbone)
     relation, task.outputs, task.unknown = related.relation, related.outputs, related.unknown
     for note in related.notes:
         logger.info("%s", note)

@@ -15,7 +15,6 @@ from hubtl.data.rows import Opened, Rows
 from hubtl.data.sealed import kept, sealed, unsealed
 from hubtl.data.slices import cut
 from hubtl.data.sources import Domain
-from hubtl.data.transforms import RandomViews
 from hubtl.errors import HubtlError
 from hubtl.judging.case import Streams
 from hubtl.recipe.schema import Recipe
@@ -100,10 +99,10 @@ def open_streams(
 
     ``told`` are target rows whose labels come from a file: they are learnt from, and no other target label is.
     """
-    augment, random = recipe.data.augment == "standard", RandomViews.of(recipe.data)
+    augment = recipe.data.augment == "standard"
     bad = recipe.data.on_bad_sample
 
-    def images(
+    def opened(
         domain: Domain,
         split: str,
         labels: np.ndarray | None,
@@ -123,7 +122,7 @@ def open_streams(
             labels=labels,
             augment=augmented,
             views=views,
-            random=random,
+            data=recipe.data,
             domains=domains,
             name=name,
             on_bad_sample=bad,
@@ -134,9 +133,9 @@ def open_streams(
         domain: Domain, labels: np.ndarray | None, views: tuple[str, ...] = (), rows: np.ndarray | None = None
     ) -> Opened:
         """Open training rows; beside random views, the same rows in the evaluation view."""
-        made = images(domain, "train", labels, augment, views, rows)
+        made = opened(domain, "train", labels, augment, views, rows)
         if augment or views:
-            made.plain = images(domain, "train", labels, False, rows=rows)
+            made.plain = opened(domain, "train", labels, False, rows=rows)
         return made
 
     def labels(domain: Domain, split: str) -> np.ndarray | None:
@@ -175,11 +174,11 @@ def open_streams(
         train = {"source": own, **train}
         if source.eval is not None and setting != "sequential":  # the deployed head knows the target's classes
             source_eval_labels = labels(source, "eval")
-            source_eval = images(source, "eval", source_eval_labels, False)
+            source_eval = opened(source, "eval", source_eval_labels, False)
             source_eval_labels = _readable(source_eval, source_eval_labels)
     target_eval_labels = labels(target, "eval")
-    target_eval = images(target, "eval", target_eval_labels, False)
-    validating = None if held_out is None else images(held_out, "train", labels(held_out, "train"), False)
+    target_eval = opened(target, "eval", target_eval_labels, False)
+    validating = None if held_out is None else opened(held_out, "train", labels(held_out, "train"), False)
     behind = kept(_readable(target_eval, target_eval_labels))
     target_eval.labels = None
     met = ranges[0][1].over(ranges[1][1])

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from hubtl.backbones.base import Backbone
-from hubtl.data.transforms import SMALL, RandomViews
+from hubtl.modalities.image.transforms import SMALL, RandomViews
+from hubtl.plugins import modalities
 from hubtl.recipe.schema import CROP_AREA, CROP_RATIO, STRONG_VIEWS, Recipe
 from hubtl.run.decisions import Decisions
 
@@ -22,7 +23,7 @@ def by_views(decisions: Decisions, backbone: Backbone, asked: Iterable[str]) -> 
         asked: the random views that the strategy's phases ask for.
     """
     data, asked = decisions.recipe.data, set(asked)
-    crops, strong = _crops(decisions.recipe, backbone, asked), "strong" in asked and backbone.rows is None
+    crops, strong = _crops(decisions.recipe, backbone, asked), "strong" in asked and _by_recipe(backbone)
     if crops:
         decisions.fill("data.crop_area", list(CROP_AREA), "the usual crop of ImageNet's training views")
         decisions.fill("data.crop_ratio", list(CROP_RATIO), "the usual shape of such a crop")
@@ -34,15 +35,21 @@ def by_views(decisions: Decisions, backbone: Backbone, asked: Iterable[str]) -> 
     unused += [] if strong else [f"data.{name}" for name in STRONG if getattr(data, name) is not None]
     if not unused:
         return []
-    why = "the model makes its own" if backbone.rows is not None else "no stream of this run has such random views"
+    why = "the model makes its own" if not _by_recipe(backbone) else "no stream of this run has such random views"
     return [f"{', '.join(unused)} changed nothing: {why}"]
 
 
 def _crops(recipe: Recipe, backbone: Backbone, asked: set[str]) -> bool:
     """Return whether some training view is a random crop; small weak views are shifted instead."""
-    if backbone.rows is not None:
+    if not _by_recipe(backbone):
         return False
     return recipe.data.augment == "standard" or (bool(asked) and backbone.info.input.size >= SMALL)
+
+
+def _by_recipe(backbone: Backbone) -> bool:
+    """Return whether the recipe says how random views are made, and not the model's own readers."""
+    known = modalities.known(backbone.info.modalities[0])
+    return backbone.rows is None and known is not None and known.crops
 
 
 def same_views(before: Recipe, now: Recipe) -> bool:

@@ -18,6 +18,7 @@ from hubtl.errors import HubtlError
 from hubtl.judging.asking import MOST, Decided, Tally, decided
 from hubtl.models import saved
 from hubtl.models.model import AdaptedModel
+from hubtl.plugins import modalities
 from hubtl.plugins.blame import minded
 from hubtl.recipe.reading import parse
 from hubtl.recipe.schema import RunSection
@@ -32,6 +33,12 @@ from hubtl.tasks import Task
 
 ORDER = 86_028_121  # added to the seed: no other draw has these numbers
 FOUND = {1: "win", 0: "neither", -1: "loss"}
+
+
+def _names_files(modality: str) -> bool:
+    """Return whether what is shown of a modality names a file; words are not kept outside of the data."""
+    known = modalities.known(modality)
+    return known is None or not known.words
 
 
 @dataclass(frozen=True)
@@ -57,11 +64,8 @@ class Question:
 
     @property
     def name(self) -> str:
-        """Return the name of its file, where it has one.
-
-        A text is not stored outside of the data.
-        """
-        return next((name for m, name in self.shown.items() if m != "text"), "")
+        """Return the name of its file, where it has one; words are not stored outside of the data."""
+        return next((name for m, name in self.shown.items() if _names_files(m)), "")
 
 
 @dataclass
@@ -153,7 +157,8 @@ class Labelling:
         last = max((place[one.row] for one in ordered if one.label), default=-1)
         for one in ordered:
             before = self.answers.of(one.row)
-            name = next((text for m, text in one.shown.items() if m in self.target.columns and m != "text"), "")
+            own = (m for m in one.shown if m in self.target.columns and _names_files(m))
+            name = next((one.shown[m] for m in own), "")
             if one.label:
                 spelt = self.task.spelt(self.task.typed(one.label), one.label)
                 if before is None or before.label != spelt:

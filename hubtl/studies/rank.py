@@ -38,7 +38,7 @@ BY = "logme"
 SCORED_ROWS = 4000  # of a domain, spread over it: the scores settle long before, and cost the square of the width
 FLAGS = (
     *("pretrained", "image_size", "source_split", "source_domain", "target_split", "target_eval_split"),
-    *("target_domain", "image_column", "text_column", "audio_column", "label_column", "domain_column", "task"),
+    *("target_domain", "column", "label_column", "domain_column", "task"),
     *("on_bad_sample", "device", "mixed_precision", "seed"),
 )
 # what a model may fail with: its own loader's words, or a library's in the forward pass

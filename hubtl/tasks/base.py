@@ -41,7 +41,8 @@ class Task(Asking, ABC):
             ``needs`` name ``probabilities`` are refused where it is False.
         no_probabilities: the reason why it is False, to follow the name of the task.
         kind: the Hub's name of the task after the modality: ``classification`` of ``image-classification``.
-        pipeline_tags: the Hub's tag by modality, where it knows the task.
+        pipeline: the task in the Hub's tags after the modality, where that is not ``kind``.
+        pipeline_tags: the Hub's tag by modality, where it is none of these.
         metrics: the Hub's names of the card's metrics, by the names of ``Figures.rows()``.
         scores: validators that score every checkpoint; none reads target labels.
         guard: the validator among them that a guard rail watches: accuracy on the source, for example.
@@ -67,6 +68,7 @@ class Task(Asking, ABC):
     probabilities: ClassVar[bool] = False
     no_probabilities: ClassVar[str] = "has none"
     kind: ClassVar[str] = "other"
+    pipeline: ClassVar[str | None] = None
     pipeline_tags: ClassVar[Mapping[str, str]] = {}
     metrics: ClassVar[Mapping[str, str]] = {}
     scores: ClassVar[tuple[str, ...]] = ("source-score",)
@@ -331,13 +333,13 @@ class Task(Asking, ABC):
         if label is not None and label not in self.outputs.names:
             raise unknown(self.Figures.group, label, self.outputs.names)
 
-    def explain(self, forward: "Callable[[Tensor], Tensor]", image: "Tensor", **options: Any) -> Any:
-        """Explain an answer by the effect of each place of the image.
+    def explain(self, forward: "Callable[[Mapping[str, Tensor]], Tensor]", cover: Any, **options: Any) -> Any:
+        """Explain an answer by the effect of each part of the row.
 
         Args:
-            forward: maps images [b, c, h, w] to outputs.
-            image: the image [1, c, h, w].
-            **options: ``label`` (None: the answer), ``shown`` (the image's pixels), ``seed``, ``orders``, ``folder``.
+            forward: maps inputs to outputs.
+            cover: takes parts of the row away (``hubtl.modalities.base.Cover``).
+            **options: ``label`` (None: the answer), ``seed``, ``orders``, ``folder``.
 
         Raises:
             HubtlError: for a task whose answers cannot be explained.

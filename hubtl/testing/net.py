@@ -8,18 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hubtl.backbones.base import Backbone, BackboneInfo, ImageInput
+from hubtl.backbones.base import BackboneInfo, ImageInput
+from hubtl.backbones.images import ImageBackbone
 from hubtl.backbones.writer import write
-from hubtl.batch import Features, Inputs
+from hubtl.plugins.modalities import USUAL
 
 SIDE, WIDTH = 16, 24
 
 
-class ToyNet(Backbone):
-    """Map 16 × 16 images of three channels by two convolutions with BatchNorm and a linear layer."""
+class ToyNet(ImageBackbone):
+    """Run two convolutions with BatchNorm and a linear layer on 16 × 16 images of three channels."""
 
     native = False
-    _classifier = "classifier"
+    classifier_name = "classifier"
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,8 +30,9 @@ class ToyNet(Backbone):
         self.second = nn.Sequential(nn.Conv2d(8, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten())
         self.linear = nn.Linear(16 * 9, WIDTH)
 
-    def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
-        return Features(self.linear(self.second(self.first(inputs["image"]))))
+    def see(self, images: Tensor) -> Tensor:
+        found: Tensor = self.linear(self.second(self.first(images)))
+        return found
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
         return [(name, list(part.parameters())) for name, part in self.named_children()]
@@ -40,7 +42,7 @@ class ToyNet(Backbone):
 
     def save(self, folder: Path, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
         whole = copy.deepcopy(self).cpu()
-        whole.add_module(self._classifier, copy.deepcopy(classifier).cpu())
+        whole.add_module(self.classifier_name, copy.deepcopy(classifier).cpu())
         write(folder, "toy", self.info, whole, names, meta)
 
     def snippet(self, where: str) -> str:
@@ -53,10 +55,10 @@ def toy_net() -> ToyNet:
     made = ToyNet().train()
     with torch.no_grad():
         for _ in range(20):
-            made({"image": torch.randn(32, 3, SIDE, SIDE)})
+            made({USUAL: torch.randn(32, 3, SIDE, SIDE)})
     return made.eval()
 
 
 def toy_images(n: int = 16, seed: int = 1) -> dict[str, Tensor]:
     """Return inputs of ``n`` rows: noise."""
-    return {"image": torch.randn(n, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))}
+    return {USUAL: torch.randn(n, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))}

@@ -14,6 +14,7 @@ from torch import Tensor
 from hubtl import plugins
 from hubtl.engine.trace import Trace
 from hubtl.modules import fold
+from hubtl.plugins.modalities import USUAL
 from hubtl.strategy import Strategy
 from hubtl.testing.adversary import check_critics
 from hubtl.testing.kinds.suite import Suite
@@ -70,7 +71,7 @@ class Conformance(Suite):
         assert self.cls.trains_backbone or not trained, f"trains_backbone is False, and these phases do: {trained}"
         assert all(math.isfinite(point.get("loss", 0.0)) for point in trace.curves)
         self._falls(trace, any(w.groups for w in watch.phases), bool(critics(world)))
-        x = {"image": world.target.x}
+        x = {USUAL: world.target.x}
         deployed, baseline = strategy.deployed().eval(), source_model().deployed().eval()
         with torch.no_grad():
             logits = deployed(x)

@@ -11,6 +11,7 @@ from hubtl import plugins
 from hubtl.batch import Batch, Features
 from hubtl.errors import HubtlError
 from hubtl.modules import Encoder
+from hubtl.plugins.modalities import USUAL
 from hubtl.strategy import Progress, Strategy
 from hubtl.tasks import Task
 from hubtl.testing.toy import ToyBackbone, ToyRows, toy_train
@@ -99,7 +100,7 @@ class _Places(nn.Module):
         self.info = SimpleNamespace(width=WIDTH, pretrained=False)
 
     def forward(self, inputs: Any, present: Any = None) -> Features:
-        maps = self.layer(inputs["image"])
+        maps = self.layer(inputs[USUAL])
         return Features(maps.movedim(1, -1).flatten(0, 2), (maps,), sites=maps.shape[-1] * maps.shape[-2])
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
@@ -108,7 +109,7 @@ class _Places(nn.Module):
 
 def _dense(*, labelled: bool) -> Batch:
     def images() -> dict[str, Tensor]:
-        return {"image": torch.randn(4, 3, 3, 3)}
+        return {USUAL: torch.randn(4, 3, 3, 3)}
 
     labels = torch.randint(0, 2, (4 * SITES,)) if labelled else None
     views = {name: images() for name in ("weak", "strong")}

@@ -16,6 +16,7 @@ from hubtl.engine.loop import Engine
 from hubtl.engine.trace import Trace
 from hubtl.errors import HubtlError
 from hubtl.modules import Bottleneck, Encoder
+from hubtl.plugins.modalities import USUAL
 from hubtl.recipe.schema import OptimSection, RunSection
 from hubtl.strategies.source_only import SourceOnly
 from hubtl.strategy import Strategy
@@ -47,9 +48,9 @@ class ToyRows:
     def fetch(self, rows: Sequence[int], *, seed: int | None = None) -> Batch:
         at = list(rows)
         x, noise = self.x[at], self.noise[at]
-        views = {"weak": {"image": x + 0.02 * noise}, "strong": {"image": x + 0.1 * noise.flip(1)}}
+        views = {"weak": {USUAL: x + 0.02 * noise}, "strong": {USUAL: x + 0.1 * noise.flip(1)}}
         labels = None if self.labels is None else torch.from_numpy(self.labels[at])
-        return Batch({"image": x}, labels, torch.tensor(at), views=views)
+        return Batch({USUAL: x}, labels, torch.tensor(at), views=views)
 
 
 class ToyBackbone(nn.Module):
@@ -62,7 +63,7 @@ class ToyBackbone(nn.Module):
         self.info = SimpleNamespace(width=16, pretrained=False)
 
     def forward(self, inputs: Any, present: Any = None) -> Features:
-        return Features(self.layers(inputs["image"]))
+        return Features(self.layers(inputs[USUAL]))
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
         named = (("linear", list(self.layers[0].parameters())), ("norm", list(self.layers[1].parameters())))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from hubtl import backbones, plugins
+from hubtl import backbones
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import BackboneRequest, ImageInput
 from hubtl.backbones.reference import ModelRef
@@ -321,17 +321,30 @@ def test_a_model_that_does_not_classify_images_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "modality"), [("bert", "text"), ("wav2vec2", "audio")])
-def test_texts_and_recordings_are_for_a_package_that_reads_them(tmp_path, monkeypatch, kind, modality):
+def test_the_modality_of_texts_and_recordings_is_told_by_their_configuration(tmp_path, kind, modality):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
-    builtin = {name: entry for name, entry in plugins.entries("backbones").items() if entry.builtin}
-    monkeypatch.setattr(plugins, "entries", lambda _: builtin)
-    assert ModelRef(str(tmp_path)).takes == (modality,)
+    model = ModelRef(str(tmp_path))
+    assert (model.takes, model.modalities) == ((modality,), (modality,))
+
+
+def test_recordings_without_the_package_that_reads_them_are_one_error(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "wav2vec2"}))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for asked in (lambda: resolve(tmp_path), lambda: ModelRef(str(tmp_path)).modalities):
-        with pytest.raises(
-            HubtlError, match=f"{modality} model, and what reads {modality} comes with hubtl-multimodal"
-        ) as e:
+        with pytest.raises(HubtlError, match="recordings are read with soundfile, which is not installed") as caught:
             asked()
-        assert e.value.hint == "pip install hubtl-multimodal"
+        assert caught.value.hint == 'pip install "hubtl[audio]"'
+
+
+def test_a_modality_that_no_package_brings_is_one_error_that_names_the_package(tmp_path):
+    own = {"loader": {"name": "sensors", "package": "hubtl-sensor", "version": "1.2"}, "modalities": ["sensor"]}
+    own["plugins"] = [{"kind": "modality", "name": "sensor", "package": "hubtl-sensor", "version": "1.2"}]
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "conv", "hubtl": own}))
+    with pytest.raises(HubtlError, match=r"takes the modality 'sensor', .*it comes with hubtl-sensor") as caught:
+        _ = ModelRef(str(tmp_path)).modalities
+    assert caught.value.hint == "pip install hubtl-sensor"
+    with pytest.raises(HubtlError, match=r"saved by the loader 'sensors' of hubtl-sensor 1\.2, which is not installed"):
+        resolve(tmp_path)
 
 
 def test_code_in_a_repository_is_never_run(tmp_path):

@@ -12,8 +12,8 @@ from PIL import Image
 import hubtl
 from hubtl.backbones.base import ImageInput, PixelRanges
 from hubtl.data import cache, content, tables
-from hubtl.data.images import ImageSet
 from hubtl.errors import HubtlError
+from hubtl.modalities.image.rows import ImageSet
 from hubtl.recipe.reading import parse
 from hubtl.record import RunRecord
 from hubtl.run.adapt import adapt

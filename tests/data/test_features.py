@@ -16,9 +16,10 @@ import torch
 import hubtl
 from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
-from hubtl.data import cache, images
+from hubtl.data import cache
 from hubtl.data.features import FeatureSet, structure_digest, weights_digest
 from hubtl.data.opening import opened
+from hubtl.modalities.image.rows import ImageSet
 from hubtl.modules import Encoder
 from hubtl.run.features import FeatureReader
 from tests.tiny import Flat, accelerator
@@ -198,10 +199,10 @@ def test_an_encoder_takes_features_in_place_of_images():
     assert torch.equal(encoder({"features": pooled}).pooled, pooled)
 
 
-def digits(count: int = 12) -> images.ImageSet:
+def digits(count: int = 12) -> ImageSet:
     dataset = opened("builtin:digits/uci").splits["train"].select(range(count))
     spec = backbones.resolve("lenet", BackboneRequest(["a", "b"], pretrained=False)).info.input
-    return images.ImageSet(dataset, "image", labels=None, spec=spec, augment=False, name="digits")
+    return ImageSet(dataset, "image", labels=None, spec=spec, augment=False, name="digits")
 
 
 def lenet(size: int | None = None) -> backbones.Backbone:

@@ -10,9 +10,9 @@ from PIL import Image
 
 from hubtl.backbones.base import ImageInput
 from hubtl.backbones.views import evaluation_view, to_bytes
-from hubtl.data.images import ImageSet
-from hubtl.data.transforms import to_channels
 from hubtl.errors import HubtlError
+from hubtl.modalities.image.rows import ImageSet
+from hubtl.modalities.image.transforms import to_channels
 
 
 def picture(seed=0, width=50, height=38) -> Image.Image:
@@ -133,7 +133,7 @@ def test_exif_orientation_is_honoured(tmp_path):
     exif = image.getexif()
     exif[0x0112] = 6
     image.save(tmp_path / "turned.jpg", exif=exif)
-    from hubtl.data.images import decode
+    from hubtl.modalities.image.decoding import decode
 
     assert decode(str(tmp_path / "turned.jpg")).size == (20, 40)
 

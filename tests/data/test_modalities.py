@@ -18,7 +18,6 @@ from hubtl import backbones, plugins
 from hubtl.backbones.base import BackboneRequest
 from hubtl.backbones.reference import ModelRef
 from hubtl.batch import Batch
-from hubtl.data.columns import FINDERS, audio_column, text_column
 from hubtl.data.inputs import each_row
 from hubtl.data.joint import JointSet
 from hubtl.data.opening import opened
@@ -27,6 +26,9 @@ from hubtl.engine.optimise import make_optimizer
 from hubtl.errors import HubtlError
 from hubtl.judging.subsets import dominance, variants
 from hubtl.judging.validators.probes import MIX, mixture
+from hubtl.modalities.audio.columns import column as audio_column
+from hubtl.modalities.text.columns import column as text_column
+from hubtl.plugins import modalities
 from hubtl.recipe.reading import parse
 from hubtl.recipe.schema import DataSection, DomainSection, OptimSection
 from hubtl.record import SubsetScore
@@ -75,8 +77,8 @@ def test_an_audio_column_is_told_by_its_feature_else_by_name_and_cells():
 @pytest.mark.parametrize(
     ("dataset", "asked", "message", "hint"),
     [
-        (sounds(["left", "right"]), None, "it has several audio columns: left, right", "--audio-column left"),
-        (sounds(["heard"]), "herad", "unknown audio column of it 'herad'", "--audio-column heard"),
+        (sounds(["left", "right"]), None, "it has several audio columns: left, right", "--column audio=left"),
+        (sounds(["heard"]), "herad", "unknown audio column of it 'herad'", "--column audio=heard"),
         (Dataset.from_dict({"audio": ["no file"]}), None, "it has no audio column; its columns: audio (Value)", "NAME"),
     ],
 )
@@ -99,8 +101,9 @@ def test_a_text_column_is_told_by_name_else_by_its_prose():
         text_column(Dataset.from_dict(other), None, "it")
 
 
-def test_there_is_a_finder_for_each_modality():
-    assert tuple(FINDERS) == backbones.MODALITIES
+def test_the_modalities_are_registered_and_their_files_lead_rows_in_this_order():
+    assert modalities.names() == ["image", "text", "audio"]
+    assert [one.name for one in modalities.media()] == ["image", "audio"]
 
 
 def test_a_domain_opens_with_the_modalities_that_are_asked_for(tmp_path):
@@ -173,7 +176,7 @@ def test_a_folder_whose_metadata_name_pictures_sounds_and_texts(tmp_path, where,
     (folder / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     split = opened(str(tmp_path)).splits["train"]
     where = "the folder"
-    found = {m: FINDERS[m](split, None, where) for m in ("image", "text", "audio")}
+    found = {m: modalities.of(m).column(split, None, where) for m in ("image", "text", "audio")}
     assert found == {"image": "image", "text": "text", "audio": "audio"}
     assert [c["path"] for c in split["audio"]] == [str(folder / f"{i}.wav") for i in range(3)]
 

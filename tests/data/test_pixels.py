@@ -14,14 +14,14 @@ from PIL import Image, PngImagePlugin
 
 from hubtl.backbones.base import ImageInput, PixelRanges
 from hubtl.backbones.views import evaluation_view, to_bytes
-from hubtl.data import decoding
-from hubtl.data.decoding import UnreadableImage, decode
-from hubtl.data.images import ImageSet
 from hubtl.data.origin import numbers, select
-from hubtl.data.ranges import decided, ranges_of
 from hubtl.data.reading import ranges_in_rows
-from hubtl.data.transforms import to_channels
 from hubtl.errors import HubtlError
+from hubtl.modalities.image import decoding
+from hubtl.modalities.image.decoding import UnreadableImage, decode
+from hubtl.modalities.image.ranges import decided, ranges_of
+from hubtl.modalities.image.rows import ImageSet
+from hubtl.modalities.image.transforms import to_channels
 
 RAMP = np.linspace(0, 1, 64).reshape(8, 8)
 EIGHT = ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"]

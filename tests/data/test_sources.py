@@ -136,7 +136,7 @@ def test_several_image_columns_ask_for_a_choice(tmp_path):
     datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "two.parquet")
     with pytest.raises(HubtlError, match="several image columns: left, right") as caught:
         opened(tmp_path / "two.parquet")
-    assert caught.value.hint == "--image-column left"
+    assert caught.value.hint == "--column image=left"
     assert opened(tmp_path / "two.parquet", data={"image_column": "right"}).columns["image"] == "right"
 
 

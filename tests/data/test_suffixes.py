@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from hubtl.data.folders import files_of
-from hubtl.data.images import decode
-from hubtl.data.suffixes import FORMATS, IMAGES, kind_of
+from hubtl.data.suffixes import kind_of
 from hubtl.errors import HubtlError
+from hubtl.modalities.image.decoding import decode
+from hubtl.modalities.image.files import FORMATS, IMAGES
 from tests.data.trees import grow, listed
 
 WRITABLE = sorted(s for s in IMAGES if Image.registered_extensions()[s] in Image.SAVE)

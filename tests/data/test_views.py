@@ -8,13 +8,13 @@ from PIL import Image
 
 from hubtl.backbones.base import ImageInput
 from hubtl.batch import OF_TARGET
-from hubtl.data import images as images_
-from hubtl.data.images import ImageSet
 from hubtl.data.joint import JointSet
 from hubtl.data.sealed import sealed
 from hubtl.data.streams import StepBatches
-from hubtl.data.transforms import OPERATIONS, RandomViews, _changed, strong_view, training_view, weak_view
 from hubtl.errors import HubtlError
+from hubtl.modalities.image import rows as images_
+from hubtl.modalities.image.rows import ImageSet
+from hubtl.modalities.image.transforms import OPERATIONS, RandomViews, _changed, strong_view, training_view, weak_view
 from hubtl.recipe.augmentation import randaugment
 from hubtl.recipe.schema import DataSection
 

@@ -20,6 +20,7 @@ from hubtl.backbones.base import BackboneRequest
 from hubtl.demo import drawing
 from hubtl.demo.answers import Answers
 from hubtl.errors import HubtlError
+from hubtl.modalities.image import Image as Images
 from hubtl.models import saved as api
 from hubtl.record import Outputs
 from hubtl.tasks.multilabel import LabelledAs
@@ -139,14 +140,13 @@ def test_a_run_that_ships_source_only_shows_what_adapting_made_beside_it(run, tm
     assert Answers.of(run).note == ""
 
 
-def test_a_model_that_is_not_explained_predicts_and_says_so(run, picture):
+def test_a_model_that_is_not_explained_predicts_and_says_so(run, picture, monkeypatch):
     answers = Answers.of(run)
     assert answers.explains
-    backbone = answers.model.backbone
-    backbone.collate = lambda rows: {"image": answers.model._normalised(answers.model._views([Image.open(picture)]))}
-    assert not answers.explains  # as a text classifier of transformers, which takes rows and has no explain
+    monkeypatch.setattr(Images, "covers", False)  # as of texts: nothing takes their parts away
+    assert not answers.explains
     assert set(answers.predict({"image": str(picture)})[1]) == set(CLASSES)
-    with pytest.raises(HubtlError, match="no tokens to explain a prediction by"):
+    with pytest.raises(HubtlError, match="no parts to explain a prediction by"):
         answers.relevance({"image": str(picture)})
 
 

@@ -12,7 +12,7 @@ LAYERS = [  # what it is, its files and folders; CONTRIBUTING.md's map is made o
         {"recipe", "record", "plugins", "card", "hub"},
     ),
     ("tensors", {"batch", "losses", "modules", "ranks"}),
-    ("what a run is made of", {"tasks", "tuners", "backbones", "data"}),
+    ("what a run is made of", {"tasks", "tuners", "backbones", "data", "modalities"}),
     ("the contract of a method, and methods", {"strategy", "strategies"}),
     ("training, judging, averaging", {"engine", "judging", "ensembles", "testtime"}),
     ("the story of a run, and what users import", {"models", "run", "studies", "demo", "python", "testing"}),
@@ -21,7 +21,7 @@ LAYERS = [  # what it is, its files and folders; CONTRIBUTING.md's map is made o
 LAYER = {unit: number for number, (_, units) in enumerate(LAYERS) for unit in units}
 HOMES = {
     "timm": {"backbones/timm.py", "engine/optimise.py"},
-    "transformers": {"backbones/transformers.py", "backbones/processors.py"},
+    "transformers": {"backbones/transformers.py", "backbones/processors.py", "modalities/"},
     "torchvision": {"backbones/torchvision.py"},
     "peft": {"tuners.py"},
     "accelerate": {"engine/"},
@@ -44,7 +44,7 @@ def imports(source: str) -> Iterator[str]:
 
 
 def units(source: str) -> set[str]:
-    """The units of hubtl that a file imports: ``hubtl.data.images`` is of the unit ``data``."""
+    """The units of hubtl that a file imports: ``hubtl.data.rows`` is of the unit ``data``."""
     return {name.split(".")[1] for name in imports(source) if name.startswith("hubtl.")} - {"__version__"}
 
 
@@ -133,5 +133,5 @@ def test_the_probes_can_fail():
     assert upward("engine/loop.py", "from hubtl.strategy import Loss\nimport hubtl.engine.wrap") == []
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [{"b", "c"}]
     assert arrows("from hubtl.io import plain", {"hubtl.io.plain"}) == {"hubtl.io.plain"}
-    assert astray("data/images.py", "from torchvision.ops import nms") == ["data/images.py imports torchvision"]
+    assert astray("data/cells.py", "from torchvision.ops import nms") == ["data/cells.py imports torchvision"]
     assert astray("backbones/torchvision.py", "import torchvision") == []

@@ -99,7 +99,7 @@ def export(kind, root):
         tuner.merge(merged)
     live = api.AdaptedModel(Classifier(Encoder(built, bottleneck), head), built.info, CLASSES)
     api.save(root / "run", merged, fold(bottleneck, head), CLASSES, META)
-    return live._inputs(pictures(kind))["image"], live.logits(pictures(kind)), built
+    return live.intake().batch(pictures(kind))["image"], live.logits(pictures(kind)), built
 
 
 def pictures(kind):

@@ -250,9 +250,9 @@ def test_predict_of_a_table_finds_its_images(run, tmp_path, monkeypatch):
     shade(240).save(tmp_path / "sub" / "img" / "0.png")
     (tmp_path / "sub" / "rows.csv").write_text("where,n\nimg/0.png,1\nimg/1.png,2\n")
     monkeypatch.chdir(tmp_path)
-    refused = predict(run, "sub/rows.csv", "--image-column", "where")
+    refused = predict(run, "sub/rows.csv", "--column", "image=where")
     assert "column 'where', row 1: there is no file img/1.png" in str(refused.exception)
-    words = ("sub/rows.csv", "--image-column", "where", "--on-bad-sample", "skip", "--json")
+    words = ("sub/rows.csv", "--column", "image=where", "--on-bad-sample", "skip", "--json")
     (row,) = json.loads(predict(run, *words).stdout)["predictions"]
     assert (row["input"], row["label"]) == ("row 0", "bright")
 

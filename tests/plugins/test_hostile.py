@@ -609,6 +609,15 @@ class Net(LeNet):
 def load(name, request):
     return Net(lenet("lenet", request).info)
 """
+REBUILDS = """
+from hubtl.backbones.loader import Loader
+
+class Nets(Loader):
+    def load(self, name, request):
+        return load(name, request)
+
+    def rebuild(self, folder, outputs, request=None): ...
+"""
 LOADERS = {
     "None": "def load(name, request): return None",
     "a module of torch": "def load(name, request): return torch.nn.Linear(3, 3)",
@@ -669,8 +678,8 @@ def test_a_backbone_that_makes_no_features(install, what):
 
 
 def test_a_backbone_of_the_wrong_width_and_one_of_nan_end_a_run(install, data, tmp_path, capsys):
-    source = NET.replace("return Features(", "return Features(float('nan') * ")
-    install("stranger", {"odd": "load"}, source=source, group="hubtl.backbones")
+    source = NET.replace("return Features(", "return Features(float('nan') * ") + REBUILDS
+    install("stranger", {"odd": "Nets"}, source=source, group="hubtl.backbones")
     code, out, err = adapt(capsys, data, tmp_path / "run", strategy="source-only", model="odd")
     assert (code, out) == (2, "")
     assert "not finite" in err

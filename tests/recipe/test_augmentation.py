@@ -2,8 +2,8 @@
 
 import pytest
 
-from hubtl.data.transforms import RandomViews
 from hubtl.errors import RecipeError
+from hubtl.modalities.image.transforms import RandomViews
 from hubtl.recipe.augmentation import OPERATIONS, RandAugment, randaugment
 from hubtl.recipe.reading import merge, parse, parse_set
 from hubtl.recipe.schema import STRONG_VIEWS

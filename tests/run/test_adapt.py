@@ -272,7 +272,7 @@ def folder_of_images(root: Path, classes: dict[str, int], *, seed: int = 0) -> P
         ({"target_dataset": "./nowhere"}, "no file or folder", "mind the path"),
         ({"target_split": "trian"}, "unknown split", "--target-split train"),
         ({"label_column": "lable"}, "unknown label column", "--label-column label"),
-        ({"image_column": "imgae"}, "unknown image column", "--image-column image"),
+        ({"image_column": "imgae"}, "unknown image column", "--column image=image"),
         ({"domain_column": "dom", "target_domain": "a"}, "unknown domain column", "image"),
         ({"optimizer": "sdg"}, "unknown optimiser", "sgd"),
         ({"validator": "infmax"}, "unknown run.validator", "infomax"),

@@ -204,7 +204,7 @@ def test_an_unknown_source_domain_is_named(folder, tmp_path):
 @pytest.mark.parametrize("strategy", ["mcc", "shot", "linear-head"])
 def test_few_target_labels_end_to_end(folder, tmp_path, strategy, monkeypatch):
     """Training reads the labels of so many rows of each class and of no others; the card says so."""
-    from hubtl.data.images import ImageSet
+    from hubtl.modalities.image.rows import ImageSet
 
     known = []
     whole = ImageSet.__init__

@@ -168,7 +168,7 @@ def test_the_library_itself_answers_in_the_units_of_the_labels(model, data, tmp_
     run = hubtl.adapt(**{**words, **given, "steps": 2})
     loaded = hubtl.load(str(run.output_dir))
     image = DatasetDict.load_from_disk(data / "grey")["test"][0]["image"].convert("RGB").resize((32, 32))
-    inputs = loaded._inputs([image])["image"]
+    inputs = loaded.intake().batch([image])["image"]
     with torch.inference_mode():
         if model == "vit":
             from transformers import AutoModelForImageClassification

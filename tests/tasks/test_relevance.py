@@ -11,6 +11,7 @@ from torch import nn
 from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.errors import HubtlError
+from hubtl.modalities.image.covering import Covered
 from hubtl.models import saved as api
 from hubtl.tasks.classification.relevance import explain
 from tests.tiny import hubtl_command
@@ -20,13 +21,18 @@ CLASSES = ["other", "there"]
 
 def sums(weights: torch.Tensor):
     """A model of two classes whose log-odds are a weighted sum of pixels."""
-    return lambda images: torch.stack([torch.zeros(len(images)), (images * weights).sum(dim=(1, 2, 3))], dim=1)
+
+    def forward(inputs):
+        images = inputs["image"]
+        return torch.stack([torch.zeros(len(images)), (images * weights).sum(dim=(1, 2, 3))], dim=1)
+
+    return forward
 
 
 def test_the_relevance_of_a_cell_is_the_mean_over_the_windows_that_cover_it():
     generator = torch.Generator().manual_seed(0)
     image, weights = (torch.randn(1, 3, 8, 8, generator=generator) for _ in range(2))
-    found = explain(sums(weights), image, CLASSES, label="there", orders=2)
+    found = explain(sums(weights), Covered(image), CLASSES, label="there", orders=2)
     lost = ((image - image.mean(dim=(2, 3), keepdim=True)) * weights).sum(dim=(0, 1))
     a, b, c, d = (float(lost[y : y + 4, x : x + 4].sum()) for y in (0, 4) for x in (0, 4))
     # the windows that cover the first cell hold: it alone, it and its right, it and its lower neighbour, all four
@@ -44,7 +50,7 @@ def test_the_place_that_decides_is_found_for_its_class_and_against_the_other():
     image, weights = torch.zeros(1, 1, 28, 28), torch.zeros(1, 1, 28, 28)
     image[..., 8:12, 16:28] = 1.0
     weights[..., 8:12, 16:28] = 0.2
-    found = explain(sums(weights), image, CLASSES)
+    found = explain(sums(weights), Covered(image), CLASSES)
     assert (found.label, len(found.relevance["image"])) == ("there", 49)
     assert int(np.argmax(found.relevance["image"])) == 2 * 7 + 5
     assert found.deletion["faithful"]
@@ -53,13 +59,15 @@ def test_the_place_that_decides_is_found_for_its_class_and_against_the_other():
     assert found.deletion["top"][0] == pytest.approx(found.probability)
     assert found.deletion["top"][-1] == pytest.approx(found.nothing)
     assert sum(found.modalities.values()) == pytest.approx(found.probability - found.nothing)
-    against = explain(sums(weights), image, CLASSES, label="other")
+    against = explain(sums(weights), Covered(image), CLASSES, label="other")
     assert int(np.argmin(against.relevance["image"])) == 2 * 7 + 5
-    assert explain(sums(weights), image, CLASSES, seed=1).relevance == found.relevance  # exact, whatever the seed
+    assert (
+        explain(sums(weights), Covered(image), CLASSES, seed=1).relevance == found.relevance
+    )  # exact, whatever the seed
 
 
 def test_a_map_that_means_nothing_does_not_hold():
-    found = explain(sums(torch.zeros(1, 1, 28, 28)), torch.rand(1, 1, 28, 28), CLASSES)
+    found = explain(sums(torch.zeros(1, 1, 28, 28)), Covered(torch.rand(1, 1, 28, 28)), CLASSES)
     assert not found.deletion["faithful"]
 
 

@@ -32,7 +32,7 @@ def test_bn_takes_the_statistics_of_the_batch(model):
     """As every BatchNorm in training mode does, whose running statistics are then left alone."""
     answers = model.predict(IMAGES, tta="bn", tta_seed=None)
     frozen = model.predict(IMAGES)
-    inputs = model._inputs(IMAGES)
+    inputs = model.intake().batch(IMAGES)
     with torch.no_grad():
         norms = [m for m in model.classifier.modules() if isinstance(m, nn.BatchNorm2d)]
         for norm in norms:

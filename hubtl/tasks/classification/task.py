@@ -39,7 +39,6 @@ class Classification(Task):
     scale_free = True
     members = ("mcc", "infomax", "bnm")
     kind = "classification"
-    pipeline_tags = {f"{m}": f"{m}-classification" for m in ("image", "text", "audio")}
     metrics = {
         "accuracy": "accuracy",
         "balanced_accuracy": "balanced_accuracy",
@@ -191,10 +190,10 @@ class Classification(Task):
     def prints(self, library: str | None = None) -> str:
         return f"print({names_in(library)}[logits.argmax(dim=1).item()])"
 
-    def explain(self, forward: "Callable[[Tensor], Tensor]", image: "Tensor", **options: Any) -> Any:
+    def explain(self, forward: "Callable[[Mapping[str, Tensor]], Tensor]", cover: Any, **options: Any) -> Any:
         from hubtl.tasks.classification import relevance
 
-        return relevance.explain(forward, image, self.classes, **options)
+        return relevance.explain(forward, cover, self.classes, **options)
 
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
         found: list[Answer] = []

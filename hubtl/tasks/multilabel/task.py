@@ -62,7 +62,7 @@ class MultiLabel(Task):
     rankers = ("logme", "linear-probe")
     augments = False  # a crop may cut off what a label names
     kind = "multi-label-classification"
-    pipeline_tags = {m: f"{m}-classification" for m in ("image", "text", "audio")}
+    pipeline = "classification"
     metrics = {"map": "mAP", "macro_f1": "f1", "micro_f1": "f1"}
     scale_free = True
     picks = words.PICKS

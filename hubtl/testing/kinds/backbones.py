@@ -17,6 +17,7 @@ from hubtl.errors import HubtlError
 from hubtl.models import saved
 from hubtl.models.trained import opened
 from hubtl.modules import Classifier, Encoder
+from hubtl.plugins.modalities import USUAL
 from hubtl.testing.kinds.suite import Suite, declared, documented
 
 NAMES = ("a", "b", "c")
@@ -94,8 +95,8 @@ class LoaderSuite(Suite):
         """In eval mode it makes finite features [b, width], for each row by itself."""
         images = self._images()
         with torch.no_grad():
-            whole = Encoder(self.backbone)({"image": images}).pooled
-            alone = torch.cat([self.backbone({"image": row.unsqueeze(0)}).pooled for row in images])
+            whole = Encoder(self.backbone)({USUAL: images}).pooled
+            alone = torch.cat([self.backbone({USUAL: row.unsqueeze(0)}).pooled for row in images])
         assert bool(whole.isfinite().all()), "features that are not finite"
         gap = float((whole - alone).abs().max())
         assert gap < CLOSE * max(1.0, float(whole.abs().max())), (
@@ -122,7 +123,7 @@ class LoaderSuite(Suite):
             "a copy shares parameters with the original"
         )
         other.requires_grad_(True)
-        features = other({"image": self._images()}).pooled
+        features = other({USUAL: self._images()}).pooled
         (features * torch.randn(features.shape, generator=torch.Generator().manual_seed(2))).sum().backward()
         idle = [name for name, ps in other.blocks() if not any(p.grad is not None and bool(p.grad.any()) for p in ps)]
         assert not idle, f"no gradient reaches {', '.join(idle)}"
@@ -139,7 +140,7 @@ class LoaderSuite(Suite):
         head = nn.Linear(self.backbone.info.width, len(NAMES))
         before = {name: value.clone() for name, value in self.backbone.state_dict().items()}
         with torch.no_grad():
-            wanted = Classifier(Encoder(self.backbone), head).eval()({"image": self._images()})
+            wanted = Classifier(Encoder(self.backbone), head).eval()({USUAL: self._images()})
         with tempfile.TemporaryDirectory() as folder:
             saved.save(Path(folder), self.backbone, head, NAMES, {"task": "classification", "strategy": "finetune"})
             changed = [n for n, value in self.backbone.state_dict().items() if not torch.equal(value, before[n])]
@@ -154,6 +155,6 @@ class LoaderSuite(Suite):
             spec = dataclasses.asdict(again.backbone.info.input)
             assert spec == dataclasses.asdict(self.backbone.info.input), "it wants other images after it was loaded"
             with torch.no_grad():
-                found = Classifier(Encoder(again.backbone), again.head).eval()({"image": self._images()})
+                found = Classifier(Encoder(again.backbone), again.head).eval()({USUAL: self._images()})
         gap = float((found - wanted).abs().max())
         assert gap < CLOSE * max(1.0, float(wanted.abs().max())), f"loaded again, its outputs differ by up to {gap:.3g}"

@@ -16,14 +16,17 @@ from torch import Tensor, nn
 from hubtl import Backbone, Features, HubtlError
 from hubtl.backbones import parts_of
 from hubtl.backbones.base import BackboneInfo, BackboneRequest
+from hubtl.backbones.loader import Loader
 from hubtl.batch import Inputs
+from hubtl.modalities.rows import collated, ranged
 from hubtl.modules import Classifier
+from hubtl.record import Outputs
 from hubtl_multimodal import encoders, saving, tuning
 from hubtl_multimodal.encoders.base import ModalityEncoder, Tokens
 from hubtl_multimodal.explain import Explanation, explain
 from hubtl_multimodal.fusion import Fusion
 from hubtl_multimodal.options import ModelOptions
-from hubtl_multimodal.rows import MultimodalSet, collated, ranged
+from hubtl_multimodal.rows import MultimodalSet
 
 
 @dataclass(frozen=True)
@@ -189,13 +192,14 @@ class MultimodalBackbone(Backbone):
         return saving.snippet(where, self)
 
 
-class Loader:
-    """Load multimodal models; ``hubtl.backbones`` registers it under ``multimodal``."""
+class MultimodalLoader(Loader):
+    """Fuse encoders of one or more modalities, ``image=NAME,text=NAME,audio=NAME``, into one model."""
 
     Options = ModelOptions
+    picks = {"adaptation": ("mm-da", "a model of several modalities, which can label the target for each other")}
 
-    def __call__(self, name: str, request: BackboneRequest) -> MultimodalBackbone:
-        """Load the encoders of a name, with a new fusion."""
+    def load(self, name: str, request: BackboneRequest) -> MultimodalBackbone:
+        """Load the encoders that a name lists, and put a fresh fusion on them."""
         options = ModelOptions(**request.options)
         parts = parts_of(name)
         if not parts:
@@ -217,17 +221,10 @@ class Loader:
         return MultimodalBackbone(towers, options)
 
     def rebuild(
-        self, folder: Path, names: Sequence[str], options: Mapping[str, Any] | None = None
+        self, folder: Path, outputs: Outputs, request: BackboneRequest | None = None
     ) -> tuple[MultimodalBackbone, nn.Linear]:
-        """Rebuild a saved model and its classifier; with ``options``, to adapt it further."""
-        return saving.read(folder, names, MultimodalBackbone, options)
-
-    def from_folder(self, folder: Path, shown: str, request: BackboneRequest) -> MultimodalBackbone:
-        """Load the backbone of a folder, to adapt it further.
-
-        Its options are those that it was saved with, and those of the request.
-        """
-        return saving.continued(folder, shown, request, MultimodalBackbone)
+        """Build the model of a folder that ``save`` wrote, and its classifier; with a request, to adapt it further."""
+        return saving.read(folder, outputs.names, MultimodalBackbone, request)
 
 
-load = Loader()
+load = MultimodalLoader()

@@ -1,299 +1,62 @@
-"""Read a domain's split as multimodal rows: read once, labelled or sealed, masked where missing."""
+"""Rows of several modalities, of which encoders that do not learn read their tokens from the cache."""
 
-import copy
-import hashlib
-import json
-import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
 from torch import Tensor
 
-from hubtl import Batch, HubtlError
-from hubtl.backbones.base import PixelRanges
-from hubtl.data import content
-from hubtl.data.origin import numbers
+from hubtl.modalities.rows import Arrays, ReadRows
 from hubtl_multimodal import frozen
 from hubtl_multimodal.encoders.base import ModalityEncoder
-from hubtl_multimodal.inputs.base import Reader
-from hubtl_multimodal.inputs.image import ImageReader
 
-Arrays = dict[str, np.ndarray]
-UNREADABLE = (OSError, ValueError, RuntimeError, SyntaxError)
 LOST_TOKENS = {"weak": 0.0, "strong": 0.2}  # share of a frozen encoder's tokens that a view hides
 
 
-class MultimodalSet:
-    """Hold rows of one split under one view, as ``hubtl.data.rows.Rows``.
-
-    A cell that is None, empty, or the name of a missing file is a missing modality: its inputs are blank, and
-    ``present`` says so. A sealed set (``labels=None``) holds the columns of the modalities alone.
+class MultimodalSet(ReadRows):
+    """Hold the rows of one split under one view, as ``hubtl.data.rows.Rows``; see ``hubtl.modalities.rows.ReadRows``.
 
     Args:
-        dataset: rows of a ``datasets.Dataset``.
-        columns: modality -> its column.
-        readers: modality -> reader of its cells.
-        labels: [n] classes, −1 for a class that the model does not know; None seals the set.
-        name: for messages.
-        augment: return rows in their weak view.
-        views: random views to make of each row, ``weak`` or ``strong``.
-        domains: [n] which of several sources a row belongs to; None for one source.
-        on_bad_sample: ``error`` stops at an unreadable cell, or an empty row; ``skip`` finds them now and leaves their
-            rows out.
-        ranges: black and white of images of floats, or of integers of more than eight bits.
-        still: frozen encoders: their tokens are extracted once, in half precision, and replace the inputs.
-        cache_bytes: arrays are kept in memory up to this size.
+        *rows, **how: as ``ReadRows`` takes them.
+        still: encoders that do not learn: their tokens are made once, in half precision, and stand for the inputs.
     """
 
-    note: str | None = None
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        columns: Mapping[str, str],
-        readers: Mapping[str, Reader],
-        *,
-        labels: np.ndarray | None,
-        name: str,
-        augment: bool = False,
-        views: tuple[str, ...] = (),
-        domains: np.ndarray | None = None,
-        on_bad_sample: str = "error",
-        ranges: PixelRanges = PixelRanges(),
-        still: Mapping[str, ModalityEncoder] | None = None,
-        cache_bytes: int = 2**30,
-    ) -> None:
-        self._columns, self._frozen, self.ranges = dict(columns), dict(still or {}), ranges
-        self._readers, self._numbers = ranged(readers, ranges), numbers(dataset)
-        self._content: dict[str, str] = {}  # modality -> digest of its cells
-        self._encoded = content.undecoded(dataset.select_columns(list(dict.fromkeys(columns.values()))))
-        self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
-        self.domains, self.name, self.augment, self.views = domains, name, augment, views
-        self.bad: list[str] = []
-        self.plain = self
-        self._rows = np.arange(len(dataset))
-        self._absent: tuple[str, ...] = ()
-        self._spoiled: dict[str, int] = {}
-        self._kept: dict[str, Arrays] | None = None
-        self._there: dict[str, np.ndarray] = {}
+    def __init__(self, *rows: Any, still: Mapping[str, ModalityEncoder] | None = None, **how: Any) -> None:
+        self._frozen = dict(still or {})
         self._tokens: dict[str, tuple[Tensor, Tensor]] = {}
-        if on_bad_sample == "skip":
-            self._skip_unreadable()
-        if len(self) == 0:
-            raise HubtlError(f"{name} holds no readable row", hint="look at the files, or choose another split")
-        arrays, _ = self._read(0)
-        size = sum(array.nbytes for own in arrays.values() for array in own.values())
-        self.cached = size * len(self) <= cache_bytes
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @property
-    def fingerprint(self) -> str:
-        """Return a digest of these rows as these readers see them."""
-        return self._mark(list(self._columns), [self._absent, self._spoiled, self.augment])
-
-    def check(self) -> None:
-        """Read every row now, and keep them where they fit.
-
-        Raises:
-            HubtlError: for an unreadable row.
-        """
-        if self.cached:
-            self._several(np.array([0]))
-            return
-        for row in range(len(self)):
-            self._read(row)
-
-    def _mark(self, modalities: Sequence[str], how: list[Any]) -> str:
-        """Return a digest of some modalities' cells and their treatment."""
-        everything = len(self._rows) == len(self._encoded)
-        for modality in modalities:
-            if modality not in self._content:
-                rows = self._encoded if everything else self._encoded.select(self._rows)
-                files = self._readers[modality].files
-                self._content[modality] = content.digest(rows, [self._columns[modality]], names_files=files)
-        text = json.dumps([{m: self._content[m] for m in modalities}, str(self.ranges), how], sort_keys=True)
-        return f"{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}-{len(self)}"
-
-    def without(self, modalities: Iterable[str]) -> "MultimodalSet":
-        """Return the same rows without some modalities."""
-        if self.cached:
-            self._several(np.array([0]))  # once, for all that are made of this one
-        other = copy.copy(self)
-        other._absent = tuple(modalities)
-        other.plain = other
-        return other
+        super().__init__(*rows, **how)
 
     def corrupted(self, modality: str, severity: int) -> "MultimodalSet":
-        """Return the same rows with one modality corrupted: noise, or dropped words; always alike."""
-        other = copy.copy(self)
-        other._spoiled = {modality: severity}
-        other._kept, other._tokens, other._there = None, {}, {}
-        other.plain = other
+        other = super().corrupted(modality, severity)
+        assert isinstance(other, MultimodalSet)
+        other._tokens = {}
         return other
 
-    def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
-        """Fetch rows as a batch, with the readers' inputs and ``MODALITY.present`` [b] bool.
+    def tensors_of(self, modality: str, arrays: Arrays, index: np.ndarray) -> dict[str, Tensor]:
+        if modality not in self._frozen:
+            return super().tensors_of(modality, arrays, index)
+        values, mask = self._encodings(modality)
+        at = torch.from_numpy(index)
+        return {f"{modality}.tokens": values[at], f"{modality}.mask": mask[at]}
 
-        Random views depend only on ``seed``, the row and its position in ``rows``; without a seed ``views`` stay empty.
-        The views in ``views`` are made; None makes all of the set.
-
-        Raises:
-            HubtlError: for an unreadable cell, and for an empty row.
-        """
-        index = np.asarray(rows, dtype=np.int64)
-        arrays, there = self._several(index)
-        present = {m: torch.from_numpy(there[m]) for m in self._columns}
-        said = {f"{m}.present": mask for m, mask in present.items()}
-        own = {}
-        if seed is not None:
-            wanted = [name for name in self.views if views is None or name in views]
-            own = {name: self._view(arrays, index, name, seed) | said for name in wanted}
-        shown = self._view(arrays, index, "weak", seed or 0) if self.augment else self._tensors(arrays, index)
-        labels = None if self.labels is None else torch.from_numpy(self.labels[index])
-        domain = None if self.domains is None else torch.from_numpy(self.domains[index])
-        return Batch(shown | said, labels, torch.from_numpy(index), present, own, domain)
-
-    def _tensors(self, arrays: Mapping[str, Arrays], index: np.ndarray) -> dict[str, Tensor]:
-        made: dict[str, Tensor] = {}
-        for modality in self._columns:
-            if modality in self._frozen:
-                values, mask = self._encodings(modality)
-                at = torch.from_numpy(index)
-                made |= {f"{modality}.tokens": values[at], f"{modality}.mask": mask[at]}
-            else:
-                made |= self._readers[modality].tensors(arrays[modality])
-        return made
-
-    def _view(self, arrays: Mapping[str, Arrays], index: np.ndarray, name: str, seed: int) -> dict[str, Tensor]:
-        """Return a random view of each row; for a frozen encoder some tokens are hidden."""
-        made: dict[str, Tensor] = {}
-        for modality in self._columns:
-            key = zlib.crc32(f"{name}/{modality}".encode())
-            draws = [np.random.default_rng([seed, place, int(row), key]) for place, row in enumerate(index)]
-            if modality in self._frozen:
-                plain = self._tensors(arrays, index)
-                mask = plain[f"{modality}.mask"].clone()
-                for row, rng in enumerate(draws):
-                    hidden = torch.from_numpy(rng.random(mask.shape[1]) < LOST_TOKENS[name])
-                    hidden[0] = False  # what stands for the whole text or sound in many encoders
-                    mask[row] &= ~hidden
-                made |= {f"{modality}.tokens": plain[f"{modality}.tokens"], f"{modality}.mask": mask}
-                continue
-            reader, own = self._readers[modality], arrays[modality]
-            seen = [
-                reader.view({key: array[row] for key, array in own.items()}, name, rng) for row, rng in enumerate(draws)
-            ]
-            made |= reader.tensors({key: np.stack([row[key] for row in seen]) for key in own})
-        return made
+    def view_of(
+        self, modality: str, arrays: Arrays, index: np.ndarray, name: str, draws: Sequence[np.random.Generator]
+    ) -> dict[str, Tensor]:
+        """Return a random view of each row; of a frozen encoder's tokens some are hidden."""
+        if modality not in self._frozen:
+            return super().view_of(modality, arrays, index, name, draws)
+        plain = self.tensors_of(modality, arrays, index)
+        mask = plain[f"{modality}.mask"].clone()
+        for row, rng in enumerate(draws):
+            hidden = torch.from_numpy(rng.random(mask.shape[1]) < LOST_TOKENS[name])
+            hidden[0] = False  # what stands for the whole text or sound in many encoders
+            mask[row] &= ~hidden
+        return {f"{modality}.tokens": plain[f"{modality}.tokens"], f"{modality}.mask": mask}
 
     def _encodings(self, modality: str) -> tuple[Tensor, Tensor]:
         """Return a frozen encoder's tokens [n, t, d] of every row, in half precision, and their mask."""
         if modality not in self._tokens:
-            data = self._mark([modality], [self._spoiled.get(modality)])
-            self._tokens[modality] = frozen.tokens(self._frozen[modality], len(self), data, self.name, self._inputs)
+            data = self.mark([modality], [self._spoiled.get(modality)])
+            self._tokens[modality] = frozen.tokens(self._frozen[modality], len(self), data, self.name, self.inputs_of)
         return self._tokens[modality]
-
-    def _inputs(self, modality: str, rows: np.ndarray) -> dict[str, Tensor]:
-        arrays, _ = self._several(rows)
-        return self._readers[modality].tensors(arrays[modality])
-
-    def _several(self, index: np.ndarray) -> tuple[dict[str, Arrays], dict[str, np.ndarray]]:
-        """Return arrays of rows by modality and key, and masks of present modalities."""
-        if self.cached:
-            if self._kept is None:
-                self._kept, self._there = _stack([self._read(row) for row in range(len(self))])
-            arrays = {m: {key: array[index] for key, array in own.items()} for m, own in self._kept.items()}
-            there = {m: mask[index] for m, mask in self._there.items()}
-        else:
-            arrays, there = _stack([self._read(int(row)) for row in index])
-        for modality in self._absent:
-            there[modality] = np.zeros_like(there[modality])
-        return arrays, there
-
-    def _read(self, row: int) -> tuple[dict[str, Arrays], dict[str, bool]]:
-        position = int(self._rows[row])
-        cells = self._encoded[position]
-        where = f"{self.name}: row {self._numbers[position]}"
-        own = {m: cells[column] for m, column in self._columns.items()}
-        arrays, there = read_row(self._readers, own, where)
-        for modality, severity in self._spoiled.items():
-            rng = np.random.default_rng([severity, position, zlib.crc32(modality.encode())])
-            arrays[modality] = self._readers[modality].corrupt(arrays[modality], severity, rng)
-        return arrays, there
-
-    def _skip_unreadable(self) -> None:
-        good = []
-        for row in range(len(self._rows)):
-            try:
-                self._read(row)
-                good.append(row)
-            except HubtlError as error:
-                self.bad.append(str(error).removeprefix(f"{self.name}: "))
-        self._rows = np.asarray(good, dtype=np.int64)
-        self.labels = None if self.labels is None else self.labels[self._rows]
-        self.domains = None if self.domains is None else self.domains[self._rows]
-
-
-def read_row(
-    readers: Mapping[str, Reader], cells: Mapping[str, Any], where: str
-) -> tuple[dict[str, Arrays], dict[str, bool]]:
-    """Return the arrays of one row by modality, and its present modalities.
-
-    Raises:
-        HubtlError: for an unreadable cell, and for an empty row.
-    """
-    there = {m: not reader.missing(cells.get(m)) for m, reader in readers.items()}
-    if not any(there.values()):
-        raise HubtlError(
-            f"{where} has nothing in it: {', '.join(readers)} are missing",
-            hint="leave the row out, or --on-bad-sample skip",
-        )
-    arrays = {}
-    for modality, reader in readers.items():
-        try:
-            arrays[modality] = reader.read(cells.get(modality)) if there[modality] else reader.empty()
-        except UNREADABLE as error:
-            raise HubtlError(
-                f"{where}: cannot read its {modality}: {error}", hint="mend or empty the cell, or --on-bad-sample skip"
-            ) from error
-    return arrays, there
-
-
-def ranged(readers: Mapping[str, Reader], ranges: PixelRanges) -> dict[str, Reader]:
-    """Return the readers, that of images with black and white of deep images."""
-    found = dict(readers)
-    if ranges and isinstance(own := found.get("image"), ImageReader):
-        found["image"] = own.ranged(ranges)
-    return found
-
-
-def stacked(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Arrays]]) -> dict[str, Tensor]:
-    """Return the model's tensors of rows that ``read_row`` has read."""
-    made: dict[str, Tensor] = {}
-    for modality, reader in readers.items():
-        own = [row[modality] for row in rows]
-        made |= reader.tensors({key: np.stack([arrays[key] for arrays in own]) for key in own[0]})
-    return made
-
-
-def collated(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-    """Return inputs of rows (modality -> cell; a missing key is a missing modality), without random views."""
-    names = ["the row"] if len(rows) == 1 else [f"row {number}" for number in range(len(rows))]
-    read = [read_row(readers, row, name) for row, name in zip(rows, names, strict=True)]
-    inputs = stacked(readers, [arrays for arrays, _ in read])
-    for modality in readers:
-        inputs[f"{modality}.present"] = torch.from_numpy(np.array([there[modality] for _, there in read]))
-    return inputs
-
-
-def _stack(
-    rows: Sequence[tuple[dict[str, Arrays], dict[str, bool]]],
-) -> tuple[dict[str, Arrays], dict[str, np.ndarray]]:
-    first = rows[0][0]
-    arrays = {m: {key: np.stack([row[m][key] for row, _ in rows]) for key in own} for m, own in first.items()}
-    return arrays, {m: np.array([there[m] for _, there in rows]) for m in first}

@@ -61,14 +61,24 @@ def read(
     folder: Path,
     names: Sequence[str],
     cls: "type[MultimodalBackbone]",
-    changes: Mapping[str, Any] | None = None,
+    request: BackboneRequest | None = None,
 ) -> "tuple[MultimodalBackbone, nn.Linear]":
-    """Read the model and its classifier; with ``changes`` of options (or {}), ready to train.
+    """Return the model and its classifier; with a request it is made ready to learn, its options changed where weights allow.
 
-    Raises:
-        HubtlError: for a folder with missing or damaged parts.
+    Raises HubtlError for a folder with parts missing or damaged, and for a request that its weights do not allow.
     """
-    backbone = _backbone(folder, folder.name, cls, changes or {}, learns=changes is not None)
+    if request is not None and not request.pretrained:
+        raise HubtlError(
+            f"{folder.name} is a trained model of several modalities: it goes on from its weights",
+            hint="leave --no-pretrained out, or name its encoders: image=NAME,text=NAME,audio=NAME",
+        )
+    changes = {} if request is None else request.options
+    backbone = _backbone(folder, folder.name, cls, changes, learns=request is not None)
+    own = backbone.tower("image").info.input["size"] if "image" in backbone.modalities else None
+    if request is not None and request.image_size not in (None, own):
+        raise HubtlError(
+            f"{folder.name} does not take pictures of {request.image_size} pixels", hint="leave --image-size out"
+        )
     tensors = _tensors(folder)
     _load(backbone.fusion, tensors, "fusion.", folder)
     head = nn.Linear(backbone.info.width, len(names))
@@ -79,25 +89,6 @@ def read(
         )
     _load(head, tensors, "classifier.", folder)
     return backbone, head
-
-
-def continued(
-    folder: Path, shown: str, request: BackboneRequest, cls: "type[MultimodalBackbone]"
-) -> "MultimodalBackbone":
-    """Return the backbone for further training, with the request's options where the weights allow it."""
-    if not request.pretrained:
-        raise HubtlError(
-            f"{shown} is a trained model of several modalities: it goes on from its weights",
-            hint="leave --no-pretrained out, or name its encoders: image=NAME,text=NAME,audio=NAME",
-        )
-    backbone = _backbone(folder, shown, cls, request.options)
-    own = backbone.tower("image").info.input["size"] if "image" in backbone.modalities else None
-    if request.image_size not in (None, own):
-        raise HubtlError(
-            f"{shown} does not take pictures of {request.image_size} pixels", hint="leave --image-size out"
-        )
-    _load(backbone.fusion, _tensors(folder), "fusion.", folder)
-    return backbone
 
 
 def snippet(where: str, backbone: "MultimodalBackbone") -> str:

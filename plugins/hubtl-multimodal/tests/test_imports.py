@@ -7,7 +7,28 @@ import hubtl_multimodal
 import pytest
 
 ROOT = Path(hubtl_multimodal.__file__).parent
+DOCS = Path(__file__).parents[3] / "docs" / "plugins.md"
 FILES = sorted(ROOT.rglob("*.py"))
+
+
+PUBLIC = {  # docs/plugins.md, What a package may import
+    *("hubtl", "hubtl.batch", "hubtl.errors", "hubtl.losses", "hubtl.modules", "hubtl.ranks", "hubtl.record"),
+    *("hubtl.settings", "hubtl.strategy", "hubtl.tasks", "hubtl.testtime", "hubtl.testing", "hubtl.tuners"),
+    *("hubtl.recipe.bounded", "hubtl.io.jsontext", "hubtl.card.themes", "hubtl.hub.network", "hubtl.modalities"),
+    *("hubtl.data.columns", "hubtl.data.cache", "hubtl.data.features"),
+    *(
+        f"hubtl.backbones.{name}"
+        for name in ("base", "images", "loader", "local", "saved", "surgery", "weights", "reach")
+    ),
+    *(f"hubtl.backbones.{name}" for name in ("hub", "timm", "processors", "parts_of", "resolve")),
+}
+WHOLE = ("hubtl.losses", "hubtl.modalities", "hubtl.tasks", "hubtl.testtime")  # with all that is in them
+
+
+def public(name: str) -> bool:
+    """Whether a name that is imported is a public module, or of one."""
+    home = name.rpartition(".")[0]
+    return name in PUBLIC or home in PUBLIC or name.startswith(tuple(f"{whole}." for whole in WHOLE))
 
 
 def private(name: str) -> bool:
@@ -35,6 +56,24 @@ def of_hubtl(path: Path) -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_private_of_hubtl_is_used(path):
     assert [name for name in of_hubtl(path) if private(name)] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_public_modules_alone_are_imported(path):
+    assert [name for name in of_hubtl(path) if name.startswith("hubtl.") and not public(name)] == []
+
+
+def test_what_is_public_is_documented():
+    text = " ".join(DOCS.read_text(encoding="utf-8").split())
+    told = text.partition("## What a package may import")[2].partition("## ")[0]
+    missing = {name for name in PUBLIC if f"`{name}`" not in told and f"`{name.rpartition('.')[2]}`" not in told}
+    assert missing <= {"hubtl.backbones.parts_of", "hubtl.backbones.resolve"}, "functions of the package itself"
+
+
+def test_the_probe_can_fail():
+    assert not public("hubtl.run.prepare.prepare")
+    assert not public("hubtl.backbones.own")
+    assert public("hubtl.modalities.audio.sound.samples")
 
 
 def test_there_is_something_to_look_at():

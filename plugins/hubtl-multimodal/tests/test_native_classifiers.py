@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hubtl_multimodal.native.backbone import NativeClassifier
 from test_encoders_hub import cached
 from tiny_encoders import audio_model, text_model, tone
 from torch import nn
@@ -20,6 +19,7 @@ import hubtl as library
 from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.errors import HubtlError
+from hubtl.modalities.native.backbone import NativeClassifier
 from hubtl.models import saved as api
 from hubtl.modules import Bottleneck, Classifier, Encoder, fold
 from hubtl.tuners import LoRA

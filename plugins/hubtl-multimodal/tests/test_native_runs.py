@@ -245,8 +245,8 @@ def test_transformers_are_trained_as_they_commonly_are_unless_somebody_says_othe
 @pytest.mark.parametrize(
     ("modality", "left", "message", "hint"),
     [
-        ("text", "audio", "has no text column", "--text-column"),
-        ("audio", "review", "has no audio column", "--audio-column"),
+        ("text", "audio", "has no text column", "--column text=NAME"),
+        ("audio", "review", "has no audio column", "--column audio=NAME"),
     ],
 )
 def test_data_without_the_column_is_one_clear_error(here, hubtl, tmp_path, modality, left, message, hint):

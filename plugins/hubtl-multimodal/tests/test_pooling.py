@@ -10,8 +10,6 @@ import pytest
 import torch
 import transformers as hf
 from datasets import Dataset
-from hubtl_multimodal.native import pooling
-from hubtl_multimodal.native.modeling_pooled import MODES, pooled
 from test_native_classifiers import FRESH
 from test_native_runs import typed
 from tiny_encoders import audio_model, text_model, tone
@@ -21,6 +19,8 @@ import hubtl as library
 from hubtl import backbones
 from hubtl.backbones.base import BackboneRequest
 from hubtl.errors import HubtlError
+from hubtl.modalities.text import pooling
+from hubtl.modalities.text.modeling_pooled import MODES, pooled
 from hubtl.models import saved as api
 from hubtl.record import RunRecord
 from tests.hub.loopback import env_for, start

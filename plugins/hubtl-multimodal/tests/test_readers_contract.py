@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import torch
 from hubtl_multimodal.encoders import create
-from hubtl_multimodal.inputs import Reader
-from hubtl_multimodal.inputs.image import ImageReader
-from hubtl_multimodal.inputs.spectrogram import LogMelReader
-from hubtl_multimodal.inputs.waveform import WaveformReader
 from tiny_encoders import audio_model, picture, text_model, tone, wav
 
 from hubtl.backbones.base import ImageInput
+from hubtl.modalities.audio.spectrogram import LogMelReader
+from hubtl.modalities.audio.waveform import WaveformReader
+from hubtl.modalities.image.reader import ImageReader
+from hubtl.modalities.reader import Reader
 
 CELLS = {"image": picture(), "text": "the film was very boring and good", "audio": (tone(0.4), 16000)}
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from hubtl_multimodal.encoders import create
-from hubtl_multimodal.inputs.extracted import ASTReader
-from hubtl_multimodal.inputs.sound import samples
-from hubtl_multimodal.inputs.spectrogram import LogMelReader, SpectrogramReader, frames_in
-from hubtl_multimodal.inputs.waveform import WaveformReader
 from tiny_encoders import audio_model, tone, wav
+
+from hubtl.modalities.audio.extracted import ASTReader
+from hubtl.modalities.audio.sound import samples
+from hubtl.modalities.audio.spectrogram import LogMelReader, SpectrogramReader, frames_in
+from hubtl.modalities.audio.waveform import WaveformReader
 
 
 @pytest.fixture(params=["log-mel", "ast", "whisper", "clap", "clap-fusion"])

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hubtl_multimodal.encoders import create
-from hubtl_multimodal.inputs.image import ImageReader
-from hubtl_multimodal.inputs.text import TextReader
 from PIL import Image
 from tiny_encoders import text_model
 
 from hubtl.backbones.base import ImageInput
+from hubtl.modalities.image.reader import ImageReader
+from hubtl.modalities.text.reader import TextReader
 
 
 @pytest.fixture

@@ -377,7 +377,7 @@ def test_predict_finds_columns_of_other_names(run, model, hubtl, tmp_path):
     dataset = table(6, 3, missing=0.0)
     renamed = dataset.rename_columns({"image": "photo", "text": "said", "audio": "heard"}).remove_columns("label")
     renamed.to_parquet(tmp_path / "other.parquet")
-    columns = ("--image-column", "photo", "--text-column", "said", "--audio-column", "heard")
+    columns = ("--column", "image=photo", "--column", "text=said", "--column", "audio=heard")
     code, out, err = hubtl("predict", run, tmp_path / "other.parquet", "--json", *columns)
     assert code == 0, err
     assert [r["label"] for r in json.loads(out)["predictions"]] == [p.label for p in model.predict(dataset)]
@@ -477,13 +477,13 @@ def test_columns_that_are_missing_or_too_many(hubtl, models, tmp_path):
 
     error, hint = fails(hubtl, *words("wordless"))
     assert "has no text column; its columns: image" in error
-    assert "--text-column NAME" in hint
+    assert "--column text=NAME" in hint
     error, hint = fails(hubtl, *words("twice"))
     assert "has several audio columns: left, right" in error
-    assert "--audio-column left" in hint
-    error, hint = fails(hubtl, *words("twice"), "--audio-column", "lefft")
+    assert "--column audio=left" in hint
+    error, hint = fails(hubtl, *words("twice"), "--column", "audio=lefft")
     assert "unknown audio column" in error
-    assert "--audio-column left" in hint
+    assert "--column audio=left" in hint
 
 
 @pytest.mark.parametrize(

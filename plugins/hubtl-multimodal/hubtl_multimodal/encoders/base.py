@@ -1,8 +1,7 @@
 """Define the contract of an encoder: inputs of one modality in, tokens out."""
 
-import re
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -10,7 +9,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hubtl_multimodal.inputs.base import Reader
+from hubtl.modalities.native.blocks import ATTENTION
+from hubtl.modalities.native.masks import with_first
+from hubtl.modalities.reader import Reader
 
 
 class Tokens(NamedTuple):
@@ -91,14 +92,6 @@ class ModalityEncoder(nn.Module):
         ]
 
 
-ATTENTION = re.compile(r"\.(qkv|q_proj|v_proj|query|value|q_lin|v_lin|query_proj|value_proj|q|v|kv|in_proj)$")
-
-
-def with_first(mask: Tensor) -> Tensor:
-    """Return the mask [b, t] with the first place True, since an empty row would divide by zero."""
-    return torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], dim=1)
-
-
 def tokens_of(values: Tensor, mask: Tensor | None = None) -> Tokens:
     """Return tokens [b, t, d] under a mask [b, t], padding set to zero; None: all are real."""
     if mask is None:
@@ -129,21 +122,3 @@ def only_what_learns(encoder: ModalityEncoder, inputs: Mapping[str, Tensor] | No
             module = encoder.get_submodule(owner)
             del module._parameters[leaf]
             module.register_buffer(leaf, parameter.detach())
-
-
-EARLY = re.compile(r"embed|conv_stem|feature_extractor|feature_projection|batch_norm|(^|\.)pre_?l")
-
-
-def blocks_around(model: nn.Module, layers: Iterable[nn.Module]) -> list[tuple[str, list[nn.Parameter]]]:
-    """Return ``embeddings``, ``layer0`` …, ``rest``: parameters before, of and after repeated layers."""
-    listed = [(f"layer{i}", list(layer.parameters())) for i, layer in enumerate(layers)]
-    inside = {p for _, parameters in listed for p in parameters}
-    before: list[nn.Parameter] = []
-    after: list[nn.Parameter] = []
-    met = False
-    for name, parameter in model.named_parameters():
-        if parameter in inside:
-            met = True
-        else:
-            (before if not met or EARLY.search(name) else after).append(parameter)
-    return [(n, p) for n, p in [("embeddings", before), *listed, ("rest", after)] if p]

@@ -1,29 +1,18 @@
 """Locate a model by its name: timm's registry, a folder, or the Hub."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hubtl.backbones.hub import license_of
 from hubtl.backbones.reach import out_of_reach
 from hubtl.backbones.saved import read_config
 from hubtl.errors import HubtlError, nearest
 from hubtl.hub.network import mind_the_network
+from hubtl.modalities.native.loading import auto_names
+from hubtl.modalities.native.source import Source
 
 SECOND = {"clip": {"image"}, "siglip": {"image"}, "clap": {"audio"}}  # models of two towers
-
-
-@dataclass(frozen=True)
-class Source:
-    """Hold the place of a model's weights and configuration."""
-
-    shown: str  # as the user gave it
-    library: Literal["timm", "transformers"]
-    where: str  # for the library's own loader
-    config: dict[str, Any] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)  # base_model, revision, license
-    revision: str | None = None
 
 
 def locate(modality: str, name: str, pretrained: bool) -> Source:
@@ -112,9 +101,7 @@ def check_modality(modality: str, config: Mapping[str, Any], shown: str) -> None
 
 
 def modalities_of(kind: str) -> set[str]:
-    """Return the modalities of a transformers model type; empty if the library's lists lack it."""
-    from hubtl_multimodal.encoders.loading import auto_names
-
+    """Return the modalities of a transformers model type; empty where the library's own lists do not tell."""
     if kind in SECOND:
         return SECOND[kind]
     lists = {

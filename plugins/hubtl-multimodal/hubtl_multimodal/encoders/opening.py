@@ -7,8 +7,9 @@ from typing import Any
 
 from hubtl.backbones.weights import check_finite
 from hubtl.errors import unknown
+from hubtl.modalities.native.source import Source
 from hubtl_multimodal.encoders.base import ModalityEncoder
-from hubtl_multimodal.encoders.names import Source, locate, of_folder
+from hubtl_multimodal.encoders.names import locate, of_folder
 
 OPTIONS = {
     "image": ("stage", "channels"),

@@ -10,16 +10,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hubtl.errors import HubtlError
-from hubtl_multimodal.encoders.base import EncoderInfo, Grid, Tokens, only_what_learns, tokens_of, with_first
-from hubtl_multimodal.encoders.loading import model_of, write
-from hubtl_multimodal.encoders.names import Source
-from hubtl_multimodal.encoders.positions import resampled
+from hubtl.modalities.audio.extracted import ASTReader, ClapReader, WhisperReader
+from hubtl.modalities.audio.models import SECONDS, frames_of, heard_by_whisper, patches, side, whole_window, with_frames
+from hubtl.modalities.audio.spectrogram import SpectrogramReader
+from hubtl.modalities.native.loading import model_of, write
+from hubtl.modalities.native.masks import with_first
+from hubtl.modalities.native.source import Source
+from hubtl.modalities.reader import Reader
+from hubtl_multimodal.encoders.base import EncoderInfo, Grid, Tokens, only_what_learns, tokens_of
 from hubtl_multimodal.encoders.repeated import TransformersEncoder
-from hubtl_multimodal.inputs.base import Reader
-from hubtl_multimodal.inputs.extracted import ASTReader, ClapReader, WhisperReader
-from hubtl_multimodal.inputs.spectrogram import SpectrogramReader, frames_in
 
-SECONDS = 10.0
 FUSION = r"\.(fusion_model|mel_conv2d)\."  # of CLAP's several crops
 
 
@@ -48,14 +48,14 @@ class AST(Spectral):
     def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
         config, mask = self.model.config, with_first(inputs["audio.mask"])
         heard = torch.where(mask.unsqueeze(-1), inputs["audio"], self._reader.padding(None))
-        high, _ = _grid(config, config.max_length)
-        times = mask.float().unfold(1, _side(config, 1), config.time_stride).amax(dim=-1) > 0
+        high, _ = patches(config, config.max_length)
+        times = mask.float().unfold(1, side(config, 1), config.time_stride).amax(dim=-1) > 0
         places = torch.cat([times.new_ones(len(times), 2), times.repeat(1, high)], dim=1)
         made = self.model(heard, attention_mask=places.long()).last_hidden_state
         return tokens_of(made, places)
 
     def grid(self, inputs: Mapping[str, Tensor]) -> Grid:
-        return Grid(2, *_grid(self.model.config, self.model.config.max_length), ("frequency", "time"))
+        return Grid(2, *patches(self.model.config, self.model.config.max_length), ("frequency", "time"))
 
 
 def build_ast(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> AST:
@@ -74,40 +74,6 @@ def build_ast(source: Source, config: Any, extractor: Any, pretrained: bool, sec
         model = with_frames(model, frames)
     encoder = AST(model, ASTReader(extractor, frames))
     return _described(encoder, source, pretrained, int(config.hidden_size), {"kind": "ast", "frames": frames})
-
-
-def frames_of(config: Any, seconds: float) -> int:
-    """Return the frames of an AST for a duration, at least one patch."""
-    return max(_side(config, 1), frames_in(seconds))
-
-
-def with_frames(model: Any, frames: int) -> Any:
-    """Return the ASTModel for spectrograms of another length."""
-    config = copy.deepcopy(model.config)
-    config.max_length = frames
-    other = type(model)(config)
-    tensors = dict(model.state_dict())
-    name = "embeddings.position_embeddings"
-    old, new = _grid(config, model.config.max_length), _grid(config, frames)
-    table = tensors[name][0]
-    if new[1] <= old[1]:
-        grid = table[2:].reshape(*old, -1)[:, : new[1]]
-        tensors[name] = torch.cat([table[:2], grid.flatten(0, 1)]).unsqueeze(0)
-    else:
-        tensors[name] = resampled(table, old, new).unsqueeze(0)
-    other.load_state_dict(tensors)
-    return other
-
-
-def _grid(config: Any, frames: int) -> tuple[int, int]:
-    """Return the patches (bands, times) of a spectrogram."""
-    high = (config.num_mel_bins - _side(config, 0)) // config.frequency_stride + 1
-    return high, (frames - _side(config, 1)) // config.time_stride + 1
-
-
-def _side(config: Any, axis: int) -> int:
-    size = config.patch_size
-    return int(size[axis] if isinstance(size, list | tuple) else size)
 
 
 class Whisper(Spectral):
@@ -138,16 +104,6 @@ class Whisper(Spectral):
         write(whole, folder, self._reader.extractor)
 
 
-def whole_window(inputs: Mapping[str, Tensor], config: Any) -> Tensor:
-    """Return a batch as Whisper takes it, [b, mels, frames], padded by silence as its extractor does."""
-    mask = with_first(inputs["audio.mask"])
-    loudest = inputs["audio"].masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=(1, 2), keepdim=True)
-    silence = (loudest - 2).clamp(min=-1.5)
-    heard = torch.where(mask.unsqueeze(-1), inputs["audio"], silence)
-    rest = 2 * config.max_source_positions - heard.shape[1]
-    return torch.cat([heard, silence.expand(-1, rest, heard.shape[2])], dim=1).transpose(1, 2)
-
-
 def build_whisper(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> Whisper:
     from transformers import WhisperModel
 
@@ -157,19 +113,6 @@ def build_whisper(source: Source, config: Any, extractor: Any, pretrained: bool,
     model.embed_positions.requires_grad_(False)  # sines
     encoder = Whisper(model, WhisperReader(extractor, seconds))
     return _described(encoder, source, pretrained, int(config.d_model), {"kind": "whisper", "seconds": seconds})
-
-
-def heard_by_whisper(source: Source, config: Any, extractor: Any, asked: float | None) -> float:
-    """Return the seconds to read.
-
-    Raises:
-        HubtlError: for more than the model's window.
-    """
-    limit = 2 * config.max_source_positions * extractor.hop_length / extractor.sampling_rate
-    seconds = min(SECONDS, limit) if asked is None else asked
-    if seconds > limit:
-        raise HubtlError(f"{source.shown} hears {limit:g} seconds, not {seconds:g}", hint=f"seconds: {limit:g}")
-    return float(seconds)
 
 
 class Clap(Spectral):

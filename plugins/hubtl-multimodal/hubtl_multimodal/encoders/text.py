@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hubtl.errors import HubtlError
-from hubtl_multimodal.encoders.base import EncoderInfo, Tokens, only_what_learns, tokens_of, with_first
-from hubtl_multimodal.encoders.loading import config_of, model_of, processor_of, without_pooler, write
-from hubtl_multimodal.encoders.names import Source
+from hubtl.modalities.native.loading import config_of, model_of, without_pooler, write
+from hubtl.modalities.native.masks import with_first
+from hubtl.modalities.native.source import Source
+from hubtl.modalities.reader import Reader
+from hubtl.modalities.text.reader import TextReader
+from hubtl.modalities.text.tokens import MAX_LENGTH, cut, longest, tokenizer_of
+from hubtl_multimodal.encoders.base import EncoderInfo, Tokens, only_what_learns, tokens_of
 from hubtl_multimodal.encoders.repeated import TransformersEncoder
-from hubtl_multimodal.inputs.base import Reader
-from hubtl_multimodal.inputs.text import TextReader
-
-MAX_LENGTH = 128
 
 
 class Text(TransformersEncoder):
@@ -76,40 +76,3 @@ def build(source: Source, pretrained: bool, options: dict[str, Any]) -> Text:
     )
     only_what_learns(encoder, trial)
     return encoder
-
-
-def tokenizer_of(source: Source) -> Any:
-    """Return the model's own tokenizer, padding on the right.
-
-    Raises:
-        HubtlError: for a model without one.
-    """
-    from transformers import AutoTokenizer
-
-    tokenizer = processor_of(source, AutoTokenizer.from_pretrained)
-    if tokenizer is None or len(tokenizer) <= len(set(tokenizer.all_special_ids)):  # built of nothing
-        raise HubtlError(
-            f"{source.shown} came without a tokenizer that loads", hint="a model with its tokenizer files beside it"
-        )
-    tokenizer.padding_side = "right"
-    return tokenizer
-
-
-def cut(inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Cut ids and mask [b, t] of a batch to its longest row: equal outputs, faster."""
-    ids, mask = inputs["text"], with_first(inputs["text.mask"])
-    whole = ids.shape[1]
-    used = whole if torch.compiler.is_compiling() or torch.jit.is_tracing() else int(mask.sum(dim=1).max())
-    return ids[:, :used], mask[:, :used]
-
-
-def longest(asked: int, tokenizer: Any, model: Any) -> int:
-    """Return the tokens of a row, at most the tokenizer's limit and the model's positions."""
-    if asked < 2:
-        raise HubtlError(f"max_length is {asked}: no room for a word", hint="max_length: 128")
-    limits = [asked, int(min(tokenizer.model_max_length, 2**30))]
-    positions = getattr(model.config, "max_position_embeddings", None)
-    if positions and positions > 0:
-        offset = getattr(getattr(model, "embeddings", None), "padding_idx", None)  # RoBERTa counts from behind it
-        limits.append(int(positions) - (0 if offset is None else int(offset) + 1))
-    return min(limits)

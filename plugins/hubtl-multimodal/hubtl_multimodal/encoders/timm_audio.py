@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hubtl.errors import HubtlError
+from hubtl.modalities.audio.spectrogram import LogMelReader, frames_in
+from hubtl.modalities.native.source import Source
+from hubtl.modalities.reader import Reader
 from hubtl_multimodal.encoders.base import EncoderInfo, Grid, Tokens, only_what_learns, tokens_of
-from hubtl_multimodal.encoders.names import Source
 from hubtl_multimodal.encoders.timm_maps import TimmEncoder, facts, load
-from hubtl_multimodal.inputs.base import Reader
-from hubtl_multimodal.inputs.spectrogram import LogMelReader, frames_in
 
 SECONDS = 10.0
 MELS = 64

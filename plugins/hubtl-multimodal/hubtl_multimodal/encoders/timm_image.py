@@ -11,11 +11,11 @@ from torch import Tensor
 from hubtl.backbones.base import ImageInput
 from hubtl.backbones.timm import data_config
 from hubtl.errors import HubtlError
+from hubtl.modalities.image.reader import ImageReader
+from hubtl.modalities.native.source import Source
+from hubtl.modalities.reader import Reader
 from hubtl_multimodal.encoders.base import EncoderInfo, Grid, Tokens, only_what_learns, tokens_of
-from hubtl_multimodal.encoders.names import Source
 from hubtl_multimodal.encoders.timm_maps import TimmEncoder, facts, load
-from hubtl_multimodal.inputs.base import Reader
-from hubtl_multimodal.inputs.image import ImageReader
 
 
 class TimmImage(TimmEncoder):

@@ -13,8 +13,8 @@ from hubtl.hub.network import mind_the_network
 
 # hubtl makes torchvision importable beside a torch of another build before timm meets it
 from hubtl.io import jsontext
+from hubtl.modalities.native.source import Source
 from hubtl_multimodal.encoders.base import Grid, ModalityEncoder
-from hubtl_multimodal.encoders.names import Source
 
 
 def load(source: Source, pretrained: bool, *, channels: int | None, size: int | tuple[int, int] | None) -> Any:

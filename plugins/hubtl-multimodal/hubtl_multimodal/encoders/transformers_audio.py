@@ -3,10 +3,11 @@
 from typing import Any
 
 from hubtl.errors import HubtlError
+from hubtl.modalities.audio.models import extractor_of
+from hubtl.modalities.native.loading import config_of
+from hubtl.modalities.native.source import Source
 from hubtl_multimodal.encoders import spectral, waves
 from hubtl_multimodal.encoders.base import ModalityEncoder
-from hubtl_multimodal.encoders.loading import config_of, processor_of
-from hubtl_multimodal.encoders.names import Source
 
 BUILDERS = {
     "audio-spectrogram-transformer": spectral.build_ast,
@@ -38,20 +39,3 @@ def build(source: Source, pretrained: bool, options: dict[str, Any]) -> Modality
     return BUILDERS[config.model_type](
         source, config, extractor, pretrained, None if seconds is None else float(seconds)
     )
-
-
-def extractor_of(source: Source) -> Any:
-    """Return the model's own feature extractor.
-
-    Raises:
-        HubtlError: for a model without one.
-    """
-    from transformers import AutoFeatureExtractor
-
-    extractor = processor_of(source, AutoFeatureExtractor.from_pretrained)
-    if extractor is None:
-        raise HubtlError(
-            f"{source.shown} came without a feature extractor that loads",
-            hint="a model with its preprocessor_config.json beside it",
-        )
-    return extractor

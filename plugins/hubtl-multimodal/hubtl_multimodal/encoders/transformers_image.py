@@ -12,14 +12,14 @@ from torch import Tensor
 from hubtl.backbones import processors
 from hubtl.backbones.base import ImageInput
 from hubtl.errors import HubtlError
+from hubtl.modalities.image.reader import ImageReader
+from hubtl.modalities.native.loading import config_of, model_of, processor_of, without_pooler, write
+from hubtl.modalities.native.positions import resampled
+from hubtl.modalities.native.source import Source
+from hubtl.modalities.reader import Reader
 from hubtl_multimodal.encoders.base import EncoderInfo, Grid, Tokens, only_what_learns, tokens_of
-from hubtl_multimodal.encoders.loading import config_of, model_of, processor_of, without_pooler, write
-from hubtl_multimodal.encoders.names import Source
-from hubtl_multimodal.encoders.positions import resampled
 from hubtl_multimodal.encoders.repeated import TransformersEncoder
 from hubtl_multimodal.encoders.timm_image import spec_from
-from hubtl_multimodal.inputs.base import Reader
-from hubtl_multimodal.inputs.image import ImageReader
 
 MOST_PREFIX = 8  # a class token, one for distillation, registers
 TOWERS = {"clip": "CLIPVisionModel", "siglip": "SiglipVisionModel"}

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from hubtl.errors import HubtlError
-from hubtl_multimodal.encoders.base import EncoderInfo, Tokens, only_what_learns, tokens_of, with_first
-from hubtl_multimodal.encoders.loading import model_of, write
-from hubtl_multimodal.encoders.names import Source
+from hubtl.modalities.audio.models import SECONDS, first_token
+from hubtl.modalities.audio.waveform import WaveformReader
+from hubtl.modalities.native.loading import model_of, write
+from hubtl.modalities.native.masks import with_first
+from hubtl.modalities.native.source import Source
+from hubtl.modalities.reader import Reader
+from hubtl_multimodal.encoders.base import EncoderInfo, Tokens, only_what_learns, tokens_of
 from hubtl_multimodal.encoders.repeated import TransformersEncoder
-from hubtl_multimodal.inputs.base import Reader
-from hubtl_multimodal.inputs.waveform import WaveformReader
-
-SECONDS = 10.0
 
 
 class Waves(TransformersEncoder):
@@ -49,14 +49,6 @@ class Waves(TransformersEncoder):
 
     def save(self, folder: Path) -> None:
         write(self.model, folder, self._extractor)
-
-
-def first_token(config: Any) -> int:
-    """Return the number of samples of the first token."""
-    needed = 1
-    for kernel, stride in reversed(list(zip(config.conv_kernel, config.conv_stride, strict=True))):
-        needed = (needed - 1) * stride + kernel
-    return needed
 
 
 def build(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> Waves:

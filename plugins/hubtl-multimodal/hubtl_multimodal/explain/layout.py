@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from hubtl_multimodal.inputs.text import TextReader
+from hubtl.modalities.text.reader import TextReader
 
 if TYPE_CHECKING:
     from hubtl_multimodal.backbone import MultimodalBackbone

@@ -1,0 +1,187 @@
+"""Read spectrograms: frames of energies in mel bands, their shifts, masks and noise."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hubtl.modalities.audio.sound import samples
+from hubtl.modalities.reader import Arrays, Reader, known_severity, known_view
+
+SHIFT = 0.1  # of the sound's own length, at most
+GAIN = {"weak": 3.0, "strong": 6.0}  # decibels, at most
+QUIET_NOISE = (20.0, 35.0)  # decibels of signal to noise, in a strong view
+SIGNAL_TO_NOISE = (20.0, 15.0, 10.0, 5.0, 0.0)  # decibels, severities 1 to 5
+BANDS_MASKED, TIME_MASKED = 1 / 10, 1 / 8  # SpecAugment (arXiv:1904.08779): widest of two masks each; a word is short
+
+
+class SpectrogramReader(Reader):
+    """Read ``audio``: float32 [frames, mels], and ``audio.mask``: bool [frames], True for sound.
+
+    Noise is added to the energies, not to their logarithms: as much to each band as white noise has in it.
+
+    Attributes:
+        rate: samples a second of the features; every cell is resampled to it.
+        frames: rows of the spectrogram.
+        longest: seconds of sound that they take.
+    """
+
+    modality = "audio"
+    rate: int
+    frames: int
+    longest: float
+
+    @abstractmethod
+    def padding(self, features: np.ndarray) -> float:
+        """Return the value of padding frames."""
+
+    @abstractmethod
+    def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return samples [n] as features [at most frames, mels], and the number of sound frames."""
+
+    @abstractmethod
+    def energies(self, features: np.ndarray) -> np.ndarray:
+        """Return features [t, mels] as energies, 0 and more."""
+
+    @abstractmethod
+    def logarithms(self, energies: np.ndarray) -> np.ndarray:
+        """Return energies as features."""
+
+    def read(self, cell: Any) -> Arrays:
+        return self._padded(*self.spectrum(samples(cell, self.rate, longest=self.longest)))
+
+    def _padded(self, features: np.ndarray, length: int) -> Arrays:
+        """Set frames from ``length`` on to the floor, so that padding reveals nothing."""
+        length = max(1, min(length, self.frames))
+        row = np.full((self.frames, features.shape[1]), self.padding(features[:length]), np.float32)
+        row[: min(length, len(features))] = features[:length]
+        return {"audio": row, "audio.mask": np.arange(self.frames) < length}
+
+    def empty(self) -> Arrays:
+        shape = self.frames, len(self._white)
+        return {"audio": np.zeros(shape, np.float32), "audio.mask": np.zeros(self.frames, bool)}
+
+    def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
+        """Shift in time and change the loudness; a strong view adds quiet noise and SpecAugment's masks."""
+        strong = known_view(name)
+        features, length = arrays["audio"], int(arrays["audio.mask"].sum())
+        if length == 0:
+            return dict(arrays)
+        most = int(SHIFT * length)
+        shift = min(int(rng.integers(-most, most + 1)), self.frames - length)
+        energies = self.energies(features[:length])[max(0, -shift) :] * 10 ** (
+            rng.uniform(-GAIN[name], GAIN[name]) / 10
+        )
+        if strong:
+            energies = energies + self._noise(energies, float(rng.uniform(*QUIET_NOISE)), rng)
+        sound = self.logarithms(np.concatenate([np.zeros((max(0, shift), energies.shape[1])), energies]))
+        return self._padded(_masked(sound, rng) if strong else sound, len(sound))
+
+    def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
+        """Add white noise at 20, 15, 10, 5 or 0 decibels below the sound."""
+        level = SIGNAL_TO_NOISE[known_severity(severity)]
+        length = int(arrays["audio.mask"].sum())
+        if length == 0:
+            return dict(arrays)
+        energies = self.energies(arrays["audio"][:length])
+        return self._padded(self.logarithms(energies + self._noise(energies, level, rng)), length)
+
+    def _noise(self, energies: np.ndarray, decibels: float, rng: np.random.Generator) -> np.ndarray:
+        """Return energies [t, mels] of white noise that far below the mean power of the sound.
+
+        A band's energies relative to those of white noise give the sound's power density, independent of filters,
+        pre-emphasis or magnitudes instead of powers; bands are about as wide as on the mel scale.
+        """
+        edges = np.expm1(np.linspace(0.0, np.log1p(self.rate / 1400), len(self._white) + 1))
+        hears = self._white > 1e-6 * self._white.max()  # a narrow band at the bottom may hold no bin at all
+        power = np.average((energies[:, hears] / self._white[hears]).mean(axis=0), weights=np.diff(edges)[hears])
+        scale = power * 10 ** (-decibels / 10)
+        return scale * self._white * rng.gamma(4.0, 1 / 4.0, size=energies.shape)  # a band sums a few bins
+
+    @cached_property
+    def _white(self) -> np.ndarray:
+        """Return mean energies [mels] of white noise in these features."""
+        noise = np.random.default_rng(0).standard_normal(self.rate // 2).astype(np.float32) / 4
+        features, length = self.spectrum(noise)
+        return self.energies(features[:length]).mean(axis=0)
+
+    def tensors(self, stacked: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        return {
+            "audio": torch.from_numpy(np.asarray(stacked["audio"], dtype=np.float32)),
+            "audio.mask": torch.from_numpy(np.asarray(stacked["audio.mask"], dtype=bool)),
+        }
+
+
+def _masked(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Set two bands of frequencies and two of time to the mean."""
+    sound, (length, mels) = sound.copy(), sound.shape
+    mean = sound.mean()
+    for _ in range(2):
+        wide = int(rng.integers(int(BANDS_MASKED * mels) + 1))
+        start = int(rng.integers(mels - wide + 1))
+        sound[:, start : start + wide] = mean
+        long = int(rng.integers(int(TIME_MASKED * length) + 1))
+        start = int(rng.integers(length - long + 1))
+        sound[start : start + long] = mean
+    return sound
+
+
+WINDOW, HOP, BINS = 0.025, 0.010, 512  # seconds, seconds, points of the Fourier transform
+LOWEST, HIGHEST = 125.0, 7500.0  # Hz
+OFFSET = 0.001
+
+
+class LogMelReader(SpectrogramReader):
+    """Read YAMNet's log-mel spectrogram, for small picture models.
+
+    16 kHz, 25 ms periodic Hann windows every 10 ms, magnitudes of a Fourier transform of 512 points in 64 HTK mel bands
+    from 125 to 7500 Hz, log(mel + 0.001). A sound of n samples fills ceil(n / 160) frames.
+
+    Args:
+        frames: rows of the spectrogram.
+        mels: bands.
+        mean: subtracted in ``tensors``.
+        std: then divided by.
+    """
+
+    rate = 16000
+
+    def __init__(self, frames: int, mels: int = 64, *, mean: float = 0.0, std: float = 1.0) -> None:
+        from transformers.audio_utils import mel_filter_bank, window_function
+
+        self.frames, self.mels, self.mean, self.std = frames, mels, mean, std
+        self.floor = float(np.log(OFFSET))
+        self.longest = WINDOW + frames * HOP
+        self._size, self._hop = round(WINDOW * self.rate), round(HOP * self.rate)
+        self._filters = mel_filter_bank(BINS // 2 + 1, mels, LOWEST, HIGHEST, self.rate, mel_scale="htk")
+        self._window = window_function(self._size, "hann", periodic=True)
+
+    def padding(self, features: np.ndarray) -> float:
+        return self.floor
+
+    def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:
+        filled = min(self.frames, -(-len(sound) // self._hop))
+        wanted = (filled - 1) * self._hop + self._size
+        padded = np.pad(sound[:wanted], (0, max(0, wanted - len(sound))))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, self._size)[:: self._hop]
+        magnitudes = np.abs(np.fft.rfft(windows * self._window, n=BINS, axis=1))
+        return np.log(magnitudes @ self._filters + OFFSET).astype(np.float32), filled
+
+    def energies(self, features: np.ndarray) -> np.ndarray:
+        return np.maximum(np.exp(features.astype(np.float64)) - OFFSET, 0.0) ** 2
+
+    def logarithms(self, energies: np.ndarray) -> np.ndarray:
+        return np.log(np.sqrt(energies) + OFFSET).astype(np.float32)
+
+    def tensors(self, stacked: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        made = super().tensors(stacked)
+        return {**made, "audio": (made["audio"] - self.mean) / self.std}
+
+
+def frames_in(seconds: float) -> int:
+    """Return the whole windows in a duration."""
+    return max(1, 1 + int(round((seconds - WINDOW) / HOP, 6)))

@@ -1,0 +1,205 @@
+"""The contract of a modality: which column is its own, how its rows are read, and how they are shown."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from hubtl.errors import HubtlError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from hubtl.backbones.base import Backbone, PixelRanges
+    from hubtl.data.rows import Opened
+    from hubtl.modalities.reader import Reader
+
+
+class Unreadable(ValueError):
+    """Report a cell that is damaged, or holds something else. Its text says why."""
+
+
+class Modality(ABC):
+    """Define one kind of input. Importing it must be quick: what it needs is imported where it is used.
+
+    Attributes:
+        name: the key of its inputs in a batch, and its word on the command line: ``--model NAME=…``, ``--column NAME=…``.
+        rank: its place where several are listed, the least one first. Files of the first one lead their rows.
+        noun: one cell in words.
+        plural: several of them.
+        called: files of it in messages.
+        says: a cell and what it tells, for the limits on a card.
+        words: a cell is typed as words; otherwise as the name of a file.
+        example: a cell in the code on a card.
+        alone: what is typed to predict one row of a model that takes this alone.
+        suffixes: endings of files that hold one cell each, in lower case.
+        folders: names of folders that hold such files and are no class, in lower case.
+        auto: transformers' class that opens its classifiers, and its list of their model types.
+        model_types: types of its classifiers that are hubtl's own, in transformers' format.
+        requires: the package, or hubtl's extra, to install where it is read.
+        crops: whether the recipe's crops, flips and strong views are of its rows; otherwise the readers make their own.
+        covers: whether ``cover`` can take parts of an input away, so that a prediction is explained.
+    """
+
+    name: ClassVar[str]
+    rank: ClassVar[int] = 100
+    noun: ClassVar[str] = "row"
+    plural: ClassVar[str] = "rows"
+    called: ClassVar[str] = "files"
+    says: ClassVar[str] = "row holds"
+    words: ClassVar[bool] = False
+    example: ClassVar[str] = "file"
+    folders: ClassVar[frozenset[str]] = frozenset()
+    auto: ClassVar[tuple[str, str] | None] = None
+    model_types: ClassVar[tuple[str, ...]] = ()
+    requires: ClassVar[str | None] = None
+    crops: ClassVar[bool] = False
+    covers: ClassVar[bool] = False
+
+    @property
+    def suffixes(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def typed(self) -> str:
+        """Return the argument for one cell on the command line."""
+        return f"{self.name}={'WORDS' if self.words else 'FILE'}"
+
+    @property
+    def alone(self) -> str:
+        return self.typed
+
+    def check(self) -> None:
+        """Raise HubtlError where a package is missing that reads it."""
+        return
+
+    # data
+
+    @abstractmethod
+    def column(self, dataset: Any, asked: str | None, where: str) -> str:
+        """Find the column of a ``datasets.Dataset`` that holds it; ``asked`` is what the user named.
+
+        Raises HubtlError where there is none, or more than one (see ``hubtl.data.columns``).
+        """
+
+    def is_called(self, column: str) -> bool:
+        """Return whether the name of a column says that its cells name files of this modality."""
+        return self.name in column.lower()
+
+    def feature(self) -> Any:
+        """Make the type of a column of files, of ``datasets``. Needed where there are ``suffixes``."""
+        return None
+
+    def is_cell(self, value: Any) -> bool:
+        """Return whether a value is one cell, and no row, table or sequence of them."""
+        return isinstance(value, str)
+
+    def ranges(self, dataset: Any, column: str, known: "PixelRanges", where: str) -> "PixelRanges":
+        """Measure what all rows have in common and each is scaled by: of images black and white."""
+        return known
+
+    def rows(
+        self, backbone: "Backbone", dataset: Any, column: str, *, labels: "np.ndarray | None", name: str, **how: Any
+    ) -> "Opened":
+        """Open the rows of a split as a model of this modality alone wants them; keywords as in ``open_rows``.
+
+        By default a backbone's own reader of this modality reads them (``Backbone.readers``).
+        """
+        from hubtl.modalities.rows import ReadRows
+
+        how.pop("data", None)
+        readers = readers_of(backbone, self.name)
+        return ReadRows(dataset, {self.name: column}, readers, labels=labels, name=name, **how)
+
+    # predicting and explaining
+
+    def intake(self, backbone: "Backbone") -> "Intake":
+        """Prepare inputs to predict for a model of this modality alone, by default with the backbone's own reader."""
+        from hubtl.modalities.intake import ReadIntake
+
+        return ReadIntake(backbone, readers_of(backbone, self.name))
+
+    def trial(self, spec: Any) -> "Mapping[str, Tensor] | None":
+        """Make inputs of two rows of noise, to see whether a model takes what it says; None where that cannot be told."""
+        return None
+
+    def cover(self, backbone: "Backbone", row: Any) -> "Cover":
+        """Prepare a row whose parts can be taken away. Called where ``covers`` is set."""
+        raise NotImplementedError(f"{type(self).__name__} covers nothing")
+
+    # saying and showing
+
+    def register(self) -> None:
+        """Make ``model_types`` known to transformers."""
+        return
+
+    def takes(self, spec: Mapping[str, Any]) -> str | None:
+        """Say what a model takes, by its ``input`` in the record; None where the numbers speak for themselves."""
+        return None
+
+    def snippet(self, library: str, where: str, spec: Mapping[str, Any], prints: str) -> str | None:
+        """Write a program that predicts one example with a library; None where ``hubtl.load`` does."""
+        return None
+
+    def opens(self, spec: Mapping[str, Any]) -> str:
+        """Write the lines that open one example for ``Backbone.snippet``; empty where that opens its own."""
+        return ""
+
+    def html(self, cell: Any) -> str | None:
+        """Show a cell on a page, as HTML that needs nothing else; None: by its name."""
+        return None
+
+    def widget(self, gradio: Any, label: str) -> Any:
+        """Make the input of a page, whose value is the path of a file, or words."""
+        return gradio.File(type="filepath", label=label)
+
+
+def readers_of(backbone: "Backbone", name: str) -> "Mapping[str, Reader]":
+    """Return the backbone's reader of a modality. Raises HubtlError for a backbone without one."""
+    if name not in backbone.readers:
+        raise HubtlError(f"{backbone.info.name} has no reader of {name}", hint="its loader gives Backbone.readers")
+    return {name: backbone.readers[name]}
+
+
+class Intake(Protocol):
+    """Prepare what a model predicts.
+
+    Attributes:
+        whole: inputs are looked at together, so that they are not given one after another.
+    """
+
+    whole: bool
+
+    def each(self, inputs: Any) -> Iterable[tuple[str, Any]]:
+        """Name and value of every input. Raises HubtlError for what is none."""
+
+    def read(self, value: Any) -> "Mapping[str, Tensor]":
+        """Make a batch of one input. Raises Unreadable, OSError or HubtlError."""
+
+    def batch(self, values: Sequence[Any]) -> "dict[str, Tensor]":
+        """Make a batch of inputs that are at hand: images of PIL, rows."""
+
+    def value(self, cells: Mapping[str, Any]) -> Any:
+        """Make what ``batch`` takes of cells by modality. Raises HubtlError for one that cannot be read."""
+
+
+class Cover(Protocol):
+    """Hold a row whose parts may be taken away, for ``hubtl.tasks.classification.relevance``.
+
+    Attributes:
+        name: the modality's.
+        windows: bool [w, parts], the parts that are taken away together.
+        times: windows that take each part.
+        layout: how the parts lie, for readers of ``explanation.json``.
+    """
+
+    name: str
+    windows: "Tensor"
+    times: int
+    layout: dict[str, Any]
+
+    def without(self, gone: "Tensor") -> "Iterable[Mapping[str, Tensor]]":
+        """Yield batches of the row without the parts that are True in ``gone`` [n, parts]."""
+
+    def draw(self, plain: Any, mapped: Any, relevance: "np.ndarray", theme: Any) -> Any:
+        """Draw the row into one axes of matplotlib, and into another its relevance, whose mappable is returned."""

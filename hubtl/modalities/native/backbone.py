@@ -1,0 +1,139 @@
+"""Run a transformers classifier without its last linear layer."""
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from hubtl.backbones.base import Backbone, BackboneInfo
+from hubtl.backbones.surgery import linear_names, with_classifier
+from hubtl.backbones.transformers import NAMES, name_outputs
+from hubtl.batch import Features, Inputs
+from hubtl.modalities.native.blocks import ATTENTION, blocks_around, repeated
+from hubtl.modalities.native.loading import write
+from hubtl.modalities.reader import Reader
+from hubtl.modalities.rows import collated
+
+
+@dataclass(frozen=True)
+class NativeInput:
+    """Describe the model's input."""
+
+    values: dict[str, Any]  # text: max_length; audio: rate, seconds
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return dict(self.values)
+
+
+class NativeClassifier(Backbone):
+    """Return the input of the model's last linear layer as ``pooled`` [b, d].
+
+    It includes the model's own pooler, dense layer or projector, and the library's dropout in train mode. ``reader``
+    makes its inputs of cells, ``companion`` is the tokenizer or feature extractor that is saved with it.
+    """
+
+    modality: ClassVar[str]
+    classifier_name: str
+    auto: ClassVar[tuple[str, str]]  # transformers' classes that open the model, and its companion
+
+    def __init__(self, model: Any, classifier: str, reader: Reader, companion: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.reader, self.companion = reader, companion
+        self.readers = {self.modality: reader}
+        self.was: dict[str, Any] = {}  # settings that were changed for training, as they are saved
+        self.idle: tuple[str, ...] = ()  # parameters that the features do not depend on
+        self.fresh: tuple[str, ...] = ()  # parameters that came without pretrained weights
+        self.classifier_name = classifier
+
+    @property
+    def needs_code(self) -> bool:
+        """Return whether the saved model loads only with the code beside it."""
+        return False
+
+    def given(self, inputs: Inputs) -> dict[str, Any]:
+        """Return a batch as the model's keyword arguments."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
+        return Features(self.logits(inputs))
+
+    def logits(self, inputs: Inputs) -> Tensor:
+        """Return the library's logits [b, c], or features [b, d] without its classifier."""
+        found: Tensor = self.model(**self.given(inputs)).logits
+        return found
+
+    def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
+        return blocks_around(self.model, repeated(self.model))
+
+    def lora_targets(self) -> list[str]:
+        names = linear_names(self.model)
+        return [f"model.{name}" for name in [n for n in names if ATTENTION.search(f".{n}")] or names]
+
+    def frozen(self) -> list[nn.Parameter]:
+        return [p for name, p in self.model.named_parameters() if name in self.idle]
+
+    def rates(self) -> dict[nn.Parameter, float]:
+        return {p: 1.0 for name, p in self.model.named_parameters() if name in self.fresh}
+
+    def collate(self, rows: Sequence[Any]) -> dict[str, Tensor]:
+        """Return inputs of rows (modality -> cell), or of plain cells, without random views."""
+        named = [row if isinstance(row, Mapping) and self.modality in row else {self.modality: row} for row in rows]
+        return collated({self.modality: self.reader}, named)
+
+    def save(self, folder: Any, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
+        whole: Any = with_classifier(self.model, self.classifier_name, classifier)
+        for key, value in self.was.items():
+            setattr(whole.config, key, value)
+        name_outputs(whole.config, names)
+        whole.config.problem_type = "single_label_classification"
+        whole.config.hubtl = {**meta, "input": self.info.input.as_dict()}
+        write(whole, folder, self.companion)
+
+    def snippet(self, where: str) -> str:
+        source, (model, companion) = json.dumps(where), self.auto
+        code = ", trust_remote_code=True" if self.needs_code else ""
+        example, inputs = self.example()
+        return (
+            f"from transformers import {companion}, {model}\n\n"
+            f"companion = {companion}.from_pretrained({source}{code})\n"
+            f"model = {model}.from_pretrained({source}{code}).eval()\n"
+            f"{example}\n"
+            f"inputs = {inputs}\n"
+            "logits = model(**inputs).logits\n"
+            f"names = model.config.{NAMES[0]}\n"
+        )
+
+    def example(self) -> tuple[str, str]:
+        """Return code that makes one input, and code that prepares it by ``companion``."""
+        raise NotImplementedError
+
+
+def finished(built: NativeClassifier, layer: nn.Linear, trial: Inputs, missing: Sequence[str], **facts: Any) -> None:
+    """Describe a backbone without its classifier, and find the parameters that features ignore."""
+    names = [name for name, p in built.model.named_parameters() if p.requires_grad]
+    built.eval()
+    with torch.enable_grad():
+        features = built(trial).pooled
+        own = dict(built.model.named_parameters())
+        found = torch.autograd.grad(features.sum(), [own[name] for name in names], allow_unused=True)
+    built.train()
+    used = {name for name, gradient in zip(names, found, strict=True) if gradient is not None}
+    built.idle = tuple(name for name in own if name not in used)
+    built.fresh = tuple(name for name in missing if name in used)
+    layers = sorted({name.rpartition(".")[0] for name in built.fresh})
+    notes = (f"{', '.join(layers)}: without pretrained weights, from random ones",) if layers else ()
+    config = copy.deepcopy(built.model.config)
+    built.info = BackboneInfo(
+        library="transformers",
+        architecture=str(getattr(config, "encoder", config).model_type),
+        width=layer.in_features,
+        modalities=(built.modality,),
+        notes=(*facts.pop("notes", ()), *notes),
+        **facts,
+    )

@@ -1,0 +1,52 @@
+"""Texts: cells of words, cut into the model's own tokens."""
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+from hubtl.hub.names import POOLED
+from hubtl.modalities.base import Modality
+
+LINES = 4  # of a box for text
+
+
+class Text(Modality):
+    """Read words, sentences and longer texts."""
+
+    name = "text"
+    rank = 20
+    noun, plural, called, says = "text", "texts", "texts", "text says"
+    words = True
+    example = "What it says."
+    model_types = (POOLED,)
+    auto = ("AutoModelForSequenceClassification", "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES")
+
+    def column(self, dataset: Any, asked: str | None, where: str) -> str:
+        from hubtl.modalities.text.columns import column
+
+        return column(dataset, asked, where)
+
+    def register(self) -> None:
+        from hubtl.modalities.text.pooling import register
+
+        register()
+
+    def takes(self, spec: Mapping[str, Any]) -> str | None:
+        if "max_length" not in spec:
+            return None
+        return f"a text, of which the first {spec['max_length']:,} tokens are read"
+
+    def snippet(self, library: str, where: str, spec: Mapping[str, Any], prints: str) -> str | None:
+        from hubtl.card.snippet import needs_code
+        from hubtl.modalities.text.snippets import PROGRAM
+
+        if library != "transformers":
+            return None
+        code = ", trust_remote_code=True" if needs_code(spec) else ""
+        return PROGRAM.format(where=where, max_length=spec["max_length"], code=code, prints=prints)
+
+    def html(self, cell: Any) -> str | None:
+        return f"<blockquote>{html.escape(cell)}</blockquote>" if isinstance(cell, str) else None
+
+    def widget(self, gradio: Any, label: str) -> Any:
+        return gradio.Textbox(label=label, lines=LINES, placeholder="Words")

@@ -1,0 +1,118 @@
+"""Read texts as token ids of a fixed length."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hubtl.modalities.reader import Arrays, Reader, known_severity, known_view
+
+LOST = {"weak": 0.05, "strong": 0.2}  # of the words
+HARMED = (0.1, 0.2, 0.3, 0.4, 0.5)
+CONTINUES = "##"  # WordPiece marks what goes on with a word,
+STARTS = ("▁", "Ġ")  # SentencePiece and byte-level BPE what begins one
+
+
+class TextReader(Reader):
+    """Read ``text``: ids [length], int32 and then int64, and ``text.mask``: True for tokens.
+
+    Views and corruptions work on whole words, as far as the tokenizer's pieces show them, and keep at least one.
+
+    Args:
+        tokenizer: that of the pretrained model.
+        length: tokens of a row, special ones included; longer texts are cut.
+    """
+
+    modality = "text"
+    files = False
+
+    def __init__(self, tokenizer: Any, length: int) -> None:
+        self.tokenizer = tokenizer
+        self.length = length
+        self.pad = int(next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0))
+        self._tables: tuple[np.ndarray, np.ndarray] | None = None
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return the tokens of ids as the tokenizer writes them."""
+        return [str(token) for token in self.tokenizer.convert_ids_to_tokens(list(ids))]
+
+    def read(self, cell: Any) -> Arrays:
+        if not isinstance(cell, str):
+            raise ValueError(f"a {type(cell).__name__}, not text")
+        return self._padded(np.asarray(self.tokenizer(cell, truncation=True, max_length=self.length)["input_ids"]))
+
+    def _padded(self, ids: np.ndarray) -> Arrays:
+        row = np.full(self.length, self.pad, np.int32)
+        row[: len(ids)] = ids
+        return {"text": row, "text.mask": np.arange(self.length) < len(ids)}
+
+    def empty(self) -> Arrays:
+        return self._padded(np.zeros(0, np.int32))
+
+    def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
+        """Drop words: one in 20 (weak) or one in 5 (strong)."""
+        known_view(name)
+        ids = arrays["text"][arrays["text.mask"]]
+        words = self._words(ids)
+        gone = rng.random(len(words)) < LOST[name]
+        if gone.all() and len(words):
+            gone[rng.integers(len(words))] = False
+        lost = {int(place) for word, left in zip(words, gone, strict=True) if left for place in word}
+        return self._padded(ids[[place for place in range(len(ids)) if place not in lost]])
+
+    def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
+        """Drop 10 to 50 % of the words, at least one, or replace them by other tokens."""
+        share = HARMED[known_severity(severity)]
+        ids = arrays["text"][arrays["text.mask"]]
+        words = self._words(ids)
+        if not words:
+            return self._padded(ids)
+        harmed = rng.choice(len(words), size=min(len(words), max(1, round(share * len(words)))), replace=False)
+        replaced = rng.random(len(harmed)) < 0.5
+        if len(harmed) == len(words):
+            replaced[0] = True
+        ordinary = np.flatnonzero(~self._known()[1])
+        keep, ids = np.ones(len(ids), bool), ids.copy()
+        for word, other in zip(harmed, replaced, strict=True):
+            places = words[int(word)]
+            if other:
+                own = np.searchsorted(ordinary, ids[places])
+                ids[places] = ordinary[(own + rng.integers(1, len(ordinary), size=len(places))) % len(ordinary)]
+            else:
+                keep[places] = False
+        return self._padded(ids[keep])
+
+    def _words(self, ids: np.ndarray) -> list[np.ndarray]:
+        """Return positions of the tokens of each word, without special tokens."""
+        inside, special = self._known()
+        words: list[list[int]] = []
+        for place, token in enumerate(ids.tolist()):
+            if special[token]:
+                continue
+            if inside[token] and words and words[-1][-1] == place - 1:
+                words[-1].append(place)
+            else:
+                words.append([place])
+        return [np.asarray(word) for word in words]
+
+    def _known(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return masks [vocabulary] of tokens that continue a word, and of special ones."""
+        if self._tables is None:
+            count = len(self.tokenizer)
+            tokens = [str(t) for t in self.tokenizer.convert_ids_to_tokens(list(range(count)))]
+            if any(t.startswith(STARTS) for t in tokens):
+                inside = np.array([not t.startswith(STARTS) for t in tokens])
+            else:
+                inside = np.array([t.startswith(CONTINUES) for t in tokens])
+            special = np.zeros(count, bool)
+            special[[i for i in self.tokenizer.all_special_ids if i < count]] = True
+            self._tables = inside, special
+        return self._tables
+
+    def tensors(self, stacked: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        return {
+            "text": torch.from_numpy(np.asarray(stacked["text"]).astype(np.int64)),
+            "text.mask": torch.from_numpy(np.asarray(stacked["text.mask"], dtype=bool)),
+        }

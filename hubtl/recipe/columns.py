@@ -1,0 +1,49 @@
+"""Columns of modalities, as recipes and flags name them: ``--column image=photo``."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hubtl.plugins import modalities
+
+OLD = "_column"  # image_column: what a key was called when each modality had one of its own
+
+
+def parsed(value: Any) -> Any:
+    """Return columns by modality, of a mapping, of ``image=photo``, or of several of these.
+
+    Raises ValueError for a text of another form, a modality that no package brings, and one that is given twice.
+    """
+    if isinstance(value, Mapping):
+        found = {str(name): column for name, column in value.items() if column is not None}
+    elif isinstance(value, str | list | tuple):
+        found = {}
+        for pair in [value] if isinstance(value, str) else value:
+            name, equals, column = (part.strip() for part in str(pair).partition("="))
+            if not equals or not name or not column:
+                raise ValueError(f"{pair} is not MODALITY=NAME")
+            if name in found:
+                raise ValueError(f"{name} is given twice")
+            found[name] = column
+    else:
+        return value
+    if not found:
+        return None
+    for name in found:
+        modalities.check_name(name)
+    return found
+
+
+def moved(section: Any) -> Any:
+    """Return the section ``data`` with the keys of earlier versions, ``image_column`` and the like, as columns."""
+    if not isinstance(section, Mapping) or not (old := list(olds(section))):
+        return section
+    rest = {key: value for key, value in section.items() if key not in old}
+    named = {key.removesuffix(OLD): section[key] for key in old if section[key] is not None}
+    given = parsed(rest.get("columns")) or {}
+    return {**rest, "columns": {**given, **named}} if named or given else rest
+
+
+def olds(keys: Iterable[str]) -> Iterable[str]:
+    """Return those of some keys that named the column of a modality in earlier versions."""
+    names = {f"{name}{OLD}" for name in modalities.registered()}
+    return (key for key in keys if key in names)

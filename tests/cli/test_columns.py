@@ -1,0 +1,73 @@
+"""``--column MODALITY=NAME``, and the flags and recipe keys that it takes the place of."""
+
+import json
+
+import pytest
+
+from hubtl.cli.olden import renewed
+from hubtl.errors import HubtlError
+from hubtl.recipe.reading import merge, parse
+from hubtl.recipe.schema import DataSection
+from tests.tiny import hubtl_command
+
+RUN = [
+    *("adapt", "--model", "lenet", "--no-pretrained", "--dry-run", "--json", "--strategy", "coral"),
+    *("--source-dataset", "builtin:digits/mnist", "--target-dataset", "builtin:digits/uci"),
+    *("--source-split", "train[:40]", "--target-split", "train[:40]"),
+]
+
+
+def test_old_flags_are_typed_as_the_new_one_and_others_stay_as_they_are():
+    words = [
+        "adapt",
+        "--image-column",
+        "photo",
+        "--text-column=said",
+        "--label-column",
+        "kind",
+        "--",
+        "--audio-column",
+        "x",
+    ]
+    new, said = renewed(words)
+    assert new == [
+        *("adapt", "--column", "image=photo", "--column", "text=said", "--label-column", "kind"),
+        *("--", "--audio-column", "x"),
+    ]
+    assert said == [
+        "--image-column goes with the next version: --column image=photo",
+        "--text-column goes with the next version: --column text=said",
+    ]
+
+
+def test_an_old_flag_works_and_a_line_on_stderr_says_what_to_type(capsys):
+    code, old, err = hubtl_command([*RUN, "--image-column", "image"], capsys)
+    assert code == 0, err
+    assert "deprecated: --image-column goes with the next version: --column image=image" in err
+    code, new, err = hubtl_command([*RUN, "--column", "image=image"], capsys)
+    assert (code, "deprecated" in err) == (0, False)
+    assert json.loads(old)["recipe"] == json.loads(new)["recipe"]
+    assert json.loads(new)["recipe"]["data"]["columns"] == {"image": "image"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("image", "image is not MODALITY=NAME"),
+        ("imgae=photo", "there is no modality imgae (nearest: image)"),
+        ("image=nowhere", "unknown image column of the source 'builtin:digits/mnist' 'nowhere'"),
+    ],
+)
+def test_what_is_no_column_is_one_error(capsys, typed, said):
+    code, _, err = hubtl_command([*RUN, "--column", typed], capsys)
+    assert code == 2
+    assert said in err
+
+
+def test_recipes_with_the_keys_of_version_0_1_load():
+    data = {"image_column": "photo", "text_column": None, "audio_column": None, "label_column": "kind"}
+    assert DataSection.model_validate(data).columns == {"image": "photo"}
+    raw = {"model": "lenet", "target": "builtin:digits/uci", "data": data}
+    assert parse(merge(raw, {"data.columns": {"text": "said"}})).data.columns == {"text": "said", "image": "photo"}
+    with pytest.raises(HubtlError, match=r"unknown key data\.imgae_column"):
+        parse({**raw, "data": {"imgae_column": "photo"}})

@@ -1,0 +1,1 @@
+"""Signals of a sensor: a list of numbers, always as many."""
