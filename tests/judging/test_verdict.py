@@ -165,7 +165,8 @@ def scripted(monkeypatch, adapted):
 @pytest.mark.slow
 def test_auto_keeps_source_only_where_a_rail_stands_against_the_adapted_model(monkeypatch, tmp_path):
     scripted(monkeypatch, adapted=False)
-    run = hubtl.adapt(**DIGITS, output_dir=str(tmp_path / "auto"))
+    options = {**DIGITS["options"], "run.fallback": True}  # as auto does
+    run = hubtl.adapt(**{**DIGITS, "options": options}, strategy="mcc", hedge=0.5, output_dir=str(tmp_path / "auto"))
     record = run.record
     alone = hubtl.adapt(**DIGITS, strategy="source-only", output_dir=str(tmp_path / "alone"))
     assert record.strategy == "source-only"
@@ -184,6 +185,17 @@ def test_auto_keeps_source_only_where_a_rail_stands_against_the_adapted_model(mo
     # the saved recipe says how the run was decided: running it again decides the same
     again = hubtl.adapt(str(run.output_dir / "recipe.yaml"), output_dir=str(tmp_path / "again"))
     assert (again.output_dir / "model.safetensors").read_bytes() == auto
+
+
+@pytest.mark.slow
+def test_auto_keeps_the_source_only_that_saw_the_views_of_what_was_tried(monkeypatch, tmp_path):
+    scripted(monkeypatch, adapted=False)
+    run = hubtl.adapt(**DIGITS, output_dir=str(tmp_path / "auto"))
+    assert (run.record.strategy, run.record.verdict.tried) == ("source-only", "mcc+adamatch")
+    assert run.record.adapted.accuracy == run.record.source_only.accuracy
+    again = hubtl.adapt(str(run.output_dir / "recipe.yaml"), output_dir=str(tmp_path / "again"))
+    shipped, repeated = ((r.output_dir / "model.safetensors").read_bytes() for r in (run, again))
+    assert shipped == repeated
 
 
 @pytest.mark.slow
