@@ -68,7 +68,7 @@ def dominance(found: Sequence[SubsetScore], outputs: int) -> str | None:
         return None
     shown = ", ".join(f"{m} {100 * (value + chance):.0f} %" for m, value in sure.items())
     return (
-        f"{most} dominates, and {least} contributes little: the model's confidence on each alone is {shown}, chance "
+        f"{most} dominates, and {least} contributes little: the model's certainty on each alone is {shown}, chance "
         f"{100 * chance:.0f} %; a larger model.modality_dropout makes the others learn more"
     )
 
