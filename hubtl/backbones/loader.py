@@ -57,6 +57,7 @@ class _Function(Loader):
 
     def __init__(self, function: Any) -> None:
         self.function = function
+        vars(self)["training"] = getattr(function, "training", {})
 
     def load(self, name: str, request: BackboneRequest) -> Backbone:
         made: Backbone = self.function(name, request)

@@ -374,7 +374,7 @@ def each_alone(**sure):
 
 def test_a_modality_that_decides_nearly_alone_is_named():
     said = dominance(each_alone(image=0.95, text=0.30, audio=0.6), 4)
-    assert said.startswith("image dominates, and text says little")
+    assert said.startswith("image dominates, and text contributes little")
     assert "text 30 %" in said
     assert dominance(each_alone(image=0.9, text=0.55), 4) is None  # 65 against 30 points over chance
     assert dominance(each_alone(image=0.9), 4) is None
