@@ -68,7 +68,7 @@ def test_the_pages_strategy_tuner_validator_loader_and_test_time_method_make_a_r
     backbone = backbones.resolve("lenet", BackboneRequest(["x", "y"], pretrained=False, image_size=16))
     head = torch.nn.Linear(backbone.info.width, 2)
     saved.save(tmp_path / "models" / "scanner", backbone, head, ["x", "y"], {"task": "classification"})
-    (tmp_path / "house.py").write_text(block("MinimaxEntropy", "HeadFirst", "LastBlock", "Margin", "load", "Balanced"))
+    (tmp_path / "house.py").write_text(block("MinimaxEntropy", "HeadFirst", "LastBlock", "Margin", "House", "Balanced"))
     file = ["--plugin", str(tmp_path / "house.py")]
     line = ["adapt", "--model", "house:scanner", "--strategy", "head-first", "--tuner", "last-block"]
     line += [
