@@ -64,4 +64,4 @@ def test_the_guides_tuner_validator_and_loader_do_what_they_say(guide, tmp_path,
     assert guide["Margin"]().score(evidence) == pytest.approx(0.25)
     monkeypatch.setenv("HOUSE_MODELS", str(tmp_path))
     with pytest.raises(HubtlError, match="the house has no model 'scanner'"):
-        guide["load"]("scanner", BackboneRequest(names=["a", "b"]))
+        guide["House"]().load("scanner", BackboneRequest(names=["a", "b"]))
