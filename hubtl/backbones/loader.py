@@ -150,6 +150,18 @@ def renewed(config: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, st
 LIBRARIES = "local"  # the loader of what timm and transformers open
 
 
+def opener(backbone: Backbone) -> dict[str, str]:
+    """Return the loader that opens what a backbone saves: its own, that of its architecture, or that of the libraries."""
+    if backbone.loader is not None:
+        return dict(backbone.loader)
+    known, info = plugins.entries("backbones"), backbone.info
+    if info.library not in ("timm", "transformers"):  # what a loader without ``rebuild`` may build of hubtl's own
+        for name in (info.architecture.partition(":")[0], info.library):
+            if name in known and known[name].builtin and rebuilds(loader(name)):
+                return made_by(name)
+    return made_by(LIBRARIES)
+
+
 def check_reopens(backbone: Backbone) -> None:
     """Raise HubtlError for a backbone that nobody could load again once it is saved: training it would be in vain."""
     if backbone.loader is not None or owner(backbone) is None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hubtl import plugins
 from hubtl.backbones.base import Backbone, BackboneInfo
-from hubtl.backbones.loader import LIBRARIES, made_by
+from hubtl.backbones.loader import LIBRARIES, opener
 from hubtl.backbones.weights import check_finite
 from hubtl.data.inputs import RowIntake
 from hubtl.errors import HubtlError
@@ -256,7 +256,7 @@ def save(
     check_finite(whole, "the model is not saved", hint="a lower --lr, --set optim.clip_norm=1, or no --mixed-precision")
     folder.mkdir(parents=True, exist_ok=True)
     info = backbone.info
-    made = dict(backbone.loader) if backbone.loader is not None else made_by(LIBRARIES)
+    made = opener(backbone)
     facts = {
         "format_version": 1 if plain else FORMAT_VERSION,
         "library": info.library,
@@ -270,7 +270,7 @@ def save(
         "loader": made,
     }
     told = {k: v for k, v in meta.items() if v is not None}
-    if backbone.loader is not None:  # for who has the configuration alone
+    if made["name"] != LIBRARIES:  # for who has the configuration alone
         told |= {"loader": made, "modalities": list(info.modalities)}
     backbone.save(folder, classifier, outputs.names, told)
     jsontext.save(folder / "hubtl.json", facts)

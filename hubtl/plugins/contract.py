@@ -16,6 +16,7 @@ BASES = {
     "validators": "hubtl.judging.validators:Validator",
     "testtime": "hubtl.testtime.base:TestTime",
 }
+LOADER = "hubtl.backbones.loader:Loader"  # of a class that loads backbones; a function may, too
 SETTINGS = ("adaptation", "transfer", "source-free", "sequential")
 RELATIONS = ("closed", "partial", "open", "open-partial", "unknown")
 NEEDS = ("features", "probabilities")
@@ -36,9 +37,14 @@ MOVED = {  # what a strategy of hubtl 0.1 declares: of which type, and where it 
 
 def base(kind: str) -> type:
     """Import and return the base class of a kind."""
-    module, _, name = BASES[kind].partition(":")
+    module, _, name = (LOADER if kind == "backbones" else BASES[kind]).partition(":")
     found: type = getattr(import_module(module), name)
     return found
+
+
+def kind_of(cls: type) -> str | None:
+    """Return the kind of a class by its base class; None: it is no plugin."""
+    return next((kind for kind in (*BASES, "backbones") if issubclass(cls, base(kind))), None)
 
 
 def problem(kind: str, thing: Any) -> str | None:
@@ -81,8 +87,8 @@ def _odd_options(thing: Any) -> str | None:
 def _of_loader(thing: Any) -> str | None:
     if isinstance(thing, type) and (left := sorted(getattr(thing, "__abstractmethods__", ()))):
         return f"it does not define {', '.join(left)}"
-    if isinstance(thing, type) and not issubclass(thing, import_module("hubtl.backbones.loader").Loader):
-        return f"it is the class {thing.__qualname__}, not a subclass of hubtl.backbones.loader.Loader"
+    if isinstance(thing, type) and not issubclass(thing, base("backbones")):
+        return f"it is the class {thing.__qualname__}, not a subclass of {LOADER.replace(':', '.')}"
     if not callable(thing) or inspect.ismodule(thing):
         return f"it is {_what(thing)}, not a loader of a name and a request"
     if getattr(thing, "Options", None) is not None and (odd := _odd_options(thing)):

@@ -96,12 +96,11 @@ def _run(file: Path, source: bytes, digest: str) -> ModuleType:
 
 def _things(module: ModuleType, file: Path) -> Iterable[tuple[str, str, str, Any]]:
     """Yield kind, name, own name and object of everything that a file defines itself."""
-    bases = {kind: contract.base(kind) for kind in contract.BASES}
     for own, thing in vars(module).items():
         if own.startswith("_") or getattr(thing, "__module__", None) != module.__name__:
             continue
         if isinstance(thing, type):
-            kind = next((kind for kind, base in bases.items() if issubclass(thing, base)), None)
+            kind = contract.kind_of(thing)
             if kind is not None and not inspect.isabstract(thing):
                 yield kind, _called(thing), own, thing
         elif own == LOADER and callable(thing):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from hubtl.errors import HubtlError
 from hubtl.plugins import contract
 from hubtl.testing.kinds.backbones import LoaderSuite
 from hubtl.testing.kinds.suite import Check, Suite
@@ -24,11 +25,13 @@ def suite_of(thing: Any, **given: Any) -> Suite:
     """Return the suite for a strategy, tuner, validator, task, test-time method or loader of backbones.
 
     Keywords are those of the suite: of a strategy ``setting``, of a loader ``model``, of a task ``dataset``, and options.
-    Raises AssertionError for what is none of them.
+    Raises AssertionError for what is none of them, HubtlError for a modality, which has no suite.
     """
     kind = kind_of(thing)
     if kind is None:
         raise AssertionError(f"{getattr(thing, '__name__', thing)} is no plugin: it has the base class of none")
+    if kind not in SUITES:
+        raise HubtlError(f"hubtl has no suite for {kind} yet", hint="docs/plugins.md says what they have to do")
     made: Suite = SUITES[kind](thing, **given)
     return made
 
@@ -36,7 +39,7 @@ def suite_of(thing: Any, **given: Any) -> Suite:
 def kind_of(thing: Any) -> str | None:
     """Return the kind of plugin that something is by its base class; a function that takes a name and a request loads."""
     if isinstance(thing, type):
-        return next((kind for kind in contract.BASES if issubclass(thing, contract.base(kind))), None)
+        return contract.kind_of(thing)
     return "backbones" if contract.problem("backbones", thing) is None else None
 
 
