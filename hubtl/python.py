@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from hubtl.errors import HubtlError, nearest
+from hubtl.recipe import columns
 from hubtl.recipe.flags import KEYS
 from hubtl.recipe.reading import merge, parse, read
 from hubtl.recipe.schema import Recipe
 from hubtl.run.adapt import adapt as run_recipe
 from hubtl.run.result import Result
+from hubtl.settings import logger
 from hubtl.studies import compare as comparison
 
 
@@ -79,10 +81,14 @@ def compare(
 def _recipe(
     caller: str, recipe: str | Mapping[str, Any] | None, options: Mapping[str, Any] | None, flags: Mapping[str, Any]
 ) -> Recipe:
+    old = {name: f"data.{name}" for name in columns.olds(flags)}
+    if old:
+        logger.warning("%s() will lose %s with the next version: column={MODALITY: NAME}", caller, ", ".join(old))
+    keys = {**KEYS, **old}
     for name in flags:
-        if name not in KEYS:
+        if name not in keys:
             guess = nearest(name, KEYS)
             raise HubtlError(f"{caller}() has no argument {name!r}", hint=guess or f"one of {', '.join(KEYS)}")
     raw = read(recipe) if isinstance(recipe, str) else dict(recipe or {})
-    changes = {KEYS[name]: value for name, value in flags.items() if value is not None}
+    changes = {keys[name]: value for name, value in flags.items() if value is not None}
     return parse(merge(merge(raw, changes), options or {}))

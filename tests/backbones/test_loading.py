@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -182,6 +183,7 @@ def test_a_scheme_of_a_plugin_and_the_prefixes_of_timm_are_understood(monkeypatc
     def loaders(kind, name):
         def load(rest, request):
             asked.append((name, rest))
+            return SimpleNamespace(loader={}, state_dict=dict)
 
         return load
 

@@ -263,7 +263,7 @@ def test_record_and_card_tell_what_was_adjusted(tmp_path):
     told = record.training.adjustments[0]
     assert (told.step, "learning rate × 0.5" in told.done) == (4, True)
     card = (result.output_dir / "README.md").read_text(encoding="utf-8")
-    assert "- Adjusted by what was measured while training" in card
+    assert "- Adjusted by measurements during training" in card
     assert f"  - update 4: {told.seen}; {told.done}" in card
     assert "Adjusted" not in json.dumps(record.model_dump(mode="json"))
 

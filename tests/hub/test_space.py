@@ -164,7 +164,7 @@ def test_the_versions_that_the_space_asks_for_are_those_that_hubtl_is_tried_with
     ("facts", "names"),
     [
         ({"modalities": ["image"]}, ["hubtl"]),
-        ({"modalities": ["text"], "library": "transformers"}, ["hubtl", "hubtl-multimodal"]),
+        ({"modalities": ["text"], "library": "transformers"}, ["hubtl"]),
         ({"modalities": ["image"], "architecture": "multimodal"}, ["hubtl", "hubtl-multimodal"]),
     ],
 )

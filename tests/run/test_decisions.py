@@ -106,7 +106,7 @@ def test_a_dry_run_says_why_in_aligned_columns(columns, monkeypatch, capsys, tmp
     assert max(map(len, table)) <= columns
     assert not any(line.startswith("  optim.lr ") for line in table), "what was given needs no reason"
     row = next(line for line in table if line.startswith("  optim.schedule"))
-    assert row.split(maxsplit=2) == ["optim.schedule", "inverse-decay", "a default of mcc"]
+    assert row.split(maxsplit=2) == ["optim.schedule", "inverse-decay", "a default of mcc+adamatch"]
     column = row.index("a default of mcc")
     assert all(line[column - 1] == " " and line[column] != " " for line in table)
 
