@@ -31,10 +31,10 @@ def check_needed(facts: Mapping[str, Any], folder: Path) -> None:
         known = plugins.entries(NEEDED[plugin.kind])
         entry = known.get(f"{plugin.package}:{plugin.name}") or known.get(plugin.name)
         if entry is None or entry.builtin:
-            hint = f"pip install {plugin.package}"
+            hint, lacks = f"pip install {plugin.package}", "which is not installed"
             if plugin.sha256:
-                hint = f"--plugin {plugin.package}, or hubtl.add_plugin(…) in Python"
-            raise HubtlError(f"{folder} needs the {plugin.kind} {plugin.name!r} of {plugin.origin}", hint=hint)
+                hint, lacks = f"--plugin {plugin.package}, or hubtl.add_plugin(…) in Python", "which is not given"
+            raise HubtlError(f"{folder} needs the {plugin.kind} {plugin.name!r} of {plugin.origin}, {lacks}", hint=hint)
         if plugin.sha256 and plugin.sha256 != entry.sha256:
             logger.warning(
                 "%s was made with the %s %r of %s, and it is %s now",
