@@ -22,7 +22,7 @@ help:  ## list the targets
 
 demo: $(STAMP)  ## adapt a model to a second domain, into demo-run/
 	rm -rf demo-run
-	OMP_NUM_THREADS=1 $(BIN)/hubtl adapt examples/digits.yaml --output-dir demo-run  # sums in one order: the same figures anywhere
+	OMP_NUM_THREADS=1 $(BIN)/hubtl adapt examples/digits.yaml --output-dir demo-run  # sums in one order: the same figures again
 	@echo
 	@echo "model card  demo-run/README.md"
 	@echo "plots       demo-run/plots/"
