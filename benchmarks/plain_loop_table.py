@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from cells import spread
+
 FLAT = {"model.bottleneck": 0}
 
 
@@ -24,7 +26,7 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
     rows = [f"| what learns | pair | {' | '.join(sides)} |", "|---" * (len(sides) + 2) + "|"]
     for setting, pairs in found.items():
         for pair, own in pairs.items():
-            rows.append(f"| {setting} | {pair} | {' | '.join(_cell(list(own[side].values())) for side in sides)} |")
+            rows.append(f"| {setting} | {pair} | {' | '.join(spread(list(own[side].values())) for side in sides)} |")
         whole = [all(own["plain loop"].keys() == own[side].keys() for own in pairs.values()) for side in sides]
         means = [
             f"{statistics.mean(statistics.mean(own[side].values()) for own in pairs.values()):.1f}" if ok else "–"
@@ -48,10 +50,3 @@ def _side(x: dict[str, Any]) -> str:
     if x["options"] == FLAT:
         return "hubtl, no crops, no bottleneck"
     return "hubtl, no crops" if x["crop_area"] is None else f"hubtl, crops of {100 * x['crop_area'][0]:g} to 100 %"
-
-
-def _cell(values: Sequence[float]) -> str:
-    if not values:
-        return "–"
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{spread}"

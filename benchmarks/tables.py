@@ -22,6 +22,7 @@ import shipping_goals
 import shipping_table
 import text_table
 import trirate_table
+from cells import spread
 
 from hubtl.tasks.classification.estimate import ERRORS
 
@@ -116,11 +117,11 @@ def pacs(file: str) -> str:
     columns: dict[str, list[float]] = defaultdict(list)
     for source, target in pairs:
         own = [x for x in runs if (x["source"], x["target"]) == (source, target)]
-        shown = [_plain([float(str(x["source_only"])) for x in own if x["strategy"] == own[0]["strategy"]])]
+        shown = [spread([float(str(x["source_only"])) for x in own if x["strategy"] == own[0]["strategy"]])]
         for name in names:
             values = [float(str(x["accuracy"])) for x in own if x["strategy"] == name]
             kept = [str(x["kept"]) for x in own if x["strategy"] == name and name == "auto"]
-            shown.append(_plain(values) + (f" ({', '.join(dict.fromkeys(kept))})" if kept else ""))
+            shown.append(spread(values) + (f" ({', '.join(dict.fromkeys(kept))})" if kept else ""))
             columns[name] += [statistics.mean(values)] if values else []
         columns[""].append(
             statistics.mean(float(str(x["source_only"])) for x in own if x["strategy"] == own[0]["strategy"])
@@ -175,7 +176,7 @@ def corrupted() -> str:
     methods = [*dict.fromkeys(str(x["method"]) for x in lines("corrupted.jsonl"))]
     rows = [f"| model | rows | frozen | {' | '.join(methods)} |", "|---" * (len(methods) + 3) + "|"]
     for (model, name), own in runs.items():
-        cells = [_plain([*own[method].values()]) for method in ("frozen", *methods)]
+        cells = [spread([*own[method].values()]) for method in ("frozen", *methods)]
         rows.append(f"| {model} | {name} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
@@ -190,13 +191,13 @@ def regression() -> str:
     rows = [f"| strategy | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for name, own in sorted(runs.items(), key=lambda item: statistics.mean(x["mae"] for x in item[1])):
         source, inside = ([x[key] for x in own if x[key] is not None] for key in ("source_mae", "covered"))
-        errors = [_three([x["outputs"][label] for x in own]) for label in ("scale", "x", "y")]
+        errors = [spread([x["outputs"][label] for x in own], 3) for label in ("scale", "x", "y")]
         cells = [
-            _three([x["mae"] for x in own]),
+            spread([x["mae"] for x in own], 3),
             *(e.partition(" ±")[0] for e in errors),
-            _three([x["r2"] for x in own]),
+            spread([x["r2"] for x in own], 3),
         ]
-        cells += [_three(source), _plain([100 * share for share in inside]) + ("%" if inside else "")]
+        cells += [spread(source, 3), spread([100 * share for share in inside]) + ("%" if inside else "")]
         rows.append(f"| {name} ({len(own)} seeds) | {' | '.join(cells)} |")
     rows += [
         f"| the mean of the source's labels | {value:.3f} | – | – | – | – | – | – |" for value in sorted(constants)
@@ -255,7 +256,7 @@ def demo() -> str:
         rows.append(f"| {seed} | {threads} | {figures} | {x['verdict']} | {x['cpu_seconds']:.0f} |")
     single = [x for (_, threads), x in runs.items() if threads == 1]
     before, after = ([float(x[side]) for x in single] for side in ("source_only", "adapted"))
-    return "\n".join([*rows, f"| mean | 1 | {_plain(before)} | | {_plain(after)} | | | |"])
+    return "\n".join([*rows, f"| mean | 1 | {spread(before)} | | {spread(after)} | | | |"])
 
 
 TABLES = {
@@ -287,23 +288,8 @@ TABLES = {
 
 
 def _cell(values: list[float]) -> str:
-    if not values:
-        return "not measured"
-    if len(values) == 1:
-        return f"{values[0]:.1f}"
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f} ({len(values)} seeds)"
-
-
-def _plain(values: list[float]) -> str:
-    if not values:
-        return "–"
-    return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
-
-
-def _three(values: list[float]) -> str:
-    if not values:
-        return "–"
-    return f"{statistics.mean(values):.3f}" + (f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else "")
+    """Return ``spread`` with the number of seeds."""
+    return spread(values) + (f" ({len(values)} seeds)" if len(values) > 1 else "") if values else "not measured"
 
 
 def filled(text: str) -> str:

@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from cells import spread
+
 
 def table(runs: Sequence[dict[str, Any]]) -> str:
     """One row per pair: hubtl by its defaults, without the bottleneck, and by BERT's own pooler; mean ± sd over seeds."""
@@ -20,17 +22,10 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
         said, own = found.get("said"), found.get("own")
         each = [said["accuracy"], said["no_bottleneck"]] if said else [[], []]
         cells = [f"{said['logistic_regression']:.1f}" if said else "–"]
-        cells += [_cell(values) for values in (*each, own["accuracy"] if own else [])]
+        cells += [spread(values) for values in (*each, own["accuracy"] if own else [])]
         rows.append(f"| {source} → {target} | {' | '.join(cells)} |")
         means += [(said["logistic_regression"], *map(statistics.mean, each))] if said else []
     if means:
         columns = [f"{statistics.mean(column):.1f}" for column in zip(*means, strict=True)]
         rows.append(f"| mean of {len(means)} | {' | '.join(columns)} | |")
     return "\n".join(rows)
-
-
-def _cell(values: Sequence[float]) -> str:
-    if not values:
-        return "–"
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{spread}"

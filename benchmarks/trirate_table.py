@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from cells import spread
+
 Runs = dict[str, dict[int, dict[str, Any]]]  # row -> seed -> line
 FULL = "full, mm-da"
 ORACLES = ("text, oracle", "text, oracle with the source")
@@ -29,10 +31,10 @@ def rows(runs: Runs) -> str:
     head = ["row", "all", *MISSING]
     table = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, seeds in runs.items():
-        cells = [_cell([float(line["accuracy"]) for line in seeds.values()])]
+        cells = [spread([float(line["accuracy"]) for line in seeds.values()])]
         for subset in MISSING:
             known = [line["subsets"][subset] for line in seeds.values() if subset in line["subsets"]]
-            cells.append(_cell(known))
+            cells.append(spread(known))
         note = " (reads target labels)" if any(line["oracle"] for line in seeds.values()) else ""
         table.append(f"| {name}{note} | {' | '.join(cells)} |")
     return "\n".join(table)
@@ -46,11 +48,11 @@ def corrupted(runs: Runs) -> str:
         if name not in runs:
             continue
         lines = list(runs[name].values())
-        cells = [_cell([float(line["accuracy"]) for line in lines])]
+        cells = [spread([float(line["accuracy"]) for line in lines])]
         for m in LEFT:
             for s in (1, 3, 5):
                 subset = f"{m} corrupted, severity {s}"
-                cells.append(_cell([line["subsets"][subset] for line in lines if subset in line["subsets"]]))
+                cells.append(spread([line["subsets"][subset] for line in lines if subset in line["subsets"]]))
         table.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(table)
 
@@ -141,10 +143,3 @@ def learnt_by_heart(runs: Runs) -> str:
             gap = statistics.mean(seen) - statistics.mean(held)
             table.append(f"| {name} | {statistics.mean(seen):.1f} | {statistics.mean(held):.1f} | {gap:+.1f} |")
     return "\n".join(table)
-
-
-def _cell(values: Sequence[float]) -> str:
-    if not values:
-        return "–"
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{spread}"
