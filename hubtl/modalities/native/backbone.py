@@ -2,6 +2,7 @@
 
 import copy
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -30,7 +31,7 @@ class NativeInput:
         return dict(self.values)
 
 
-class NativeClassifier(Backbone):
+class NativeClassifier(Backbone, ABC):
     """Return the input of the model's last linear layer as ``pooled`` [b, d].
 
     It includes the model's own pooler, dense layer or projector, and the library's dropout in train mode. ``reader``
@@ -56,9 +57,9 @@ class NativeClassifier(Backbone):
         """Return whether the saved model loads only with the code beside it."""
         return False
 
+    @abstractmethod
     def given(self, inputs: Inputs) -> dict[str, Any]:
         """Return a batch as the model's keyword arguments."""
-        raise NotImplementedError
 
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
         return Features(self.logits(inputs))
@@ -109,9 +110,9 @@ class NativeClassifier(Backbone):
             f"names = model.config.{NAMES[0]}\n"
         )
 
+    @abstractmethod
     def example(self) -> tuple[str, str]:
         """Return code that makes one input, and code that prepares it by ``companion``."""
-        raise NotImplementedError
 
 
 def finished(built: NativeClassifier, layer: nn.Linear, trial: Inputs, missing: Sequence[str], **facts: Any) -> None:
