@@ -1,6 +1,6 @@
 """Columns of modalities, as recipes and flags name them: ``--column image=photo``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hubtl.plugins import modalities
@@ -41,6 +41,39 @@ def moved(section: Any) -> Any:
     named = {key.removesuffix(OLD): section[key] for key in old if section[key] is not None}
     given = parsed(rest.get("columns")) or {}
     return {**rest, "columns": {**given, **named}} if named or given else rest
+
+
+def settled(section: Any) -> Any:
+    """Return the section ``data`` with its columns as a mapping; unchanged where they are wrong, which parsing reports."""
+    try:
+        section = moved(section)
+        if isinstance(section, Mapping) and section.get("columns") is not None:
+            return {**section, "columns": parsed(section["columns"])}
+    except ValueError:
+        pass
+    return section
+
+
+def single(changes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield changes of a recipe with those of columns as one of each modality: ``data.columns.image``.
+
+    The others of a recipe then stay. Columns that are wrong are yielded as they are, which parsing reports.
+    """
+    old = {f"data.{name}": f"data.columns.{name.removesuffix(OLD)}" for name in olds(_within(changes))}
+    for key, value in changes.items():
+        try:
+            given = parsed(value) if key == "data.columns" else None
+        except ValueError:
+            given = None
+        if isinstance(given, Mapping):
+            yield from ((f"{key}.{name}", column) for name, column in given.items())
+        else:
+            yield old.get(key, key), value
+
+
+def _within(changes: Mapping[str, Any]) -> list[str]:
+    """Return the keys of the section ``data`` among dotted ones."""
+    return [key.removeprefix("data.") for key in changes if key.startswith("data.")]
 
 
 def olds(keys: Iterable[str]) -> Iterable[str]:

@@ -11,7 +11,7 @@ from hubtl import plugins
 from hubtl.errors import HubtlError, RecipeError, nearest
 from hubtl.hub import tokens
 from hubtl.io import plain
-from hubtl.recipe import bounded
+from hubtl.recipe import bounded, columns
 from hubtl.recipe.bounded import Bounded
 from hubtl.recipe.schema import ModelSection, NamedSection, Recipe, Section, SourceSection
 
@@ -74,7 +74,10 @@ def merge(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     A key without a dot is a strategy option.
     """
     merged = {k: dict(v) if isinstance(v, Mapping) else v for k, v in raw.items()}
-    for key, value in changes.items():
+    changed = dict(columns.single(changes))
+    if any(key.startswith("data.columns.") for key in changed):
+        merged["data"] = columns.settled(merged.get("data"))
+    for key, value in changed.items():
         if "." not in key:
             key = key if key in Recipe.model_fields else f"strategy.options.{key}"
         node: dict[str, Any] = merged

@@ -71,3 +71,20 @@ def test_recipes_with_the_keys_of_version_0_1_load():
     assert parse(merge(raw, {"data.columns": {"text": "said"}})).data.columns == {"text": "said", "image": "photo"}
     with pytest.raises(HubtlError, match=r"unknown key data\.imgae_column"):
         parse({**raw, "data": {"imgae_column": "photo"}})
+
+
+@pytest.mark.parametrize(
+    "written", [{"image_column": "photo"}, {"columns": {"image": "photo"}}, {"columns": "image=photo"}]
+)
+@pytest.mark.parametrize("key", ["data.columns", "data.image_column", "data.columns.image"])
+def test_a_flag_changes_the_column_of_its_modality_and_leaves_the_others(written, key):
+    raw = {"model": "lenet", "target": "builtin:digits/uci", "data": {**written, "text_column": "said"}}
+    value = ["image=scan"] if key == "data.columns" else "scan"
+    assert parse(merge(raw, {key: value})).data.columns == {"image": "scan", "text": "said"}
+    assert raw["data"] == {**written, "text_column": "said"}
+
+
+def test_wrong_columns_of_a_recipe_are_an_error_of_the_recipe_whatever_a_flag_says():
+    raw = {"model": "lenet", "target": "builtin:digits/uci", "data": {"columns": {"smell": "photo"}}}
+    with pytest.raises(HubtlError, match="there is no modality smell"):
+        parse(merge(raw, {"data.columns": ["image=scan"]}))

@@ -67,7 +67,8 @@ def chosen(source: Source, config: Any, pooling: str | None, normalize: bool | N
             )
         said: Pooling | None = Pooling(config.pooling, config.normalize)
     else:
-        said = declared(source) if pooling != OWN else None
+        settled = pooling is not None and normalize is not None  # the files have nothing to add, damaged or not
+        said = declared(source) if pooling != OWN and not settled else None
     if pooling is None and (normalize is None or said is None):
         if normalize is not None:
             raise HubtlError("model.normalize needs model.pooling", hint="--set model.pooling=mean")
@@ -152,7 +153,10 @@ def _fetched(source: Source, name: str) -> Path | None:
 
 
 def _odd(source: Source, name: str, what: str) -> HubtlError:
-    return HubtlError(f"{source.shown}: {name} {what}", hint="--set model.pooling=mean, or download the model again")
+    return HubtlError(
+        f"{source.shown}: {name} {what}",
+        hint="--set model.pooling=mean --set model.normalize=false, or download the model again",
+    )
 
 
 def is_pooled(config: Any) -> bool:

@@ -186,7 +186,8 @@ def test_modules_that_cannot_be_read_are_errors(tmp_path, name, written, message
     path.unlink() if written is None else path.write_text(written)
     with pytest.raises(HubtlError, match=message) as caught:
         of(folder)
-    assert caught.value.hint
+    assert "--set model.pooling=mean --set model.normalize=false" in (caught.value.hint or "")
+    assert of(folder, pooling="mean", normalize=False).info.input.as_dict()["pooling"] == "mean"
     assert of(folder, pooling="own").info.input.as_dict()["pooling"] == "own"
 
 
