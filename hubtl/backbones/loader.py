@@ -12,7 +12,7 @@ from hubtl import plugins
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.errors import HubtlError
 from hubtl.plugins import index
-from hubtl.plugins.blame import broken, label, owner
+from hubtl.plugins.blame import broken, label, minded, owner
 from hubtl.plugins.modalities import USUAL
 from hubtl.record import Outputs
 from hubtl.record.needs import of_architecture
@@ -66,9 +66,14 @@ class _Function(Loader):
 
 def loader(name: str) -> Any:
     """Return the registered loader of a name. Raises HubtlError with the nearest name."""
-    found = plugins.load("backbones", name)
+    return ready(plugins.load("backbones", name))
+
+
+def ready(found: Any) -> Any:
+    """Return a registered class, object or function as a loader. Raises HubtlError for a class that cannot be made."""
     if isinstance(found, type):
-        return found()
+        with minded(found, "its __init__"):
+            return found()
     return found if hasattr(found, "load") else _Function(found)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from hubtl import plugins
 from hubtl.errors import HubtlError, nearest
+from hubtl.plugins.blame import minded
 
 USUAL = "image"  # of models, records and backbones that say nothing: those of version 0.1 among them
 
@@ -37,7 +38,9 @@ def _every(known: tuple[plugins.Entry, ...]) -> tuple[Any, ...]:
 
 @cache
 def _made(entry: plugins.Entry) -> Any:
-    return entry.load()()
+    cls = entry.load()
+    with minded(cls, "its __init__"):  # one HubtlError that names it
+        return cls()
 
 
 def of(name: str, package: str | None = None, shown: str = "") -> Any:

@@ -12,6 +12,7 @@ from PIL import Image
 import hubtl
 from hubtl import plugins
 from hubtl.errors import HubtlError
+from hubtl.plugins import modalities
 from hubtl.plugins.files import add_plugin
 from hubtl.record import RunRecord
 from tests.tiny import hubtl_command
@@ -251,3 +252,18 @@ def test_help_runs_no_file(mine, tmp_path):
     line = [sys.executable, "-m", "hubtl", "adapt", "--plugin", str(mine), "--help"]
     assert subprocess.run(line, capture_output=True, text=True, check=True).stdout
     assert not marker.exists()
+
+
+def test_a_modality_that_cannot_be_made_leaves_the_others_alone(tmp_path):
+    (tmp_path / "odd.py").write_text(
+        "from hubtl.modalities.audio import Audio\n"
+        "class Odd(Audio):\n"
+        "    name = 'odd'\n"
+        "    def __init__(self):\n"
+        "        raise RuntimeError('boom')\n"
+    )
+    before = modalities.names()
+    add_plugin(tmp_path / "odd.py")
+    assert modalities.names() == before
+    with pytest.raises(HubtlError, match=r"modality 'odd' of odd\.py.* failed in its __init__: RuntimeError: boom"):
+        modalities.of("odd")

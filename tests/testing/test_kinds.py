@@ -377,3 +377,27 @@ def test_a_meter_that_judges_the_last_batch_alone_is_found():
     cls.meter = lambda self: Averages(self)
     cls.evaluation = lambda self, outputs, targets: Numbers(self.outputs).evaluation(outputs, targets)
     fails(cls, "judges", "in batches another")
+
+
+def test_a_class_that_loads_stands_the_suite_as_a_function_does():
+    from hubtl.backbones.loader import Loader
+
+    class House(Loader):
+        """Load a LeNet."""
+
+        def load(self, name, request):
+            return lenet("lenet", request)
+
+    check(House, model="lenet")
+
+
+def test_a_loader_that_cannot_be_made_says_what_it_lacks():
+    from hubtl.backbones.loader import Loader, ready
+
+    class Asks(Loader):
+        def __init__(self, where): ...
+
+        def load(self, name, request): ...
+
+    with pytest.raises(TypeError, match="where"):  # of no plugin: one of a package or file is named
+        ready(Asks)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from hubtl import plugins
 from hubtl.backbones import check_backbone, made_by, rebuilds
 from hubtl.backbones.base import Backbone, BackboneRequest, ImageInput
+from hubtl.backbones.loader import ready
 from hubtl.errors import HubtlError
 from hubtl.models import saved
 from hubtl.models.trained import opened
@@ -72,14 +73,14 @@ class LoaderSuite(Suite):
 
     def _fresh(self) -> Backbone:
         torch.manual_seed(0)
-        found: Backbone = self.load(self.model, self.request)
+        found: Backbone = ready(self.load).load(self.model, self.request)
         return found
 
     @cached_property
     def backbone(self) -> Backbone:
         found = self._fresh()
         check_backbone(found, self.load)
-        if found.loader is None and (name := _registered(self.load)) is not None and rebuilds(self.load):
+        if found.loader is None and (name := _registered(self.load)) is not None and rebuilds(ready(self.load)):
             found.loader = made_by(name)  # as a run has it
         return found.eval()
 
