@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that ``import hubtl`` alone stays cheap."""
+    """Import a public name on first use. So ``import hubtl`` alone stays cheap."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'hubtl' has no attribute {name!r}")

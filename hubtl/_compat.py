@@ -1,4 +1,4 @@
-"""Keep hubtl, timm and transformers importable beside a torchvision without its compiled operators.
+"""Keep hubtl, timm and transformers importable beside a broken torchvision. It may lack its compiled operators.
 
 The torchvision wheel on the package index is a CUDA build. Beside a CPU build of torch its operators stay unregistered,
 and ``import torchvision`` (hence timm, transformers, peft) fails with "operator torchvision::nms does not exist".

@@ -36,7 +36,7 @@ class Batch:
         return replace(self, inputs=self.views[name])
 
     def weak(self) -> "Batch":
-        """Return the weak views of the rows where the stream has them, else the rows unchanged."""
+        """Return the rows' weak views where the stream has them. Otherwise the rows are unchanged."""
         return self.view("weak") if "weak" in self.views else self
 
     def sealed(self) -> "Batch":
@@ -98,7 +98,7 @@ class Features(NamedTuple):
     sites: int = 1  # rows of ``pooled`` for each input
 
     def rows(self, start: int, stop: int) -> "Features":
-        """Return the features of some inputs of the batch, with all their sites.
+        """Return the features of some of the batch's inputs. All their sites come with them.
 
         Args:
             start: the first input.

@@ -37,7 +37,7 @@ class RecipeError(HubtlError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that a misspelt one most likely means, or None.
+    """Return the known name that a misspelt one probably means, or None.
 
     Args:
         name: the misspelt name.

@@ -1,4 +1,4 @@
-"""Read the number of processes and this one's rank from a launcher's environment variables."""
+"""Read process count and rank from a launcher's environment variables."""
 
 import os
 from collections.abc import Callable, Mapping, MutableMapping

@@ -1,4 +1,4 @@
-"""Define the small networks of adaptation, and fold affine ones into a head."""
+"""Define the small networks of adaptation. Affine ones fold into a head."""
 
 import copy
 import math
@@ -48,7 +48,7 @@ class Encoder(nn.Module):
         return features._replace(pooled=self.bottleneck(features.pooled))
 
     def _check(self, features: Any, inputs: Inputs) -> None:
-        """Check the features that a backbone returns, since it may come from a plugin.
+        """Check the features that a backbone returns. It may come from a plugin.
 
         Raises:
             HubtlError: for anything that is not features of the inputs.
@@ -137,7 +137,7 @@ def norm_preserving_dropout(features: Float[Tensor, "b d"], p: float, training: 
 
 @torch.no_grad()
 def fold(bottleneck: nn.Module | None, head: nn.Module) -> nn.Linear:
-    """Fold a bottleneck and a head into one linear layer, on the CPU.
+    """Fold a bottleneck and a head into one linear layer. It is on the CPU.
 
     It computes ``head(bottleneck(x))`` in eval mode, multiplied out in float64. Neither module is changed.
 

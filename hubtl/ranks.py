@@ -7,7 +7,7 @@ from torch import Tensor
 
 @torch.no_grad()
 def all_rows(rows: Tensor) -> Tensor:
-    """Gather the rows [b, …] of every process to [w · b, …], in rank order, without gradient.
+    """Gather the rows of every process in rank order, without gradient. [b, …] becomes [w · b, …].
 
     It serves memories with a place for each row of a data set: each process sees other rows, and all must remember the
     same. Every process must call it, with the same shape.

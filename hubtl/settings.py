@@ -46,12 +46,12 @@ def page(*parts: str) -> str:
 
 
 def is_main_process() -> bool:
-    """Return whether this process may print and write (rank 0, or a single process)."""
+    """Return whether this process may print and write. It is rank 0, or a single process."""
     return launch.rank() == 0
 
 
 class Shown(logging.Formatter):
-    """Format messages so that names from outside stay on one line and steer no terminal."""
+    """Format messages so that foreign names stay on one line. They steer no terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         if isinstance(record.args, tuple):

@@ -24,7 +24,7 @@ Learner = nn.Module | Iterable[nn.Parameter]
 
 
 class Swept(NamedTuple):
-    """Hold the deployed model's outputs on a whole stream, in dataset order, on the CPU."""
+    """Hold the deployed model's outputs on a whole stream. They are in dataset order, on the CPU."""
 
     features: Tensor  # [n, d] pooled
     logits: Tensor  # [n, c]
@@ -62,7 +62,7 @@ class Judging:
 
 
 class StrategyOptions(Bounded):
-    """Hold a method's own options, for command line, validation, recipes, docs and card."""
+    """Hold a method's own options. Command line, validation, recipes, docs and card use them."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -81,7 +81,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Loss:
-    """Hold the loss of one update, and the groups that learn from it."""
+    """Hold one update's loss and the groups that learn from it."""
 
     total: Tensor  # scalar
     by: tuple[str, ...] | None = None  # groups that learn from it; None: every group of the phase
@@ -119,7 +119,7 @@ class Phase:
 
 
 def views_of(phases: Iterable[Phase]) -> dict[str, tuple[str, ...]]:
-    """Return the random views that any of some phases asks for, by stream."""
+    """Return the random views that some phases ask for, by stream."""
     found: dict[str, tuple[str, ...]] = {}
     for phase in phases:
         for stream, views in phase.views.items():
@@ -241,11 +241,11 @@ class Strategy(nn.Module):
         return super().load_state_dict(state_dict, *args, **kwargs)
 
     def encode(self, batch: Batch) -> Features:
-        """Return the features of one stream, from its own forward (BatchNorm sees it alone)."""
+        """Return the features of one stream, from its own forward. BatchNorm sees the stream alone."""
         return self.encoder(batch.inputs, batch.present or None)
 
     def encode_joint(self, *batches: Batch) -> list[Features]:
-        """Return the features of several streams, from one forward with shared BatchNorm statistics."""
+        """Return the features of several streams, from one forward. They share BatchNorm statistics."""
         together = self.encode(join(*batches))
         ends = [0]
         for batch in batches:

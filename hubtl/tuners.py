@@ -33,7 +33,7 @@ class Tuner(ABC):
         """Set ``requires_grad`` of the backbone's parameters; add parameters where the method does."""
 
     def merge(self, backbone: Backbone) -> None:
-        """Merge added parameters in place, with equal outputs and the backbone's own shape."""
+        """Merge added parameters in place, with equal outputs. The backbone has its own shape again."""
         return
 
     def export(self, folder: Path, backbone: Backbone, classifier: nn.Linear, names: Sequence[str]) -> bool:

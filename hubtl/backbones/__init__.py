@@ -49,7 +49,7 @@ def resolve(model_name: str | ModelRef, request: BackboneRequest) -> Backbone:
 
 
 def check_backbone(backbone: Any, load: Any) -> None:
-    """Raise HubtlError for an object that is no backbone, or makes other features than declared.
+    """Raise HubtlError for an object that is no backbone. So it does for features other than the declared ones.
 
     A backbone of images is tried on noise.
     """

@@ -73,7 +73,7 @@ def _whole(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class PixelRanges:
-    """Hold black and white of images of floats or of more than eight bits; None: none seen yet."""
+    """Hold black and white of images of floats or wide integers. Wide is more than eight bits; None: none seen yet."""
 
     integers: Range | None = None
     floats: Range | None = None
@@ -182,14 +182,14 @@ class Backbone(nn.Module):
 
     @abstractmethod
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
-        """Return the parameters, grouped into named blocks from the input to the output."""
+        """Return the parameters in named blocks from the input to the output."""
 
     @abstractmethod
     def lora_targets(self) -> list[str]:
-        """Return qualified names (within this module) of the linear layers that LoRA adapts by default."""
+        """Return qualified names of the linear layers that LoRA adapts by default. They are relative to this module."""
 
     def frozen(self) -> list[nn.Parameter]:
-        """Return the parameters that stay frozen for any tuner, since the model's options ask for it."""
+        """Return the parameters that the model's options keep frozen for any tuner."""
         return []
 
     def rates(self) -> dict[nn.Parameter, float]:
@@ -201,11 +201,11 @@ class Backbone(nn.Module):
         return {}
 
     def merge(self) -> None:
-        """Merge in place what loading added, such as adapters, with equal outputs, before saving."""
+        """Merge in place what loading added, such as adapters, before saving. The outputs stay equal."""
 
     @abstractmethod
     def save(self, folder: Path, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
-        """Write the model with its classifier in its library's own format (float32 safetensors).
+        """Write the model with its classifier in its library's own format. Weights are float32 safetensors.
 
         The live module stays unchanged.
 
@@ -217,7 +217,7 @@ class Backbone(nn.Module):
         """
 
     def adapter_snippet(self, where: str, names: Sequence[str]) -> str | None:
-        """Return Python code that loads the pretrained weights and, by PEFT, an adapter; it sets ``logits``.
+        """Return Python code that loads the pretrained weights and a PEFT adapter; it sets ``logits``.
 
         None where the initial weights cannot be loaded again: random or changed ones.
 
@@ -228,7 +228,7 @@ class Backbone(nn.Module):
         return None
 
     def save_preparation(self, folder: Path) -> None:
-        """Write the library's file on the preparation of images, where it is a separate file."""
+        """Write the library's file on preparing images, where it is separate."""
 
     @abstractmethod
     def snippet(self, where: str) -> str:

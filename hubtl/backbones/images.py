@@ -10,11 +10,11 @@ from hubtl.batch import Features, Inputs
 
 
 class ImageBackbone(Backbone):
-    """Map images [b, c, h, w], as ``info.input`` says that it wants them, to features [b, width]."""
+    """Map images [b, c, h, w] to features [b, width]. ``info.input`` describes the images."""
 
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
         return Features(self.see(inputs["image"]))
 
     @abstractmethod
     def see(self, images: Tensor) -> Tensor:
-        """Return the input of the last linear layer for images [b, c, h, w]: [b, width]."""
+        """Return the last linear layer's input for images [b, c, h, w]: [b, width]."""

@@ -31,7 +31,10 @@ class LeNetOptions(Bounded):
 
 
 class LeNet(ImageBackbone):
-    """Run conv 20@5, pool, ReLU, conv 50@5, dropout, pool, ReLU, linear 500, ReLU, dropout; 28 × 28 grey images.
+    """Run the LeNet of the digits recipe.
+
+    Its layers are conv 20@5, pool, ReLU, conv 50@5, dropout, pool, ReLU, linear 500, ReLU and dropout; 28 × 28 grey
+    images.
 
     conv 20@5, pool, ReLU, conv 50@5, dropout, pool, ReLU, linear 500, ReLU, dropout: the network of the Transfer
     Learning Library's digits recipe. No other library has it, hence its export loads with hubtl.
@@ -81,7 +84,7 @@ class LeNet(ImageBackbone):
 
 
 class LeNetLoader(Loader):
-    """Build the LeNet of the digits recipe for 28 × 28 grey images, from random weights."""
+    """Build the LeNet of the digits recipe from random weights. It takes 28 × 28 grey images."""
 
     Options = LeNetOptions
 

@@ -35,7 +35,10 @@ class Loader(ABC):
 
     @abstractmethod
     def load(self, name: str, request: BackboneRequest) -> Backbone:
-        """Build the backbone of a name, which is what follows the loader's own and a colon. Raises HubtlError."""
+        """Build the backbone of a name.
+
+        The name is the text after the loader's own name and a colon. Raises HubtlError.
+        """
 
     def rebuild(
         self, folder: Path, outputs: Outputs, request: BackboneRequest | None = None
@@ -53,7 +56,7 @@ class Loader(ABC):
 
 
 class _Function(Loader):
-    """Wrap a function of a name and a request, as packages for hubtl 0.1 register."""
+    """Wrap a function of a name and a request. Packages for hubtl 0.1 register such functions."""
 
     def __init__(self, function: Any) -> None:
         self.function = function
@@ -84,7 +87,7 @@ def rebuilds(found: Any) -> bool:
 
 
 def several() -> str | None:
-    """Return the name of the loader that fuses several modalities into one model; None where no package brings one."""
+    """Return the name of the loader that fuses modalities into one model; None where no package brings one."""
     known = plugins.entries("backbones")
     return next((name for name in plugins.fusions() if name in known), None)
 
@@ -147,7 +150,7 @@ def given_loader(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping
 
 
 def renewed(config: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, str] | None:
-    """Return the loader that a saved model names, in the version that is installed now."""
+    """Return the loader that a saved model names, in its installed version."""
     given = given_loader(config, facts)
     return None if given is None else made_by(str(given["name"]))
 
@@ -168,7 +171,7 @@ def opener(backbone: Backbone) -> dict[str, str]:
 
 
 def check_reopens(backbone: Backbone) -> None:
-    """Raise HubtlError for a backbone that nobody could load again once it is saved: training it would be in vain."""
+    """Raise HubtlError for a backbone that could not be loaded once saved: training it would be in vain."""
     if backbone.loader is not None or owner(backbone) is None:
         return
     if type(backbone).native and backbone.info.library in ("timm", "transformers"):

@@ -15,7 +15,7 @@ from hubtl.record import Outputs
 
 
 def load(name: str, request: BackboneRequest) -> Backbone:
-    """Load the backbone of a folder with a ``config.json``, with a new classifier.
+    """Load the backbone of a folder with a ``config.json``. Its classifier is new.
 
     Args:
         name: the folder.

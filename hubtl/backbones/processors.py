@@ -33,7 +33,7 @@ class Preparation:
 
 
 def prepare(processor: Any, config: Any, size: int | None = None, *, blue_first: bool = True) -> Preparation:
-    """Return the equivalent of a processor, for images of its own size or another.
+    """Return the equivalent of a processor, for its image size or another.
 
     If no ``ImageInput`` gives its pixels, a plain processor replaces it, so that other libraries prepare inputs of the
     saved model as in training. ``blue_first=False`` does so for reversed colours too.
@@ -79,7 +79,7 @@ def input_of(processor: Any, config: Any) -> ImageInput:
 
 
 def processor_at(processor: Any, asked: int | None) -> Any:
-    """Return the processor for another image size, which crops only to a square; None: unchanged."""
+    """Return the processor for another image size; it crops only to a square; None: unchanged."""
     if asked is None:
         return processor
     changed = copy.deepcopy(processor)
@@ -111,7 +111,7 @@ def plain(spec: ImageInput) -> Any:
 
 
 def write(processor: Any, folder: Path) -> None:
-    """Save a processor also under the name that older versions of transformers use."""
+    """Save a processor also under the file name of older transformers. Its versions differ in the name."""
     processor.save_pretrained(folder)
     path = folder / "preprocessor_config.json"
     written = json.loads(path.read_text(encoding="utf-8"))
@@ -143,7 +143,7 @@ def _candidates(processor: Any, spec: ImageInput) -> Iterator[tuple[ImageInput, 
 
 
 def _colours(processor: Any, spec: ImageInput) -> tuple[tuple[float, ...], tuple[float, ...], bool] | None:
-    """Return mean and standard deviation that reproduce plain colours, and whether blue comes first."""
+    """Return mean and standard deviation that reproduce plain colours. The last value says whether blue comes first."""
     side, channels = (spec.size, spec.size), spec.channels
     hues: list[Any] = [255] if channels == 1 else [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     mode = "L" if channels == 1 else "RGB"
@@ -161,7 +161,7 @@ def _colours(processor: Any, spec: ImageInput) -> tuple[tuple[float, ...], tuple
 
 
 def _same_pixels(processor: Any, spec: ImageInput, blue_first: bool) -> bool:
-    """Return whether processor and hubtl give equal pixels for a wide and a high noisy image."""
+    """Return whether processor and hubtl give equal pixels for noisy images. One image is wide and one is high."""
     rng = np.random.default_rng(0)
     mean, std = torch.tensor(spec.mean).view(-1, 1, 1), torch.tensor(spec.std).view(-1, 1, 1)
     for width, height in ((spec.size + 46, spec.size + 13), (spec.size + 8, 2 * spec.size + 1)):

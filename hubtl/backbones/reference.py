@@ -68,7 +68,7 @@ class ModelRef:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Return the modalities that a model takes, as far as name and configuration say: images unless they say more.
+        """Return the modalities that a model takes, by name and configuration: images unless they say more.
 
         Raises HubtlError where no package reads one of them.
         """
@@ -82,7 +82,7 @@ class ModelRef:
 
     @property
     def training_defaults(self) -> Mapping[str, Any]:
-        """Return keys of a recipe that models of a kind are commonly trained with; none where strategies decide them."""
+        """Return recipe keys that models of a kind are commonly trained with; none where strategies decide them."""
         name = self._told[0] or self._own_loader
         return dict(loader(name).training) if name in plugins.entries("backbones") else {}
 
@@ -95,13 +95,13 @@ class ModelRef:
 
     @property
     def _packages(self) -> str | None:
-        """Return the packages that a saved model needs beside hubtl, as its configuration says."""
+        """Return the packages that a saved model needs beside hubtl. Its configuration names them."""
         own = self.configuration.get("hubtl")
         return " ".join(packages_in(own)) or None if isinstance(own, Mapping) and "plugins" in own else None
 
     @cached_property
     def loader(self) -> tuple[str, str]:
-        """Return the registered loader of the name, and the rest of the name.
+        """Return the registered loader of the name, and the name's rest.
 
         Raises:
             HubtlError: for a missing folder.
@@ -128,7 +128,7 @@ class ModelRef:
         return "hub" if _on_hub(name) else "timm", name
 
     def check_options(self, options: Mapping[str, Any]) -> None:
-        """Raise HubtlError for an unknown option of the loader, with the nearest one."""
+        """Raise HubtlError for an unknown option of the loader. The hint names the nearest one."""
         if not options:
             return
         name = self._told[0] or self.loader[0]
@@ -163,7 +163,7 @@ def parts_of(name: str) -> dict[str, str]:
 
 
 def _told_by(config: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the loader of what takes more than images, and what it takes."""
+    """Return the loader of a model beyond images, and its modalities."""
     if (given := given_loader(config, {})) is not None:
         own = config.get("hubtl")
         takes = config.get("modalities") or (own.get("modalities") if isinstance(own, Mapping) else None)

@@ -132,7 +132,7 @@ def output_count(config: Mapping[str, Any]) -> int:
 
 
 def as_timm(names: Sequence[str]) -> dict[str, Any]:
-    """Return the names of the outputs as in timm's configuration, which ``output_names`` reads."""
+    """Return the outputs' names as timm's configuration has them. ``output_names`` reads them."""
     return {"num_classes": len(names), "label_names": list(names)}
 
 

@@ -1,4 +1,4 @@
-"""Take the last linear layer out of a classifier, and put another one in its place."""
+"""Replace the last linear layer of a classifier by another one."""
 
 import copy
 from collections.abc import Callable
@@ -71,7 +71,7 @@ def take_out(model: nn.Module, name: str, spec: ImageInput, run: Callable[[Tenso
 
 
 def weights_of(layer: nn.Linear) -> tuple[Tensor, Tensor]:
-    """Return copies of a linear layer's weight [z, d] and bias [z] (zeros without one), in float32."""
+    """Return copies of a linear layer's weight [z, d] and bias [z]. They are float32; the bias is zeros without one."""
     bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias.detach().float().clone()
     return layer.weight.detach().float().clone(), bias
 
@@ -83,7 +83,10 @@ def replace(model: nn.Module, name: str, module: nn.Module) -> None:
 
 
 def with_classifier(model: nn.Module, name: str, classifier: nn.Linear) -> nn.Module:
-    """Return a copy of the model with a classifier as its last layer, on the CPU and in eval mode."""
+    """Return a copy of the model with a new last layer.
+
+    The layer is a classifier; the copy is on the CPU and in eval mode.
+    """
     whole = copy.deepcopy(model).cpu().eval()
     replace(whole, name, copy.deepcopy(classifier).cpu())
     for p in whole.parameters():

@@ -144,7 +144,7 @@ def load(name: str, request: BackboneRequest) -> TimmBackbone:
 
 
 def trained(name: str, image_size: int | None = None) -> tuple[TimmBackbone, nn.Linear, list[str] | None]:
-    """Return a pretrained timm model with its classifier, and its class names if known.
+    """Return a pretrained timm model with its classifier. Class names come with it if known.
 
     Raises:
         HubtlError: for an unknown name and for missing weights.
@@ -298,7 +298,7 @@ def _build(source: str, options: dict[str, Any], size: int | None) -> Any:
 
 
 def _classifier(model: Any) -> str:
-    """Return the qualified name of the linear layer that timm calls the classifier."""
+    """Return the qualified name of the layer that timm calls the classifier. It is linear."""
     found = model.get_classifier()
     if not isinstance(found, nn.Linear):
         what = "several heads" if isinstance(found, tuple) else f"a {type(found).__name__} for a head"
@@ -310,7 +310,7 @@ def _classifier(model: Any) -> str:
 
 
 def _commit(configuration: Mapping[str, Any]) -> str | None:
-    """Return the commit of the weights that timm loaded from the Hub, by the cache, or None."""
+    """Return the commit of the Hub's weights that timm loaded, or None. The cache tells it."""
     from huggingface_hub import try_to_load_from_cache
 
     repo = _full_id(configuration.get("hf_hub_id") or None, configuration)
@@ -337,7 +337,7 @@ def _full_id(hub_id: str | None, configuration: Mapping[str, Any]) -> str | None
 
 
 def model_names() -> list[str]:
-    """Return timm's registry, cached on disk for each version of timm, since listing takes seconds."""
+    """Return timm's registry, cached on disk for each version of timm. Listing takes seconds."""
     path = cache_dir() / f"timm-models-{version('timm')}.json"
     try:
         names: list[str] = plain.object_of(path)["names"]

@@ -119,7 +119,7 @@ def outputs_of(config: Any) -> list[str]:
 
 
 def modality_of(model_type: str) -> str | None:
-    """Return the modality that the library, or hubtl, has a classifier of such a model for; None: for none that is registered."""
+    """Return the modality of a model type that has a classifier; None: for none that is registered."""
     ensure_torchvision()
     from transformers.models.auto import modeling_auto
 
@@ -292,7 +292,7 @@ def _at_size(model: Any, size: int) -> Any:
 
 
 def _repeated(module: nn.Module) -> list[nn.Module]:
-    """Return a trunk's child as its repeated layers, where it has a list of them."""
+    """Return a trunk's child as its repeated layers. It has to have a list of them."""
     for child in module.modules():
         if isinstance(child, nn.ModuleList) and len(child) > 1:
             inside = {p for layer in child for p in layer.parameters()}

@@ -36,7 +36,7 @@ def named(names: Iterable[str]) -> str:
 
 
 def matter(names: Iterable[str], aside: str | None = None) -> list[str]:
-    """Return the names of tensors that a model computes with, without those of the layer ``aside``."""
+    """Return the names of tensors that a model computes with. The layer ``aside`` is left out."""
     return sorted(n for n in names if not HARMLESS.search(n) and (aside is None or n.rpartition(".")[0] != aside))
 
 
@@ -49,7 +49,7 @@ def check_fit(
     model: str = "the model",
     hint: str = "",
 ) -> None:
-    """Raise HubtlError that names missing, extra or misshapen tensors of a model's weights."""
+    """Raise HubtlError that names missing, extra or misshapen tensors of weights."""
     lists = {"missing": list(missing), "unexpected": list(unexpected), "of another shape": list(unlike)}
     found = [f"{len(names)} {what} ({named(names)})" for what, names in lists.items() if names]
     if not found:
@@ -85,7 +85,7 @@ def trunk_of(model: Any) -> tuple[str, nn.Module]:
 def check_report(
     shown: str, model: Any, report: Mapping[str, Any], *, fresh: str = "", idle: str = "", headless: bool = False
 ) -> list[str]:
-    """Return the names of parameters that transformers initialised at random, none of the trunk.
+    """Return the parameters that transformers initialised at random. Those of the trunk are an error.
 
     Extra heads of other tasks, and a pooler of the trunk, are ignored.
 
@@ -189,7 +189,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def check_pointer(path: Path) -> None:
-    """Raise HubtlError for an empty file, for a pipe, and for a Git LFS pointer."""
+    """Raise HubtlError for an empty file, a pipe or a pointer. The pointer is one of Git LFS."""
     if path.exists() and not path.is_file():
         raise HubtlError(f"{path} is not a file", hint=AGAIN)
     with path.open("rb") as file:
@@ -201,7 +201,7 @@ def check_pointer(path: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise HubtlError for a file of weights that is empty, truncated, or of another kind.
+    """Raise HubtlError for a weights file that is empty, truncated or unknown.
 
     Its tensors are not read.
     """
@@ -233,7 +233,7 @@ def _says_how(folder: Path) -> bool:
 
 
 def cached(repo: str, revision: str | None) -> Path | None:
-    """Return the folder of a repository in the Hub's cache, if there is one."""
+    """Return the folder of a repository in the Hub's cache, or None."""
     from huggingface_hub import try_to_load_from_cache
 
     try:
@@ -244,7 +244,7 @@ def cached(repo: str, revision: str | None) -> Path | None:
 
 
 def check_source(source: str, revision: str | None = None, *, weights: bool = True) -> None:
-    """Check a folder, or the cached files of a Hub id, as ``check_folder`` does."""
+    """Check a folder, or a Hub id's cached files, by ``check_folder``."""
     path = Path(source.removeprefix("local-dir:")).expanduser()
     if path.is_dir():
         check_folder(path, weights=weights)

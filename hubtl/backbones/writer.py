@@ -22,7 +22,7 @@ def write(
     meta: Any,
     options: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Write a network with its classifier, and the options that it was built with."""
+    """Write a network with its classifier and the options that built it."""
     config = {
         "architecture": architecture,
         **({"options": dict(options)} if options else {}),

@@ -23,7 +23,7 @@ def squared_distances(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
 
 
 def gaussian_kernels(rows: Float[Tensor, "n d"], octaves: Sequence[int] = OCTAVES) -> Float[Tensor, "n n"]:
-    """Return the sum of Gaussian kernels of several widths for all pairs of rows.
+    """Return the sum of Gaussian kernels of several widths. It covers all pairs of rows.
 
     ``Σ_k exp(−‖x_i − x_j‖² / (2 · 2^k · m))``, with ``m`` the detached mean of the squared distances.
 

@@ -1,4 +1,4 @@
-"""Compute losses and row weights of test-time adaptation, from a batch without labels."""
+"""Compute losses and row weights of test-time adaptation. Batches have no labels."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -42,7 +42,7 @@ def unlike(logits: Float[Tensor, "b c"], usual: Float[Tensor, "c"]) -> Float[Ten
 def certainty_diversity(
     logits: Float[Tensor, "b c"], usual: Float[Tensor, "c"], temperature: float
 ) -> tuple[Float[Tensor, "b"], Bool[Tensor, "b"]]:
-    """Return ROID's row weights ``exp(d · s / T)`` and the mask of rows that are kept.
+    """Return ROID's row weights ``exp(d · s / T)`` and the mask of kept rows.
 
     Kept are rows at least as diverse as the mean. ``d`` is ``unlike(…)`` and ``s`` the negative entropy, both scaled to
     0..1 within the batch.

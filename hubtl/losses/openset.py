@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def unknown_boundary(logits: Float[Tensor, "b c"], unknown: int, level: float = 0.5) -> Float[Tensor, ""]:
-    """Return the loss that puts target rows on the boundary of unknown (arXiv:1804.10427, eq. 2).
+    """Return the loss of target rows on the boundary of unknown. It is eq. 2 of arXiv:1804.10427.
 
     ``mean −t · log p_u − (1 − t) · log(1 − p_u)``: least where ``p_u = t``. ``log(1 − p_u)`` is
     ``logsumexp_{k ≠ u} log p_k``, which stays finite where ``p_u`` rounds to one.
@@ -28,7 +28,7 @@ def unknown_boundary(logits: Float[Tensor, "b c"], unknown: int, level: float = 
 
 
 def class_weights(predicted: Float[Tensor, "c"]) -> Float[Tensor, "c"]:
-    """Return each source class's share of the target predictions, the largest set to 1.
+    """Return each source class's share of the target predictions. The largest share is set to 1.
 
     Source: PADA, arXiv:1808.04205. ``predicted`` is the mean softmax [c] on the target.
     """
@@ -36,7 +36,7 @@ def class_weights(predicted: Float[Tensor, "c"]) -> Float[Tensor, "c"]:
 
 
 def importance(verdict: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-    """Return importance weights of source rows, detached and with mean 1 over the batch.
+    """Return importance weights of source rows. They are detached and have mean 1 over the batch.
 
     ``1 − σ(verdict)`` (IWAN, arXiv:1803.09210, eq. 7), where ``verdict`` [n] are a critic's logits for "this is the
     source". A source row that the critic recognises easily has no counterpart in the target, and weighs little.

@@ -9,7 +9,9 @@ from hubtl.losses import entropy
 
 
 def confident(logits: Float[Tensor, "b c"], threshold: float) -> tuple[Int[Tensor, "b"], Bool[Tensor, "b"]]:
-    """Return the predicted class of each row, and whether its probability reaches a threshold.
+    """Return each row's predicted class, and whether it reaches a threshold.
+
+    The threshold is on the class's probability.
 
     Args:
         logits: logits [b, c].
@@ -25,7 +27,7 @@ def confident(logits: Float[Tensor, "b c"], threshold: float) -> tuple[Int[Tenso
 def masked_cross_entropy(
     logits: Float[Tensor, "b c"], labels: Int[Tensor, "b"], mask: Bool[Tensor, "b"]
 ) -> Float[Tensor, ""]:
-    """Return the cross-entropy of the rows in a mask, divided by the number of all rows.
+    """Return the masked rows' cross-entropy, divided by the number of rows. All rows count in that number.
 
     A batch with few confident rows hence weighs little.
 
@@ -185,7 +187,7 @@ def dispersion(probabilities: Float[Tensor, "b c"]) -> Float[Tensor, ""]:
 def neighbours(
     features: Float[Tensor, "b d"], bank: Float[Tensor, "n d"], index: Int[Tensor, "b"], k: int
 ) -> Int[Tensor, "b k"]:
-    """Return the k rows of a memory bank nearest to each feature, by dot product.
+    """Return each feature's k nearest rows of a memory bank. Nearness is the dot product.
 
     Args:
         features: features [b, d] of the batch.

@@ -25,7 +25,7 @@ def basis(features: Float[Tensor, "b d"], k: int) -> Float[Tensor, "d k"]:
 def subspace_distance(
     source: Float[Tensor, "n d"], target: Float[Tensor, "m d"], mismatch: float = 0.1
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Return RSD's distance ``‖sin θ‖₁`` of two subspaces, and the mismatch of their bases.
+    """Return RSD's distance ``‖sin θ‖₁`` of two subspaces. The mismatch of their bases comes with it.
 
     θ are the principal angles between the spaces of two batches. The distance already includes ``mismatch · ‖|P_s| −
     |P_t|‖_F``, where ``U_sᵀ U_t = P_s cos θ P_tᵀ`` for the bases of ``basis``. A batch of more than d / 2 rows
@@ -50,7 +50,7 @@ def subspace_distance(
 def inverse_gram_gap(
     source: Float[Tensor, "n d"], target: Float[Tensor, "m d"], threshold: float = 0.9
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Return DARE-GRAM's gaps in angle and scale of two batches (arXiv:2303.13325, eqs. 5 to 8).
+    """Return DARE-GRAM's gaps in angle and scale of two batches. They are eqs. 5 to 8 of arXiv:2303.13325.
 
     With a column of ones before the features and ``G = ZᵀZ``, the gaps are the mean over columns of
     ``1 − cos(G_s⁺, G_t⁺)``, and ``‖λ_s − λ_t‖ / k`` of the k leading eigenvalues. The pseudo-inverses have rank k.

@@ -83,7 +83,7 @@ class Modality(ABC):
         """
 
     def is_called(self, column: str) -> bool:
-        """Return whether the name of a column says that its cells name files of this modality."""
+        """Return whether a column's name says that it holds such files. Its cells name files of this modality."""
         return self.name in column.lower()
 
     def feature(self) -> Any:
@@ -91,7 +91,7 @@ class Modality(ABC):
         return None
 
     def is_cell(self, value: Any) -> bool:
-        """Return whether a value is one cell, and no row, table or sequence of them."""
+        """Return whether a value is one cell. A row, a table or a sequence of them is none."""
         return isinstance(value, str)
 
     def ranges(self, dataset: Any, column: str, known: "PixelRanges", where: str) -> "PixelRanges":
@@ -101,7 +101,7 @@ class Modality(ABC):
     def rows(
         self, backbone: "Backbone", dataset: Any, column: str, *, labels: "np.ndarray | None", name: str, **how: Any
     ) -> "Opened":
-        """Open the rows of a split as a model of this modality alone wants them; keywords as in ``open_rows``.
+        """Open a split's rows for a model of this modality alone; keywords as in ``open_rows``.
 
         By default a backbone's own reader of this modality reads them (``Backbone.readers``).
         """
@@ -114,13 +114,13 @@ class Modality(ABC):
     # predicting and explaining
 
     def intake(self, backbone: "Backbone") -> "Intake":
-        """Prepare inputs to predict for a model of this modality alone, by default with the backbone's own reader."""
+        """Prepare inputs to predict for a model of this modality alone. By default the backbone's own reader does so."""
         from hubtl.modalities.intake import ReadIntake
 
         return ReadIntake(backbone, readers_of(backbone, self.name))
 
     def trial(self, spec: Any) -> "Mapping[str, Tensor] | None":
-        """Make inputs of two rows of noise, to see whether a model takes what it says; None where that cannot be told."""
+        """Make inputs of two rows of noise, to try a model's declaration; None where that cannot be told."""
         return None
 
     def cover(self, backbone: "Backbone", row: Any) -> "Cover":
@@ -150,7 +150,7 @@ class Modality(ABC):
         return None
 
     def widget(self, gradio: Any, label: str) -> Any:
-        """Make the input of a page, whose value is the path of a file, or words."""
+        """Make the input of a page. Its value is the path of a file, or words."""
         return gradio.File(type="filepath", label=label)
 
 
@@ -199,7 +199,7 @@ class Cover(Protocol):
     layout: dict[str, Any]
 
     def without(self, gone: "Tensor") -> "Iterable[Mapping[str, Tensor]]":
-        """Yield batches of the row without the parts that are True in ``gone`` [n, parts]."""
+        """Yield batches of the row without some of its parts. They are True in ``gone`` [n, parts]."""
 
     def draw(self, plain: Any, mapped: Any, relevance: "np.ndarray", theme: Any) -> Any:
-        """Draw the row into one axes of matplotlib, and into another its relevance, whose mappable is returned."""
+        """Draw the row and its relevance into two axes of matplotlib. The relevance's mappable is returned."""

@@ -1,4 +1,4 @@
-"""Rows to predict, for a model of one modality whose backbone brings its reader."""
+"""Hold rows to predict for a model of one modality. Its backbone brings the reader."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -27,7 +27,7 @@ class ReadIntake:
         return self.batch([value])
 
     def batch(self, values: Sequence[Any]) -> dict[str, Tensor]:
-        """Make a batch of rows (modality -> cell), or of cells as they are."""
+        """Make a batch of rows (modality -> cell) or of plain cells."""
         rows = [one if isinstance(one, Mapping) and self.name in one else {self.name: one} for one in values]
         return collated(self.readers, rows)
 

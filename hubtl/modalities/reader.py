@@ -42,7 +42,7 @@ class Reader(ABC):
 
     @abstractmethod
     def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
-        """Return a random variant of arrays, ``weak`` or ``strong``, by the state of ``rng``."""
+        """Return a random variant of arrays by the state of ``rng``. It is ``weak`` or ``strong``."""
 
     @abstractmethod
     def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:

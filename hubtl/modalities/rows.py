@@ -128,7 +128,7 @@ class ReadRows:
         return other
 
     def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
-        """Return the rows as a batch, its inputs those of the readers and ``MODALITY.present`` [b] bool.
+        """Return the rows as a batch. Its inputs are those of the readers and ``MODALITY.present`` [b] bool.
 
         Random views depend on ``seed``, the row and its place in ``rows`` alone; without a seed ``views`` stay empty.
         Of the set's views those in ``views`` are made; None: all.
@@ -169,7 +169,7 @@ class ReadRows:
     def view_of(
         self, modality: str, arrays: Arrays, index: np.ndarray, name: str, draws: Sequence[np.random.Generator]
     ) -> dict[str, Tensor]:
-        """Return the same under a random view, each row with numbers of its own."""
+        """Return the same under a random view. Each row has its own random numbers."""
         reader = self._readers[modality]
         seen = [
             reader.view({key: array[row] for key, array in arrays.items()}, name, rng) for row, rng in enumerate(draws)
@@ -177,12 +177,12 @@ class ReadRows:
         return reader.tensors({key: np.stack([row[key] for row in seen]) for key in arrays})
 
     def inputs_of(self, modality: str, rows: np.ndarray) -> dict[str, Tensor]:
-        """Return the model's inputs of one modality of some rows, read anew where they are not kept."""
+        """Return some rows' inputs of one modality for the model. They are read anew where they are not kept."""
         arrays, _ = self._several(rows)
         return self._readers[modality].tensors(arrays[modality])
 
     def _several(self, index: np.ndarray) -> tuple[dict[str, Arrays], dict[str, np.ndarray]]:
-        """Return arrays of rows by modality and key, and which rows have which modality."""
+        """Return arrays of rows by modality and key. A mask says which rows have which modality."""
         if self.cached:
             if self._kept is None:
                 self._kept, self._there = _stack([self._read(row) for row in range(len(self))])
@@ -221,7 +221,7 @@ class ReadRows:
 def read_row(
     readers: Mapping[str, Reader], cells: Mapping[str, Any], where: str
 ) -> tuple[dict[str, Arrays], dict[str, bool]]:
-    """Return the arrays of one row by modality, and which modalities it has.
+    """Return one row's arrays by modality, and the modalities that it has.
 
     Raises HubtlError for a cell that cannot be read, and where nothing is there.
     """

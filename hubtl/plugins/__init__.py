@@ -1,4 +1,4 @@
-"""The door by which strategies, backbones, modalities, tasks, tuners and others come in: Python entry points.
+"""Load strategies, backbones, modalities, tasks, tuners and other plugins: Python entry points.
 
 Built-ins are registered in hubtl's own ``pyproject.toml`` in the same groups as third-party ones. Listing imports
 nothing. A plugin is imported when it is asked for by name, and one that cannot be imported breaks only itself.
@@ -171,7 +171,7 @@ class _Sum:
 
 
 def find(kind: str, name: str) -> Entry:
-    """Return the entry of a name, or of ``a+b`` where the kind can be combined.
+    """Return the entry of a name. ``a+b`` is one where the kind can be combined.
 
     Args:
         kind: the kind of plugin.
@@ -211,12 +211,12 @@ def combiner(kind: str) -> Entry | None:
 
 
 def parts(kind: str, name: str) -> list[str]:
-    """Return the names that ``a+b`` is made of, where the kind is combined; else the name alone."""
+    """Return the names in ``a+b``, where the kind can be combined; else the name alone."""
     return name.split("+") if "+" in name and name not in entries(kind) and combiner(kind) is not None else [name]
 
 
 def fusions() -> list[str]:
-    """Return the names of the loaders that fuse several modalities into one model, the first package's first."""
+    """Return the names of the loaders that fuse several modalities. The first package's come first."""
     found = [e for e in _entries("backbones", installed.points("hubtl.fusions")) if _allowed(e)]
     return [entry.name for entry in sorted(found, key=lambda e: (not e.builtin, e.package))]
 

@@ -13,7 +13,7 @@ from hubtl.errors import HubtlError
 
 
 def owner(thing: Any) -> plugins.Entry | None:
-    """Return the entry of the package of a class, a function or an object.
+    """Return the entry of the package that a thing comes from. The thing is a class, a function or an object.
 
     None for hubtl's own and for a user's.
     """
@@ -38,7 +38,7 @@ def label(thing: Any) -> str:
 
 @contextlib.contextmanager
 def minded(thing: Any = None, doing: str = "") -> Iterator[None]:
-    """Turn any error of a plugin into one HubtlError with its package and version.
+    """Turn a plugin's errors into one HubtlError with its package and version.
 
     ``thing`` is what is called. Without it, or where that is hubtl's own, the innermost plugin in the traceback is
     named. Errors without any plugin stay unchanged, and so do HubtlErrors and Ctrl-C.
@@ -78,7 +78,7 @@ def culprit(trace: TracebackType | None) -> plugins.Entry | None:
 
 
 def _strangers(module: str) -> list[plugins.Entry]:
-    """Return entries of the packages of a module, those of that very module first; none for hubtl's."""
+    """Return entries of the packages of a module, its own first; none for hubtl's."""
     top = module.partition(".")[0]
     if not top or top == "hubtl":
         return []

@@ -1,4 +1,4 @@
-"""Check that a plugin is of its group's type when it is loaded."""
+"""Check that a loaded plugin is of its group's type."""
 
 import inspect
 from collections.abc import Collection, Mapping
@@ -64,7 +64,7 @@ def problem(kind: str, thing: Any) -> str | None:
 
 
 def _odd_class(kind: str, thing: Any) -> str | None:
-    """Say what is wrong with the declarations that every kind of class may have."""
+    """Return the fault in the declarations that every class may have."""
     for name in ("__doc__", "paper"):
         if not isinstance(getattr(thing, name, None), str | None):
             return f"its {name} is {_what(getattr(thing, name))}, not a text"

@@ -32,7 +32,7 @@ class _Held:
 
 
 def add_plugin(path: str | Path) -> list[plugins.Entry]:
-    """Run a Python file and register its classes by name, for this process.
+    """Run a Python file and register its classes by name. It holds for this process.
 
     A class is called by its attribute ``name``, else by its own name in small letters: ``LinearMMD`` is ``linear-mmd``. A
     function ``load(name, request)`` loads backbones, and is called as the file is. Names that begin with ``_``, abstract
@@ -72,7 +72,7 @@ def _read(file: Path) -> bytes:
 
 
 def _run(file: Path, source: bytes, digest: str) -> ModuleType:
-    """Run a file as a module, compiled from the bytes whose digest is recorded, never from a cache."""
+    """Run a file as a module, never from a cache. It is compiled from the bytes whose digest is recorded."""
     name = f"plugin_file_{re.sub(r'[^0-9A-Za-z]', '_', file.stem)}_{digest[:12]}"
     module = ModuleType(name)
     module.__file__ = str(file)
@@ -95,7 +95,7 @@ def _run(file: Path, source: bytes, digest: str) -> ModuleType:
 
 
 def _things(module: ModuleType, file: Path) -> Iterable[tuple[str, str, str, Any]]:
-    """Yield kind, name, own name and object of everything that a file defines itself."""
+    """Yield everything that a file defines itself. Each has kind, name, own name and object."""
     for own, thing in vars(module).items():
         if own.startswith("_") or getattr(thing, "__module__", None) != module.__name__:
             continue

@@ -11,13 +11,13 @@ NAME = re.compile(r"[\w][\w.+-]*")
 
 
 def points(group: str, name: str | None = None) -> list[EntryPoint]:
-    """Return the entry points of a group, of every package whose list of them can be read."""
+    """Return a group's entry points, of every readable package."""
     return [point for point in _all(group) if name is None or point.name == name]
 
 
 @cache
 def unreadable() -> tuple[tuple[str, str], ...]:
-    """Return the packages that register what cannot be read or typed, each with the reason."""
+    """Return the packages with unreadable registrations, each with the reason. Names that cannot be typed count."""
     found = []
     for one in _unique():
         try:
@@ -44,7 +44,7 @@ def _readable(one: Distribution) -> list[EntryPoint]:
 
 
 def _unique() -> Iterator[Distribution]:
-    """Yield every distribution once, the first one on the path if a package is there twice."""
+    """Yield every distribution once. If a package is there twice, it is the first one on the path."""
     seen = set()
     for one in distributions():
         if (name := normal(_name(one))) not in seen:
@@ -82,7 +82,7 @@ def wanted(point: Any) -> str | None:
 
 
 def unfit(point: Any) -> str | None:
-    """Say which hubtl an entry point's package asks for, where that is another one than is installed; else None."""
+    """Return the hubtl that an entry point's package asks for, if another; else None."""
     from packaging.specifiers import SpecifierSet
 
     asked, present = wanted(point), version("hubtl")

@@ -67,7 +67,7 @@ def known(name: str) -> Any:
 
 
 def media() -> list[Any]:
-    """Return the modalities whose cells are files, in the order of their ranks."""
+    """Return the modalities whose cells are files. They are in the order of their ranks."""
     return [one for one in every() if one.suffixes]
 
 

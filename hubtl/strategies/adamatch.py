@@ -19,7 +19,7 @@ class AdaMatchOptions(StrategyOptions):
 
 
 class AdaMatch(Additive):
-    """Apply FixMatch to the target, with labels and threshold calibrated on the source.
+    """Apply FixMatch with labels and threshold calibrated on the source.
 
     ``L = task(h(f(weak(x_s))), y_s) + task(h(f(strong(x_s))), y_s) + weight · μ(t) · mean(1[max p̃ ≥ threshold · c] ·
     CE(h(f(strong(x_t))), p̃))``. ``p̃`` is the prediction on ``weak(x_t)``, each class multiplied by the source batch's

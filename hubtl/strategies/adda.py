@@ -65,7 +65,7 @@ class ADDA(Strategy):
             self.source_encoder.load_state_dict(self.encoder.state_dict())
 
     def stir(self) -> None:
-        """Enable dropout in the frozen encoder, and keep its BatchNorms in eval mode.
+        """Enable dropout in the frozen encoder. Its BatchNorms stay in eval mode.
 
         Otherwise the critic would separate the domains by the noise of dropout.
         """

@@ -53,7 +53,7 @@ class Combined(Additive):
 
 
 def combine(name: str, parts: Sequence[type[Strategy]]) -> type[Combined]:
-    """Make the class of ``a+b``, with the options of its parts (``a_weight`` and so on).
+    """Make the class of ``a+b``. It has the options of its parts (``a_weight`` and so on).
 
     Args:
         name: the sum as written, ``a+b``.
@@ -105,7 +105,7 @@ def combine(name: str, parts: Sequence[type[Strategy]]) -> type[Combined]:
 
 
 def suits(names: Sequence[str], classes: Sequence[type[Additive]]) -> dict[str, dict[str, Any]]:
-    """Return the relations that suit every part, with the options that each changes.
+    """Return the relations that suit every part. Each has the options that it changes.
 
     Options have their part's name as prefix.
     """

@@ -17,7 +17,7 @@ class FinetuneOptions(StrategyOptions):
 
 
 class Finetune(Strategy):
-    """Train a new head and the pretrained backbone together on the labelled target.
+    """Train a new head and the pretrained backbone on the labelled target.
 
     ``L = task(h(f(x)), y)``; the backbone learns at a tenth of the head's rate (``optim.backbone_lr_scale``), and its
     block ``i`` of ``n`` (1 is next to the input) at ``layer_decay^(n + 1 − i)`` of that. The tuner selects which
@@ -34,7 +34,7 @@ class Finetune(Strategy):
         return [Phase("adapt", self.step, ("target",), groups, lr=factors)]
 
     def groups(self) -> tuple[dict[str, Learner], dict[str, float]]:
-        """Return the groups that learn, and the factor on each group's learning rate."""
+        """Return the groups that learn. Each has its factor on the learning rate."""
         decay, learners = self.options.layer_decay, self.learners()
         if decay == 1:
             return learners, {}
@@ -44,7 +44,7 @@ class Finetune(Strategy):
         return {**blocks, **learners}, factors
 
     def blocks(self) -> dict[str, Learner]:
-        """Return the backbone's blocks from input to output, as groups at the backbone's rate."""
+        """Return the backbone's blocks from input to output as groups. They learn at the backbone's rate."""
         backbone: Any = self.encoder.backbone
         return {f"backbone/{name}": parameters for name, parameters in backbone.blocks()}
 

@@ -65,7 +65,7 @@ class MCD(Strategy):
         return tuple(name for name in self.learners() if name not in ("head", "first", "second"))
 
     def play(self, zs: Tensor, zt: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the supervised loss of both classifiers, and the target's logits of each.
+        """Return both classifiers' supervised loss and each one's target logits.
 
         The loss includes the balance term.
 

@@ -17,7 +17,7 @@ class SequentialOptions(StrategyOptions):
 
 
 class Sequential(Strategy):
-    """Train on a labelled source, then fine-tune the backbone on a labelled target.
+    """Train on the source, then fine-tune the backbone on the target. Both are labelled.
 
     ``task(h_s(f(x_s)), y_s)``, then ``task(h(f(x)), y)`` with a new head. The classes may differ. The target's labels
     are used: this is transfer, not adaptation.

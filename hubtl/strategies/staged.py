@@ -71,7 +71,7 @@ class GradualUnfreezeOptions(FinetuneOptions):
 
 
 class GradualUnfreeze(Finetune):
-    """Train the head first, then unfreeze the backbone's blocks from the output down.
+    """Train the head, then unfreeze the backbone's blocks from the output down.
 
     ``L = task(h(f(x)), y)``. Every stage has the same share of the updates, and a schedule of its own. Deviation: the
     paper unfreezes one layer an epoch, with slanted triangular rates; ``layer_decay`` gives its discriminative ones.

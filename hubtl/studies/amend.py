@@ -1,4 +1,4 @@
-"""Add an evaluation to a finished run's record and card, in its folder or on the Hub."""
+"""Add an evaluation to a finished run's record and card. They are in its folder or on the Hub."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def in_folder(folder: Path, found: LaterEvaluation) -> None:
 def on_hub(
     repo: str, snapshot: Path, found: LaterEvaluation, *, branch: str | None, create_pr: bool, command: str
 ) -> hub.Amended:
-    """Add an evaluation to the record and the card of a repository, in one commit.
+    """Add an evaluation to the record and card of a repository. It is one commit.
 
     The commit changes nothing else.
 

@@ -27,7 +27,7 @@ class Answer:
 
 
 class Answers:
-    """Store the answers of one run directory, without those that were taken back."""
+    """Store the answers of one run directory. Answers that were taken back are left out."""
 
     def __init__(self, folder: Path) -> None:
         """Read earlier answers; a line that was cut off is ignored.

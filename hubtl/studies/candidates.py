@@ -1,4 +1,4 @@
-"""Select the best of several finished models, by labels of rows on which two of them disagree."""
+"""Select the best of several finished models by labels. Two models disagree on each labelled row."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from hubtl.studies.label import Labelling, Question, Rule, drawn, learnt_rows, s
 
 @dataclass(frozen=True)
 class Met:
-    """Hold two of the models, and the evidence of the labels on them."""
+    """Hold two of the models, and the evidence of their labels."""
 
     kept: str  # the best of those before
     other: str
@@ -222,7 +222,7 @@ def begin(folders: Sequence[Path], rule: Rule, *, home: Path | None = None) -> C
 
 
 def _called(folders: Sequence[Path]) -> list[str]:
-    """Return each folder's last name, or its whole path where two are equal."""
+    """Return each folder's last name. Where two are equal, it is the whole path."""
     names = [folder.resolve().name for folder in folders]
     return names if len(set(names)) == len(names) else [shown.line(folder) for folder in folders]
 

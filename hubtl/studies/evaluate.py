@@ -1,4 +1,4 @@
-"""Evaluate a saved model on a dataset, as it is or with test-time adaptation.
+"""Evaluate a saved model on a dataset. It stays as it is or adapts at test time.
 
 Without labels, estimate its primary metric.
 """
@@ -130,7 +130,7 @@ def later(
 def measure_two(
     first: str, second: str, dataset: str, **where: Any
 ) -> tuple[Evaluation, Evaluation, Difference | None]:
-    """Evaluate two saved models on the same rows, with the interval of their difference.
+    """Evaluate two saved models on the same rows. The interval of their difference comes with them.
 
     The difference is that of the primary metric, second less first. It is None where the models know different classes
     of the dataset: their figures are then of different rows.
@@ -163,7 +163,7 @@ def online_beside_frozen(
     batch_size: int,
     seed: int | None,
 ) -> tuple[OnlineFacts, Evaluation]:
-    """Evaluate an adapting and the frozen model on the same rows in the same order."""
+    """Evaluate an adapting and the frozen model on the same rows. Their order is the same."""
     rows, witness = order_of(len(images), seed), witness_of(loaded.task)
     logits, still = [], []
     for part in batches_of(rows, batch_size):
@@ -188,7 +188,7 @@ def online_beside_frozen(
 
 @dataclass(frozen=True)
 class Told:
-    """Hold a run's facts on its source, to estimate its model's quality on rows without labels."""
+    """Hold a run's facts on its source. They estimate its model's quality on rows without labels."""
 
     models: Sequence[tuple[AdaptedModel, Mapping[str, Any]]]  # the shipped one first; source-only too, where it is
     adapted: bool  # False: the shipped one learnt from the source alone
@@ -239,7 +239,7 @@ def labelled(
     *,
     may_lack: bool = False,
 ) -> tuple[Rows, DomainFacts]:
-    """Return the evaluation rows of a dataset with labels of the model, and their facts.
+    """Return a dataset's evaluation rows with labels of the model. Their facts come with them.
 
     ``may_lack``: without labels all of its rows are taken, unless a split is named.
     """

@@ -30,7 +30,7 @@ def refusal(guard: Mapping[str, float], best: float | None) -> str | None:
 
 
 def source_score(guard: Mapping[str, float]) -> str | None:
-    """Return the name of the guard's score on the source, such as ``source-accuracy``."""
+    """Return the name of the guard's source score. ``source-accuracy`` is one."""
     return next((name for name in guard if name.startswith("source-")), None)
 
 

@@ -1,4 +1,4 @@
-"""Ask for labels of rows on which two models disagree, until it is clear which is better."""
+"""Ask for labels of rows on which two models disagree. It ends when one is clearly better."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -168,7 +168,7 @@ class Labelling:
         return sum(bool(one.label) for one in given)
 
     def export(self, path: Path) -> int:
-        """Write the next rows to label into a file, in order, with known labels; return their number."""
+        """Write the next rows to label into a file, with known labels; return their number."""
         skipped = sum(answer.label is None for answer in self._met())
         count = min(len(self.order), self.rule.most + skipped)
         cells = rowlabels.shown(self.target.train, self.target.columns, self.order[:count].tolist())
@@ -210,7 +210,7 @@ class Labelling:
         )
 
     def close(self) -> Verified | None:
-        """Write the evidence into record and card, and ship the model that it favours.
+        """Write the evidence into record and card. The model that it favours is shipped.
 
         Returns None without labels. Undecided labels leave the choice to the run. Answers that another process stored
         meanwhile count.

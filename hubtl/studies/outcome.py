@@ -1,4 +1,4 @@
-"""Describe the evidence of labels in words, for the terminal and the page."""
+"""Describe the evidence of labels in words. The terminal and the page show them."""
 
 from hubtl.io import shown
 from hubtl.judging.asking import still
@@ -52,7 +52,7 @@ def outcome(asking: Labelling, found: Verified | None, *, page: bool = False) ->
 
 
 def more(asking: Labelling, found: Verified, *, page: bool = True) -> str:
-    """Return how many more labels would decide, and the command that asks for them."""
+    """Return how many more labels would decide. The command that asks for them comes with it."""
     if len(found.rows) == len(asking.order):
         return "every row on which the two disagree was asked for"
     rows = still(asking.tally, prior=found.prior, certain=found.certain)

@@ -1,4 +1,4 @@
-"""Rank backbones for a target by scores of their features, before training (``hubtl rank``)."""
+"""Rank backbones for a target before training (``hubtl rank``). Scores of their features rank them."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -112,7 +112,9 @@ def rank(
     output: str | Path | None = None,
     **flags: Any,
 ) -> Ranking:
-    """Rank backbones for a target by how well their features fit its labels, without training.
+    """Rank backbones for a target by scores of their features.
+
+    Scores tell how well features fit labels, without training.
 
     Without a source the target must be labelled: the features of its training rows are scored against their labels;
     evaluation rows stay unseen. With a source the target's labels are never read, as when adapting: the features are
@@ -291,7 +293,7 @@ def _score(name: str, recipe: Recipe, data: _Data, accelerator: Accelerator) -> 
 def _read(
     reader: FeatureReader, backbone: Backbone, domain: Domain, labels: np.ndarray | None, on_bad_sample: str
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the features [n, d] of the rows to score, and their labels.
+    """Return the features [n, d] of rows to score. Their labels come with them.
 
     The features of every training row are cached, for training.
     """

@@ -1,4 +1,7 @@
-"""Search learning rate, decay and a strategy's options on a label-free score (``hubtl tune``)."""
+"""Search hyper-parameters on a label-free score (``hubtl tune``).
+
+They are learning rate, decay and a strategy's options.
+"""
 
 import math
 import time
@@ -127,7 +130,7 @@ def tune(
 
 @dataclass(frozen=True)
 class Objective:
-    """Hold a score of a trained model, and whether anything on the way reads target labels.
+    """Hold a trained model's score. It says whether anything on the way reads target labels.
 
     Higher is better.
     """
@@ -286,7 +289,7 @@ def _write(
 
 
 def best_recipe(recipe: Recipe, tuning: Tuning) -> Recipe:
-    """Return the recipe of the best trial, for ``hubtl adapt`` on all training rows."""
+    """Return the best trial's recipe for ``hubtl adapt``. It trains on all training rows."""
     assert tuning.best is not None
     changes = {**tuning.best["parameters"], "run.output_dir": None}
     if recipe.data.hold_out == HOLD_OUT and not recipe.run.adjust:

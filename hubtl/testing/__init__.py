@@ -1,4 +1,4 @@
-"""Check any plugin, built in or not, by the conformance suite of its kind: ``check(MyStrategy)`` in a test."""
+"""Check any plugin by the conformance suite of its kind: ``check(MyStrategy)`` in a test."""
 
 from hubtl.testing.kinds import check
 from hubtl.testing.ranks import check_ranks

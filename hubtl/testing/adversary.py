@@ -66,7 +66,9 @@ def _discerns(world: ToyWorld, number: int, names: Sequence[str], name: str) -> 
 
 
 def _opposes(world: ToyWorld, number: int, name: str) -> None:
-    """Check that the encoder's gradient through the critic exists, and raises the critic's own loss.
+    """Check that the encoder's gradient through the critic raises its loss.
+
+    The gradient has to exist; the loss is the critic's own.
 
     A reversed gradient differs from the loss, so it is compared with the true loss: with the critic on its previous
     input, less the critic on the encoder's present output.
@@ -93,7 +95,7 @@ def _opposes(world: ToyWorld, number: int, name: str) -> None:
     assert length > 1e-7, f"{where} gives the encoder no gradient, even at the end of every ramp"
 
     def moved(distance: float) -> float:
-        """Return the critic's loss at other encoder weights, less the part not of its input."""
+        """Return the critic's loss at other encoder weights. The part that does not depend on its input is subtracted."""
         with torch.no_grad():
             for p, g in zip(encoder, through, strict=True):
                 p.add_(g, alpha=distance / length)

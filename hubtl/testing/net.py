@@ -1,4 +1,4 @@
-"""Provide a small image network with all members of a backbone, for suites that need a real one."""
+"""Provide a small image network with all members of a backbone. Suites that need a real one use it."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ SIDE, WIDTH = 16, 24
 
 
 class ToyNet(ImageBackbone):
-    """Run two convolutions with BatchNorm and a linear layer on 16 × 16 images of three channels."""
+    """Run two convolutions with BatchNorm and a linear layer. Images are 16 × 16 with three channels."""
 
     native = False
     classifier_name = "classifier"
@@ -50,7 +50,7 @@ class ToyNet(ImageBackbone):
 
 
 def toy_net() -> ToyNet:
-    """Return the network with equal weights at each call, its BatchNorm fitted to images."""
+    """Return the network with equal weights at each call. Its BatchNorm is fitted to images."""
     torch.manual_seed(0)
     made = ToyNet().train()
     with torch.no_grad():

@@ -48,14 +48,14 @@ class Play:
         return list(self.phase.step(**self.batches[step], at=self.at))
 
     def total(self, losses: Sequence[Loss], learners: Sequence[nn.Parameter]) -> Tensor:
-        """Return the sum of those losses from which some of the learners learn."""
+        """Return the sum of the losses that some learners learn from."""
         named = {name for name, ps in self.groups.items() if any(p in set(learners) for p in ps)}
         own = [loss.total for loss in losses if loss.by is None or named & set(loss.by)]
         return torch.stack(own).sum() if own else torch.zeros(())
 
 
 def plays(world: ToyWorld, streams: Mapping[str, Any], number: int, *, steps: int = 1) -> Play:
-    """Return phase ``number`` of a new strategy, at the end of its ramps, after its refresh."""
+    """Return phase ``number`` of a new strategy. It is at the end of its ramps, after its refresh."""
     strategy = world.strategy()
     phase = list(strategy.phases())[number]
     groups = learning_groups(phase.learns, set(strategy.parameters()))

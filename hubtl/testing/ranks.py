@@ -1,4 +1,4 @@
-"""Check that several processes stay equal, and equal to one process where the losses allow it."""
+"""Check that several processes stay equal. They equal one process where the losses allow it."""
 
 import gc
 import os
@@ -24,7 +24,7 @@ TIMEOUT = 60  # seconds that a process waits for another
 
 
 def check_ranks(worlds: Sequence[ToyWorld], *, processes: int = 2) -> list[bool]:
-    """Train each strategy in ``processes`` processes over gloo, all of them in one start, and compare.
+    """Train strategies in ``processes`` processes over gloo and compare them. All start at once.
 
     The processes must end with the same weights. A strategy for which accumulating small batches equals the big one
     (no batch statistics in its losses, no dropout) must also end where one process ends that has the batches of all:

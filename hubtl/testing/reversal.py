@@ -40,7 +40,7 @@ def critics(world: ToyWorld) -> list[str]:
 
 
 def check_reversal(world: ToyWorld, logged: bool) -> None:
-    """Check that a method scales its reversed gradient by ``at.reversal`` in every phase.
+    """Check that a method scales its reversed gradient by ``at.reversal``. Every phase is checked.
 
     Phases in which the encoder does not learn are left out.
 
@@ -73,14 +73,14 @@ def check_reversal(world: ToyWorld, logged: bool) -> None:
 
 @dataclass
 class Traced:
-    """Hold one step, and the arguments of its children, in the autograd graph."""
+    """Hold one step of the autograd graph, with its children's arguments."""
 
     losses: list[Loss]
     calls: list[tuple[str, Any, Any]]  # child, what it was called with, what came out
     inside: set[Any]  # reversals in the encoder itself, which are the model's business
 
     def reversed(self, values: Any) -> bool:
-        """Return whether the strategy has reversed a gradient on the way to some tensors."""
+        """Return whether the strategy has reversed a gradient before some tensors."""
         return any(isinstance(node, REVERSAL) for node in _graph(values) - self.inside)
 
 

@@ -53,7 +53,7 @@ def runs(cls: type[Strategy], task: str) -> bool:
 
 
 def runs_on_sites(cls: type[Strategy]) -> bool:
-    """Return whether a method takes a step where each place of an image is a row, as in segmentation.
+    """Return whether a method runs where each image place is a row. Segmentation has such rows.
 
     A method that sweeps whole streams between its steps, or pairs rows with inputs, does not.
     """

@@ -1,4 +1,4 @@
-"""Provide two small domains, on which a method trains in half a second."""
+"""Provide two small domains. A method trains on them in half a second."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ STEPS = 40
 
 
 class ToyRows:
-    """Hold vectors in memory, with noisy views, in place of a set of images.
+    """Hold vectors in memory, with noisy views. They replace a set of images.
 
     Sealed, its labels reach no batch; ``hidden`` keeps them where a data set's own column would be. The noise of a view
     belongs to the row: the same rows in other batches are the same.
@@ -73,7 +73,7 @@ class ToyBackbone(nn.Module):
 def toy_domain(
     degrees: float, seed: int, n: int = 192, *, groups: int = 2, offset: float = 0.0, sealed: bool = False
 ) -> ToyRows:
-    """Return two groups in a plane of 8-d space, rotated by some degrees.
+    """Return two groups in a plane of 8-d space. They are rotated by some degrees.
 
     Args:
         degrees: the rotation.
@@ -93,7 +93,7 @@ def toy_domain(
 
 
 def toy_strategy(cls: type[Strategy], *, plain: bool = False, **options: Any) -> Strategy:
-    """Return a strategy on a new toy model, with equal weights at each call.
+    """Return a strategy on a new toy model. Its weights are equal at each call.
 
     Args:
         cls: the strategy.
@@ -133,7 +133,7 @@ def toy_train(strategy: Strategy, streams: Mapping[str, Any], *, steps: int = ST
 
 
 class ToyWorld:
-    """Hold strategies of one class in one setting, and the streams that they may see.
+    """Hold one class's strategies in one setting. It has the streams that they may see.
 
     The target's labels are sealed unless the setting has them.
     """

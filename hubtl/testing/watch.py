@@ -77,7 +77,7 @@ class Watch:
             now.strays |= {name for p, name in self.names.items() if p not in expected and _nonzero(p)}
 
     def judge(self) -> None:
-        """Raise HubtlError where a group gets no gradient, AssertionError where another does or moves."""
+        """Raise HubtlError where a group gets no gradient. AssertionError reports another group that gets one or moves."""
         assert self.foreign == 0, "an optimiser of its own: the engine takes the steps, and checkpoints their state"
         ends = [*(watched.before for watched in self.phases[1:]), self.after]
         for watched, after in zip(self.phases, ends, strict=True):

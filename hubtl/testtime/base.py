@@ -165,7 +165,7 @@ class TestTime(ABC):
         """
 
     def warn(self, witness: Witness | None) -> None:
-        """Log, and store in ``stats.warnings``, reasons to distrust the predictions of a stream.
+        """Store reasons to distrust a stream's predictions in ``stats.warnings``. They are logged, too.
 
         Without a witness nothing is known of the stream.
         """

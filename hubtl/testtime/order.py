@@ -1,4 +1,4 @@
-"""Order the rows of a stream, and detect orders that mislead an adapting model."""
+"""Order the rows of a stream. Orders that mislead an adapting model are detected."""
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ def batches_of(rows: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 class Witness:
-    """Watch the predictions of a stream, and report when not to trust them.
+    """Watch a stream's predictions and report when not to trust them.
 
     It reads no label. ``frozen`` logits are those of the model before adaptation: they show runs of one class, which
     the batch statistics of the adapting model can hide.
@@ -86,7 +86,7 @@ def witness_of(task: Task) -> Witness | None:
 
 
 def _runs(frozen: list[Tensor]) -> tuple[float, float] | None:
-    """Return the share of neighbouring rows with equal class, and the share by chance.
+    """Return the share of neighbouring rows with equal class. The share by chance comes with it.
 
     Returns None unless the first is far above the second. A row's class is the one whose logit is highest relative to
     the other rows of the stream, because on shifted rows the plain logits may favour one class alone.

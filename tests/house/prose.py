@@ -19,11 +19,20 @@ PACKAGES = (
 )  # where each starts with a verb
 CLAIMS = ("hubtl/testing/kinds/", "hubtl/testing/suite.py")  # a check's docstring is the claim that it prints
 LONGEST = 35  # words of a sentence
+FIRST = 12  # words of a docstring's first sentence, to its full stop, colon or semicolon
+SHORT = (
+    "hubtl/backbones/",
+    "hubtl/losses/",
+    "hubtl/modalities/",
+    "hubtl/plugins/",
+    "hubtl/strategies/",
+    "hubtl/studies/",
+)
 KNOWN = """
     Accept Act Adapt Add Agree Align Allow Answer Append Apply Arrange Ask Assign Attach Attend Attract Average
     Begin Bind Bound Bring Build Calibrate Call Cast Catch Change Check Choose Classify Clear Clip Close Collect
     Combine Compare Complete Compose Compute Configure Construct Continue Convert Copy Corrupt Count Create Crop
-    Cut Decide Declare Decode Define Delete Derive Describe Detect Determine Disable Discard Discriminate Distil
+    Cover Cut Decide Declare Decode Define Delete Derive Describe Detect Determine Disable Discard Discriminate Distil
     Do Download Draw Drop Emit Enable Encode Enlarge Ensure Escape Estimate Evaluate Exclude Execute Expand
     Explain Export Extend Extract Fetch Fill Filter Find Fine-tune Finish Fit Flush Fold Follow Forget Format
     Freeze Fuse Gather Generate Get Give Group Guard Handle Hash Hold Identify Ignore Implement Import Include
@@ -82,6 +91,17 @@ def first_word(docstring: str) -> str:
     return re.split(r"[\s:,.;]", docstring.strip(), maxsplit=1)[0]
 
 
+def first_sentence(docstring: str) -> str:
+    """Return the first sentence of a docstring, to its full stop, colon or semicolon."""
+    paragraph = re.split(r"\n\s*\n", docstring.strip(), maxsplit=1)[0]
+    return re.split(r"(?<=[:;])\s", sentences(paragraph)[0], maxsplit=1)[0]
+
+
+def count(sentence: str) -> int:
+    """Count the words of a sentence."""
+    return sum(bool(re.search(r"\w", word)) for word in sentence.split())
+
+
 def plain(text: str) -> str:
     """Replace code, links and addresses by single words."""
     text = re.sub(r"```.*?```|<!--.*?-->", "", text, flags=re.DOTALL)
@@ -122,7 +142,7 @@ def sentences(text: str) -> list[str]:
 
 def long(text: str) -> list[str]:
     """Return the sentences of a paragraph that have too many words."""
-    return [s for s in sentences(text) if sum(bool(re.search(r"\w", w)) for w in s.split()) > LONGEST]
+    return [s for s in sentences(text) if count(s) > LONGEST]
 
 
 def python_files(root: Path = ROOT) -> Iterator[Path]:
@@ -156,6 +176,8 @@ def findings(root: Path = ROOT) -> Iterator[str]:
                 yield f"{name}:{line}: {word} is no verb that tests.house.prose knows: {text.splitlines()[0]}"
             if package:
                 yield from (f"{name}:{line}: {found!r}: say {instead}" for found, instead in avoided(text))
+            if name.startswith(SHORT) and count(sentence := first_sentence(text)) > FIRST:
+                yield f"{name}:{line}: {count(sentence)} words in the first sentence: {sentence}"
         if package:
             yield from (f"{name}:{line}: an option without help" for line in without_help(source))
         for line, text in shown(source) if package else ():

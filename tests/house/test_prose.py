@@ -2,7 +2,18 @@
 
 import pytest
 
-from tests.house.prose import avoided, docstrings, findings, first_word, long, paragraphs, shown, without_help
+from tests.house.prose import (
+    avoided,
+    count,
+    docstrings,
+    findings,
+    first_sentence,
+    first_word,
+    long,
+    paragraphs,
+    shown,
+    without_help,
+)
 
 BAD = '''"""Modules may have a title."""
 
@@ -80,6 +91,28 @@ def test_a_sentence_ends_at_its_full_stop_and_code_is_one_word():
     assert long(f"{words}. {words}.") == []
     assert long(f"{words} `a b c d e f g h i j k l m n o p` {words.split(' ', 6)[-1]}.") == []
     assert len(long(f"{words}, {words}.")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Return the box. It is heavy.", 3),
+        ("Return the box; None: without one.", 3),
+        ("Return the box of `a b c` (e.g. a large one),\nas a sum: of parts.", 12),
+        ("Return the box\n\nIt is heavy.", 3),
+    ],
+)
+def test_the_first_sentence_of_a_docstring_is_counted(text, words):
+    assert count(first_sentence(text)) == words
+
+
+def test_a_long_first_sentence_is_found(repository):
+    (repository / "hubtl" / "losses").mkdir()
+    path = repository / "hubtl" / "losses" / "box.py"
+    path.write_text(f'"""{" ".join(["Return", *["it"] * 11])}. {" ".join(["more"] * 9)}."""\n', encoding="utf-8")
+    assert list(findings(repository)) == []
+    path.write_text(f'"""{" ".join(["Return", *["it"] * 12])}."""\n', encoding="utf-8")
+    assert ["13 words in the first sentence" in line for line in findings(repository)] == [True]
 
 
 def test_paragraphs_leave_out_headings_lists_tables_and_code():

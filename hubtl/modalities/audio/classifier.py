@@ -121,7 +121,7 @@ def prepared(source: Source, config: Any, pretrained: bool, asked: float | None)
 
 
 def switched_off(config: Any, *, built: bool) -> dict[str, Any]:
-    """Switch off parts of a model's own training that do not fit a run; return their values.
+    """Switch off parts of a model's training that a run forbids; return their values.
 
     Whisper reads them while it is built, Wav2Vec2 and HuBERT only afterwards: before, they would lack a parameter.
     """
@@ -134,7 +134,7 @@ def switched_off(config: Any, *, built: bool) -> dict[str, Any]:
 
 
 def passing(model: Any, missing: list[str]) -> list[str]:
-    """Replace an untrained projector by the identity on the mean over time, in full width.
+    """Replace an untrained projector by the identity. The mean over time keeps its full width.
 
     Returns the parameters that are still random. The library would draw a projection to ``classifier_proj_size``, from
     which a frozen encoder's features would not recover.

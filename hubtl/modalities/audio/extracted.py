@@ -12,7 +12,7 @@ SMALLEST = 1e-10  # energy under Whisper's and CLAP's logarithms
 
 
 class ASTReader(SpectrogramReader):
-    """Read Kaldi's filter bank of 25 ms windows every 10 ms, normalised as for AudioSet.
+    """Read Kaldi's filter bank of 25 ms windows every 10 ms. It is normalised as for AudioSet.
 
     A sound of n samples has 1 + (n − 400) // 160 frames. Later frames are the extractor's padding.
     """
@@ -42,7 +42,7 @@ class ASTReader(SpectrogramReader):
 
 
 class WhisperReader(SpectrogramReader):
-    """Read Whisper's log-mel spectrogram, at most 8 decades deep, of the sound's frames.
+    """Read Whisper's log-mel spectrogram of the sound's frames. It is at most 8 decades deep.
 
     Silence is as deep as the loudest place allows, so that the encoder's padding to 30 seconds equals the extractor's.
     """

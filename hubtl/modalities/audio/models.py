@@ -31,7 +31,7 @@ def extractor_of(source: Source) -> Any:
 
 
 def frames_of(config: Any, seconds: float) -> int:
-    """Return frames of an AST for so much sound, one patch at least."""
+    """Return an AST's number of frames for so much sound. One patch is the least."""
     return max(side(config, 1), frames_in(seconds))
 
 
@@ -65,7 +65,10 @@ def side(config: Any, axis: int) -> int:
 
 
 def whole_window(inputs: Mapping[str, Tensor], config: Any) -> Tensor:
-    """Return a batch as Whisper takes it, [b, mels, frames of its whole window], silence after each sound as its extractor pads."""
+    """Return a batch in Whisper's whole window.
+
+    Its shape is [b, mels, frames]; silence follows each sound, as its extractor pads.
+    """
     mask = with_first(inputs["audio.mask"])
     loudest = inputs["audio"].masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=(1, 2), keepdim=True)
     silence = (loudest - 2).clamp(min=-1.5)

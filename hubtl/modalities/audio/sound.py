@@ -1,4 +1,4 @@
-"""Read sound from a file, bytes or an array, as one channel of samples at a rate."""
+"""Read sound from a file, bytes or an array as mono samples. They have one rate."""
 
 import io
 import math
@@ -13,7 +13,7 @@ MARGIN = 0.1  # seconds, that what is cut off does not ring in what is kept when
 
 
 def samples(cell: Any, rate: int, *, longest: float | None = None) -> np.ndarray:
-    """Return the cell as float32 [n], mono, in −1 to 1, at ``rate`` samples a second.
+    """Return the cell as mono float32 [n] in −1 to 1. It has ``rate`` samples a second.
 
     At most ``longest`` seconds and a little more are read. Accepted are files of soundfile's formats (WAV, FLAC, OGG,
     MP3, …), their bytes, ``{"bytes", "path"}``, ``{"array", "sampling_rate"}`` and ``(array, rate)``.

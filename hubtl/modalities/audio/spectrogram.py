@@ -41,7 +41,7 @@ class SpectrogramReader(Reader):
 
     @abstractmethod
     def spectrum(self, sound: np.ndarray) -> tuple[np.ndarray, int]:
-        """Return samples [n] as features [at most frames, mels], and the number of sound frames."""
+        """Return samples [n] as features, and the number of sound frames. Features are [at most frames, mels]."""
 
     @abstractmethod
     def energies(self, features: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ class SpectrogramReader(Reader):
         return self._padded(*self.spectrum(samples(cell, self.rate, longest=self.longest)))
 
     def _padded(self, features: np.ndarray, length: int) -> Arrays:
-        """Set frames from ``length`` on to the floor, so that padding reveals nothing."""
+        """Set frames from ``length`` on to the floor. So padding reveals nothing."""
         length = max(1, min(length, self.frames))
         row = np.full((self.frames, features.shape[1]), self.padding(features[:length]), np.float32)
         row[: min(length, len(features))] = features[:length]
@@ -82,7 +82,7 @@ class SpectrogramReader(Reader):
         return self._padded(_masked(sound, rng) if strong else sound, len(sound))
 
     def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
-        """Add white noise at 20, 15, 10, 5 or 0 decibels below the sound."""
+        """Add white noise 20 to 0 decibels below the sound. The five severities are 20, 15, 10, 5 and 0 decibels."""
         level = SIGNAL_TO_NOISE[known_severity(severity)]
         length = int(arrays["audio.mask"].sum())
         if length == 0:
@@ -91,7 +91,7 @@ class SpectrogramReader(Reader):
         return self._padded(self.logarithms(energies + self._noise(energies, level, rng)), length)
 
     def _noise(self, energies: np.ndarray, decibels: float, rng: np.random.Generator) -> np.ndarray:
-        """Return energies [t, mels] of white noise that far below the mean power of the sound.
+        """Return energies [t, mels] of white noise below the sound's mean power. ``decibels`` says how far.
 
         A band's energies relative to those of white noise give the sound's power density, independent of filters,
         pre-emphasis or magnitudes instead of powers; bands are about as wide as on the mel scale.

@@ -54,7 +54,7 @@ class WaveformReader(Reader):
         return self._padded(np.concatenate([np.zeros(max(0, shift)), sound]))
 
     def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
-        """Add white noise at 20, 15, 10, 5 or 0 decibels below the sound."""
+        """Add white noise 20 to 0 decibels below the sound. The five severities are 20, 15, 10, 5 and 0 decibels."""
         level = SIGNAL_TO_NOISE[known_severity(severity)]
         sound = arrays["audio"][arrays["audio.mask"]]
         return self._padded(sound + _noise(sound, level, rng)) if len(sound) else dict(arrays)

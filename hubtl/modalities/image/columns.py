@@ -21,7 +21,7 @@ def column(dataset: Dataset, asked: str | None, where: str) -> str:
 
 
 def _holds_images(dataset: Dataset, name: str, feature: Any) -> bool:
-    """Return whether cells hold encoded images (a ``bytes`` field), or with names of image files."""
+    """Return whether cells hold encoded images or names of image files. Encoded images have a ``bytes`` field."""
     if isinstance(feature, dict):
         return "bytes" in feature
     if not isinstance(feature, Value) or not len(dataset):

@@ -12,7 +12,7 @@ ROWS = 32  # covered images at a time
 
 
 class Covered:
-    """Return cover an image [1, c, h, w] with its own mean colour, window by window.
+    """Cover an image [1, c, h, w] with its own mean colour. It does so window by window.
 
     The image is cut into cells, 7 × 7 of them where it has the pixels. A window of 2 × 2 cells moves by one cell (Zeiler &
     Fergus, arXiv:1311.2901); windows half outside the image make each cell part of four. ``shown`` are the pixels to
@@ -36,7 +36,7 @@ class Covered:
         self.windows = self.windows.flatten(1)
 
     def without(self, gone: Tensor) -> Iterable[Mapping[str, Tensor]]:
-        """Yield the image with the cells covered that are True in ``gone`` [n, cells]."""
+        """Yield the image with some cells covered. They are True in ``gone`` [n, cells]."""
         grid = gone.reshape(-1, self.side, self.side)
         across, down = torch.from_numpy(np.diff(self.x)), torch.from_numpy(np.diff(self.y))
         for some in grid.split(ROWS):

@@ -38,7 +38,7 @@ ORDER = [name for name in FORMATS if name != "TGA"] + ["TGA"]  # which no mark t
 
 
 class UnreadableImage(Unreadable):
-    """Report an image that is none, is damaged, or is not let in. Its text says why."""
+    """Report an image that is none, is damaged or is refused. Its text says why."""
 
 
 def decode(value: Any, *, small: bool = False) -> Image.Image:
@@ -70,7 +70,7 @@ def decode(value: Any, *, small: bool = False) -> Image.Image:
 
 
 def mode_of(value: Any) -> str:
-    """Return the mode that a cell's image will have, from its header alone.
+    """Return the mode that a cell's image will have. Its header alone is read.
 
     It raises as ``decode`` does.
     """
@@ -79,7 +79,7 @@ def mode_of(value: Any) -> str:
 
 
 def is_deep_colour(value: Any) -> bool:
-    """Return whether a TIFF has several channels of sixteen bits, from its header.
+    """Return whether a TIFF has several channels of sixteen bits. Its header alone is read.
 
     It raises as ``decode`` does.
     """
@@ -212,7 +212,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _entry(exif: bytes) -> int | None:
-    """Return the orientation among the first entries of EXIF, where Pillow stops at a damaged one."""
+    """Return the orientation among the first entries of EXIF. Pillow stops at a damaged one."""
     data = exif.removeprefix(b"Exif\0\0")
     order = "<" if data[:2] == b"II" else ">"
     (start,) = struct.unpack_from(f"{order}I", data, 4)

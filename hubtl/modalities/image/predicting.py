@@ -24,7 +24,7 @@ from hubtl.modalities.image.transforms import to_channels
 
 
 class Images:
-    """Prepare images for a model of images alone, as its own configuration says."""
+    """Prepare images for a model of images alone. Its own configuration says how."""
 
     whole = True  # those of more than eight bits have one black and one white
 
@@ -55,7 +55,10 @@ class Images:
             raise HubtlError(f"The image cannot be read: {file_name(cells['image'])}: {error}") from error
 
     def seen(self, row: Any) -> tuple[Tensor, np.ndarray]:
-        """Return one image as the model takes it, [1, c, h, w], and its bytes [c, h, w]. Raises HubtlError."""
+        """Return one image as the model takes it, and its bytes.
+
+        They are [1, c, h, w] and [c, h, w]. Raises HubtlError.
+        """
         cell = row["image"] if isinstance(row, Mapping) and "image" in row else row
         name, value = ("image", cell) if isinstance(cell, Mapping) else next(iter(each_image(cell)))
         try:
@@ -76,7 +79,7 @@ class Images:
 
 
 def noise(spec: Any) -> dict[str, Tensor] | None:
-    """Return two images of noise as a model says that it takes them; None where it says something else."""
+    """Return two images of noise in the shape that a model declares; None where it says something else."""
     if not isinstance(spec, ImageInput):
         return None
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Decide black and white of pixels of more than eight bits, for a dataset as a whole."""
+"""Decide black and white of pixels of more than eight bits. The decision holds for a dataset as a whole."""
 
 import math
 import re
@@ -41,7 +41,7 @@ def values_of(image: Image.Image) -> np.ndarray:
 
 
 def eight_bits(image: Image.Image, known: PixelRanges) -> Image.Image:
-    """Convert an image of floats or many bits to mode L, by the known range, else by its own values."""
+    """Convert an image of floats or many bits to mode L. The known range scales it, else its own values."""
     kind, values = KINDS[image.mode], values_of(image)
     low, high = known.of(kind) or decided(float(values.min()), float(values.max()), kind)
     scaled = ((values - low) * (255 / (high - low))).round().clip(0, 255).astype(np.uint8)
@@ -68,7 +68,7 @@ def decided(low: float, high: float, kind: str) -> Range:
 
 
 def ranges_in(cells: Iterable[Any], known: PixelRanges, where: str) -> PixelRanges:
-    """Return known ranges, and those of other kinds that the images of these cells have.
+    """Return known ranges, and those of other kinds in these cells. The cells hold images.
 
     It prints the ranges, and counts images beyond a known range or with almost no contrast. Unreadable ones are left
     out.
@@ -137,13 +137,13 @@ def ranges_of(dataset: Any, column: str, known: PixelRanges, where: str) -> Pixe
 
 
 def wide_rows(dataset: Any, column: str) -> list[int]:
-    """Return rows of an undecoded image column with more than eight bits, by their first bytes."""
+    """Return rows of an image column with more than eight bits. The column is undecoded; its first bytes tell."""
     doubtful = [row for row, head in enumerate(heads(dataset, column, 32)) if _doubtful(head)]
     return [row for row in doubtful if _mode(dataset[row][column]) in KINDS]
 
 
 def _dim(dataset: Any, column: str) -> int:
-    """Count colour images of sixteen bits, if all leave the upper four bits empty.
+    """Count colour images of sixteen bits with four empty upper bits. All images have to be such.
 
     They may be PNG, TIFF or PPM. The reader returns only the upper eight bits.
     """

@@ -1,4 +1,4 @@
-"""Read pictures from a file, bytes, a PIL image or an array, as the model's bytes."""
+"""Read pictures as the model's bytes. They come from a file, bytes, a PIL image or an array."""
 
 import os
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class ImageReader(Reader):
         self.spec, self.ranges = spec, ranges
 
     def ranged(self, ranges: PixelRanges) -> "ImageReader":
-        """Return the reader with black and white of images of more than eight bits."""
+        """Return the reader with black and white of wide images. They have more than eight bits."""
         return ImageReader(self.spec, ranges)
 
     def read(self, cell: Any) -> Arrays:
@@ -45,7 +45,7 @@ class ImageReader(Reader):
         return {"image": np.zeros((self.spec.channels, self.spec.size, self.spec.size), np.uint8)}
 
     def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
-        """Return the core's weak and strong views (crop and flip from 64 pixels on, else small affine).
+        """Return the core's weak and strong views. They crop and flip from 64 pixels on, else are small affine ones.
 
         Strong views add RandAugment; every second one has a rectangle of the picture's mean colour.
         """
@@ -87,7 +87,7 @@ def _opened(cell: Any) -> Image.Image:
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
-    """Convert uint8 [h, w], [h, w, c] or [c, h, w] with 1, 3 or 4 channels."""
+    """Convert an array of uint8 to an image. It is [h, w], [h, w, c] or [c, h, w] with 1, 3 or 4 channels."""
     if array.dtype != np.uint8:
         raise ValueError(f"an array of {array.dtype}; a picture is uint8")
     if array.ndim == 3 and array.shape[-1] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):

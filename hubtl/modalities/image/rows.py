@@ -160,7 +160,7 @@ class ImageSet:
         return {name: {"image": self._normalised(torch.from_numpy(np.stack(v)))} for name, v in made.items()}
 
     def _image(self, row: int) -> Image.Image:
-        """Return a row as a PIL image with the model's channels, in the evaluation view if cached or small."""
+        """Return a row as a PIL image with the model's channels. Cached or small images are in the evaluation view."""
         if not self.cached:
             image = self._decoded(row)
             return evaluation_view(image, self.spec) if self.spec.size < SMALL else image
@@ -182,7 +182,7 @@ class ImageSet:
         return to_bytes(evaluation_view(self._channels(row), self.spec))
 
     def _decoded(self, row: int) -> Image.Image:
-        """Return a row's image for a random view, from memory if there was room.
+        """Return a row's image for a random view. It comes from memory if there was room.
 
         Small images take longer to decode than to crop.
         """

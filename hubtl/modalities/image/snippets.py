@@ -1,4 +1,4 @@
-"""Programs that open an image and predict it, as a card shows them."""
+"""Write programs that open an image and predict it. A card shows them."""
 
 from collections.abc import Mapping
 from typing import Any

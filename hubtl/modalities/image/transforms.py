@@ -154,7 +154,7 @@ def _corners(image: Image.Image) -> int | tuple[int, ...]:
 def strong_view(
     image: Image.Image, spec: ImageInput, rng: np.random.Generator, how: RandomViews = USUAL
 ) -> Image.Image:
-    """Return a weak view with two random operations, each with probability one half (RandAugment).
+    """Return a weak view with two random operations (RandAugment). Each has probability one half.
 
     Number, magnitude and kinds of operations are those of ``how``; small images are shifted less. The operations and
     the default magnitude are those of timm's ``rand-m10-n2-mstd2-inc1``.

@@ -32,7 +32,7 @@ class NativeInput:
 
 
 class NativeClassifier(Backbone, ABC):
-    """Return the input of the model's last linear layer as ``pooled`` [b, d].
+    """Return the input of the model's last linear layer. It is ``pooled`` [b, d].
 
     It includes the model's own pooler, dense layer or projector, and the library's dropout in train mode. ``reader``
     makes its inputs of cells, ``companion`` is the tokenizer or feature extractor that is saved with it.
@@ -65,7 +65,7 @@ class NativeClassifier(Backbone, ABC):
         return Features(self.logits(inputs))
 
     def logits(self, inputs: Inputs) -> Tensor:
-        """Return the library's logits [b, c], or features [b, d] without its classifier."""
+        """Return the library's logits [b, c]. Without its classifier they are features [b, d]."""
         found: Tensor = self.model(**self.given(inputs)).logits
         return found
 
@@ -83,7 +83,7 @@ class NativeClassifier(Backbone, ABC):
         return {p: 1.0 for name, p in self.model.named_parameters() if name in self.fresh}
 
     def collate(self, rows: Sequence[Any]) -> dict[str, Tensor]:
-        """Return inputs of rows (modality -> cell), or of plain cells, without random views."""
+        """Return inputs of rows (modality -> cell) or of plain cells. They have no random views."""
         named = [row if isinstance(row, Mapping) and self.modality in row else {self.modality: row} for row in rows]
         return collated({self.modality: self.reader}, named)
 
@@ -112,11 +112,11 @@ class NativeClassifier(Backbone, ABC):
 
     @abstractmethod
     def example(self) -> tuple[str, str]:
-        """Return code that makes one input, and code that prepares it by ``companion``."""
+        """Return code that makes one input, and code that prepares it. ``companion`` prepares it."""
 
 
 def finished(built: NativeClassifier, layer: nn.Linear, trial: Inputs, missing: Sequence[str], **facts: Any) -> None:
-    """Describe a backbone without its classifier, and find the parameters that features ignore."""
+    """Describe a backbone without its classifier. It finds the parameters that features ignore."""
     names = [name for name, p in built.model.named_parameters() if p.requires_grad]
     built.eval()
     with torch.enable_grad():

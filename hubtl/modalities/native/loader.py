@@ -1,4 +1,4 @@
-"""Load native backbones from a folder or a Hub id of transformers' format."""
+"""Load native backbones of transformers' format. They come from a folder or a Hub id."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ FRESH = r"(^|\.)(pooler\.|masked_spec_embed$)"  # of an encoder: left out while 
 
 
 class NativeLoader(Loader):
-    """Load transformers' own classifiers of texts and of recordings, which open without hubtl.
+    """Load transformers' own classifiers of texts and of recordings. They open without hubtl.
 
     Attributes:
         Options: those of ``--set model.…``.
@@ -43,7 +43,7 @@ class NativeLoader(Loader):
     }
 
     def load(self, name: str, request: BackboneRequest) -> Backbone:
-        """Load a classifier by a folder or a Hub id, also one without an owner."""
+        """Load a classifier by a folder or a Hub id. An id may lack its owner."""
         return resolve(f"transformers:{name}", request)
 
     def register(self) -> None:
@@ -53,7 +53,7 @@ class NativeLoader(Loader):
     def create(
         self, modality: str, source: str, shown: str, request: BackboneRequest, *, revision: str | None
     ) -> NativeClassifier:
-        """Build the classifier of a folder or a Hub id for new classes, and take its last layer out.
+        """Build a classifier for new classes and take its last layer out. It comes from a folder or a Hub id.
 
         Raises:
             HubtlError: for missing weights, a model without its tokenizer or feature extractor, and one that does not

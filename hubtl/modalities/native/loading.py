@@ -67,7 +67,7 @@ def model_of(
     idle: str = "",
     **arguments: Any,
 ) -> Any:
-    """Load a model of a class (or an Auto class) in float32, without other towers and heads.
+    """Load a model of a class or an Auto class in float32. Other towers and heads are left out.
 
     Parameters with ``may_lack`` in their names may be missing in the checkpoint: they are not used. The checkpoint may
     have parameters that match ``idle`` and that the model lacks.
@@ -87,7 +87,7 @@ def model_of(
 
 
 def without_pooler(config: Any) -> dict[str, Any]:
-    """Return the argument that makes AutoModel leave out the pooler, where it is supported."""
+    """Return the argument that makes AutoModel leave out the pooler. It is empty where it is not supported."""
     from transformers import AutoModel
 
     cls = AutoModel._model_mapping.get(type(config), None)

@@ -52,7 +52,7 @@ def prepared(source: Source, config: Any, pretrained: bool, asked: float | None)
 
 
 def pooled(source: Source, config: Any, pretrained: bool, pooling: Pooling) -> Any:
-    """Return the encoder with another pooling than its library's, and a new classifier."""
+    """Return the encoder with another pooling and a new classifier. The pooling differs from its library's."""
     from transformers import AutoModel, AutoModelForSequenceClassification
 
     from hubtl.modalities.text.modeling_pooled import PooledConfig, PooledForSequenceClassification

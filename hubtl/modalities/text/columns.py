@@ -24,6 +24,6 @@ def column(dataset: Dataset, asked: str | None, where: str) -> str:
 
 
 def _prose(dataset: Dataset, name: str) -> bool:
-    """Return whether cells hold more than three words, by the median of the first ones."""
+    """Return whether cells hold more than three words. The median of the first ones decides."""
     words = sorted(len(cell.split()) for cell in first_cells(dataset, name))
     return bool(words) and words[len(words) // 2] > 3

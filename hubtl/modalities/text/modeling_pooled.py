@@ -1,4 +1,4 @@
-"""A text encoder of transformers, a pooling over its tokens, and a linear classifier.
+"""Define a text encoder of transformers, a pooling, and a linear classifier. The pooling is over its tokens.
 
 transformers' own classifiers pool by a head of their own alone, such as BERT's pooler. This one pools as
 sentence-transformers does. It is saved beside the weights, and
@@ -19,7 +19,10 @@ MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoke
 
 
 def pooled(tokens: Tensor, mask: Tensor, modes: str, normalize: bool) -> Tensor:
-    """Pool tokens [b, t, d] under a mask [b, t], True for the real ones, to [b, d], or [b, n d] of n modes ``a+b``."""
+    """Pool tokens [b, t, d] under a mask [b, t].
+
+    The mask is True for real tokens; the result is [b, d], or [b, n d] of n modes ``a+b``.
+    """
     real = mask.bool().unsqueeze(-1)
     count = real.sum(dim=1).clamp(min=1)
     known = tokens.masked_fill(~real, 0.0)

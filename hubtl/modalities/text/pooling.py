@@ -54,7 +54,9 @@ UNTRAINED = Pooling("mean", because="the weights lack the head that its library 
 
 
 def chosen(source: Source, config: Any, pooling: str | None, normalize: bool | None) -> Pooling | None:
-    """Return the pooling chosen by user, saved model or sentence-transformers' modules, or None.
+    """Return the pooling that the user or the model's files choose.
+
+    The files are those of the saved model or sentence-transformers' modules; None: neither does.
 
     Raises:
         HubtlError: for a saved model without a head, and for unreadable modules.
@@ -165,7 +167,7 @@ def is_pooled(config: Any) -> bool:
 
 
 def register() -> None:
-    """Register hubtl's own format with transformers, which then runs no code of a repository for it."""
+    """Register hubtl's own format with transformers. It then runs no code of a repository for it."""
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     from hubtl.modalities.text.modeling_pooled import PooledConfig, PooledForSequenceClassification
@@ -175,6 +177,6 @@ def register() -> None:
 
 
 def untrained(missing: Iterable[str], classifier: str) -> bool:
-    """Return whether the weights lack a part of the head before the last linear layer."""
+    """Return whether the weights lack a part of the head. The last linear layer does not count."""
     own = {f"{classifier}.weight", f"{classifier}.bias"}
     return any(name not in own and not name.endswith("masked_spec_embed") for name in missing)

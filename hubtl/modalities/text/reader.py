@@ -63,7 +63,7 @@ class TextReader(Reader):
         return self._padded(ids[[place for place in range(len(ids)) if place not in lost]])
 
     def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
-        """Drop 10 to 50 % of the words, at least one, or replace them by other tokens."""
+        """Drop 10 to 50 % of the words, or replace them. It changes one word at least; other tokens replace words."""
         share = HARMED[known_severity(severity)]
         ids = arrays["text"][arrays["text.mask"]]
         words = self._words(ids)
@@ -98,7 +98,7 @@ class TextReader(Reader):
         return [np.asarray(word) for word in words]
 
     def _known(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return masks [vocabulary] of tokens that continue a word, and of special ones."""
+        """Return masks [vocabulary] of tokens that continue a word. The second mask has special ones."""
         if self._tables is None:
             count = len(self.tokenizer)
             tokens = [str(t) for t in self.tokenizer.convert_ids_to_tokens(list(range(count)))]

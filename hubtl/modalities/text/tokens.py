@@ -28,7 +28,7 @@ def tokenizer_of(source: Source) -> Any:
 
 
 def cut(inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return ids and mask [b, t] of a batch, up to its longest row; the same output, sooner."""
+    """Return ids and mask [b, t], cut to the batch's longest row; the same output, sooner."""
     ids, mask = inputs["text"], with_first(inputs["text.mask"])
     whole = ids.shape[1]
     used = whole if torch.compiler.is_compiling() or torch.jit.is_tracing() else int(mask.sum(dim=1).max())

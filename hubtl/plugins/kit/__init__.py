@@ -43,7 +43,7 @@ class Written:
 
 
 def write(name: str, kind: str = "strategy", folder: Path | None = None) -> Written:
-    """Write a package that brings a plugin of a kind, into a folder of its name unless another is given.
+    """Write a package that brings a plugin of a kind. Its folder has its name unless another is given.
 
     Raises HubtlError for a name that a package cannot have, or that is taken, and where the folder has one of the files.
     Nothing is written then.
@@ -98,7 +98,7 @@ def _words(name: str, kind: str) -> dict[str, Any]:
 
 
 def _importable(module: str) -> bool:
-    """Return whether a module of that name can be imported from outside the working directory."""
+    """Return whether a module can be imported from outside the working directory."""
     try:
         found = find_spec(module)
     except (ImportError, ValueError):

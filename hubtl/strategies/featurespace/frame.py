@@ -125,7 +125,7 @@ class PropagationOptions(FeatureSpaceOptions):
 
 
 class Propagation(FeatureSpace):
-    """Propagate labels from the source to the target's training rows, then fit a classifier.
+    """Propagate source labels to target training rows, then fit a classifier.
 
     A subclass writes ``propagate``. The linear classifier is fitted to the target's rows with the class shares that
     ``propagate`` gives them. Propagation alone labels only the rows that it saw; the classifier predicts any row.
@@ -146,7 +146,7 @@ class Propagation(FeatureSpace):
 
     @abstractmethod
     def propagate(self, source: Tensor, labels: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return target rows [m', d], all or some, and the class shares [m', c] of each.
+        """Return target rows [m', d] and each one's class shares [m', c]. They are all rows or some.
 
         The shares of a row sum to one.
 

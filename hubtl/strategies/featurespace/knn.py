@@ -15,7 +15,7 @@ class KNNOptions(PropagationOptions):
 
 
 class KNN(Propagation):
-    """Label target rows by their nearest source rows, then fit a linear classifier.
+    """Label target rows by nearest source rows, then fit a linear classifier.
 
     The share of a class in a target row is that of its ``neighbours`` nearest source rows which have it;
     ``L = CE(W z_t + b, shares) + λ/2 · ‖W‖²`` is solved to its optimum.

@@ -22,7 +22,7 @@ class Scale(NamedTuple):
 
 
 def standardisation(x: Tensor) -> Scale:
-    """Return the scale that gives the rows of ``x`` [n, d] zero mean and unit variance.
+    """Return the scale that standardises the rows of ``x`` [n, d]. They get zero mean and unit variance.
 
     A variance below ``SMALLEST`` of the mean one counts as that much. Where nothing varies, nothing is divided.
     """
@@ -33,7 +33,7 @@ def standardisation(x: Tensor) -> Scale:
 
 
 def covariance(x: Tensor) -> Tensor:
-    """Return the covariance [d, d] of the rows of ``x`` [n, d], divided by n."""
+    """Return the rows' covariance [d, d], divided by n. The rows are ``x`` [n, d]."""
     centred = x - x.mean(dim=0)
     return centred.T @ centred / len(x)
 
@@ -54,7 +54,7 @@ def recolouring(source: Tensor, target: Tensor, ridge: float) -> Tensor:
 
 
 def principal(x: Tensor, k: int) -> Tensor:
-    """Return the first ``k`` principal directions of ``x`` [n, d] as columns [d, k], strongest first."""
+    """Return the first ``k`` principal directions of ``x`` [n, d]. They are columns [d, k], strongest first."""
     _, vectors = torch.linalg.eigh(covariance(x))
     return vectors[:, -k:].flip(1)
 

@@ -23,7 +23,7 @@ class OTOptions(PropagationOptions):
 
 
 class OTPropagation(Propagation):
-    """Transport source rows with their labels onto the target, then fit a classifier.
+    """Transport labelled source rows onto the target, then fit a classifier.
 
     ``γ = argmin Σ_ij γ_ij c_ij − ε · H(γ)`` between uniform weights, ``c_ij = ‖z_s,i − z_t,j‖²`` and ``ε =
     regularisation · σ(c)``: the standard deviation of the costs after the means of rows and columns, which do not
@@ -58,7 +58,7 @@ class OTPropagation(Propagation):
 
 
 def spread(cost: Tensor) -> float:
-    """Return the standard deviation of the costs, less the means of rows and columns.
+    """Return the costs' standard deviation, less the means of rows and columns.
 
     The mean of the costs is no unit: with many features all distances become similar, and an entropy weight that is a
     share of the mean gives a nearly uniform plan.
@@ -89,7 +89,7 @@ def entropic_plan(cost: Tensor, weight: float) -> Tensor:
 
 
 def shares(plan: Tensor, onehot: Tensor) -> Tensor:
-    """Return the share of each class in each column of the plan, [m, c], summing to one.
+    """Return each class's share in each column of the plan, [m, c]. Shares sum to one.
 
     A column without mass takes the mean.
 

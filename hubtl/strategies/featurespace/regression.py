@@ -1,4 +1,4 @@
-"""Fit a linear classifier to its optimum, with classes or class shares as labels."""
+"""Fit a linear classifier to its optimum. Labels are classes or class shares."""
 
 from collections.abc import Callable
 

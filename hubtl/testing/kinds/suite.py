@@ -46,7 +46,7 @@ def declared(kind: str, thing: Any) -> None:
 
 
 def documented(thing: Any) -> None:
-    """Raise AssertionError for a class or a function without a docstring, and for options without a description."""
+    """Raise AssertionError for a class or function without a docstring. Options need a description."""
     name = getattr(thing, "__name__", type(thing).__name__)
     own = thing.__dict__.get("__doc__") if isinstance(thing, type) else getattr(thing, "__doc__", None)
     assert str(own or "").strip(), f"{name} has no docstring"

@@ -108,7 +108,7 @@ class TestTimeSuite(Suite):
 
 
 def _stream(batches: int, *, moved: float = 0.7, seed: int = 3) -> list[tuple[Tensor, Tensor]]:
-    """Batches of rows of some clusters, ``moved`` from where the model learnt them, and their classes."""
+    """Return batches of clustered rows and their classes. They are ``moved`` from where the model learnt them."""
     generator = torch.Generator().manual_seed(seed)
     centres = 2 * torch.randn(OUTPUTS, 8, generator=torch.Generator().manual_seed(4))
     found = []

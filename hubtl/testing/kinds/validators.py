@@ -118,7 +118,7 @@ def _scored(rule: Validator, seen: Evidence) -> dict[str, float]:
 
 
 def evidence(task: Task, step: int = 1) -> Evidence:
-    """Made-up evidence in which classes are clusters, and the target's lie a little apart from the source's."""
+    """Return made-up evidence in which classes are clusters. The target's lie a little apart from the source's."""
     rng = np.random.default_rng(step)
     outputs = len(task.outputs.names)
     centres = np.random.default_rng(0).normal(0, 2, (outputs, WIDTH))
