@@ -148,7 +148,7 @@ def command_line() -> dict[str, str]:
 def guide() -> str:
     """docs/plugins.md with the example package's module between its marks."""
     text = (DOCS / "plugins.md").read_text(encoding="utf-8")
-    module = (DOCS.parent / "plugins" / "hubtl-example" / "hubtl_example.py").read_text(encoding="utf-8")
+    module = (DOCS.parent / "plugins" / "hubtl-example" / "hubtl_example" / "__init__.py").read_text(encoding="utf-8")
     before, _, rest = text.partition("<!-- example:start -->\n")
     _, _, after = rest.partition("<!-- example:end -->")
     return f"{before}<!-- example:start -->\n```python\n{module}```\n<!-- example:end -->{after}"

@@ -36,7 +36,7 @@ def guide():
 
 def test_the_complete_example_is_the_example_package(guide):
     text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
-    module = (ROOT / "plugins" / "hubtl-example" / "hubtl_example.py").read_text(encoding="utf-8")
+    module = (ROOT / "plugins" / "hubtl-example" / "hubtl_example" / "__init__.py").read_text(encoding="utf-8")
     assert f"<!-- example:start -->\n```python\n{module}```\n<!-- example:end -->" in text, "make docs"
 
 
