@@ -237,7 +237,7 @@ def _labels(record: RunRecord, role: str, labelled: bool) -> str:
 
 
 def _unlabelled(record: RunRecord, role: str, rows: int, evaluated: bool = False) -> str:
-    """Describe how many rows of a domain have no label, where others have one."""
+    """Describe how many rows of a domain have no label. It is said where others have one."""
     if not rows:
         return ""
     left_out = role == "source" or (record.target_labels == "training" and not evaluated)
@@ -309,7 +309,7 @@ def _dropped_by(record: RunRecord) -> str:
 
 
 def _verdict(record: RunRecord) -> str | None:
-    """Describe which of the two models to use, without target labels, and where the other is."""
+    """Describe which of the two models to use, without target labels. It says where the other one is."""
     verdict = record.verdict
     if verdict is None:
         return None
@@ -368,7 +368,7 @@ def _scores(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[s
 
 
 def _plots(files: list[str]) -> dict[str, tuple[str, str | None]]:
-    """Return the file of each plot by content, and the same plot for dark pages."""
+    """Return each plot's file by content, and its twin for dark pages."""
     known = {name for file in files if names.is_file_name(name := Path(file).name) and name.endswith(".png")}
     light = [Path(file).name for file in files if not file.endswith(f"{DARK.suffix}.png")]
     dark = {name: f"{name.removesuffix('.png')}{DARK.suffix}.png" for name in light}

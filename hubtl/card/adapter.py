@@ -1,4 +1,4 @@
-"""Render the README of an adapter that is kept beside the merged model."""
+"""Render the README of an adapter beside the merged model."""
 
 from typing import Any
 

@@ -41,7 +41,7 @@ def shift_rows(adapted: Evaluation | None) -> str:
 
 
 def subsets(base: Evaluation | None, adapted: Evaluation | None) -> list[tuple[str, float | None, float | None]]:
-    """Return the primary metric on rows that lack a modality or have one corrupted, by name."""
+    """Return the primary metric on incomplete and corrupted rows, by name."""
     before = {subset.name: subset.primary for subset in base.subsets} if base else {}
     found = adapted.subsets if adapted else []
     return [(s.name, before.get(s.name), s.primary) for s in found if s.primary is not None]
@@ -57,7 +57,7 @@ class Line(NamedTuple):
 
 
 def later(record: RunRecord) -> list[Line]:
-    """Return the evaluations after the run, the frozen model before one that learns on the rows."""
+    """Return the evaluations after the run. The frozen model comes before one that learns on the rows."""
     still: dict[str, list[Line]] = {}
     for evaluation in record.evaluations:
         data, online = _rows(evaluation), evaluation.online
@@ -145,7 +145,7 @@ class Part(NamedTuple):
 
 
 class Ablation(NamedTuple):
-    """Hold the run, the run without each part of its method, and source-only."""
+    """Hold the run, its ablations, and source-only. Each ablation lacks one part of the method."""
 
     columns: list[str]  # "without image", …; none of one modality
     lines: list[Part]
@@ -167,7 +167,7 @@ def ablation(record: RunRecord) -> Ablation:
 
 
 def at_test_time(record: RunRecord) -> str | None:
-    """Describe the latest test-time evaluation on the run's own target, beside the frozen model."""
+    """Describe the latest test-time evaluation on the run's own target. The frozen model stands beside it."""
     for evaluation in reversed(record.evaluations):
         online, data = evaluation.online, evaluation.data
         if online is None or (data.dataset, data.domain) != (record.target.dataset, record.target.domain):

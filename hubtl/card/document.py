@@ -1,4 +1,4 @@
-"""Split a README into metadata, hubtl's part, and the text that a person wrote around it.
+"""Split a README into metadata, hubtl's part, and a person's text. That text stands around hubtl's part.
 
 Metadata is merged three ways. The generated part stores (in a comment) what hubtl wrote last, so a value that
 differs from it was written by a person:
@@ -130,7 +130,7 @@ def compose(
 
 
 def persons_results(index: Any, memory: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the models of a model-index with those of their results that hubtl did not write."""
+    """Return a model-index's models with the results that hubtl did not write."""
     models = [model for model in index if isinstance(model, Mapping)] if isinstance(index, list) else []
     kept = [
         {**model, "results": [r for r in model.get("results") or [] if not _by_hubtl(r, memory)]} for model in models
@@ -139,7 +139,7 @@ def persons_results(index: Any, memory: Mapping[str, Any]) -> list[dict[str, Any
 
 
 def _results(mine: Any, added: list[dict[str, Any]]) -> Any:
-    """Return a model-index of the record's results, and of those that a person added."""
+    """Return a model-index of the record's results and a person's own."""
     if not mine or not added:
         return mine or added or None
     first = {**mine[0], "results": [*mine[0]["results"], *(r for model in added for r in model["results"])]}

@@ -110,7 +110,7 @@ def _several(record: RunRecord) -> bool:
 
 
 def _loss(record: RunRecord) -> str | None:
-    """Describe by how much the adapted model is worse on the target, if it is."""
+    """Describe how much worse the adapted model is on the target. It is empty where it is not worse."""
     base, adapted = record.source_only, record.adapted
     if base is None or adapted is None or base.primary is None or adapted.primary is None:
         return None
@@ -119,7 +119,7 @@ def _loss(record: RunRecord) -> str | None:
 
 
 def learnt_more(record: RunRecord) -> bool:
-    """Return whether the adapted model beats source-only on the source, by the primary metric."""
+    """Return whether the adapted model beats source-only on the source. The primary metric decides."""
     base, adapted = record.source_only, record.adapted
     metric = (adapted.primary if adapted else None) or (base.primary if base else None)
     if base is None or adapted is None or metric is None or base.source is None or adapted.source is None:

@@ -1,4 +1,4 @@
-"""Derive a card's metadata from the record, and check it by the Hub's rules before a push."""
+"""Derive a card's metadata from the record, by the Hub's rules. They are checked before a push."""
 
 import math
 import re
@@ -63,7 +63,7 @@ def _listed(record: RunRecord) -> list[str]:
 
 
 def problems(metadata: Mapping[str, Any]) -> list[str]:
-    """Return what the Hub would refuse in a card's metadata, in plain words; empty if nothing.
+    """Return the Hub's objections to a card's metadata, in plain words; empty if nothing.
 
     The Hub checks a card when it is pushed, which is after training; these are its rules, offline.
     """

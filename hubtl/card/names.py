@@ -61,7 +61,7 @@ def base_link(model: ModelFacts) -> str:
 
 
 def step(record: RunRecord, strategy: str) -> Step:
-    """Return a run as a step in the lineage of models made from its own.
+    """Return a run as a step in its descendants' lineage.
 
     It may also be the step of the source-only model that the run keeps.
     """
@@ -72,7 +72,7 @@ def step(record: RunRecord, strategy: str) -> Step:
 
 
 def weights_link(model: ModelFacts) -> str:
-    """Return the base model in Markdown, with a link to the exact revision where there is one."""
+    """Return the base model in Markdown. Its link names the exact revision where there is one."""
     if model.parts and not model.base_model:
         return ", ".join(f"{part_name(part)} ({md(modality)})" for modality, part in model.parts.items())
     if model.base_model and is_hub_id(model.base_model):
@@ -95,7 +95,7 @@ def domain_link(domain: DomainFacts, *, short: bool = False) -> str:
 
 
 def part_name(part: dict[str, Any]) -> str:
-    """Return an encoder in Markdown, with a link to the exact revision where there is one."""
+    """Return an encoder in Markdown. Its link names the exact revision where there is one."""
     name = part.get("base_model")
     return _link(name, part.get("revision")) if name and is_hub_id(name) else code(_last(str(part["name"])))
 

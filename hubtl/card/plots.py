@@ -24,7 +24,7 @@ NOT_CURVES = ("step", "phase", "epoch", "seconds", "lr")
 
 @dataclass(frozen=True)
 class FeatureSample:
-    """Hold features of some rows of both domains under one model, without target labels."""
+    """Hold features of both domains' rows under one model. Target labels are no part of it."""
 
     source: np.ndarray  # [n, d]
     target: np.ndarray  # [m, d]
@@ -38,7 +38,9 @@ def curves(
     theme: Theme = LIGHT,
     judged: Sequence[Mapping[str, float]] = (),
 ) -> None:
-    """Plot losses by name over the updates on the left, and scores, if any, on the right.
+    """Plot losses by name over the updates, and scores beside them.
+
+    Losses are on the left, scores, if any, on the right.
 
     Args:
         points: points of the curves.
@@ -90,7 +92,7 @@ def features(
     method: Literal["pca", "tsne"] = "pca",
     theme: Theme = LIGHT,
 ) -> None:
-    """Plot both domains' features in two dimensions, by source labels and target predictions.
+    """Plot both domains' features in two dimensions. Colours are source labels and target predictions.
 
     Args:
         models: features under one model or two.
@@ -191,7 +193,7 @@ def on(colour: Any) -> str:
 
 
 def blank(width: float, height: float, layout: Literal["constrained", "compressed"] = "constrained") -> Any:
-    """Return a figure outside pyplot, hence without a display and without global state."""
+    """Return a figure outside pyplot. It needs no display and no global state."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout=layout)
@@ -217,7 +219,7 @@ def short(name: str, most: int = LONGEST_NAME) -> str:
 
 
 def save(figure: Any, path: Path, theme: Theme) -> None:
-    """Write the PNG, with page, ink and sizes for every kind of plot."""
+    """Write the PNG, with page, ink and sizes for all plots."""
     figure.set_facecolor(theme.page)
     legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
     for legend in legends:

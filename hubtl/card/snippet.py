@@ -1,4 +1,4 @@
-"""Write the code that loads the model, predicts one input and prints its answer."""
+"""Write code that loads the model, predicts one input and prints."""
 
 from collections.abc import Mapping
 
@@ -32,7 +32,7 @@ names = {names}
 
 
 def needs_code(given: object) -> bool:
-    """Return whether a model with such an ``input`` in its record loads with the code beside it."""
+    """Return whether a model loads with the code beside it. ``input`` in its record tells."""
     return isinstance(given, Mapping) and given.get("pooling", "own") != "own"
 
 
@@ -101,7 +101,7 @@ def _prints(record: RunRecord, library: str | None = None) -> str:
 
 
 def _printed(record: RunRecord) -> str | None:
-    """Return the attributes of an answer to print, where hubtl loads the model.
+    """Return the attributes of an answer to print. hubtl loads the model.
 
     None: the task reads ``logits``.
     """

@@ -1,11 +1,11 @@
-"""Describe the labels that decided which of two models is better, for a card."""
+"""Describe the labels that decided which model is better. A card shows it."""
 
 from hubtl.card.wording import plural
 from hubtl.record import RunRecord
 
 
 def verified(record: RunRecord) -> str | None:
-    """Describe which model was better on how many labelled rows, and their sampling. Markdown."""
+    """Describe which model was better on how many labelled rows. Their sampling is said, too. Markdown."""
     found = record.verified
     if found is None or not found.n:
         return None

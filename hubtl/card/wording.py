@@ -42,7 +42,7 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def signed_significant(value: float, of: float) -> str:
-    """Format a difference with its sign, in the decimals of a number as large as ``of``."""
+    """Format a difference with its sign, rounded like another number. The number is ``of``; the decimals suit its size."""
     size = 0 if of == 0 or not math.isfinite(of) else math.floor(math.log10(abs(of)))
     text = f"{abs(value):,.{max(0, 2 - size)}f}"
     return text if not text.strip("0.,") else f"{'+' if value > 0 else '−'}{text}"
@@ -97,7 +97,7 @@ def plain(text: object) -> str:
 
 
 def md(text: object) -> str:
-    """Escape foreign text so that Markdown shows exactly that text, also in a table's cell."""
+    """Escape foreign text so that Markdown shows exactly that text. It fits a table's cell, too."""
     line = plain(text).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = line.replace("://", ":&sol;&sol;")  # a name that looks like an address is no link
     line = re.sub(r"([`*\[\]|~#$])", r"\\\1", line)
@@ -105,7 +105,7 @@ def md(text: object) -> str:
 
 
 def code(text: object) -> str:
-    """Format foreign text as inline code, or escape it where inline code could not hold it."""
+    """Format foreign text as inline code. It is escaped where inline code could not hold it."""
     line = plain(text)
     return f"`{line}`" if line and not set(line) & set("`|<>\\") else md(line)
 
@@ -117,7 +117,7 @@ def listing(names: list[str], most: int = 12) -> str:
 
 
 def fenced(text: str, language: str) -> str:
-    """Return a code block whose fence is longer than any run of backticks in it.
+    """Return a code block with a sufficiently long fence. The fence is longer than any run of backticks in the text.
 
     It cannot end the generated part.
     """
@@ -136,7 +136,7 @@ def interval(figures: Evaluation | None) -> tuple[float, float] | None:
 
 
 def wilson(share: float, n: int) -> tuple[float, float] | None:
-    """Return Wilson's 95 % interval of a share that was measured on ``n`` rows."""
+    """Return Wilson's 95 % interval of a share. It was measured on ``n`` rows."""
     if n < 1:
         return None
     z2 = 1.96**2
@@ -157,7 +157,7 @@ def taken(names: Sequence[str], given: Mapping[str, Any]) -> str | None:
 
 
 def row_of(names: Sequence[str]) -> tuple[str, str]:
-    """Return the name of one input of a model, and what it tells: ``image``, ``image shows``."""
+    """Return the name of a model's input, and how it tells: ``image``, ``image shows``."""
     known = modalities.known(names[0]) if len(names) == 1 else None
     return ("row", "row holds") if known is None else (known.noun, known.says)
 

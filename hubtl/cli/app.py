@@ -167,7 +167,7 @@ def by_machine(error: Exception) -> HubtlError | None:
 
 
 def usage(error: Any) -> HubtlError:
-    """Return the error for a wrong option or argument, worded like every other error."""
+    """Return the error for a wrong option or argument. It is worded like every other error."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "hubtl"
     close = getattr(error, "possibilities", None) or []

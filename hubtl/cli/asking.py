@@ -90,7 +90,7 @@ def _command(text: str, choices: list[str]) -> str | None:
 
 
 def _named(text: str, choices: list[str], *, several: bool) -> str:
-    """Replace numbers of the list by names, where no label is called like a number."""
+    """Replace numbers of the list by names. Where a label is called like a number, nothing is replaced."""
     if any(choice.isdecimal() for choice in choices):
         return text
 

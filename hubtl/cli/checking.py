@@ -49,7 +49,10 @@ def checks_of(entry: plugins.Entry, given: Mapping[str, Any]) -> Iterator[Check]
 
 
 def _requires(entry: plugins.Entry) -> None:
-    """Raise AssertionError for a package that names no hubtl, or no end of the versions that it is for."""
+    """Raise AssertionError for a package that does not bound its hubtl.
+
+    It has to name hubtl, and an end of the versions.
+    """
     spec = entry.requires
     assert spec is not None, f"{entry.package} does not require hubtl"
     assert spec, f"{entry.package} requires any hubtl"

@@ -111,7 +111,7 @@ def evaluate(
 
 
 class Place:
-    """Find where an evaluation is added to a record, before anything is measured.
+    """Find where an evaluation is added to a record. It is found before anything is measured.
 
     For a Hub id it is the pulled commit to evaluate, and the branch to commit to.
     """
@@ -154,7 +154,7 @@ class Place:
 
 
 def as_json(found: "LaterEvaluation") -> dict[str, Any]:
-    """Return the figures as ``--json`` prints them, those of the online protocol first."""
+    """Return the figures as ``--json`` prints them. Those of the online protocol come first."""
     online = found.online
     if online is None:
         return found.figures.flat()

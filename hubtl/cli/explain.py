@@ -83,7 +83,7 @@ def _row(dataset: Any, number: int, text: str) -> "Mapping[str, Any]":
 
 
 def _labelled(model: Any, text: str, modalities: tuple[str, ...], asked: "Mapping[str, str]") -> list[Any]:
-    """Return the training rows of a dataset with the names of their labels, where it has any."""
+    """Return a dataset's training rows with their labels' names. Names are there where it has labels."""
     from hubtl.data.inputs import each_row
     from hubtl.data.sources import open_domain
     from hubtl.recipe.schema import DataSection, DomainSection

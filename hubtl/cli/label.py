@@ -121,7 +121,7 @@ def _answer(
     *,
     as_json: bool,
 ) -> None:
-    """Undo answers, and write ``rows`` into a file, read labels from one, or ask."""
+    """Undo answers, write or read rows to label, or ask. ``rows`` are written into a file; labels are read from one."""
     from hubtl.cli.asking import ask
     from hubtl.cli.messages import emit
     from hubtl.studies import outcome

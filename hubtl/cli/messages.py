@@ -98,7 +98,7 @@ def _untaken(error: OSError) -> Exception:
 
 
 class Guarded:
-    """Guard a stream against tokens of this machine and control sequences, whoever writes to it.
+    """Guard a stream against this machine's tokens and control sequences. The guard holds whoever writes to it.
 
     Where nobody reads the stream any more, ``patient`` drops the output, since a training needs no reader. Otherwise
     Unread is raised then, and HubtlError for a full disk.
@@ -113,7 +113,7 @@ class Guarded:
 
     @property
     def styled(self) -> "Guarded":
-        """Return the same stream for a writer of styles, who escapes foreign text."""
+        """Return the same stream for a writer of styles. The writer escapes foreign text."""
         return Guarded(self._stream, styled=True, patient=self._patient)
 
     def write(self, text: str) -> int:
@@ -181,7 +181,7 @@ def endpoint() -> None:
 
 
 def guard() -> None:
-    """Guard stdout and stderr against tokens and control sequences, until they are replaced."""
+    """Guard stdout and stderr against tokens and control sequences. It holds until they are replaced."""
     if not isinstance(sys.stdout, Guarded):
         sys.stdout = Guarded(sys.stdout)
     if not isinstance(sys.stderr, Guarded):

@@ -6,7 +6,10 @@ from hubtl.recipe.columns import OLD, olds
 
 
 def renewed(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the words of a command with ``--image-column NAME`` as ``--column image=NAME``, and what to say of each."""
+    """Return a command's words with ``--column image=NAME`` for ``--image-column NAME``.
+
+    The messages about each come with them.
+    """
     flags = {f"--{name.replace('_', '-')}": name.removesuffix(OLD) for name in olds(_named(words))}
     found: list[str] = []
     said: list[str] = []

@@ -9,7 +9,7 @@ DATA = ("domain_column", "label_column", "on_bad_sample")
 
 
 def data_of(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a command's flags about data as the section ``data`` of a recipe."""
+    """Return a command's data flags as a recipe's section ``data``."""
     return {key: flags[key] for key in DATA} | {"columns": columns_of(flags["column"])}
 
 
@@ -76,7 +76,7 @@ def rows_of(
 
 
 def _rows(text: str, modalities: tuple[str, ...], split: str | None, asked: Mapping[str, str], *, lenient: bool) -> Any:
-    """Return a dataset with a column for each modality that it has, named like the modality."""
+    """Return a dataset with a column for each of its modalities. Columns are called like the modality."""
     from hubtl.errors import HubtlError
     from hubtl.plugins.modalities import of
 
@@ -94,7 +94,7 @@ def _rows(text: str, modalities: tuple[str, ...], split: str | None, asked: Mapp
 
 
 def is_folder_of(text: str, kind: str) -> bool:
-    """Return whether this is a folder of files of a modality, and no saved dataset."""
+    """Return whether this is a folder of files of a modality. A saved dataset is none."""
     from hubtl.data.walk import walk
     from hubtl.plugins.modalities import media
 

@@ -50,7 +50,7 @@ def plan(recipe: Recipe, *, as_json: bool) -> None:
 
 
 def _reasons(decisions: Sequence[Decision], width: int) -> list[str]:
-    """Return each decided key with its value and reason, in columns of ``width`` in all."""
+    """Return each decided key with its value and reason. The columns have ``width`` characters in all."""
     rows = [(decision.key, shown.line(_value(decision.value)), shown.line(decision.because)) for decision in decisions]
     key, value = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
     lines = ["decided    what the recipe leaves open, and why"] if rows else []
@@ -136,7 +136,7 @@ def estimates(models: Sequence[tuple[str, Evaluation]]) -> str | None:
 
 
 def bound(record: RunRecord) -> str | None:
-    """Return the lower bound of the adapted model's primary metric, if it separates the models."""
+    """Return the lower bound of the adapted model's primary metric. It is there if it separates the models."""
     found = record.adapted
     if found is None or found.bound is None or not found.bound.separates:
         return None
@@ -152,7 +152,7 @@ def averages(record: RunRecord) -> list[str]:
 
 
 def verdict(record: RunRecord) -> list[str]:
-    """Return which of the two models to use, by label-free evidence and by labels."""
+    """Return which model to use, by label-free evidence and by labels."""
     said = record.verdict
     if said is None:
         return []

@@ -1,1 +1,1 @@
-"""Open rows and their labels, match class names, cache features, and stream batches."""
+"""Open rows and labels, match class names, cache features, stream batches."""

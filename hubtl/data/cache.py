@@ -54,7 +54,7 @@ def key_of(facts: Mapping[str, Any]) -> str:
 
 
 def installed(*packages: str) -> dict[str, str]:
-    """Return versions of installed packages that decode and compute, as a part of a key."""
+    """Return versions of packages that decode and compute. They are part of a key."""
     found = {}
     for package in packages:
         with contextlib.suppress(PackageNotFoundError):
@@ -145,7 +145,7 @@ def clear(keys: Iterable[str] | None = None) -> int:
 
 
 def _take_name(made: Path, place: Path) -> None:
-    """Rename a complete entry into its place, unless another run's is there already."""
+    """Rename a complete entry into its place. Another run's entry there stays."""
     try:
         os.rename(made, place)
     except OSError as error:

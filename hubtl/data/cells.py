@@ -91,7 +91,7 @@ def with_files(
 
 
 def _renewed(dataset: Dataset, names: Names) -> Dataset:
-    """Return the dataset with paths in place of names, even if it is a table's only column."""
+    """Return the dataset with paths in place of names. A table's only column may be replaced, too."""
     mark = f"{dataset._fingerprint}-{zlib.crc32(repr([names.column, names.paths]).encode()):08x}"
     spare = max(dataset.column_names, key=len) + "_"
     dataset = dataset.add_column(spare, list(names.paths), new_fingerprint=mark).remove_columns(names.column)

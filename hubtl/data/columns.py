@@ -10,7 +10,7 @@ from hubtl.errors import HubtlError, nearest, unknown
 
 
 def header(dataset: Dataset, name: str) -> str | None:
-    """Return a column by its name, ignoring case, Unicode form and outer spaces.
+    """Return a column by its name. Case, Unicode form and outer spaces are ignored.
 
     None where there is none, or several.
     """
@@ -37,7 +37,7 @@ def _bare(name: str) -> str:
 
 
 def usual(names: Iterable[str], known: Sequence[str]) -> list[str]:
-    """Return the names that are usual, ignoring case, in the order of ``known``."""
+    """Return the usual names, in the order of ``known``. Case, Unicode form and outer spaces are ignored."""
     rank = {name: place for place, name in enumerate(known)}
     return sorted((name for name in names if _bare(name) in rank), key=lambda n: (rank[_bare(n)], n != _bare(n)))
 
@@ -54,7 +54,7 @@ def existing(dataset: Dataset, name: str, what: str, where: str, *, flag: str = 
 
 
 def only(found: Sequence[str], known: Sequence[str], what: str, dataset: Dataset, where: str) -> str:
-    """Return the only one of the columns of a modality, or the one of a usual name. Raises HubtlError where that is none."""
+    """Return a modality's only column, or the one of a usual name. Raises HubtlError where that is none."""
     if len(found) > 1:
         found = usual(found, known)[:1] or found
     if len(found) == 1:

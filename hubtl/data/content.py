@@ -25,7 +25,7 @@ CHUNK = 2**20
 
 
 def digest(dataset: Dataset, columns: Sequence[str], *, names_files: bool = False) -> str:
-    """Return a digest of the cells of some columns, in the order of the rows.
+    """Return a digest of some columns' cells, in the rows' order.
 
     Files count by their bytes: all of them up to 64 MiB, for a larger one its size and 64 pieces of 256 KiB, unless
     ``HUBTL_VERIFY=1`` asks for all. Names and times of files do not count.
@@ -87,7 +87,7 @@ def heads(dataset: Dataset, column: str, count: int) -> Iterator[bytes]:
 
 
 def undecoded(dataset: Dataset) -> Dataset:
-    """Return columns that ``datasets`` would decode, of images, recordings and others, as they lie in the file."""
+    """Return columns that ``datasets`` would decode, as they lie in the file. They hold images, recordings and others."""
     for name, feature in dataset.features.items():
         if getattr(feature, "decode", False) is True:
             dataset = dataset.cast_column(name, type(feature)(decode=False))
@@ -118,7 +118,7 @@ def _is_file(batch: pa.Array) -> bool:
 
 
 def _embedded(batch: pa.Array, start: int, stop: int | None) -> tuple[list[bytes | None], list[Any]]:
-    """Return the bytes of each cell from ``start`` on, None for cells in files; and the paths."""
+    """Return each cell's bytes from ``start`` on, None for cells in files; and the paths."""
     if not _is_file(batch):
         cells = batch.to_pylist()
         return [cell if isinstance(cell, bytes) else None for cell in cells], cells

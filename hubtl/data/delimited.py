@@ -75,7 +75,7 @@ def _text(path: Path, separator: str) -> pa.Table:
 
 
 def _look_at_header(path: Path, separator: str) -> None:
-    """Raise HubtlError where the first line is no UTF-8 header of this separator.
+    """Raise HubtlError where the first line is no header. A header is UTF-8 with this separator.
 
     The message lists columns with equal names.
     """
@@ -105,7 +105,7 @@ def _look_at_header(path: Path, separator: str) -> None:
 
 
 def _joined(parts: list[pa.Table], paths: Sequence[Path]) -> pa.Table:
-    """Join the parts of a split under the headers of the first, which may differ in case and order."""
+    """Join a split's parts under the headers of the first. Headers may differ in case and order."""
     first, same = parts[0], []
     for part, path in zip(parts, paths, strict=True):
         headers = {name.lower(): name for name in part.column_names}
@@ -124,7 +124,10 @@ def _joined(parts: list[pa.Table], paths: Sequence[Path]) -> pa.Table:
 
 
 def _type(columns: Sequence[pa.ChunkedArray]) -> tuple[pa.DataType, bool]:
-    """Return a column's type in all splits, and whether ``MISSING`` words are missing cells in it."""
+    """Return a column's type in all splits, and a flag.
+
+    The flag says whether ``MISSING`` words are missing cells in it.
+    """
     cells = pa.chunked_array([pc.unique(column).drop_null() for column in columns], pa.string())
     empty = pc.equal(pc.utf8_trim_whitespace(cells), "")
     told = pc.filter(cells, pc.invert(pc.or_(empty, pc.is_in(cells, value_set=pa.array(MISSING)))))
@@ -141,7 +144,7 @@ def _type(columns: Sequence[pa.ChunkedArray]) -> tuple[pa.DataType, bool]:
 
 
 def _say_merged(texts: pa.Table, typed: pa.Table, where: str) -> None:
-    """Note whole numbers that are written in two ways, such as 1 and 1.0: as classes they are one."""
+    """Note whole numbers written in two ways, such as 1 and 1.0: as classes they are one."""
     for name in typed.column_names:
         if typed[name].type != pa.float64():
             continue

@@ -51,7 +51,7 @@ class FeatureSet:
 
 
 def structure_digest(network: nn.Module) -> str:
-    """Return a digest of the network's structure beyond weights, such as a norm's epsilon or a stride."""
+    """Return a digest of the network's structure beyond weights. A norm's epsilon or a stride is part of it."""
     text = re.sub(r" at 0x[0-9a-f]+", "", repr(network))  # where a function lies in memory differs between runs
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

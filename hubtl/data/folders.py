@@ -102,7 +102,7 @@ def _classes(layout: Layout) -> set[str]:
 
 
 def _by_metadata(split: str, part: Part, metadata: Sequence[Metadata], said: list[str], *, several: bool) -> None:
-    """Take labels from metadata where folders name fewer than two classes, else from folders."""
+    """Take labels from folders, or from metadata. Metadata are used where folders name fewer than two classes."""
     own = _labels(part, metadata)
     if not own:
         return
@@ -166,7 +166,7 @@ def _dataset(
 
 
 def _say(walked: Walked, kinds: tuple[str, ...], layout: Layout, metadata: Sequence[Metadata]) -> None:
-    """Print how many files are used of all, and what the others are."""
+    """Print how many of all files are used. It says what the others are."""
     name = walked.root.name or str(walked.root)
     rows = Counter(file.kind for part in layout.parts.values() for file, _ in part.rows)
     whole = True

@@ -26,7 +26,7 @@ ASIDE = {"name", "version", "data_dir", "data_files", "description", "features"}
 
 
 def load(name: str, config: str | None, revision: str) -> DatasetDict:
-    """Load a dataset of the Hub at a commit, with each Parquet file's class names and ``NA`` as text."""
+    """Load a dataset of the Hub at a commit. Each Parquet file keeps its class names, and ``NA`` is text."""
     builder = datasets.load_dataset_builder(name, config, revision=revision)
     builder.download_and_prepare()
     found = builder.as_dataset()
@@ -45,7 +45,7 @@ def load(name: str, config: str | None, revision: str) -> DatasetDict:
 
 
 def check(splits: DatasetDict, name: str, commit: str) -> None:
-    """Check splits in the cache of ``datasets`` by the commit's files in the Hub's cache.
+    """Check cached splits of ``datasets`` by the commit's files. These are in the Hub's cache.
 
     Warns of text columns of CSV files with missing cells.
 
@@ -68,7 +68,7 @@ def check(splits: DatasetDict, name: str, commit: str) -> None:
 
 
 def _differ(paths: Sequence[Path]) -> bool:
-    """Return whether Parquet files name the labels of a column in different orders."""
+    """Return whether Parquet files name a column's labels in different orders."""
     known: dict[str, tuple[str, ...]] = {}
     for path in paths:
         for column, names in shards.numbered_names(path).items():
@@ -78,7 +78,7 @@ def _differ(paths: Sequence[Path]) -> bool:
 
 
 def _paths(urls: Sequence[str]) -> list[Path]:
-    """Return the files in the cache of the Hub, where ``datasets`` has put them."""
+    """Return the files in the Hub's cache. ``datasets`` has put them there."""
     system, found = HfFileSystem(), []
     for url in urls:
         there = system.resolve_path(url)
@@ -92,7 +92,7 @@ def _paths(urls: Sequence[str]) -> list[Path]:
 
 
 def _usual(config: Any) -> bool:
-    """Return whether a dataset's card leaves the reading of its CSV files at defaults, separators aside."""
+    """Return whether a dataset's card leaves CSV reading at defaults. Separators do not count."""
     usual = CsvConfig()
     others = [f.name for f in dataclasses.fields(CsvConfig) if f.name not in ASIDE | {"sep", "delimiter"}]
     return all(getattr(config, name) == getattr(usual, name) for name in others) and config.sep in (",", "\t")

@@ -1,4 +1,7 @@
-"""Rows of several modalities, or of one that is no image, whatever ``predict`` takes: one named row after another."""
+"""Yield named rows of whatever ``predict`` takes.
+
+They have several modalities, or one that is no image: one named row after another.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +15,7 @@ from hubtl.plugins import modalities
 
 
 def each_row(inputs: Any, takes: Sequence[str]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """Yield names and rows (modality -> cell) of whatever ``predict`` takes, for a model that ``takes`` some modalities.
+    """Yield names and rows (modality -> cell) of whatever ``predict`` takes. The model ``takes`` some modalities.
 
     With one modality, a row may also be the content of its cell: a text, a file, an array with its rate, or bytes.
 
@@ -72,7 +75,7 @@ class RowIntake:
 
 
 def _is_cell(value: Any, modality: str) -> bool:
-    """Return whether a value is one cell of a modality, and no row, table or sequence of them."""
+    """Return whether a value is one cell of a modality. A row, a table or a sequence of cells is none."""
     if isinstance(value, Mapping) and modality in value:
         return False
     return bool(modalities.of(modality).is_cell(value))

@@ -1,4 +1,4 @@
-"""Join a labelled source and the few labelled target rows into one stream."""
+"""Join a labelled source and labelled target rows into one stream. The target rows are few."""
 
 from collections.abc import Callable, Collection, Sequence
 

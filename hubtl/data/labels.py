@@ -12,7 +12,7 @@ from hubtl.record import Outputs
 
 @dataclass(frozen=True)
 class Labels:
-    """Hold the meaning of a domain's labels, and the labels of each split."""
+    """Hold a domain's label meaning, and each split's labels."""
 
     outputs: Outputs
     values: list[np.ndarray]  # of each split [n, …], in the task's own type
@@ -20,7 +20,7 @@ class Labels:
 
 
 def apart(parts: Sequence[set[str]], called: Sequence[str], where: str) -> list[str]:
-    """Return a note for each split that shares no class with the first that has any.
+    """Return a note for each split that shares no class. It is compared with the first that has any.
 
     Args:
         parts: the classes of each split.

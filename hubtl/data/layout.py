@@ -42,7 +42,7 @@ class Folder:
 
 @dataclass
 class Part:
-    """Hold the rows of one split, each with its class or None, and files that are left out."""
+    """Hold one split's rows and the files that are left out. Each row has its class or None."""
 
     rows: list[tuple[File, str | None]] = field(default_factory=list)
     beside: list[File] = field(default_factory=list)
@@ -91,7 +91,7 @@ def arrange(files: Sequence[File], path: str) -> Layout:
 
 
 def _compare(split: str, part: Part, known: set[str], said: list[str]) -> None:
-    """Read a split without labels if its folders are none of train's classes.
+    """Read a split without labels if its folders are unknown. None of them is a class of train.
 
     Raises:
         HubtlError: for a class with another spelling than in train.
@@ -124,7 +124,7 @@ def _grown(files: Sequence[File], path: str) -> Folder:
 
 
 def _unwrapped(top: Folder, said: list[str], *, inside: bool = False) -> tuple[Folder, str | None]:
-    """Return the folder of splits or classes, and the class where it is a single folder.
+    """Return the folder of splits or classes. A single folder also gives the class.
 
     ``inside`` a split, a folder called like one is a wrapper: ``train/train/cat``.
     """

@@ -65,7 +65,7 @@ def gather(walked: Walked, wanted: Wanted, said: list[str]) -> list[Metadata]:
 
 
 def _rows(dataset: Dataset, key: str, file: File, root: Path) -> dict[tuple[str, ...], int]:
-    """Return the row of each file, by the file's path below the root."""
+    """Return each file's row, by the file's path below the root."""
     rows: dict[tuple[str, ...], int] = {}
     others = dataset.remove_columns(key)
     above = "/".join(file.parts[:-1])

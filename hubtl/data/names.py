@@ -61,7 +61,7 @@ def composed(name: str) -> str:
 
 
 def loose(name: str) -> str:
-    """Return a name without the differences in spelling that two domains may have."""
+    """Return a name without usual differences in spelling. Two domains may differ in them."""
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).translate(DASHES)
     plain = "".join(c for c in plain if c in JOINERS or unicodedata.category(c) != "Cf").strip().strip("_")
     if WHOLE.fullmatch(plain):
@@ -81,7 +81,7 @@ def resembling(names: Sequence[str]) -> list[list[str]]:
 
 
 def listed(names: Iterable[str], *, exact: bool = False, among: Iterable[str] = ()) -> str:
-    """List at most 20 names for a message, with escapes where one looks like another.
+    """List at most 20 names for a message. Names that look alike have escapes.
 
     Args:
         names: the names.
@@ -101,7 +101,10 @@ def look(name: str) -> str:
 
 
 def seen(name: str, *, exact: bool = False) -> str:
-    """Format a name for a message, quoted and escaped if it has invisible characters or two scripts."""
+    """Format a name for a message, quoted and possibly escaped.
+
+    It is escaped if it has invisible characters or two scripts.
+    """
     scripts = {unicodedata.name(c, "").split(" ")[0] for c in name if c.isalpha()} & {"LATIN", "CYRILLIC", "GREEK"}
     if exact or len(scripts) > 1:
         return ascii(name)

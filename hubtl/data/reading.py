@@ -44,7 +44,7 @@ def open_rows(
 
 
 def ranges_in_rows(dataset: Dataset, columns: Mapping[str, str], known: PixelRanges, name: str) -> PixelRanges:
-    """Return the ranges by which rows are scaled, for images black and white: known ones, else those of these rows."""
+    """Return the ranges that scale rows, black and white for images: known ones, else those of these rows."""
     for modality, column in columns.items():
         known = modalities.of(modality).ranges(dataset, column, known, name)
     return known

@@ -28,7 +28,7 @@ class Remote(NamedTuple):
 
 
 def load(text: str, name: str, config: str | None, revision: str | None) -> Remote:
-    """Load what the user called ``text``, at the commit that its revision has now.
+    """Load what the user called ``text``, at its revision's present commit.
 
     If the Hub cannot be reached, the cached data are used, at their known commit.
 

@@ -58,7 +58,7 @@ def write(path: Path, rows: Iterable[tuple[int, Mapping[str, str], str]], modali
 
 
 def read(path: Path) -> list[Given]:
-    """Read a file with columns in any order, separated by commas, semicolons or tabs.
+    """Read a file with columns in any order. They are separated by commas, semicolons or tabs.
 
     Raises:
         HubtlError: for missing columns ``row`` and ``label``, a row that is no number, and a row with two labels. The

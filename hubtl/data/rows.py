@@ -1,4 +1,4 @@
-"""Define the rows of a stream, as training, judging and the feature cache use them."""
+"""Define a stream's rows. Training, judging and the feature cache use them."""
 
 from collections.abc import Collection, Sequence
 from typing import Protocol
@@ -54,7 +54,7 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
-        """Fetch rows as a batch, in the given order, with ``index`` the rows.
+        """Fetch rows as a batch, in the given order. ``index`` are the rows.
 
         Random views depend only on ``seed``, the row and its position in ``rows``; without a seed there are none.
 

@@ -20,7 +20,7 @@ SEALING = 32_452_843  # added to the seed: no other draw of a run has these numb
 
 
 class SealedSet:
-    """Hold the rows of a set without labels, in a random order, as ``Rows``.
+    """Hold a set's rows without labels, in random order, as ``Rows``.
 
     Folders and tables are often sorted by class, so that a row's position reveals its label. ``index`` of a batch is
     the position in the random order, which is equal in every run of a seed.
@@ -48,7 +48,10 @@ class SealedSet:
         return self if self.images.plain is self.images else self.replaced(lambda images: images.plain)
 
     def replaced(self, by: Callable[[Rows], Rows]) -> "SealedSet":
-        """Return the same rows in the same order, of a set that replaces this one, such as its features."""
+        """Return the same rows of a set that replaces this one.
+
+        Their order stays; features, for example, replace images.
+        """
         return SealedSet(by(self.images), self._seed)
 
     def fetch(self, rows: Sequence[int], *, seed: int | None = None, views: Collection[str] | None = None) -> Batch:
@@ -94,5 +97,5 @@ def kept(labels: np.ndarray | None) -> Seal | None:
 
 
 def unsealed(seal: Seal | None) -> np.ndarray | None:
-    """Return sealed labels, for judging a finished model, or for a declared oracle."""
+    """Return sealed labels, for judging a finished model. A declared oracle may see them, too."""
     return None if seal is None else _KEPT[seal]

@@ -1,4 +1,4 @@
-"""Read Parquet files that number their classes differently, each file by its own names."""
+"""Read Parquet files that number their classes differently. Each file has its own names."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ def read(groups: Sequence[Sequence[Path]], built: Callable[[Sequence[Path]], Dat
 
 
 def alike(parts: Sequence[Dataset], files: Sequence[str] = (), agreed: Named | None = None) -> list[Dataset]:
-    """Return parts of a split with one order of names in each label column.
+    """Return a split's parts with one order of names. It holds for each label column.
 
     Numbers without names take the shared ones.
     """
@@ -75,7 +75,10 @@ def alike(parts: Sequence[Dataset], files: Sequence[str] = (), agreed: Named | N
 
 
 def _of_one_kind(parts: Sequence[Dataset]) -> list[Dataset]:
-    """Return the parts with a column of integers as decimals if it is decimal in another part."""
+    """Return the parts with one number type in each column.
+
+    A column of integers becomes decimal if it is so in another part.
+    """
     kinds = [{n: f.dtype for n, f in part.features.items() if isinstance(f, Value)} for part in parts]
     found = list(parts)
     for column in dict.fromkeys(name for kind in kinds for name in kind):
@@ -86,7 +89,7 @@ def _of_one_kind(parts: Sequence[Dataset]) -> list[Dataset]:
 
 
 def numbered_names(path: Path) -> Named:
-    """Return the names in a Parquet file's label columns, as ``datasets`` keeps them in its metadata."""
+    """Return the names in a Parquet file's label columns. ``datasets`` keeps them in its metadata."""
     try:
         kept = (pq.read_schema(path).metadata or {}).get(b"huggingface")
         features = Features.from_dict(json.loads(kept)["info"]["features"]) if kept else {}

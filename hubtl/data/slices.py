@@ -31,7 +31,7 @@ def training(splits: DatasetDict, asked: str | None, where: str, role: str) -> s
 
 
 def evaluated(splits: Iterable[str], train: str) -> list[str]:
-    """Return the splits that may be evaluated on by default, the usual one first."""
+    """Return the splits to evaluate on by default, the usual first."""
     known = set(splits)
     return [name for name in EVALUATED if name in known and name != train]
 
@@ -63,7 +63,7 @@ def _position(text: str | None, n: int, default: int) -> int:
 
 
 def cut_off(train: str) -> str:
-    """Return the name of rows that are held out of a training split: ``20% of train``."""
+    """Return the name of rows held out of a training split: ``20% of train``."""
     return f"{EVAL_SHARE:.0%} of {train}"
 
 
@@ -79,7 +79,7 @@ def numbers(dataset: Dataset, column: str | None, names: list[str]) -> np.ndarra
 def cut(
     rows: int, strata: np.ndarray | None = None, share: float = EVAL_SHARE, labelled: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hold out evaluation rows from the training rows, stratified if ``strata`` are given.
+    """Hold out evaluation rows from the training rows. They are stratified if ``strata`` are given.
 
     Rows without a label stay in training.
 
@@ -106,7 +106,7 @@ def cut(
 
 
 def of_domain(dataset: Dataset, column: str | None, value: str | list[str] | None, where: str, role: str) -> Dataset:
-    """Return the rows of one domain (or some) of a dataset with several."""
+    """Return the rows of one domain of a dataset. The dataset has several; some may be asked for."""
     if column is None or value is None:
         if value is not None:
             named = value if isinstance(value, str) else value[0]

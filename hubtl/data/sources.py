@@ -58,7 +58,7 @@ class Domain:
     aside: str | None = None  # the column that names domains
 
     def labelled(self) -> "Domain":
-        """Return the domain without unlabelled training rows, for a method that learns from labels."""
+        """Return the domain without unlabelled training rows. It is for a method that learns from labels."""
         if self.labels is None or not (without := self.task.unlabelled(self.labels)).any():
             return self
         rows = np.flatnonzero(~without)
@@ -72,7 +72,7 @@ class Domain:
 
 @dataclass(frozen=True)
 class _Found:
-    """Hold the labels of a domain's training rows, and of a split to evaluate on."""
+    """Hold the labels of training rows and of evaluation rows. They are a domain's."""
 
     rows: Dataset | None = None
     columns: tuple[str, ...] = ()
@@ -204,7 +204,7 @@ def _labels(
     known: Outputs | None,
     instead: Callable[[Dataset, Any, str | None], str | None] | None,
 ) -> _Found:
-    """Return the labels of two splits, and the second under the headers of the first.
+    """Return two splits' labels, and the second split's rows. They are under the headers of the first.
 
     The columns are found in the training rows, else in the others: an unlabelled target may have a labelled test split.
     """
@@ -255,7 +255,7 @@ def _read_labels(
 
 
 def _headed(rows: Dataset, names: Iterable[str], where: str, split: str, role: str) -> Dataset:
-    """Return a split under the headers of the training rows, which may differ in case."""
+    """Return a split under the training rows' headers. Headers may differ in case."""
     for name in names:
         there = columns.header(rows, name)
         if there is None:

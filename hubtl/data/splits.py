@@ -16,7 +16,7 @@ ENDS = re.compile(r"[-_ ]?(set|data|dataset|split|images|imgs|(19|20)\d\d)$")  #
 
 
 def split_of(name: str) -> str | None:
-    """Return the split that a folder's or a table's name means, in any case, or None."""
+    """Return the split that a name means, or None. A folder or a table has the name, in any case."""
     word = name.strip().lower()
     return WORDS.get(word) or WORDS.get(ENDS.sub("", word))
 

@@ -21,7 +21,7 @@ from hubtl.errors import HubtlError
 
 
 class Shuffle:
-    """Iterate over ``n`` rows (or the named ones) in passes, each in its own order."""
+    """Iterate over ``n`` rows in shuffled passes. Each pass has its own order; rows may be named."""
 
     def __init__(self, n: int, seed: int, stream: str, among: np.ndarray | None = None) -> None:
         self._among = among
@@ -49,7 +49,7 @@ class Shuffle:
 
 
 class StepBatches(Dataset[dict[str, Batch]]):
-    """Hold this process's mini-batch of every stream at micro-step ``i``, as item ``i``."""
+    """Hold this process's mini-batches at micro-step ``i``, as item ``i``. Each stream has one."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class StepBatches(Dataset[dict[str, Batch]]):
         return batch
 
     def _shuffles(self, name: str, images: Rows) -> "list[tuple[Shuffle, int]]":
-        """Return each domain's shuffle and its share of a batch, equal for all sizes."""
+        """Return each domain's shuffle and its share of a batch. Shares are equal for all sizes."""
         domains = getattr(images, "domains", None)  # a set of rows of one domain need not say so
         if domains is None:
             return [(Shuffle(len(images), self.seed, name), self.batch_size)]
@@ -96,7 +96,7 @@ class StepBatches(Dataset[dict[str, Batch]]):
 
 
 def load(batches: StepBatches, start: int, stop: int, *, num_workers: int | None) -> Iterator[dict[str, Batch]]:
-    """Yield micro-steps ``start`` to ``stop`` in order, read by loader processes where decoding needs it.
+    """Yield micro-steps ``start`` to ``stop`` in order. Loader processes read them where decoding needs it.
 
     Args:
         batches: the batches.
@@ -116,14 +116,14 @@ def load(batches: StepBatches, start: int, stop: int, *, num_workers: int | None
 
 @dataclass(frozen=True)
 class Refused:
-    """Report an error of a loader process, without that process's traceback in its message."""
+    """Report an error of a loader process. That process's traceback is not in its message."""
 
     message: str
     hint: str | None
 
 
 class Careful(Dataset["dict[str, Batch] | Refused"]):
-    """Hold mini-batches, with the reason in place of one that cannot be read."""
+    """Hold mini-batches, or the reason why one cannot be read."""
 
     def __init__(self, batches: StepBatches) -> None:
         self.batches = batches

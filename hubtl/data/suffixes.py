@@ -1,4 +1,4 @@
-"""Which files are tables, and which hold a cell of a modality, by how their names end: one list for all commands."""
+"""Tell tables and files of a modality by their suffixes: one list for all commands."""
 
 import os
 from functools import cache
@@ -11,12 +11,12 @@ TABLE, OTHER = "table", "other"
 
 
 def kind_of(name: str) -> str:
-    """Return the name of a modality, ``table`` or ``other``, by the suffix, in capitals too."""
+    """Return a modality, ``table`` or ``other``, by a name's suffix. Capitals do not matter."""
     return _kinds(tuple(modalities.every())).get(os.path.splitext(name)[1].lower(), OTHER)
 
 
 def is_medium(name: str) -> bool:
-    """Return whether a file holds a cell of a modality, by its suffix."""
+    """Return whether a file holds a modality's cell, by its suffix."""
     return kind_of(name) not in (TABLE, OTHER)
 
 

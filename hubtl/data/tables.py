@@ -81,7 +81,7 @@ def read(groups: Sequence[Sequence[Path]]) -> list[Dataset]:
 
 
 def _together(paths: Sequence[Path], kind: str) -> Dataset:
-    """Read files as one dataset, each with its own types where the first file's do not fit."""
+    """Read files as one dataset. A file has its own types where the first file's do not fit."""
     try:
         return _built(paths, kind)
     except Exception:

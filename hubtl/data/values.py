@@ -32,7 +32,7 @@ def labelled(names: Sequence[str]) -> ClassLabel:
 
 
 def named_columns(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Return the names of number columns, single or in lists, by column, in order."""
+    """Return the names of number columns, by column, in order. Columns are single or in lists."""
     items = {column: item_of(feature) for column, feature in features.items()}
     return {column: tuple(item.names) for column, item in items.items() if isinstance(item, ClassLabel)}
 
@@ -43,7 +43,7 @@ def is_list(feature: Any) -> bool:
 
 
 def item_of(feature: Any) -> Any:
-    """Return the feature of a cell, or of the items of its list."""
+    """Return a cell's feature, or that of its list's items."""
     return feature.feature if is_list(feature) else feature
 
 

@@ -32,7 +32,10 @@ class File(NamedTuple):
 
 @dataclass
 class Walked:
-    """Hold the files below a folder in path order, folders, and reasons for left-out files."""
+    """Hold files below a folder in path order, and left-out ones.
+
+    Folders are held, too; each left-out file has its reason.
+    """
 
     root: Path
     files: list[File] = field(default_factory=list)

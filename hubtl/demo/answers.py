@@ -27,7 +27,7 @@ Cells = Mapping[str, str | None]  # modality -> file or words; None or empty: it
 
 @dataclass(frozen=True)
 class Answers:
-    """Hold a model, and the source-only model with the same outputs and modalities, if there is one."""
+    """Hold a model, and the source-only model if there is one. Both have the same outputs and modalities."""
 
     name: str
     model: AdaptedModel
@@ -69,7 +69,7 @@ class Answers:
 
     @property
     def bars(self) -> bool:
-        """Return whether an answer is one of the outputs, with the probability of each."""
+        """Return whether an answer is one output, with each one's probability."""
         return self.model.task.bars
 
     @property
@@ -100,7 +100,7 @@ class Answers:
             return before, _answer(self.model, cells)
 
     def relevance(self, cells: Cells, label: str | None = None) -> list[Image.Image]:
-        """Return the picture of ``hubtl explain``, and that for dark pages if there is one.
+        """Return the picture of ``hubtl explain``. That for dark pages comes second, if there is one.
 
         Args:
             cells: the inputs.

@@ -1,4 +1,4 @@
-"""Draw an answer in words and bars, as HTML, for tasks with several outputs in an answer."""
+"""Draw an answer in words and bars, as HTML. Tasks with several outputs in an answer use it."""
 
 import html
 

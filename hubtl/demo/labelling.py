@@ -54,7 +54,7 @@ class Shown:
         self.asking = asking
 
     def act(self, row: str, do: Callable[[Any], None]) -> str:
-        """Act on the current row if it is ``row``, and return an error, if any."""
+        """Act on the current row if it is ``row``. Returns an error, if any."""
         question = self.asking.current()
         if question is None or str(question.row) != row:
             return ""
@@ -199,7 +199,7 @@ def _caption(asking: Labelling, question: Any) -> str:
 
 
 def _said(asking: Labelling, *, settled: bool) -> str:
-    """Describe the evidence, as a line and an interval, or the shipped model once decided."""
+    """Describe the evidence, as a line and an interval. Once decided, it is the shipped model."""
     found = asking.verified()
     first = "Nothing is labelled yet."
     if found.n:

@@ -1,4 +1,4 @@
-"""Show a row of data as self-contained HTML, each cell as its modality does."""
+"""Show a row of data as self-contained HTML. Each cell is shown as its modality does."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Adjust a run while it trains, by what is measured on the way.
+"""Adjust a run while it trains, by what is measured.
 
 Rules are functions of the history of a phase: each returns what it has seen, or None. The controller turns that into
 factors, within BOUNDS, and the engine applies them between two updates. No rule reads a label of the target, except
@@ -28,7 +28,7 @@ RAMP = 1 / 3  # of a phase, in which the reversal grows from nought and a critic
 
 
 class Bound(NamedTuple):
-    """Bound an adjustment, and the number of evaluations to wait for its effect."""
+    """Bound an adjustment. It also holds the number of evaluations to wait for its effect."""
 
     factor: float
     limit: float
@@ -76,7 +76,7 @@ def rising(history: History) -> str | None:
 
 
 def wrecked(history: History) -> str | None:
-    """Report a validation loss worse than before the phase, and worse than guessing."""
+    """Report a validation loss that is worse than before the phase. It also has to be worse than guessing."""
     now = history[-1]
     if "validation_loss" not in now or "validation_loss" not in history[0]:
         return None
@@ -97,7 +97,7 @@ def overfitting(history: History) -> str | None:
 
 
 def noisy(history: History) -> str | None:
-    """Report an update's loss that is mostly noise while its mean no longer falls."""
+    """Report an update's loss that is mostly noise. Its mean no longer falls."""
     windows = [(seen["loss"], seen["noise"]) for seen in history if "noise" in seen]
     if len(windows) < 2:
         return None
@@ -108,7 +108,7 @@ def noisy(history: History) -> str | None:
 
 
 def dominated(history: History) -> str | None:
-    """Report a critic that separates the domains twice in a row, without losing accuracy."""
+    """Report a critic that separates the domains twice in a row. Accuracy is not lost."""
     judged = [seen["critic_accuracy"] for seen in history if "critic_accuracy" in seen]
     if len(judged) < 2 or history[-1]["fraction"] < RAMP:
         return None
@@ -142,12 +142,12 @@ def collapsed(history: History, words: Callable[[Mapping[str, float]], str] = al
 
 
 def has_been_good(history: History) -> bool:
-    """Return whether the target's predictions were not collapsed at some time of the phase."""
+    """Return whether predictions on the target spread at some time of the phase. They were not collapsed then."""
     return any(not seen.get("collapsed", 1.0) for seen in history)
 
 
 class Controller:
-    """Keep the history of a phase, the last good weights, and the levels in force.
+    """Keep a phase's history, last good weights, and levels in force.
 
     ``watch`` measures a strategy in a phase. It returns ``validation_loss``, ``training_loss`` and ``chance_loss`` (of
     guessing) where the phase learns from labels. Where the target has none, it returns ``collapsed`` and
@@ -166,7 +166,7 @@ class Controller:
         self._moved: dict[str, int] = {}  # level -> length of the history when it was moved last
 
     def begin(self, strategy: Strategy, phase: Phase, step: int) -> None:
-        """Start a phase with its own history, and keep the levels of the one before."""
+        """Start a phase with its own history. It keeps the levels of the one before."""
         self.history, self._moved = [], {}
         self._keep(strategy, step)
         self.history.append({"step": float(step), "fraction": 0.0, **self.watch(strategy, phase)})
@@ -218,7 +218,7 @@ class Controller:
         return found
 
     def diverged(self, step: int, seen: str) -> Adjustment | None:
-        """Restore the last good weights at a lower learning rate, after a loss that is not finite.
+        """Restore the last good weights after a loss that is not finite. The learning rate is lower.
 
         Returns None where the rate is at its bound.
         """

@@ -11,7 +11,7 @@ from hubtl.strategy import Strategy
 
 
 def exponent(width: float) -> float:
-    """Return ``γ`` of the profile ``t^γ`` whose standard deviation is ``width`` of the updates.
+    """Return ``γ`` of the profile ``t^γ`` whose standard deviation is ``width``. The unit is all updates.
 
     0 < width ≤ 0.28. ``γ`` is the largest root of ``(γ + 1) / ((γ + 2)² (γ + 3)) = width²``; 0 is the mean of all
     updates.

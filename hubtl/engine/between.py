@@ -24,7 +24,7 @@ class Between(Protocol):
     """
 
     def due(self, done: int) -> bool:
-        """Return whether it is time to act, after ``done`` updates of the phase."""
+        """Return whether to act after ``done`` updates of the phase."""
         ...
 
     def do(self, done: int) -> None: ...
@@ -102,7 +102,7 @@ class Judging:
 
 @dataclass
 class Saving:
-    """Write a checkpoint, and end the run there if it was asked to stop.
+    """Write a checkpoint, and end the run if asked to stop.
 
     ``state`` is that of the phase.
     """

@@ -1,4 +1,4 @@
-"""Write and read checkpoints, so that a kill at any instant loses nothing."""
+"""Write and read checkpoints. A kill at any instant loses nothing."""
 
 import os
 import random

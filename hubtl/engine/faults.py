@@ -25,7 +25,7 @@ ONE_VALUE = "Expected more than 1 value per channel when training"
 
 @contextmanager
 def explained(folder: Path | None = None) -> Iterator[None]:
-    """Turn faults of the machine during training into a HubtlError with a hint.
+    """Turn faults of the machine during training into a HubtlError. It has a hint.
 
     ``folder`` is where the run writes. Any other error passes unchanged.
     """

@@ -1,4 +1,4 @@
-"""Compute the number of updates of a phase, and when it refreshes and evaluates."""
+"""Compute a phase's number of updates, refreshes and evaluations. It tells when it refreshes and evaluates."""
 
 from dataclasses import dataclass
 

@@ -32,7 +32,7 @@ class Lockstep:
         self._yields: int | None = None
 
     def run(self, generators: Sequence[Iterator[Loss]]) -> dict[str, torch.Tensor]:
-        """Run the generators to their ends, and return their logs, averaged over micro-batches.
+        """Run the generators to their ends and return their logs. Logs are averaged over micro-batches.
 
         Raises:
             HubtlError: for a step that does not yield, yields inside ``no_grad``, names a group that the phase does not

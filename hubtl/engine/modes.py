@@ -45,7 +45,7 @@ def set_modes(module: nn.Module, learning: set[nn.Parameter], inherited: bool = 
 
 @torch.no_grad()
 def average_buffers(module: nn.Module, accelerator: Accelerator) -> None:
-    """Average float buffers (BatchNorm statistics) over all ranks, since each saw other rows."""
+    """Average float buffers (BatchNorm statistics) over all ranks. Each rank saw other rows."""
     if accelerator.num_processes == 1:
         return
     for buffer in module.buffers():

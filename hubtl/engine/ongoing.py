@@ -1,4 +1,4 @@
-"""Hold the state of a training that its phases share and a checkpoint keeps."""
+"""Hold a training's state. Its phases share it and a checkpoint keeps it."""
 
 import time
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ class Ongoing:
             setup.controller.load(steered["controller"])
 
     def end(self) -> Trace:
-        """Leave the strategy in eval mode, with the same trainable parameters as before."""
+        """Leave the strategy in eval mode. The same parameters are trainable as before."""
         for p in self.strategy.parameters():
             p.requires_grad_(p in self.tunable)
         self.trace.seconds = self.seconds

@@ -1,4 +1,4 @@
-"""Make one optimiser with named groups for a phase, and schedule its learning rates."""
+"""Make a phase's optimiser with named groups, and schedule its rates."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ def make_optimizer(
     momenta: Mapping[str, float] | None = None,
     rates: Mapping[nn.Parameter, float] | None = None,
 ) -> torch.optim.Optimizer:
-    """Make one optimiser of timm's factory with a parameter group for each name.
+    """Make one optimiser with a parameter group for each name. It comes from timm's factory.
 
     Groups learn at the rates of ``group_lrs``. Biases and norms decay like everything else, as in the reference
     recipes.
@@ -92,7 +92,7 @@ def _by_rate(
 
 
 def lr_factor(step: int, total: int, optim: OptimSection) -> float:
-    """Return the factor on the learning rate at an update, 0 ≤ step < total.
+    """Return the factor on the learning rate at an update. It holds for 0 ≤ step < total.
 
     Args:
         step: updates done.

@@ -153,7 +153,7 @@ class PhaseRun:
         self.prepared.zero_grad(set_to_none=True)
 
     def read(self, done: int) -> dict[str, float] | None:
-        """Read the means of the logs where it is due, and add some to the curves.
+        """Read the means of the logs where it is due. Some are added to the curves.
 
         Returns None also where they were not finite and the last good weights were restored.
 
@@ -206,7 +206,7 @@ class PhaseRun:
         self.feed.open((self.total - done) * self.micro)
 
     def sweep(self, stream: str) -> Swept:
-        """Run the model over a stream that the phase sees, in its evaluation view.
+        """Run the model over a stream that the phase sees. The view is that of evaluation.
 
         Raises:
             HubtlError: for another stream.
@@ -219,7 +219,7 @@ class PhaseRun:
         return Swept(seen.features, seen.logits, None if labels is None else torch.from_numpy(labels))
 
     def state(self, done: int) -> dict[str, Any]:
-        """Return the checkpoint of the training and of this phase, after ``done`` updates."""
+        """Return the training's and this phase's checkpoint after ``done`` updates."""
         over = done == self.total
         state = {**self.ongoing.state(), **self.logged.state()}
         state |= {"phase": self.number + over, "step": 0 if over else done, "optimizer": None, "average": None}

@@ -132,7 +132,7 @@ def _part() -> None:
 
 
 def lost(error: BaseException) -> bool:
-    """Return whether an error means that another process cannot be reached any more."""
+    """Return whether an error means that another process is out of reach."""
     if isinstance(error, torch.distributed.DistError):
         return True
     words = str(error).lower()

@@ -68,7 +68,7 @@ class Window:
 
 
 def drop_before(head: nn.Module, levels: Levels) -> RemovableHandle:
-    """Apply dropout to the head's inputs while it learns, at the level in force."""
+    """Apply dropout to the head's inputs while it learns. The level is the one in force."""
 
     def drop(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         if levels.dropout == 0 or not module.training:
@@ -79,7 +79,7 @@ def drop_before(head: nn.Module, levels: Levels) -> RemovableHandle:
 
 
 class Steering:
-    """Apply the controller's decisions to one phase, between two updates and with the bare strategy.
+    """Apply the controller's decisions to one phase. It does so between two updates and with the bare strategy.
 
     Without a controller the levels are those of the recipe, and stay. ``told`` is called with each adjustment.
     """
@@ -118,7 +118,7 @@ class Steering:
         return {name: value for name, value in measured.items() if name in ("training_loss", "validation_loss")}
 
     def retreat(self, step: int) -> bool:
-        """Restore the last good weights at a lower rate, if the controller may."""
+        """Restore the last good weights at a lower rate. The controller has to allow it."""
         adjustment = self.controller.diverged(step, "a loss is not finite") if self.controller is not None else None
         if adjustment is None:
             return False

@@ -1,4 +1,4 @@
-"""Run a model that does not learn over a stream, and return its outputs in dataset order."""
+"""Run a model that does not learn over a stream. Its outputs are in dataset order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Wrap the direct children of a strategy for devices and processes while it trains.
+"""Wrap a strategy's direct children for devices and processes. They stay wrapped while it trains.
 
 Each child is wrapped by itself. Wrapping the whole strategy raises no error and lets the ranks drift apart, because its
 step does not go through the wrapper's forward.

@@ -35,7 +35,7 @@ def factors(task: Task, outputs: Sequence[Tensor], weights: Sequence[float]) -> 
 
 @torch.no_grad()
 def averaged(layers: Sequence[nn.Linear], counts: Sequence[float]) -> nn.Linear:
-    """Make the linear layer that sums the layers' outputs, each times its count.
+    """Make the linear layer that sums the layers' outputs. Each counts as often as ``counts`` says.
 
     Summed in float64.
 

@@ -19,7 +19,7 @@ PENALTY = 1e-3  # of a linear student's weights on standardised features
 def linear_student(
     task: Task, target: Tensor, teacher: Tensor, source: Tensor | None = None, labels: Tensor | None = None
 ) -> nn.Linear:
-    """Fit a linear layer to a teacher's outputs on the target, and to a labelled source.
+    """Fit a linear layer to a teacher's outputs on the target. A labelled source is fitted, too.
 
     It minimises ``distil(target) + 0.1 · task(source) + λ/2 · ‖W‖²`` on features standardised by the target's, which is
     then multiplied out. L-BFGS starts at zero: no random number.
@@ -51,7 +51,7 @@ def linear_student(
 
 
 class Student(Strategy):
-    """Learn a teacher's outputs on every target row, and the source's labels a little.
+    """Learn a teacher's outputs on every target row. The source's labels are learnt a little.
 
     ``L = distil(h(f(x_t)), z̄(x_t)) + 0.1 · task(h(f(x_s)), y_s)``. It starts from one of the models that it is to
     replace. The domains go through separate forwards, the target's last, whose BatchNorm statistics stay.

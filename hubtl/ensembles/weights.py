@@ -1,4 +1,4 @@
-"""Average the weights of models of one start, with BatchNorm statistics of the target."""
+"""Average the weights of models of one start. BatchNorm statistics are those of the target."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def norms(model: nn.Module) -> list[_BatchNorm]:
 
 @torch.no_grad()
 def estimated(model: Classifier, rows: Fetched, accelerator: Accelerator, *, batch_size: int = 64) -> None:
-    """Set the statistics of every BatchNorm to the means over batches, in place.
+    """Set every BatchNorm's statistics to the means over batches, in place.
 
     Each batch weighs the same. Results are equal on every process: all see all rows. A model without BatchNorm is
     unchanged.

@@ -1,4 +1,4 @@
-"""Push run directories to the Hub and pull them again, on plain huggingface_hub."""
+"""Push run directories to the Hub and pull them, by huggingface_hub."""
 
 from hubtl.hub.amend import Amended as Amended
 from hubtl.hub.amend import amend as amend

@@ -1,4 +1,4 @@
-"""Check that a token may write to a repository, before training or measuring for it."""
+"""Check that a token may write to a repository. It is checked before training or measuring for it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ WRITE = "repo.write"  # the permission of a fine-grained token
 
 
 def check_access(repo: str, *, flag: str) -> None:
-    """Raise HubtlError if the token is refused, or may not write to ``user/repo``.
+    """Raise HubtlError for a token that may not write to ``user/repo``. A refused token is one, too.
 
     A Hub that cannot be reached stops nothing: the push asks it again. ``flag`` is the flag that asked for the push.
     """
@@ -44,7 +44,7 @@ def check_access(repo: str, *, flag: str) -> None:
 
 
 def denied(who: Any, repo: str) -> str | None:
-    """Return why a token may not write to a repository, by the Hub's own account.
+    """Return why a token may not write to a repository. The Hub itself tells.
 
     None where it may or nothing is known.
     """

@@ -1,4 +1,4 @@
-"""Commit changes of a few files, on top of the very commit that they were read from."""
+"""Commit changes of a few files on top of a given commit. They were read from that very commit."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ def amend(
     create_pr: bool = False,
     retry: str,
 ) -> Amended:
-    """Write files into a repository in one commit on top of ``parent``, or as a pull request.
+    """Write files into a repository on top of ``parent``. It is one commit, or a pull request.
 
     Args:
         repo: the repository.

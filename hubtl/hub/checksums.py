@@ -45,7 +45,7 @@ def same(content: Path | bytes, entry: "RepoFile") -> bool:
 
 
 def refuse_damage(folder: Path, entries: "dict[str, RepoFile]", name: str, *, retry: str) -> None:
-    """Raise HubtlError if a file differs from the Hub's, after removing it, from the cache too.
+    """Raise HubtlError if a file differs from the Hub's. The file is removed first, from the cache too.
 
     The client compares sizes only. Weights are compared by sha256; other files by git's ids, unless no file at all has
     its own: then this Hub's ids are not git's.
@@ -68,7 +68,7 @@ def refuse_damage(folder: Path, entries: "dict[str, RepoFile]", name: str, *, re
 
 
 def _remove(path: Path) -> None:
-    """Remove a file of the cache and what it points to, step by step."""
+    """Remove a file of the cache and its targets. It follows the links step by step."""
     while path.is_symlink():
         target = path.parent / path.readlink()
         path.unlink()

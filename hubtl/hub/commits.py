@@ -1,4 +1,4 @@
-"""Accept commits of 40 hexadecimal digits, or 64 where a server's git uses SHA-256."""
+"""Accept commits of 40 or 64 hexadecimal digits. They are 64 where a server's git uses SHA-256."""
 
 import re
 

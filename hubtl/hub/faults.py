@@ -52,7 +52,7 @@ def status_of(error: BaseException) -> int | None:
 
 
 def is_page(error: BaseException) -> bool:
-    """Return whether an answer is a web page, such as that of a proxy or a login.
+    """Return whether an answer is a web page. A proxy or a login sends such pages.
 
     The Hub's own answers are for programs.
     """
@@ -144,7 +144,7 @@ def by_xet(error: BaseException) -> bool:
 
 
 def _after(chain: list[BaseException], beginning: str) -> str:
-    """Return the rest of an exception's text after its beginning, its list of points in one line."""
+    """Return an exception's text after its beginning. Its list of points is in one line."""
     texts = (str(e) for e in chain if isinstance(e, ValueError) and str(e).startswith(beginning))
     points = (line.strip().removeprefix("- ") for line in next(texts, "").removeprefix(beginning).splitlines())
     return _short("; ".join(point for point in points if point))
@@ -194,7 +194,7 @@ def _answered(error: Exception, status: int, said: str, fault: Callable[..., Hub
 
 
 def _wished(error: BaseException) -> float | None:
-    """Return the waiting time that the Hub's answer behind an exception asks for."""
+    """Return the waiting time that the Hub's answer asks for. The answer is behind an exception."""
     answers = (getattr(e, "response", None) for e in causes(error))
     return next((wished(answer.headers) for answer in answers if answer is not None), None)
 

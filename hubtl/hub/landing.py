@@ -42,7 +42,7 @@ class Landing(NamedTuple):
 def commit(
     api: "HfApi", place: Place, send: "Callable[[], CommitInfo]", content: Mapping[str, Path | bytes]
 ) -> Landing:
-    """Make a commit by ``send``, again where the Hub is busy, and return its place.
+    """Make a commit by ``send`` and return its place. It is sent again where the Hub is busy.
 
     Args:
         api: the client.
@@ -68,7 +68,7 @@ def commit(
 
 
 def landed(api: "HfApi", place: Place, error: Exception, content: Mapping[str, Path | bytes]) -> str | None:
-    """Return the commit that has the content although sending it failed, or None.
+    """Return the commit that has the content, or None. Sending it failed nevertheless.
 
     It may follow a lost or unreadable answer, or one of a server that was too slow for its own gateway.
     """
@@ -87,7 +87,7 @@ def landed(api: "HfApi", place: Place, error: Exception, content: Mapping[str, P
 
 
 def no_request(api: "HfApi", place: Place, error: Exception) -> HubtlError | None:
-    """Return the error for a pull request that was refused, or whose answer does not name it.
+    """Return the error for a failed pull request. It was refused, or its answer does not name it.
 
     None for any other fault.
     """
@@ -113,6 +113,6 @@ def no_request(api: "HfApi", place: Place, error: Exception) -> HubtlError | Non
 
 
 def _of_request(response: Any) -> bool:
-    """Return whether an answer refuses a pull request as such, not the token or the repository."""
+    """Return whether an answer refuses a pull request as such. A refused token or repository is no such case."""
     asked = "create_pr" in response.request.url.query.decode()
     return asked and response.status_code in WITHOUT and "x-error-code" not in response.headers

@@ -1,4 +1,4 @@
-"""Parse names of repositories and revisions, and select the files of a model."""
+"""Parse repository names and revisions, and select a model's files."""
 
 import re
 from fnmatch import fnmatch

@@ -24,7 +24,7 @@ _installed = False
 
 
 def heed() -> None:
-    """Make every client in this process report a busy Hub, and wait no longer than LONGEST."""
+    """Make this process's clients report a busy Hub. They wait no longer than LONGEST."""
     global _installed
     from huggingface_hub import set_client_factory
     from huggingface_hub.utils import _http, httpx
@@ -46,7 +46,7 @@ def heed() -> None:
 
 
 def patiently(call: Callable[[], T], *, again: set[int] = AGAIN) -> T:
-    """Call the Hub, again where it is busy, for calls that huggingface_hub makes only once."""
+    """Call the Hub, again where it is busy. huggingface_hub makes such calls only once."""
     from huggingface_hub.errors import HfHubHTTPError
 
     for tried in range(1, TRIES):
@@ -65,7 +65,7 @@ def patiently(call: Callable[[], T], *, again: set[int] = AGAIN) -> T:
 
 
 def wished(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that an answer asks to wait, by Retry-After or rate limit, or None."""
+    """Return the seconds that an answer asks to wait, or None. It asks by Retry-After or rate limit."""
     from huggingface_hub.utils import parse_ratelimit_headers
 
     limit = parse_ratelimit_headers(headers)

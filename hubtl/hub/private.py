@@ -76,7 +76,7 @@ def _paths(value: Any, key: str = "") -> Iterator[str]:
 
 
 def _without(paths: Any) -> Callable[[Any], Any]:
-    """Return a function that shortens these paths to their last names in all nested texts."""
+    """Return a function that shortens these paths to their last names. It covers all nested texts."""
     home = str(Path.home())
     spelt = {text: text for text in paths}
     spelt |= {text.replace(home, "~", 1): text for text in spelt if text.startswith(home)}

@@ -78,7 +78,7 @@ def _fetch(repo: str, revision: str | None, spec: str, retry: str) -> Path:
 
 
 def _away(repo: str, revision: str | None) -> Exception | None:
-    """Return why the Hub cannot be reached, where the cache may replace it; None if it answers.
+    """Return why the Hub cannot be reached; None if it answers. The cache may replace it then.
 
     It raises the client's error for a refusal: that is an answer, whatever the cache has.
     """
@@ -128,7 +128,10 @@ def _copy(snapshot: Path, out: Path) -> None:
 
 
 def _check_said(folder: Path, spec: str) -> None:
-    """Raise HubtlError for a model that hubtl could not load, or would not run, by its small files."""
+    """Raise HubtlError for a model that hubtl could not run.
+
+    It also covers models that it could not load; small files tell.
+    """
     for path in sorted(folder.rglob("*config.json")):
         facts = _read(path)
         own = isinstance(facts, dict) and facts.get("model_type") == POOLED  # whose code hubtl has itself
@@ -159,7 +162,7 @@ def _check_said(folder: Path, spec: str) -> None:
 
 
 def _check_weights(folder: Path, spec: str, there: list[str]) -> None:
-    """Raise HubtlError for a folder without weights that load safely, or with a part of them."""
+    """Raise HubtlError for a folder without complete, safe weights. They have to load safely and lack no part."""
     if not (folder / "config.json").exists() or not list(folder.glob("*.safetensors")):
         pickles = sorted(name for name in there if name.endswith(PICKLES))
         instead = f"; it has {', '.join(pickles[:3])}, which could run code" if pickles else ""

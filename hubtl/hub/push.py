@@ -1,4 +1,4 @@
-"""Push a run directory to a repository, in one commit or not at all."""
+"""Push a run directory in one commit, or not at all. It goes to a repository."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -114,7 +114,7 @@ def check_push(repo: str, card: str | None = None, *, flag: str = "--push-to-hub
 
 
 def check_token(repo: str, *, flag: str) -> None:
-    """Raise HubtlError for anything that would make a push fail and shows without the Hub."""
+    """Raise HubtlError for anything that would make a push fail. Only what shows without the Hub is checked."""
     from huggingface_hub import get_token, is_offline_mode
 
     split_revision(repo)

@@ -40,7 +40,7 @@ def prepare(folder: Path, repo: str, *, remote: str | None = None) -> str | None
 
 
 def others(folder: Path, text: str) -> list[str]:
-    """Return facts of a README that a person wrote and that differ from the run's: ``key: value``."""
+    """Return a person's facts in a README that differ from the run's: ``key: value``."""
     from hubtl.card import document, metadata
 
     if not (folder / "record.json").exists():

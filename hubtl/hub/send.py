@@ -181,7 +181,7 @@ def _is_there(api: "HfApi", wish: Wish) -> bool:
 
 
 def _remote(api: "HfApi", wish: Wish) -> "tuple[str | None, dict[str, RepoFile], set[str]]":
-    """Return the commit that the push builds on, its files with ids, and all names.
+    """Return the remote commit, its files with ids, and all names. The push builds on that commit.
 
     Everything is empty for an empty repository.
     """

@@ -43,7 +43,7 @@ def redact(text: str) -> str:
 
 
 def any_in(text: str) -> bool:
-    """Return whether a text to be written contains a token, or something as long as one."""
+    """Return whether a text contains a token. Anything as long as one counts."""
     tokens = [token for token in known() if len(token) >= SHORTEST]
     return any(token in text for token in tokens) or bool(WHOLE.search(text) or IN_URL.search(text))
 

@@ -1,1 +1,1 @@
-"""Read files within bounds, write them atomically, show foreign text without control characters."""
+"""Read files within bounds, write them atomically, and show foreign text. The text is shown without control characters."""

@@ -34,7 +34,7 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 def settle(folder: Path) -> None:
-    """Flush new names in a folder to the disk, where the system can."""
+    """Flush new names in a folder to the disk. Some systems cannot."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -44,7 +44,7 @@ def settle(folder: Path) -> None:
 
 
 def move(there: Path, here: Path, moved: Callable[[Path], None] = lambda path: None) -> None:
-    """Move every file below one folder to its place below another, each atomically.
+    """Move every file below one folder to another, each atomically. Places below the folder stay the same.
 
     Both are on one file system.
 

@@ -13,7 +13,7 @@ HALVES = re.compile("[\ud800-\udfff]")  # of names that are not UTF-8: no file o
 
 
 def measured(value: Any) -> Any:
-    """Replace numbers that are NaN or infinite by None, for which JSON has no word."""
+    """Replace NaN and infinite numbers by None. JSON has no word for them."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -24,7 +24,7 @@ def measured(value: Any) -> Any:
 
 
 def whole(text: str) -> str:
-    r"""Write lone surrogates in a text as ``\udcff``, which is JSON's spelling too."""
+    r"""Write lone surrogates in a text as ``\udcff``. It is JSON's spelling too."""
     return HALVES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -1,4 +1,4 @@
-"""Foreign text and files as parts of a page that needs nothing else."""
+"""Write foreign text and files as parts of a page. The page needs nothing else."""
 
 import base64
 import html

@@ -8,7 +8,7 @@ from hubtl.io import files
 
 
 def check_writable(folder: Path, *, flag: str = "--output-dir") -> None:
-    """Raise HubtlError for a place where no directory or file can be written."""
+    """Raise HubtlError for a place where nothing can be written. Neither directory nor file can be."""
     try:
         if "\0" in str(folder):
             raise ValueError("a name cannot hold a null character")

@@ -19,7 +19,7 @@ def line(text: object) -> str:
 
 
 def typed(path: object) -> str:
-    """Quote a path for a shell, and never let it pass for a flag."""
+    """Quote a path for a shell. It never passes for a flag."""
     text = str(path)
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
@@ -33,7 +33,7 @@ def lines(text: str) -> str:
 
 
 def bar(text: str) -> str:
-    """Do as ``line``, for a progress bar, which returns to the start of its own line."""
+    """Do as ``line``, for a progress bar. A bar returns to the start of its own line."""
     found = PROGRESS.match(text)
     start = found[0] if found else ""
     return start + lines(text[len(start) :])

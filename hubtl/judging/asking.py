@@ -1,4 +1,4 @@
-"""Decide which of two models is better, by labels of rows on which they disagree.
+"""Decide by labels which of two models is better. The models disagree on the labelled rows.
 
 Rows on which source-only and adapted agree say nothing about which is better. A row on which they disagree is a win
 (adapted right, source-only wrong), a loss (the reverse), or neither. Labels are asked for one at a time, in a uniform

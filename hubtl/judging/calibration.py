@@ -1,4 +1,4 @@
-"""Calibrate the head's confidence by temperatures, on labelled rows that it did not learn from."""
+"""Calibrate the head's confidence by temperatures. The labelled rows are not those that it learnt from."""
 
 from typing import cast
 
@@ -18,7 +18,7 @@ from hubtl.tasks import Task
 
 
 def calibrate(case: Case, model: Classifier, accelerator: Accelerator) -> Calibration:
-    """Fit the temperature of the logits on labelled rows, in the head's own weights.
+    """Fit the logits' temperature on labelled rows, in the head's weights.
 
     The rows are the source's evaluation rows, or those that ``data.hold_out`` keeps of a labelled target. One linear
     head has one temperature, which changes no prediction (Guo et al., ICML 2017). Where a backbone's pooled feature
@@ -51,7 +51,7 @@ def calibrate(case: Case, model: Classifier, accelerator: Accelerator) -> Calibr
 
 
 def fitted(case: Case, model: Classifier, accelerator: Accelerator) -> Task:
-    """Return the task of one trained model, fitted to labelled rows (thresholds, for example).
+    """Return the task of one trained model, fitted to labelled rows. Thresholds, for example, are fitted.
 
     The rows are those of ``labelled_rows``, else the training rows of a target whose labels are learnt from.
     """

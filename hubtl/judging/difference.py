@@ -1,4 +1,4 @@
-"""Test whether two models differ on the same rows by more than the choice of rows explains."""
+"""Test whether two models differ on the same rows. The choice of rows must not explain the difference."""
 
 import numpy as np
 

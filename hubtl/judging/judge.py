@@ -32,7 +32,7 @@ RESEMBLES = 0.8  # share of rows on which one model has to answer as the average
 
 
 class Judge:
-    """Score a strategy while it trains, and keep the weights that its rule selects.
+    """Score a strategy while it trains, and keep the best weights. Its rule selects them.
 
     The rule sees source evaluation rows and target training rows. Only an oracle sees labelled target rows; a rule is
     an oracle if it reads them, whatever it declares. Guard rails come first: a checkpoint with collapsed predictions,
@@ -106,7 +106,7 @@ class Judge:
         return gather(self.case, self.accelerator, model, step, self.rule.reads)
 
     def state(self) -> dict[str, Any]:
-        """Return what has been seen so far, for the checkpoint of the same update."""
+        """Return the judge's state for the checkpoint of the same update. It is what has been seen so far."""
         return {"weights": self._weights, "selection": self.selection.model_dump(), "rule": self.rule.state()}
 
     def load(self, state: dict[str, Any]) -> None:
@@ -175,7 +175,7 @@ class Mixtures:
 
 
 def some(n: int) -> list[int]:
-    """Return at most EVIDENCE_ROWS rows, spread over the dataset, always the same ones."""
+    """Return at most EVIDENCE_ROWS rows, spread over the dataset. They are always the same ones."""
     return np.unique(np.linspace(0, n - 1, min(n, EVIDENCE_ROWS)).round().astype(int)).tolist()
 
 
@@ -268,7 +268,7 @@ def estimated(
 
 
 def doubts(record: RunRecord) -> list[str]:
-    """Return reasons to distrust an adapted model, by label-free evidence and measured figures."""
+    """Return reasons to distrust an adapted model. They come from label-free evidence and measured figures."""
     adapted, base = record.adapted, record.source_only
     if adapted is None:
         return []

@@ -1,4 +1,7 @@
-"""Evaluate a model of several modalities on rows that lack one or have one corrupted."""
+"""Evaluate a model of several modalities on incomplete and corrupted rows.
+
+Rows lack one modality or have one corrupted.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -74,7 +77,7 @@ def dominance(found: Sequence[SubsetScore], outputs: int) -> str | None:
 
 
 def variants(model: Classifier, rows: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the rows without each modality, with each alone, and with each corrupted.
+    """Yield the rows with modalities removed or corrupted. Each modality is left out, kept alone, and corrupted.
 
     Corruptions have the model's severities.
     """

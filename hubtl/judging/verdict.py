@@ -18,7 +18,7 @@ def verdict(
     disagreement: float | None = None,
     among: int | None = None,
 ) -> Verdict:
-    """Compare an adapted model with source-only, by evidence that reads no target label.
+    """Compare an adapted model with source-only, without target labels.
 
     Guard rails can reject the adapted model: collapsed predictions, the ``cost`` of adapting on the source, or an
     ``unlearned`` source-only that knows too little of the source to label a target. A lower bound on its quality can

@@ -26,7 +26,7 @@ class EnsembleModel(AdaptedModel):
         self.members = list(members)
 
     def logits(self, images: Sequence[Any]) -> Tensor:
-        """Return outputs [b, c] of PIL images, or of rows of several modalities, on the CPU."""
+        """Return outputs [b, c] of PIL images or of rows. Rows have several modalities; outputs are on the CPU."""
         return self.mixed([member.logits(images) for member, _ in self.members])
 
     def mixed(self, outputs: Sequence[Tensor]) -> Tensor:

@@ -63,7 +63,7 @@ class AdaptedModel:
 
     @torch.inference_mode()
     def logits(self, images: Sequence[Any]) -> Tensor:
-        """Return logits [b, c] of PIL images, or of rows of other modalities, on the CPU."""
+        """Return logits [b, c] of PIL images or of rows. Rows are of other modalities; logits are on the CPU."""
         return self._forward(self.intake().batch(images))
 
     def intake(self) -> Intake:

@@ -1,4 +1,4 @@
-"""Load a saved model from a run directory, a folder, or the Hub."""
+"""Load a saved model. It is in a run directory, a folder, or the Hub."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Load a trained model in parts, from a folder, a repository or timm's pretrained weights."""
+"""Load a trained model in parts. It comes from a folder, a repository or timm's pretrained weights."""
 
 import contextlib
 import dataclasses
@@ -102,14 +102,14 @@ def trained_classifier(
 
 
 def _check_trained(backbone: Backbone, shown: str) -> None:
-    """Raise HubtlError for weights without a part of the classifier, which would predict at random."""
+    """Raise HubtlError for weights without a part of the classifier. They would predict at random."""
     if backbone.drawn:
         lost = named(sorted(backbone.drawn))
         raise HubtlError(f"the weights of {shown} lack {len(backbone.drawn)} tensors ({lost})", hint=LOST)
 
 
 def is_timm(name: str) -> bool:
-    """Return whether a name is timm's, or unknown to all others, so that timm's error is shown."""
+    """Return whether a name is timm's, or unknown to all others. So timm's error is shown."""
     plain = name.removeprefix("timm/")
     return "/" not in plain and not name.startswith((".", "~"))
 
@@ -158,7 +158,7 @@ def opened(folder: Path, image_size: int | None = None, options: Mapping[str, An
 
 
 def members_in(folder: Path) -> list[tuple[Path, float]]:
-    """Return the members' folders of an ensemble with the factors of their outputs; empty for one model.
+    """Return an ensemble's member folders with their outputs' factors; empty for one model.
 
     Raises:
         HubtlError: for a file that says something else.

@@ -1,4 +1,4 @@
-"""Check that sections and options have finite, short values of their field's type."""
+"""Check that sections and options have finite, short values. They are of their field's type."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ LONGEST = 4096  # characters of a text: as long as a path may be
 
 
 def odd(value: Any, annotation: Any = None) -> str | None:
-    """Return why a value is not meant for a field, even if its model allows it, or None."""
+    """Return why a value is not meant for a field, or None. Its model may allow the value."""
     if isinstance(value, bool):
         kinds = _kinds(annotation)
         return "a number is wanted" if kinds & {int, float} and bool not in kinds else None

@@ -9,7 +9,7 @@ OLD = "_column"  # image_column: what a key was called when each modality had on
 
 
 def parsed(value: Any) -> Any:
-    """Return columns by modality, of a mapping, of ``image=photo``, or of several of these.
+    """Return columns by modality. They come from a mapping, ``image=photo``, or several of these.
 
     Raises ValueError for a text of another form, a modality that no package brings, and one that is given twice.
     """
@@ -34,7 +34,7 @@ def parsed(value: Any) -> Any:
 
 
 def moved(section: Any) -> Any:
-    """Return the section ``data`` with the keys of earlier versions, ``image_column`` and the like, as columns."""
+    """Return the section ``data`` with old keys as columns. ``image_column`` and the like are keys of earlier versions."""
     if not isinstance(section, Mapping) or not (old := list(olds(section))):
         return section
     rest = {key: value for key, value in section.items() if key not in old}
@@ -55,7 +55,7 @@ def settled(section: Any) -> Any:
 
 
 def single(changes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield changes of a recipe with those of columns as one of each modality: ``data.columns.image``.
+    """Yield a recipe's changes, one for each modality's column: ``data.columns.image``.
 
     The others of a recipe then stay. Columns that are wrong are yielded as they are, which parsing reports.
     """
@@ -77,6 +77,6 @@ def _within(changes: Mapping[str, Any]) -> list[str]:
 
 
 def olds(keys: Iterable[str]) -> Iterable[str]:
-    """Return those of some keys that named the column of a modality in earlier versions."""
+    """Return the keys that named a modality's column in earlier versions."""
     names = {f"{name}{OLD}" for name in modalities.registered()}
     return (key for key in keys if key in names)

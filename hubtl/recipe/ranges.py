@@ -134,7 +134,7 @@ def _axis(key: str, text: str, recipe: Recipe) -> Axis:
 
 
 def _field(key: str, recipe: Recipe) -> tuple[str, FieldInfo]:
-    """Return a key as trials name it (``optim.lr``, or a bare option), and its field."""
+    """Return a key as trials name it, and its field. Trials say ``optim.lr``, or a bare option."""
     own = {k: f for k, f in _options(recipe).model_fields.items() if f.annotation in (int, float, float | None)}
     short = key.removeprefix("strategy.").removeprefix("options.")
     if short in own:
@@ -151,7 +151,7 @@ def _field(key: str, recipe: Recipe) -> tuple[str, FieldInfo]:
 
 
 def _check(axis: Axis, value: float, recipe: Recipe) -> None:
-    """Raise HubtlError for an end of a range that the key does not allow."""
+    """Raise HubtlError for an end of a range. The key does not allow it."""
     if axis.key.startswith("optim."):
         try:
             OptimSection(**{axis.key.removeprefix("optim."): value})

@@ -126,7 +126,7 @@ def parse_set(pairs: Iterable[str], *, flag: str = "--set", example: str = "opti
 
 
 def _is_float(text: str) -> bool:
-    """Return whether a text is a float that YAML 1.1 reads as text, such as 3e-3."""
+    """Return whether YAML 1.1 reads a float as text. 3e-3 is one."""
     try:
         float(text)
     except ValueError:
@@ -164,7 +164,7 @@ def _sentence(error: Any) -> str:
 
 
 def _typed(problem: str, flags: Mapping[str, str]) -> str:
-    """Name the flag in a problem, in place of the key that it set or a place within (``ensemble.seeds.0``)."""
+    """Name the flag in a problem, in place of its key. A place within is replaced, too (``ensemble.seeds.0``)."""
     key, is_, rest = problem.partition(" is ")
     flag = next((flag for known, flag in flags.items() if f"{key}.".startswith(f"{known}.")), None)
     return problem if flag is None else f"{flag}{is_}{rest}"
@@ -182,7 +182,7 @@ def _keys() -> list[str]:
 
 
 def _name_problems(raw: Mapping[str, Any]) -> list[str]:
-    """Return names that no package registers, and unknown options of strategy and tuner."""
+    """Return names that no package registers, and unknown options. Options are those of strategy and tuner."""
     problems = []
     for key, kind in (("strategy", "strategies"), ("tuner", "tuners"), ("task", "tasks")):
         section = raw.get(key)
@@ -220,7 +220,7 @@ def _member_problems(raw: Mapping[str, Any]) -> list[str]:
 
 
 def option_problems(kind: str, name: str, options: Mapping[str, Any]) -> list[str]:
-    """Return the mistakes in options of a registered strategy or tuner, in plain words."""
+    """Return the mistakes in a plugin's options, in plain words. It is a registered strategy or tuner."""
     return problems_of(plugins.load(kind, name).Options, name, options)
 
 

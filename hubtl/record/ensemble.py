@@ -9,7 +9,7 @@ from hubtl.record.figures import Evaluation
 
 
 class MemberFacts(Facts):
-    """Record one of the models that were averaged, or that are reported side by side."""
+    """Record one of several models, averaged or reported side by side."""
 
     strategy: str
     seed: int

@@ -13,7 +13,7 @@ class Facts(BaseModel):
 
 
 class Step(Facts):
-    """Record a model that an earlier run started from, and the method of that run."""
+    """Record a model that an earlier run started from. It names that run's method."""
 
     base: str  # Hub id, or a name
     revision: str | None = None

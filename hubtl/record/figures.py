@@ -61,7 +61,7 @@ class Figures(Facts):
 
     @property
     def resampled(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """Return a function of row weights [r, n] that gives the primary metric [r].
+        """Return a function that gives the primary metric [r]. Its arguments are row weights [r, n].
 
         None where the rows are gone, as in figures that were read from a file.
         """
@@ -78,7 +78,7 @@ class Figures(Facts):
         return [Metric(name=name, value=value, unit="") for name, value in numbers.items()]
 
     def headline(self) -> list[Metric]:
-        """Return the metrics beside the primary one at the top of a card."""
+        """Return the metrics beside the primary one, for a card's top."""
         return []
 
     def brief(self) -> list[Metric]:
@@ -121,7 +121,7 @@ def drawn(metric: Callable[[np.ndarray], np.ndarray], rows: int, resamples: int 
 
 
 def of_task(given: Any) -> Any:
-    """Parse plain figures as the model of their task, or as ``Figures`` without its package."""
+    """Parse plain figures as the model of their task. Without its package they are ``Figures``."""
     if not isinstance(given, Mapping):
         return given
     try:
@@ -132,7 +132,7 @@ def of_task(given: Any) -> Any:
 
 
 class SubsetScore(Facts):
-    """Hold a multimodal model's figures on rows that lack a modality or have one corrupted."""
+    """Hold a multimodal model's figures on incomplete or corrupted rows. They lack a modality or have one corrupted."""
 
     name: str  # "without image", "image only", "image corrupted, severity 3"
     n: int
@@ -147,7 +147,7 @@ class SubsetScore(Facts):
 
 
 class Shift(Facts):
-    """Hold the shift between source and target under one model, without target labels."""
+    """Hold the shift between source and target, without target labels. It holds under one model."""
 
     a_distance: float | None = None  # of the features, proxy: 0 (alike) to 2 (always told apart)
     mmd: float | None = None  # of the features, squared, multi-kernel, unbiased: may be a little below 0
@@ -292,7 +292,7 @@ class Evaluation(Facts):
         return {"n": self.n, "unlabelled_rows": self.unlabelled_rows, "primary": primary, **own, "source": self.source}
 
     def flat(self) -> dict[str, Any]:
-        """Return everything in one mapping, the task's figures included, as ``--json`` prints it."""
+        """Return everything in one mapping, as ``--json`` prints it. The task's figures are included."""
         plain = self.model_dump(mode="json")
         return {**plain, **(plain.pop("figures") or {})}
 

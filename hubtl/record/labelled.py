@@ -16,7 +16,7 @@ class Asked(Facts):
 
 
 class Verified(Facts):
-    """Record whether adapted or source-only is better, by labels of rows on which they disagree."""
+    """Record whether adapted or source-only is better, by labels. The two disagree on the labelled rows."""
 
     answer: Literal["adapted", "source-only", "undecided"]
     wins: int = 0

@@ -1,4 +1,4 @@
-"""Packages that a model needs beside hubtl, as its record or its ``hubtl.json`` names them."""
+"""List packages that a model needs beside hubtl. Its record or its ``hubtl.json`` names them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -29,5 +29,5 @@ def packages_in(facts: Mapping[str, Any]) -> list[str]:
 
 
 def of_architecture(name: str) -> str:
-    """Return the package of an architecture that was not hubtl's own in version 0.1: there was one, called by it."""
+    """Return an architecture's package, where version 0.1 did not name it: there was one, called by it."""
     return f"hubtl-{name}"

@@ -21,7 +21,7 @@ TRIPLE = re.compile(r"\[\n\s+(\d+),\n\s+(\d+),\n\s+(\d+)\n\s+\]")  # a line each
 
 
 def measured(value: Any) -> Any:
-    """Replace values that are not finite by None, since JSON has no word for them."""
+    """Replace values that are not finite by None. JSON has no word for them."""
     if isinstance(value, dict):
         return {k: measured(v) for k, v in value.items() if not isinstance(v, float) or math.isfinite(v)}
     if isinstance(value, list):
@@ -63,7 +63,7 @@ class Verdict(Facts):
 
     @property
     def brief(self) -> str:
-        """Summarise the verdict, and the number of rows to label where that decides."""
+        """Summarise the verdict. The number of rows to label is said where that decides."""
         return f"{self.answer}, label {self.rows:,} rows to decide" if self.rows else self.answer
 
     @property
@@ -110,7 +110,7 @@ class Calibration(Facts):
 
 
 class Energy(Facts):
-    """Record the machine's energy while the run trained and evaluated, other programs included."""
+    """Record the machine's energy during training and evaluation. Other programs are included."""
 
     kwh: float
     parts: dict[str, float] = Field(default_factory=dict)  # cpu, gpu, ram: kWh each
@@ -138,7 +138,7 @@ class OnlineFacts(Facts):
 
 
 class LaterEvaluation(Facts):
-    """Record a later evaluation of the finished model, on other rows or at test time.
+    """Record a later evaluation of the finished model. It is on other rows or at test time.
 
     It selected nothing.
     """
@@ -160,7 +160,7 @@ class Ablated(Facts):
 
 
 class Decision(Facts):
-    """Record a key that the recipe left open, its decided value, and the reason."""
+    """Record a key that the recipe left open. It has its decided value, and the reason."""
 
     key: str  # optim.lr
     value: Any

@@ -78,14 +78,14 @@ def record(given: Any) -> Any:
 
 
 def domain(given: Any) -> Any:
-    """Upgrade the facts of a domain whose labels were counted under another name."""
+    """Upgrade the facts of a domain. Its labels were counted under another name."""
     if not isinstance(given, Mapping) or "class_counts" not in given:
         return given
     return {("label_counts" if name == "class_counts" else name): value for name, value in given.items()}
 
 
 def subset(given: Any) -> Any:
-    """Upgrade the score on rows that lack a modality, where its figures were own fields."""
+    """Upgrade the score on incomplete rows. Its figures were own fields; the rows lack a modality."""
     if not isinstance(given, Mapping) or not given.keys() & {"accuracy", "balanced_accuracy", "confidence"}:
         return given
     rest = {name: value for name, value in given.items() if name not in ("accuracy", "balanced_accuracy", "confidence")}

@@ -42,7 +42,7 @@ def adapt(
     overwrite: bool = False,
     shown: bool = True,
 ) -> Result:
-    """Run a recipe from its data to its card, and push the result if the recipe says so.
+    """Run a recipe from its data to its card. The result is pushed if the recipe says so.
 
     Nothing is written before everything that can be checked was checked.
 

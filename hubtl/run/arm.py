@@ -1,4 +1,4 @@
-"""Train and evaluate the two models of a run, source-only and adapted, in the same way."""
+"""Train and evaluate a run's two models in the same way. They are source-only and adapted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -60,7 +60,7 @@ class Arms:
         return None
 
     def trained(self, name: str, *, baseline: Evaluation | None = None) -> Arm:
-        """Train a strategy, select its checkpoint by the run's rule, and evaluate it.
+        """Train a strategy, select its checkpoint, and evaluate it. The run's rule selects the checkpoint.
 
         The baseline itself always ships its last weights.
 
@@ -151,7 +151,7 @@ class Arms:
 
 
 def _source_score(baseline: Evaluation | None, guard: str) -> float | None:
-    """Return the baseline's score on the source, on the scale of the guard's score."""
+    """Return the baseline's score on the source. Its scale is that of the guard's score."""
     if baseline is None or baseline.primary is None:
         return None
     return baseline.source if baseline.primary.unit == SHARE else baseline.scores.get(guard)

@@ -1,4 +1,4 @@
-"""Pick the strategy of ``--strategy auto``, by the data and the relation of their labels."""
+"""Pick the strategy of ``--strategy auto``. The data and the relation of their labels decide."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from hubtl.tasks import Task
 
 
 def names(task: Task, setting: str) -> bool:
-    """Return whether a task names a strategy for a setting, for any relation of the labels."""
+    """Return whether a task names a strategy for a setting. One relation of the labels is enough."""
     return any(of == setting for of, _ in task.picks)
 
 

@@ -32,7 +32,7 @@ How = Literal["linear", "weights", "distilled"]
 
 @dataclass(frozen=True)
 class Part:
-    """Hold a trained model with the run that trained it, whose streams it reads."""
+    """Hold a trained model with its run. The model reads that run's streams."""
 
     member: Member
     arm: Arm
@@ -42,7 +42,7 @@ class Part:
         return self.member.prepared
 
     def facts(self, base: Arm | None = None) -> MemberFacts:
-        """Return its facts for a record, beside source-only of the same seed and backbone."""
+        """Return its facts for a record, beside source-only. Seed and backbone are the same."""
         training = self.arm.training or Training()
         return MemberFacts(
             strategy=self.member.strategy,
@@ -122,7 +122,7 @@ def said(found: EnsembleFacts) -> str:
 def _one(
     arms: Arms, parts: Sequence[Part], shares: Sequence[float], counts: Sequence[float], teacher: Tensor
 ) -> tuple[How, Classifier, float | None]:
-    """Return one model that answers as the average, and the share of target rows where it does."""
+    """Return one model that answers as the average. The share of target rows on which it does comes third."""
     if (model := _linear(parts, counts)) is not None:
         return "linear", model, None
     task, accelerator, home = arms.prepared.task, arms.accelerator, parts[0].home
@@ -233,7 +233,7 @@ def _selection(members: Sequence[Part]) -> Selection:
 
 
 def _training(members: Sequence[Part], more: float) -> Training:
-    """Return the first member's training, with the seconds of all and of combining them."""
+    """Return the first member's training with the seconds of all. Combining them counts."""
     own = members[0].arm.training or Training()
     seconds = more + sum(part.arm.training.seconds for part in members if part.arm.training)
     return own.model_copy(update={"seconds": seconds})

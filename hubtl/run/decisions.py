@@ -76,7 +76,7 @@ class Decisions:
             self.decide(key, value, because)
 
     def replace(self, key: str, by: str) -> None:
-        """Leave a key empty, given or not, because another one says the same."""
+        """Leave a key empty because another one says the same. It may have been given or not."""
         if by in self._made:
             self._made.pop(key, None)
             self._replaced.add(key)
@@ -120,7 +120,7 @@ def _voters(cls: type[Strategy], task: Task, setting: str) -> list[str]:
 
 
 def _customary(recipe: Recipe, model: ModelRef, cls: type[Strategy]) -> dict[str, Any]:
-    """Return customary keys for models of this kind, where neither user nor strategy names an optimiser.
+    """Return customary keys for models of this kind. They are for runs whose user and strategy name no optimiser.
 
     A strategy's own rate is then for another optimiser; one that freezes the backbone knows its head best.
     """

@@ -1,4 +1,4 @@
-"""Meter the energy of a run by codecarbon, if the recipe asks for it."""
+"""Meter the energy of a run by codecarbon. The recipe has to ask for it."""
 
 import logging
 from collections.abc import Iterator

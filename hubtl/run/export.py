@@ -70,7 +70,7 @@ def write(
     model: Classifier,
     samples: Mapping[str, FeatureSample | None],
 ) -> None:
-    """Save the deployed model, the adapter that its tuner keeps, and the plots.
+    """Save the deployed model, its tuner's adapter, and the plots.
 
     The tuner is merged and the bottleneck folded.
 
@@ -87,7 +87,7 @@ def write(
 
 
 def keep(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier) -> None:
-    """Save the source-only model of a run that ships the adapted one, with a short card.
+    """Save the source-only model of a run, with a short card. The run ships the adapted one.
 
     It can be pushed by itself.
 
@@ -108,7 +108,7 @@ def keep(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier)
 
 
 def keep_tried(folder: Path, prepared: Prepared, record: RunRecord, model: Classifier) -> None:
-    """Save the adapted model of a run that ships source-only, with its own record and card.
+    """Save the adapted model of a run that ships source-only. It has its own record and card.
 
     Args:
         folder: the run directory.
@@ -169,7 +169,9 @@ def _export(
 
 
 def draw(folder: Path, record: RunRecord, samples: Mapping[str, FeatureSample | None], task: Task) -> None:
-    """Draw every plot that the run has data for, for light and dark pages; name them in the record."""
+    """Draw every plot that the run has data for, in two themes; these are for light and dark pages; name them in the
+    record.
+    """
     folder.mkdir(exist_ok=True)
     alone = record.strategy == metadata.SOURCE_ONLY  # there is nothing to compare it with
     named = {record.strategy if alone else "source-only": "before", record.strategy if alone else "adapted": "after"}

@@ -67,7 +67,7 @@ def with_features(prepared: Prepared, accelerator: Accelerator) -> Prepared:
 
 
 class FeatureReader:
-    """Read a frozen backbone's features from the cache, or extract and cache them.
+    """Read a frozen backbone's features from the cache. Features that are not there are extracted and cached.
 
     The key holds the architecture with its settings, the weights, the input's transform, the content of the data, the
     precision, how the backbone was tuned, and the versions of what decodes and computes. Names of the model and the

@@ -1,4 +1,4 @@
-"""Read labels of single target rows to learn from, from a file (``target.labels``)."""
+"""Read labels of single target rows to learn from. They are in a file (``target.labels``)."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from hubtl.tasks import Task
 
 @dataclass(frozen=True)
 class Given:
-    """Hold rows of a target's training stream with the labels to learn from."""
+    """Hold rows of a target's training stream with their labels. The labels may be learnt from."""
 
     positions: np.ndarray  # int64 [n], in the training rows
     labels: np.ndarray  # [rows, …] of every training row, as the model answers; those of other rows mean nothing

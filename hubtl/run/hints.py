@@ -1,4 +1,4 @@
-"""Suggest what to type where no usable labels were found, by asking every registered task."""
+"""Suggest what to type where no usable labels were found. Every registered task is asked."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ def flags(columns: Sequence[str], options: Mapping[str, str]) -> str:
 
 
 def offered(task: Task, domain: Domain) -> tuple[list[str], dict[str, str]]:
-    """Return columns that a task could read as labels if asked to, and the options to add."""
+    """Return columns that a task could read as labels if asked. The options to add come with them."""
     taken = [name for name in (*domain.columns.values(), domain.aside) if name is not None]
     rows = domain.train.remove_columns(headers(domain.train, taken))
     with contextlib.suppress(Exception):  # a hint: a task that fails has none
@@ -31,7 +31,7 @@ def offered(task: Task, domain: Domain) -> tuple[list[str], dict[str, str]]:
 
 
 def readable(task: Task, domain: Domain, *, plain: bool = False) -> str | None:
-    """Return the flags under which this task or another reads a domain's labels, or None.
+    """Return the flags under which a task reads a domain's labels, or None. It is this task or another.
 
     Args:
         task: the task.
@@ -47,7 +47,7 @@ def readable(task: Task, domain: Domain, *, plain: bool = False) -> str | None:
 
 
 def instead(task: Task, rows: Any, asked: Any, aside: str | None) -> str | None:
-    """Return the tasks that could read the requested columns, as flags, or None."""
+    """Return, as flags, the tasks that could read the requested columns, or None."""
     found = []
     for other in _others(task):
         with contextlib.suppress(Exception):

@@ -64,12 +64,12 @@ def with_model(recipe: Recipe, name: str) -> Recipe:
 
 
 def whole(each: Sequence[Prepared]) -> Recipe:
-    """Return the recipe of a run on several backbones, which names them all."""
+    """Return the recipe of a run on several backbones. It names them all."""
     return with_model(each[0].recipe, PLUS.join(one.recipe.model.name for one in each))
 
 
 def kept(each: Sequence[Prepared]) -> Recipe:
-    """Return the recipe that repeats a run, with every decision that holds for all members.
+    """Return the recipe that repeats a run. It has every decision that holds for all members.
 
     Keys that members decide differently stay as given, otherwise the first one's rate would be used for all. For the
     optimiser this covers the whole section, whose keys are decided by whether others are given.
@@ -127,7 +127,7 @@ def prepared_each(recipe: Recipe, *, processes: int = 1) -> list[Prepared]:
 
 
 def members_of(each: Sequence[Prepared]) -> list[Member]:
-    """Return the members of a run, its own strategy, first backbone and first seed first."""
+    """Return the members of a run. Its own strategy, first backbone and first seed come first."""
     recipe = each[0].recipe
     names = recipe.ensemble.members or [recipe.strategy.name]
     seeds = recipe.ensemble.seeds or [recipe.run.seed]
@@ -188,7 +188,7 @@ def variant(prepared: Prepared, name: str, seed: int) -> Prepared:
 
 
 def _redrawn(prepared: Prepared) -> Prepared:
-    """Return the run with random backbone weights drawn from its own seed, as ``prepare`` does."""
+    """Return the run with random backbone weights drawn anew. Its own seed draws them, as ``prepare`` does."""
     recipe = prepared.recipe
     torch.manual_seed(recipe.run.seed)
     own = recipe.model

@@ -13,7 +13,7 @@ from hubtl.tasks import Task
 
 
 def participants(recipe: Recipe, task: Task, backbone: Backbone) -> list[PluginFacts]:
-    """Return the third-party strategies, tuner, validators, task, loaders and modalities of a run."""
+    """Return a run's third-party plugins. They are strategies, tuner, validators, task, loaders and modalities."""
     found = [*_named(recipe, task), *_loaders(recipe, backbone), *_registered("modalities", backbone.info.modalities)]
     known: dict[tuple[str, str], PluginFacts] = {}
     for entry in found:
@@ -43,7 +43,7 @@ def _named(recipe: Recipe, task: Task) -> Iterator[plugins.Entry]:
 
 
 def _parts(kind: str, name: str) -> Iterator[plugins.Entry]:
-    """Yield the entries that a name stands for, and the combiner of ``a+b``."""
+    """Yield the entries that a name stands for. ``a+b`` has its combiner, too."""
     names = plugins.parts(kind, name)
     yield from (plugins.find(kind, part) for part in names)
     if len(names) > 1 and (combiner := plugins.combiner(kind)) is not None:
@@ -56,7 +56,7 @@ def _registered(kind: str, names: Iterable[str]) -> Iterator[plugins.Entry]:
 
 
 def _loaders(recipe: Recipe, backbone: Backbone) -> Iterator[plugins.Entry]:
-    """Yield the loaders of the models' names, and that of a saved model's architecture."""
+    """Yield the loaders of the models' names and of an architecture. The architecture is a saved model's."""
     for name in models_of(recipe.model.name):
         yield plugins.find("backbones", ModelRef(name).loader[0])
     if backbone.loader is not None:

@@ -164,7 +164,7 @@ def keep_source_only(record: RunRecord, prepared: Prepared) -> None:
 
 
 def name_source_only(record: RunRecord, phases: list[PhaseFacts]) -> None:
-    """Turn the record of a finished run into that of its source-only model.
+    """Turn a finished run's record into that of its source-only model.
 
     ``phases`` are those of source-only, as far as they are known.
     """
@@ -245,7 +245,7 @@ def describe(record: RunRecord) -> str:
 
 
 def _several(record: RunRecord) -> str:
-    """Describe the trained models where they are several, or source-only has a share; else empty."""
+    """Describe several trained models, or source-only's share in them; else empty."""
     ensemble, given = (record.recipe.get(part, {}) for part in ("ensemble", "auto"))
     hedge = 1.0 if given.get("hedge") is None else given["hedge"]
     names, seeds = ensemble.get("members") or [record.strategy], ensemble.get("seeds") or []

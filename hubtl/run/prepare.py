@@ -181,7 +181,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
 
 
 def tuned(recipe: Recipe, backbone: Backbone) -> Any:
-    """Apply the recipe's tuner to a backbone, with new layers drawn from the recipe's seed."""
+    """Apply the recipe's tuner to a backbone. New layers are drawn from the recipe's seed."""
     torch.manual_seed(recipe.run.seed)
     cls = plugins.load("tuners", recipe.tuner.name)
     with minded(cls, "apply"):
@@ -195,7 +195,7 @@ def tuned(recipe: Recipe, backbone: Backbone) -> Any:
 def _built(
     name: str, recipe: Recipe, setting: str, backbone: Backbone, task: Task, classifier: nn.Linear | None
 ) -> Strategy:
-    """Make a strategy on a copy of the backbone, with new layers drawn from the recipe's seed."""
+    """Make a strategy on a copy of the backbone. New layers are drawn from the recipe's seed."""
     torch.manual_seed(recipe.run.seed + OWN_LAYERS)
     backbone = copy.deepcopy(backbone)
     width = recipe.model.bottleneck or 0
@@ -226,7 +226,7 @@ def task_of(recipe: Recipe) -> Task:
 
 
 def check_needs(cls: type[Strategy], name: str, task: Task) -> None:
-    """Raise HubtlError for a method that needs probabilities, on a task without them."""
+    """Raise HubtlError for a method that needs probabilities. It is raised on a task without them."""
     if task.probabilities or "probabilities" not in cls.needs:
         return
     raise HubtlError(
@@ -237,7 +237,7 @@ def check_needs(cls: type[Strategy], name: str, task: Task) -> None:
 
 
 def _trained(recipe: Recipe, target: Domain, task: Task) -> tuple[Trained, Related, Domain, list[str]]:
-    """Return a trained model without its source, its outputs matched with the target's by name.
+    """Return a trained model without its source. Its outputs are matched with the target's by name.
 
     A model without names for its outputs has nothing to match: the target then counts as unlabelled.
     """

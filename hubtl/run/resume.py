@@ -25,7 +25,7 @@ FREE_TO_CHANGE = {
 
 
 def check_same_recipe(recipe: Recipe, folder: Path) -> None:
-    """Raise HubtlError for another recipe than the run in ``folder`` was started with."""
+    """Raise HubtlError for another recipe than that of ``folder``. The run was started with that one."""
     kept = RunRecord.load(folder).recipe or read(folder / "recipe.yaml")
     started = parse(kept)
     if started.auto.hedge is None:  # of a version that averaged nothing
@@ -42,7 +42,7 @@ def check_same_recipe(recipe: Recipe, folder: Path) -> None:
 
 
 def check_same_data(prepared: Prepared, folder: Path) -> None:
-    """Raise HubtlError for other data than the run in ``folder`` was started with."""
+    """Raise HubtlError for other data than those of ``folder``. The run was started with them."""
     if not (folder / "record.json").exists():
         return
     before = RunRecord.load(folder)
@@ -59,7 +59,7 @@ def check_same_data(prepared: Prepared, folder: Path) -> None:
 
 
 def check_same_rows(role: str, old: DomainFacts | None, new: DomainFacts | None, folder: Path) -> None:
-    """Raise HubtlError where a domain has other rows than when the run in ``folder`` was started."""
+    """Raise HubtlError where a domain's rows changed. They differ from those at the start of the run in ``folder``."""
     if old is None or new is None or not old.fingerprint.startswith(MARK):
         return  # a record of an earlier hubtl says nothing of the content
     if old.fingerprint != new.fingerprint:

@@ -16,7 +16,7 @@ from hubtl.run.prepare import Prepared
 def together(
     arms: Arms, each: Sequence[Prepared], record: RunRecord, before: Arm | None
 ) -> tuple[Arm, Callable[[Path], None] | None]:
-    """Train all members, and return the shipped arm and the function that saves the members.
+    """Train all members and return the shipped arm. The function that saves the members comes with it.
 
     Facts on the others go to the record. Several strategies or backbones, or a hedge, are averaged. Several seeds alone
     are reported: the first one's model is shipped.
@@ -49,7 +49,7 @@ def together(
 
 
 def _base(bases: Sequence[Part], member: Member, *, any_seed: bool = False) -> Arm | None:
-    """Return source-only of a member's backbone and seed, if it is trained already.
+    """Return source-only of a member's backbone and seed. It has to be trained already.
 
     An average takes that of the first seed.
     """

@@ -30,7 +30,7 @@ def shipped(record: RunRecord) -> Which:
 
 
 def aside(record: RunRecord) -> Which:
-    """Return the other model, and so the name of its folder, whether it is there or not."""
+    """Return the other model, which names its folder. It may be there or not."""
     return SOURCE_ONLY if shipped(record) == ADAPTED else ADAPTED
 
 
@@ -106,7 +106,7 @@ def _write(folder: Path, record: RunRecord) -> None:
 
 
 def _warned(before: RunRecord, after: RunRecord, verified: Verified | None) -> list[str]:
-    """Return the warnings that do not follow from the record, and those that follow from it now."""
+    """Return the run's own warnings, and those that follow from the new record."""
     own = [text for text in before.warnings if text not in doubts(before)]
     return [*own, *doubts(after.model_copy(update={"verified": verified}))]
 
@@ -128,7 +128,7 @@ def _model(folder: Path) -> list[str]:
 
 
 def _set_aside(folder: Path, record: RunRecord) -> None:
-    """Copy the shipped model, with its record and card, into a folder of its name, atomically."""
+    """Copy the shipped model into a folder of its name, atomically. Its record and card go with it."""
     stage, goal = folder / STATE / STAGE, folder / shipped(record)
     shutil.rmtree(stage, ignore_errors=True)
     for name in [*_model(folder), "README.md"]:

@@ -28,7 +28,7 @@ NO_TARGET_LABELS = ("adaptation", "source-free")
 
 
 def hold_out(target: Domain, share: float | None, setting: str) -> tuple[Domain, Domain | None]:
-    """Split held-out rows from a labelled target's training rows, the same ones in every run.
+    """Split held-out rows from a labelled target's training rows. They are the same in every run.
 
     Args:
         target: the target's data.
@@ -95,7 +95,7 @@ def open_streams(
     held_out: Domain | None = None,
     told: Given | None = None,
 ) -> Streams:
-    """Open the streams of a run, with labels of its model and the random views of its phases.
+    """Open a run's streams with the model's labels. They have the random views of its phases.
 
     ``told`` are target rows whose labels come from a file: they are learnt from, and no other target label is.
     """
@@ -186,7 +186,7 @@ def open_streams(
 
 
 def _ranges(domain: Domain) -> tuple[PixelRanges, PixelRanges]:
-    """Return black and white of a domain's images of more than eight bits.
+    """Return black and white of a domain's images. It concerns images of more than eight bits.
 
     One pair is for training rows, one for evaluation rows. The training rows decide for both; kinds that they lack take
     those of the evaluation rows.
@@ -197,7 +197,7 @@ def _ranges(domain: Domain) -> tuple[PixelRanges, PixelRanges]:
 
 
 def _few(recipe: Recipe, setting: str, labels: np.ndarray | None, task: Task) -> np.ndarray | None:
-    """Return the target's training rows whose labels may be learnt from, sampled by the seed."""
+    """Return the target's training rows whose labels may be learnt. The seed samples them."""
     k = recipe.target.few
     if k is None:
         return None

@@ -1,4 +1,4 @@
-"""Decide random views that the recipe leaves open, and warn of unused ones."""
+"""Decide random views that the recipe leaves open. Unused ones cause a warning."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -47,13 +47,13 @@ def _crops(recipe: Recipe, backbone: Backbone, asked: set[str]) -> bool:
 
 
 def _by_recipe(backbone: Backbone) -> bool:
-    """Return whether the recipe says how random views are made, and not the model's own readers."""
+    """Return whether the recipe decides the random views. Otherwise the model's own readers do."""
     known = modalities.known(backbone.info.modalities[0])
     return backbone.rows is None and known is not None and known.crops
 
 
 def same_views(before: Recipe, now: Recipe) -> bool:
-    """Return whether two recipes mean the same random views, even by keys that one leaves out."""
+    """Return whether two recipes mean the same random views. One may leave out keys."""
     one, other = RandomViews.of(before.data), RandomViews.of(now.data)
     if None in (one.interpolation, other.interpolation):
         one, other = replace(one, interpolation=None), replace(other, interpolation=None)

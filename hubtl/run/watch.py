@@ -14,7 +14,7 @@ from hubtl.strategy import Phase, Strategy
 
 
 class Watch:
-    """Measure a strategy while it trains, on at most ``assess.EVIDENCE_ROWS`` rows of each stream.
+    """Measure a strategy while it trains. It reads at most ``assess.EVIDENCE_ROWS`` rows of each stream.
 
     The validation loss is that of the source's evaluation rows when adapting, and of the held-out training rows where
     the target's labels are learnt from. Target rows without labels are training rows, and only their predictions are
@@ -40,7 +40,7 @@ class Watch:
         return found
 
     def losses(self, model: Classifier, images: Rows) -> tuple[float, dict[str, float]]:
-        """Return the mean supervised loss over labelled rows, and the spread of the outputs."""
+        """Return the mean supervised loss and the outputs' spread. The loss is over labelled rows."""
         assert images.labels is not None
         task, rows = self.prepared.task, some(len(images))
         logits = outputs(model, images, self.accelerator, rows=rows).logits

@@ -94,7 +94,7 @@ class Workplace:
         return self._decide()  # it may have been written to meanwhile
 
     def begin(self, recipe: str, record: RunRecord) -> None:
-        """Write the recipe and record of this run, after removing files of an earlier one."""
+        """Write this run's recipe and record. Files of an earlier run are removed first."""
         if not self.goes_on:
             self._clear(record)
         self._began = True
@@ -123,7 +123,7 @@ class Workplace:
 
     @contextmanager
     def delivery(self) -> Iterator[Path]:
-        """Yield a folder to write the model's files into, which are then moved into place atomically."""
+        """Yield a folder to write the model's files into. They are then moved into place atomically."""
         stage = self.folder / STAGE
         shutil.rmtree(stage, ignore_errors=True)
         stage.mkdir(parents=True)
@@ -244,7 +244,7 @@ class Workplace:
 
 
 def relist(folder: Path, names: Iterable[str]) -> None:
-    """Update the list of hubtl's files, so that a new run may replace them."""
+    """Update the list of hubtl's files. A new run may replace them."""
     try:
         known: dict[str, str | None] = plain.object_of(folder / WRITTEN)
     except (OSError, ValueError):

@@ -50,7 +50,7 @@ class Asking:
         return []
 
     def typed(self: Reading, text: str) -> np.ndarray:
-        """Parse the label of one row from text, as a label of the model's own outputs.
+        """Parse a row's label from text. It is a label of the model's own outputs.
 
         Raises:
             HubtlError: for text that is no label.
@@ -65,7 +65,7 @@ class Asking:
         return np.asarray(label[0])
 
     def spelt(self, label: np.ndarray, text: str) -> str:
-        """Return the text to store for a label that was ``typed`` as ``text``.
+        """Return the text to store for a label. It was ``typed`` as ``text``.
 
         Args:
             label: the label.
@@ -88,7 +88,7 @@ class Asking:
         return np.asarray(apart.reshape(len(apart), -1).any(axis=1))
 
     def nearer(self: Reading, one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return which of two answers is nearer to each row's label, int [n].
+        """Return which answer is nearer to each row's label, int [n].
 
         Args:
             one: answers [n, …] of one model.

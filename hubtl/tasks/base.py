@@ -118,7 +118,7 @@ class Task(Asking, ABC):
         """
 
     def offer(self, dataset: Any) -> tuple[list[str], dict[str, str]]:
-        """Return columns that could be read if they were asked for, and the options to add.
+        """Return columns that could be read if asked for. The options to add come with them.
 
         It serves hints.
         """
@@ -147,7 +147,7 @@ class Task(Asking, ABC):
 
     @abstractmethod
     def present(self, labels: np.ndarray) -> np.ndarray:
-        """Return the mask [n] of rows whose label can be learnt from or scored."""
+        """Return the mask [n] of rows with a usable label. It can be learnt from or scored."""
 
     def unlabelled(self, labels: np.ndarray) -> np.ndarray:
         """Return the mask [n] of rows without any label."""
@@ -205,7 +205,7 @@ class Task(Asking, ABC):
         """
 
     def learn(self, labels: np.ndarray) -> None:
-        """Fit what the loss needs, such as a scale, to the training rows' labels; by default nothing."""
+        """Fit the loss's needs to the training labels, such as a scale; by default nothing."""
 
     def few(self, labels: np.ndarray | None, k: int, rng: np.random.Generator) -> np.ndarray:
         """Sample the rows whose labels may be learnt from.
@@ -230,7 +230,7 @@ class Task(Asking, ABC):
     def fits(
         self, features: np.ndarray, labels: np.ndarray, kept: tuple[np.ndarray, np.ndarray] | None = None
     ) -> dict[str, Callable[[], float]]:
-        """Return the scores ``rankers`` of how well features fit labels, as functions to call.
+        """Return scores of how well features fit labels. They are the ``rankers``, as functions to call.
 
         Higher is better. A score raises ValueError where it cannot be measured.
 
@@ -282,14 +282,14 @@ class Task(Asking, ABC):
         return each.mean() if weight is None else (weight * each).mean()
 
     def export(self, classifier: "nn.Linear") -> "nn.Linear":
-        """Return the last layer with outputs in the form that users of the model expect.
+        """Return the last layer as the model's users expect its outputs.
 
         It is changed in place or made anew.
         """
         return classifier
 
     def fit(self, outputs: "Tensor", labels: np.ndarray, *, held_out: bool = True) -> "Task":
-        """Return the task of one trained model, with its thresholds, margins and the like.
+        """Return the task of one trained model, fitted to its outputs. Thresholds, margins and the like are fitted.
 
         Args:
             outputs: outputs [n, k] on labelled rows, which are never sealed.
@@ -303,7 +303,7 @@ class Task(Asking, ABC):
         return self.outputs
 
     def prints(self, library: str | None = None) -> str:
-        """Return Python code that prints the answer in the tensor ``logits`` of one input.
+        """Return Python code that prints one input's answer. The answer is in the tensor ``logits``.
 
         Args:
             library: the library that loaded ``model``, which knows the names of its outputs; None: they are in
@@ -380,7 +380,7 @@ class Task(Asking, ABC):
         return meter.result()
 
     def gauge(self, outputs: "Tensor", labels: np.ndarray) -> dict[str, Any] | None:
-        """Return what ``estimate`` needs from labelled rows that training did not learn from.
+        """Return what ``estimate`` needs from labelled rows outside training.
 
         It is small and plain, for a record; None for a task that has no estimate.
 
@@ -427,7 +427,7 @@ class Task(Asking, ABC):
     def calibrate(
         self, head: "nn.Linear", features: "Tensor", labels: np.ndarray, blocks: Mapping[str, slice]
     ) -> tuple[dict[str, float], float, float]:
-        """Scale each block of a head's weight to maximise the likelihood of labels.
+        """Scale the blocks of a head's weight to fit labels. Each block's scale maximises their likelihood.
 
         Args:
             head: the head.
@@ -485,7 +485,7 @@ class Task(Asking, ABC):
         return 1.0
 
     def prior_shift(self, labels: np.ndarray, outputs: "Tensor") -> float | None:
-        """Return the distance, 0 to 1, of the source's labels and the target's predictions.
+        """Return the distance of source labels and target predictions, 0 to 1.
 
         Args:
             labels: labels [n, …] of the source.
@@ -497,7 +497,7 @@ class Task(Asking, ABC):
         return None
 
     def cost(self, before: Evaluation, after: Evaluation) -> str | None:
-        """Describe the loss of quality on the source, where it is too large to trust the model.
+        """Describe a large loss of quality on the source. It is one that makes the model hard to trust.
 
         Args:
             before: source-only on the source.
@@ -515,13 +515,13 @@ class Task(Asking, ABC):
         return f"adapting took the {metric.shown} on the source from {value(metric, old)} to {value(metric, new)}"
 
     def unlearned(self, before: Evaluation) -> str | None:
-        """Warn where source-only knows too little of the source to label a target, else None."""
+        """Warn where source-only knows too little of the source, else None. It could not label a target."""
         return None
 
     # saying
 
     def warnings(self, relation: LabelSets, labels: np.ndarray | None, method: Any, unknown: str | None) -> list[str]:
-        """Warn where a method does not suit the relation of the domains' labels.
+        """Warn where a method does not suit the domains' labels. The relation of the labels decides.
 
         Args:
             relation: the relation of the domains' labels.

@@ -1,4 +1,4 @@
-"""Measure how well features fit labels before training, to rank backbones and compare domains.
+"""Measure how well features fit labels before training. The figures rank backbones and compare domains.
 
 Arrays in, one float out, in float64; higher is better. All are invariant to the order of rows.
 """
@@ -82,7 +82,7 @@ def _evidence(squares: np.ndarray, inside: np.ndarray, outside: float, n: int) -
 
 
 def told(features: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return the group [n] that a cross-validated logistic regression predicts for each row.
+    """Return each row's predicted group [n]. A cross-validated logistic regression predicts it.
 
     It uses standardised features and ``FOLDS`` stratified folds, fewer where a group has fewer rows.
 
@@ -144,7 +144,7 @@ def guessed(features: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _fitted(model: object, f: np.ndarray, y: np.ndarray, folds: Iterator) -> Iterator[tuple[Pipeline, np.ndarray]]:
-    """Yield a model for each fold, fitted on the others, and the fold's rows."""
+    """Yield each fold's fitted model and rows. A model is fitted on the other folds."""
     for seen, rows in folds:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the score is that of the fit it reached

@@ -1,4 +1,4 @@
-"""Keep outputs and labels of all rows, for figures that need them together."""
+"""Keep outputs and labels of all rows. Some figures need them together."""
 
 from collections.abc import Callable
 

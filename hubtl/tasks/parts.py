@@ -34,7 +34,7 @@ class TaskOptions(Bounded):
 
 @dataclass(frozen=True)
 class Said:
-    """Describe one output of an answer, or all of them where ``name`` is empty."""
+    """Describe one output of an answer. Where ``name`` is empty, it describes all of them."""
 
     name: str
     value: str
@@ -43,7 +43,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Bar:
-    """Hold the probability of one output, and the threshold above which the answer includes it."""
+    """Hold one output's probability and threshold. Above the threshold the answer includes it."""
 
     name: str
     share: float
@@ -66,7 +66,7 @@ class Answer(ABC):
         """
 
     def table(self, top: int = 1) -> dict[str, Any]:
-        """Return the columns of a table for people, with rounded numbers and units."""
+        """Return the columns of a table for people. Numbers are rounded and have units."""
         return self.row(top)
 
     def said(self) -> list[Said]:
@@ -74,17 +74,17 @@ class Answer(ABC):
         return [Said(name, str(value)) for name, value in self.table().items() if name != "input"]
 
     def bars(self) -> list[Bar]:
-        """Return the bars to draw, most probable first, where an answer may have several outputs."""
+        """Return the bars to draw, most probable first. An answer may have several outputs."""
         return []
 
     def probabilities_of(self) -> dict[str, float]:
-        """Return the probability of each output, where the answer is one of them."""
+        """Return each output's probability, where the answer is one of them."""
         return {}
 
 
 @dataclass(frozen=True)
 class Related:
-    """Hold the outputs of a run's model, and the relation of its two domains' labels."""
+    """Hold a model's outputs, and the relation of its domains' labels."""
 
     outputs: Outputs
     relation: LabelSets
@@ -93,7 +93,7 @@ class Related:
 
 
 class Meter(ABC):
-    """Collect the outputs of a model and the labels of their rows, batch by batch."""
+    """Collect a model's outputs and its rows' labels, batch by batch."""
 
     @abstractmethod
     def update(self, outputs: "Tensor", targets: np.ndarray | None) -> None:

@@ -31,7 +31,7 @@ def load(name: str) -> DatasetDict:
 
 
 def _mnist() -> DatasetDict:
-    """Load 4,000 and 1,000 images of MNIST's training and test sets, 28 × 28."""
+    """Load MNIST images, 28 × 28. There are 4,000 of the training set and 1,000 of the test set."""
     with np.load(Path(__file__).parent / "mnist.npz") as packed:
         return DatasetDict(
             {split: _dataset(packed[f"{split}_images"], packed[f"{split}_labels"]) for split in ("train", "test")}
@@ -39,7 +39,7 @@ def _mnist() -> DatasetDict:
 
 
 def _uci() -> DatasetDict:
-    """Load the 1,797 images, 8 × 8, of scikit-learn's optical digits, in an order that mixes classes."""
+    """Load scikit-learn's optical digits, 1,797 images of 8 × 8. Their order mixes classes."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -91,11 +91,11 @@ class Validator(ABC):
         return {"score": self.score(evidence)}
 
     def merits(self, judged: Sequence[Scores]) -> list[float]:
-        """Return the merit of each checkpoint judged so far, compared with the others; higher is better."""
+        """Return each judged checkpoint's merit, compared with the others; higher is better."""
         return [scores["score"] for scores in judged]
 
     def state(self) -> dict[str, Any]:
-        """Return the rule's memory of the checkpoints as tensors and numbers, to resume a run."""
+        """Return the rule's memory of the checkpoints, to resume a run. It consists of tensors and numbers."""
         return {}
 
     def load(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - most rules remember nothing

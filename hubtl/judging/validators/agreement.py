@@ -1,4 +1,4 @@
-"""Select the checkpoint of a run that agrees most with the mean of all."""
+"""Select the checkpoint that agrees most with the mean. The mean is that of all checkpoints of the run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ CHECKPOINT = "checkpoint"
 
 
 class EnsV(Validator):
-    """Measure agreement with the mean softmax of all checkpoints so far (EnsV, NeurIPS 2023).
+    """Measure agreement with the checkpoints' mean softmax so far (EnsV, NeurIPS 2023).
 
     Each checkpoint's target predictions are kept; its merit is the share of rows on which its class is that of the
     mean. Deviation: the paper compares models of different options; here they are the checkpoints of one run. It is no

@@ -1,4 +1,4 @@
-"""Combine many weak validators, one vote each, behind guard rails that no vote overrules."""
+"""Combine many weak validators, one vote each, behind guard rails. No vote overrules a guard rail."""
 
 from collections.abc import Sequence
 from typing import ClassVar

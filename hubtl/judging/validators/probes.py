@@ -13,7 +13,7 @@ MIX = 0.55  # of the image whose label a mixture should get; 0.45 of its partner
 
 
 class MixVal(Validator):
-    """Measure accuracy on mixtures of two target images (Hu et al., NeurIPS 2023).
+    """Measure accuracy on mixtures of two target images. It is MixVal (Hu et al., NeurIPS 2023).
 
     The label of a mixture is the prediction for its larger part. The score is the mean over pairs with equal
     predictions and over pairs with different ones, so that neither dense clusters nor wide margins suffice. A kind of

@@ -1,4 +1,4 @@
-"""Score the source's risk, with each row weighted by its density in the target."""
+"""Score the source's risk, with rows weighted by target density. Each row has its own weight."""
 
 import numpy as np
 import torch

@@ -63,7 +63,7 @@ def bound(source: Tensor, labels: Tensor, target: Tensor, beside: tuple[Tensor, 
 
 
 def discrepancy(model: tuple[Tensor, Tensor], beside: tuple[Tensor, Tensor]) -> float:
-    """Return how much less the worst critic agrees with the model on target rows than on source rows.
+    """Return how much less the worst critic agrees on target rows. It is compared with source rows.
 
     It is measured on the held-out halves. Both arguments hold logits on source and on target rows. The unchanged
     source-only model, ``beside``, is one of the critics.
@@ -95,7 +95,7 @@ def discrepancy(model: tuple[Tensor, Tensor], beside: tuple[Tensor, Tensor]) -> 
 
 
 def _loss(weight: Tensor, xs: Tensor, ys: Tensor, xt: Tensor, yt: Tensor) -> Tensor:
-    """Return the sum over critics of agreement on the source and contradiction on the target."""
+    """Return the critics' loss. It sums agreement on the source and contradiction on the target."""
     on_source, on_target = _critics(weight, xs), _critics(weight, xt)
     agree = on_source.logsumexp(dim=1) - _own(on_source, ys)
     own = _own(on_target, yt)
@@ -109,7 +109,7 @@ def _critics(weight: Tensor, x: Tensor) -> Tensor:
 
 
 def _own(z: Tensor, answers: Tensor) -> Tensor:
-    """Return the logits [n, s] of the answers [n] among [n, c, s]."""
+    """Return each answer's logits [n, s]. Answers [n] pick among [n, c, s]."""
     return z[torch.arange(len(z)), answers]
 
 

@@ -11,7 +11,7 @@ from hubtl.tasks.classification.reading import unfit
 def label_column(
     dataset: Dataset, asked: str | None, where: str, *, aside: str | None = None
 ) -> tuple[str | None, list[str]]:
-    """Return the column with classes, or None, and why other candidates were passed over.
+    """Return the column with classes, or None. Notes say why other candidates were passed over.
 
     Args:
         dataset: the data set.

@@ -38,12 +38,12 @@ DIGITS = 5
 
 @cache
 def measured() -> dict[str, dict[str, float]]:
-    """Return the mean absolute ``error`` of each kind of estimate, and its 90 % ``reach``."""
+    """Return each estimate's mean absolute ``error`` and 90 % ``reach``."""
     return json.loads(ERRORS.read_text(encoding="utf-8"))
 
 
 def gauge(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:
-    """Return what an estimate needs from source rows that training did not learn from.
+    """Return what an estimate needs from source rows outside training.
 
     These are the temperature as a factor on the logits, the overconfidence under it, and each class's share of the
     rows. None without a labelled row.
@@ -101,5 +101,5 @@ def estimate(models: Sequence[tuple[np.ndarray, Mapping[str, Any]]], *, adapted:
 
 
 def _drawn(shares: np.ndarray, n: int) -> float:
-    """Return the mean total variation between class shares and those of n rows drawn by them."""
+    """Return the mean total variation between shares and drawn shares. The n rows are drawn by the class shares."""
     return float(np.sqrt(shares * (1 - shares) / n).sum() / math.sqrt(2 * math.pi))

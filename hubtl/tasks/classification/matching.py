@@ -1,4 +1,4 @@
-"""Match the classes of two domains by name, and map one domain's labels to the model's."""
+"""Match the classes of two domains by name. One domain's labels are mapped to the model's."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from hubtl.tasks.classification.reading import UNKNOWN, UNLABELLED
 def match(
     source: Sequence[str] | None, target: Sequence[str] | None, *, called: str = "source"
 ) -> tuple[list[str], LabelSets]:
-    """Return a model's classes for both domains, and the relation of the two sets.
+    """Return a model's classes, and the relation of the two domains.
 
     The classes are in the source's order. Equal names are the same class. A name without an equal may be paired with
     one that differs in case, spaces, hyphens, underscores or Unicode form, where that is one to one
@@ -73,7 +73,7 @@ def own(classes: Sequence[str]) -> tuple[list[str], LabelSets]:
 
 
 def describe(relation: LabelSets) -> str:
-    """Describe the setting, with the lists behind it and the names that were matched."""
+    """Describe the setting, with its lists and the matched names."""
     lines = []
     if relation.setting in ("closed", "unknown"):
         lines.append(f"{relation.setting} set: {len(relation.shared)} shared classes")
@@ -99,7 +99,7 @@ def unknown_name(classes: Sequence[str]) -> str:
 
 
 def indices(codes: np.ndarray, class_names: Sequence[str], classes: Sequence[str], other: int = UNKNOWN) -> np.ndarray:
-    """Map codes [n] of a domain's classes to indices of the model's, int64 [n].
+    """Map a domain's codes [n] to the model's class indices. They are int64 [n].
 
     Args:
         codes: codes [n] of the domain; a row without a label stays ``UNLABELLED``.

@@ -72,7 +72,9 @@ def figures_of(
 
 
 def open_set(known: np.ndarray, unknown: float | None) -> dict[str, float | None]:
-    """Return OS* (mean recall of known classes), UNK (recall of unknown) and HOS (harmonic mean).
+    """Return OS*, UNK and HOS.
+
+    They are the mean recall of known classes, the recall of unknown, and their harmonic mean.
 
     None where there are no rows.
     """
@@ -91,7 +93,7 @@ def confused(labels: np.ndarray, predicted: np.ndarray, classes: int) -> list[tu
 
 
 def confidence(logits: torch.Tensor) -> np.ndarray:
-    """Return the probability [n] of the predicted class, without a second array of [n, c]."""
+    """Return the probability [n] of the predicted class. It needs no second array of [n, c]."""
     step = max(1, PART // max(1, logits.shape[1]))
     found = [part.softmax(dim=1).amax(dim=1) for part in logits.split(step)]
     return torch.cat(found).numpy() if found else np.empty(0, dtype=np.float32)

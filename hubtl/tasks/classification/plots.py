@@ -41,7 +41,7 @@ def _of(evaluation: Any) -> ClassificationFigures | None:
 def confusion(
     evaluation: ClassificationFigures, classes: Sequence[str], path: Path, title: str, theme: Theme = LIGHT
 ) -> None:
-    """Plot the confusion matrix in shares of each true class, with numbers up to 20 classes.
+    """Plot the confusion matrix in shares of each true class. Up to 20 classes it has numbers.
 
     Grey rows have no samples. Of more than 400 classes it shows the 60 that are confused most; shares are of all rows
     of a class.
@@ -89,7 +89,7 @@ def confusion(
 
 
 def _most_confused(evaluation: ClassificationFigures) -> list[int]:
-    """Return the classes with most misclassified rows, as truth or as prediction, in order."""
+    """Return the classes with most misclassified rows, in order. Rows count as truth or as prediction."""
     wrong: dict[int, int] = {}
     for truth, predicted, n in evaluation.confusion_cells:
         for number in (truth, predicted):
@@ -98,7 +98,7 @@ def _most_confused(evaluation: ClassificationFigures) -> list[int]:
 
 
 def per_class(before: ClassificationFigures, after: ClassificationFigures, path: Path, theme: Theme = LIGHT) -> None:
-    """Plot the recall of every class, source-only against adapted, worst change on top.
+    """Plot every class's recall, source-only against adapted. The worst change is on top.
 
     Declines are red. Of more than 150 classes it shows those that changed most.
     """

@@ -25,7 +25,7 @@ MINUS_ONE = re.compile(r"-1(\.0+)?")
 def read(
     parts: Sequence[Dataset], column: str, where: str, called: Sequence[str] = (), known: Sequence[str] = ()
 ) -> Labels:
-    """Read the label column of the splits of a domain, each by the names of its own feature.
+    """Read a domain's label column in all splits. Each split uses the names of its own feature.
 
     The values are int64 [n] of each split: the index of a row's class among the names, or ``UNLABELLED``.
 
@@ -73,7 +73,7 @@ def read(
 
 
 def unfit(dataset: Dataset, column: str) -> str | None:
-    """Return why a column cannot hold one class per row, in words that follow "it holds", or None."""
+    """Return why a column cannot hold one class per row, or None. The words follow "it holds"."""
     feature: Any = dataset.features[column]
     if isinstance(feature, ClassLabel):
         return None

@@ -1,4 +1,4 @@
-"""Measure the relevance of each part of a row by taking it away, and test the map by deletion."""
+"""Measure each part's relevance by removing it. The map is tested by deletion."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -66,7 +66,7 @@ def explain(
     seed: int = 0,
     folder: Path | None = None,
 ) -> Explanation:
-    """Explain a class score by taking the parts of a row away, window by window.
+    """Explain a class score by removing parts of a row. It goes window by window.
 
     A part's relevance is the mean drop in the class's log-odds over the windows that hold it. In the deletion test parts
     are taken away most relevant first, and in ``orders`` random orders.
@@ -116,7 +116,7 @@ class _Odds:
         self.forward, self.cover, self.index = forward, cover, 0
 
     def logits(self, gone: Tensor) -> Tensor:
-        """Return logits [n, classes] without the parts that are True in ``gone`` [n, parts]."""
+        """Return logits [n, classes] without some parts. They are True in ``gone`` [n, parts]."""
         return torch.cat([self.forward(inputs) for inputs in self.cover.without(gone)])
 
     def probabilities(self, gone: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ class _Odds:
 
 
 def _deletion(odds: _Odds, relevance: Tensor, orders: int, generator: torch.Generator) -> dict[str, Any]:
-    """Return curves of the probability while parts are taken away, and the areas under them."""
+    """Return curves of the probability while parts are removed. The areas under them come second."""
     n = len(relevance)
     shares = np.linspace(0, 1, POINTS)
     gone = torch.from_numpy(np.round(shares * n)).long()

@@ -287,7 +287,7 @@ class Classification(Task):
         return collapse(known, min(len(known), len(relation.shared) or len(known)))
 
     def spread(self, outputs: "Tensor", relation: LabelSets | None) -> dict[str, float]:
-        """Measure how the predictions spread over the classes that the rows may have."""
+        """Measure how predictions spread over the classes that rows may have."""
         from hubtl.tasks.classification.measuring import collapse
 
         counts = np.bincount(outputs.argmax(dim=1).numpy(), minlength=outputs.shape[1])
@@ -325,7 +325,7 @@ class Classification(Task):
         return float(np.abs(one - other).sum() / 2)
 
     def unlearned(self, before: Evaluation) -> str | None:
-        """Warn where source-only is less than halfway from chance to perfect on the source.
+        """Warn where source-only knows too little of the source. It is less than halfway from chance to perfect.
 
         Measured in docs/benchmarks.md, *source known*: one family of four supports it, and none contradicts it.
         """

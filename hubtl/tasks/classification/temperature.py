@@ -14,7 +14,7 @@ LIMIT = 100.0  # of a factor: rows that a head tells apart without an error woul
 def fit(
     head: nn.Linear, features: Tensor, labels: Tensor, blocks: Mapping[str, slice]
 ) -> tuple[dict[str, float], float, float]:
-    """Scale each block of a head's weight [c, d] to maximise the likelihood of labels.
+    """Scale the blocks of a head's weight [c, d] to fit labels. Each block's scale maximises their likelihood.
 
     Each block is calibrated by itself, and then their sum: an overconfident block weighs less, also where the others
     are missing. The bias goes with the first block.
@@ -48,7 +48,7 @@ def fit(
 
 
 def temperature(logits: Tensor, labels: Tensor) -> float:
-    """Return the factor on logits, 1 / 100 to 100, that maximises the likelihood of labels.
+    """Return the logits' factor that maximises the labels' likelihood. It is within 1 / 100 to 100.
 
     Args:
         logits: logits [n, c].

@@ -82,7 +82,7 @@ def linear_probe(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def guesses(features: np.ndarray, classifier: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """Return the softmax [n, z] of a pretrained classifier on features, in float64.
+    """Return a pretrained classifier's softmax [n, z] on features. It is in float64.
 
     Args:
         features: features [n, d].

@@ -23,7 +23,10 @@ class LabelledAs(Answer):
     percent = ("probability_",)
 
     def row(self, top: int = 1) -> dict[str, Any]:
-        """Return the lists ``labels`` and ``probabilities``, and for ``top`` > 1 the most probable classes."""
+        """Return the lists ``labels`` and ``probabilities`` of a row.
+
+        For ``top`` > 1 the most probable classes come with them.
+        """
         found: dict[str, Any] = {
             "input": jsontext.whole(self.input),
             "labels": [jsontext.whole(name) for name in self.labels],

@@ -26,7 +26,9 @@ def label_columns(
     aside: str | None = None,
     own: Sequence[str] = (),
 ) -> tuple[list[str], list[str]]:
-    """Return the columns with labels (possibly none), and why other candidates were passed over.
+    """Return the columns with labels, and notes on other candidates.
+
+    There may be none; notes say why some were passed over.
 
     Columns of 0 and 1, and of text, are read only where they are asked for, or are called as a model's ``own`` classes.
 
@@ -69,7 +71,7 @@ def label_columns(
 
 
 def offer(dataset: Dataset, separator: str | None) -> tuple[list[str], dict[str, str]]:
-    """Return columns that could hold sets of classes, and the options to add."""
+    """Return columns that could hold sets of classes. The options to add come with them."""
     found, _ = label_columns(dataset, None, "", separator=separator)
     if found:
         return found, {}
@@ -95,7 +97,7 @@ def _may_flag(dataset: Dataset, name: str) -> bool:
 
 
 def _are_sets(sets: Sequence[list[str]]) -> bool:
-    """Return whether pieces of texts are few and short enough to be names of classes."""
+    """Return whether pieces of texts could be names of classes. They have to be few and short enough."""
     pieces = {piece.strip() for pieces in sets for piece in pieces}
     return len(pieces) <= len(sets) and max(len(piece.split()) for piece in pieces) <= 3
 
@@ -143,7 +145,7 @@ def _has_lists(dataset: Dataset, column: str) -> bool:
 
 
 def unfit(dataset: Dataset, column: str, separator: str | None) -> str | None:
-    """Return why a single column cannot hold sets of classes, to follow "it holds", or None."""
+    """Return why a single column cannot hold sets of classes, or None. The words follow "it holds"."""
     feature: Any = dataset.features[column]
     item = item_of(dataset, column)
     if item is not None:
@@ -180,7 +182,7 @@ def _are_whole(dataset: Dataset, column: str) -> bool:
 
 
 def unfit_of_several(dataset: Dataset, column: str) -> str | None:
-    """Return the same for a column of 0 and 1 for one class."""
+    """Return the same for one class's column of 0 and 1."""
     feature: Any = dataset.features[column]
     if isinstance(feature, ClassLabel):
         return None

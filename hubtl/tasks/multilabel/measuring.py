@@ -85,7 +85,7 @@ def average_precision(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray
 
 
 def resampled(probabilities: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function of weights [r, n] that gives the mean average precision [r].
+    """Return a function that gives the mean average precision [r]. Its argument are weights [r, n].
 
     It averages over the classes that have a row in the draw.
     """

@@ -32,7 +32,7 @@ def _of(evaluation: Any) -> MultiLabelFigures | None:
 def per_class_ap(
     before: MultiLabelFigures | None, after: MultiLabelFigures, path: Path, name: str, theme: Theme = LIGHT
 ) -> None:
-    """Plot the average precision of every class, source-only against adapted and a constant.
+    """Plot each class's average precision, source-only against adapted. A constant is drawn, too.
 
     Declines are red. The worst change is on top; for one model alone, the worst class.
     """

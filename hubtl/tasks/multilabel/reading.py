@@ -105,7 +105,10 @@ def _refuse_unnamed(
     called: Sequence[str],
     given: Sequence[str],
 ) -> None:
-    """Raise HubtlError where some splits name their numbers, and another has other numbers."""
+    """Raise HubtlError for splits with numbers beyond the named ones.
+
+    Some splits name their numbers, and another has others.
+    """
     for part, rows, split in zip(parts, sets, called, strict=True):
         strange = [] if _given(part, column) or not given else sorted(_met([rows]) - set(given))
         if any(INTEGER.fullmatch(name) for name in strange):
@@ -117,7 +120,7 @@ def _refuse_unnamed(
 
 
 def _missing(sets: Sequence[list[list[str] | None]], given: Sequence[str]) -> list[str]:
-    """Replace words such as NA by no label where all other classes are numbers; else note them."""
+    """Replace words such as NA by no label in columns of numbers. All other classes have to be numbers; else note them."""
     met = _met(sets) - set(given)
     words = met & set(MISSING)
     rest = met - words
@@ -132,7 +135,7 @@ def _missing(sets: Sequence[list[list[str] | None]], given: Sequence[str]) -> li
 
 
 def _has(part: Dataset, column: str, separator: str) -> bool:
-    """Return whether a column of texts has a separator in any of its cells."""
+    """Return whether a column of texts has a separator in any cell."""
     return any(isinstance(cell, str) and separator in cell for cell in part.with_format(None)[column][:])
 
 

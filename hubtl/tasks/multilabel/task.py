@@ -81,7 +81,7 @@ class MultiLabel(Task):
 
     @property
     def separator(self) -> str | None:
-        """Return the separator between classes in text, as asked for or as in the model's data."""
+        """Return the separator between classes in text. It was asked for, or is that of the model's data."""
         from hubtl.tasks.multilabel.reading import WORDS
 
         asked = cast(MultiLabelOptions, self.options).separator or self.outputs.details.get("separator")
@@ -108,7 +108,7 @@ class MultiLabel(Task):
         return ~np.isnan(labels).all(axis=1)
 
     def strata(self, dataset: Any, columns: Sequence[str]) -> np.ndarray | None:
-        """Stratify by the rarest class of each row, so that rare ones are held out too; −1 without one."""
+        """Stratify by the rarest class of each row; so rare ones are held out too; −1 without one."""
         labels = self.read([dataset], columns, "", ["train"], None).values[0] == 1
         often = np.where(labels, labels.sum(axis=0), len(labels) + 1)
         return np.where(labels.any(axis=1), often.argmin(axis=1), -1)
@@ -238,7 +238,7 @@ class MultiLabel(Task):
         return np.array(given, dtype=np.float64)
 
     def fit(self, outputs: "Tensor", labels: np.ndarray, *, held_out: bool = True) -> "Task":
-        """Fit the threshold of each class with the best F1 on these rows."""
+        """Fit each class's threshold with the best F1 on these rows."""
         from hubtl.tasks.multilabel.measuring import best_threshold, chances
 
         found, probabilities = [], chances(outputs)
@@ -347,7 +347,10 @@ class MultiLabel(Task):
         return self._chance if self._chance is not None else len(self.outputs.names) * math.log(2)
 
     def prior_shift(self, labels: np.ndarray, outputs: "Tensor") -> float | None:
-        """Return the mean difference over classes of their share of the rows and of the predictions."""
+        """Return the mean gap between labelled and predicted class shares.
+
+        It is the mean over classes of the absolute difference.
+        """
         from hubtl.tasks.multilabel.measuring import chances
 
         known = ~np.isnan(labels)

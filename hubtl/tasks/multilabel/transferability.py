@@ -10,7 +10,7 @@ from hubtl.tasks.multilabel.measuring import average_precision
 
 
 def logme(features: np.ndarray, labels: np.ndarray) -> float:
-    """Return LogME of each class's labels, the mean over classes that some rows have.
+    """Return the mean LogME of the classes' labels. Only classes that some rows have count.
 
     See ``hubtl.tasks.fit.evidence``.
     """

@@ -1,4 +1,4 @@
-"""Write the words of a run and its card about sets of classes."""
+"""Write the words about sets of classes for runs and cards."""
 
 from hubtl.card.metrics import value
 from hubtl.card.wording import count, listing
@@ -17,7 +17,7 @@ PICKS: dict[tuple[str, str | None], tuple[str, str]] = {
 
 
 def warnings(relation: LabelSets) -> list[str]:
-    """Warn which classes of the target are not scored, and which of the source it lacks."""
+    """Warn which target classes are not scored. It also names source classes that the target lacks."""
     from hubtl.data.names import listed
 
     found = []

@@ -36,7 +36,7 @@ class Estimate(Answer):
         return found
 
     def table(self, top: int = 1) -> dict[str, Any]:
-        """Return columns with units in their heads, rounded to the precision of the interval."""
+        """Return columns with units in their heads. Values are rounded to the precision of the interval."""
         found: dict[str, Any] = {"input": jsontext.whole(self.input)}
         for name in self.values:
             shown = jsontext.whole(name) if name != "input" else "input (predicted)"
@@ -54,7 +54,7 @@ class Estimate(Answer):
         return found
 
     def _written(self, name: str) -> list[str]:
-        """Return a value and the ends of its interval, rounded to a tenth of its half-width or finer."""
+        """Return a value and its interval's ends, rounded. The unit of rounding is a tenth of its half-width or finer."""
         value, ends = self.values[name], self.interval.get(name)
         half = 0.0 if ends is None else (ends[1] - ends[0]) / 2
         if ends is None or not math.isfinite(half) or half < 1e-4 or max(map(abs, ends)) >= 10**15:

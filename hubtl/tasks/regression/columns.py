@@ -32,7 +32,7 @@ def label_columns(
     aside: str | None = None,
     own: Sequence[str] = (),
 ) -> tuple[list[str], list[str]]:
-    """Return the columns with numbers to predict (possibly none), and notes on the choice.
+    """Return the columns with numbers to predict, and notes. There may be none; notes are on the choice.
 
     By default these are the columns called as a model's ``own`` outputs. Otherwise it is one column: numbers under a
     usual name, floats before integers, else the only column of floats.

@@ -1,4 +1,4 @@
-"""Match the outputs of two domains by column name, and map one domain's labels to the model's."""
+"""Match the outputs of two domains by column name. One domain's labels are mapped to the model's."""
 
 from collections.abc import Sequence
 
@@ -55,7 +55,7 @@ def match(
 
 
 def targets(labels: np.ndarray, own: Sequence[str], outputs: Sequence[str]) -> np.ndarray:
-    """Map labels [n, j] of the columns ``own`` to a model's ``outputs`` [n, k].
+    """Map a domain's labels [n, j] to a model's outputs [n, k]. The domain's columns are ``own``.
 
     Missing labels are NaN.
     """

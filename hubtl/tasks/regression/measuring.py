@@ -50,7 +50,7 @@ def figures_of(
         outputs.append(_output(name, of, predicted[rows, k], truth[rows, k], margin, plotted=k < PLOTTED))
 
     def resampled(weights: np.ndarray) -> np.ndarray:
-        """Return the MAE [r] of rows that are counted ``weights`` [r, n] times."""
+        """Return the MAE [r] of reweighted rows. They are counted ``weights`` [r, n] times."""
         counts = weights @ known
         each = np.divide(weights @ error, counts, out=np.full(counts.shape, np.nan), where=counts > 0)
         mean: np.ndarray = np.nanmean(each, axis=1)

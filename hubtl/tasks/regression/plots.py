@@ -73,7 +73,7 @@ def scatter(outputs: Sequence[Pair], path: Path, theme: Theme = LIGHT) -> None:
 
 
 def residuals(outputs: Sequence[Pair], path: Path, theme: Theme = LIGHT) -> None:
-    """Plot the mean absolute error in each range of true values, a panel for each output."""
+    """Plot the mean absolute error in each range of true values. Each output has a panel."""
     figure, panels = _panels(len(outputs), 3.6, 2.7)
     for axes, (before, after) in zip(panels, outputs, strict=True):
         models = _models(before, after, theme)

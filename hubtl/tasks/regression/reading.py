@@ -73,7 +73,7 @@ def read(
 
 
 def _least(known: Outputs | None, columns: Sequence[str]) -> dict[str, float]:
-    """Return the smallest known number of each column, from the source or the model's labels."""
+    """Return each column's smallest known number. It is from the source or the model's labels."""
     if known is None:
         return {}
     low = {name: ends[0] for name, ends in zip(known.names, ranges(known), strict=False)}
@@ -97,7 +97,7 @@ def _hidden(splits: Sequence[np.ndarray], elsewhere: float | None) -> list[int]:
 
 
 def _refuse_coarse(cells: np.ndarray, kept: np.ndarray, what: str) -> None:
-    """Raise HubtlError where 32 bits do not resolve the differences of large numbers."""
+    """Raise HubtlError for large numbers that 32 bits do not resolve. Their differences matter."""
     known = np.isfinite(cells)
     if not known.any() or np.abs(cells - kept)[known].max() <= FINE * cells[known].std():
         return
@@ -127,7 +127,7 @@ def number_of(cell: Any) -> float | None:
 
 
 def unfit(dataset: Dataset, column: str) -> str | None:
-    """Return why a column cannot hold numbers, in words that follow "it holds", or None."""
+    """Return why a column cannot hold numbers, or None. The words follow "it holds"."""
     feature: Any = dataset.features[column]
     if isinstance(feature, ClassLabel):
         return "names of classes, not numbers (--task classification)"

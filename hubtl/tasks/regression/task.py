@@ -113,7 +113,7 @@ class Regression(Task):
         return Related(Outputs(names=source.names), sets, notes=(*notes, *self._unitless(source)))
 
     def _unitless(self, outputs: Outputs) -> tuple[str, ...]:
-        """Note that figures, plots and answers have no unit, and how to set one."""
+        """Note that figures, plots and answers have no unit. It says how to set one."""
         given = cast(RegressionOptions, self.options).unit.strip() or any(words.units(outputs))
         return () if given else ("unit: none, for figures, plots and answers (--set task.unit=degrees, or the like)",)
 
@@ -189,7 +189,7 @@ class Regression(Task):
         return outputs * scale + location
 
     def export(self, classifier: "nn.Linear") -> "nn.Linear":
-        """Fold location and scale into the last layer, so that the saved model answers in label units."""
+        """Fold location and scale into the last layer. So the saved model answers in label units."""
         import torch
         from torch import nn
 
@@ -272,7 +272,7 @@ class Regression(Task):
         return self.answers(outputs.float()).numpy().astype(np.float64)
 
     def nearer(self, one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Compare the mean absolute errors over the outputs, in units of the labels' spread."""
+        """Compare the mean absolute errors over the outputs. They are in units of the labels' spread."""
         scale = np.array(words.numbers(self.outputs, "scale") or [1.0] * labels.shape[1])
         errors = [np.nanmean(np.abs(answers - labels) / scale, axis=1) for answers in (one, other)]
         same = np.isclose(errors[0], errors[1], rtol=1e-6, atol=0)
@@ -323,7 +323,7 @@ class Regression(Task):
         return self.constant
 
     def _constant_loss(self, standard: np.ndarray) -> float:
-        """Return the loss of the best constant for standardised labels [n], approximate for huber."""
+        """Return the loss of the best constant for standardised labels [n]. It is approximate for huber."""
         import torch
 
         from hubtl.tasks.regression.losses import each
@@ -335,7 +335,7 @@ class Regression(Task):
         return float(each(torch.full_like(wanted, best), wanted, options.loss, options.delta, quantile).mean())
 
     def cost(self, before: Evaluation, after: Evaluation) -> str | None:
-        """Warn if the error on the source rises by a tenth of a constant answer's error.
+        """Warn if the error on the source rises much. A tenth of a constant answer's error is much.
 
         It corresponds to a tenth of the rows for accuracy.
         """

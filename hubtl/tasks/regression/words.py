@@ -41,7 +41,7 @@ def called(outputs: Outputs) -> list[str]:
 
 
 def numbers(outputs: Outputs, name: str) -> list[float] | None:
-    """Return a detail that is a number for each output, such as ``margin``.
+    """Return a detail that is one number per output, such as ``margin``.
 
     None where there is none that can be read.
     """
@@ -51,7 +51,7 @@ def numbers(outputs: Outputs, name: str) -> list[float] | None:
 
 
 def ranges(outputs: Outputs) -> list[tuple[float, float]]:
-    """Return the smallest and the largest training label of each output, where known."""
+    """Return each output's smallest and largest training label, where known."""
     found: Any = outputs.details.get("range")
     if not isinstance(found, list) or len(found) != len(outputs.names):
         return []
@@ -63,7 +63,7 @@ def ranges(outputs: Outputs) -> list[tuple[float, float]]:
 
 
 def warnings(outputs: Outputs, relation: LabelSets, labels: np.ndarray | None) -> list[str]:
-    """Warn where the target's labels exceed the training range, and which outputs are not measured."""
+    """Warn where target labels exceed the training range. It also names outputs that are not measured."""
     found = []
     if labels is not None:
         for k, (name, (low, high)) in enumerate(zip(outputs.names, ranges(outputs), strict=False)):
@@ -135,7 +135,7 @@ def doubts(record: RunRecord) -> list[str]:
 
 
 def notes(record: RunRecord) -> str:
-    """Explain how to read the figures, and the coverage of the intervals on the target. Markdown."""
+    """Explain how to read the figures and the intervals' coverage. The coverage is that on the target. Markdown."""
     several = len(record.outputs.names) > 1
     lines = ["MAE and RMSE are better when they are lower, R² and Spearman's ρ when they are higher."]
     if several:

@@ -1,4 +1,4 @@
-"""The loss is its formula, the gap closes, and a whole run works under the registered name."""
+"""The loss is its formula, the gap closes, and runs work. A whole run uses the registered name."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Combine encoders of one or more modalities and their fusion as one backbone.
+"""Combine encoders and their fusion as one backbone. They are of one or more modalities.
 
 Its name is ``--model image=…,text=…,audio=…``.
 """
@@ -199,7 +199,7 @@ class MultimodalLoader(Loader):
     picks = {"adaptation": ("mm-da", "a model of several modalities, which can label the target for each other")}
 
     def load(self, name: str, request: BackboneRequest) -> MultimodalBackbone:
-        """Load the encoders that a name lists, and put a fresh fusion on them."""
+        """Load the encoders that a name lists. A fresh fusion is put on them."""
         options = ModelOptions(**request.options)
         parts = parts_of(name)
         if not parts:

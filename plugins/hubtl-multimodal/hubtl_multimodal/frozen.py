@@ -1,4 +1,4 @@
-"""Extract tokens of frozen encoders once, and keep them in hubtl's feature cache."""
+"""Extract tokens of frozen encoders once. hubtl's feature cache keeps them."""
 
 import copy
 from collections.abc import Callable
@@ -19,7 +19,7 @@ ROWS = 64  # at a time
 def tokens(
     encoder: ModalityEncoder, n: int, data: str, name: str, inputs: Callable[[str, np.ndarray], dict[str, Tensor]]
 ) -> tuple[Tensor, Tensor]:
-    """Return tokens [n, t, d] of ``n`` rows in half precision, and their mask [n, t].
+    """Return rows' tokens [n, t, d] and their mask [n, t]. Tokens are in half precision.
 
     ``data`` identifies the rows, ``inputs(modality, rows)`` makes the encoder's inputs of some of them. The key holds
     the weights, the architecture, the preprocessing, and the data.

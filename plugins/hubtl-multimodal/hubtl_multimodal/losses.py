@@ -22,7 +22,7 @@ def mean_of(terms: list[Tensor], like: Tensor) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, mask: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Return the mean cross-entropy of the rows in a mask, which may be weights in [0, 1]."""
+    """Return the mean cross-entropy of the rows in a mask. The mask may be weights in [0, 1]."""
     each = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=smoothing)
     return weighted_mean(each, mask)
 
@@ -34,7 +34,7 @@ def weighted_mean(each: Tensor, weight: Tensor) -> Tensor:
 
 
 def adversary(source: Tensor, target: Tensor, has_source: Tensor, has_target: Tensor) -> Tensor:
-    """Return the binary cross-entropy of a critic's logits, both domains weighing the same.
+    """Return the binary cross-entropy of a critic's logits. Both domains weigh the same.
 
     Logits are of any shape, the masks of the same. It is zero where one domain is empty.
     """
@@ -104,7 +104,7 @@ def not_surely_alike(logits: Tensor, partners: Tensor, threshold: float = 0.8) -
 def correspondence(
     matched: Tensor, mismatched: Tensor, has: tuple[Tensor, Tensor], partners: Tensor, negatives: Tensor
 ) -> Tensor:
-    """Return the loss of telling whether two features come from one row (arXiv:2001.09691).
+    """Return the loss of matching two features of one row. It is that of arXiv:2001.09691.
 
     It is the binary cross-entropy of logits [b], both answers weighing the same. ``matched`` is of ``[z_m ; z_n]``,
     ``mismatched`` of ``[z_m ; z_n[partners]]``; ``has`` are both modalities' masks, and ``negatives`` [b] masks the
@@ -128,7 +128,7 @@ def mimicry(teacher: Tensor, mimic: Tensor, mask: Tensor, threshold: float = 0.0
 
 
 def prototype(features: Tensor, labels: Tensor, means: Tensor, weight: Tensor, temperature: float = 0.1) -> Tensor:
-    """Return the weighted cross-entropy of cosines to the source's class means [c, d]."""
+    """Return the weighted cross-entropy of cosines to class means. The means [c, d] are the source's."""
     cosines = F.normalize(features.float(), dim=1) @ F.normalize(means.float(), dim=1).T
     return cross_entropy(cosines / temperature, labels, weight)
 
@@ -166,7 +166,7 @@ def uncertainty(logits: Tensor) -> Tensor:
 def dominance(
     logits: Mapping[str, Tensor], labels: Tensor, present: Mapping[str, Tensor], alpha: float = 0.3
 ) -> dict[str, Tensor]:
-    """Return gradient factors that slow down the modality that learns first (OGM, arXiv:2203.15332).
+    """Return gradient factors that slow down the fastest modality. It is OGM (arXiv:2203.15332).
 
     ``rho_m`` is its mean probability of the label over the mean of the others'; the factor is ``1 − tanh(alpha rho_m)``
     where ``rho_m > 1``, else 1.

@@ -60,7 +60,7 @@ def pseudo_labels(
     *,
     agreement: bool = True,
 ) -> Pseudo:
-    """Label a whole target set by the logits of all heads [n, c].
+    """Label a whole target set by all heads' logits [n, c].
 
     A row is kept if it is among the most confident ``share`` of its class. With ``agreement``, two of its modalities
     must also predict the label, or the ensemble must be nearly certain (0.95). With one modality the share alone

@@ -1,4 +1,4 @@
-"""Rows of several modalities, of which encoders that do not learn read their tokens from the cache."""
+"""Hold rows of several modalities. Encoders that do not learn read their tokens from the cache."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -55,7 +55,7 @@ class MultimodalSet(ReadRows):
         return {f"{modality}.tokens": plain[f"{modality}.tokens"], f"{modality}.mask": mask}
 
     def _encodings(self, modality: str) -> tuple[Tensor, Tensor]:
-        """Return a frozen encoder's tokens [n, t, d] of every row, in half precision, and their mask."""
+        """Return a frozen encoder's tokens [n, t, d] and their mask. They cover every row, in half precision."""
         if modality not in self._tokens:
             data = self.mark([modality], [self._spoiled.get(modality)])
             self._tokens[modality] = frozen.tokens(self._frozen[modality], len(self), data, self.name, self.inputs_of)

@@ -35,7 +35,7 @@ SETTLED = (  # options that were made use of when the encoders were
 def write(
     folder: Path, backbone: "MultimodalBackbone", classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]
 ) -> None:
-    """Write ``config.json``, fusion and classifier, and each encoder in its own library's format."""
+    """Write ``config.json``, fusion and classifier, and each encoder. Encoders are in their own library's format."""
     infos = {m: dataclasses.asdict(backbone.tower(m).info) for m in backbone.modalities}
     config = {
         "architecture": "multimodal",
@@ -92,7 +92,7 @@ def read(
 
 
 def snippet(where: str, backbone: "MultimodalBackbone") -> str:
-    """Return code that loads the model, predicts, and loads its encoders without hubtl."""
+    """Return code that loads the model and predicts. It then loads its encoders without hubtl."""
     source = json.dumps(where)
     example = {"image": '"photo.jpg"', "text": '"What it says."', "audio": '"sound.wav"'}
     row = ", ".join(f'"{m}": {example[m]}' for m in backbone.modalities)

@@ -35,7 +35,7 @@ def frozen(tower: ModalityEncoder, tune: str) -> list[nn.Parameter]:
 
 
 def merge(tower: ModalityEncoder, tune: str) -> None:
-    """Merge a low-rank update, so that the encoder has its own shape again."""
+    """Merge a low-rank update into the encoder. It has its own shape again."""
     if tune != "lora":
         return
     from peft.tuners.tuners_utils import BaseTunerLayer

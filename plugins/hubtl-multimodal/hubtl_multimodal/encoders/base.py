@@ -48,7 +48,7 @@ class Grid(NamedTuple):
 
 
 class ModalityEncoder(nn.Module):
-    """Run a pretrained model of one modality, without parts that its tokens do not need.
+    """Run a pretrained model of one modality. Parts that its tokens do not need are left out.
 
     All of its parameters take part in every forward pass. Other tensors of the library's own format are kept as
     buffers: they are saved with the rest, and neither optimised nor synchronised.
@@ -71,7 +71,7 @@ class ModalityEncoder(nn.Module):
 
     @abstractmethod
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
-        """Return the parameters, grouped into named blocks from the input to the output."""
+        """Return the parameters in named blocks from the input to the output."""
 
     def grid(self, inputs: Mapping[str, Tensor]) -> Grid | None:
         """Return the layout of such inputs' tokens, for drawing; None: a sequence."""
@@ -93,7 +93,7 @@ class ModalityEncoder(nn.Module):
 
 
 def tokens_of(values: Tensor, mask: Tensor | None = None) -> Tokens:
-    """Return tokens [b, t, d] under a mask [b, t], padding set to zero; None: all are real."""
+    """Return tokens [b, t, d] under a mask [b, t], padding zero; None: all are real."""
     if mask is None:
         return Tokens(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
     mask = with_first(mask)
@@ -101,7 +101,7 @@ def tokens_of(values: Tensor, mask: Tensor | None = None) -> Tokens:
 
 
 def only_what_learns(encoder: ModalityEncoder, inputs: Mapping[str, Tensor] | None) -> None:
-    """Turn parameters that the tokens of ``inputs`` do not depend on, and fixed ones, into buffers.
+    """Turn fixed and unused parameters into buffers. The tokens of ``inputs`` do not depend on the unused ones.
 
     Poolers, heads and later stages would be parameters without a gradient, on which distributed training fails. With
     ``inputs=None`` every parameter that may learn counts as needed, and no pass is made.

@@ -24,7 +24,7 @@ FUSION = r"\.(fusion_model|mel_conv2d)\."  # of CLAP's several crops
 
 
 class Spectral(TransformersEncoder):
-    """Share a reader around the model's own feature extractor, saved beside the model."""
+    """Share a reader around the model's own feature extractor. It is saved beside the model."""
 
     def __init__(self, model: Any, listens: SpectrogramReader) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Spectral(TransformersEncoder):
 
 
 class AST(Spectral):
-    """Return two class tokens, then the patches from low to high bands, each in time order.
+    """Return two class tokens, then the patches. Patches run from low to high bands, each in time order.
 
     Patches without sound are masked in the attention, unlike in AST's own code: there a second of sound among ten of
     padding is encoded badly.
@@ -77,7 +77,7 @@ def build_ast(source: Source, config: Any, extractor: Any, pretrained: bool, sec
 
 
 class Whisper(Spectral):
-    """Return the encoder's last hidden state, a token for two frames, without padding.
+    """Return the encoder's last hidden state, without padding. It has one token for two frames.
 
     Whisper attends to the silence after the sound, as in its training. It is equal for every row.
     """
@@ -116,7 +116,7 @@ def build_whisper(source: Source, config: Any, extractor: Any, pretrained: bool,
 
 
 class Clap(Spectral):
-    """Return the map of the audio tower before pooling, in time order, bands side by side."""
+    """Return the audio tower's map before pooling. It is in time order, bands side by side."""
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tokens:
         mask = with_first(inputs["audio.mask"])
@@ -132,7 +132,7 @@ class Clap(Spectral):
 
 
 def build_clap(source: Source, config: Any, extractor: Any, pretrained: bool, seconds: float | None) -> Clap:
-    """Build CLAP's audio tower, which cuts a sound to the window instead of fusing several crops."""
+    """Build CLAP's audio tower. It cuts a sound to the window instead of fusing several crops."""
     from transformers import ClapAudioModel, ClapModel
 
     limit = float(extractor.nb_max_samples / extractor.sampling_rate)

@@ -19,7 +19,7 @@ from hubtl_multimodal.encoders.timm_maps import TimmEncoder, facts, load
 
 
 class TimmImage(TimmEncoder):
-    """Return the map before pooling (or a stage's map), a token for each place; class tokens first."""
+    """Return the map before pooling or a stage's, one token a place; class tokens first."""
 
     def __init__(self, model: Any, stage: int | None, spec: ImageInput) -> None:
         super().__init__(model, stage)

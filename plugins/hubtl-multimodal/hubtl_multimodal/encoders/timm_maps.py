@@ -18,7 +18,7 @@ from hubtl_multimodal.encoders.base import Grid, ModalityEncoder
 
 
 def load(source: Source, pretrained: bool, *, channels: int | None, size: int | tuple[int, int] | None) -> Any:
-    """Load a timm model without its classifier, for ``size`` pixels where positions are fixed.
+    """Load a timm model without its classifier. It is for ``size`` pixels where positions are fixed.
 
     Raises:
         HubtlError: for missing weights.
@@ -60,7 +60,7 @@ class TimmEncoder(ModalityEncoder):
             raise HubtlError(f"{type(model).__name__} gives no maps of earlier stages", hint="leave out stage")
 
     def look(self, pictures: Tensor) -> tuple[Tensor, tuple[int, int] | None]:
-        """Return tokens [b, n, d] in rows of the map, prefix tokens first, and the map's shape if any."""
+        """Return tokens [b, n, d] and the map's shape, if any. Prefix tokens come first, then the rows of the map."""
         if self.stage is None:
             made = self.model.forward_features(pictures)
             if isinstance(made, tuple | list):
@@ -83,7 +83,7 @@ class TimmEncoder(ModalityEncoder):
 
     @property
     def prefix(self) -> int:
-        """Return the number of class and register tokens before those of the map."""
+        """Return the number of prefix tokens. They are class and register tokens before those of the map."""
         return int(getattr(self.model, "num_prefix_tokens", 0)) if self.stage is None else 0
 
     def _grid(self, tokens: int) -> tuple[int, int] | None:
@@ -161,7 +161,7 @@ def facts(source: Source, model: Any, pretrained: bool) -> dict[str, Any]:
 
 
 def _commit(repo: str, file: str | None) -> str | None:
-    """Return the commit of the weights that timm loaded from the Hub, by the cache."""
+    """Return the commit of the Hub's weights that timm loaded. The cache tells it."""
     from huggingface_hub import try_to_load_from_cache
 
     for name in (file, "model.safetensors", "pytorch_model.bin"):

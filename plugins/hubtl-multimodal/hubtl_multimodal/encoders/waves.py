@@ -19,7 +19,7 @@ from hubtl_multimodal.encoders.repeated import TransformersEncoder
 
 
 class Waves(TransformersEncoder):
-    """Return the last hidden state, a token for each step of the convolutions (20 ms when published).
+    """Return the last hidden state, one token a step. A step of the convolutions is 20 ms when published.
 
     The network gets a mask if its extractor was made with one. Models with group normalisation were trained without:
     they get zeros, and their tokens depend on the amount of padding, which is equal for every row.

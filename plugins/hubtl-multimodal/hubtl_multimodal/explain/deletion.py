@@ -15,7 +15,7 @@ POINTS = 21  # of a curve: none, 5 %, … all tokens taken away
 
 @dataclass(frozen=True)
 class Deletion:
-    """Hold the label's probability while tokens are removed, by relevance and in random orders."""
+    """Hold the label's probability while tokens are removed. They go by relevance and in random orders."""
 
     shares: list[float]  # of tokens taken away
     top: list[float]
@@ -28,7 +28,7 @@ class Deletion:
 
     @property
     def faithful(self) -> bool:
-        """Return whether removing top tokens first does more harm than 95 % of random orders.
+        """Return whether removing top tokens first beats random orders. It does more harm than 95 % of them.
 
         This is a permutation test.
         """
@@ -61,7 +61,7 @@ def run(game: Game, index: int, relevance: dict[str, Tensor], orders: int, gener
 
 
 def _curve(game: Game, index: int, order: Tensor, shares: np.ndarray) -> np.ndarray:
-    """Return the probability without the first tokens of an order, at each share."""
+    """Return the probability without an order's first tokens, at each share."""
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order))
     gone = torch.from_numpy(np.round(shares * len(order))).long()

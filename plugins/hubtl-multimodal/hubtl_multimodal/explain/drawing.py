@@ -87,7 +87,7 @@ def _height(found: "Explanation", modality: str) -> float:
 
 
 def _wrapped(shown: list[tuple[str, float]]) -> list[tuple[int, float, str, float]]:
-    """Return line, position from 0 to 1, word and value of the words to draw."""
+    """Return line, position, word and value of words to draw. Positions are from 0 to 1."""
     found: list[tuple[int, float, str, float]] = []
     line, left = 0, 0.0
     for word, value in shown[:LONGEST_TEXT]:

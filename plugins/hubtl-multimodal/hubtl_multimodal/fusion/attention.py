@@ -22,7 +22,7 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, queries: Tensor, content: Tensor, mask: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Attend queries [b, q, d] to content [b, k, d] under ``mask`` [b, k].
+        """Attend queries [b, q, d] to content [b, k, d]. ``mask`` is [b, k].
 
         ``bias`` [b, k] is added to the logits.
         """
@@ -45,7 +45,7 @@ def mlp(width: int, dropout: float) -> nn.Sequential:
 
 
 class Block(nn.Module):
-    """Apply a pre-norm transformer block to several streams, with shared weights and own LayerNorms."""
+    """Apply a pre-norm transformer block to several streams. They share weights and have own LayerNorms."""
 
     def __init__(self, width: int, heads: int, dropout: float, streams: Sequence[str]) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Reader(nn.Module):
 
 
 class Resampler(nn.Module):
-    """Resample any number of tokens to ``latents``, by cross-attention of learned queries (Perceiver)."""
+    """Resample any number of tokens to ``latents`` (Perceiver). Learned queries attend to them."""
 
     def __init__(self, width: int, heads: int, latents: int, dropout: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Measure how much a single token reveals its domain, and weight it accordingly."""
+"""Measure how much a token reveals its domain. It is weighted accordingly."""
 
 import math
 
@@ -44,5 +44,5 @@ def weighted(tokens: Tensor, weights: Tensor, mask: Tensor) -> Tensor:
 
 
 def attention_bias(weights: Tensor) -> Tensor:
-    """Return the bias of attention logits that multiplies the softmax by the weight; 0 where w = 1."""
+    """Return the attention logits' bias that multiplies the softmax by weights; 0 where w = 1."""
     return ((weights + FLOOR) / (1 + FLOOR)).log()

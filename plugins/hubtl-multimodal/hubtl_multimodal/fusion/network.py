@@ -1,4 +1,4 @@
-"""Fuse the tokens of each present modality to the feature of one linear head."""
+"""Fuse the tokens of present modalities to one feature. One linear head reads it."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, get_args

@@ -16,7 +16,7 @@ def masked_mean(values: Tensor, mask: Tensor, dim: int = 0) -> Tensor:
 
 
 def drop_modalities(present: Mapping[str, Tensor], p: float) -> dict[str, Tensor]:
-    """Drop each modality of a row [b] with probability ``p``, but never its last one."""
+    """Drop each modality of a row [b] with probability ``p``. Its last one is never dropped."""
     had = torch.stack(list(present.values()), dim=1)  # [b, m]
     draw = torch.rand(had.shape, device=had.device)
     kept = had & (draw >= p)

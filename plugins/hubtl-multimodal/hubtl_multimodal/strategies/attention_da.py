@@ -92,7 +92,7 @@ class AttentionDA(Strategy):
         yield Loss(total, logs=logs)
 
     def adversarial(self, s: Said, t: Said, logs: dict[str, Tensor], at: Progress) -> Tensor:
-        """Return the loss of the critics of the whole feature and of tokens."""
+        """Return the critics' loss on the whole feature and on tokens."""
         own, n = self.options, len(s.joint)
         total = 0.0 * s.joint.sum()
         if own.weight:
@@ -113,7 +113,7 @@ class AttentionDA(Strategy):
         return total
 
     def consistent(self, t: Said, target: Batch) -> Tensor:
-        """Return the divergence of predictions for target rows and mixed ones, from the teacher of the two."""
+        """Return the divergence of predictions for target and mixed rows. The teacher is that of the two."""
         other = mixed(target, losses.mismatch(len(target), t.joint.device), self.options.mix)
         with unseen(self.encoder):
             changed = self.head(self.encode(other).pooled)

@@ -53,7 +53,7 @@ def backbone_of(encoder: nn.Module) -> Any:
 
 
 def groups_of(groups: Mapping[str, Learner], encoder: nn.Module) -> dict[str, Learner]:
-    """Return a strategy's groups of learners, with the fusion as a separate group.
+    """Return a strategy's groups of learners. The fusion is a separate group.
 
     It is new, and learns at the rate of new layers, whatever the encoders' is.
     """
@@ -67,7 +67,9 @@ def groups_of(groups: Mapping[str, Learner], encoder: nn.Module) -> dict[str, Le
 
 
 def apart(pooled: Tensor, fusion: Fusion) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return each modality's own block of joint features [n, joint], unscaled, and its presence [n].
+    """Return each modality's block of joint features, and its presence.
+
+    Features are [n, joint], unscaled; presence is [n].
 
     The block ends in a one, as for a present modality; that of an absent one is otherwise zero.
     """
@@ -84,7 +86,7 @@ def apart(pooled: Tensor, fusion: Fusion) -> tuple[dict[str, Tensor], dict[str, 
 
 
 def taken_apart(pooled: Tensor, blocks: dict[str, Tensor], fusion: Fusion) -> Tensor:
-    """Return joint features, the fused block alone, and each modality's alone, for one call of the head.
+    """Return joint features, the fused block alone, and each modality's. They are for one call of the head.
 
     The shape is [(2 + m) · n, joint].
     """
@@ -109,7 +111,7 @@ def split(logits: Tensor, fusion: Fusion) -> tuple[Tensor, Tensor, dict[str, Ten
 
 
 def say(features: Features, head: nn.Module, fusion: Fusion) -> Said:
-    """Return every head's logits of a batch, from one call of the linear head."""
+    """Return every head's logits of a batch. One call of the linear head gives them."""
     assert features.parts is not None
     parts = features.parts
     ones = torch.ones_like(features.pooled[:, :1])
@@ -121,14 +123,14 @@ def say(features: Features, head: nn.Module, fusion: Fusion) -> Said:
 def say_of_pooled(
     pooled: Tensor, head: nn.Module, fusion: Fusion
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """Return joint logits, each modality's, and its presence, from joint features [n, joint] alone."""
+    """Return joint logits, each modality's, and its presence. Joint features [n, joint] alone are read."""
     blocks, present = apart(pooled, fusion)
     joint, _, own = split(head(taken_apart(pooled, blocks, fusion)), fusion)
     return joint, own, present
 
 
 def local_adversary(s: Said, t: Said) -> Tensor:
-    """Return the loss of the critics of single tokens, averaged over modalities, with reversed gradient."""
+    """Return the loss of single tokens' critics, with reversed gradient. It is averaged over modalities."""
     terms = [
         token_adversary(
             (s.parts[f"{n}.local"], t.parts[f"{n}.local"]),

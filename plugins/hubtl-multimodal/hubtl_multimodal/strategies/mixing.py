@@ -9,7 +9,7 @@ from hubtl.batch import Batch
 
 
 def mixed(batch: Batch, partners: Tensor, share: float) -> Batch:
-    """Return the rows of a batch mixed with a share of their partners' [b] inputs.
+    """Return a batch's rows mixed with their partners' inputs. Partners are [b]; ``share`` is theirs.
 
     Numbers are mixed, ``x + share · (x' − x)``, under the mask of the row. Each token id is the partner's with that
     probability, and so is its mask. A row whose partner lacks a modality keeps its own.

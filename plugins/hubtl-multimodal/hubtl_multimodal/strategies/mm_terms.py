@@ -1,4 +1,4 @@
-"""Compute the losses of mm-da on one batch of source and target, with their networks."""
+"""Compute mm-da's losses on one batch of source and target. Their networks are here, too."""
 
 import copy
 from contextlib import nullcontext
@@ -146,7 +146,7 @@ class Terms(Strategy):
         return total
 
     def adversarial(self, s: Said, t: Said, logs: dict[str, Tensor], at: Progress) -> Tensor:
-        """Return the loss of the critics of modalities, tokens, and fused feature with prediction."""
+        """Return the critics' loss. They read modalities, tokens, and the fused feature with prediction."""
         own, names, n = self.options, list(s.own), len(s.joint)
         total = 0.0 * s.joint.sum()
         if own.adversary:
@@ -171,7 +171,7 @@ class Terms(Strategy):
         return total
 
     def taught(self, strong: Said, target: Batch, logs: dict[str, Tensor]) -> Tensor:
-        """Return the loss of the teacher's labels for every head and the features, on strong views."""
+        """Return the teacher's loss for every head and the features. Views are strong."""
         if target.index is None:
             raise HubtlError("the target's rows have no positions", hint="a data set must set Batch.index")
         own, labels, weight = self.options, self.labels[target.index], self.weights[target.index]

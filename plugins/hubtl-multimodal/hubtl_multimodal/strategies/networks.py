@@ -37,7 +37,7 @@ class Mimics(nn.Module):
 
 
 class Matcher(nn.Module):
-    """Predict whether two modalities' features come from one row, by a network for each pair."""
+    """Predict whether two modalities' features come from one row. Each pair has a network."""
 
     def __init__(self, modalities: Sequence[str], width: int, hidden: int = 100) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Matcher(nn.Module):
         self.heads = nn.ModuleDict({f"{m}-{n}": small_critic(2 * width, hidden) for m, n in self.pairs})
 
     def forward(self, features: Mapping[str, Tensor], partners: Tensor) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
-        """Return for each pair the logits [b] of matched features, and of mismatched ones."""
+        """Return each pair's logits [b] of matched and mismatched features."""
         found = {}
         for m, n in self.pairs:
             first, second = features[m], features[n]
