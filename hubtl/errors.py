@@ -59,7 +59,7 @@ def unknown(
         hint: replaces the nearest name.
         listing: a command that lists the names, as the hint where none is near.
     """
-    names = sorted(known)
+    names = sorted(set(known))
     guess = nearest(name, names)
     listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return HubtlError(

@@ -99,7 +99,7 @@ class LeNetLoader(Loader):
         info = BackboneInfo(
             name="lenet", library="hubtl", architecture="lenet", width=WIDTH, input=spec, pretrained=False
         )
-        options = made(LeNetOptions, "lenet", request.options)
+        options = made(LeNetOptions, "lenet", request.options, "model.")
         assert isinstance(options, LeNetOptions)
         return LeNet(info, options)
 

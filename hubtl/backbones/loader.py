@@ -11,7 +11,7 @@ from torch import nn
 from hubtl import plugins
 from hubtl.backbones.base import Backbone, BackboneRequest
 from hubtl.errors import HubtlError
-from hubtl.plugins import index
+from hubtl.plugins import index, installed
 from hubtl.plugins.blame import broken, label, minded, owner
 from hubtl.plugins.modalities import USUAL
 from hubtl.record import Outputs
@@ -110,27 +110,58 @@ def made_by(name: str) -> dict[str, str]:
     return {"name": name, "package": entry.package, "version": entry.version}
 
 
-def saved_by(config: Mapping[str, Any], facts: Mapping[str, Any], shown: str) -> Any:
-    """Return the loader that opens a saved model; None where the libraries' own formats say everything.
+LIBRARIES = "local"  # the loader of what timm and transformers open
 
-    ``config`` is its ``config.json``, ``facts`` its ``hubtl.json``. Raises HubtlError where the loader's package is not
-    installed, and where the loader opens nothing.
+
+def reopened(
+    config: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    folder: Path,
+    shown: str,
+    outputs: Outputs,
+    request: BackboneRequest | None = None,
+) -> tuple[Backbone, nn.Linear]:
+    """Open a saved model by the loader that it names.
+
+    ``given_loader`` says whether there is one. ``config`` is the model's ``config.json``, ``facts`` its ``hubtl.json``.
+    Raises HubtlError where the loader's package is not installed, where it opens nothing, and for a folder that it cannot
+    open.
     """
-    given = given_loader(config, facts)
-    if given is None:
-        return None
-    name, package = str(given.get("name")), str(given.get("package"))
-    entry = plugins.entries("backbones").get(name)
-    if entry is None or (not entry.builtin and package == "hubtl"):
-        raise HubtlError(
-            f"{shown} was saved by the loader {name!r} of {package} {given.get('version') or ''}".rstrip()
-            + ", which is not installed",
-            hint=f"pip install {package}",
-        )
-    found = loader(name)
+    entry = _entry(given_loader(config, facts) or {}, shown)
+    registered = entry.load()
+    found = ready(registered)
     if not rebuilds(found):
-        raise broken(found, f"does not open what {shown} holds", f"pip install --upgrade {package}")
-    return found
+        raise broken(registered, f"does not open what {shown} holds: it has no rebuild", entry.remedy)
+    with minded(registered, f"opening {shown}"):
+        made = found.rebuild(folder, outputs, request)
+    kinds = tuple(type(part) for part in made) if isinstance(made, tuple) else (type(made),)
+    if len(kinds) != 2 or not (issubclass(kinds[0], Backbone) and issubclass(kinds[1], nn.Linear)):
+        named = ", ".join(kind.__name__ for kind in kinds)
+        raise broken(registered, f"opens {shown} as {named}", "rebuild returns a hubtl.Backbone and an nn.Linear")
+    backbone, head = made
+    backbone.loader = {"name": entry.name, "package": entry.package, "version": entry.version}
+    return backbone, head
+
+
+def _entry(given: Mapping[str, Any], shown: str) -> plugins.Entry:
+    """Return the installed loader that a saved model names. Raises HubtlError where there is none."""
+    name, package, version = given.get("name"), given.get("package"), given.get("version")
+    if not isinstance(name, str) or not installed.NAME.fullmatch(name):
+        raise HubtlError(f"{shown} names the loader {name!r}, which is no name", hint="save or pull the model again")
+    known = plugins.entries("backbones")
+    entry = known.get(f"{package}:{name}") or known.get(name)
+    if entry is not None and (package == "hubtl") == entry.builtin:
+        return entry
+    if isinstance(version, str) and version.startswith("sha256:"):
+        raise HubtlError(
+            f"{shown} was saved by the loader {name!r} of the file {package}, which is not given",
+            hint=f"--plugin {package}, or hubtl.add_plugin(…) in Python",
+        )
+    of = f" of {package} {version or ''}".rstrip() if installed.is_package(package) else ""
+    raise HubtlError(
+        f"{shown} was saved by the loader {name!r}{of}, which is not installed",
+        hint=installed.remedy(package, lacks=f"the loader {name}"),
+    )
 
 
 def given_loader(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -138,24 +169,23 @@ def given_loader(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping
     own = config.get("hubtl")
     given = facts.get("loader") or (own.get("loader") if isinstance(own, Mapping) else None)
     if isinstance(given, Mapping):
-        return None if given.get("name") == LIBRARIES else given
+        return None if _of_libraries(given) else given
     if "pretrained_cfg" in config or "model_type" in config:
         return None
     name = str(config.get("architecture", "")).partition(":")[0]
     if (package := config.get("plugin")) or isinstance(config.get("modalities"), list):
         return {"name": name, "package": package or of_architecture(name)}
-    entry = plugins.entries("backbones").get(name)
-    native = entry is not None and entry.builtin and rebuilds(loader(name))
-    return {"name": name, "package": "hubtl"} if native else None
+    given = {"name": name, "package": "hubtl"}
+    return None if name not in plugins.entries("backbones") or _of_libraries(given) else given
 
 
-def renewed(config: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, str] | None:
-    """Return the loader that a saved model names, in its installed version."""
-    given = given_loader(config, facts)
-    return None if given is None else made_by(str(given["name"]))
-
-
-LIBRARIES = "local"  # the loader of what timm and transformers open
+def _of_libraries(given: Mapping[str, Any]) -> bool:
+    """Return whether a loader of hubtl leaves opening to the libraries."""
+    name = given.get("name")
+    if name == LIBRARIES:
+        return True
+    entry = plugins.entries("backbones").get(str(name)) if given.get("package") == "hubtl" else None
+    return entry is not None and entry.builtin and not rebuilds(loader(str(name)))
 
 
 def opener(backbone: Backbone) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hubtl.backbones.base import Backbone, BackboneRequest
-from hubtl.backbones.loader import renewed, saved_by
+from hubtl.backbones.loader import given_loader, reopened
 from hubtl.backbones.saved import lineage, output_names, outputs_of, read_config, read_facts
 from hubtl.backbones.surgery import weights_of
 from hubtl.backbones.weights import check_folder
@@ -40,11 +40,10 @@ def from_folder(
         )
     check_folder(folder, weights=request.pretrained)
     facts = read_facts(folder)
-    if (own := saved_by(config, facts, shown)) is not None:
+    if given_loader(config, facts) is not None:
         outputs = outputs_of(facts, shown) or Outputs(names=output_names(config, shown))
-        built, head = own.rebuild(folder, outputs, request)
+        built, head = reopened(config, facts, folder, shown, outputs, request)
         built.kept = weights_of(head) if request.keep_classifier and request.pretrained else None
-        built.loader = renewed(config, facts)
     elif "model_type" in config and config["model_type"] != "timm_wrapper":
         from hubtl.backbones import transformers
 

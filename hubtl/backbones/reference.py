@@ -137,7 +137,7 @@ class ModelRef:
             own = [f"model.{key}" for key in ModelSection.model_fields if key != "options"]
             guess = nearest(f"model.{next(iter(options))}", own)
             raise HubtlError(f"{name} models have no option {next(iter(options))!r}", hint=guess or "leave it out")
-        if problems := problems_of(known, name, options):
+        if problems := problems_of(known, name, options, "model."):
             raise HubtlError("; ".join(problems), hint=f"its options: {', '.join(known.model_fields)}")
 
 

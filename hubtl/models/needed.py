@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from hubtl import plugins
 from hubtl.errors import HubtlError
+from hubtl.plugins import installed
 from hubtl.record import PluginFacts
 from hubtl.settings import logger
 
@@ -31,7 +32,8 @@ def check_needed(facts: Mapping[str, Any], folder: Path) -> None:
         known = plugins.entries(NEEDED[plugin.kind])
         entry = known.get(f"{plugin.package}:{plugin.name}") or known.get(plugin.name)
         if entry is None or entry.builtin:
-            hint, lacks = f"pip install {plugin.package}", "which is not installed"
+            brings = f"the {plugin.kind} {plugin.name}"
+            hint, lacks = installed.remedy(plugin.package, lacks=brings), "which is not installed"
             if plugin.sha256:
                 hint, lacks = f"--plugin {plugin.package}, or hubtl.add_plugin(…) in Python", "which is not given"
             raise HubtlError(f"{folder} needs the {plugin.kind} {plugin.name!r} of {plugin.origin}, {lacks}", hint=hint)

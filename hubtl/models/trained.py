@@ -13,7 +13,7 @@ from torch import nn
 from hubtl import backbones, plugins
 from hubtl.backbones import own
 from hubtl.backbones.base import Backbone, BackboneRequest, ImageInput, PixelRanges
-from hubtl.backbones.loader import renewed, saved_by
+from hubtl.backbones.loader import given_loader, reopened
 from hubtl.backbones.reference import ModelRef
 from hubtl.backbones.saved import lineage, output_count, output_names, outputs_of, read_config, read_facts, task_of
 from hubtl.backbones.weights import check_finite, named
@@ -242,12 +242,11 @@ def _parts(
 ) -> tuple[Backbone, nn.Linear]:
     """Return backbone and classifier of a folder. Raises HubtlError where the names and the classifier's outputs differ."""
     facts = read_facts(folder)
-    if (loader := saved_by(config, facts, str(folder))) is not None:
+    if given_loader(config, facts) is not None:
         further = None
         if options is not None or image_size is not None:
             further = BackboneRequest(names, image_size=image_size, options=options or {})
-        backbone, head = loader.rebuild(folder, Outputs(names=list(names)), further)
-        backbone.loader = renewed(config, facts)
+        backbone, head = reopened(config, facts, folder, str(folder), Outputs(names=list(names)), further)
     else:
         request = BackboneRequest(names, image_size=image_size, options=options or {})
         backbone = backbones.resolve(f"local:{folder}", request)

@@ -14,6 +14,7 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 from hubtl.errors import HubtlError, unknown
+from hubtl.io.shown import typed
 from hubtl.plugins import contract, installed
 
 KINDS = ("strategies", "backbones", "modalities", "tasks", "tuners", "validators", "testtime")
@@ -51,7 +52,8 @@ class Entry:
     def remedy(self) -> str:
         """Return a hint for when it fails."""
         if self.sha256:
-            return f"mend {self.package}; hubtl plugin check --plugin {self.package} says what is amiss"
+            file = typed(getattr(self._point, "path", self.package))
+            return f"mend {file}; hubtl plugin check --plugin {file} says what is amiss"
         return f"pip install --upgrade {self.package}, or remove it: pip uninstall {self.package}"
 
     def load(self) -> Any:
@@ -163,6 +165,10 @@ class _Sum:
     kind: str
     name: str
     parts: tuple[Entry, ...]
+
+    @property
+    def path(self) -> str:
+        return next((part._point.path for part in self.parts if part.sha256), "")
 
     def load(self) -> Any:
         whole = combiner(self.kind)

@@ -47,6 +47,15 @@ def kind_of(cls: type) -> str | None:
     return next((kind for kind in (*BASES, "backbones") if issubclass(cls, base(kind))), None)
 
 
+def lacking(kind: str, cls: type) -> list[str]:
+    """Return what a class has to define and does not."""
+    left = sorted(getattr(cls, "__abstractmethods__", ()))
+    own: Any = base("strategies") if kind == "strategies" else None
+    if own is not None and all(getattr(cls, name) is getattr(own, name) for name in ("step", "phases")):
+        left.append("step")  # which is not abstract, for a class with phases of its own has none
+    return left
+
+
 def problem(kind: str, thing: Any) -> str | None:
     """Return why something is no plugin of a kind, or None."""
     if kind not in BASES:
@@ -56,7 +65,7 @@ def problem(kind: str, thing: Any) -> str | None:
         return f"it is {_what(thing)}, {wanted}"
     if not issubclass(thing, base(kind)):
         return f"it is the class {thing.__qualname__}, {wanted}"
-    if left := sorted(getattr(thing, "__abstractmethods__", ())):
+    if left := lacking(kind, thing):
         return f"it does not define {', '.join(left)}"
     if odd := _odd_class(kind, thing):
         return odd
@@ -85,7 +94,7 @@ def _odd_options(thing: Any) -> str | None:
 
 
 def _of_loader(thing: Any) -> str | None:
-    if isinstance(thing, type) and (left := sorted(getattr(thing, "__abstractmethods__", ()))):
+    if isinstance(thing, type) and (left := lacking("backbones", thing)):
         return f"it does not define {', '.join(left)}"
     if isinstance(thing, type) and not issubclass(thing, base("backbones")):
         return f"it is the class {thing.__qualname__}, not a subclass of {LOADER.replace(':', '.')}"

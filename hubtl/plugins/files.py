@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import inspect
 import re
 import sys
 from collections.abc import Iterable
@@ -17,7 +16,10 @@ from hubtl.plugins import contract
 
 LARGEST = 2**20  # bytes
 LOADER = "load"  # what a file calls the function that loads its backbones
-HOW = "a subclass of hubtl.Strategy, Task, Tuner, Validator or TestTime, or a function load(name, request)"
+HOW = (
+    "a subclass of hubtl.Strategy, Task, Tuner, Validator or testtime.TestTime, of hubtl.backbones.loader.Loader or "
+    "hubtl.modalities.base.Modality, or a function load(name, request)"
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class _Held:
 
     value: str
     thing: Any
+    path: str  # as the user gave it
 
     def load(self) -> Any:
         return self.thing
@@ -35,8 +38,9 @@ def add_plugin(path: str | Path) -> list[plugins.Entry]:
     """Run a Python file and register its classes by name. It holds for this process.
 
     A class is called by its attribute ``name``, else by its own name in small letters: ``LinearMMD`` is ``linear-mmd``. A
-    function ``load(name, request)`` loads backbones, and is called as the file is. Names that begin with ``_``, abstract
-    classes and what the file imports are left out. A file that was added before is replaced by what it holds now.
+    function ``load(name, request)`` loads backbones, and is called as the file is. Names that begin with ``_``, what the
+    file imports, and abstract classes that others of the file are made of are left out. A file that was added before is
+    replaced by what it holds now.
 
     Returns the entries. Raises HubtlError for a file that cannot be read or run, that holds no plugin, and for a name that
     hubtl or another file has already.
@@ -46,7 +50,9 @@ def add_plugin(path: str | Path) -> list[plugins.Entry]:
     digest = hashlib.sha256(source).hexdigest()
     module = _run(file, source, digest)
     found = [
-        plugins.Entry(kind, name, file.name, f"sha256:{digest[:12]}", _Held(f"{module.__name__}:{own}", thing), digest)
+        plugins.Entry(
+            kind, name, file.name, f"sha256:{digest[:12]}", _Held(f"{module.__name__}:{own}", thing, str(path)), digest
+        )
         for kind, name, own, thing in _things(module, file)
     ]
     if not found:
@@ -96,12 +102,18 @@ def _run(file: Path, source: bytes, digest: str) -> ModuleType:
 
 def _things(module: ModuleType, file: Path) -> Iterable[tuple[str, str, str, Any]]:
     """Yield everything that a file defines itself. Each has kind, name, own name and object."""
-    for own, thing in vars(module).items():
-        if own.startswith("_") or getattr(thing, "__module__", None) != module.__name__:
+    defined = {
+        own: thing for own, thing in vars(module).items() if getattr(thing, "__module__", None) == module.__name__
+    }
+    types = {thing for thing in defined.values() if isinstance(thing, type)}
+    for own, thing in defined.items():
+        if own.startswith("_"):
             continue
         if isinstance(thing, type):
             kind = contract.kind_of(thing)
-            if kind is not None and not inspect.isabstract(thing):
+            # one that lacks a method, and that no other is made of, says so where it is used
+            base = any(issubclass(other, thing) for other in types - {thing})
+            if kind is not None and not (base and contract.lacking(kind, thing)):
                 yield kind, _called(thing), own, thing
         elif own == LOADER and callable(thing):
             yield "backbones", _kebab(file.stem), own, thing

@@ -8,6 +8,7 @@ from importlib.metadata import Distribution, EntryPoint, distributions, entry_po
 from typing import Any
 
 NAME = re.compile(r"[\w][\w.+-]*")
+PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
 def points(group: str, name: str | None = None) -> list[EntryPoint]:
@@ -94,3 +95,15 @@ def unfit(point: Any) -> str | None:
 def normal(name: str) -> str:
     """Return a package's name as installers compare it: ``My_Package`` is ``my-package``."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def is_package(name: object) -> bool:
+    """Return whether a value can be the name of a package. It may come from a model's file."""
+    return isinstance(name, str) and PACKAGE.fullmatch(name) is not None
+
+
+def remedy(*packages: object, lacks: str) -> str:
+    """Return the command that installs packages. Without a package's name it says what is lacking."""
+    if packages and all(map(is_package, packages)):
+        return f"pip install {' '.join(map(str, packages))}"
+    return f"install the package that brings {lacks}; hubtl plugin list shows what is installed"

@@ -5,6 +5,7 @@ from typing import Any
 
 from hubtl import plugins
 from hubtl.errors import HubtlError, nearest
+from hubtl.plugins import installed
 from hubtl.plugins.blame import minded
 
 USUAL = "image"  # of models, records and backbones that say nothing: those of version 0.1 among them
@@ -54,7 +55,9 @@ def of(name: str, package: str | None = None, shown: str = "") -> Any:
         takes = f"{shown} takes the modality {name!r}" if shown else f"there is no modality {name!r}"
         which = f"it comes with {package}" if package else f"there are: {', '.join(names())}"
         guess = nearest(name, names())
-        hint = f"pip install {package}" if package else guess or "install the package that registers it"
+        hint = guess or "install the package that registers it"
+        if package:
+            hint = installed.remedy(*package.split(), lacks=f"the modality {name}")
         raise HubtlError(f"{takes}, which no installed package brings; {which}", hint=hint)
     made.check()
     return made

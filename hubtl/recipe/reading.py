@@ -220,17 +220,18 @@ def _member_problems(raw: Mapping[str, Any]) -> list[str]:
 
 
 def option_problems(kind: str, name: str, options: Mapping[str, Any]) -> list[str]:
-    """Return the mistakes in a plugin's options, in plain words. It is a registered strategy or tuner."""
-    return problems_of(plugins.load(kind, name).Options, name, options)
+    """Return the mistakes in a registered plugin's options, in plain words. It is a strategy, tuner or task."""
+    return problems_of(plugins.load(kind, name).Options, name, options, f"{plugins.SINGULAR[kind]}.")
 
 
-def made(model: type[BaseModel], name: str, options: Mapping[str, Any]) -> BaseModel:
+def made(model: type[BaseModel], name: str, options: Mapping[str, Any], section: str) -> BaseModel:
     """Return options as an instance of their model.
 
     Args:
         model: the model.
         name: the name of the plugin, for errors.
         options: the options.
+        section: what the keys of a recipe begin with, such as ``tuner.``, for errors.
 
     Raises:
         HubtlError: for mistakes in them, such as a missing option.
@@ -238,15 +239,15 @@ def made(model: type[BaseModel], name: str, options: Mapping[str, Any]) -> BaseM
     try:
         return model(**options)
     except ValidationError as error:
-        raise HubtlError("; ".join(problems_of(model, name, options)), hint=f"hubtl show {name}") from error
+        raise HubtlError("; ".join(problems_of(model, name, options, section)), hint=f"hubtl show {name}") from error
 
 
-def problems_of(model: type[BaseModel], name: str, options: Mapping[str, Any]) -> list[str]:
-    """Return the mistakes in options that a model describes, in plain words."""
+def problems_of(model: type[BaseModel], name: str, options: Mapping[str, Any], section: str = "") -> list[str]:
+    """Return the mistakes in options that a model describes, in plain words, each with the key that the user sets."""
     if not issubclass(model, Bounded):  # of a plugin, with a model of its own
         fields = model.model_fields
         found = {k: bounded.odd(v, fields[k].annotation if k in fields else None) for k, v in options.items()}
-        if problems := [f"{name}.{k} is {_short(repr(options[k]), 80)}: {why}" for k, why in found.items() if why]:
+        if problems := [f"{section}{k} is {_short(repr(options[k]), 80)}: {why}" for k, why in found.items() if why]:
             return problems
     try:
         model.model_validate(options)
@@ -260,7 +261,7 @@ def problems_of(model: type[BaseModel], name: str, options: Mapping[str, Any]) -
                 listed = f"nearest: {guess}" if guess else f"it has: {', '.join(known) or 'none'}"
                 problems.append(f"{name} has no option {key!r} ({listed})")
             else:
-                problems.append(_sentence(e).replace(key, f"{name}.{key}", 1))
+                problems.append(_sentence(e).replace(key, f"{section}{key}", 1))
         return problems
     return []
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hubtl.plugins.installed import is_package
 from hubtl.record.facts import ModelFacts, PluginFacts
 
 LOADS = ("task", "backbone", "modality")  # kinds of plugins without which a model does not load
@@ -11,7 +12,8 @@ BUILT_IN = ("lenet",)  # architectures of hubtl's own format in version 0.1
 
 def packages(model: ModelFacts, taking_part: Iterable[PluginFacts]) -> list[str]:
     """Name the packages that a run's model needs; of an earlier record those that its encoders came with."""
-    found = [plugin.package for plugin in taking_part if plugin.kind in LOADS and not plugin.sha256]
+    needed = [plugin for plugin in taking_part if plugin.kind in LOADS and not plugin.sha256]
+    found = [plugin.package for plugin in needed if is_package(plugin.package)]
     return list(dict.fromkeys(found)) or ([of_architecture(model.architecture)] if model.parts else [])
 
 
@@ -20,7 +22,7 @@ def packages_in(facts: Mapping[str, Any]) -> list[str]:
     given = facts.get("plugins")
     if isinstance(given, list):
         needed = [one for one in given if isinstance(one, Mapping) and one.get("kind") in LOADS]
-        found = [str(one.get("package")) for one in needed if not one.get("sha256")]
+        found = [one["package"] for one in needed if not one.get("sha256") and is_package(one.get("package"))]
         return list(dict.fromkeys(found))
     architecture = facts.get("architecture")
     if "loader" in facts or facts.get("library", "hubtl") != "hubtl" or architecture in (None, *BUILT_IN):

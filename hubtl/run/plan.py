@@ -126,7 +126,7 @@ def facts(prepared: Prepared, command: str) -> RunRecord:
         strategy=name,
         strategy_reason=prepared.reason,
         strategy_title=(cls.__doc__ or "").strip().split("\n")[0],
-        strategy_options=made(cls.Options, name, recipe.strategy.options).model_dump(mode="json"),
+        strategy_options=made(cls.Options, name, recipe.strategy.options, "strategy.").model_dump(mode="json"),
         strategy_package=entry.package,
         strategy_version=entry.version,
         plugins=participants(recipe, prepared.task, prepared.backbone),

@@ -185,7 +185,7 @@ def tuned(recipe: Recipe, backbone: Backbone) -> Any:
     torch.manual_seed(recipe.run.seed)
     cls = plugins.load("tuners", recipe.tuner.name)
     with minded(cls, "apply"):
-        tuner = cls(made(cls.Options, recipe.tuner.name, recipe.tuner.options))
+        tuner = cls(made(cls.Options, recipe.tuner.name, recipe.tuner.options, "tuner."))
         tuner.apply(backbone)
     for parameter in backbone.frozen():
         parameter.requires_grad_(False)
@@ -210,7 +210,7 @@ def _built(
         head.load_state_dict(classifier.state_dict())
     own = recipe.strategy.options if name == recipe.strategy.name else {}
     with minded(cls, "its __init__"):
-        strategy: Any = cls(encoder, head, task, made(cls.Options, name, own))
+        strategy: Any = cls(encoder, head, task, made(cls.Options, name, own, "strategy."))
     if not isinstance(strategy, Strategy) or not hasattr(strategy, "encoder"):
         raise broken(cls, f"makes a {type(strategy).__name__} that is no strategy", "call super().__init__ first")
     strategy.setting = setting
@@ -221,7 +221,7 @@ def task_of(recipe: Recipe) -> Task:
     """Make the task of a recipe, before its outputs are known."""
     cls = plugins.load("tasks", recipe.task.name)
     with minded(cls, "its __init__"):
-        task: Task = cls(options=made(cls.Options, recipe.task.name, recipe.task.options))
+        task: Task = cls(options=made(cls.Options, recipe.task.name, recipe.task.options, "task."))
     return task
 
 

@@ -153,9 +153,8 @@ def opened(
 
 def _as_it_is(recipe: Recipe, axes: Sequence[Axis]) -> dict[str, Any]:
     """Return the recipe's own values within their ranges: the trial to beat."""
-    options = made(
-        plugins.load("strategies", recipe.strategy.name).Options, recipe.strategy.name, recipe.strategy.options
-    )
+    own = recipe.strategy
+    options = made(plugins.load("strategies", own.name).Options, own.name, own.options, "strategy.")
     found = {}
     for axis in axes:
         section, _, leaf = axis.key.rpartition(".")

@@ -119,6 +119,7 @@ BAD = {
     "nothing": ([], "nothing to check"),
     "an unknown name": (["marginn"], "unknown plugin 'marginn'"),
     "an unknown name of a kind": (["tuner:marginn"], "unknown tuner 'marginn'"),
+    "a name that many begin like": (["bnn"], "unknown plugin 'bnn'"),
     "a name of two kinds": (["bnm"], "bnm is a strategy and a validator"),
     "a flag of another kind": (["validator:bnm", "--model", "x"], "--model is not for a validator"),
     "a setting that it is not for": (["mcc", "--setting", "transfer"], "mcc is not for transfer"),
@@ -136,6 +137,8 @@ def test_bad_input_is_one_error(capsys, what):
     assert code == 2
     assert said in err
     assert len(err.splitlines()) == 2
+    known = err.splitlines()[0].partition("known: ")[2].split(", ")
+    assert len(set(known)) == len(known), "each name once"
 
 
 def test_a_name_of_two_kinds_is_asked_for_with_its_kind(capsys):

@@ -246,6 +246,63 @@ def test_what_a_class_of_a_file_raises_names_the_file(tmp_path, data, capsys):
     assert "strategy 'odd' of odd.py sha256:" in err
 
 
+LACKS = {
+    "strategy": ("from hubtl import Strategy\nclass Odd(Strategy):\n    'Do.'\n", "step"),
+    "tuner": ("from hubtl import Tuner\nclass Odd(Tuner):\n    'Do.'\n", "apply"),
+    "validator": ("from hubtl import Validator\nclass Odd(Validator):\n    'Do.'\n", "score"),
+    "backbone": ("from hubtl.backbones.loader import Loader\nclass Odd(Loader):\n    'Do.'\n", "load"),
+    "modality": ("from hubtl.modalities.base import Modality\nclass Odd(Modality):\n    'Do.'\n", "column"),
+}
+
+
+@pytest.mark.parametrize("kind", LACKS)
+def test_a_class_that_lacks_a_method_is_one_error_that_names_it(tmp_path, data, capsys, kind):
+    source, method = LACKS[kind]
+    folder = tmp_path / "my files"
+    folder.mkdir()
+    path = folder / "odd.py"
+    path.write_text(source)
+    add_plugin(path)
+    with pytest.raises(
+        HubtlError, match=rf"{kind} 'odd' of odd\.py .* is no {kind}: it does not define {method}"
+    ) as caught:
+        plugins.load({plugins.SINGULAR[k]: k for k in plugins.KINDS}[kind], "odd")
+    assert caught.value.hint == f"mend '{path}'; hubtl plugin check --plugin '{path}' says what is amiss"
+    if kind == "modality":
+        return
+    flag = "--model" if kind == "backbone" else f"--{kind}"
+    line = ["adapt", "--model", "lenet", *RUN[2:9], *data, "--dry-run", flag, "odd", "--plugin", str(path)]
+    code, _, err = hubtl_command(line, capsys)
+    assert (code, f"is no {kind}: it does not define {method}" in err) == (2, True), err
+    code, out, _ = hubtl_command(["plugin", "check", "--plugin", str(path)], capsys)
+    assert (code, "FAIL  loads" in out) == (1, True), out
+
+
+def test_a_class_that_others_are_made_of_is_no_plugin(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from hubtl import Strategy, Tuner\n"
+        "class Base(Tuner): ...\n"
+        "class Whole(Base):\n    def apply(self, backbone): ...\n"
+        "class Method(Strategy): ...\n"
+        "class Own(Method):\n    def phases(self): return []\n"
+    )
+    assert {(entry.kind, entry.name) for entry in add_plugin(path)} == {("tuners", "whole"), ("strategies", "own")}
+
+
+def test_the_remedy_names_the_file_as_it_was_given(tmp_path, capsys, monkeypatch):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "odd.py").write_text(
+        "from hubtl.strategy import Additive\nclass Odd(Additive):\n    def __init__(self, *a): raise OSError('odd')\n"
+        "    def added(self, pair, *, at): ...\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    add_plugin("below/odd.py")
+    for name in ("odd", "odd+mcc", "mcc+odd"):
+        remedy = plugins.find("strategies", name).remedy
+        assert remedy == "mend below/odd.py; hubtl plugin check --plugin below/odd.py says what is amiss"
+
+
 def test_help_runs_no_file(mine, tmp_path):
     marker = tmp_path / "ran"
     mine.write_text(f"open({str(marker)!r}, 'w')")

@@ -714,7 +714,7 @@ def test_options_that_have_no_default_are_asked_for(install, data, tmp_path, cap
     install("stranger", {"odd": "Odd"}, source=source)
     code, _, err = adapt(capsys, data, tmp_path / "run")
     assert code == 2
-    assert "odd.weight is missing" in err
+    assert "strategy.weight is missing" in err
 
 
 def test_the_same_plugin_without_a_fault_trains(install, data, tmp_path, capsys):

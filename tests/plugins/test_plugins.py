@@ -9,7 +9,7 @@ from hubtl import plugins
 from hubtl.errors import HubtlError
 from tests.tiny import hubtl_command
 
-CLASS = "from hubtl.strategy import Strategy\n\nclass {}(Strategy): ..."
+CLASS = "from hubtl.strategy import Strategy\n\nclass {}(Strategy):\n    def step(self, source, target, *, at): ..."
 
 
 def test_built_ins_come_in_through_the_same_door():

@@ -3,6 +3,7 @@
 import pytest
 
 from hubtl import plugins
+from hubtl.backbones.reference import ModelRef
 from hubtl.errors import HubtlError, RecipeError
 from hubtl.recipe.flags import KEYS
 from hubtl.recipe.reading import merge, parse, parse_set, read
@@ -49,7 +50,33 @@ def test_a_strategys_options_are_checked_with_the_recipe():
         "dann has no option 'wieght' (nearest: weight)"
     ]
     (problem,) = problems({**GOOD, "strategy": {"name": "mcc", "options": {"temperature": 0}}})
-    assert problem.startswith("mcc.temperature is 0: input should be greater than 0")
+    assert problem.startswith("strategy.temperature is 0: input should be greater than 0")
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "option", "value"),
+    [
+        ("strategy", "dann", "weight", "much"),
+        ("strategy", "cdan+mcc", "mcc_temperature", 0),
+        ("tuner", "first-n", "n", -1),
+        ("task", "regression", "loss", "none"),
+    ],
+)
+def test_a_wrong_option_is_called_as_it_is_set(section, name, option, value):
+    (problem,) = problems(merge({**GOOD, section: name}, {f"{section}.{option}": value}))
+    assert problem.startswith(f"{section}.{option} is {value!r}: ")
+
+
+def test_a_wrong_option_of_the_model_is_called_as_it_is_set(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    for name, options, said in (
+        ("lenet", {"dropout": 7}, "model.dropout is 7: "),
+        ("lenet", {"dropuot": 0.5}, "lenet has no option 'dropuot' (nearest: dropout)"),
+        (str(tmp_path), {"pooling": "middle"}, "model.pooling is 'middle': "),
+    ):
+        with pytest.raises(HubtlError) as caught:
+            ModelRef(name).check_options(options)
+        assert str(caught.value).startswith(said)
 
 
 @pytest.mark.parametrize(

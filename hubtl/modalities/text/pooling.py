@@ -117,7 +117,11 @@ def _mode(source: Source, name: str, given: dict[str, Any]) -> str:
         modes = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, list | tuple) else [asked]
         modes = [str(mode).lower() for mode in modes]
     else:
-        modes = [mode for mode, key in KEYS.items() if given.get(key, mode == "mean")]
+        chosen = {mode: given.get(key, mode == "mean") for mode, key in KEYS.items()}
+        for mode, value in chosen.items():
+            if value is not None and value not in (False, True):  # "false" is true to Python
+                raise _odd(source, name, f"has {value!r} for {KEYS[mode]}, neither true nor false")
+        modes = [mode for mode, value in chosen.items() if value]
     if not modes or (odd := [mode for mode in modes if mode not in MODES]):
         what = f"pools by {odd[0]!r}" if modes else "names no pooling"
         raise _odd(source, name, f"{what}; known: {', '.join(MODES)}")

@@ -176,6 +176,8 @@ def test_a_text_has_the_vector_that_it_has_alone(tmp_path):
         ("modules.json", '{"a": 1}', "is no list of modules"),
         ("1_Pooling/config.json", '{"pooling_mode": "median"}', "pools by 'median'"),
         ("1_Pooling/config.json", '{"pooling_mode_mean_tokens": false}', "names no pooling"),
+        ("1_Pooling/config.json", '{"pooling_mode_cls_token": "false"}', "has 'false' for pooling_mode_cls_token"),
+        ("1_Pooling/config.json", '{"pooling_mode_max_tokens": 2}', "has 2 for pooling_mode_max_tokens"),
         ("1_Pooling/config.json", "[]", "is no mapping"),
         ("1_Pooling/config.json", None, "is missing"),
     ],

@@ -445,7 +445,7 @@ def test_a_model_that_is_named_wrongly(hubtl, data, tmp_path, model, said, hint)
         ("model.text_tune=top", "it is freeze, full, lora, or top-k"),
         ("model.corruption=[9]", "severities are 1 to 5"),
         ("model.heads=3", "3 heads do not divide a width of 16"),
-        ("model.modality_dropout=1.5", "multimodal.modality_dropout"),
+        ("model.modality_dropout=1.5", "model.modality_dropout is 1.5"),
     ],
 )
 def test_an_option_of_the_model_that_is_wrong(hubtl, models, data, tmp_path, setting, said):
