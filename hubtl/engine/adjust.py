@@ -142,7 +142,7 @@ def collapsed(history: History, words: Callable[[Mapping[str, float]], str] = al
 
 
 def has_been_good(history: History) -> bool:
-    """Return whether predictions on the target spread at some time of the phase. They were not collapsed then."""
+    """Return whether predictions on the target ever spread in the phase. They were not collapsed then."""
     return any(not seen.get("collapsed", 1.0) for seen in history)
 
 

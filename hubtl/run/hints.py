@@ -31,7 +31,7 @@ def offered(task: Task, domain: Domain) -> tuple[list[str], dict[str, str]]:
 
 
 def readable(task: Task, domain: Domain, *, plain: bool = False) -> str | None:
-    """Return the flags under which a task reads a domain's labels, or None. It is this task or another.
+    """Return the flags that let a task read the labels, or None. It is this task or another.
 
     Args:
         task: the task.
@@ -47,7 +47,7 @@ def readable(task: Task, domain: Domain, *, plain: bool = False) -> str | None:
 
 
 def instead(task: Task, rows: Any, asked: Any, aside: str | None) -> str | None:
-    """Return, as flags, the tasks that could read the requested columns, or None."""
+    """Return the tasks that could read these columns, as flags, or None."""
     found = []
     for other in _others(task):
         with contextlib.suppress(Exception):

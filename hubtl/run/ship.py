@@ -106,7 +106,7 @@ def _write(folder: Path, record: RunRecord) -> None:
 
 
 def _warned(before: RunRecord, after: RunRecord, verified: Verified | None) -> list[str]:
-    """Return the run's own warnings, and those that follow from the new record."""
+    """Return the run's own warnings and those of the new record."""
     own = [text for text in before.warnings if text not in doubts(before)]
     return [*own, *doubts(after.model_copy(update={"verified": verified}))]
 

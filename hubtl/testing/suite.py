@@ -32,7 +32,7 @@ class _Stop(Exception):
 
 
 class Conformance(Suite):
-    """Each method raises AssertionError with what is amiss, or what the engine refuses the strategy with."""
+    """Check one strategy. A method raises AssertionError with the fault, or what the engine refuses."""
 
     kind = "strategies"
     mends: ClassVar[Mapping[str, str]] = {
@@ -54,7 +54,7 @@ class Conformance(Suite):
             return strategy, watch, toy_train(strategy, self.world.streams())
 
     def documents(self) -> None:
-        """The class has a docstring, every option a description, and every ablation changes an option."""
+        """The class has a docstring, and every option is described. Every ablation changes an option."""
         assert (self.cls.__doc__ or "").strip(), f"{self.cls.__name__} has no docstring"
         bare = [n for n, f in self.cls.Options.model_fields.items() if not f.description]
         assert not bare, f"options without a description: {bare}"
@@ -63,7 +63,7 @@ class Conformance(Suite):
             assert left != self.cls.Options(), f"to leave out {name} changes nothing: {dict(changes)}"
 
     def learns(self) -> None:
-        """Gradients reach every named group and nothing else, losses fall, and the result folds and is no worse."""
+        """Gradients reach every named group and nothing else. Losses fall; the result folds and is no worse."""
         world, (strategy, watch, trace) = self.world, self._run
         watch.judge()
         backbone = set(strategy.encoder.backbone.parameters())
@@ -84,7 +84,10 @@ class Conformance(Suite):
         assert reached >= floor - FLOOR, f"score on the target {reached:.3f}, of source-only {floor:.3f}"
 
     def _falls(self, trace: Trace, learns: bool, adversarial: bool) -> None:
-        """The supervised loss where the method logs one as ``task``, else the total, unless a critic plays in it."""
+        """Check that the loss falls.
+
+        It is the supervised one, logged as ``task``, else the total, unless a critic plays in that.
+        """
         name = "task" if any("task" in point for point in trace.curves) else "loss"
         course = [point[name] for point in trace.curves if name in point]
         if not learns or (name == "loss" and adversarial):

@@ -20,14 +20,6 @@ PACKAGES = (
 CLAIMS = ("hubtl/testing/kinds/", "hubtl/testing/suite.py")  # a check's docstring is the claim that it prints
 LONGEST = 35  # words of a sentence
 FIRST = 12  # words of a docstring's first sentence, to its full stop, colon or semicolon
-SHORT = (
-    "hubtl/backbones/",
-    "hubtl/losses/",
-    "hubtl/modalities/",
-    "hubtl/plugins/",
-    "hubtl/strategies/",
-    "hubtl/studies/",
-)
 KNOWN = """
     Accept Act Adapt Add Agree Align Allow Answer Append Apply Arrange Ask Assign Attach Attend Attract Average
     Begin Bind Bound Bring Build Calibrate Call Cast Catch Change Check Choose Classify Clear Clip Close Collect
@@ -176,7 +168,7 @@ def findings(root: Path = ROOT) -> Iterator[str]:
                 yield f"{name}:{line}: {word} is no verb that tests.house.prose knows: {text.splitlines()[0]}"
             if package:
                 yield from (f"{name}:{line}: {found!r}: say {instead}" for found, instead in avoided(text))
-            if name.startswith(SHORT) and count(sentence := first_sentence(text)) > FIRST:
+            if package and count(sentence := first_sentence(text)) > FIRST:
                 yield f"{name}:{line}: {count(sentence)} words in the first sentence: {sentence}"
         if package:
             yield from (f"{name}:{line}: an option without help" for line in without_help(source))

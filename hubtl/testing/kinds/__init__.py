@@ -22,7 +22,9 @@ __all__ = ["SUITES", "Check", "Suite", "check", "kind_of", "suite_of"]
 
 
 def suite_of(thing: Any, **given: Any) -> Suite:
-    """Return the suite for a strategy, tuner, validator, task, test-time method or loader of backbones.
+    """Return the suite of a plugin's kind.
+
+    Kinds are strategy, tuner, validator, task, test-time method and backbone loader.
 
     Keywords are those of the suite: of a strategy ``setting``, of a loader ``model``, of a task ``dataset``, and options.
     Raises AssertionError for what is none of them, HubtlError for a modality, which has no suite.

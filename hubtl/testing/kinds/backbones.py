@@ -89,12 +89,12 @@ class LoaderSuite(Suite):
         return torch.randn(ROWS, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(1))
 
     def documents(self) -> None:
-        """The loader has a docstring, and every option a description and a default within its bounds."""
+        """The loader has a docstring, and every option is described. Each option's default is within its bounds."""
         declared(self.kind, self.load)
         documented(self.load)
 
     def loads(self) -> None:
-        """It loads a backbone of images, with the same weights for the same seed."""
+        """It loads a backbone of images. Equal seeds give equal weights."""
         spec = self.backbone.info.input
         assert isinstance(spec, ImageInput), "this suite is for backbones of images, and its input is another"
         if self.request.image_size is not None:
@@ -106,7 +106,7 @@ class LoaderSuite(Suite):
         assert not odd, f"with the same seed other weights: {', '.join(odd[:5])}"
 
     def represents(self) -> None:
-        """In eval mode it makes finite features [b, width], for each row by itself."""
+        """In eval mode it makes finite features [b, width]. Each row's are its own."""
         images = self._images()
         with torch.no_grad():
             whole = Encoder(self.backbone)({USUAL: images}).pooled
@@ -149,7 +149,7 @@ class LoaderSuite(Suite):
         assert not odd, f"lora_targets names no linear layer or convolution: {', '.join(odd[:5])}"
 
     def saves(self) -> None:
-        """Saved with a classifier and loaded again, it answers as before, and it is left as it was."""
+        """Saved with a classifier and loaded again, it answers as before. Saving leaves it as it was."""
         torch.manual_seed(3)
         head = nn.Linear(self.backbone.info.width, len(NAMES))
         before = {name: value.clone() for name, value in self.backbone.state_dict().items()}

@@ -22,7 +22,7 @@ CLOSE = 1e-4
 
 
 class TaskSuite(Suite):
-    """The suite for one task, on a few rows and features that are noise.
+    """Check one task, on a few rows and features of noise.
 
     Args:
         cls: the task.
@@ -77,7 +77,7 @@ class TaskSuite(Suite):
         return self._read(*self.dataset)
 
     def _made(self) -> tuple[Task, np.ndarray]:
-        """The task as a run has it, and the labels of its rows that have one, as the model's."""
+        """Return a run's task and the labels of labelled rows. They are the model's labels."""
         task = self._task()
         related = task.relate(self.labels.outputs, self.labels.outputs)
         task.outputs = related.outputs
@@ -87,7 +87,7 @@ class TaskSuite(Suite):
         return task, targets
 
     def documents(self) -> None:
-        """The class has a docstring, a name, and figures that say which task they are of."""
+        """The class has a docstring, a name, and figures of its task."""
         declared(self.kind, self.cls)
         documented(self.cls)
         assert str(getattr(self.cls, "name", "")), "it has no name"
@@ -110,7 +110,7 @@ class TaskSuite(Suite):
         assert (there.dtype, there.shape) == (bool, (sizes[0],)), f"present() gives {there.dtype} {there.shape}"
 
     def relates(self) -> None:
-        """It says what the model answers with, for one domain and for two, and turns labels into the model's."""
+        """It relates the labels of one domain, or of two, to outputs. It turns labels into the model's."""
         own = self.labels.outputs
         for source, target in ((own, None), (own, own), (None, own)):
             related = self._task().relate(source, target)
@@ -122,7 +122,7 @@ class TaskSuite(Suite):
             )
 
     def learns(self) -> None:
-        """A linear head learns the labels of a few rows by its loss, and its score does not fall."""
+        """A linear head learns a few rows' labels by its loss. Its score does not fall."""
         task, targets = self._made()
         torch.manual_seed(0)
         features = torch.randn(len(targets), WIDTH)
@@ -161,7 +161,7 @@ class TaskSuite(Suite):
             assert all(0 <= bar.share <= 1 for bar in answer.bars()), "a bar that is no share"
 
     def judges(self) -> None:
-        """Rows in batches have the figures of all at once, and rows without labels have none."""
+        """Rows in batches have the figures of all at once. Rows without labels have none."""
         task, targets = self._made()
         outputs = self._outputs(task, len(targets))
         whole = task.evaluation(outputs, targets)
@@ -180,7 +180,7 @@ class TaskSuite(Suite):
         assert np.isfinite(task.score(outputs, targets)), "a score that is not finite"
 
     def records(self) -> None:
-        """Its figures are the same after they were written and read, and list the primary one first."""
+        """Its figures stay equal when written and read. They list the primary one first."""
         task, targets = self._made()
         whole = task.evaluation(self._outputs(task, len(targets)), targets)
         assert whole.figures is not None, "an evaluation without figures"
@@ -195,7 +195,7 @@ class TaskSuite(Suite):
         assert known.name == primary.name, f"primary() of the task is {known.name}, of its figures {primary.name}"
 
     def names(self) -> None:
-        """The strategies and validators that it names are there, and work without probabilities where it has none."""
+        """The strategies and validators that it names are installed. They work without probabilities where it has none."""
         strategies = [name for name, _ in self.cls.picks.values()] + list(self.cls.members)
         for kind, names in (
             ("strategies", strategies),

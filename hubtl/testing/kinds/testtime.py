@@ -16,7 +16,7 @@ OUTPUTS, BATCHES, ROWS = 4, 6, 32
 
 
 class TestTimeSuite(Suite):
-    """The suite for one test-time method, on a small classifier of vectors with BatchNorm."""
+    """Check one test-time method, on a small classifier of vectors with BatchNorm."""
 
     __test__ = False  # no test class, whatever its name
     kind = "testtime"
@@ -54,13 +54,13 @@ class TestTimeSuite(Suite):
         return [method.predict(batch) for batch, _ in _stream(batches)]
 
     def documents(self) -> None:
-        """The class has a docstring, and every option a description and a default within its bounds."""
+        """The class has a docstring, and every option is described. Each option's default is within its bounds."""
         declared(self.kind, self.cls)
         documented(self.cls)
         assert self.cls.learns in ("norms", "all", "nothing"), f"learns is {self.cls.learns!r}"
 
     def predicts(self) -> None:
-        """It answers every batch of a stream with finite logits, and changes them or itself on the way."""
+        """It answers every batch of a stream with finite logits. It changes them or itself on the way."""
         method = self._fresh()
         answers = self._answers(method)
         assert all(a.shape == (ROWS, OUTPUTS) and bool(a.isfinite().all()) for a in answers), "no finite logits [b, c]"
@@ -71,7 +71,7 @@ class TestTimeSuite(Suite):
         )
 
     def keeps(self) -> None:
-        """The model that it was made from stays as it is, bit for bit."""
+        """The model that it was made from stays bit-equal."""
         before = copy.deepcopy(self.model.state_dict())
         self._answers(self._fresh())
         changed = [name for name, value in self.model.state_dict().items() if not torch.equal(value, before[name])]
@@ -92,7 +92,7 @@ class TestTimeSuite(Suite):
         assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True)), "other answers the second time"
 
     def resets(self) -> None:
-        """After a reset it answers as a fresh one does, also by reset_every."""
+        """After a reset it answers as a fresh one does. So it does by reset_every."""
         method = self._fresh()
         fresh = self._answers(method)
         method.reset()

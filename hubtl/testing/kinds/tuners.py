@@ -47,12 +47,12 @@ class TunerSuite(Suite):
         return tuner, backbone
 
     def documents(self) -> None:
-        """The class has a docstring, and every option a description and a default within its bounds."""
+        """The class has a docstring, and every option is described. Each option's default is within its bounds."""
         declared(self.kind, self.cls)
         documented(self.cls)
 
     def applies(self) -> None:
-        """The same parameters learn at each call, and the backbone still makes finite features."""
+        """The same parameters learn at each call. The backbone still makes finite features."""
         first, second = (self._tuned()[1] for _ in range(2))
         assert _learning(first) == _learning(second), "other parameters learn at the second call"
         same = all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
@@ -62,7 +62,7 @@ class TunerSuite(Suite):
         assert bool(features.isfinite().all()), "features that are not finite"
 
     def copies(self) -> None:
-        """A copy of the tuned backbone answers as it does, and learns by itself."""
+        """A copy of the tuned backbone gives equal answers. It learns by itself."""
         _, backbone = self._tuned()
         other = copy.deepcopy(backbone)
         assert torch.equal(_features(other), _features(backbone)), "a copy makes other features"
@@ -83,7 +83,7 @@ class TunerSuite(Suite):
         )
 
     def merges(self) -> None:
-        """After training and merging, the backbone has its own parameters again and makes the same features."""
+        """After training and merging, the backbone has its own parameters again. It makes equal features."""
         tuner, backbone = self._tuned()
         _train(backbone)
         before = _features(backbone)

@@ -20,7 +20,7 @@ BESIDE = {LABELS: {"target_eval_logits"}}  # what comes with a field
 
 
 class ValidatorSuite(Suite):
-    """The suite for one validator, on made-up evidence of a classification of four classes unless a task is given."""
+    """Check one validator, on made-up evidence of a classification. It has four classes unless a task is given."""
 
     kind = "validators"
     mends: ClassVar[Mapping[str, str]] = {
@@ -51,12 +51,12 @@ class ValidatorSuite(Suite):
         documented(self.cls)
 
     def scores(self) -> None:
-        """It gives the same finite numbers twice, from what it declares to read."""
+        """It gives the same finite numbers twice, from its declared evidence."""
         first, second = (_scored(self.cls(), self._declared()) for _ in range(2))
         assert first == second, f"two scores of the same evidence: {first}, then {second}"
 
     def declares(self) -> None:
-        """It reads no field that it does not declare, target labels above all."""
+        """It reads no field that it does not declare. Target labels matter most."""
         seen = self._whole()
         _scored(self.cls(), seen)
         own = set(self.cls.reads) | FREE | {name for read in self.cls.reads for name in BESIDE.get(read, ())}
@@ -66,7 +66,7 @@ class ValidatorSuite(Suite):
         )
 
     def keeps(self) -> None:
-        """It leaves the evidence and the random numbers of the run as they are."""
+        """It leaves the evidence and the run's random numbers unchanged."""
         torch.manual_seed(0)
         given, before = self._declared(), self._declared()
         torchs, numpys = _draws()
@@ -79,7 +79,7 @@ class ValidatorSuite(Suite):
                 assert np.array_equal(np.asarray(ours), np.asarray(theirs)), f"it changes {field.name}"
 
     def ranks(self) -> None:
-        """It gives each of several checkpoints a finite merit, also after a stop."""
+        """It gives each of several checkpoints a finite merit. So it does after a stop."""
         rule = self.cls()
         judged = [scores_of(rule, self._declared(step)) for step in (1, 2, 3)]
         merits_of(rule, judged[:1])
@@ -89,7 +89,7 @@ class ValidatorSuite(Suite):
         assert merits_of(other, judged) == merits, "a rule that takes up its state() gives other merits"
 
     def lacks(self) -> None:
-        """It goes on, or says in a HubtlError what it needs, where a run has no source, or no target labels."""
+        """Without a source or target labels it works, or names its need."""
         for name in sorted(set(self.cls.reads) & MISSING):
             without: dict[str, Any] = {name: None}
             given = dataclasses.replace(self._declared(), **without)
