@@ -243,7 +243,7 @@ def made(model: type[BaseModel], name: str, options: Mapping[str, Any], section:
 
 
 def problems_of(model: type[BaseModel], name: str, options: Mapping[str, Any], section: str = "") -> list[str]:
-    """Return the mistakes in options that a model describes, in plain words, each with the key that the user sets."""
+    """Return the mistakes in a model's options, each with its key. The key is the one that the user sets."""
     if not issubclass(model, Bounded):  # of a plugin, with a model of its own
         fields = model.model_fields
         found = {k: bounded.odd(v, fields[k].annotation if k in fields else None) for k, v in options.items()}
