@@ -13,6 +13,7 @@ from hubtl import plugins
 from hubtl.backbones.loader import fuses, given_loader, loader
 from hubtl.backbones.saved import read_config
 from hubtl.errors import HubtlError, nearest, unknown
+from hubtl.io.places import there
 from hubtl.plugins import modalities
 from hubtl.plugins.modalities import USUAL
 from hubtl.recipe.reading import problems_of
@@ -45,7 +46,7 @@ class ModelRef:
             return {}
         folder = Path(re.sub(r"^(local-dir|local|transformers):", "", self.name)).expanduser()
         repo = re.sub(r"^(hf-hub|hub|transformers):", "", self.name)
-        if folder.is_dir():
+        if there(folder) and folder.is_dir():
             with contextlib.suppress(HubtlError):
                 return read_config(folder)
         elif _on_hub(repo, named=repo != self.name):
@@ -91,7 +92,7 @@ class ModelRef:
         """Return the loader of another package that the name begins with; None for any other name."""
         name = self.name.partition(":")[0]
         entry = plugins.entries("backbones").get(name)
-        return None if entry is None or entry.builtin or Path(self.name).exists() else name
+        return None if entry is None or entry.builtin or there(self.name) else name
 
     @property
     def _packages(self) -> str | None:
@@ -111,13 +112,13 @@ class ModelRef:
         name, loaders = self.name, plugins.entries("backbones")
         scheme, colon, rest = name.partition(":")
         scheme = {"hf-hub": "hub", "local-dir": "local"}.get(scheme, scheme)
-        if colon and scheme == "transformers" and not Path(name).exists():
+        if colon and scheme == "transformers" and not there(name):
             return "local" if Path(rest).expanduser().is_dir() else "hub", rest
-        if colon and scheme in loaders and not Path(name).exists():
+        if colon and scheme in loaders and not there(name):
             return scheme, rest
         if name in loaders:
             return name, name
-        if Path(name).is_dir():
+        if there(name) and Path(name).is_dir():
             return "local", name
         if name.startswith("timm/"):
             return "timm", name.removeprefix("timm/")
@@ -147,7 +148,7 @@ def parts_of(name: str) -> dict[str, str]:
     Raises:
         HubtlError: for a modality that is unknown, or given twice.
     """
-    if not re.match(r"\w+=", name) or Path(name).exists():
+    if not re.match(r"\w+=", name) or there(name):
         return {}
     parts: dict[str, str] = {}
     for part in name.split(","):

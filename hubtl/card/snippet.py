@@ -12,7 +12,7 @@ ASKED = """\
 import hubtl{needs}
 
 model = hubtl.load("{where}")
-answer = model.predict(["{example}"])[0]
+answer = model.predict([{example}])[0]
 print({printed})
 """
 
@@ -50,7 +50,7 @@ def default(record: RunRecord, repo: str | None) -> str:
     printed, own = _printed(record), packages(record.model, record.plugins)
     needs = f"  # pip install hubtl {' '.join(own)}" if own else ""
     if record.model.parts:
-        row = ", ".join(f'"{m}": "{_example(m)}"' for m in record.model.parts)
+        row = ", ".join(f'"{m}": {_example(m)}' for m in record.model.parts)
         prints = (
             f"answer = model.predict(row)[0]\nprint({printed})" if printed else "print(model.predict(row)[0].label)"
         )
@@ -85,7 +85,7 @@ def complete(given: str, record: RunRecord) -> str:
 def _example(*names: str) -> str:
     """Return a cell of a modality, as code has it."""
     known = modalities.known(names[0]) if len(names) == 1 else None
-    return names[0] if known is None else str(known.example)
+    return f'"{names[0]}"' if known is None else str(known.literal)
 
 
 def _prints(record: RunRecord, library: str | None = None) -> str:

@@ -1,5 +1,6 @@
 """Register the commands, and handle errors; the work is done elsewhere."""
 
+import errno
 import functools
 import os
 import sys
@@ -161,6 +162,8 @@ def by_machine(error: Exception) -> HubtlError | None:
 
     if (known := explain(error)) is not None or not isinstance(error, OSError) or not error.filename:
         return known
+    if error.errno == errno.ENAMETOOLONG:
+        return HubtlError(f"{str(error.filename)[:40]}… is too long for the name of a file", hint="mind the argument")
     if error.errno not in (*FULL, *REFUSED):
         return None
     return HubtlError(f"{error.filename}: {error.strerror}", hint="mend it, or --debug shows where")

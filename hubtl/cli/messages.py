@@ -78,7 +78,7 @@ def predicting(folder: Path) -> str:
 
         names = list(ModelRef(str(folder)).modalities)
     found = [one for one in map(modalities.known, names) if one is not None]
-    rows = found[0].alone if len(found) == 1 else " ".join(one.typed for one in found)
+    rows = found[0].alone if len(found) == 1 else " ".join(one.typed for one in found) or "DATASET"
     return f"hubtl predict {shown.typed(folder)} {rows}"
 
 

@@ -19,8 +19,11 @@ def renewed(words: Sequence[str]) -> tuple[list[str], list[str]]:
         flag, equals, value = word.partition("=")
         if word == "--":
             return [*found, word, *waiting], said
-        if flag not in flags or (not equals and not waiting):
+        if flag not in flags:
             found.append(word)
+            continue
+        if not equals and not waiting:
+            found.append("--column")  # the parser reports that its value is missing
             continue
         column = value if equals else waiting.pop(0)
         found += ["--column", f"{flags[flag]}={column}"]

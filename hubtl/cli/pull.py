@@ -25,7 +25,10 @@ def pull(
     Only files of the model are fetched: no pickles and no code.
     """
     from hubtl.cli.messages import begin, emit, predicting, stoppable
+    from hubtl.errors import HubtlError
     from hubtl.hub.pull import pull as fetch
+    from hubtl.io import plain
+    from hubtl.models.needed import check_needed
 
     begin(quiet=quiet or json_, debug=debug)
     with stoppable():
@@ -34,5 +37,12 @@ def pull(
         emit({"repo": spec, "folder": str(folder)})
         return
     typer.echo(str(folder))
-    if not quiet:
-        typer.echo(f"next: {predicting(folder)}")
+    if quiet:
+        return
+    try:
+        check_needed(plain.object_of(folder / "hubtl.json"), folder)
+    except HubtlError as error:  # the files are here, and of use once the package is
+        typer.echo(f"needs: {error}\ntry:   {error.hint}")
+    except (OSError, ValueError):
+        pass  # another program's model
+    typer.echo(f"next: {predicting(folder)}")

@@ -45,33 +45,37 @@ def rows_of(
         lenient: skip what cannot be read.
         each_file: read the files of a folder as rows.
     """
+    from hubtl.data.columns import check_taken
     from hubtl.data.folders import files_of
+    from hubtl.data.inputs import typed_cell
     from hubtl.errors import HubtlError, unknown
+    from hubtl.io.places import there
     from hubtl.plugins.modalities import of
 
-    row: dict[str, str] = {}
+    check_taken(columns, modalities)
+    row: dict[str, Any] = {}
     found: list[Any] = []
     for text in inputs:
         modality, equals, value = text.partition("=")
         files = of(modalities[0]).suffixes if len(modalities) == 1 else ()
-        if Path(text).suffix.lower() in files and Path(text).expanduser().is_file():
+        if Path(text).suffix.lower() in files and there(text) and Path(text).expanduser().is_file():
             found.append(text if each_file else {modalities[0]: text})
             continue
-        if Path(text).suffix.lower() in files and not equals and not Path(text).expanduser().exists():
+        if Path(text).suffix.lower() in files and not equals and not there(text):
             raise HubtlError(f"there is no file or folder {Path(text).expanduser()}", hint="mind the path")
         if each_file and split is None and files and is_folder_of(text, modalities[0]):
             found += files_of(Path(text).expanduser(), modalities[0])
             continue
-        if not equals or not re.fullmatch(r"\w+", modality) or Path(text).expanduser().exists():
+        if not equals or not re.fullmatch(r"\w+", modality) or there(text):
             found.append(_rows(text, modalities, split, columns, lenient=lenient))
             continue
         if modality not in modalities:
             raise unknown("modality of this model", modality, modalities)
         if modality in row:
             raise HubtlError(f"{modality} is given twice: a row has one", hint="one row at a time, or a dataset")
-        if not of(modality).words and not Path(value).expanduser().is_file():
+        if of(modality).suffixes and not (there(value) and Path(value).expanduser().is_file()):
             raise HubtlError(f"there is no file {value}", hint=f"{modality}=FILE")
-        row[modality] = value
+        row[modality] = typed_cell(modality, value)
     return [row, *found] if row else found
 
 

@@ -1,6 +1,6 @@
 """Columns of a dataset by their names and types: what the modalities and tasks find theirs with."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from datasets import Dataset, Value
@@ -51,6 +51,33 @@ def existing(dataset: Dataset, name: str, what: str, where: str, *, flag: str = 
         error.hint = f"{flag}{guess}" if guess else error.hint
         raise error
     return found
+
+
+def of_files(dataset: Dataset, name: str, what: str, where: str) -> str:
+    """Return a column whose cells can be files: encoded, their bytes, or their names.
+
+    Raises:
+        HubtlError: for one of another type, such as numbers or class labels.
+    """
+    feature = dataset.features[name]
+    encoded = "bytes" in feature or "path" in feature if isinstance(feature, dict) else hasattr(feature, "decode")
+    binary = isinstance(feature, Value) and feature.dtype in ("binary", "large_binary")
+    if not (encoded or binary or is_string(feature)):
+        raise HubtlError(
+            f"{where}: column {name!r} holds no {what} files: its type is {type(feature).__name__}",
+            hint=f"--column {what}=NAME; its columns: {_described(dataset)}",
+        )
+    return name
+
+
+def check_taken(columns: Mapping[str, str] | None, takes: Sequence[str]) -> None:
+    """Raise HubtlError for a column of a modality that the model does not take."""
+    for name, column in (columns or {}).items():
+        if name not in takes:
+            raise HubtlError(
+                f"--column {name}={column}: the model takes {' and '.join(takes)}, and no {name}",
+                hint=f"--column {takes[0]}={column}" if len(takes) == 1 else "leave it out",
+            )
 
 
 def only(found: Sequence[str], known: Sequence[str], what: str, dataset: Dataset, where: str) -> str:

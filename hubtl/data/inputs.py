@@ -3,6 +3,7 @@
 They have several modalities, or one that is no image: one named row after another.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from datasets import Dataset
 
 from hubtl.data.content import undecoded
 from hubtl.errors import HubtlError, unknown
+from hubtl.io import shown
 from hubtl.plugins import modalities
 
 
@@ -41,8 +43,9 @@ def each_row(inputs: Any, takes: Sequence[str]) -> Iterable[tuple[str, Mapping[s
             for name, row in each_row(item, takes):
                 yield (f"{name} {position}" if name == "row" else name), row
     else:
-        example = ", ".join(f'"{m}": "{modalities.known(m).example}"' for m in takes)
-        typed = " ".join(f"{m}={modalities.known(m).example}" for m in takes)
+        known = [modalities.of(m) for m in takes]
+        example = ", ".join(f'"{one.name}": {one.literal}' for one in known)
+        typed = " ".join(one.typed for one in known)
         raise HubtlError(
             f"a model of {', '.join(takes)} takes rows, not {type(inputs).__name__}",
             hint=f"{{{example}}}, or {typed} on the command line",
@@ -71,7 +74,28 @@ class RowIntake:
 
     def value(self, cells: Mapping[str, Any]) -> Any:
         """Return a row of the cells that are there."""
-        return {m: cell for m, cell in cells.items() if cell is not None and str(cell).strip()}
+        return given(cells)
+
+
+def given(cells: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the cells that are there; a typed one whose modality is in tables alone is read as JSON.
+
+    Raises HubtlError for text that is no JSON.
+    """
+    return {m: typed_cell(m, cell) for m, cell in cells.items() if cell is not None and str(cell).strip()}
+
+
+def typed_cell(modality: str, cell: Any) -> Any:
+    """Return a cell as typed: text of a modality that is in tables alone is JSON. Raises HubtlError for other text."""
+    if not isinstance(cell, str) or not modalities.of(modality).tabular:
+        return cell
+    try:
+        return json.loads(cell)
+    except ValueError as error:
+        raise HubtlError(
+            f"{modality}: {shown.line(cell[:40])!r} is no JSON, and no cell of {modality} is a file",
+            hint=f"{modality}='[0.1, 0.2]', or a dataset",
+        ) from error
 
 
 def _is_cell(value: Any, modality: str) -> bool:

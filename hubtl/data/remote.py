@@ -7,6 +7,7 @@ from typing import NamedTuple
 import datasets
 from datasets import DatasetDict
 from huggingface_hub import HfApi, is_offline_mode
+from huggingface_hub.errors import HFValidationError
 
 from hubtl.data import hubfiles, kept
 from hubtl.errors import HubtlError
@@ -49,6 +50,10 @@ def load(text: str, name: str, config: str | None, revision: str | None) -> Remo
         commit = info.sha
         if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
             raise TypeError(f"the commit of {name} is {commit!r}")
+    except HFValidationError as error:
+        raise HubtlError(
+            f"{text}: there is no such file or folder, and the Hub has no datasets of such names", hint="mind the path"
+        ) from error
     except Exception as error:
         status = status_of(error)
         if status is not None and status not in AGAIN:

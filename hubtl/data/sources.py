@@ -112,6 +112,7 @@ def open_domain(
         HubtlError: with what is missing.
     """
     where = f"the {role} {section.dataset!r}"
+    columns.check_taken(data.columns, modalities)
     asked = {m: (data.columns or {}).get(m) for m in modalities}
     source = opened(section.dataset, Wanted(tuple(modalities), asked, lenient=data.on_bad_sample == "skip"))
     train_name = slices.training(source.splits, section.split, where, role)

@@ -11,6 +11,7 @@ import yaml
 from hubtl.errors import HubtlError
 from hubtl.hub.tokens import any_in
 from hubtl.io import plain
+from hubtl.io.places import there
 from hubtl.record import RunRecord
 
 KEYS = ("dataset", "output_dir", "name")  # of a recipe, whose values may be paths; a class may be called /m/01abc
@@ -71,7 +72,7 @@ def _paths(value: Any, key: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _paths(item, key)
-    elif isinstance(value, str) and PATH.fullmatch(value) and (key in KEYS or Path(value).expanduser().exists()):
+    elif isinstance(value, str) and PATH.fullmatch(value) and (key in KEYS or there(value)):
         yield value
 
 

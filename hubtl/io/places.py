@@ -7,6 +7,14 @@ from hubtl.errors import HubtlError
 from hubtl.io import files
 
 
+def there(name: str | Path) -> bool:
+    """Return whether something is at a path; False for what no path can be, such as a whole paragraph."""
+    try:
+        return Path(name).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, a null character, ~ of an unknown user
+        return False
+
+
 def check_writable(folder: Path, *, flag: str = "--output-dir") -> None:
     """Raise HubtlError for a place where nothing can be written. Neither directory nor file can be."""
     try:

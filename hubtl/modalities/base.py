@@ -30,7 +30,7 @@ class Modality(ABC):
         called: files of it in messages.
         says: a cell and what it tells, for the limits on a card.
         words: a cell is typed as words; otherwise as the name of a file.
-        example: a cell in the code on a card.
+        example: a cell in the code on a card: a file's name or words; where ``tabular``, an expression of Python.
         alone: what is typed to predict one row of a model that takes this alone.
         suffixes: endings of files that hold one cell each, in lower case.
         folders: names of folders that hold such files and are no class, in lower case.
@@ -48,7 +48,7 @@ class Modality(ABC):
     called: ClassVar[str] = "files"
     says: ClassVar[str] = "row holds"
     words: ClassVar[bool] = False
-    example: ClassVar[str] = "file"
+    example: ClassVar[str] = "[0.0, 1.0]"
     folders: ClassVar[frozenset[str]] = frozenset()
     auto: ClassVar[tuple[str, str] | None] = None
     model_types: ClassVar[tuple[str, ...]] = ()
@@ -61,13 +61,23 @@ class Modality(ABC):
         return frozenset()
 
     @property
+    def tabular(self) -> bool:
+        """Return whether cells are in tables alone, neither words nor files: lists of numbers, say."""
+        return not self.words and not self.suffixes
+
+    @property
     def typed(self) -> str:
         """Return the argument for one cell on the command line."""
-        return f"{self.name}={'WORDS' if self.words else 'FILE'}"
+        return f"{self.name}={'WORDS' if self.words else 'JSON' if self.tabular else 'FILE'}"
 
     @property
     def alone(self) -> str:
-        return self.typed
+        return "DATASET" if self.tabular else self.typed
+
+    @property
+    def literal(self) -> str:
+        """Return Python code of the example cell."""
+        return self.example if self.tabular else f'"{self.example}"'
 
     def check(self) -> None:
         """Raise HubtlError where a package is missing that reads it."""
@@ -150,7 +160,9 @@ class Modality(ABC):
         return None
 
     def widget(self, gradio: Any, label: str) -> Any:
-        """Make the input of a page. Its value is the path of a file, or words."""
+        """Make the input of a page. Its value is the path of a file, words, or a cell as JSON."""
+        if self.tabular:
+            return gradio.Textbox(label=label, placeholder="[0.1, 0.2, …]", lines=3)
         return gradio.File(type="filepath", label=label)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hubtl.data.inputs import each_row
+from hubtl.data.inputs import each_row, given
 from hubtl.modalities.rows import collated, ranged
 
 
@@ -33,4 +33,4 @@ class ReadIntake:
 
     def value(self, cells: Mapping[str, Any]) -> Any:
         """Return a row of the cells that are there."""
-        return {name: cell for name, cell in cells.items() if cell is not None and str(cell).strip()}
+        return given(cells)

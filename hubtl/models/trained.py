@@ -18,6 +18,7 @@ from hubtl.backbones.reference import ModelRef
 from hubtl.backbones.saved import lineage, output_count, output_names, outputs_of, read_config, read_facts, task_of
 from hubtl.backbones.weights import check_finite, named
 from hubtl.errors import HubtlError
+from hubtl.io.places import there
 from hubtl.models.needed import check_needed
 from hubtl.plugins import modalities
 from hubtl.record import Outputs
@@ -68,9 +69,9 @@ def trained_classifier(
     """
     ModelRef(name).check_options(options or {})
     scheme, colon, rest = name.partition(":")
-    where = rest if colon and scheme in SCHEMES and not Path(name).exists() else name
+    where = rest if colon and scheme in SCHEMES and not there(name) else name
     folder = Path(where).expanduser()
-    if folder.is_dir():
+    if there(folder) and folder.is_dir():
         trained = opened(folder, image_size, options or {})
         known: dict[str, Any] = {"name": folder.resolve().name}
     elif where in plugins.entries("backbones") or ":" in where:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
@@ -11,6 +10,7 @@ from hubtl.backbones.base import BackboneRequest
 from hubtl.backbones.reference import ModelRef, parts_of
 from hubtl.data.features import FeatureSet
 from hubtl.errors import HubtlError
+from hubtl.io.places import there
 from hubtl.recipe.reading import parse
 from hubtl.recipe.schema import NamedSection, Recipe
 from hubtl.run.decisions import Decisions, by_model, by_relation, by_rows, by_strategy
@@ -39,7 +39,7 @@ def models_of(name: str) -> list[str]:
 
     A folder or a model of several modalities is one, whatever its name.
     """
-    if Path(name).exists() or parts_of(name):
+    if there(name) or parts_of(name):
         return [name]
     names = [part.strip() for part in name.split(PLUS)]
     if not all(names):

@@ -57,7 +57,8 @@ class Task(Asking, ABC):
         members: strategies whose models ``auto`` averages on a frozen backbone, for closed label sets.
         augments: whether random crops and flips preserve a label.
         scores_said: a card's words on the validators' scores, by name.
-        printed: attributes of an ``answer`` that code on a card prints, where hubtl loads the model; None: ``prints``.
+        printed: what code on a card prints of an ``answer``, where hubtl loads the model; None: its ``label``, or what
+            ``prints`` makes of the outputs.
         unlabelled_hint: the hint for data in which no labels were found.
         problem_type: transformers' ``problem_type`` in a model's configuration; None: none.
     """
@@ -86,7 +87,7 @@ class Task(Asking, ABC):
     bars: ClassVar[bool] = False
     captions: ClassVar[Mapping[str, str]] = {}
     scores_said: ClassVar[Mapping[str, str]] = {}
-    printed: ClassVar[str | None] = None
+    printed: ClassVar[str | None] = "answer.row()"
     unlabelled_hint: ClassVar[str] = "--label-column NAME"
 
     def __init__(self, outputs: Outputs | Sequence[str] = (), options: TaskOptions | None = None) -> None:
@@ -512,6 +513,9 @@ class Task(Asking, ABC):
         worse = (new - old) * (-1 if metric.higher_is_better else 1)
         if before.source is None or after.source is None or worse <= FLOOR * abs(old):
             return None
+        scores = before.scores.get(self.guard), after.scores.get(self.guard)
+        if scores[0] is not None and scores[1] is not None and scores[0] - scores[1] <= FLOOR:
+            return None  # a tenth of a small error is no loss: the score measures it against knowing nothing
         return f"adapting took the {metric.shown} on the source from {value(metric, old)} to {value(metric, new)}"
 
     def unlearned(self, before: Evaluation) -> str | None:

@@ -14,7 +14,8 @@ def described(record: RunRecord, group: str) -> str:
     sets = record.label_sets
     if sets.setting == "unknown":
         return f"How the {many(group)} of source and target relate is unknown: the target names none."
-    text = f"Label sets: {sets.setting}, {len(sets.shared):,} {many(group)} shared."
+    n = len(sets.shared)
+    text = f"Label sets: {sets.setting}, {n:,} {group if n == 1 else many(group)} shared."
     if sets.source_only:
         text += f" Only in the source: {listing(sets.source_only)}."
     if sets.target_only:

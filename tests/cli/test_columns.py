@@ -3,9 +3,12 @@
 import json
 
 import pytest
+from datasets import ClassLabel, Dataset, Features, List, Value
 
+import hubtl
 from hubtl.cli.olden import renewed
 from hubtl.errors import HubtlError
+from hubtl.plugins.modalities import of
 from hubtl.recipe.reading import merge, parse
 from hubtl.recipe.schema import DataSection
 from tests.tiny import hubtl_command
@@ -55,6 +58,8 @@ def test_an_old_flag_works_and_a_line_on_stderr_says_what_to_type(capsys):
     [
         ("image", "image is not MODALITY=NAME"),
         ("imgae=photo", "there is no modality imgae (nearest: image)"),
+        ("text=image", "--column text=image: the model takes image, and no text"),
+        ("image=label", "column 'label' holds no image files: its type is ClassLabel"),
         ("image=nowhere", "unknown image column of the source 'builtin:digits/mnist' 'nowhere'"),
     ],
 )
@@ -88,3 +93,44 @@ def test_wrong_columns_of_a_recipe_are_an_error_of_the_recipe_whatever_a_flag_sa
     raw = {"model": "lenet", "target": "builtin:digits/uci", "data": {"columns": {"smell": "photo"}}}
     with pytest.raises(HubtlError, match="there is no modality smell"):
         parse(merge(raw, {"data.columns": ["image=scan"]}))
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "explain"])
+def test_a_column_of_a_modality_that_a_saved_model_does_not_take_is_refused(trained, command, capsys):
+    data = ["--dataset", "builtin:digits/uci"] if command == "evaluate" else ["builtin:digits/uci"]
+    row = ["--row", "1"] if command == "explain" else []
+    code, _, err = hubtl_command([command, str(trained), *data, *row, "--column", "audio=image"], capsys)
+    assert code == 2
+    assert "--column audio=image: the model takes image, and no audio" in err
+    assert "--column image=image" in err
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("columns") / "run"
+    splits = {"source_split": "train[:40]", "target_split": "train[:40]"}
+    hubtl.adapt(
+        model="lenet",
+        pretrained=False,
+        strategy="coral",
+        steps=2,
+        output_dir=str(folder),
+        **{"source_dataset": "builtin:digits/mnist", "target_dataset": "builtin:digits/uci", **splits},
+        options={"run.plots": False},
+    )
+    return folder
+
+
+@pytest.mark.parametrize("feature", [List(Value("float32")), Value("int64"), ClassLabel(names=["a"])])
+@pytest.mark.parametrize("modality", ["image", "audio"])
+def test_a_column_of_another_type_holds_no_files_of_a_modality(modality, feature):
+    cells = [[0.5]] if isinstance(feature, List) else [0]
+    dataset = Dataset.from_dict({"odd": cells}, features=Features({"odd": feature}))
+    with pytest.raises(HubtlError, match=f"column 'odd' holds no {modality} files: its type is"):
+        of(modality).column(dataset, "odd", "the target")
+
+
+def test_an_old_flag_without_its_value_is_reported_as_the_new_one(capsys):
+    code, _, err = hubtl_command([*RUN, "--image-column"], capsys)
+    assert code == 2
+    assert "option '--column' requires an argument" in err

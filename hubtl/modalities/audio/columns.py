@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from datasets import Audio, Dataset, Value
 
-from hubtl.data.columns import existing, first_cells, is_string, only, usual
+from hubtl.data.columns import existing, first_cells, is_string, of_files, only, usual
 from hubtl.modalities.audio.files import NAMES, SOUNDS
 
 
 def column(dataset: Dataset, asked: str | None, where: str) -> str:
     """Return the column with recordings. Raises HubtlError where there is none, or more than one."""
     if asked is not None:
-        return existing(dataset, asked, "audio", where, flag="--column audio=")
+        return of_files(dataset, existing(dataset, asked, "audio", where, flag="--column audio="), "audio", where)
     found = [name for name, feature in dataset.features.items() if isinstance(feature, Audio)]
     if not found:
         found = [name for name in usual(dataset.features, NAMES) if _holds_sounds(dataset, name)]

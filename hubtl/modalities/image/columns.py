@@ -5,7 +5,7 @@ from typing import Any
 
 from datasets import Dataset, Image, Value
 
-from hubtl.data.columns import existing, is_string, only
+from hubtl.data.columns import existing, is_string, of_files, only
 from hubtl.modalities.image.files import IMAGES
 from hubtl.modalities.image.names import NAMES
 
@@ -13,7 +13,7 @@ from hubtl.modalities.image.names import NAMES
 def column(dataset: Dataset, asked: str | None, where: str) -> str:
     """Return the column with images. Raises HubtlError where there is none, or more than one."""
     if asked is not None:
-        return existing(dataset, asked, "image", where, flag="--column image=")
+        return of_files(dataset, existing(dataset, asked, "image", where, flag="--column image="), "image", where)
     found = [name for name, feature in dataset.features.items() if isinstance(feature, Image)]
     if not found:
         found = [name for name, feature in dataset.features.items() if _holds_images(dataset, name, feature)]

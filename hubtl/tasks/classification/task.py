@@ -35,6 +35,7 @@ class Classification(Task):
     Options = ClassificationOptions
     Figures = ClassificationFigures
     probabilities = True
+    printed = None
     bars = True
     scale_free = True
     members = ("mcc", "infomax", "bnm")

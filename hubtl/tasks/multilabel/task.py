@@ -58,6 +58,7 @@ class MultiLabel(Task):
     Options = MultiLabelOptions
     Figures = MultiLabelFigures
     probabilities = False  # a softmax over the outputs means nothing
+    printed = None
     no_probabilities = "has one for each class, independent of the others"
     rankers = ("logme", "linear-probe")
     augments = False  # a crop may cut off what a label names

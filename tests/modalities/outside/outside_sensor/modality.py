@@ -15,7 +15,7 @@ class Sensor(Modality):
 
     name = "sensor"
     noun, plural, says = "signal", "signals", "signal shows"
-    example = "signal.npy"
+    example = "[0.0] * 64"
     covers = True
 
     def column(self, dataset: Any, asked: str | None, where: str) -> str:
