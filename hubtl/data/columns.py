@@ -71,7 +71,7 @@ def of_files(dataset: Dataset, name: str, what: str, where: str) -> str:
 
 
 def check_taken(columns: Mapping[str, str] | None, takes: Sequence[str]) -> None:
-    """Raise HubtlError for a column of a modality that the model does not take."""
+    """Raise HubtlError for a column of a modality that a model lacks."""
     for name, column in (columns or {}).items():
         if name not in takes:
             raise HubtlError(
