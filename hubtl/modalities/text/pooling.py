@@ -46,8 +46,11 @@ class Pooling:
         if self.mode == OWN or not self.because:
             return ()
         how = " and ".join(WORDS[mode] for mode in self.mode.split("+")) + (", to length 1" if self.normalize else "")
+        own = " (--set model.pooling=own: that head, for a saved model that opens without its code)" * (
+            self == UNTRAINED
+        )
         lost = (f"its modules {', '.join(self.left_out)} are not read",) if self.left_out else ()
-        return (f"pooled by {how}: {self.because}", *lost)
+        return (f"pooled by {how}: {self.because}{own}", *lost)
 
 
 UNTRAINED = Pooling("mean", because="the weights lack the head that its library pools with")
