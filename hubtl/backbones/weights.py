@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hubtl.errors import HubtlError
 from hubtl.io import plain
+from hubtl.io.shown import plural
 
 SHOWN = 6  # names in a message
 # Made anew when a model is built, or counters that nothing is computed from.
@@ -162,7 +163,9 @@ def check_folder(folder: Path, *, weights: bool = True) -> None:
         shards = read_json(path).get("weight_map")
         names = set(shards.values()) if isinstance(shards, dict) else set()
         if lacking := sorted(str(name) for name in names if not (folder / str(name)).is_file()):
-            raise HubtlError(f"{path} names {len(lacking)} files that are not there: {named(lacking)}", hint=AGAIN)
+            raise HubtlError(
+                f"{path} names {plural(len(lacking), 'file')} not in the folder: {named(lacking)}", hint=AGAIN
+            )
     if not weights:
         return
     files = sorted(folder.glob("*.safetensors")) or sorted(p for kind in PICKLES for p in folder.glob(kind))

@@ -183,9 +183,9 @@ def _rows(record: RunRecord) -> str:
     if record.source_only is not None and before != aside:
         where += f" (not scored of source-only: {before or 'none'})"
     if held_out:
-        return f"{n:,} held-out target rows{where}"
+        return f"{wording.plural(n, 'held-out target row')}{where}"
     saw = "with their labels" if record.target_labels == "training" else "without their labels"
-    return f"{n:,} target rows{where} that training saw too, {saw}"
+    return f"{wording.plural(n, 'target row')}{where} that training saw too, {saw}"
 
 
 def _difference(metric: Metric | None, before: float | None, after: float | None) -> str:

@@ -32,6 +32,6 @@ def by_labels(record: RunRecord) -> str | None:
     found = record.verified
     if found is None or found.answer != "source-only":
         return None
-    return f"{plural(found.n, 'labelled row')} were for source-only" + f" ({100 * found.sure:.3g}%)" * (
+    return f"the labels of {plural(found.n, 'row')} favour source-only" + f" ({100 * found.sure:.3g}%)" * (
         not found.certain
     )

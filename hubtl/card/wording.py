@@ -7,6 +7,7 @@ from typing import Any
 
 from hubtl.io.shown import line as on_one_line
 from hubtl.io.shown import lines
+from hubtl.io.shown import plural as plural
 from hubtl.plugins import modalities
 from hubtl.record import Evaluation
 
@@ -55,10 +56,6 @@ def score(value: float | None) -> str:
 
 def count(value: int) -> str:
     return f"{value:,}"
-
-
-def plural(number: int, noun: str, many: str | None = None) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {many or noun + 's'}"
 
 
 def many(noun: str) -> str:

@@ -29,7 +29,7 @@ def card(
     """
     from hubtl.card import document, metadata, render, written_for
 
-    record = _record(run_dir)
+    record = record_of(run_dir)
     path = run_dir / "README.md"
     existing = path.read_text(encoding="utf-8") if path.exists() else None
     repo = repo or (written_for(existing) if existing else None)
@@ -52,7 +52,12 @@ def card(
         typer.echo(str(path))
 
 
-def _record(run_dir: Path) -> "RunRecord":
+def record_of(run_dir: Path) -> "RunRecord":
+    """Read the record of a run directory.
+
+    Raises:
+        HubtlError: for a directory without one, and for one that cannot be read.
+    """
     from pydantic import ValidationError
 
     from hubtl.record import RunRecord

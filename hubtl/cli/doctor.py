@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from hubtl.io import shown
+
 
 def doctor(json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False) -> None:
     """Check the installation, and suggest repairs.
@@ -53,7 +55,9 @@ def doctor(json_: Annotated[bool, typer.Option("--json", help="Print one JSON ob
         for name, value in rows.items():
             typer.echo(f"  {name:<22} {value}")
     if broken:
-        raise HubtlError(f"{len(broken)} plugin(s) do not load", hint="reinstall what the report names")
+        raise HubtlError(
+            f"{shown.plural(len(broken), 'plugin')} cannot be loaded", hint="reinstall what the report names"
+        )
 
 
 def _has_token() -> bool:

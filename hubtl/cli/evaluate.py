@@ -7,6 +7,7 @@ import typer
 
 from hubtl.errors import HubtlError
 from hubtl.io import jsontext
+from hubtl.io.shown import plural
 
 if TYPE_CHECKING:
     from hubtl.cli.table import Screen
@@ -189,7 +190,7 @@ def _show(found: "Evaluation") -> None:
             f"{called(found.primary)} {about(found.primary, found.estimate)} (estimate, no label read; ± its mean error)",
             soft_wrap=True,
         )
-        console.print(f"{found.n:,} rows")
+        console.print(plural(found.n, "row"))
         return
     lines = figures.rows() if figures else []
     width = max([18, *(len(metric.shown) for metric in lines)])
@@ -238,8 +239,8 @@ def _show_online(found: "LaterEvaluation") -> None:
     console, aside = Screen(), unscored(found.figures)
     console.print(table)
     console.print(
-        f"\n{found.figures.n} rows{f' (not scored: {aside})' if aside else ''} in {online.batches} batches, "
+        f"\n{plural(found.figures.n, 'row')}{f' (not scored: {aside})' if aside else ''} in {plural(online.batches, 'batch')}, "
         "each scored before the model learnt from it; "
-        f"learnt from {online.learnt} rows; resets: {online.resets}, of them on collapse: {online.collapses}",
+        f"learnt from {plural(online.learnt, 'row')}; resets: {online.resets}, of them on collapse: {online.collapses}",
         soft_wrap=True,
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hubtl.io import shown
+from hubtl.io.shown import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +79,9 @@ def _row(dataset: Any, number: int, text: str) -> "Mapping[str, Any]":
     from hubtl.errors import HubtlError
 
     if number >= len(dataset):
-        raise HubtlError(f"{text} has {len(dataset)} rows, and no row {number}", hint=f"--row {len(dataset) - 1}")
+        raise HubtlError(
+            f"{text} has {plural(len(dataset), 'row')}, and no row {number}", hint=f"--row {len(dataset) - 1}"
+        )
     return next(iter(each_row(dataset.select([number]), dataset.column_names)))[1]
 
 

@@ -134,7 +134,7 @@ def _answer(
         if as_json:
             emit({"file": str(export), "rows": count})
         else:
-            typer.echo(f"{count} rows to label: {export}")
+            typer.echo(f"{shown.plural(count, 'row')} to label: {export}")
             typer.echo(f"next: hubtl label {run} --labels {shown.typed(export)}")
     elif given is not None and labels is not None:
         taken = rows.take(given, labels)

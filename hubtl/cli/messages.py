@@ -63,7 +63,7 @@ def pushed(folder: Path, done: "PushResult") -> str:
     from hubtl.hub.push import load_snippet
 
     if done.url is None:
-        first = f"unchanged  {done.repo} has all {len(done.files)} files already: nothing was sent"
+        first = f"unchanged  {done.repo} has every file already ({len(done.files)}): nothing was sent"
     else:
         first = f"pushed     {done.url}"
     return f"{first}\ncommit     {done.commit}\n\n{load_snippet(folder, done.repo, done.revision)}"

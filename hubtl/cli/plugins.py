@@ -1,5 +1,6 @@
 """List plugins, and describe one (``hubtl list`` and ``hubtl show``)."""
 
+import inspect
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from hubtl import plugins
+from hubtl.cli import paragraphs, saved
 from hubtl.errors import HubtlError, unknown
-from hubtl.io.shown import typed
 
 
 def list_(
@@ -72,23 +73,22 @@ def _plain(value: Any) -> Any:
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="Name from hubtl list.")],
+    name: Annotated[str, typer.Argument(metavar="NAME|RUN", help="Name from hubtl list, or a run directory.")],
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Describe a strategy, tuner or validator and its options."""
+    """Describe a plugin and its options, or a run and its figures."""
     from hubtl.cli.messages import emit
 
     homes = [kind for kind in plugins.KINDS if name in plugins.entries(kind)]
     folder = Path(name).expanduser()
-    if not homes and any((folder / file).is_file() for file in ("record.json", "hubtl.json")):
-        card = f", or read {typed(folder / 'README.md')}" * (folder / "README.md").is_file()
-        measured = f"hubtl evaluate {typed(folder)} --dataset DATA{card}"
-        raise HubtlError(f"{name} is a run, and hubtl show takes a name of hubtl list", hint=measured)
+    if not homes and saved.is_saved(folder):
+        saved.describe(folder, as_json=json_)
+        return
     if not homes:
-        raise unknown("name", name, [n for kind in plugins.KINDS for n in plugins.entries(kind)])
+        raise unknown("name", name, [n for kind in plugins.KINDS for n in plugins.entries(kind)], listing="hubtl list")
     entry = plugins.find(homes[0], name)
     thing = entry.load()
-    text = (thing.__doc__ or "").strip()
+    text = inspect.cleandoc(thing.__doc__ or "")
     options = getattr(thing, "Options", None)
     fields = options.model_fields if options is not None else {}
     listed = [
@@ -117,7 +117,8 @@ def show(
         return
     singular = plugins.SINGULAR[homes[0]]
     typer.echo(f"{name}: {singular} of {entry.package} {entry.version}\n")
-    typer.echo("\n".join(line.removeprefix("    ") for line in text.splitlines()))
+    width = paragraphs.width()
+    typer.echo(paragraphs.wrapped(text, width))
     if paper:
         where = paper if paper.startswith("http") else f"https://arxiv.org/abs/{paper.removeprefix('arXiv:')}"
         typer.echo(f"\npaper: {where}")
@@ -126,7 +127,7 @@ def show(
         flag, prefix = ("--tta-set", "") if homes[0] == "testtime" else ("--set", prefix)
         typer.echo(f"\noptions ({flag} {prefix}NAME=VALUE):")
         for option in listed:
-            typer.echo(f"  {option['name']} = {option['default']}  {option['description']}")
+            typer.echo(paragraphs.item(f"  {option['name']} = {option['default']}", option["description"], width))
     if label_sets:
         typer.echo(f"\nlabel sets: {', '.join(label_sets)}")
     for relation, own in by_relation.items():

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from hubtl.io.shown import plural
+
 
 def push(
     run_dir: Annotated[Path, typer.Argument(help="Output directory of a finished run.")],
@@ -72,6 +74,6 @@ def push(
         return
     if dry_run:
         announce(done)
-        typer.echo(f"{len(done.files)} files would be pushed to {done.repo} (dry run: nothing was sent)")
+        typer.echo(f"{plural(len(done.files), 'file')} would be pushed to {done.repo} (dry run: nothing was sent)")
         return
     typer.echo(pushed(run_dir, done))

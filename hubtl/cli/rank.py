@@ -129,7 +129,7 @@ def _show(ranking: "Ranking") -> None:
         if found.error is not None:
             typer.echo(f"not ranked: {shown.line(found.model)}: {shown.line(found.error)}", err=True)
     called = outputs_called(ranking.task, len(ranking.outputs))
-    rows = f"{ranking.scored_rows} rows of {ranking.source or ranking.target} ({ranking.split})"
+    rows = f"{shown.plural(ranking.scored_rows, 'row')} of {ranking.source or ranking.target} ({ranking.split})"
     typer.echo(f"by {TITLES[ranking.by]}, on {rows}, {len(ranking.outputs)} {called}", err=True)
     for note in ranking.notes:
         typer.echo(f"note: {shown.line(note)}", err=True)

@@ -77,7 +77,9 @@ def result(outcome: Result, *, as_json: bool) -> None:
     record = outcome.record
     table = Words()
     aside = unscored(record.adapted)
-    rows = f"{record.adapted.n if record.adapted else 0} held-out rows" + (f"; not scored: {aside}" if aside else "")
+    rows = shown.plural(record.adapted.n if record.adapted else 0, "held-out row") + (
+        f"; not scored: {aside}" if aside else ""
+    )
     table.add_column(f"on the target ({rows})")
     dropped = record.verdict if record.verdict and record.verdict.tried else None
     columns = [("source-only", record.source_only), (ensemble.called(record), record.adapted)]
@@ -159,7 +161,7 @@ def verdict(record: RunRecord) -> list[str]:
     labels = record.verified if record.verified and record.verified.n else None
     lines = [f"verdict without labels: {said.answer if labels else said.brief}"]
     if labels is not None:
-        lines.append(f"verified on {labels.n:,} labelled rows: {labels.brief}")
+        lines.append(f"verified on {shown.plural(labels.n, 'labelled row')}: {labels.brief}")
     base, found, gap = record.source_only, record.adapted, record.difference
     if gap is None or base is None or found is None or base.primary is None or found.primary is None:
         return lines
@@ -167,7 +169,10 @@ def verdict(record: RunRecord) -> list[str]:
     if gap.low <= 0 <= gap.high:
         better = "no difference" if gap.low == gap.high and found.n >= FEW else "the difference may be chance"
     interval = gain(found.primary, gap.low, gap.high)
-    return [*lines, f"measured on {found.n:,} labelled rows: {better} (95% interval of the difference: {interval})"]
+    return [
+        *lines,
+        f"measured on {shown.plural(found.n, 'labelled row')}: {better} (95% interval of the difference: {interval})",
+    ]
 
 
 def stopped(folder: Path | None) -> None:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from hubtl.io import shown
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -30,7 +32,7 @@ def push_space(run_dir: "Path", repo: str, *, json_: bool, quiet: bool, **wishes
     if done.dry_run:
         count = len(done.files)
         typer.echo(
-            f"{count} files would be pushed to the Space {done.space}, for {done.model} (dry run: nothing was sent)"
+            f"{shown.plural(count, 'file')} would be pushed to the Space {done.space}, for {done.model} (dry run: nothing was sent)"
         )
         return
     typer.echo(f"space      {done.url}\ncommit     {done.commit}")

@@ -18,6 +18,7 @@ from hubtl.data.metadata import Metadata, gather, is_metadata, joined
 from hubtl.data.values import labelled
 from hubtl.data.walk import File, Walked, walk
 from hubtl.errors import HubtlError
+from hubtl.io.shown import plural
 from hubtl.plugins import modalities
 from hubtl.settings import logger
 
@@ -113,7 +114,9 @@ def _by_metadata(split: str, part: Part, metadata: Sequence[Metadata], said: lis
         said.append(f"the classes of {split} are those of {own[0].shown}: {min(part.classes)}/ is read as none")
     rows = [(file, None) for file, _ in part.rows if any(file.parts in m.rows for m in own)]
     if len(rows) < len(part.rows):
-        said.append(f"{len(part.rows) - len(rows)} files of {split} have no row in {own[0].shown}, and are left out")
+        said.append(
+            f"left out: {plural(len(part.rows) - len(rows), 'file')} of {split} without a row in {own[0].shown}"
+        )
     part.rows = list(rows)
 
 

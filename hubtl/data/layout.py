@@ -12,6 +12,7 @@ from hubtl.data.names import listed, loose
 from hubtl.data.splits import by_split, split_of
 from hubtl.data.walk import File
 from hubtl.errors import HubtlError
+from hubtl.io.shown import plural
 from hubtl.plugins import modalities
 
 WRAPPERS = frozenset({"data", "dataset"})  # and what modalities call the folders of their files
@@ -77,7 +78,7 @@ def arrange(files: Sequence[File], path: str) -> Layout:
         crossed = None if lone else _split_classes(top, said)
         return Layout(crossed or {"train": _part(top, lone, said)}, said)
     if top.files:
-        said.append(f"{len(top.files)} files lie beside the splits, and are left out")
+        said.append(f"left out: {plural(len(top.files), 'file')} beside the splits")
     parts = {}
     known = {name for folder in splits.values() if len(folder.folders) > 1 for name in folder.folders}
     for split, folder in splits.items():

@@ -13,6 +13,7 @@ from hubtl.data.tables import read
 from hubtl.data.values import LABEL_NAMES
 from hubtl.data.walk import File, Walked
 from hubtl.errors import HubtlError
+from hubtl.io.shown import plural
 from hubtl.plugins import modalities
 
 KEY = "file_name"
@@ -53,7 +54,9 @@ def gather(walked: Walked, wanted: Wanted, said: list[str]) -> list[Metadata]:
         rows = _rows(dataset, key, file, walked.root)
         lost = [parts for parts in rows if parts not in media]
         if lost:
-            said.append(f"{len(lost)} rows of {file.shown} name no file that is there, such as {'/'.join(lost[0])}")
+            said.append(
+                f"{file.shown} names files that are not there, in {plural(len(lost), 'row')}: {'/'.join(lost[0])}, for example"
+            )
         names = {name: name[: -len(KEY) - 1] for name in keys if name != key and name.lower() != KEY}
         others = dataset.remove_columns(key).rename_columns(
             {k: v for k, v in names.items() if v not in dataset.features}

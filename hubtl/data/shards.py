@@ -13,6 +13,7 @@ from datasets import Dataset, Features, List, Value, concatenate_datasets
 from hubtl.data.names import listed
 from hubtl.data.values import is_list, item_of, labelled, named_columns
 from hubtl.errors import HubtlError
+from hubtl.io.shown import plural
 from hubtl.settings import logger
 
 Named = dict[str, tuple[str, ...]]  # column -> the names that its numbers have, in order
@@ -116,7 +117,7 @@ def _renumbered(dataset: Dataset, file: str, own: Sequence[str], column: str, na
     def renumbered(value: Any, row: int) -> int | None:
         if value is not None and not (isinstance(value, int) and -1 <= value < len(own)):
             raise HubtlError(
-                f"{file}, column {column!r}, row {row}: label {value!r} is out of range; it has {len(own)} names",
+                f"{file}, column {column!r}, row {row}: label {value!r} is out of range; it has {plural(len(own), 'name')}",
                 hint="mend that row, or --label-column for another column",
             )
         return value if value is None or value < 0 else place[own[value]]

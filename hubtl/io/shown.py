@@ -39,6 +39,12 @@ def bar(text: str) -> str:
     return start + lines(text[len(start) :])
 
 
+def plural(number: int, noun: str, many: str | None = None) -> str:
+    """Return a number with its noun: ``1 row``, ``1,200 rows``, ``3 classes``."""
+    several = many or (f"{noun}es" if noun.endswith(("s", "ch")) else f"{noun}s")
+    return f"{number:,} {noun if number == 1 else several}"
+
+
 def stdout() -> Any:
     """Return standard output for a writer of styles, who escapes foreign text."""
     return getattr(sys.stdout, "styled", sys.stdout)

@@ -14,6 +14,7 @@ from hubtl.data.rows import Rows
 from hubtl.data.sealed import unsealed
 from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import finite, outputs
+from hubtl.io.shown import plural
 from hubtl.judging.case import Case
 from hubtl.judging.shift import shift
 from hubtl.judging.subsets import dominance, subsets
@@ -279,7 +280,7 @@ def doubts(record: RunRecord) -> list[str]:
         found.append(said)
     if record.verdict is not None and record.verdict.tried is not None:
         labels = record.verified if record.verified and record.verified.answer == "source-only" else None
-        why = f"{labels.n} labelled rows were for source-only" if labels else record.verdict.reason
+        why = f"the labels of {plural(labels.n, 'row')} favour source-only" if labels else record.verdict.reason
         return [f"source-only was kept, {record.verdict.tried} was dropped: {why}"]
     if (one := record.ensemble) is not None and one.closeness is not None and one.closeness < RESEMBLES:
         found.append(

@@ -19,6 +19,7 @@ from hubtl.backbones.saved import lineage, output_count, output_names, outputs_o
 from hubtl.backbones.weights import check_finite, named
 from hubtl.errors import HubtlError
 from hubtl.io.places import there
+from hubtl.io.shown import plural
 from hubtl.models.needed import check_needed
 from hubtl.plugins import modalities
 from hubtl.record import Outputs
@@ -254,7 +255,7 @@ def _parts(
         head = own.linear_of(own.read_tensors(folder), str(backbone.classifier_name), folder)
     if head.out_features != len(names):
         raise HubtlError(
-            f"{folder} names {len(names)} outputs, and its last layer has {head.out_features}",
+            f"{folder} names {plural(len(names), 'output')}, and its last layer has {head.out_features}",
             hint="save the model again with a name for each output",
         )
     _check_trained(backbone, str(folder))

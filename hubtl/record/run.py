@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from hubtl.errors import HubtlError
 from hubtl.io import files, jsontext, plain
+from hubtl.io.shown import plural
 from hubtl.record import upgrade
 from hubtl.record.ensemble import EnsembleFacts, MemberFacts
 from hubtl.record.facts import DomainFacts, Facts, LabelSets, ModelFacts, Outputs, PluginFacts
@@ -64,7 +65,7 @@ class Verdict(Facts):
     @property
     def brief(self) -> str:
         """Summarise the verdict. The number of rows to label is said where that decides."""
-        return f"{self.answer}, label {self.rows:,} rows to decide" if self.rows else self.answer
+        return f"{self.answer}, label {plural(self.rows, 'row')} to decide" if self.rows else self.answer
 
     @property
     def open(self) -> bool:

@@ -7,6 +7,7 @@ from hubtl import plugins
 from hubtl.backbones.base import Backbone
 from hubtl.backbones.reference import ModelRef
 from hubtl.errors import HubtlError
+from hubtl.io.shown import plural
 from hubtl.judging.judge import voters_on
 from hubtl.recipe.reading import merge, parse
 from hubtl.recipe.schema import Recipe
@@ -218,4 +219,4 @@ def by_rows(
 
 
 def _updates(epochs: float, per_epoch: int) -> tuple[int, str]:
-    return max(1, round(epochs * per_epoch)), f"{epochs:g} epochs of {per_epoch:,} updates"
+    return max(1, round(epochs * per_epoch)), f"{epochs:g} epoch{'s' * (epochs != 1)} of {plural(per_epoch, 'update')}"

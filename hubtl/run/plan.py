@@ -204,18 +204,20 @@ def describe(record: RunRecord) -> str:
         held = domain.eval_split == cut_off(domain.split)
         evaluated = f"{domain.split} held out" if held else domain.eval_split
         lines.append(
-            f"{role:<10} {name}: {domain.rows:,} rows of {domain.split}, {domain.eval_rows:,} of {evaluated} "
+            f"{role:<10} {name}: {shown.plural(domain.rows, 'row')} of {domain.split}, {domain.eval_rows:,} of {evaluated} "
             f"to evaluate; {columns}"
         )
         if role == "target" and record.target_told and not record.target_few:
-            lines.append(f"           {len(record.target_told):,} rows are learnt from with labels of a file")
+            lines.append(
+                f"           learnt from: {shown.plural(len(record.target_told), 'row')} with labels of a file"
+            )
         if role == "target" and record.target_few:
             group = task.Figures.group
-            lines.append(f"           {record.target_few} labelled rows of each {group} are learnt from")
+            lines.append(f"           learnt from: {shown.plural(record.target_few, 'labelled row')} of each {group}")
         if domain.unlabelled_rows or domain.eval_unlabelled_rows:
             lines.append(
-                f"           without a label: {domain.unlabelled_rows:,} training rows, "
-                f"{domain.eval_unlabelled_rows:,} evaluation rows"
+                f"           without a label: {shown.plural(domain.unlabelled_rows, 'training row')}, "
+                f"{shown.plural(domain.eval_unlabelled_rows, 'evaluation row')}"
             )
         lines += [
             f"           skipped {len(domain.skipped)} unreadable: {', '.join(map(shown.line, domain.skipped[:3]))}"
@@ -272,8 +274,8 @@ def _described(model: ModelFacts) -> list[str]:
     if not model.parts:
         seen = taken(model.modalities, model.input)
         if seen is None:
-            size = model.input["size"]
-            seen = f"{size}×{size} px, {model.input['channels']} channel(s)"
+            size, channels = model.input.get("size"), model.input.get("channels")
+            seen = f"{size}×{size} px, {shown.plural(channels, 'channel')}" if size and channels else "images"
         return [
             f"model      {model.name} [{model.library}], {weights} weights, {model.parameters:,} parameters, {seen}"
         ]

@@ -16,6 +16,7 @@ from hubtl.data.sealed import kept, sealed, unsealed
 from hubtl.data.slices import cut
 from hubtl.data.sources import Domain
 from hubtl.errors import HubtlError
+from hubtl.io.shown import plural
 from hubtl.judging.case import Streams
 from hubtl.recipe.schema import Recipe
 from hubtl.record import LabelSets
@@ -52,7 +53,9 @@ def hold_out(target: Domain, share: float | None, setting: str) -> tuple[Domain,
     strata = target.task.strata(target.train, target.label_columns) if target.label_columns else None
     keep, taken = cut(len(target.train), strata, share, labelled)
     if target.labels is None or not len(taken):
-        raise HubtlError(f"of {len(keep)} training rows none can be held out", hint="--no-adjust, or more rows")
+        raise HubtlError(
+            f"none of {plural(len(keep), 'training row')} can be held out", hint="--no-adjust, or more rows"
+        )
     facts = target.facts.model_copy(update={"rows": len(keep), "split": f"{target.facts.split} less {share:.0%}"})
     held = replace(target, train=select(target.train, taken), labels=target.labels[taken])
     return replace(target, train=select(target.train, keep), labels=target.labels[keep], facts=facts), held

@@ -11,6 +11,7 @@ import numpy as np
 from hubtl.data import rowlabels
 from hubtl.errors import HubtlError
 from hubtl.io import shown
+from hubtl.io.shown import plural
 from hubtl.judging.asking import Decided
 from hubtl.models import saved
 from hubtl.plugins.blame import minded
@@ -104,7 +105,7 @@ class Candidates:
         """Describe the task of the labeller in a line."""
         whole = self.whole
         return (
-            f"{len(self.names)} models, and {len(whole.order):,} of {whole.rows:,} target rows on which any two disagree: "
+            f"{len(self.names)} models, and {len(whole.order):,} of {plural(whole.rows, 'target row')} on which any two disagree: "
             f"at most {whole.rule.most} are asked for"
         )
 
@@ -211,7 +212,7 @@ def begin(folders: Sequence[Path], rule: Rule, *, home: Path | None = None) -> C
         )
     if not order:
         raise HubtlError(
-            f"the models answer alike to all {len(askable):,} target rows" + " that none learnt from" * bool(learnt),
+            f"the models answer alike to every target row ({len(askable):,})" + " that none learnt from" * bool(learnt),
             hint="nothing: any of them will do",
         )
     at = [place[position] for position in order]

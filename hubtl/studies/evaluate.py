@@ -21,6 +21,7 @@ from hubtl.data.sources import open_domain
 from hubtl.engine.device import make_accelerator
 from hubtl.engine.sweep import finite, outputs
 from hubtl.errors import HubtlError
+from hubtl.io.shown import plural
 from hubtl.judging.difference import difference
 from hubtl.judging.subsets import subsets
 from hubtl.models import saved
@@ -224,7 +225,7 @@ def guessed(images: Rows, known: Told, dataset: str, batch_size: int) -> Evaluat
     if told is None or not told.tells:
         off = "" if told is None else f": it would be {100 * told.error:.0f} points off on average"
         raise HubtlError(
-            f"{dataset} has no labels to evaluate against, and {len(images):,} rows are too few for an estimate{off}",
+            f"{dataset} has no labels to evaluate against, and {plural(len(images), 'row')} are too few for an estimate{off}",
             hint="rows with labels, or more of them without",
         )
     return figures

@@ -281,7 +281,7 @@ def begin(run: str | Path, rule: Rule) -> Labelling:
     order = [position for position in other_rows if apart[place[position]]]
     if not order:
         raise HubtlError(
-            f"source-only and adapted answer alike on all {len(other_rows):,} target rows of {folder}"
+            f"source-only and adapted answer alike on every target row ({len(other_rows):,}) of {folder}"
             + " that neither learnt from" * bool(learnt),
             hint="nothing: either model will do",
         )

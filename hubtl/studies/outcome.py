@@ -10,7 +10,7 @@ from hubtl.studies.label import Labelling, Rule
 def opening(asking: Labelling) -> str:
     """Describe the task of the labeller in a line."""
     return (
-        f"source-only and adapted disagree on {len(asking.order):,} of {asking.rows:,} target rows "
+        f"source-only and adapted disagree on {len(asking.order):,} of {shown.plural(asking.rows, 'target row')} "
         f"({100 * asking.share:.0f} %): at most {asking.rule.most} are asked for, and fewer where that decides"
     )
 
@@ -37,13 +37,14 @@ def outcome(asking: Labelling, found: Verified | None, *, page: bool = False) ->
     run = shown.typed(asking.folder)
     if found is None or not found.n:
         return [f"nothing is labelled; continue with: {_again(asking, page)}"]
-    lines = [progress(asking), f"verdict: {found.brief}, by {found.n} labelled rows"]
+    lines = [progress(asking), f"verdict: {found.brief}, by {shown.plural(found.n, 'labelled row')}"]
     if found.answer == "undecided":
         if found.n >= found.most or asking.current() is None:
             lines += [f"undecided: {more(asking, found, page=page)}"]
         else:
             rows = still(asking.tally, prior=found.prior, certain=found.certain)
-            lines += [f"undecided so far: label {rows} more rows to decide"] * bool(rows)
+            if rows:
+                lines.append(f"undecided so far: label {shown.plural(rows, 'more row')} to decide")
             lines += [f"continue with: {_again(asking, page)}"]
     return [
         *lines,
@@ -56,7 +57,9 @@ def more(asking: Labelling, found: Verified, *, page: bool = True) -> str:
     if len(found.rows) == len(asking.order):
         return "every row on which the two disagree was asked for"
     rows = still(asking.tally, prior=found.prior, certain=found.certain)
-    much = f"label {rows} more rows to decide" if rows else "more labels will hardly decide between them"
+    much = (
+        f"label {shown.plural(rows, 'more row')} to decide" if rows else "more labels will hardly decide between them"
+    )
     return f"{much}: {_again(asking, page)} --max {found.n + (rows or 50)}"
 
 

@@ -269,7 +269,7 @@ def test_a_folder_without_weights_says_so(copied, monkeypatch, kind):
     with pytest.raises(HubtlError, match="holds no weights"):
         resolve(folder)
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-1-of-2.safetensors"}}')
-    with pytest.raises(HubtlError, match=r"names 1 files that are not there: model-1-of-2\.safetensors"):
+    with pytest.raises(HubtlError, match=r"names 1 file not in the folder: model-1-of-2\.safetensors"):
         resolve(folder)
 
 

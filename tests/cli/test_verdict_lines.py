@@ -65,7 +65,7 @@ def test_rows_that_are_few_and_alike_do_not_show_that_there_is_no_difference():
     record = undecided()
     record.difference = Difference(low=0.0, high=0.0, resamples=100)
     record.adapted = Evaluation(n=1, accuracy=1.0)
-    assert "on 1 labelled rows: the difference may be chance" in verdict(record)[1]
+    assert "on 1 labelled row: the difference may be chance" in verdict(record)[1]
 
 
 def test_a_rail_does_not_advise_against_what_labelled_rows_have_shown():

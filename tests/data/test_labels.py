@@ -273,7 +273,7 @@ def test_the_unknown_class_of_an_open_set_is_apart_from_rows_without_a_label(tmp
     target = saved(tmp_path / "target", train=data, test=data)
     plain = prepare(recipe(target, source, "dann"))
     assert unsealed(plain.streams.target_eval_labels).tolist() == [0, -1, -2, -1, 1, -2, -1, 0]
-    assert any("3 evaluation rows belong to classes" in warning for warning in plain.warnings)
+    assert any("not scored: 3 evaluation rows of classes" in warning for warning in plain.warnings)
     opened_set = prepare(recipe(target, source, "osbp"))
     assert unsealed(opened_set.streams.target_eval_labels).tolist() == [0, 2, -2, 2, 1, -2, 2, 0]
     assert plain.streams.train["target"].labels is None

@@ -244,8 +244,8 @@ def test_rows_without_a_file_and_files_without_a_row_are_counted(tmp_path, caplo
     root = grow(tmp_path / "data", "0.png", "1.png", "2.png")
     metadata(root, "file_name,label", "0.png,cat", "1.png,dog", "9.png,dog")
     assert listed(root) == {"train": [("0.png", "cat"), ("1.png", "dog")]}
-    assert "1 rows of metadata.csv name no file that is there, such as 9.png" in caplog.text
-    assert "1 files of train have no row in metadata.csv, and are left out" in caplog.text
+    assert "metadata.csv names files that are not there, in 1 row: 9.png, for example" in caplog.text
+    assert "left out: 1 file of train without a row in metadata.csv" in caplog.text
     assert "2 of 3 image files used" in caplog.text
     metadata(root, "file_name,note", "0.png,x")
     assert read(root)["note"][:] == ["x", None, None]

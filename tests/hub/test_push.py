@@ -224,5 +224,5 @@ def test_the_command_line_prints_the_plan_and_where_it_went(hub, client, run):
     assert hub.repos["user/new"].private
     assert len(hub.repos["user/new"].messages) == 1
     again = client.type("push", run, "user/new")
-    assert "unchanged  user/new has all 8 files already: nothing was sent" in again.out
+    assert "unchanged  user/new has every file already (8): nothing was sent" in again.out
     assert len(hub.repos["user/new"].messages) == 1

@@ -237,7 +237,7 @@ def test_the_doctor_names_all_that_are_broken_and_goes_on(install, capsys):
     assert code == 2
     assert "strategy 'one' of first 1.2 does not load: SystemExit" in out
     assert "strategy 'two' of second 1.2 is no strategy: it is None" in out
-    assert err.startswith("error: 2 plugin(s) do not load")
+    assert err.startswith("error: 2 plugins cannot be loaded")
 
 
 @pytest.mark.parametrize("metadata", ["", "Name: stranger\n", "Version: 1\n", "\x00\x01", "Name:\nVersion:\n"])

@@ -107,11 +107,3 @@ def test_list_names_what_a_task_can_use(capsys):
     code, _, err = hubtl_command(["list", "--task", "regresion"], capsys)
     assert code == 2
     assert "regression" in err
-
-
-def test_show_of_a_run_says_that_it_is_one(tmp_path, capsys):
-    (tmp_path / "record.json").write_text("{}")
-    code, _, err = hubtl_command(["show", str(tmp_path)], capsys)
-    assert code == 2
-    assert "is a run" in err
-    assert f"hubtl evaluate {tmp_path} --dataset" in err

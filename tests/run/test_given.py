@@ -65,7 +65,7 @@ def test_rows_of_a_file_are_learnt_from_and_asked_for_no_more(place, capsys):
     assert (record.target_labels, record.adapted.n, record.adapted.value) == ("few", 12, None)
     card = (place / "run" / "README.md").read_text()
     assert "THE LABELS OF 6 TARGET ROWS WERE USED for training" in card
-    assert "6 rows are learnt from with labels of a file" in err + out
+    assert "learnt from: 6 rows with labels of a file" in err + out
     plain = adapt(place, capsys, out="plain")
     assert plain[0] == 0
     model = [(place / name / "model.safetensors").read_bytes() for name in ("run", "plain")]

@@ -90,7 +90,7 @@ def test_a_plan_says_how_many_labels_of_the_target_are_learnt_from_and_what_is_h
     given = {"task": "multi-label", "label_column": "cat,dog", "target_labels_per_class": 2, "strategy": "coral"}
     prepared = opened(data, **given)
     said = describe(facts(prepared, ""))
-    assert "2 labelled rows of each class are learnt from" in said
+    assert "learnt from: 2 labelled rows of each class" in said
     assert "of train held out to evaluate" in said
     assert default_output_dir(prepared.recipe).name.endswith("-multi-label")
 

@@ -127,8 +127,8 @@ def test_labels_against_the_adapted_model_ship_source_only_and_taking_them_back_
     assert (weights(harmed), weights(harmed / "adapted")) == (before, adapted)
     assert not (harmed / "source-only").exists()
     card = (harmed / "README.md").read_text()
-    assert "adapting with `mcc` was tried and dropped, because 6 labelled rows were for source-only" in card
-    assert "Then 6 labelled rows were for source-only" in card
+    assert "adapting with `mcc` was tried and dropped, because the labels of 6 rows favour source-only" in card
+    assert "Then the labels of 6 rows favour source-only" in card
     assert "rows to decide" not in card
     assert hubtl_command(["card", str(harmed), "--check"], capsys)[0] == 0
     assert hubtl.load(harmed).names == ["dark", "light"]
@@ -265,7 +265,7 @@ def test_what_is_wrong_in_a_table_is_one_error_that_names_the_line(helped, tmp_p
 
 
 def test_two_models_that_agree_need_no_labels(finished):
-    with pytest.raises(HubtlError, match="answer alike on all 48 target rows"):
+    with pytest.raises(HubtlError, match=r"answer alike on every target row \(48\)"):
         study.begin(finished, study.Rule())
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from hubtl.card.wording import listing, md
+from hubtl.io.shown import plural
 from hubtl.record import LabelSets, RunRecord
 from hubtl.tasks.classification.figures import ClassificationFigures, ClassScore
 
@@ -55,8 +56,8 @@ def warnings(relation: LabelSets, labels: np.ndarray | None, method: Any, unknow
     if relation.target_only and unknown is None and labels is not None:
         n = int((labels == UNKNOWN).sum())
         found.append(
-            f"{n} evaluation rows belong to classes that the source lacks ({listed(relation.target_only)}): "
-            "they are not scored; osbp has an output for them"
+            f"not scored: {plural(n, 'evaluation row')} of classes that the source lacks ({listed(relation.target_only)}); "
+            "osbp has an output for them"
         )
     if method.unknown and relation.setting in ("closed", "partial"):
         found.append(
@@ -83,7 +84,7 @@ def limits(record: RunRecord, does: str) -> list[str]:
         found.append(f"The target has classes that this model cannot predict{called}: {names}.")
     if record.unknown:
         found.append(
-            f"Open set: every input is assigned one of {len(record.classes) - 1:,} classes or {md(record.unknown)}. "
+            f"Open set: every input is assigned one of {plural(len(record.classes) - 1, 'class')} or {md(record.unknown)}. "
             f"It learnt {md(record.unknown)} from this target: unknown inputs elsewhere may look different."
         )
     elif record.classes:

@@ -2,6 +2,7 @@
 
 from hubtl.card.metrics import value
 from hubtl.card.wording import count, listing
+from hubtl.io.shown import plural
 from hubtl.record import LabelSets, RunRecord
 from hubtl.tasks.multilabel.figures import PRIMARY, MultiLabelFigures
 
@@ -42,7 +43,7 @@ def limits(record: RunRecord, does: str) -> list[str]:
         found.append(f"The target has classes that this model cannot predict: {names}.")
     if record.outputs.names:
         found.append(
-            f"Closed set: every {does.split()[0]} is assigned any number of the {len(record.outputs.names):,} classes, "
+            f"Closed set: every {does.split()[0]} is assigned any number of the {plural(len(record.outputs.names), 'class')}, "
             "or none."
         )
     if fitted := record.outputs.details.get("threshold_rows"):

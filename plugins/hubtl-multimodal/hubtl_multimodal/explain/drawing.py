@@ -210,7 +210,7 @@ def _words(axis: Any, found: "Explanation", modality: str) -> None:
             bbox={"boxstyle": "square,pad=0.15", "facecolor": ground, "edgecolor": "none"},
         )
     if len(shown) > LONGEST_TEXT:
-        axis.text(0.0, -last, f"… and {len(shown) - LONGEST_TEXT} words more", fontsize=8, va="center")
+        axis.text(0.0, -last, f"… words left out: {len(shown) - LONGEST_TEXT}", fontsize=8, va="center")
 
 
 def _instants(axis: Any, found: "Explanation", modality: str, inputs: Mapping[str, Tensor], theme: Theme) -> None:
