@@ -1,6 +1,7 @@
 """The three wheels, installed where nothing else of hubtl is: they are found, listed, and train."""
 
 import json
+import tomllib
 
 import pytest
 
@@ -38,6 +39,7 @@ print(json.dumps({
     "missing": [line for name in names for line in metadata.requires(name) if not present(line)],
 }))
 """
+VERSION = tomllib.loads((clean.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 DIGITS = ["--source-dataset", "builtin:digits/mnist", "--target-dataset", "builtin:digits/uci"]
 FEW = ["--source-split", "train[:100]", "--target-split", "train[:100]", "--target-eval-split", "test[:50]"]
 SHORT = ["--steps", "3", "--output-dir", "run", "--set", "run.plots=false", "--json"]
@@ -79,5 +81,7 @@ def test_a_method_of_a_plugin_adapts_to_the_embedded_digits(environment, tmp_pat
     said = json.loads(environment.hubtl("adapt", *method, *DIGITS, *FEW, *SHORT, cwd=tmp_path))
     assert (said["strategy"], said["steps"]) == ("linear-mmd", 3)
     record = json.loads((tmp_path / "run" / "record.json").read_text(encoding="utf-8"))
-    assert record["versions"]["hubtl"] == record["strategy_version"]
-    assert (tmp_path / "run" / "README.md").exists()
+    assert record["versions"]["hubtl"] == record["strategy_version"] == VERSION
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert f"hubtl {VERSION}, torch " in card
+    assert f"hubtl-example {VERSION}" in card

@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from hubtl import plugins
 from hubtl.errors import HubtlError
@@ -93,6 +95,8 @@ def test_a_name_that_one_package_registers_twice_does_not_load(install, tmp_path
     ("line", "loads"),
     [
         ("hubtl>=0.1,<99", True),
+        ("hubtl>=0.2,<0.3", True),
+        ("hubtl>=0.1,<0.2", False),  # written for the version before
         ("hubtl", True),
         ("Hubtl >=0.0.1", True),
         ("hubtl==0.*", True),
@@ -117,7 +121,9 @@ def test_a_package_for_another_hubtl_is_refused_by_name(install, tmp_path, capsy
         assert code == 0, err
         return
     assert code == 2
-    assert err.startswith("error: strategy 'odd' of stranger 1.2 does not load: it is for hubtl ")
+    asked = SpecifierSet(line.removeprefix("hubtl"))
+    said = f"it is for hubtl {asked}, and this is hubtl {version('hubtl')}"
+    assert err.startswith(f"error: strategy 'odd' of stranger 1.2 does not load: {said}\n")
     assert err.splitlines()[1].startswith("try:   pip install --upgrade stranger")
     assert plugins.load("strategies", "dann").__name__ == "DANN"
 

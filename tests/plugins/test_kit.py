@@ -136,7 +136,7 @@ def test_what_is_written_is_whole(tmp_path, kind):
     assert "license" not in project, "which licence is the author's to say"
     (points,) = project["entry-points"].values()
     assert list(points) == [f"my-{kind}"]
-    assert project["dependencies"] == ["hubtl>=0.1,<0.2"]
+    assert project["dependencies"] == ["hubtl>=0.2,<0.3"]
     flow = yaml.safe_load((tmp_path / "here" / ".github/workflows/test.yml").read_text())
     commands = [step.get("run", "") for step in flow["jobs"]["test"]["steps"]]
     assert "pytest" in commands

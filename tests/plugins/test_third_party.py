@@ -30,7 +30,8 @@ def environment(tmp_path_factory) -> dict[str, str]:
     home = tmp_path_factory.mktemp("site")
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     subprocess.run([*install, "--no-build-isolation", "--no-index", "--target", str(home), str(PACKAGE)], check=True)
-    return {**os.environ, "PYTHONPATH": str(home)}
+    path = [str(home), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
 def hubtl(environment, cwd, *arguments: str) -> str:
@@ -45,7 +46,7 @@ def test_it_is_not_there_before_it_is_installed(tmp_path):
 
 
 def test_it_is_listed_with_its_package_and_version_and_shown_with_its_options(environment, tmp_path):
-    assert "linear-mmd  (hubtl-example 0.1.0)" in hubtl(environment, tmp_path, "list", "strategies")
+    assert "linear-mmd  (hubtl-example 0.2.0)" in hubtl(environment, tmp_path, "list", "strategies")
     shown = json.loads(hubtl(environment, tmp_path, "show", "linear-mmd", "--json"))
     assert shown["package"] == "hubtl-example"
     assert [option["name"] for option in shown["options"]] == ["weight"]
@@ -79,4 +80,4 @@ def test_it_trains_from_python(environment, tmp_path):
         [sys.executable, "-c", API], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["hubtl-example", "0.1.0", "20", "600", "arXiv:1412.3474"]
+    assert done.stdout.split() == ["hubtl-example", "0.2.0", "20", "600", "arXiv:1412.3474"]

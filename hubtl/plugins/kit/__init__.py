@@ -107,7 +107,7 @@ def _importable(module: str) -> bool:
 
 
 def _range(present: str) -> str:
-    """Return the versions that a package written for this one supports: ``>=0.1.0,<0.2``."""
+    """Return the versions that a package written for this one supports: ``>=0.2,<0.3``."""
     major, minor = (int(part) for part in present.split(".")[:2])
     return f">={major}.{minor},<{f'0.{minor + 1}' if major == 0 else major + 1}"
 

@@ -1,3 +1,3 @@
 """Adapt fused models of image, text and audio to another domain."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
