@@ -1,4 +1,4 @@
-"""The table of what ``--strategy auto`` ships, beside the rules that a user could follow instead."""
+"""The table of what ``--strategy auto`` ships, beside simpler rules. A user could follow those instead."""
 
 import statistics
 from collections.abc import Sequence

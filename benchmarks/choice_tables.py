@@ -8,7 +8,7 @@ Runs = Sequence[dict[str, Any]]
 
 
 def validators(runs: Runs) -> str:
-    """Tell what each rule's choice of a checkpoint loses against the best one, and how often it is worse than source-only."""
+    """Tell what each rule's choice of a checkpoint loses. It is compared with the best one, and with source-only."""
     rows = ["| rule | accuracy lost | worst | worse than source-only |", "|---|---|---|---|"]
     measured = []
     for rule in sorted({name for x in runs for name in x["chosen"]} - {"oracle"}):
@@ -21,7 +21,7 @@ def validators(runs: Runs) -> str:
 
 
 def verdicts(runs: Runs) -> str:
-    """Tell what each rule of choosing between source-only and the ensemble's checkpoint ships, the trivial ones among them."""
+    """Tell what each rule ships of source-only and the ensemble's checkpoint. The trivial rules are among them."""
     gains = [x["chosen"]["ensemble"] - x["source_only"]["accuracy"] for x in runs]
     rules = {
         "never adapt": [False] * len(runs),

@@ -1,4 +1,6 @@
-"""``hubtl compare`` of eight strategies on cached features, against one end-to-end fine-tuning of the same backbone.
+"""``hubtl compare`` of eight strategies on cached features.
+
+It stands against one end-to-end fine-tuning of the same backbone.
 
     python benchmarks/compare.py DATA --source photo --target art_painting
 

@@ -1,4 +1,4 @@
-"""A model of several modalities at test time, with one of them corrupted: frozen, and adapting online.
+"""A model of several modalities at test time, one corrupted: frozen, and adapting online.
 
     python benchmarks/corrupted.py RUN DATASET --methods read tent --seeds 0 1 2
 

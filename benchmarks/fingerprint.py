@@ -1,4 +1,4 @@
-"""Measure the cost of hashing images by content, beside decoding and preparing them once.
+"""Measure the cost of hashing images by content. Decoding and preparing them once stands beside it.
 
     python benchmarks/fingerprint.py [--images 1000] [--width 500] [--height 375]
 

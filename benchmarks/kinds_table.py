@@ -17,7 +17,10 @@ RULES = {
 
 
 def table(runs: Sequence[dict[str, Any]]) -> str:
-    """One row per case, mean over seeds, and under them mean and worst gain on source-only and the seconds of training."""
+    """One row per case, mean over seeds.
+
+    Mean and worst gain on source-only and the seconds of training stand under them.
+    """
     cases: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run in runs:
         cases[run["case"]].append(run)

@@ -24,7 +24,7 @@ FIGURES = ("accuracy", "balanced_accuracy", "known_recall", "unknown_recall", "h
 
 
 def without(folder: Path, keep: list[int], out: Path) -> Path:
-    """A copy of a dataset with some of its classes, named by them alone."""
+    """A copy of a dataset with some of its classes. It names only them."""
     files = {path.name.split("-")[0]: str(path) for path in folder.glob("*.parquet")}
     for split, rows in load_dataset("parquet", data_files=files, cache_dir=str(out / "cache")).items():
         kept = rows.select(np.flatnonzero(np.isin(np.array(rows["label"]), keep)))

@@ -28,7 +28,7 @@ SEEDS = {"train": 1, "test": 2}  # of the composition: the same canvases in ever
 
 
 def compose(name: str, split: str) -> Dataset:
-    """Canvases with up to three different digits of one of the embedded samples, and the digits' names."""
+    """Canvases with up to three digits, and the digits' names. Digits differ and are of one embedded sample."""
     digits = builtin.load(f"builtin:digits/{name}")[split]
     drawn = [
         np.asarray(image.convert("L").resize((CELL, CELL), Picture.Resampling.BILINEAR)) for image in digits["image"]

@@ -73,7 +73,7 @@ def views(spec: ImageInput, photographs: bool) -> tuple[Any, Any]:
 
 
 def fewer(data: Path, domain: str, rows: int, folder: Path) -> None:
-    """Write a domain with ``rows`` of its training rows, spread over them, and its other splits as they are."""
+    """Write a domain with ``rows`` of its training rows. They are spread over them; other splits stay."""
     (folder / domain).mkdir(parents=True)
     train = split(data, domain, "train")
     step = len(train) / rows
@@ -89,7 +89,7 @@ def endless(loader: DataLoader[Any]) -> Iterator[Any]:
 
 
 def plain(args: argparse.Namespace, source: str, target: str, lr: float, seed: int) -> tuple[float, int]:
-    """Accuracy of the plain loop on the target's rows, in percent, and how many rows."""
+    """Accuracy of the plain loop on the target's rows, in percent. The number of rows comes second."""
     torch.manual_seed(seed)
     tables = split(args.source_data, source, "train"), split(args.data, target, args.eval_split)
     names = tables[0].features["label"].names

@@ -1,4 +1,4 @@
-"""A linear probe of 20 epochs on a frozen ResNet-18 through ``hubtl.adapt``, against the plain loop with a frozen backbone.
+"""A linear probe on a frozen ResNet-18, against the plain loop. It has 20 epochs and goes through ``hubtl.adapt``.
 
     python benchmarks/probe.py DATA [--epochs 20] [--measured 2] [--size 160]
 
@@ -60,7 +60,7 @@ class Photos(Dataset[tuple[torch.Tensor, int]]):
 
 
 class Clock:
-    """Seconds on the wall and of this process's own work, since it was made: the second hardly know a busy machine."""
+    """Seconds on the wall and of this process's own work: the second hardly know a busy machine."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter(), time.process_time()
@@ -70,7 +70,9 @@ class Clock:
 
 
 def plain(data: Path, size: int, measured: int) -> tuple[Seconds, Seconds, int]:
-    """Seconds of an epoch, the mean of those measured, and of the pass over the validation rows; and how many rows."""
+    """Seconds of an epoch, and of the pass over validation rows; an epoch is the mean of those measured; and how many
+    rows.
+    """
     files = {split: str(next((data / "photo").glob(f"{split}*.parquet"))) for split in ("train", "validation")}
     splits = load_dataset("parquet", data_files=files)
     classes = len(splits["train"].features["label"].names)

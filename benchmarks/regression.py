@@ -33,7 +33,7 @@ PLAIN = "source-only, no bottleneck"  # as rsd and dare-gram are, by their paper
 
 
 def outline(shape: int) -> np.ndarray:
-    """The corners of a square, an ellipse or a heart, about 1 in size: [n, 2]."""
+    """The corners of a square, an ellipse or a heart: [n, 2]."""
     if shape == 0:
         return np.array([[-0.8, -0.8], [0.8, -0.8], [0.8, 0.8], [-0.8, 0.8]])
     t = np.linspace(0, 2 * math.pi, 40, endpoint=False)
@@ -67,7 +67,7 @@ def image(domain: str, scale: float, x: float, y: float, rng: np.random.Generato
 
 
 def draw(folder: Path) -> None:
-    """Write the domains, each with a train and a test split of images of its own."""
+    """Write the domains, each with a train and a test split. Each split has images of its own."""
     columns = Features({"image": Image(), **dict.fromkeys(LABELS, Value("float32"))})
     for number, domain in enumerate(DOMAINS):
         splits = {}
@@ -81,7 +81,7 @@ def draw(folder: Path) -> None:
 
 
 def constant(folder: Path, source: str, target: str) -> float:
-    """MAE on the target's test split of the mean of the source's training labels."""
+    """MAE of the source's training mean on the target's test split. The mean is that of its labels."""
     splits = [DatasetDict.load_from_disk(folder / name) for name in (source, target)]
     known, truth = (
         np.stack([np.array(data[split][name]) for name in LABELS], axis=1)

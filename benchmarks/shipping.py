@@ -1,4 +1,4 @@
-"""Runs of several methods, kept with their logits, so that rules of what to ship can be tried without training again.
+"""Runs of several methods, kept with their logits. Rules of what to ship can be tried without training again.
 
     python benchmarks/shipping.py DATA WEIGHTS --text MINILM --keep LOGITS
     python benchmarks/shipping_rules.py LOGITS
@@ -203,7 +203,7 @@ def spread(n: int, most: int) -> list[int]:
 
 
 def labels_of(case: Case, prepared: Prepared, seed: int) -> np.ndarray:
-    """The labels of the target's training rows in the order of its sealed rows: no run reads them."""
+    """Labels of the target's training rows, in its sealed order: no run reads them."""
     from datasets import load_dataset
 
     target = case.recipe["target"]

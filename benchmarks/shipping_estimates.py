@@ -47,7 +47,7 @@ def coverage(lines: Lines, kind: str) -> float:
 
 
 def shown(lines: Lines) -> str:
-    """The errors that hubtl writes beside its estimates, as shares rounded to points."""
+    """The errors that hubtl writes beside its estimates. They are shares rounded to points."""
     found = {
         kind: {"error": round(error(lines, kind) / 100, 2), "reach": round(reach(lines, kind) / 100, 2)}
         for kind in KINDS
@@ -56,7 +56,10 @@ def shown(lines: Lines) -> str:
 
 
 def bounds(lines: Lines) -> str:
-    """How often a lower bound holds, and how often it separates an adapted model from source-only."""
+    """How often a lower bound holds, and how often it decides.
+
+    It decides where it separates an adapted model from source-only.
+    """
     rows = [
         "| family | runs | looked for | holds | above source-only's estimate | of these better in truth | seconds, at most |"
     ]

@@ -1,4 +1,4 @@
-"""The table of docs/benchmarks.md that holds what was aimed for, without labels and with few, against what was found."""
+"""The table in docs/benchmarks.md of aims and findings. It covers shipping without labels and with few."""
 
 import statistics
 

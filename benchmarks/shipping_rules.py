@@ -63,18 +63,18 @@ def accuracy(z: np.ndarray, run: Run) -> float:
 
 
 def scaled(runs: list[Run]) -> np.ndarray:
-    """The mean of logits, each divided by its standard deviation over target training rows."""
+    """The mean of scaled logits. Each is divided by its standard deviation over target training rows."""
     return np.mean([run["z"] / run["train"].std() for run in runs], axis=0)
 
 
 def rowwise(runs: list[Run]) -> np.ndarray:
-    """The mean of logits of which each row has mean 0 and standard deviation 1: no row of a model is surer than another."""
+    """The mean of logits whose rows are standardised: no row of a model is surer than another."""
     centred = [run["z"] - run["z"].mean(axis=1, keepdims=True) for run in runs]
     return np.mean([z / np.maximum(z.std(axis=1, keepdims=True), 1e-9) for z in centred], axis=0)
 
 
 def known_source(run: Run) -> float:
-    """How much of the way from chance to perfect a model is right on source rows that it did not learn from."""
+    """How far a model gets from chance to perfect on the source. The rows are not those that it learnt from."""
     known = run["source_labels"] >= 0
     chance = 1 / run["z"].shape[1]
     right = float((run["source"][known].argmax(axis=1) == run["source_labels"][known]).mean())
@@ -86,7 +86,7 @@ def likely(runs: list[Run]) -> np.ndarray:
 
 
 def of_run(run: Run, base: Run) -> dict[str, Any]:
-    """Return what each rule ships of one method and source-only, with facts on the two."""
+    """Return what each rule ships of one method and source-only. Facts on the two come with it."""
     cls = plugins.load("strategies", run["strategy"])
     guard = "source-accuracy"
     lost = not cls.judging.forgets_source and run["scores"][guard] < base["scores"][guard] - FLOOR
@@ -114,14 +114,17 @@ def of_run(run: Run, base: Run) -> dict[str, Any]:
 
 
 def estimates(run: Run, base: Run) -> dict[str, float]:
-    """Estimated accuracy of source-only, of the adapted model by itself, and with source-only beside it."""
+    """Estimated accuracy of source-only and of the adapted model.
+
+    The latter is estimated by itself and beside source-only.
+    """
     kept = [(one["z"], gauge(one["source"], one["source_labels"]) or {}) for one in (run, base)]
     found = {"source-only": kept[1:], "adapted": kept[:1], "adapted, beside source-only": kept}
     return {name: round(100 * getattr(estimate(models), "value", float("nan")), 2) for name, models in found.items()}
 
 
 def bounded(run: Run, base: Run, beat: float) -> dict[str, float | None]:
-    """The lower bound on accuracy of the same rows, and what it cost; None where it cannot be above the estimate ``beat``."""
+    """The lower bound on accuracy of equal rows, and its cost; None where it cannot be above the estimate ``beat``."""
     began = time.process_time()
     source, labels, target = (torch.from_numpy(run[name]) for name in ("source", "source_labels", "z"))
     beside = torch.from_numpy(base["source"]).float(), torch.from_numpy(base["z"]).float()
@@ -177,7 +180,7 @@ def labelled(run: Run, base: Run, gain: float) -> dict[str, float] | None:
 
 
 def settled(order: np.ndarray, most: int) -> tuple[Tally, str | None]:
-    """Ask in this order until it is decided, or there is no row left."""
+    """Ask in this order until it is decided. It also ends when no row is left."""
     wins = losses = neither = 0
     answer = None
     for said in order.tolist():
@@ -188,7 +191,7 @@ def settled(order: np.ndarray, most: int) -> tuple[Tally, str | None]:
 
 
 def of_group(runs: list[Run], bases: list[Run]) -> dict[str, Any]:
-    """Return what is shipped of all methods of a case together, with source-only as mean over seeds."""
+    """Return what is shipped of all methods of a case together. Source-only is its mean over seeds."""
     best = max(base["backbone"] for base in bases)  # of two backbones the larger one
     alone = np.mean([accuracy(base["z"], base) for base in bases if base["backbone"] == best])
     first, probable = runs[0], likely(runs)

@@ -1,4 +1,4 @@
-"""The tables of docs/benchmarks.md on what to ship without labels, and on what a few labels buy."""
+"""The tables in docs/benchmarks.md on shipping without labels. They also tell what a few labels buy."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -70,7 +70,7 @@ def groups(lines: Lines, backbones: int | None = None, seeds: int | None = None)
 
 
 def outcomes(lines: Lines, rule: str) -> tuple[np.ndarray, np.ndarray]:
-    """By how many points what a rule ships is better than source-only, and how often of all."""
+    """A rule's gain on source-only in points, and how often. The share is that of all."""
     rules = RULES if lines[0]["kind"] == "run" else TOGETHER
     base = np.array([line["source_only"] for line in lines])
     if rule == ORACLE:
@@ -164,7 +164,9 @@ def by_kind(lines: Lines) -> str:
 
 
 def chosen(lines: Lines, rules: Sequence[str], always: str) -> str:
-    """The rule that gains most of those that hurt at most 1 % and keep 95 % of always' gain; else the one that hurts least."""
+    """The rule that gains most among the safe ones; safe rules hurt at most 1 % and keep 95 % of always' gain; else the
+    one that hurts least.
+    """
     fit = [r for r in rules if hurt(lines, r) <= 1 and mean(lines, r) >= 0.95 * mean(lines, always)]
     if fit:
         return max(fit, key=lambda rule: mean(lines, rule))
@@ -196,7 +198,7 @@ def leave_out(lines: Lines) -> str:
 
 
 def apart(lines: Lines) -> tuple[float, float]:
-    """Mean gain and share hurt where each family ships by the rule that the others chose."""
+    """Mean gain and share hurt, family by family. Each ships by the rule that the others chose."""
     parts = [(len(own), mean(own, rule), hurt(own, rule)) for _, rule, own in left_out(lines)]
     total = sum(n for n, _, _ in parts)
     return sum(n * gain for n, gain, _ in parts) / total, sum(n * harm for n, _, harm in parts) / total
@@ -209,7 +211,7 @@ def checkpoint_losses(lines: Lines) -> dict[str, list[float]]:
 
 
 def checkpoints(lines: Lines) -> str:
-    """Return the loss of each rule's choice among ten checkpoints against the best one."""
+    """Return each rule's loss among ten checkpoints. It is compared with the best one."""
     families = sorted({line["family"] for line in runs(lines)})
     rows = [f"| rule | accuracy lost | worst | {' | '.join(families)} |", "|---" * (3 + len(families)) + "|"]
     for rule, lost in sorted(checkpoint_losses(lines).items(), key=lambda item: statistics.mean(item[1])):
@@ -230,7 +232,7 @@ def differing(lines: Lines, least: float) -> list[Line]:
 
 
 def labels(lines: Lines) -> str:
-    """Labels that are asked for one at a time where the two models disagree, their answers simulated."""
+    """Labels asked for one at a time, with simulated answers. They are of rows on which the two models disagree."""
     rows = [
         "| the two differ by | runs | right, at most 50 labels | labels asked | right, at most 20 labels | interval covers |"
     ]

@@ -74,7 +74,7 @@ def digits() -> str:
 
 
 def averaging() -> str:
-    """The same runs, seed for seed, with the last weights and with their running average."""
+    """Equal runs, seed for seed, with and without averaged weights. The others have the last weights."""
     known = {(x["strategy"], x["source"], x["seed"]): x for x in lines("digits.jsonl")}
     rows = ["| strategy | direction | last weights | averaged |", "|---|---|---|---|"]
     for (name, source, seed), x in known.items():
@@ -92,7 +92,7 @@ def throughput() -> str:
 
 
 def probe() -> str:
-    """Seconds of the latest run of each case, on the wall and of the process's own work."""
+    """Seconds of each case's latest run, wall and own work."""
     rows = [
         "| what | seconds | plain loop | hubtl, first time | ratio | hubtl, from the cache | ratio |",
         "|---|---|---|---|---|---|---|",
@@ -167,7 +167,10 @@ def label_sets() -> str:
 
 
 def corrupted() -> str:
-    """Each model with one modality corrupted, as it is and while it adapts online, mean ± sd over orders of the rows."""
+    """Each model with one modality corrupted, frozen and adapting online.
+
+    Figures are mean ± sd over orders of the rows.
+    """
     runs: dict[tuple[str, str], dict[str, dict[object, float]]] = defaultdict(lambda: defaultdict(dict))
     for x in lines("corrupted.jsonl"):
         own = runs[str(x["strategy"]), str(x["rows"])]
@@ -210,7 +213,7 @@ def trirate() -> trirate_table.Runs:
 
 
 def multilabel() -> str:
-    """mAP on the target and the source and F1 at the source's thresholds, mean ± sd over seeds; between two bounds."""
+    """mAP on target and source, and F1, mean ± sd over seeds; F1 is at the source's thresholds; between two bounds."""
     runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for x in {(str(x["strategy"]), x["seed"]): x for x in lines("multilabel.jsonl")}.values():
         runs[str(x["strategy"])].append(x)
@@ -241,7 +244,7 @@ SHIPPING = {
 
 
 def demo() -> str:
-    """Each seed of the demo's recipe as it is now, and their mean."""
+    """Each seed of the demo's present recipe, and their mean."""
     recipe = hashlib.sha256((HERE.parent / "examples" / "digits.yaml").read_bytes()).hexdigest()[:12]
     runs = {(x["seed"], x["threads"]): x for x in lines("demo.jsonl") if x["recipe"] == recipe}
     if not runs:

@@ -37,7 +37,7 @@ CHECKED = 32  # rows
 
 
 def drawn(data: Path, domain: str, rows: int, folder: Path) -> dict[str, Dataset]:
-    """The splits of a domain, of the training one so many rows, as a source and as a target."""
+    """The splits of a domain, as a source and as a target. The training split has so many rows."""
     found = {}
     for split in ("train", "test"):
         path = str(next((data / domain).glob(f"{split}*.parquet")))
@@ -61,7 +61,7 @@ def embedded(model: Any, tokenizer: Any, texts: list[str]) -> np.ndarray:
 
 
 def kept(name: str, rows: int) -> np.ndarray:
-    """Return the features that the runs cached for the rows of a split."""
+    """Return the features that the runs cached for a split's rows."""
     (entry,) = [e for e in cache.entries() if (e.facts.get("name"), e.facts.get("rows")) == (name, rows)]
     found = cache.get(entry.key, rows)
     assert found is not None

@@ -1,4 +1,4 @@
-"""The table of a frozen text encoder beside logistic regression on its embedding."""
+"""The table of a frozen text encoder beside logistic regression. Both use its embedding."""
 
 import statistics
 from collections import defaultdict

@@ -59,7 +59,7 @@ def bare(prepared: Prepared, batch: int, size: int, channels: int, steps: int) -
 
 
 def ours(prepared: Prepared, steps: int) -> float:
-    """Steps per second of the engine, the first two left out on both sides."""
+    """Steps per second of the engine. The first two are left out on both sides."""
     accelerator = make_accelerator(prepared.recipe.run, None)
     began: list[float] = []
 

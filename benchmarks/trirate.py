@@ -64,7 +64,7 @@ SHUFFLED = "control: target pairs shuffled"
 
 
 def arranged(data: Path, folder: Path, *, shuffled: bool, seed: int) -> None:
-    """The four files as two datasets with a split to train on and one to evaluate on."""
+    """The four files as two datasets. Each has a split to train on and one to evaluate on."""
     for name, place in (
         ("source_train", "source/train"),
         ("source_validation", "source/validation"),
@@ -80,7 +80,7 @@ def arranged(data: Path, folder: Path, *, shuffled: bool, seed: int) -> None:
 
 
 def _shuffle(path: Path, to: Path, seed: int) -> None:
-    """The same images, recordings and reviews, in rows that have nothing to do with each other."""
+    """Equal images, recordings and reviews in unrelated rows."""
     import pyarrow.parquet as pq
 
     table, rng = pq.read_table(path), np.random.default_rng(seed)

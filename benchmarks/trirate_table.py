@@ -27,7 +27,7 @@ def runs_of(lines: Sequence[dict[str, Any]]) -> Runs:
 
 
 def rows(runs: Runs) -> str:
-    """Accuracy of every row, with all modalities of its own, and with some of them missing at test."""
+    """Accuracy of every row, with all modalities and with fewer. They are missing at test."""
     head = ["row", "all", *MISSING]
     table = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, seeds in runs.items():
@@ -133,7 +133,7 @@ def _gates() -> list[tuple[str, tuple[str, ...], Figure, Figure, str]]:
 
 
 def learnt_by_heart(runs: Runs) -> str:
-    """Each head of the full model on the rows it adapted to, and on held-out ones."""
+    """Each head of the full model on adapted and held-out rows."""
     lines = [line for line in runs.get(FULL, {}).values() if line["transductive"]]
     table = ["| full, mm-da, with | rows it adapted to | held-out rows | gap |", "|---|---|---|---|"]
     for name in ("all", *MISSING):

@@ -39,7 +39,7 @@ CHECKPOINTS = 10
 
 
 def rules() -> list[str]:
-    """Every validator that gives a checkpoint a score of its own without target labels."""
+    """Every validator that scores a checkpoint without target labels."""
     every = {name: entry.load()() for name, entry in plugins.entries("validators").items()}
     return [name for name, rule in every.items() if not rule.oracle and name not in ("last", "ensemble")]
 

@@ -135,7 +135,7 @@ def recipes() -> str:
 
 
 def command_line() -> dict[str, str]:
-    """Recipe keys that have a flag, with the flag as it is typed."""
+    """Recipe keys that have a flag, with the flag as typed."""
     found = {}
     for name, hint in typing.get_type_hints(adapt, include_extras=True).items():
         said = [d for e in getattr(hint, "__metadata__", ()) for d in (e.default, *(e.param_decls or ()))]

@@ -52,14 +52,14 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True, scope="module")
 def _freeze():
-    """Leave what is imported out of garbage collection, which follows each training and would cost half a second."""
+    """Leave imports out of garbage collection. It follows each training and would cost half a second."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def _log():
-    """A command that is run in the test's own process sets the log up; the next test finds it as it was."""
+    """A command in the test's own process sets the log up; the next test finds it as it was."""
     before = (logger.handlers[:], logger.level, logger.propagate)
     yield
     logger.handlers[:], logger.level, logger.propagate = before

@@ -92,7 +92,7 @@ print(json.dumps(answers))
 def python(
     code: str, *, blocked: Sequence[str] = ("hubtl",), given: str = "", cwd: Path | None = None, **env: str
 ) -> str:
-    """Run code after the prelude in a fresh process, and return the last line that it printed."""
+    """Run code in a fresh process and return its last line. The prelude runs first."""
     prelude = PRELUDE.replace("BLOCKED", repr(tuple(blocked)))
     done = subprocess.run(
         [sys.executable, "-c", prelude + code],

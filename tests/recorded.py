@@ -1,4 +1,4 @@
-"""Three short runs whose weights are recorded, so that a change of the house is seen to change no result.
+"""Three short runs whose weights are recorded. A refactoring is seen to change no result.
 
 python -m tests.recorded       # write tests/recorded.json anew, where a change of results is meant
 """
@@ -40,7 +40,7 @@ RUNS: dict[
 
 
 def machine() -> str:
-    """Return what the last bit of a result depends on beside the code."""
+    """Return what a result's last bit depends on beside the code."""
     return f"torch {torch.__version__}, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
 
 

@@ -187,7 +187,7 @@ def negative() -> RunRecord:
 
 
 def transfer() -> RunRecord:
-    """Transfer learning with a transformers model, on a folder that is not on the Hub."""
+    """Transfer learning with a transformers model. Its folder is not on the Hub."""
     record = gain(
         setting="transfer", strategy="finetune", paper=None, source=None, source_only=None, baseline_training=None
     )
@@ -242,7 +242,7 @@ def oracle() -> RunRecord:
 
 
 def foreign() -> RunRecord:
-    """A small model from random weights, whose export only hubtl loads, on the sample data; open-partial classes."""
+    """A small model from random weights, which only hubtl loads; open-partial classes."""
     record = gain(native=False, not_native_because="its bottleneck has a non-linearity")
     record.model = ModelFacts(
         name="lenet",
@@ -269,7 +269,7 @@ def foreign() -> RunRecord:
 
 
 def open_set() -> RunRecord:
-    """Adaptation to a target with classes that the source lacks, by a method that has an output for them."""
+    """Adaptation to a target with classes that the source lacks. The method has an output for them."""
     names = [*CLASSES[:4], "unknown"]
     before = np.array([[30, 5, 5, 0, 0], [4, 36, 0, 0, 0], [0, 10, 30, 0, 0], [0, 0, 0, 40, 0], [30, 20, 10, 20, 0]])
     after = np.array([[28, 4, 4, 0, 4], [4, 34, 0, 0, 2], [0, 2, 36, 0, 2], [0, 0, 0, 38, 2], [8, 4, 4, 4, 60]])
@@ -286,7 +286,7 @@ def open_set() -> RunRecord:
 
 
 def several() -> RunRecord:
-    """Adaptation of a model of three modalities, with figures of rows that lack one or have one spoiled."""
+    """Adaptation of a model of three modalities. Figures are of rows that lack one or have one spoiled."""
     parts = {
         "image": {"name": "me/eyes", "library": "timm", "base_model": "me/eyes", "license": "mit", "tune": "top-2"},
         "text": {"name": "me/words@main", "library": "transformers", "base_model": "me/words", "revision": SHA},

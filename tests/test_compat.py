@@ -1,4 +1,7 @@
-"""timm and transformers work beside a torchvision whose compiled operators do not load, in child processes too."""
+"""timm and transformers work beside a broken torchvision.
+
+Its compiled operators do not load, in child processes either.
+"""
 
 import importlib.util
 import shutil
@@ -33,7 +36,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory) -> Path:
-    """A folder with this installation's torchvision, its compiled operators replaced by a file that does not load."""
+    """A folder with torchvision whose compiled operators do not load. A file that does not load replaces them."""
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:
         pytest.skip("torchvision is not installed")

@@ -1,4 +1,4 @@
-"""The affine bottleneck folds away exactly, gradients reverse, critics give one logit a row."""
+"""The affine bottleneck folds away exactly. Gradients reverse, and critics give one logit a row."""
 
 import copy
 
@@ -25,7 +25,7 @@ def trained_bottleneck(width_in: int = 12, width: int = 6) -> Bottleneck:
 
 
 class Doubling(nn.Module):
-    """A backbone whose pooled features are twice the image, and whose map is the image."""
+    """A backbone whose pooled features are twice the image. Its map is the image."""
 
     def __init__(self) -> None:
         super().__init__()

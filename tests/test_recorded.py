@@ -1,4 +1,4 @@
-"""The same recipe and seed gives the same weights as when they were recorded: closely, and with HUBTL_EXACT=1 to the bit.
+"""The same recipe and seed gives the recorded weights: closely, and with HUBTL_EXACT=1 to the bit.
 
 The last bit is that of a processor, too: HUBTL_EXACT=1 is for the machine that recorded them.
 """

@@ -1,4 +1,4 @@
-"""Exactly the named parameters learn, the others stay bit by bit, and what was added is merged away again."""
+"""Exactly the named parameters learn; the others stay bit by bit, and what was added is merged away again."""
 
 import copy
 import sys
@@ -17,7 +17,7 @@ REQUEST = BackboneRequest(["a", "b", "c"], pretrained=False, image_size=32)
 
 
 def backbone(name: str = "test_vit"):
-    """With norms and biases that are not zero, as some are at first: nothing would learn behind those."""
+    """With norms and biases that are not zero: nothing would learn behind those."""
     torch.manual_seed(0)
     model = backbones.resolve(name, REQUEST)
     with torch.no_grad():

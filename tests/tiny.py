@@ -62,8 +62,9 @@ class Flat(nn.Module):
 
 
 def domains(n: int = 512, degrees: float = 40.0, seed: int = 0, offset: float = 0.0) -> tuple[Rows, Rows]:
-    """A labelled source of two classes in a plane of 8-d space,
-    and a target that is turned in that plane (labels known).
+    """A labelled source of two classes, and a turned target.
+
+    They lie in a plane of 8-d space; the target's labels are known.
     """
     made = []
     for turn, key, shift in ((0.0, seed, 0.0), (math.radians(degrees), seed + 1, offset)):

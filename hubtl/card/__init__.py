@@ -144,7 +144,7 @@ def _context(record: RunRecord, repo: str | None, given: str | None) -> dict[str
         "label_use": _label_use(record),
         "updates": _updates(record),
         "selection": _selection(record),
-        "verdict": _verdict(record),
+        "verdict": _verdict(record, task),
         "verified": verified(record),
         "relation": (task.relation(record) if task else "") or "",
         "difference": lambda before, after: _difference(primary, before, after),
@@ -308,7 +308,7 @@ def _dropped_by(record: RunRecord) -> str:
     return "scores that read no target labels did not support it"
 
 
-def _verdict(record: RunRecord) -> str | None:
+def _verdict(record: RunRecord, task: Any) -> str | None:
     """Describe which of the two models to use, without target labels. It says where the other one is."""
     verdict = record.verdict
     if verdict is None:
@@ -316,7 +316,11 @@ def _verdict(record: RunRecord) -> str | None:
     settled = record.verified is not None and record.verified.n > 0
     answer = verdict.answer if settled else verdict.brief
     text = f"Adapted or source-only, without target labels: **{answer}**. {_sentence(verdict.reason)}"
-    if verdict.disagreement is not None:
+    if verdict.gap is not None:
+        text += f" The two models' answers to the target rows that were tried differ by {wording.md(verdict.gap)} on average."
+    elif verdict.disagreement is not None and (
+        task is None or task.probabilities
+    ):  # two numbers always differ a little
         text += f" The two models answer differently on {100 * verdict.disagreement:.0f}% of the target rows that were tried."
     if verdict.tried is None:
         return text

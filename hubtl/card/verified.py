@@ -21,8 +21,8 @@ def verified(record: RunRecord) -> str | None:
             "less those that it answers worse."
         )
     drawn = (
-        f" Rows were drawn among the {found.disagreeing:,} of the target's training rows "
-        f"({100 * found.disagreement:.0f}%) on which source-only and adapted disagree; no model learnt from their labels."
+        f" Rows were drawn among the {plural(found.disagreeing, 'training row')} of the target "
+        f"({100 * found.disagreement:.0f}%) that source-only and adapted answer differently; no model learnt from their labels."
     )
     return first + gain + drawn
 

@@ -12,7 +12,7 @@ from hubtl.errors import HubtlError
 from hubtl.io import shown
 from hubtl.run.ship import shipped
 from hubtl.studies.label import Labelling
-from hubtl.studies.outcome import more, progress
+from hubtl.studies.outcome import disagreeing, more, progress
 
 MOST_BUTTONS = 12  # labels; more are typed, with a list to choose from
 KEYS = """
@@ -92,6 +92,7 @@ def page(asking: Labelling) -> gr.Blocks:
     at, choices = Shown(asking), asking.task.choices()
     with gr.Blocks(analytics_enabled=False, title=f"label {asking.folder.name}, hubtl") as blocks:
         gr.HTML(f"<style>{CSS}</style>{_heading(asking)}", padding=False)
+        keys = gr.HTML(padding=False)
         problem = gr.HTML(visible=False)
         row = gr.Textbox(visible=False)
         picture = gr.HTML(padding=False)
@@ -119,13 +120,16 @@ def page(asking: Labelling) -> gr.Blocks:
         said = gr.HTML(padding=False)
         last = gr.Button("Undo the last answer (u)", elem_id="hubtl-undo-last", size="sm", visible=False)
 
-        everything = [said, problem, row, picture, answering, skip, undo, last] + ([] if entry is None else [entry])
+        everything = [keys, said, problem, row, picture, answering, skip, undo, last] + (
+            [] if entry is None else [entry]
+        )
 
         def drawn(wrong: str = "") -> list[Any]:
             """Return everything that the page shows now."""
             question = asking.current()
             shows = "" if question is None else rowshown.row(question.cells, _caption(asking, question))
             made = [
+                _keys_said(asking),
                 _said(asking, settled=question is None),
                 gr.HTML(_problem(wrong), visible=bool(wrong)),
                 "" if question is None else str(question.row),
@@ -176,14 +180,21 @@ def _heading(asking: Labelling) -> str:
     record = asking.record
     method = record.verdict.tried if record.verdict and record.verdict.tried else record.strategy
     about = (
-        f"Which is better, source-only or adapted with {method}? They disagree on {len(asking.order):,} of {asking.rows:,} "
-        f"target rows ({100 * asking.share:.0f} %). At most {asking.rule.most} of these are asked for."
+        f"Which is better, source-only or adapted with {method}? They {disagreeing(asking)}. "
+        f"At most {asking.rule.most} of these are asked for."
     )
+    name = html.escape(shown.line(asking.folder.resolve().name))
+    return f'<h1>{name}</h1><p class="hubtl-note">{html.escape(shown.line(about))}</p>'
+
+
+def _keys_said(asking: Labelling) -> str:
+    """Describe the keys that do something now: without a row to label, only the one that undoes."""
+    if asking.current() is None:
+        return '<p class="hubtl-note">Key: u undo.</p>' if asking.verified().rows else ""
     choices = asking.task.choices()
     keyed = [] if asking.task.several or len(choices) > MOST_BUTTONS else [key for key in _keys(choices) if key]
     keys = "Keys: u undo, s skip" + (f", {keyed[0]} to {keyed[-1]} the labels" if keyed else "")
-    name = html.escape(shown.line(asking.folder.resolve().name))
-    return f'<h1>{name}</h1><p class="hubtl-note">{html.escape(shown.line(about))} {keys}.</p>'
+    return f'<p class="hubtl-note">{keys}.</p>'
 
 
 def _keys(choices: list[str]) -> list[str]:

@@ -1,5 +1,7 @@
 """Measure how often two models answer differently; only such rows tell which is better."""
 
+from typing import NamedTuple
+
 from hubtl.engine.device import Accelerator
 from hubtl.engine.sweep import outputs
 from hubtl.judging.case import Case
@@ -7,8 +9,15 @@ from hubtl.judging.judge import some
 from hubtl.modules import Classifier
 
 
-def disagreement(case: Case, one: Classifier, other: Classifier, accelerator: Accelerator) -> float:
-    """Return the share of target training rows with different answers; no label is read.
+class Apart(NamedTuple):
+    """Hold how often two models answer differently, and by how much."""
+
+    share: float  # of the rows
+    gap: str | None = None  # on average, in words with units; None: answers are no numbers
+
+
+def disagreement(case: Case, one: Classifier, other: Classifier, accelerator: Accelerator) -> Apart:
+    """Compare two models' answers to target training rows; no label is read.
 
     It uses at most 512 rows, spread over them. Answers differ as ``hubtl label`` sees them.
 
@@ -21,4 +30,4 @@ def disagreement(case: Case, one: Classifier, other: Classifier, accelerator: Ac
     rows, task = case.streams.target_plain, case.task
     seen = [outputs(model, rows, accelerator, rows=some(len(rows))).logits for model in (one, other)]
     first, second = (task.answered(logits) for logits in seen)
-    return float(task.disagree(first, second).mean())
+    return Apart(float(task.disagree(first, second).mean()), task.gap(first, second))

@@ -54,6 +54,7 @@ class Verdict(Facts):
     rail: bool = False  # True: a guard rail stands against the adapted model
     rows: int = 0  # to label, where that decides
     disagreement: float | None = None  # share of the target's training rows to which the two models answer differently
+    gap: str | None = None  # mean difference of those answers, where they are numbers: ``0.42 kg``
     tried: str | None = None  # the strategy that was dropped for source-only; None: nothing was dropped
     dropped: "Evaluation | None" = None  # its figures
 

@@ -234,7 +234,10 @@ def _judged(prepared: Prepared, before: Arm, after: Arm, accelerator: Accelerato
     judged = replace(prepared, task=after.task)  # with its thresholds, as hubtl label compares the two
     apart = disagreement(judged, before.model, after.model, accelerator)
     among = len(prepared.streams.target_plain)
-    return verdict(before.evaluation, after.evaluation, cost=cost, unlearned=unlearned, disagreement=apart, among=among)
+    found = verdict(
+        before.evaluation, after.evaluation, cost=cost, unlearned=unlearned, disagreement=apart.share, among=among
+    )
+    return found.model_copy(update={"gap": apart.gap})
 
 
 def check_rows(prepared: Prepared) -> None:

@@ -10,9 +10,16 @@ from hubtl.studies.label import Labelling, Rule
 def opening(asking: Labelling) -> str:
     """Describe the task of the labeller in a line."""
     return (
-        f"source-only and adapted disagree on {len(asking.order):,} of {shown.plural(asking.rows, 'target row')} "
-        f"({100 * asking.share:.0f} %): at most {asking.rule.most} are asked for, and fewer where that decides"
+        f"source-only and adapted {disagreeing(asking)}: at most {asking.rule.most} are asked for, "
+        "and fewer where that decides"
     )
+
+
+def disagreeing(asking: Labelling) -> str:
+    """Describe how many rows two models answer differently, to follow their names."""
+    if len(asking.order) == asking.rows:
+        return f"answer each of {shown.plural(asking.rows, 'target row')} differently"
+    return f"disagree on {len(asking.order):,} of {asking.rows:,} target rows ({100 * asking.share:.0f} %)"
 
 
 def progress(asking: Labelling) -> str:

@@ -87,6 +87,15 @@ class Asking:
         apart = ~np.isclose(one, other)
         return np.asarray(apart.reshape(len(apart), -1).any(axis=1))
 
+    def gap(self, one: np.ndarray, other: np.ndarray) -> str | None:
+        """Describe how far two models' answers lie apart; None where answers are no numbers.
+
+        Args:
+            one: answers [n, …] of one model.
+            other: answers [n, …] of the other.
+        """
+        return None
+
     def nearer(self: Reading, one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return which answer is nearer to each row's label, int [n].
 

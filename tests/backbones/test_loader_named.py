@@ -1,4 +1,4 @@
-"""The loader that a saved model names opens it, or one error says what to install, give or mend."""
+"""The loader that a saved model names opens it. Otherwise one error says what to install, give or mend."""
 
 import json
 
@@ -36,7 +36,7 @@ def clean():
 
 @pytest.fixture
 def model(tmp_path):
-    """The folder of a saved model, and a function that changes the loader in it."""
+    """A saved model's folder, and a function that changes its loader."""
     torch.manual_seed(0)
     backbone = backbones.resolve("lenet", BackboneRequest(["x", "y"], pretrained=False, image_size=16))
     saved.save(

@@ -1,4 +1,4 @@
-"""Names lead to the right loader, pooled features are what the last linear layer sees, and errors say what to do."""
+"""Names lead to loaders, and errors say what to do. Pooled features are what the last linear layer sees."""
 
 import dataclasses
 import json
@@ -397,7 +397,7 @@ def test_the_license_and_tag_of_the_weights_are_timms_own_words(tmp_path):
 
 
 def test_what_is_saved_is_not_called_by_the_name_of_weights_that_it_does_not_have(tmp_path):
-    """timm's registry knows the tag and licence of an architecture's usual weights, also where none were loaded."""
+    """timm's registry knows the tag and licence of usual weights. So it does where none were loaded."""
     scratch = resolve("test_resnet", 32)
     api.save(tmp_path / "run", scratch, nn.Linear(scratch.info.width, 2), ["a", "b"], {})
     info = resolve(tmp_path / "run", 32, pretrained=True).info
@@ -520,7 +520,7 @@ def test_a_network_that_normalises_by_itself_hands_that_over_to_the_input(monkey
 
 
 def own_classifier(name, classes=("x", "y", "z")):
-    """A backbone that was asked for with other classes and its own classifier, and both together on noise."""
+    """A backbone with other classes and its own classifier. Both run together on noise."""
     backbone = backbones.resolve(str(name), BackboneRequest(list(classes), keep_classifier=True)).eval()
     spec = backbone.info.input
     images = torch.randn(2, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(1))

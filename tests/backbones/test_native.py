@@ -58,7 +58,7 @@ def trained_head(width):
 
 @pytest.fixture(scope="module", params=TIMM + TRANSFORMERS)
 def exported(request, tmp_path_factory):
-    """A saved model, its name, and the logits of the live modules for one image."""
+    """A saved model, its name, and its live logits for one image."""
     root = tmp_path_factory.mktemp("native")
     built = backbone(request.param, root / "base")
     bottleneck, head = trained_head(built.info.width)

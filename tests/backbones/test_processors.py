@@ -122,7 +122,7 @@ def test_the_saved_processor_has_the_name_that_every_version_knows(tmp_path):
 
 
 def test_a_model_whose_images_are_blue_first_sees_them_so(tmp_path):
-    """Red and blue apart, through the library and through hubtl, before saving and after."""
+    """Red and blue are kept through the library and through hubtl. They are compared before saving and after."""
     tiny("vit").save_pretrained(tmp_path / "base")
     made_by("MobileViT", size={"shortest_edge": 36}, crop_size={"height": 32, "width": 32}).save_pretrained(
         tmp_path / "base"

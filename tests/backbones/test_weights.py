@@ -417,7 +417,7 @@ def test_a_format_version_that_is_none_or_from_the_future_is_refused(copied, wri
 
 
 def test_an_adapter_of_peft_is_one_error(tmp_path, copied):
-    """Alone, and beside a model, where it would change what that predicts without a word."""
+    """Alone and beside a model, whose predictions it would change silently."""
     alone = tmp_path / "adapter"
     alone.mkdir()
     beside = copied("transformers")

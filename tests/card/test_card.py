@@ -854,6 +854,16 @@ def test_an_undecided_verdict_says_how_many_labels_decide():
     assert "The two models answer differently on 31% of the target rows that were tried." in text
 
 
+def test_two_models_of_numbers_differ_by_an_amount():
+    record = numbers(tried="dann")
+    record.verdict = Verdict(answer="undecided", reason="no label was read", rows=20, disagreement=1.0, gap="0.42 kg")
+    text = render(record)
+    assert "The two models' answers to the target rows that were tried differ by 0.42 kg on average." in text
+    assert "answer differently" not in text
+    record.verdict.gap = None  # a record of an earlier version: that two numbers are not equal says nothing
+    assert "answer differently" not in render(record)
+
+
 def test_a_chosen_checkpoint_beside_the_last_weights_of_source_only_is_said() -> None:
     record = records.gain()
     assert record.baseline_training is not None

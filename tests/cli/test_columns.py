@@ -1,4 +1,4 @@
-"""``--column MODALITY=NAME``, and the flags and recipe keys that it takes the place of."""
+"""``--column MODALITY=NAME``, and the older flags and keys."""
 
 import json
 

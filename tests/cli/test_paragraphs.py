@@ -1,4 +1,4 @@
-"""``hubtl show`` wraps prose to the terminal, and leaves lists, tables, formulas and code as they are."""
+"""``hubtl show`` wraps prose to the terminal. Lists, tables, formulas and code stay as they are."""
 
 from itertools import pairwise
 

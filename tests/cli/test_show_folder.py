@@ -1,4 +1,4 @@
-"""``hubtl show RUN`` prints the plan and the figures of a run, and the facts of a saved model."""
+"""``hubtl show RUN`` prints a run's figures, or a saved model's facts."""
 
 import json
 from pathlib import Path

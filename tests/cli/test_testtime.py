@@ -109,7 +109,7 @@ def test_evaluate_prints_a_table_and_what_happened(hubtl, model):
 
 
 class Remembers(Tent):
-    """Notes what it is asked, and learns so fast that any peek would show."""
+    """Notes what it is asked, and learns fast. Any peek would show."""
 
     asked: list[int] = []
 

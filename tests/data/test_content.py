@@ -160,7 +160,7 @@ def test_a_table_of_the_same_name_size_and_time_is_read_anew(tmp_path, suffix):
 
 
 def pictures(folder: Path) -> list[Path]:
-    """Dark and bright ones of two classes, each as long as any other."""
+    """Dark and bright pictures of two classes. All are equally long."""
     made = []
     for number in range(12):
         path = folder / ("dark" if number % 2 else "bright") / f"{number}.bmp"

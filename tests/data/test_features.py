@@ -156,7 +156,7 @@ def test_a_run_makes_damaged_features_again(tmp_path, caplog):
 
 
 def test_features_are_mapped_and_checked_without_being_held_in_memory():
-    """Eight times the peak of a small entry's check would be met if the file were read or mapped as a whole."""
+    """Reading or mapping the file whole would take eight times more. The unit is the peak of a small entry's check."""
     cache.put(KEY, np.ones((2**16, 512), dtype=np.float32), {})  # 128 MiB
     code = (
         "import resource, sys\nfrom hubtl.data import cache\n"
@@ -211,7 +211,7 @@ def lenet(size: int | None = None) -> backbones.Backbone:
 
 
 def keys_after(**changes: object) -> set[str]:
-    """The keys in the cache after features were read in the same way but for the changes."""
+    """The keys in the cache after features were read again. Only the changes differ."""
     backbone = changes.get("backbone", lenet())
     reader = FeatureReader(backbone, accelerator(), str(changes.get("precision", "no")))
     reader.read(changes.get("data", digits()))
@@ -273,7 +273,7 @@ def test_where_a_function_lies_in_memory_is_not_in_the_key():
 
 
 def test_a_classifier_is_not_among_the_weights_of_the_key():
-    """The classifier taken out of a backbone makes no features, however many classes it had."""
+    """The removed classifier makes no features, however many classes it had."""
     keys_after()
     torch.manual_seed(0)
     other = backbones.resolve("lenet", BackboneRequest([str(i) for i in range(9)], pretrained=False))

@@ -80,7 +80,7 @@ def agree(paths: list[str], stray: list[str], wanted: dict[str, list[tuple[str, 
 
 @st.composite
 def trees(draw):
-    """Paths in class folders, with or without splits, with or without folders in the class folders."""
+    """Paths in class folders, with or without splits. There may be folders in the class folders."""
     classes = draw(CLASSES)
     splits = draw(st.lists(st.sampled_from(WORDS), unique=True, max_size=3))
     flat = draw(st.booleans()) if splits else False

@@ -45,7 +45,7 @@ def written(place, form, labels, name="train", start=0):
 
 
 def check(found, missing):
-    """Rows without a label stay in training, evaluation rows have one, and none is in both."""
+    """Rows without a label stay in training, evaluation rows have one. None is in both."""
     task, train, held = found.task, numbers(found.train), numbers(found.eval)
     assert not set(train) & set(held)
     assert {int(n) for n in train[task.unlabelled(found.labels)]} == missing

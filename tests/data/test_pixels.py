@@ -406,7 +406,7 @@ def test_a_large_set_is_checked_without_being_kept(tmp_path):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A model of two classes of floats from 0 to 1, one dark and one bright, that eight bits would both call black."""
+    """A model of two classes of floats from 0 to 1. One is dark and one bright; eight bits would call both black."""
     import hubtl
 
     folder = tmp_path_factory.mktemp("floats")

@@ -55,7 +55,7 @@ def prepared(folders):
 
 
 def truth(images):
-    """The class of each row of a stream of the target, by the pictures themselves: brighter from class to class."""
+    """The class of each target row, by the pictures themselves: brighter from class to class."""
     bright = images.fetch(range(len(images))).inputs["image"].mean(dim=(1, 2, 3)).numpy()
     span = bright.max() - bright.min()
     return np.digitize(bright, [bright.min() + span / 4, bright.max() - span / 4])
@@ -112,7 +112,7 @@ def test_features_of_a_sealed_stream_are_kept_whatever_the_seed(folders, tmp_pat
 
 
 def walk(thing, most=200_000):
-    """Every object that is reached from one by attributes, items and closures, modules and classes left aside."""
+    """Every object that one reaches by attributes, items and closures. Modules and classes are left aside."""
     seen, waiting = set(), [thing]
     while waiting and len(seen) < most:
         now = waiting.pop()

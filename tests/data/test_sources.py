@@ -123,7 +123,7 @@ def test_labels_out_of_range_name_the_row():
 
 
 def _with_class_label(rows: datasets.Dataset) -> datasets.Dataset:
-    """Labels that the feature's names do not cover, as files in the wild have them."""
+    """Labels that the feature's names do not cover. Files in the wild have them."""
     features = datasets.Features({"label": datasets.ClassLabel(names=["cat", "dog"])})
     return datasets.Dataset(rows.data, info=datasets.DatasetInfo(features=features))
 

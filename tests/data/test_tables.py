@@ -1,4 +1,4 @@
-"""Tables that name files, splits by the names of tables, and metadata beside files."""
+"""Tables that name files, and splits by tables' names. Metadata beside files count."""
 
 import json
 from pathlib import Path

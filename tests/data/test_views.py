@@ -54,7 +54,7 @@ def test_views_depend_on_seed_row_and_place_alone(spec, augment):
 
 
 class Unknowing:
-    """A set of rows whose ``fetch`` knows nothing of views that are asked for, and makes all."""
+    """A set of rows whose ``fetch`` ignores views and makes all."""
 
     domains = None
 
@@ -185,7 +185,7 @@ RAMP = Image.fromarray(np.tile(np.linspace(0, 255, 96, dtype=np.uint8), (96, 1))
 
 
 def widths(how, spec=LARGE, view=training_view):
-    """How much of the ramp's width a view shows, and whether it rises; many views."""
+    """How much of the ramp a view shows, and whether it rises; many views."""
     seen = [
         np.asarray(view(RAMP, spec, np.random.default_rng(seed), how), dtype=float)[..., 0].mean(0)
         for seed in range(60)

@@ -1,4 +1,4 @@
-"""Folders of tiny images and recordings, grown from paths, and what hubtl lists in them."""
+"""Folders of tiny images and recordings, and hubtl's lists of them. They are grown from paths."""
 
 import io
 import wave
@@ -42,7 +42,10 @@ def grow(root: Path, *paths: str, **texts: str) -> Path:
 
 
 def listed(root: Path, *modalities: str, **columns: str) -> dict[str, list[tuple[str, str | None]]]:
-    """Each split's files, by their paths below the folder, and their classes, in the order of the rows."""
+    """Each split's files by path, and their classes, in order.
+
+    Paths are below the folder, the order is that of the rows.
+    """
     found = {}
     for split, rows in opened(str(root), Wanted(tuple(modalities), columns)).splits.items():
         for name, feature in rows.features.items():

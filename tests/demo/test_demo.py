@@ -44,7 +44,7 @@ main()
 
 @contextmanager
 def serving(words, place):
-    """A command that serves a page, in a process of its own until Ctrl-C: its address, its stderr, and its last lines."""
+    """A command that serves a page in its own process: its address, its stderr, and its last lines."""
     if find_spec("gradio") is None:
         pytest.skip("the demo needs gradio")
     port, said, last = free_port(), place / "stderr", []

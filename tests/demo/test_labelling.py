@@ -50,7 +50,7 @@ def moved_on(tab, before):
 def test_rows_are_labelled_by_keys_and_buttons_taken_back_and_settled(harmed, browser, tmp_path):
     with serving(["label", str(harmed), "--page"], tmp_path) as (address, _, last):
         tab = opened(browser, address)
-        assert "source-only or adapted with mcc? They disagree on 48 of 48" in tab.inner_text("body")
+        assert "source-only or adapted with mcc? They answer each of 48" in tab.inner_text("body")
         assert "1 to 3 the labels" in tab.inner_text("body")
         assert "Nothing is labelled yet" in tab.locator(".hubtl-said").inner_text()
         box, skip, undo = (tab.locator(name).bounding_box() for name in (".hubtl-said", "#hubtl-skip", "#hubtl-undo"))
@@ -82,6 +82,8 @@ def test_rows_are_labelled_by_keys_and_buttons_taken_back_and_settled(harmed, br
             shown = moved_on(tab, shown)
         assert "settled: source-only is better, 96.5 %; shipped" in tab.locator(".hubtl-said").inner_text()
         assert not tab.locator("#hubtl-skip").is_visible()
+        assert "Key: u undo." in tab.inner_text("body")
+        assert "the labels" not in tab.inner_text("body")
         box, last = (tab.locator(name).bounding_box() for name in (".hubtl-said", "#hubtl-undo-last"))
         assert last["y"] > box["y"] + box["height"], "what is settled comes first"
         record = RunRecord.load(harmed)

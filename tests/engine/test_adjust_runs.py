@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 
 def world(**options):
-    """A prepared run of two toy domains, as far as a watch looks at it."""
+    """A prepared run of two toy domains. It has what a watch looks at."""
     source, target = domains(256, **options)
     held_out, _ = domains(256, seed=7)
     streams = SimpleNamespace(
@@ -196,7 +196,7 @@ def small(seed=0):
 
 
 def test_a_run_that_is_stopped_between_two_evaluations_goes_on_to_the_same_weights(tmp_path):
-    """The window of losses since the last look is part of a checkpoint."""
+    """A checkpoint holds the window of losses since the last look."""
     prepared, _ = world()
     options = {"steps": 90, "evaluate_every": 15, "lr": 0.02, "batch_size": 8, "watch": Alarmed(small())}
     whole, first, second = small(), small(), small(seed=99)

@@ -120,7 +120,7 @@ def test_a_phase_averages_its_own_updates_and_the_next_goes_on_from_its_average(
 
 @pytest.mark.slow
 def test_on_noisy_updates_the_average_classifies_better_than_the_last_weights():
-    """Batches of four at a high rate, and one label in five is wrong: the last weights wander."""
+    """Batches of four at a high rate, one label in five wrong: the last weights wander."""
     gains = []
     for seed in range(4):
         source, held = domains(512, seed=10 * seed)[0], domains(2000, seed=10 * seed + 5)[0]

@@ -66,7 +66,7 @@ def test_a_write_that_fails_leaves_the_last_checkpoint_whole(tmp_path, monkeypat
 
 @pytest.mark.parametrize("keep", [0, 100, -7, "flipped"], ids=["empty", "cut short", "cut at its end", "a bit flipped"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, keep, caplog):
-    """And the next one that is written does not push the good one out before it is whole itself."""
+    """The next checkpoint replaces the good one only when whole itself."""
     for step in (1, 2):
         checkpoint.save(tmp_path, {"step": step, "w": torch.ones(1000)}, accelerator())
     path = tmp_path / checkpoint.NAME

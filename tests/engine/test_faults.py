@@ -1,4 +1,4 @@
-"""Faults of the machine are explained with a hint, and the last good state stays."""
+"""Faults of the machine are explained with a hint. The last good state stays."""
 
 import errno
 import os

@@ -10,7 +10,7 @@ from hubtl.strategy import Loss, Phase
 
 
 class World:
-    """Two linear groups, an optimiser with momentum and decay, and a lockstep around a step function."""
+    """Two linear groups, an optimiser, and a lockstep around a step. The optimiser has momentum and decay."""
 
     def __init__(self, step):
         torch.manual_seed(0)

@@ -41,7 +41,7 @@ def test_accumulation_equals_the_big_batch():
 
 
 class StopAt:
-    """A judge that asks the run to stop, as Ctrl-C does, after some updates."""
+    """A judge that asks the run to stop after some updates. Ctrl-C does so, too."""
 
     def __init__(self, step):
         self.step = step
@@ -164,7 +164,7 @@ def test_every_row_is_seen_once_in_each_pass():
 
 
 def refreshed(per_epoch, steps, refreshes=None):
-    """At which steps a phase is refreshed, with epochs of so many steps."""
+    """The steps at which a phase is refreshed. Epochs have so many steps."""
     met = []
 
     class Refreshing(SourceOnly):

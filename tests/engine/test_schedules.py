@@ -1,4 +1,4 @@
-"""Learning rates as functions of the step, and optimisers with a rate for each group."""
+"""Learning rates as functions of the step, and rates of groups. An optimiser has one for each."""
 
 import pytest
 import torch

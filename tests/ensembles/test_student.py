@@ -1,4 +1,4 @@
-"""A student answers as its teacher does, on rows that it was not taught on too."""
+"""A student answers as its teacher does, also on unseen rows."""
 
 import pytest
 import torch

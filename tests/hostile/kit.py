@@ -80,7 +80,7 @@ def tree(root: Path, counts: Mapping[str, int], suffix: str = ".png") -> Path:
 
 
 def table(root: Path, cells: Sequence[object], *, name: str = "data.csv", header: str = "label", each: int = 1) -> Path:
-    """Write a table with a file name and a cell in each row, and the pictures beside it."""
+    """Write a table with a file name and a cell per row. The pictures lie beside it."""
     rows = [cell for cell in cells for _ in range(each)]
     lines = [f"file_name,{header}"]
     for i, cell in enumerate(rows):

@@ -1,4 +1,4 @@
-"""A model that was trained for two updates, made once, and a copy of it for whoever wants to damage it."""
+"""A model trained for two updates, made once, with copies to damage."""
 
 import atexit
 import functools

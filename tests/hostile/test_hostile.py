@@ -1,4 +1,4 @@
-"""Every hostile input ends in the right figure, in a refusal, or in a word about it, and leaves nothing behind."""
+"""Every hostile input ends in the right figure or a refusal. A word about it is said, and nothing is left behind."""
 
 import resource
 from collections.abc import Iterator

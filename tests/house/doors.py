@@ -38,7 +38,7 @@ def texts(source: str) -> Iterator[str]:
 
 
 def names(source: str) -> Iterator[str]:
-    """Yield the names that a file gives and uses, those of modules among them."""
+    """Yield the names that a file gives and uses. Those of modules are among them."""
     for node in ast.walk(ast.parse(source)):
         for field in ("id", "attr", "arg", "name", "asname", "module"):
             if isinstance(text := getattr(node, field, None), str):

@@ -71,7 +71,7 @@ def shown(source: str) -> Iterator[tuple[int, str]]:
 
 
 def without_help(source: str) -> Iterator[int]:
-    """Yield the line of each option and argument of a command without help."""
+    """Yield the line of each option and argument without help. They are those of a command."""
     for node in ast.walk(ast.parse(source)):
         option = isinstance(node, ast.Call) and ast.unparse(node.func) in ("typer.Option", "typer.Argument")
         if option and not any(keyword.arg == "help" for keyword in node.keywords):
@@ -84,7 +84,7 @@ def first_word(docstring: str) -> str:
 
 
 def first_sentence(docstring: str) -> str:
-    """Return the first sentence of a docstring, to its full stop, colon or semicolon."""
+    """Return the first sentence of a docstring. It ends at its full stop, colon or semicolon."""
     paragraph = re.split(r"\n\s*\n", docstring.strip(), maxsplit=1)[0]
     return re.split(r"(?<=[:;])\s", sentences(paragraph)[0], maxsplit=1)[0]
 
@@ -110,7 +110,7 @@ def avoided(text: str) -> Iterator[tuple[str, str]]:
 
 
 def without_code(page: str) -> str:
-    """Return a page without its code blocks and comments, on the same lines."""
+    """Return a page without its code blocks and comments. Lines keep their numbers."""
     pattern = r"```.*?```|<!--.*?-->"
     return re.sub(pattern, lambda m: re.sub(r"[^\n]+", "", m.group()), page, flags=re.DOTALL)
 
@@ -168,7 +168,7 @@ def findings(root: Path = ROOT) -> Iterator[str]:
                 yield f"{name}:{line}: {word} is no verb that tests.house.prose knows: {text.splitlines()[0]}"
             if package:
                 yield from (f"{name}:{line}: {found!r}: say {instead}" for found, instead in avoided(text))
-            if package and count(sentence := first_sentence(text)) > FIRST:
+            if count(sentence := first_sentence(text)) > FIRST:
                 yield f"{name}:{line}: {count(sentence)} words in the first sentence: {sentence}"
         if package:
             yield from (f"{name}:{line}: an option without help" for line in without_help(source))

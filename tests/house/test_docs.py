@@ -26,7 +26,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.fixture(scope="module")
 def guide():
-    """The names that the Python blocks of docs/plugins.md define, run one after the other."""
+    """The names that the Python blocks of docs/plugins.md define. The blocks run one after the other."""
     text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     names = {"__name__": "guide"}
     for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):

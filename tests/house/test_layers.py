@@ -1,4 +1,4 @@
-"""Imports go downward only, and each foundation is imported in its own place."""
+"""Imports go downward only; each foundation is imported in its own place."""
 
 import ast
 from collections.abc import Collection, Iterator, Mapping

@@ -86,7 +86,7 @@ TOLD = "\nprint('attempts:', json.dumps(attempts))\n"
 
 
 def attempts(code: str, folder: os.PathLike[str]) -> list[tuple[str, str, list[str]]]:
-    """Every attempt to reach another machine, by what it called, with what, and from where."""
+    """Every attempt to reach another machine. It has what it called, with what, and from where."""
     told = ("HF_ENDPOINT", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE", "HF_UPDATE_DOWNLOAD_COUNTS", "DO_NOT_TRACK")
     environment = {name: value for name, value in os.environ.items() if name not in told and "GRADIO" not in name}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)

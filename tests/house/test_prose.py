@@ -1,4 +1,4 @@
-"""The prose check passes on the repository, and finds each kind of bad text."""
+"""The prose check passes on the repository. It finds each kind of bad text."""
 
 import pytest
 

@@ -48,7 +48,7 @@ def test_a_published_card_is_what_its_record_says(run):
 
 
 def test_the_demo_computes_on_one_thread_however_many_are_offered():
-    """Two threads add in another order, and a network that learns makes another figure of it."""
+    """Two threads add in another order. A network that learns makes another figure of it."""
     offered = {**os.environ, "OMP_NUM_THREADS": "2"}
     said = subprocess.run(["make", "-n", "demo"], cwd=ROOT, env=offered, capture_output=True, text=True, check=True)
     (line,) = [line for line in said.stdout.splitlines() if "examples/digits.yaml" in line]

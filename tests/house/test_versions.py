@@ -1,4 +1,4 @@
-"""hubtl and its two plugins carry one version, and whatever quotes it follows."""
+"""hubtl, its two plugins and their quotes carry one version."""
 
 import re
 import tomllib

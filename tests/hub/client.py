@@ -1,4 +1,4 @@
-"""hubtl as a client of the loopback Hub, in processes of its own."""
+"""hubtl as a client of the loopback Hub, in its own processes."""
 
 import json
 import subprocess

@@ -357,7 +357,7 @@ def start(*, certificate: Path | None = None, **settings: Any) -> Hub:
 
 
 def env_for(hub: Hub, home: Path, *, token: str | None = None) -> dict[str, str]:
-    """The environment of a process that uses this Hub and a cache of its own; ``token=""`` gives it no token."""
+    """The environment of a process with this Hub and its own cache; ``token=""`` gives it no token."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING_FACE_", "HUBTL_"))}
     environment |= {
         "HF_ENDPOINT": hub.url,
@@ -372,7 +372,7 @@ def env_for(hub: Hub, home: Path, *, token: str | None = None) -> dict[str, str]
 
 
 def _step(path: str) -> tuple[str, dict[str, Any]]:
-    """The step of the protocol that a path belongs to, and the parts of the path."""
+    """The step of the protocol that a path belongs to. The parts of the path come with it."""
     kind = re.match("(/api)?/(spaces|datasets)/", path)
     plain = f"{'/api/models/' if kind[1] else '/'}{path[kind.end() :]}" if kind else path
     for step, pattern in STEPS.items():

@@ -1,4 +1,4 @@
-"""Whether a token may write is asked before anything is trained for it."""
+"""A token's right to write is checked before any training."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every kind of image model, pushed over HTTP and opened where hubtl cannot be imported: the same pixels, logits, names."""
+"""Every kind of image model, pushed over HTTP and opened without hubtl: the same pixels, logits, names."""
 
 import copy
 import json
@@ -54,7 +54,7 @@ REVISION = "v1"
 
 
 def shaken(built):
-    """BatchNorm statistics that are nobody's defaults, and weights that make the classes differ."""
+    """BatchNorm statistics that are nobody's defaults. Weights make the classes differ."""
     for module in built.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(std=0.3)
@@ -151,7 +151,7 @@ print(json.dumps(answers))
 
 
 def reloaded(jobs, environment):
-    """``hubtl.load`` from the Hub, at a revision of it, and from the folder."""
+    """``hubtl.load`` from the Hub, at a revision, and from the folder."""
     done = subprocess.run(
         [sys.executable, "-c", RELOAD],
         input=json.dumps(jobs),

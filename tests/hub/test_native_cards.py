@@ -136,7 +136,7 @@ def code_of(readme):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """Every run, pushed, and what the code of its cards makes of one image."""
+    """Every run, pushed, and what its cards' code makes of an image."""
     root, hub = tmp_path_factory.mktemp("native-runs"), start()
     on_the_hub(hub, root / "bases")
     for name, shifted in (("source", False), ("target", True)):
@@ -222,7 +222,7 @@ def test_a_card_of_what_no_other_library_loads_says_so(world, name, said):
 
 
 def statistics(root, name, folder):
-    """Mean and variance [c] of what the first BatchNorm of a saved model sees of the rows of a domain, and its own."""
+    """Statistics of the first BatchNorm on a domain, and its own. Each is mean and variance [c], of a saved model."""
     import timm
 
     model = timm.create_model(f"local-dir:{root / name}", pretrained=True).eval()

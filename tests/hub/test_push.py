@@ -156,7 +156,7 @@ def test_the_check_before_training_finds_a_missing_token_and_a_wrong_name(hub, c
 
 
 def test_metadata_that_people_wrote_is_merged_and_never_overwritten(hub, client, run):
-    """Even facts that are not of this run, in a README that hubtl never wrote; the push then says so."""
+    """Facts of other runs stay, in a README not by hubtl; the push then says so."""
     theirs = {
         "license": "cc-by-4.0",
         "base_model": "someone/other",

@@ -1,4 +1,4 @@
-"""``hubtl push --space`` against a Hub on this machine, and the app that it writes, run as the Hub would run it."""
+"""``hubtl push --space`` against a local Hub, and the written app. The app runs as the Hub would run it."""
 
 import json
 import re

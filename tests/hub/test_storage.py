@@ -1,4 +1,4 @@
-"""How large files get to the Hub, what is not sent twice, and what is left of a push that was cut short."""
+"""Large files reach the Hub, and nothing is sent twice. A push that was cut short leaves a known state."""
 
 import random
 import signal
@@ -95,7 +95,7 @@ def test_a_port_with_the_digits_of_a_refusal_is_none():
 
 @pytest.mark.parametrize("part_size", [None, 40_000])
 def test_after_a_cut_upload_only_the_rest_is_sent(hub, client, halves, part_size):
-    """The second file's upload is cut, in one piece or in its third part: the first is not sent again."""
+    """The second file's upload is cut, whole or in its third part: the first is not sent again."""
     hub.part_size = part_size
     old = hub.add("user/large", {"config.json": b"old"})
     second = list(HALVES.values())[1]

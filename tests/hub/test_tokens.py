@@ -1,4 +1,4 @@
-"""No token in anything that is printed or written, whatever the Hub or the user says, but in the file of the login."""
+"""No printed or written text has a token, but the login's file. It holds whatever the Hub or the user says."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ QUICK = ["--strategy", "shot-im", "--steps", "2", "--batch-size", "8", "--device
 
 
 def leaks(*folders: Path, token: str = TOKEN) -> list[str]:
-    """The files, the login's aside, with a token in their content or name."""
+    """The files with a token in content or name. The login's do not count."""
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     files = [path for path in files if path.name not in ("token", "stored_tokens")]
     assert files
@@ -44,7 +44,7 @@ def test_a_run_that_is_pushed_and_pulled_tells_its_token_to_nobody(hub, run, tmp
 
 
 def test_a_run_from_the_data_to_the_hub_writes_no_token(hub, client, tmp_path):
-    """Even one that the user typed where none belongs is in no record, card, recipe or log."""
+    """A token typed where none belongs is written nowhere. Record, card, recipe and log are read."""
     hub.add("someone/office", classifier(tmp_path / "base"))
     rest = ["--target-dataset", photos(tmp_path / "webcam", 0), *QUICK, "--output-dir"]
     words = ["adapt", "--model", "someone/office", *rest, tmp_path / "run", "--push-to-hub", "user/run", "--debug"]
@@ -60,7 +60,7 @@ def test_a_run_from_the_data_to_the_hub_writes_no_token(hub, client, tmp_path):
 
 @pytest.mark.parametrize("step", ["create", "preupload", "commit"])
 def test_what_the_hub_says_back_is_told_without_the_token(hub, client, run, monkeypatch, step):
-    """A Hub, or a proxy, may repeat the header that it was sent."""
+    """A Hub, or a proxy, may repeat the header that it got."""
     monkeypatch.setitem(REFUSALS, "echo", (403, None, f"Authorization: Bearer {TOKEN} of {TOKEN} may not"))
     hub.faults[step] = "echo"
     done = client.type("push", run, "user/model", "--commit-message", f"with {TOKEN}")

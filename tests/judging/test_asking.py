@@ -16,7 +16,7 @@ NEITHER = 0.3  # of the rows that disagree
 
 
 def asked(chances, seed: int, **how) -> tuple[str, Tally]:
-    """One simulated labelling of rows that are a win, a loss or neither with these chances."""
+    """One simulated labelling of rows with these chances. A row is a win, a loss or neither."""
     rng, counts = np.random.default_rng(seed), [0, 0, 0]
     while True:
         counts[rng.choice(3, p=chances)] += 1
@@ -25,7 +25,7 @@ def asked(chances, seed: int, **how) -> tuple[str, Tally]:
 
 
 def chances_of(gain: float, share: float) -> list[float]:
-    """Wins, losses and neither of rows that disagree, for a gain in points where this share of all rows disagrees."""
+    """Chances of wins, losses and neither for a gain in points. This share of all rows disagrees."""
     each = gain / 100 / share
     return [(1 - NEITHER + each) / 2, (1 - NEITHER - each) / 2, NEITHER]
 
@@ -80,14 +80,14 @@ def test_it_is_right_with_few_labels_on_gains_like_those_of_recorded_runs():
 
 
 def test_a_planted_harmful_model_is_refused_within_thirty_labels():
-    """It is right on one of ten rows that disagree, source-only on six."""
+    """It is right on one of ten rows that disagree. Source-only is right on six."""
     found = [asked([0.1, 0.6, 0.3], seed) for seed in range(400)]
     refused = [answer == "source-only" and tally.asked <= 30 for answer, tally in found]
     assert np.mean(refused) >= 0.95
 
 
 def ends(stops: Callable[[int, int], bool], most: int) -> dict[tuple[int, int, int], float]:
-    """All tallies at which asking may end, with the logarithm of how many orders of answers lead there."""
+    """All tallies at which asking may end. Each has the logarithm of the number of orders of answers that lead there."""
     layer, found = {(0, 0, 0): 1.0}, {}
     for n in range(1, most + 1):
         grown: dict[tuple[int, int, int], float] = {}
@@ -109,7 +109,7 @@ RULES = {
 
 
 def test_an_e_value_is_seldom_wrong_whatever_the_truth():
-    """Where a win is as likely as a loss, at 5 % either model is called better in at most that many runs, exactly."""
+    """At 5 % few runs call either model better, exactly. A win is as likely as a loss."""
     over = ends(RULES["certain"], 150)
     chance = {tally: math.exp(paths + sum(tally) * math.log(1 / 3)) for tally, paths in over.items()}
     for answer in ("adapted", "source-only"):
@@ -143,7 +143,7 @@ def test_a_gain_is_that_of_all_rows():
 
 
 def test_the_interval_holds_what_is_not_far_less_likely_than_the_likeliest():
-    """By brute force over all chances of wins and losses on a grid."""
+    """By brute force over a grid of chances of wins and losses."""
     ticks = np.arange(201) / 200
     w, x = np.meshgrid(ticks, ticks, indexing="ij")
     for tally in (Tally(3, 0, 0), Tally(0, 4, 2), Tally(9, 5, 7), Tally(2, 2, 0), Tally(0, 0, 6)):

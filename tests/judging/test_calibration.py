@@ -14,7 +14,7 @@ from hubtl.tasks.classification.temperature import fit
 
 
 def rows(n=4000, sure=1.0, seed=0):
-    """Features whose first two columns are the log-odds of two classes, and labels drawn by them."""
+    """Features whose first two columns are the log-odds of two classes. Labels are drawn by them."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(n, 2, generator=generator)
     labels = torch.multinomial((sure * x).softmax(dim=1), 1, generator=generator)[:, 0]

@@ -1,4 +1,4 @@
-"""A record grows with its classes and rows, not with the square of its classes; what shows them all is bounded."""
+"""A record grows with classes and rows, not with squared classes; what shows them all is bounded."""
 
 import json
 import time

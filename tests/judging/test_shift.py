@@ -1,4 +1,4 @@
-"""How far domains lie apart, and what the difference of two models is worth."""
+"""The distance of domains, and the worth of two models' difference."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Validators score what they say, read only what they declare, and oracles are known."""
+"""Validators score what they say and read only declared fields. Oracles are known."""
 
 import math
 from dataclasses import fields

@@ -73,11 +73,11 @@ def test_disagreement_is_counted_on_the_targets_rows():
     """Two heads on the same features: one answers by the first feature, the other by the second."""
     features = torch.randn(900, 2, generator=torch.Generator().manual_seed(0))
     case, models = two_heads(features, Classification(["no", "yes"]))
-    apart = disagreement(case, *models, Accelerator(cpu=True))
+    apart = disagreement(case, *models, Accelerator(cpu=True)).share
     seen = features[some(900)] > 0
     assert apart == pytest.approx(float((seen[:, 0] != seen[:, 1]).float().mean()))
     assert 0.3 < apart < 0.7
-    assert disagreement(case, models[0], models[0], Accelerator(cpu=True)) == 0
+    assert disagreement(case, models[0], models[0], Accelerator(cpu=True)).share == 0
 
 
 def two_heads(features, task):
@@ -98,12 +98,24 @@ def two_heads(features, task):
 def test_rows_of_several_classes_differ_where_any_class_does_and_numbers_where_they_are_not_equal():
     features = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
     case, models = two_heads(features, MultiLabel(["red", "green"]))
-    apart = disagreement(case, *models, Accelerator(cpu=True))  # red has no evidence in either; green has
+    apart = disagreement(case, *models, Accelerator(cpu=True)).share  # red has no evidence in either; green has
     assert apart == pytest.approx(float(((features[:, 0] > 0) != (features[:, 1] > 0)).float().mean()))
-    assert disagreement(case, models[0], models[0], Accelerator(cpu=True)) == 0
+    assert disagreement(case, models[0], models[0], Accelerator(cpu=True)).share == 0
     case, models = two_heads(features, Regression(["x", "y"]))
-    assert disagreement(case, *models, Accelerator(cpu=True)) == 1
-    assert disagreement(case, models[1], models[1], Accelerator(cpu=True)) == 0
+    assert disagreement(case, *models, Accelerator(cpu=True)).share == 1
+    assert disagreement(case, models[1], models[1], Accelerator(cpu=True)).share == 0
+
+
+def test_numbers_lie_apart_by_their_mean_difference_in_the_units_of_the_labels():
+    features = torch.full((300, 2), 2.0)
+    features[:, 1] = 0.5
+    two = Regression(["x", "y"])
+    case, models = two_heads(features, two)
+    assert disagreement(case, *models, Accelerator(cpu=True)).gap == "0.00 (x), 1.50 (y)"
+    two.outputs.details["unit"] = ["", "kg"]
+    assert disagreement(case, *models, Accelerator(cpu=True)).gap == "0.00 (x), 1.50 kg (y)"
+    case, models = two_heads(features, Classification(["no", "yes"]))
+    assert disagreement(case, *models, Accelerator(cpu=True)).gap is None
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Losses agree with their formulas on cases worked by hand, and stay finite where floats run out."""
+"""Losses agree with their formulas on cases worked by hand. They stay finite where floats run out."""
 
 import math
 
@@ -47,7 +47,7 @@ def test_entropy_of_a_sure_prediction_is_nought():
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_class_confusion_of_uniform_predictions_is_its_maximum(classes):
-    """Every row of M is 1 / c, so that ΣM − tr M = c − 1."""
+    """Every entry of M is 1 / c: ΣM − tr M = c − 1."""
     assert class_confusion(torch.zeros(6, classes)).item() == pytest.approx((classes - 1) / classes)
 
 
@@ -76,7 +76,7 @@ def test_class_confusion_softens_by_its_temperature():
 
 
 def test_class_confusion_does_not_learn_through_its_weights():
-    """The gradient is that of the formula with the weights held fast, by finite differences in float64."""
+    """The gradient is the formula's with weights held fast. Finite differences in float64 tell."""
     logits = logits_of([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7]])
     w = 1 + torch.exp(-entropy(logits)).double()
     w = w * len(w) / w.sum()
@@ -151,6 +151,6 @@ def test_losses_compute_in_float32_under_bf16_autocast(name):
 
 @pytest.mark.parametrize("logit", [20.0, 200.0, 1e4])
 def test_class_confusion_does_not_reward_collapse_however_sure_it_is(logit):
-    """Rows of M of classes that nothing predicts lean on the one class: as bad as knowing nothing."""
+    """Entries of M of classes that nothing predicts lean on one class: as bad as knowing nothing."""
     sure = torch.tensor([[logit, 0.0, 0.0]]).repeat(8, 1)
     assert class_confusion(sure, 1.0).item() == pytest.approx(2 / 3, abs=1e-4)

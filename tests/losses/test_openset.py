@@ -1,4 +1,4 @@
-"""The boundary of the unknown and the weights of partial sets, worked by hand."""
+"""The boundary of the unknown and partial weights, worked by hand."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A modality and a network of a package that hubtl has never heard of: trained, measured, explained, and loaded again."""
+"""A modality and a network of an unknown package: trained, measured, explained, and loaded again."""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""Loading what others and hubtl saved, predicting whatever holds images, and the command that does so."""
+"""Loading and predicting with models of others and of hubtl.
+
+Anything that holds images is predicted, by the command, too.
+"""
 
 import csv
 import json
@@ -48,7 +51,7 @@ def shade(value: int, side: int = 28) -> Image.Image:
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder with a sub-folder, a text file and images of which the name tells the class."""
+    """A folder with a sub-folder, a text file and images. An image's name tells its class."""
     root = tmp_path / "photos"
     (root / "more").mkdir(parents=True)
     shade(240).save(root / "b-bright.png")

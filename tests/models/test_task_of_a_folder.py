@@ -1,4 +1,4 @@
-"""The task of a saved model is found where its files say little, differ, or were edited."""
+"""A saved model's task is found in incomplete or edited files. They say little, differ, or were edited."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Build the three packages, and install what was built into an environment that has nothing else of hubtl.
+"""Build the three packages and install them into a clean environment. It has nothing else of hubtl.
 
 Torch and the other dependencies are not installed again: the clean environment finds those of the running one by a
 line in a ``.pth`` file. Its own folder comes first, and an editable install of hubtl does not come along, because
@@ -78,7 +78,7 @@ class CleanEnvironment:
 
 
 def build(source: Path, out: Path) -> Built:
-    """Build the wheel and the source distribution of a folder with hatchling, into an empty folder."""
+    """Build a folder's wheel and source distribution with hatchling. The output folder is empty."""
     out.mkdir(parents=True)
     _quiet(sys.executable, "-m", "hatchling", "build", "-d", out, cwd=source)
     (wheel,), (sdist,) = out.glob("*.whl"), out.glob("*.tar.gz")
@@ -86,7 +86,7 @@ def build(source: Path, out: Path) -> Built:
 
 
 def build_all(out: Path) -> dict[str, Built]:
-    """Build every package, each into a folder of its name, unless that was done before."""
+    """Build every package into its own folder. Nothing is built twice."""
     done = out / "done"
     if not done.exists():
         for name, source in SOURCES.items():
@@ -119,7 +119,7 @@ def make(folder: Path) -> CleanEnvironment:
 
 
 def install(env: CleanEnvironment, *what: Path) -> None:
-    """Install wheels, or the packages in folders, into an environment, without their dependencies and the network."""
+    """Install wheels or folders into an environment. Dependencies and the network are not used."""
     options = ["--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed", "--no-compile"]
     pip = [sys.executable, "-m", "pip", "--python", env.python, "--disable-pip-version-check", "--quiet"]
     _quiet(*pip, "install", *options, *what, cwd=env.folder)

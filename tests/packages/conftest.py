@@ -1,4 +1,4 @@
-"""Build the packages once for all processes of a test run, and install them into an environment."""
+"""Build the packages once for all processes of a test run. They are installed into an environment."""
 
 import pytest
 from filelock import FileLock

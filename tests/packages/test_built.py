@@ -1,4 +1,4 @@
-"""Wheels and source distributions hold what belongs to each package, and nothing else."""
+"""Wheels and source distributions hold what belongs to each package. Nothing else is in them."""
 
 import email
 import tarfile
@@ -15,7 +15,7 @@ IN_SDIST = ("pyproject.toml", "README.md", "LICENSE")
 
 
 def tracked(name):
-    """The files of a package in the tree, as a wheel names them."""
+    """The tracked files of a package, as a wheel names them."""
     source = clean.SOURCES[name]
     found = (p for p in (source / MODULES[name]).rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     return {p.relative_to(source).as_posix() for p in found}

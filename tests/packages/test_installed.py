@@ -56,7 +56,7 @@ def test_hubtl_its_metadata_and_its_entry_points_are_those_of_the_wheels(environ
 
 
 def test_an_environment_without_the_wheels_has_no_hubtl(tmp_path):
-    """Else the tests of this file could pass by what the tree or an editable install has."""
+    """Otherwise an editable install could make this file's tests pass."""
     env = clean.make(tmp_path / "empty")
     done = env.run("python", "-c", "import torch, hubtl", cwd=tmp_path, check=False)
     assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'hubtl'"

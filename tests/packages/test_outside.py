@@ -1,4 +1,4 @@
-"""A strategy, a task, a modality and a network of one outside package, from its wheel to the Hub and back."""
+"""One outside package with strategy, task, modality and network. It goes from its wheel to the Hub and back."""
 
 import json
 import re
@@ -45,7 +45,7 @@ def recordings(folder: Path, n: int, seed: int, gain: float, drift: float) -> No
 
 
 class Machine:
-    """A computer that has hubtl's wheels, perhaps the outside package's too, and reaches the loopback Hub."""
+    """A computer with hubtl's wheels, perhaps the outside package's too. It reaches the loopback Hub."""
 
     def __init__(self, env: clean.CleanEnvironment, hub: Hub, home: Path) -> None:
         self.env, self.home = env, home

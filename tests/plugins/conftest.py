@@ -9,7 +9,7 @@ from hubtl import plugins
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """A function that installs a distribution of one module with entry points, for this test alone."""
+    """A function that installs a distribution for this test alone. It has one module with entry points."""
     plugins.entries.cache_clear()
     monkeypatch.delenv("HUBTL_PLUGINS", raising=False)
     made = []

@@ -1,4 +1,4 @@
-"""Damaged metadata, names, versions and declarations of a package break it alone, and are named."""
+"""Damaged metadata, names, versions and declarations break one package alone. They are named."""
 
 import json
 import subprocess

@@ -90,7 +90,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def run(mine, data, tmp_path, capsys):
-    """The folder of a run in which five classes of a file took part, and nothing of that file is registered any more."""
+    """The folder of a run with five classes of a file. Nothing of that file is registered any more."""
     folder = tmp_path / "run"
     code, out, err = hubtl_command(["adapt", *RUN, *data, "--plugin", str(mine), "--output-dir", str(folder)], capsys)
     assert (code, "on the way" in out) == (0, False), err

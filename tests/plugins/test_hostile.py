@@ -1,4 +1,4 @@
-"""A plugin that is of the wrong type, or does what it must not, is one error with its package and version: exit code 2."""
+"""A plugin of the wrong type or conduct is one error; it names its package and version: exit code 2."""
 
 import contextlib
 import re
@@ -356,7 +356,7 @@ STEPS = {
 
 @contextlib.contextmanager
 def names(*words):
-    """One error with the package, its version and what was amiss, with something to do."""
+    """One error with the package, its version and the fault. It has something to do."""
     with pytest.raises(HubtlError) as caught:
         yield
     for word in words or ("stranger 1.2",):

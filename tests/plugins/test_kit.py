@@ -28,7 +28,7 @@ USED = {  # how a run asks for it
 
 @pytest.fixture(scope="module", params=list(kit.KINDS))
 def package(request, tmp_path_factory):
-    """A written package of each kind, its wheel installed for a process of its own."""
+    """A written package of each kind. Its wheel is installed for its own process."""
     kind = request.param
     home = tmp_path_factory.mktemp(kind)
     written = kit.write(f"my-{kind}", kind, home / "package")

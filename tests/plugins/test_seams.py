@@ -1,4 +1,4 @@
-"""Every entry-point group has an example in docs/plugins.md, and the examples work from outside of hubtl."""
+"""Every entry-point group has an example that works from outside. It is in docs/plugins.md."""
 
 import json
 import re

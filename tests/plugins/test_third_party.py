@@ -1,4 +1,4 @@
-"""A package that hubtl has never heard of is installed, listed, shown and trained, with no line of hubtl changed."""
+"""An unknown package is installed, listed, shown and trained. No line of hubtl is changed."""
 
 import json
 import os

@@ -73,7 +73,7 @@ def test_files_that_are_none_and_files_without_end(tmp_path):
     "text", ["[" * 100_000, "[]", "7", "null", '"a"', "{", "\xff", '{"format_version": []}'], ids=lambda text: text[:9]
 )
 def test_damaged_files_of_a_run_are_one_error(tmp_path, text):
-    """Of no file that a run or a model has does damage give a traceback."""
+    """Damage of no file of a run or model gives a traceback."""
     for name in ("record.json", "hubtl.json", "config.json", "training/files.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="latin-1")

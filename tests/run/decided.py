@@ -1,4 +1,4 @@
-"""Recipes that leave much open, and what was decided for them, recorded so that a change of the house decides the same.
+"""Recipes that leave much open, and the recorded decisions. A refactoring is seen to decide the same.
 
 python -m tests.run.decided    # write tests/run/decided.json anew, where other decisions are meant
 """

@@ -1,4 +1,4 @@
-"""hubtl's command line in processes that are killed at a chosen file event.
+"""hubtl's command line in processes killed at a file event. The event is chosen.
 
 ``Warm`` starts one process that has imported everything once and forks itself for each command: importing torch takes
 longer than a short training. A child may be told to kill itself (SIGKILL) right before its n-th file event below a folder,
@@ -57,7 +57,7 @@ class Warm:
 
 
 def watch(folder: str, before: int, checkpoint: int, log: int) -> None:
-    """Count the events below a folder in this process, and kill it where that was asked for."""
+    """Count the events below a folder, and kill this process. It is killed where that was asked for."""
     counted = [0, 0]
     own = os.getpid()
     fsync, replace = os.fsync, os.replace

@@ -57,7 +57,7 @@ def test_the_run_directory_is_the_repository(run):
 
 
 def test_the_saved_model_is_the_evaluated_model(run):
-    """The folded, saved and loaded model has the accuracy that the record claims."""
+    """The folded, saved and loaded model has the recorded accuracy."""
     from hubtl.studies.evaluate import measure
 
     figures = measure(str(run.output_dir), "builtin:digits/uci")
@@ -81,7 +81,7 @@ def test_the_same_recipe_gives_the_same_weights(run, tmp_path):
 
 
 def test_target_labels_are_sealed(tmp_path):
-    """Neither the batches nor anything that hangs on the stream of an adaptation holds target labels."""
+    """No batch of an adaptation holds target labels. Nothing that hangs on the stream does."""
     recipe = parse(RECIPE)
     prepared = prepare(recipe)
     target = prepared.streams.train["target"]
@@ -397,7 +397,7 @@ def test_the_snippet_of_the_card_runs_and_says_what_hubtl_says(tmp_path, model, 
 
 @pytest.mark.parametrize("rule", ["infomax", "ensv"])
 def test_a_selection_survives_an_interruption(tmp_path, monkeypatch, rule):
-    """The candidates seen before the stop, and the best weights among them, count after it."""
+    """Candidates seen before the stop count after it. The best weights are among them."""
     import signal
 
     from hubtl.engine.stop import Interrupted

@@ -42,7 +42,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 def interrupted(command: list[str], checkpoint: Path, number: int) -> tuple[int, str]:
-    """Start a run, send it a signal as soon as its checkpoint is there, and return its exit code and its stderr."""
+    """Start a run, interrupt it at its checkpoint, return its end. The end is exit code and stderr."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         wait_for(checkpoint, process)
         os.kill(process.pid, number)

@@ -47,7 +47,7 @@ def test_nothing_is_kept_where_source_only_ships(tmp_path):
 
 
 def test_it_is_kept_where_the_verdict_is_undecided_unless_the_recipe_says_no(tmp_path):
-    """The verdict counts the rows on which the two kept models answer differently, as they do when loaded again."""
+    """The verdict counts rows that the two kept models answer differently. They do so when loaded again, too."""
     bare = {"run.plots": False}
     done = hubtl.adapt(**DIGITS, strategy="adabn", steps=100, options=bare, output_dir=str(tmp_path / "run"))
     verdict = done.record.verdict

@@ -51,7 +51,7 @@ def whole(warm, tmp_path_factory):
 
 
 def gone_on_with(warm, method, folder, workers):
-    """The weights after the same command again, with --resume where it asks for that."""
+    """The weights after the same command again. It has --resume where that is asked for."""
     again = warm.run(*command(method, folder, workers), folder=folder)
     if again.code == 2:
         assert "--resume" in again.err

@@ -28,7 +28,7 @@ QUICK = {"run.plots": False, "run.evaluate_every": 100}
 
 
 def digits(name, keep, folder):
-    """The built-in digits without some of their classes, as parquet files whose label column names only the others."""
+    """The built-in digits without some classes, as parquet files. The label column names only the others."""
     folder.mkdir(parents=True)
     for split, rows in opened(f"builtin:digits/{name}").splits.items():
         values = np.array(rows["label"])

@@ -115,7 +115,7 @@ def test_models_without_an_output_for_what_is_unknown_are_not_averaged_with_one_
 
 
 def test_a_hedge_of_one_member_lies_between_it_and_source_only(tmp_path):
-    """At 0 the model answers as source-only does, at 1 as the adapted one: the same heads, other shares."""
+    """At 0 the model answers as source-only, at 1 as adapted: the same heads, other shares."""
     kept = {"run.keep_source_only": True}
     rows = np.zeros((4, 28, 28), dtype=np.uint8)
     rows[:, 4:24, 10:16] = 200
@@ -275,7 +275,7 @@ def test_one_member_without_a_hedge_is_no_average(tmp_path, caplog):
 
 
 def test_updates_are_those_of_each_model_and_of_what_learnt_their_average(tmp_path, capsys):
-    """Adabn has one step alone, mcc as many as it was given, and the student half of them."""
+    """Adabn has one step, mcc its own number. The student has half of mcc's."""
     given = [f"--{name.replace('_', '-')}={value}" for name, value in DIGITS.items() if not isinstance(value, bool)]
     given += ["--no-pretrained", "--members=mcc,adabn,bnm", "--steps=8", "--set=run.plots=false"]
     code, _, _ = hubtl_command(["adapt", *given, "--dry-run"], capsys)

@@ -1,4 +1,4 @@
-"""Several sources, each told apart, and a target of which a few labels may be read."""
+"""Several sources, and a target of which few labels are read. Each source is compared separately."""
 
 import datasets
 import numpy as np
@@ -146,7 +146,7 @@ def test_a_few_labels_help_where_there_are_no_other_ones():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two of the built-in digits' domains and a third, dark one, in one dataset."""
+    """Two of the built-in digits' domains and a third. The third is dark; all are in one dataset."""
     where = tmp_path_factory.mktemp("digits")
     mnist = builtin.load("builtin:digits/mnist")
     for split in ("train", "test"):
@@ -203,7 +203,7 @@ def test_an_unknown_source_domain_is_named(folder, tmp_path):
 
 @pytest.mark.parametrize("strategy", ["mcc", "shot", "linear-head"])
 def test_few_target_labels_end_to_end(folder, tmp_path, strategy, monkeypatch):
-    """Training reads the labels of so many rows of each class and of no others; the card says so."""
+    """Training reads the labels of so many rows of each class; the card says so."""
     from hubtl.modalities.image.rows import ImageSet
 
     known = []

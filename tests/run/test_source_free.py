@@ -71,7 +71,7 @@ def mnist(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def without_source(mnist, tmp_path_factory):
-    """The same model where nothing that was written of its source is left."""
+    """The same model, with nothing written of its source left."""
     folder = tmp_path_factory.mktemp("alone") / "lenet-mnist"
     shutil.copytree(mnist, folder, ignore=shutil.ignore_patterns("training", "record.json", "recipe.yaml", "README.md"))
     return folder
@@ -221,7 +221,7 @@ def hub():
 
 
 def command(hub: Hub, home: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own, which knows this Hub alone."""
+    """The command line in a process that knows this Hub alone."""
     common = ["--strategy", "shot-im", "--steps", "2", "--batch-size", "8", "--device", "cpu", "--image-size", "32"]
     return subprocess.run(
         [sys.executable, "-m", "hubtl", "adapt", *map(str, words), *common, "--json"],
@@ -234,7 +234,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_model_of_the_hub_and_back_to_it(hub, tmp_path):
-    """A timm model of the Hub, adapted, pushed, and adapted again from where it was pushed."""
+    """A timm model of the Hub, adapted, pushed and adapted again. The second run starts from where it was pushed."""
     commit = hub.add("someone/digits", files(timm_folder(tmp_path / "model")))
     first = command(
         hub, tmp_path / "home", "--model", "hf-hub:someone/digits", "--target-dataset", UCI, "--push-to-hub",

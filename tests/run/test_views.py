@@ -1,4 +1,7 @@
-"""How views are made is decided where there are any, is kept by earlier recipes, and is said where it changes nothing."""
+"""The making of views is decided, kept and reported.
+
+It is decided where there are any, kept by earlier recipes, and reported where it changes nothing.
+"""
 
 import json
 

@@ -49,7 +49,7 @@ def test_a_second_process_is_refused_and_one_that_is_gone_holds_nothing(tmp_path
 
 
 def test_a_process_that_is_refused_leaves_what_is_anothers(tmp_path):
-    """Both looked at the folder while it was empty, and one of them was the first to hold it."""
+    """Both looked at the empty folder, and one held it first."""
     folder = tmp_path / "run"
     second = Workplace(folder)
     second.look()

@@ -79,7 +79,7 @@ def test_what_a_method_adds_moves_the_way_it_should(cls, quality, baseline):
 
 
 def test_dan_closes_the_gap_where_no_batchnorm_closes_it_first():
-    """With BatchNorm in separate forwards each domain is normalised by itself, and little is left to close."""
+    """Separate forwards with BatchNorm normalise each domain by itself. Little is left to close."""
     assert gap_of_features(*trained(DAN, bottleneck=0)) > 0.5 * gap_of_features(*trained(SourceOnly, bottleneck=0))
 
 
@@ -239,7 +239,7 @@ def test_what_judging_knows_of_two_methods_is_known_of_both():
 
 
 def test_methods_that_read_features_alone_read_no_probability(monkeypatch):
-    """Where a task has none, neither is an entropy taken nor is one logged; an option that wants one is refused."""
+    """Without probabilities no entropy is taken or logged; an option that wants one is refused."""
     monkeypatch.setattr(Classification, "probabilities", False)
     source, target = domains(64)
     batches = source.fetch(range(32)), target.fetch(range(32))

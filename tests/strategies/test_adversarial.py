@@ -54,7 +54,7 @@ def test_mcd_players_pull_in_opposite_directions():
 
 
 def test_mcds_losses_by_hand():
-    """Classifiers that say (3/4, 1/4) and (1/2, 1/2) of every row, and a head that says (1/2, 1/2)."""
+    """Classifiers that say (3/4, 1/4) and (1/2, 1/2) of every row. The head says (1/2, 1/2)."""
     strategy = build(MCD, weight=2.0, balance=1.0).eval()
     with torch.no_grad():
         for network, odds in ((strategy.first[-1], 3.0), (strategy.second[-1], 1.0), (strategy.head, 1.0)):

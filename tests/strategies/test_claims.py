@@ -53,7 +53,7 @@ def test_mcc_lowers_the_target_class_confusion_that_source_only_leaves():
 
 
 def separability(strategy, source, target):
-    """How well a fresh linear critic tells the domains apart in the features; 0.5 is chance."""
+    """How well a fresh linear critic separates the domains' features; 0.5 is chance."""
     features = torch.cat([pooled(strategy, source), pooled(strategy, target)]).numpy()
     truth = np.array([0] * len(source) + [1] * len(target))
     rows = np.random.default_rng(0).permutation(len(truth))

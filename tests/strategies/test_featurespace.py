@@ -70,7 +70,10 @@ def turned(rows, degrees, columns=(0, 1)):
 
 
 def scores(cls, source, target, **options):
-    """Accuracy on the target of source-only, its backbone frozen, and of a method that never saw target labels."""
+    """Accuracy on the target of source-only and of a method.
+
+    Source-only's backbone is frozen; the method never saw target labels.
+    """
     streams = {"source": source, "target": sealed(target)}
     width, classes = source.x.shape[1], "abcd"[: source.labels.max() + 1]
     plain = build(SourceOnly, width, classes=classes)
@@ -100,7 +103,7 @@ def test_where_nothing_varies_nothing_is_divided():
 
 
 def test_recolouring_by_hand():
-    """Variances 4 and 1 become 9 and 16 by factors of 3/2 and 4."""
+    """Variances 4 and 1 become 9 and 16 by 3/2 and 4."""
     source = torch.tensor([[2.0, 1], [2, -1], [-2, 1], [-2, -1]], dtype=torch.float64)
     target = torch.tensor([[3.0, 4], [3, -4], [-3, 4], [-3, -4]], dtype=torch.float64)
     assert torch.allclose(maps.recolouring(source, target, 0.0), torch.diag(torch.tensor([1.5, 4.0]).double()))
@@ -127,7 +130,7 @@ def test_without_a_ridge_directions_without_variance_stay_without():
 
 
 def test_subspaces_are_aligned_by_hand():
-    """The first direction is the axis x of the source and the diagonal of the target: M is cos 45°."""
+    """The first direction is x in the source, diagonal in the target: M is cos 45°."""
     source = torch.tensor([[3.0, 0], [-3, 0], [0, 1], [0, -1]], dtype=torch.float64)
     target = torch.tensor([[2.0, 2], [-2, -2], [0.5, -0.5], [-0.5, 0.5]], dtype=torch.float64)
     strategy = build(SubspaceAlignment, 2, dimension=80)
@@ -139,7 +142,7 @@ def test_subspaces_are_aligned_by_hand():
 
 
 def test_ot_labels_of_three_points():
-    """Two source rows at 0 and 10, target rows at 1, 9 and 5: the middle one gets half of each."""
+    """Two source rows at 0 and 10, three target rows; these are at 1, 9 and 5: the middle one gets half of each."""
     source, target = torch.tensor([[0.0], [10.0]]).double(), torch.tensor([[1.0], [9.0], [5.0]]).double()
     for regularisation, tolerance in ((0.0, 1e-9), (0.01, 1e-4)):
         strategy = build(OTPropagation, 1, regularisation=regularisation)
@@ -150,7 +153,7 @@ def test_ot_labels_of_three_points():
 
 
 def test_the_entropic_plan_has_its_marginals_and_its_closed_form():
-    """Between two points each the plan is [[p, q], [q, p]] with p/q = exp(c/ε)."""
+    """Between two points each the plan is [[p, q], [q, p]]. Here p/q = exp(c/ε)."""
     plan = entropic_plan(torch.tensor([[0.0, 1.0], [1.0, 0.0]]).double(), 0.5)
     assert torch.allclose(plan.sum(0), torch.tensor([0.5, 0.5]).double())
     assert plan[0, 0] / plan[0, 1] == pytest.approx(math.exp(1 / 0.5), rel=1e-4)
@@ -291,7 +294,7 @@ def test_propagation_may_scale_each_domain_by_itself():
 @pytest.mark.parametrize("cls", METHODS)
 @pytest.mark.parametrize("bottleneck", [0, 3])
 def test_what_is_deployed_is_the_map_and_the_classifier_in_one_layer(cls, bottleneck):
-    """Return the classifier's outputs on mapped rows, with and without a reduction to principal components."""
+    """Return the classifier's outputs on mapped rows. They may be reduced to principal components."""
     source, target = clouds(80, [[-2.0, 0, 0, 0], [2.0, 1, 0, 0]], [0.5, 1, 2, 1], 0), draw(60, 4, seed=5) * 3 + 2
     strategy = build(cls, 4, bottleneck=bottleneck, **({"dimension": 2} if cls is SubspaceAlignment else {}))
     seen = {}

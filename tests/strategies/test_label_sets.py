@@ -27,7 +27,7 @@ LATE = Progress(0, 0, 100_000, 0.5)  # the reversal's ramp is at its end
 
 
 def clusters(at, degrees=0.0, *, n=600, seed=0, labels=None):
-    """Rows of one class at each angle on a circle in a plane of 8-d space, all turned by some degrees."""
+    """Rows of one class at each angle on a circle. It lies in a plane of 8-d space, all turned by some degrees."""
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(n) % len(at)
     angle = torch.deg2rad(torch.tensor(at) + degrees)[y]
@@ -47,7 +47,7 @@ def build(cls, classes, *, seed=0, **options):
 
 
 def test_pada_and_iwan_survive_a_target_of_two_classes_out_of_six_better_than_dann():
-    """DANN spreads the target over all the source's classes, as it must to make the domains look alike."""
+    """DANN spreads the target over all the source's classes. It must, to make the domains look alike."""
     places = [0.0, 45.0, 90.0, 180.0, 225.0, 270.0]
     found = {DANN: [], PADA: [], IWAN: []}
     for seed in range(2):

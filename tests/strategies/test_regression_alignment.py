@@ -19,7 +19,7 @@ START = Progress(0, 0, 0, 0.0)
 
 
 def planes(angle, lengths=(3.0, 2.0)):
-    """Two batches of two rows in eight dimensions, whose planes share a line and are turned by an angle."""
+    """Two batches of two rows whose planes share a line. They are in eight dimensions, and turned by an angle."""
     e = torch.eye(8)
     source = torch.stack([3.0 * e[0], 2.0 * e[1]])
     turned = math.cos(angle) * e[0] + math.sin(angle) * e[2]
@@ -86,7 +86,10 @@ def test_rows_that_repeat_give_no_gradient_that_is_not_finite(cls):
 
 
 def domain(seed, *, helpful):
-    """A number that two of eight dimensions carry in any domain, and two more, most exactly, where they are ``helpful``."""
+    """A number that two of eight dimensions carry in any domain.
+
+    Two more carry it, most exactly, where they are ``helpful``.
+    """
     generator = torch.Generator().manual_seed(seed)
     y = torch.rand(512, 1, generator=generator) * 4 + 10
     noise = torch.randn(512, 8, generator=generator)
@@ -98,7 +101,7 @@ def domain(seed, *, helpful):
 
 @cache
 def fitted(cls, **options):
-    """MAE on the source and on the target, and both distances between their features."""
+    """MAE on source and target, and both distances between their features."""
     source, target = domain(0, helpful=True), domain(1, helpful=False)
     torch.manual_seed(0)
     encoder, task = Encoder(Flat()), Regression(["y"])

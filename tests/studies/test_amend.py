@@ -22,7 +22,7 @@ HEADING = "### Other data and test time"
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run whose model has BatchNorm, so that test-time methods have something to adapt."""
+    """A run whose model has BatchNorm. Test-time methods have something to adapt."""
     folder = tmp_path_factory.mktemp("amend") / "run"
     common = {"model": "test_resnet", "pretrained": False, "source_dataset": OTHER, "target_dataset": DIGITS}
     more = {"strategy": "source-only", "lr": 0.05, "steps": 30, "options": {"run.plots": False}}
@@ -145,7 +145,7 @@ def hub():
 
 @pytest.fixture
 def evaluate(hub, finished, tmp_path):
-    """The command in a process of its own, on a repository that holds the run."""
+    """The command in its own process, on a repository with the run."""
     hub.reset()
     environment = env_for(hub, tmp_path / "home")
     script = f"from hubtl.hub import push; push({str(finished)!r}, 'user/digits')"

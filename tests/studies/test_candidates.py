@@ -19,7 +19,7 @@ FLAT = Rule(prior="flat")
 
 
 def fixed(folder):
-    """Make a model of two classes answer the first one, whatever it sees."""
+    """Make a model of two classes always answer the first one."""
     loaded = saved.load(folder)
     head = loaded.classifier.head
     with torch.no_grad():
@@ -30,7 +30,7 @@ def fixed(folder):
 
 @pytest.fixture
 def runs(finished, tmp_path):  # noqa: F811
-    """One that is always wrong, one that is right on half of the rows, one that is always right, and its copy."""
+    """One always wrong, one half right, one right, and its copy. They are runs."""
     made = {name: shutil.copytree(finished, tmp_path / name) for name in ("wrong", "half", "right", "same")}
     spoil(made["wrong"])
     fixed(made["half"])
@@ -61,7 +61,7 @@ def test_the_best_is_found_in_whatever_order_they_come(runs, order):
 
 
 def test_labels_of_one_pair_count_for_the_next(runs):
-    """The right one and the half disagree on rows on which the right one and the wrong one do, too."""
+    """The right one and the half disagree on known rows. The right one and the wrong one disagree on them, too."""
     asking = candidates.begin([runs[name] for name in ("right", "half", "wrong")], FLAT)
     asked = answered(asking)
     one, other = (pair.labelling.tally.asked for pair in asking.met)
@@ -74,7 +74,7 @@ def test_models_that_answer_alike_are_not_asked_about(runs):
     assert asking.best == "right"
     assert asking.met[0].labelling is None
     assert "answer alike" in asking.outcome()[0]
-    with pytest.raises(HubtlError, match="alike to all"):
+    with pytest.raises(HubtlError, match="alike to every target row"):
         candidates.begin([runs["right"], runs["same"]], FLAT)
 
 

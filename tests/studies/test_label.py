@@ -14,6 +14,7 @@ from PIL import Image
 import hubtl
 from hubtl.errors import HubtlError
 from hubtl.hub.names import files_of
+from hubtl.judging.disagreement import Apart
 from hubtl.models import saved
 from hubtl.record import RunRecord
 from hubtl.run import ship
@@ -54,7 +55,7 @@ def finished(tmp_path_factory):
 
 
 def spoil(folder):
-    """Make a model of two classes answer the other one, whatever it sees."""
+    """Make a model of two classes answer the other one."""
     loaded = saved.load(folder)
     facts = json.loads((folder / "hubtl.json").read_text())
     head = loaded.classifier.head
@@ -102,7 +103,7 @@ def test_three_right_labels_say_that_adapting_helped(helped, capsys, monkeypatch
     type_in(monkeypatch, *map(truth, order))
     code, out, _ = hubtl_command(["label", str(helped)], capsys)
     assert code == 0
-    assert "disagree on 48 of 48 target rows (100 %)" in out
+    assert "answer each of 48 target rows differently" in out
     assert f"  {order[0]}" in out
     assert "wins 3, losses 0, neither 0: adapted better with 96.9 %, gain +100.0 points of all rows" in out
     assert "verdict: adapted better, 96.9 %, by 3 labelled rows" in out
@@ -316,10 +317,10 @@ def test_what_is_pushed_tells_rows_by_number_and_no_file_or_folder_of_the_user(h
 
 
 def fell_back(place, monkeypatch, **options):
-    """A run whose adapted model a guard rail dropped, though it is right on every row."""
+    """A run whose adapted model a guard rail dropped wrongly. It is right on every row."""
     monkeypatch.setattr("hubtl.judging.verdict._rail", lambda *_: "collapse: as a test says")
     monkeypatch.setattr(
-        "hubtl.run.adapt.disagreement", lambda *_: 0.1
+        "hubtl.run.adapt.disagreement", lambda *_: Apart(0.1)
     )  # of these two it may be 0, which labels cannot settle
     return hubtl.adapt(
         output_dir=str(place / "run"),

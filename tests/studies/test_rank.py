@@ -32,7 +32,7 @@ def empty_cache(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A LeNet that was trained on digits, as a folder with its classifier, and one of which the features are useless."""
+    """A LeNet trained on digits, as a folder with its classifier. Beside it is one of which the features are useless."""
     root = tmp_path_factory.mktemp("models")
     hubtl.adapt(
         model="lenet", pretrained=False, target_dataset="builtin:digits/mnist", steps=100, lr=0.02, batch_size=64,

@@ -49,7 +49,7 @@ def test_it_finds_a_better_rate_than_a_bad_one_and_writes_a_recipe_that_runs(tmp
 
 
 class Sealed:
-    """The streams of a run, without what a label of the target could be read from."""
+    """The streams of a run without anything that reveals target labels."""
 
     def __init__(self, streams):
         self.__dict__.update({k: v for k, v in vars(streams).items() if k != "target_eval_labels"})

@@ -60,7 +60,7 @@ def test_where_no_critic_contradicts_the_model_the_bound_separates(few_steps):
 
 
 def test_where_a_critic_can_contradict_the_model_it_abstains(few_steps):
-    """Half of the target lies where the model is nearly undecided between two classes: it may be wrong on all of it."""
+    """Half of the target lies where two classes are undecided: it may be wrong on all of it."""
     source, labels = drawn(1200, 0)
     target, _ = drawn(1200, 1)
     target[::2] = torch.tensor([1.0, 3.0, 2.9]) + 0.1 * torch.randn(600, 3, generator=torch.Generator().manual_seed(2))
@@ -104,7 +104,7 @@ def test_the_same_rows_give_the_same_bound_and_leave_other_draws_alone(few_steps
 
 
 def test_what_source_only_contradicts_counts_against_the_model(few_steps):
-    """A model that is as sure on the target as on the source, where source-only answers otherwise on half of the rows."""
+    """A model that is as confident on the target as elsewhere. Source-only answers otherwise on half of the rows."""
     source, labels = drawn(1200, 0)
     target, _ = drawn(1200, 1)
     other = target.clone()

@@ -24,7 +24,7 @@ RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "shipping.jsonl
 
 
 def drawn(n: int, right: float, seed: int = 0, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """Logits [n, c] of rows that are answered rightly as often as ``right``, and as sure as they should be."""
+    """Logits [n, c] of rows with the right confidence. They are answered rightly as often as ``right``."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, n)
     answers = np.where(rng.random(n) < right, labels, (labels + rng.integers(1, classes, n)) % classes)

@@ -1,4 +1,4 @@
-"""Average precision, thresholds, losses and figures of sets of classes, against sklearn and cases worked by hand."""
+"""Average precision, thresholds, losses and figures of sets of classes. sklearn and cases worked by hand confirm them."""
 
 import math
 
@@ -19,7 +19,7 @@ CLOSED = LabelSets(setting="closed")
 
 
 def drawn(n=200, c=4, seed=0, ties=False):
-    """Probabilities that say something about labels, and a few cells without a label."""
+    """Probabilities that tell something about labels. A few cells have no label."""
     rng = np.random.default_rng(seed)
     labels = (rng.random((n, c)) < np.linspace(0.1, 0.6, c)).astype(np.float32)
     scores = 1 / (1 + np.exp(-(1.5 * labels + rng.normal(size=(n, c)) - 1)))

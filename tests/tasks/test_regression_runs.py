@@ -1,4 +1,4 @@
-"""Runs of a regression from data to card, and what its saved models answer in their libraries' own formats."""
+"""Runs of a regression from data to card. Its saved models answer in their libraries' own formats."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ LABELS = ("size", "place")
 
 
 def drawn(seed, grey, rows=40):
-    """Discs whose radius and place are the labels, on a black or a grey ground; some lack the second one."""
+    """Discs whose radius and place are the labels; their ground is black or grey; some lack the second one."""
     rng = np.random.default_rng(seed)
     radius, place = rng.uniform(3, 9, rows), rng.uniform(100, 180, rows)
     y, x = np.mgrid[:28, :28]

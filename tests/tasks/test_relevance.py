@@ -20,7 +20,7 @@ CLASSES = ["other", "there"]
 
 
 def sums(weights: torch.Tensor):
-    """A model of two classes whose log-odds are a weighted sum of pixels."""
+    """A model of two classes with log-odds linear in pixels."""
 
     def forward(inputs):
         images = inputs["image"]

@@ -1,4 +1,4 @@
-"""A card of a model that was adapted without its source claims nothing of the target's labels, which it never saw."""
+"""A source-free model's card claims nothing of the target's labels. The model never saw them."""
 
 from types import SimpleNamespace
 

@@ -214,7 +214,10 @@ def test_the_probe_of_numbers_scores_rows_that_it_has_not_seen():
 
 
 def several(n=160, gap=2.0, seed=0):
-    """Features, and three classes that are there or not, each shown by one feature; a tenth is not known."""
+    """Features, and three classes that are there or not.
+
+    Each is shown by one feature; a tenth is not known. a tenth is not known.
+    """
     rng = np.random.default_rng(seed)
     there = (rng.random((n, 3)) < 0.4).astype(float)
     f = rng.normal(size=(n, 8)) + gap * np.pad(there, ((0, 0), (0, 5)))

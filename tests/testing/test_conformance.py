@@ -84,7 +84,7 @@ class Peeks(MCC):
 
 
 class ForNobody(SourceOnly):
-    """Has a second loss for the head that the head plays no part in."""
+    """Has a second loss for the head without the head."""
 
     def step(self, source, *, at):
         yield from super().step(source, at=at)
@@ -119,7 +119,7 @@ class Counts(SourceOnly):
 
 
 class Meddles(SourceOnly):
-    """Turns on the gradient of the encoder in a phase of the head's."""
+    """Turns on the gradient of the encoder in the head's phase."""
 
     def phases(self):
         return [Phase("source", self.step, ("source",), {"head": self.head})]
@@ -210,14 +210,14 @@ class Untold(SourceOnly):
 
 
 class Deaf(DANN):
-    """Reverses the gradient by as much as it likes, whatever the run says."""
+    """Reverses the gradient by its own factor, whatever the run says."""
 
     def reverse(self, z, strength, at):
         return reverse_gradient(z, strength)
 
 
 class TakesTurns(SourceOnly):
-    """A critic and an encoder that learn in turns, with inverted labels in place of a reversed gradient."""
+    """A critic and an encoder that learn in turns. Inverted labels replace a reversed gradient."""
 
     inverted = True
 
@@ -246,7 +246,7 @@ class Denies(SourceOnly):
 
 
 class DeafInTurns(TakesTurns):
-    """Logs the accuracy by which a run steers the reversal, and does not heed it."""
+    """Logs the accuracy that steers the reversal, and ignores it."""
 
     def step(self, source, target, *, at):
         for loss in super().step(source, target, at=at):
@@ -307,7 +307,7 @@ class LocalTeacher(SourceOnly):
 
 
 class BySum(SourceOnly):
-    """Its loss is a sum over rows in one process, and so is what two of them average: half of it."""
+    """Its loss is a sum over rows in one process; two average theirs: half of it."""
 
     def step(self, source, *, at):
         rows = torch.nn.functional.cross_entropy(self.head(self.encode(source).pooled), source.labels, reduction="sum")
@@ -332,7 +332,7 @@ class AttractionAlone(AAD):
 
 
 def exact(cls):
-    """A critic without BatchNorm, where that can be had, and a small one."""
+    """A critic without BatchNorm, where that can be had. It is small."""
     options = {"critic_batchnorm": False, "critic_width": 32, "adversary_width": 32}
     return ToyWorld(cls, **{key: value for key, value in options.items() if key in cls.Options.model_fields})
 

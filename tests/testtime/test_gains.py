@@ -1,4 +1,4 @@
-"""On long streams whose shift batch statistics alone do not undo, every method with its defaults beats them."""
+"""On long streams every method with its defaults beats batch statistics. Batch statistics alone do not undo the shift."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ SEEDS = (0, 1, 2)
 
 
 def draw(n, seed, weights=None, noise=1.2):
-    """Rows of ten clusters, and their classes, which are equally likely without ``weights``."""
+    """Rows of ten clusters, and their classes. Without ``weights`` classes are equally likely."""
     random = torch.Generator().manual_seed(seed)
     centres = torch.randn(CLASSES, WIDTH, generator=torch.Generator().manual_seed(99))
     y = torch.multinomial(torch.ones(CLASSES) if weights is None else weights, n, replacement=True, generator=random)
@@ -62,7 +62,7 @@ def layernorm():
 
 
 def late(model, method, seed, **options):
-    """Online accuracy on the second half of a stream, each batch scored before the update."""
+    """Online accuracy on the second half of a stream. Each batch is scored before the update."""
     x, y = draw(ROWS, seed + 1)
     result = online(model, method, stretched(x).split(BATCH), y.split(BATCH), **options)
     return float((result.logits.argmax(1) == y)[ROWS // 2 :].float().mean()), result.stats
@@ -105,7 +105,7 @@ def symmetric_images(n, seed):
 
 
 def test_cottas_averaged_views_beat_batch_statistics():
-    """A network that was never told of the mirror gains from asking it twice where it is unsure."""
+    """A network that never saw the mirror gains from it. It is asked twice where it is unsure."""
     for seed in SEEDS:
         torch.manual_seed(seed)
         net = nn.Sequential(nn.Flatten(), nn.Linear(32, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, CLASSES))
@@ -132,7 +132,7 @@ def test_roids_prior_and_learning_help_where_classes_overlap_and_some_are_common
 
 
 def test_eata_learns_from_streams_of_few_classes():
-    """A sure row of ten classes has a cosine of 0.32 with an even mean: the paper's 0.05 would drop them all."""
+    """A confident row of ten classes has cosine 0.32 with the mean: the paper's 0.05 would drop them all."""
     logits = 8.0 * torch.eye(CLASSES)
     method = EATA(nn.Sequential(nn.LayerNorm(CLASSES)))
     method.mean = torch.full((CLASSES,), 1 / CLASSES)

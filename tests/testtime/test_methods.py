@@ -1,4 +1,4 @@
-"""Test-time methods recover from a shift, change only what they say, and come back."""
+"""Test-time methods recover from a shift and come back. They change only what they say."""
 
 import math
 

@@ -29,7 +29,7 @@ def model(request, tmp_path):
 
 
 def test_bn_takes_the_statistics_of_the_batch(model):
-    """As every BatchNorm in training mode does, whose running statistics are then left alone."""
+    """As every BatchNorm in training mode does. Its running statistics are left alone."""
     answers = model.predict(IMAGES, tta="bn", tta_seed=None)
     frozen = model.predict(IMAGES)
     inputs = model.intake().batch(IMAGES)

@@ -271,6 +271,9 @@ class Regression(Task):
     def answered(self, outputs: "Tensor") -> np.ndarray:
         return self.answers(outputs.float()).numpy().astype(np.float64)
 
+    def gap(self, one: np.ndarray, other: np.ndarray) -> str | None:
+        return words.gap(self.outputs, np.nanmean(np.abs(one - other), axis=0))
+
     def nearer(self, one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Compare the mean absolute errors over the outputs. They are in units of the labels' spread."""
         scale = np.array(words.numbers(self.outputs, "scale") or [1.0] * labels.shape[1])

@@ -62,6 +62,18 @@ def ranges(outputs: Outputs) -> list[tuple[float, float]]:
     return [(pair[0], pair[1]) for pair in found] if fits else []
 
 
+def gap(outputs: Outputs, apart: np.ndarray) -> str:
+    """Describe mean differences [k] of two models: ``0.42 kg``, ``0.42 kg (weight), 3.1 (age)``."""
+    with_units = [
+        f"{significant(float(number))}{f' {unit}' if unit else ''}"
+        for number, unit in zip(apart, units(outputs), strict=True)
+    ]
+    if len(with_units) == 1:
+        return with_units[0]
+    named = [f"{number} ({name})" for number, name in zip(with_units, outputs.names, strict=True)]
+    return ", ".join(named[:NAMED]) + (f", and {len(named) - NAMED:,} more" if len(named) > NAMED else "")
+
+
 def warnings(outputs: Outputs, relation: LabelSets, labels: np.ndarray | None) -> list[str]:
     """Warn where target labels exceed the training range. It also names outputs that are not measured."""
     found = []

@@ -1,4 +1,4 @@
-"""hubtl's conformance suite on a backbone of two modalities, both made of the suite's own vectors."""
+"""hubtl's conformance suite on a backbone of two modalities. Both are made of the suite's own vectors."""
 
 from types import SimpleNamespace
 

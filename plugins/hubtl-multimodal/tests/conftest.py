@@ -22,7 +22,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``source`` and ``target``, each a folder of parquet files with a train and a test split."""
+    """A folder with ``source`` and ``target``. Each is a folder of parquet files with a train and a test split."""
     root = tmp_path_factory.mktemp("data")
     write(root / "source")
     write(root / "target", turned=True)

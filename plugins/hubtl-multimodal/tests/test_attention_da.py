@@ -91,7 +91,7 @@ def test_without_local_critics_tokens_count_alike(unweighted, held_out):
 
 
 def test_what_weighs_most_is_what_the_model_needs(adapted, held_out):
-    """Deleting it costs more than deleting anything, and what weighs least can go."""
+    """Deleting it costs more than deleting anything. What weighs least can go."""
     w = weights(adapted, held_out)
     chance = torch.rand(w.shape, generator=torch.Generator().manual_seed(0))
     top, other, least = (accuracy_without(adapted, held_out, scores) for scores in (w, chance, -w))

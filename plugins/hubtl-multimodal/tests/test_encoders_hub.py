@@ -1,4 +1,4 @@
-"""Models of the Hub, from a cache as huggingface_hub lays it out, with the network switched off."""
+"""Models of the Hub, from a cache, with the network switched off. The cache is laid out as by huggingface_hub."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Names that are no model, models of another modality, weights out of reach: one message and what to do."""
+"""Names that are no model, of another modality, or out of reach: one message and what to do."""
 
 import re
 from pathlib import Path

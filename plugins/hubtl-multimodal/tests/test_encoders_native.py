@@ -1,4 +1,4 @@
-"""The tokens are those of the library's own model on what its own processor makes."""
+"""The tokens are those of the library's own model and processor."""
 
 import math
 from pathlib import Path
@@ -128,7 +128,7 @@ def test_ast_resamples_its_positions_for_a_longer_spectrogram(tmp_path: Path) ->
 
 @pytest.mark.parametrize("seconds", [0.3, 0.5, 1.0])
 def test_whisper_is_given_what_its_extractor_makes_of_thirty_seconds(tmp_path: Path, seconds: float) -> None:
-    """The padding to the model's window (1 s here), which the reader leaves out, is put back exactly."""
+    """The reader leaves out the padding, which is put back exactly. The model's window is 1 s here."""
     folder = audio_model("whisper", tmp_path)
     encoder = create("audio", str(folder), options={"seconds": seconds})
     tokens = tokens_for(encoder, (tone(0.25), 16000), (tone(1.4, seed=1), 16000))
@@ -165,7 +165,7 @@ def test_waves_with_a_mask_do_not_hear_the_padding(tmp_path: Path, kind: str) ->
 
 
 def test_waves_without_a_mask_are_normalised_and_then_padded_with_zeros(tmp_path: Path) -> None:
-    """The extractor on a padded batch would count the padding's zeros into the variance; the published training did not."""
+    """A padded batch's zeros would count into the extractor's variance; the published training did not."""
     folder = audio_model("wav2vec2-group", tmp_path)
     sound = tone(0.31)
     encoder = create("audio", str(folder), options={"seconds": 0.4})

@@ -1,4 +1,4 @@
-"""An explanation adds up, finds what decided, is tested, and can be looked at."""
+"""An explanation adds up, finds what decided, and is tested. It can be looked at."""
 
 import json
 
@@ -75,7 +75,7 @@ def test_taking_a_modality_away_is_what_a_row_without_it_is(model):
 
 
 class Decides(nn.Module):
-    """Class 1 where one token of one modality is there, class 0 where it is not; everything else says a little."""
+    """Class 1 where one token is there, else class 0; everything else says a little."""
 
     def __init__(self, of: Classifier, modality: str, place: int) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ def test_values_lie_where_their_tokens_do():
 
 
 def test_a_token_of_a_picture_is_where_the_picture_is(models):
-    """A change in one corner changes the embedding of that corner's patch alone."""
+    """A change in one corner changes that corner's embedding alone."""
     backbone = resolve(models.named("image"), BackboneRequest(CLASSES, pretrained=False, options=SMALL)).eval()
     grid = backbone.tower("image").grid(backbone.collate([{"image": row(0)["image"]}]))
     assert (grid.prefix, grid.rows, grid.columns, grid.axes) == (1, 4, 4, ("y", "x"))

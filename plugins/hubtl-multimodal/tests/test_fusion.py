@@ -187,7 +187,7 @@ def test_statistics_are_of_real_tokens():
 
 
 def test_each_domain_by_itself_is_standardised():
-    """A shift and scale of every channel is gone where the domains go through separate forwards."""
+    """Separate forwards of the domains remove a channel's shift and scale."""
     fusion = make().train()
     fusion.modality_dropout = 0.0
     values = tokens(64)
@@ -250,7 +250,7 @@ def test_refusals():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_half_precision(kind):
-    """Under autocast the result is what it is in full, but for rounding."""
+    """Under autocast the result is equal but for rounding."""
     fusion, values = make(kind).train(), tokens()
     fusion.modality_dropout = 0.0
     for module in fusion.modules():
@@ -266,7 +266,7 @@ def test_half_precision(kind):
 
 
 class Positional(nn.Module):
-    """Fusion whose inputs are tensors in a row, as an exported graph wants them."""
+    """Fusion whose inputs are tensors in a row. An exported graph wants them so."""
 
     def __init__(self, fusion):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Models of several modalities go to the Hub with their encoders, and come back as they were."""
+"""Models of several modalities go to the Hub and come back. Their encoders go with them, and they are as they were."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ def home(tmp_path_factory) -> Path:
 
 
 def typed(hub: Hub, home: Path, *words: object) -> subprocess.CompletedProcess:
-    """A command in a process of its own, whose Hub is the one here."""
+    """A command in its own process, whose Hub is this one."""
     command = [sys.executable, "-m", "hubtl", *map(str, words)]
     done = subprocess.run(command, env=env_for(hub, home), capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]

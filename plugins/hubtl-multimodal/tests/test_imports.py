@@ -26,7 +26,7 @@ WHOLE = ("hubtl.losses", "hubtl.modalities", "hubtl.tasks", "hubtl.testtime")  #
 
 
 def public(name: str) -> bool:
-    """Whether a name that is imported is a public module, or of one."""
+    """Whether an imported name is a public module, or of one."""
     home = name.rpartition(".")[0]
     return name in PUBLIC or home in PUBLIC or name.startswith(tuple(f"{whole}." for whole in WHOLE))
 
@@ -36,7 +36,7 @@ def private(name: str) -> bool:
 
 
 def of_hubtl(path: Path) -> list[str]:
-    """Every name of hubtl's that a file imports, and every attribute that it reads of such a name."""
+    """Every name of hubtl's that a file imports. Attributes that it reads of such a name count."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found, modules = [], set()
     for node in ast.walk(tree):

@@ -42,7 +42,7 @@ def test_there_is_nothing_to_tell_where_a_domain_lacks_the_modality():
 
 
 def test_token_adversary_counts_rows_alike():
-    """One row of one token with odds 3, one of two tokens with odds 1: ln 4/3 and ln 2 in the source."""
+    """One row of one token with odds 3, another with odds 1; the second has two tokens: ln 4/3 and ln 2 in the source."""
     local = torch.tensor([[LN3, 9.0], [0.0, 0.0]])
     mask = torch.tensor([[True, False], [True, True]])
     loss = losses.token_adversary((local, torch.zeros(2, 2)), (mask, mask), (YES, YES))
@@ -66,7 +66,7 @@ def test_a_random_projection_keeps_inner_products():
 
 
 def test_conditional_adversary_listens_to_sure_rows():
-    """A sure and a torn row of the source (weights 2 and 1.5) and a sure one of the target."""
+    """A confident and a torn source row, and a confident target row. The weights in the source are 2 and 1.5."""
     y = torch.tensor([[60.0, 0.0], [0.0, 0.0], [60.0, 0.0]])
     w = torch.tensor([2.0, 1.5, 2.0]) / (5.5 / 3)
     loss = losses.conditional_adversary(torch.tensor([0.0, LN3, 0.0]), y, 2)

@@ -75,7 +75,7 @@ def test_fused_is_better_than_what_it_is_made_of(adapted, held_out):
 
 
 def test_what_modalities_teach_each_other_comes_from_their_correspondence(adapted, untaught, target, held_out):
-    """With the modalities of different rows put together the same labels gain nothing."""
+    """With modalities of different rows, equal labels gain nothing."""
     gain = accuracy(adapted[0], held_out) - accuracy(untaught, held_out)
     mixed = target.shuffled()
     after = accuracy(fit(MultimodalDA, mixed, **SHORT)[0], held_out)
@@ -138,7 +138,7 @@ def test_an_absent_modality_has_an_empty_block():
 
 
 def test_what_ships_has_the_statistics_of_the_target(adapted):
-    """BatchNorm's running means are those of the target's weak view, and not the source's."""
+    """BatchNorm's running means are those of the target's weak view. They are not the source's."""
     strategy, seen = adapted[0], {}
     encoder = strategy.teacher.eval().encoder
     for name, rows in (("source", domain(seed=10)), ("target", domain(target=True, seed=20))):

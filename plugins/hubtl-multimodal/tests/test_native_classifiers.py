@@ -71,7 +71,7 @@ print(json.dumps([found, "hubtl" in sys.modules]))
 
 
 def opened(listed, environment=None) -> dict:
-    """Run the library alone on models (name, modality, where), in a process that cannot import hubtl."""
+    """Run the library alone on models, in a process without hubtl. A model has name, modality and place."""
     # Whisper's and AST's extractors pad to a length of their own, whoever asks
     cells = {
         "text": TEXTS,

@@ -1,4 +1,4 @@
-"""Whole runs of native text and audio classifiers, as their user would type them: a folder, the Hub, and on from there."""
+"""Whole runs of native text and audio classifiers, as typed: a folder, the Hub, and on from there."""
 
 import json
 import re
@@ -31,7 +31,7 @@ KIND = {"text": "distilbert", "audio": "ast"}
 
 
 def said(y: int, rng: np.random.Generator, turned: bool) -> str:
-    """The target speaks at greater length, and says more words that tell nothing."""
+    """The target speaks at greater length. It says more words that tell nothing."""
     filling = ["the film was", "a film", "the", "was very"]
     some = [filling[i] for i in rng.integers(len(filling), size=rng.integers(2, 4) if turned else 1)]
     return " ".join([*some, CLASSES[y], "##ly film" if turned else "film"])
@@ -91,7 +91,7 @@ def home(tmp_path_factory) -> Path:
 
 
 def typed(hub, home: Path, *command: object) -> subprocess.CompletedProcess:
-    """A command in a process of its own, whose Hub is the one here."""
+    """A command in its own process, whose Hub is this one."""
     line = [sys.executable, "-W", "error", "-m", "hubtl", *map(str, command)]
     done = subprocess.run(line, env=env_for(hub, home), capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]

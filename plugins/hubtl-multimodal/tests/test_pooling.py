@@ -261,7 +261,7 @@ def test_each_mode_is_saved_loaded_opened_without_hubtl_and_gone_on_with(tmp_pat
 
 
 def test_what_was_saved_before_poolings_were_recorded_predicts_as_it_did(tmp_path):
-    """Such a folder has no word of a pooling, and the library's own head with weights: it stays that head."""
+    """Such a folder has the library's head and names no pooling; it stays that head."""
     torch.manual_seed(0)
     built = of(text_model("distilbert", tmp_path / "base"), pooling="own")
     head = nn.Linear(built.info.width, 3)
@@ -292,7 +292,7 @@ def test_a_projector_that_the_weights_lack_passes_the_mean_through(tmp_path, kin
 @pytest.mark.hub
 @pytest.mark.slow
 def test_a_model_of_the_hub_is_pooled_as_it_says_pushed_with_its_code_and_pulled(tmp_path):
-    """Only the two small files that say how are fetched besides what any model is."""
+    """Only the two small files that say how are fetched besides. Everything else is what any model has."""
     hub = start()
     try:
         home, repo = tmp_path / "home", "user/sentences"

@@ -1,4 +1,4 @@
-"""Two processes stay one, also where only one of them has rows that lack a modality."""
+"""Two processes stay one. So they do where only one has rows that lack a modality."""
 
 import os
 

@@ -54,7 +54,7 @@ def test_it_does_no_harm_where_nothing_fails(trained):
 
 
 def test_attention_leaves_what_fails(trained):
-    """The share of the reading query's attention that goes to the corrupted modality falls."""
+    """The share of attention to the corrupted modality falls. It is that of the reading query."""
     model = trained["concat-transformer"].deployed().eval()
     rows = domain(seed=100, n=ROWS).corrupted("image", 4.0)
     method = make_method(READ, model, {"lr": FAST})

@@ -1,4 +1,4 @@
-"""Whole runs, as their user would type them, on a made-up dataset of pictures, sentences and sounds."""
+"""Whole runs, as typed, on made-up pictures, sentences and sounds."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ THREE = [
 
 @pytest.fixture(scope="module")
 def run(models, data, tmp_path_factory):
-    """A finished run of DANN on all three modalities, long enough to have learnt."""
+    """A finished run of DANN on all three modalities. It is long enough to have learnt."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     command = [sys.executable, "-W", "error", "-m", "hubtl", *adapting(models, data, folder, steps=30)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
@@ -170,7 +170,7 @@ def test_what_a_model_is_not_given_as_rows_is_an_error_with_an_example(model):
 
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(models, data, hubtl, tmp_path, monkeypatch):
-    """Encoders at rates of their own, so that the optimiser has several groups of one name."""
+    """Encoders have their own rates. So the optimiser has several groups of one name."""
     settings = ("--set", "run.evaluate_every=3", "--set", "model.text_lr=0.3", "--set", "run.baseline=false")
 
     def words(name: str) -> list[str]:
@@ -411,7 +411,7 @@ def test_explain_writes_what_it_says(run, data, hubtl, tmp_path):
 
 
 def fails(hubtl, *words) -> tuple[str, str]:
-    """The error and the hint of a command that ends with exit code 2, each one line."""
+    """A failing command's error and hint, each one line. Its exit code is 2."""
     code, _, err = hubtl(*words)
     assert code == 2, err
     errors = [line for line in err.splitlines() if line.startswith("error:")]

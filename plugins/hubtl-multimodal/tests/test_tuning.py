@@ -1,4 +1,4 @@
-"""Encoders learn the chosen parameters at their own rates, and a low-rank update keeps their shape."""
+"""Encoders learn the chosen parameters at their own rates. A low-rank update keeps their shape."""
 
 from pathlib import Path
 

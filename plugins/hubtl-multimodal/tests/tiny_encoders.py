@@ -1,4 +1,4 @@
-"""Models of a few thousand parameters with their processors, written into folders as the Hub would hold them."""
+"""Small models with their processors, in folders as the Hub's. They have a few thousand parameters."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A world of three modalities and two domains, in which a method trains in seconds.
+"""A world of three modalities and two domains. A method trains on it in seconds.
 
 Four classes. ``image`` and ``audio`` tell the class by a direction in a plane that the target turns; each also shifts and
 scales its channels there. ``text`` says nothing. Given the class the modalities are independent of each other.
@@ -29,7 +29,7 @@ NOISE = {"image": 0.75, "audio": 0.75}  # radius 2: how far classes are apart
 
 
 class Rows:
-    """Vectors in memory, in place of a set of images, text and recordings. Sealed, its labels reach no batch."""
+    """Vectors in memory, in place of images, texts and recordings. Sealed, its labels reach no batch."""
 
     cached, augment, note = True, False, None
     bad: list[str] = []

@@ -1,4 +1,4 @@
-"""A made-up dataset of pictures, sentences and sounds that tell the same three classes, and tiny encoders for it."""
+"""A made-up dataset of pictures, sentences and sounds, and tiny encoders. Each tells the same three classes."""
 
 import io
 from pathlib import Path

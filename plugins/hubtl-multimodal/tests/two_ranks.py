@@ -1,4 +1,4 @@
-"""Worlds of several modalities for two real processes, of which one has rows that lack a modality."""
+"""Worlds of several modalities for two real processes. One has rows that lack a modality."""
 
 import os
 

@@ -126,7 +126,7 @@ class EventCount(Task):
         return CountMeter()
 
     def score(self, outputs: "Tensor", labels: np.ndarray) -> float:
-        """Return 1 at best, 0 for an error as large as the mean count."""
+        """Return 1 at best, 0 for an error like the mean count."""
         known = labels != MISSING
         off = np.abs(rates(outputs).cpu().numpy().round() - labels)[known]
         return float(1 - off.mean() / max(1.0, labels[known].mean()))

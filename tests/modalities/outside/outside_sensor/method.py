@@ -16,7 +16,7 @@ class SpreadOptions(StrategyOptions):
 
 
 class Spread(Additive):
-    """Make mean and standard deviation of each feature equal while learning the source.
+    """Equal each feature's mean and deviation while learning the source.
 
     ``L = task(h(f(x_s)), y_s) + weight · mean((μ_s − μ_t)² + (σ_s − σ_t)²)``.
     """

@@ -43,7 +43,7 @@ class Sensor(Modality):
 
 
 class Covered:
-    """A signal [1, n] whose stretches may be set to their mean, two neighbours at a time."""
+    """A signal [1, n] whose stretches may be set to their mean. Two neighbours go at a time."""
 
     name = "sensor"
     times = 2

@@ -1,4 +1,4 @@
-"""A small network on signals, in a format of its own, and the loader that opens what it saved."""
+"""A small network on signals in its own format, and its loader. The loader opens what it saved."""
 
 import dataclasses
 import json
@@ -37,7 +37,7 @@ class SensorInput:
 
 
 class SensorNet(Backbone):
-    """Two convolutions over time, and the largest and the mean answer of each channel."""
+    """Two convolutions over time, and each channel's largest and mean answer."""
 
     native = False
     not_native_because = "it is a network of outside-sensor"
