@@ -88,8 +88,12 @@ def check(
     name: Annotated[
         str | None, typer.Argument(help="Name from hubtl plugin list, or KIND:NAME. Default: all of --plugin.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="For a loader: the text after its name in --model.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="For a task: a dataset with its labels.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="For a loader: the text after its name. For a modality: a model that takes it.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="For a task or a modality: a dataset with its labels or its column.")
+    ] = None,
     label_column: Annotated[str | None, typer.Option(help="For a task: the column of labels.")] = None,
     setting: Annotated[
         Literal["adaptation", "transfer", "source-free", "sequential"] | None,

@@ -137,6 +137,14 @@ class Modality(ABC):
         """Prepare a row whose parts can be taken away. Called where ``covers`` is set."""
         raise NotImplementedError(f"{type(self).__name__} covers nothing")
 
+    def samples(self, spec: Any, rng: "np.random.Generator") -> "Sequence[Any]":
+        """Make different cells of noise, as a dataset's column holds them.
+
+        ``spec`` is the input of a model that takes them (``BackboneInfo.input``), or None. The conformance suites read
+        such cells.
+        """
+        return ()
+
     # saying and showing
 
     def register(self) -> None:

@@ -27,7 +27,7 @@ HOMES = {
     "accelerate": {"engine/"},
     "typer": {"cli/"},
     "optuna": {"studies/journal.py", "studies/tune.py"},
-    "gradio": {"demo/"},
+    "gradio": {"demo/", "testing/kinds/showing.py"},
     "codecarbon": {"run/energy.py"},
 }
 

@@ -37,9 +37,9 @@ def test_built_in_loader(name, model, size):
 
 
 def test_every_kind_has_a_suite_whose_checks_have_a_claim_and_say_how_to_mend():
-    assert set(SUITES) == set(plugins.KINDS) - {"modalities"}
+    assert set(SUITES) == set(plugins.KINDS)
     for kind, name in (
-        *((k, n) for k, n in built_in(*plugins.KINDS) if n in ("coral", "lora", "snd", "tent", "lenet")),
+        *((k, n) for k, n in built_in(*plugins.KINDS) if n in ("coral", "lora", "snd", "tent", "lenet", "image")),
     ):
         checks = list(suite_of(plugins.load(kind, name)).checks())
         assert len(checks) >= 5
@@ -299,7 +299,7 @@ def other(self, folder, classifier, names, meta):
         (lambda name, request: lenet(name, request), "documents", "has no docstring"),
         (unseeded, "loads", "with the same seed other weights"),
         (loader(forward=of_batch), "represents", "depend on its batch"),
-        (loader(forward=blind), "represents", "every image has the same features"),
+        (loader(forward=blind), "represents", "every row has the same features"),
         (loader(blocks=lambda self: LeNet.blocks(self)[1:]), "divides", "in no block: convolutions.0.weight"),
         (
             loader(blocks=lambda self: [("a", p) for _, p in LeNet.blocks(self)]),

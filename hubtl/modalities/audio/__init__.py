@@ -1,11 +1,14 @@
 """Recordings: files that soundfile opens, mixed to one channel at the rate that the model hears."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hubtl.errors import HubtlError
 from hubtl.modalities.audio.files import NAMES, SOUNDS
 from hubtl.modalities.base import Modality
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Audio(Modality):
@@ -64,6 +67,12 @@ class Audio(Modality):
             return None
         rate = int(spec["rate"])
         return PROGRAM.format(where=where, rate=rate, samples=round(rate * spec["seconds"]), prints=prints)
+
+    def samples(self, spec: Any, rng: "np.random.Generator") -> "Sequence[Any]":
+        from hubtl.modalities.audio.sound import noise
+
+        values = {} if spec is None else spec.as_dict()
+        return noise(int(values.get("rate", 16_000)), min(1.0, float(values.get("seconds", 1.0))), rng)
 
     def html(self, cell: Any) -> str | None:
         from hubtl.modalities.audio.page import player

@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import wave
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,18 @@ def samples(cell: Any, rate: int, *, longest: float | None = None) -> np.ndarray
     if mono.size == 0:
         raise ValueError("the sound has no samples")
     return resampled(mono, own, rate)
+
+
+def noise(rate: int, seconds: float, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Make four recordings of noise, encoded as a dataset holds them."""
+    found: list[dict[str, Any]] = []
+    for sound in rng.integers(-3000, 3000, (4, max(1, round(rate * seconds))), dtype=np.int16):
+        buffer = io.BytesIO()
+        with wave.open(buffer, "wb") as file:
+            file.setparams((1, 2, rate, 0, "NONE", "not compressed"))
+            file.writeframes(sound.tobytes())
+        found.append({"bytes": buffer.getvalue(), "path": None})
+    return found
 
 
 def resampled(mono: np.ndarray, own: int, rate: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Images: files that Pillow opens, read as the model's own configuration says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hubtl.modalities.base import Cover, Intake, Modality
@@ -79,6 +79,11 @@ class Image(Modality):
         from hubtl.modalities.image.predicting import noise
 
         return noise(spec)
+
+    def samples(self, spec: Any, rng: "np.random.Generator") -> "Sequence[Any]":
+        from hubtl.modalities.image.predicting import pictures
+
+        return pictures(spec, rng)
 
     def cover(self, backbone: "Backbone", row: Any) -> Cover:
         from hubtl.modalities.image.covering import Covered

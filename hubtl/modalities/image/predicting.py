@@ -1,5 +1,6 @@
 """Images to predict, whatever a user gives: files, folders, arrays, datasets, or what PIL opened."""
 
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,17 @@ def noise(spec: Any) -> dict[str, Tensor] | None:
     return {"image": torch.randn(2, spec.channels, spec.size, spec.size, generator=generator)}
 
 
+def pictures(spec: Any, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Make four pictures of noise, encoded as a dataset holds them."""
+    side = getattr(spec, "size", 16)
+    found: list[dict[str, Any]] = []
+    for pixels in rng.integers(0, 256, (4, side, side, 3), dtype=np.uint8):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        found.append({"bytes": buffer.getvalue(), "path": None})
+    return found
+
+
 def is_cell(value: Any) -> bool:
     """Return whether a value is one image: a file, what PIL opened, an array of one, or an encoded cell."""
     if isinstance(value, Mapping):
@@ -117,6 +129,13 @@ def each_image(inputs: Any) -> Iterable[tuple[str, Any]]:
             raise HubtlError(f"there is no file or folder {path}", hint="mind the path")
     elif isinstance(inputs, Mapping) and set(inputs) == {"image"}:
         yield from each_image(inputs["image"])
+    elif isinstance(inputs, bytes) or (isinstance(inputs, Mapping) and is_cell(inputs)):
+        yield "image", inputs
+    elif isinstance(inputs, Mapping) or not isinstance(inputs, Iterable):
+        raise HubtlError(
+            f"a {type(inputs).__name__} is no image: {str(inputs)[:80]}",
+            hint="a file, a folder, what PIL opened, an array",
+        )
     else:
         for position, item in enumerate(inputs):
             for name, image in each_image(item):

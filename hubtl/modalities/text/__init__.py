@@ -1,12 +1,16 @@
 """Texts: cells of words, cut into the model's own tokens."""
 
 import html
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hubtl.hub.names import POOLED
 from hubtl.modalities.base import Modality
 
+if TYPE_CHECKING:
+    import numpy as np
+
+WORDS = ("the", "food", "room", "was", "not", "good", "at", "all", "and", "slow", "staff", "here")
 LINES = 4  # of a box for text
 
 
@@ -44,6 +48,9 @@ class Text(Modality):
             return None
         code = ", trust_remote_code=True" if needs_code(spec) else ""
         return PROGRAM.format(where=where, max_length=spec["max_length"], code=code, prints=prints)
+
+    def samples(self, spec: Any, rng: "np.random.Generator") -> "Sequence[Any]":
+        return [" ".join(rng.permutation(WORDS).tolist()).capitalize() + "." for _ in range(4)]
 
     def html(self, cell: Any) -> str | None:
         return f"<blockquote>{html.escape(cell)}</blockquote>" if isinstance(cell, str) else None

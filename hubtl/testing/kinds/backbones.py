@@ -2,13 +2,13 @@
 
 import contextlib
 import copy
-import dataclasses
 import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +20,7 @@ from hubtl.errors import HubtlError
 from hubtl.models import saved
 from hubtl.models.trained import opened
 from hubtl.modules import Classifier, Encoder
+from hubtl.plugins import modalities
 from hubtl.plugins.modalities import USUAL
 from hubtl.testing.kinds.suite import Suite, declared, documented
 
@@ -37,7 +38,7 @@ def _registered(load: Any) -> str | None:
 
 
 class LoaderSuite(Suite):
-    """The suite for one loader of image models.
+    """The suite for one loader of models of one modality.
 
     Args:
         load: the loader.
@@ -50,13 +51,13 @@ class LoaderSuite(Suite):
     kind = "backbones"
     mends: ClassVar[Mapping[str, str]] = {
         "documents": "write a docstring for the function, and Field(…, description=…) for each option",
-        "loads": "return a hubtl.Backbone whose info says its width and its ImageInput; draw weights from torch's own seed",
+        "loads": "return a hubtl.Backbone whose info says its width, input and modalities; draw weights from torch's own seed",
         "represents": "forward(inputs) returns Features(pooled [b, width]); in eval mode a row does not depend on its batch",
         "divides": "blocks() lists every parameter once, in pairs (name, parameters) from input to output",
         "learns": "use every parameter in the forward, without torch.no_grad() and detach()",
         "adapts": "lora_targets() gives names of linear layers or convolutions, as named_modules() has them",
-        "saves": "save(folder, classifier, names, meta) writes the format of timm or transformers, with the classifier put "
-        "back; see docs/plugins.md, A backbone",
+        "saves": "save(folder, classifier, names, meta) writes backbone and classifier, and the loader's rebuild opens them; or "
+        "the format of timm or transformers. See docs/plugins.md, A backbone",
     }
 
     def __init__(
@@ -84,9 +85,22 @@ class LoaderSuite(Suite):
             found.loader = made_by(name)  # as a run has it
         return found.eval()
 
-    def _images(self) -> Tensor:
-        spec: ImageInput = self.backbone.info.input
-        return torch.randn(ROWS, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(1))
+    @cached_property
+    def inputs(self) -> dict[str, Tensor]:
+        """Inputs of some rows, of noise."""
+        info = self.backbone.info
+        if isinstance(spec := info.input, ImageInput):
+            shape = (ROWS, spec.channels, spec.size, spec.size)
+            return {USUAL: torch.randn(*shape, generator=torch.Generator().manual_seed(1))}
+        names = ", ".join(info.modalities)
+        assert len(info.modalities) == 1, f"this suite is for models of one modality, and this one takes {names}"
+        modality = modalities.of(names, shown=info.name)
+        cells = list(modality.samples(spec, np.random.default_rng(1)))[:ROWS]
+        if len(cells) < ROWS:
+            raise HubtlError(
+                f"the modality {names} has {len(cells)} samples, and {ROWS} are needed", hint="Modality.samples"
+            )
+        return dict(modality.intake(self.backbone).batch([{names: cell} for cell in cells]))
 
     def documents(self) -> None:
         """The loader has a docstring, and every option is described. Each option's default is within its bounds."""
@@ -94,29 +108,27 @@ class LoaderSuite(Suite):
         documented(self.load)
 
     def loads(self) -> None:
-        """It loads a backbone of images. Equal seeds give equal weights."""
-        spec = self.backbone.info.input
-        assert isinstance(spec, ImageInput), "this suite is for backbones of images, and its input is another"
-        if self.request.image_size is not None:
-            assert spec.size == self.request.image_size, (
-                f"{self.request.image_size} pixels asked for, {spec.size} given"
-            )
+        """It loads a backbone of what it declares. Equal seeds give equal weights."""
+        takes, declares = self.backbone.info.modalities, tuple(ready(self.load).modalities)
+        assert takes == declares, f"modalities of the loader are {declares}, and its backbone takes {takes}"
+        size, asked = getattr(self.backbone.info.input, "size", None), self.request.image_size
+        assert asked in (None, size), f"{asked} pixels asked for, {size} given"
         ours, theirs = self.backbone.state_dict(), self._fresh().state_dict()
         odd = [name for name in ours if not torch.equal(ours[name], theirs[name])]
         assert not odd, f"with the same seed other weights: {', '.join(odd[:5])}"
 
     def represents(self) -> None:
         """In eval mode it makes finite features [b, width]. Each row's are its own."""
-        images = self._images()
+        rows = [{key: tensor[row : row + 1] for key, tensor in self.inputs.items()} for row in range(ROWS)]
         with torch.no_grad():
-            whole = Encoder(self.backbone)({USUAL: images}).pooled
-            alone = torch.cat([self.backbone({USUAL: row.unsqueeze(0)}).pooled for row in images])
+            whole = Encoder(self.backbone)(self.inputs).pooled
+            alone = torch.cat([self.backbone(row).pooled for row in rows])
         assert bool(whole.isfinite().all()), "features that are not finite"
         gap = float((whole - alone).abs().max())
         assert gap < CLOSE * max(1.0, float(whole.abs().max())), (
             f"a row's features depend on its batch, by up to {gap:.3g}"
         )
-        assert float(whole.std(dim=0).max()) > 0, "every image has the same features"
+        assert float(whole.std(dim=0).max()) > 0, "every row has the same features"
 
     def divides(self) -> None:
         """Its blocks hold every parameter once, and have names of their own."""
@@ -137,7 +149,7 @@ class LoaderSuite(Suite):
             "a copy shares parameters with the original"
         )
         other.requires_grad_(True)
-        features = other({USUAL: self._images()}).pooled
+        features = other(self.inputs).pooled
         (features * torch.randn(features.shape, generator=torch.Generator().manual_seed(2))).sum().backward()
         idle = [name for name, ps in other.blocks() if not any(p.grad is not None and bool(p.grad.any()) for p in ps)]
         assert not idle, f"no gradient reaches {', '.join(idle)}"
@@ -145,7 +157,11 @@ class LoaderSuite(Suite):
     def adapts(self) -> None:
         """The layers that LoRA adapts are there."""
         layers = dict(self.backbone.named_modules())
-        odd = [name for name in self.backbone.lora_targets() if not isinstance(layers.get(name), nn.Linear | nn.Conv2d)]
+        odd = [
+            name
+            for name in self.backbone.lora_targets()
+            if not isinstance(layers.get(name), nn.Linear | nn.Conv1d | nn.Conv2d)
+        ]
         assert not odd, f"lora_targets names no linear layer or convolution: {', '.join(odd[:5])}"
 
     def saves(self) -> None:
@@ -154,7 +170,7 @@ class LoaderSuite(Suite):
         head = nn.Linear(self.backbone.info.width, len(NAMES))
         before = {name: value.clone() for name, value in self.backbone.state_dict().items()}
         with torch.no_grad():
-            wanted = Classifier(Encoder(self.backbone), head).eval()({USUAL: self._images()})
+            wanted = Classifier(Encoder(self.backbone), head).eval()(self.inputs)
         with tempfile.TemporaryDirectory() as folder:
             saved.save(Path(folder), self.backbone, head, NAMES, {"task": "classification", "strategy": "finetune"})
             changed = [n for n, value in self.backbone.state_dict().items() if not torch.equal(value, before[n])]
@@ -166,9 +182,9 @@ class LoaderSuite(Suite):
                     f"what save() wrote cannot be loaded: {error}".replace(folder, "FOLDER")
                 ) from error
             assert again.outputs.names == list(NAMES), f"the outputs are called {again.outputs.names}"
-            spec = dataclasses.asdict(again.backbone.info.input)
-            assert spec == dataclasses.asdict(self.backbone.info.input), "it wants other images after it was loaded"
+            spec = again.backbone.info.input.as_dict()
+            assert spec == self.backbone.info.input.as_dict(), "it wants other inputs after it was loaded"
             with torch.no_grad():
-                found = Classifier(Encoder(again.backbone), again.head).eval()({USUAL: self._images()})
+                found = Classifier(Encoder(again.backbone), again.head).eval()(self.inputs)
         gap = float((found - wanted).abs().max())
         assert gap < CLOSE * max(1.0, float(wanted.abs().max())), f"loaded again, its outputs differ by up to {gap:.3g}"

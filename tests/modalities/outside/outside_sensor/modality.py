@@ -32,6 +32,10 @@ class Sensor(Modality):
     def takes(self, spec: Mapping[str, Any]) -> str | None:
         return f"a signal of {spec['length']} values"
 
+    def samples(self, spec: Any, rng: np.random.Generator) -> list[list[float]]:
+        length = 64 if spec is None else spec.length
+        return rng.standard_normal((4, length)).astype(np.float32).tolist()
+
     def html(self, cell: Any) -> str | None:
         points = " ".join(f"{place},{10 - 5 * float(value):.1f}" for place, value in enumerate(cell))
         return (

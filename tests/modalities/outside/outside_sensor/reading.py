@@ -20,7 +20,10 @@ class SensorReader(Reader):
         self.length = length
 
     def read(self, cell: Any) -> Arrays:
-        signal = np.asarray(cell, dtype=np.float32)
+        try:
+            signal = np.asarray(cell, dtype=np.float32)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
         if signal.shape != (self.length,) or not np.isfinite(signal).all():
             raise ValueError(f"no signal of {self.length} finite values")
         return {"sensor": signal}
