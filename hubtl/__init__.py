@@ -36,7 +36,7 @@ __all__ = [
     "__version__",
 ]
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a type checker reads these alone, and says so where a name is misspelt
     from hubtl.backbones.base import Backbone as Backbone
     from hubtl.batch import Batch as Batch
     from hubtl.batch import Features as Features
@@ -63,11 +63,13 @@ if TYPE_CHECKING:
     from hubtl.tuners import Tuner as Tuner
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use. So ``import hubtl`` alone stays cheap."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'hubtl' has no attribute {name!r}")
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name on first use. So ``import hubtl`` alone stays cheap."""
+        if name in _HOMES:
+            return getattr(import_module(_HOMES[name]), name)
+        raise AttributeError(f"module 'hubtl' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

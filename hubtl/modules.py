@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -118,8 +118,8 @@ def reverse_gradient(features: Tensor, scale: float) -> Tensor:
         features: features of any shape.
         scale: the factor.
     """
-    reversed_: Tensor = _ReverseGradient.apply(features, scale)
-    return reversed_
+    apply: Callable[[Tensor, float], Tensor] = _ReverseGradient.apply
+    return apply(features, scale)
 
 
 def norm_preserving_dropout(features: Float[Tensor, "b d"], p: float, training: bool) -> Float[Tensor, "b d"]:

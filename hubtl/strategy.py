@@ -197,14 +197,16 @@ class Strategy(nn.Module):
         self.options: Any = options if options is not None else self.Options()
         self.setting = self.settings[0]
 
-    def step(self, *, at: Progress, **streams: Batch) -> Iterator[Loss]:
+    def step(self, *args: Any, **kwargs: Any) -> Iterator[Loss]:
         """Yield the losses of one update after another; the number of yields is constant.
 
         The engine checks that it does not depend on the data.
 
+        A strategy names what its phases see: ``step(self, source, target, *, at)``.
+
         Args:
-            at: the progress of the phase.
-            **streams: a batch of each stream that the phase sees.
+            *args: none; the engine names its arguments.
+            **kwargs: a ``Batch`` of each stream that the phase sees, and ``at``, the progress of the phase.
         """
         raise TypeError(f"{type(self).__name__} defines no step")
 
@@ -242,7 +244,8 @@ class Strategy(nn.Module):
 
     def encode(self, batch: Batch) -> Features:
         """Return the features of one stream, from its own forward. BatchNorm sees the stream alone."""
-        return self.encoder(batch.inputs, batch.present or None)
+        features: Features = self.encoder(batch.inputs, batch.present or None)
+        return features
 
     def encode_joint(self, *batches: Batch) -> list[Features]:
         """Return the features of several streams, from one forward. They share BatchNorm statistics."""
@@ -312,7 +315,7 @@ class Additive(Strategy):
             fs, ft = self.encode(source.weak()), self.encode(target.weak())
         return Pair(source, target, fs.pooled, ft.pooled, self.head(fs.pooled), self.head(ft.pooled))
 
-    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:
         pair = self.pair(source, target)
         task = self.task.loss(pair.ys, source.labels)
         parts = [scalar(self, self.added(part, at=at)) for part in self.pairs(pair)]

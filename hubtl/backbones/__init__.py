@@ -7,7 +7,9 @@ import torch
 from hubtl import plugins
 from hubtl.backbones.base import Backbone, BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.loader import check_reopens as check_reopens
-from hubtl.backbones.loader import loader, made_by, rebuilds
+from hubtl.backbones.loader import loader
+from hubtl.backbones.loader import made_by as made_by
+from hubtl.backbones.loader import rebuilds as rebuilds
 from hubtl.backbones.reference import ModelRef
 from hubtl.backbones.reference import parts_of as parts_of
 from hubtl.backbones.weights import check_finite

@@ -65,7 +65,8 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     path = folder / "model.safetensors"
     try:
         check_pointer(path)
-        return load_file(path)
+        weights: dict[str, Tensor] = load_file(path)
+        return weights
     except OSError as error:
         if not isinstance(error, FileNotFoundError):
             raise HubtlError(f"{path} cannot be read: {error.strerror or error}", hint="mend it") from error

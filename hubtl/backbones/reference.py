@@ -191,6 +191,6 @@ def _on_hub(name: str, *, named: bool = False) -> bool:
     if named:
         return True
     from hubtl.backbones.hub import peek
-    from hubtl.backbones.timm import timm
+    from hubtl.backbones.timm import is_architecture
 
-    return not timm.is_model(name) and "model_type" in peek(name)
+    return not is_architecture(name) and "model_type" in peek(name)

@@ -1,7 +1,7 @@
 """Replace the last linear layer of a classifier by another one."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,8 @@ def last_linear(model: nn.Module, outputs: int) -> str:
     Raises:
         HubtlError: where there is none.
     """
-    names = [name for name, m in model.named_modules() if isinstance(m, nn.Linear) and m.out_features == outputs]
+    modules: Mapping[str, nn.Module] = dict(model.named_modules())
+    names = [name for name, m in modules.items() if isinstance(m, nn.Linear) and m.out_features == outputs]
     if not names:
         raise HubtlError(
             f"{type(model).__name__} does not end in a linear layer: its features cannot be told from its classifier",

@@ -23,7 +23,7 @@ from hubtl.io import jsontext, plain
 from hubtl.settings import cache_dir
 
 ensure_torchvision()
-import timm  # noqa: E402
+import timm as timm  # noqa: E402  (others import it from here, after ensure_torchvision)
 from timm.data import resolve_model_data_config  # noqa: E402
 from timm.models import _builder, group_parameters, save_for_hf  # noqa: E402
 
@@ -306,7 +306,8 @@ def _classifier(model: Any) -> str:
             f"{type(model).__name__} has {what}, not one linear layer: its features cannot be told from its classifier",
             hint="choose another model; of a distilled one, its variant with one head",
         )
-    return next(name for name, module in model.named_modules() if module is found)
+    names: Iterator[str] = (name for name, module in model.named_modules() if module is found)
+    return next(names)
 
 
 def _commit(configuration: Mapping[str, Any]) -> str | None:
@@ -334,6 +335,11 @@ def _full_id(hub_id: str | None, configuration: Mapping[str, Any]) -> str | None
         tag = configuration.get("tag")
         return f"{hub_id}{configuration.get('architecture')}" + (f".{tag}" if tag else "")
     return hub_id
+
+
+def is_architecture(name: str) -> bool:
+    """Return whether timm knows an architecture of that name."""
+    return bool(timm.is_model(name))
 
 
 def model_names() -> list[str]:

@@ -90,7 +90,8 @@ class Shown:
 def page(asking: Labelling) -> gr.Blocks:
     """Build the page of one run; nothing in it comes from elsewhere."""
     at, choices = Shown(asking), asking.task.choices()
-    with gr.Blocks(analytics_enabled=False, title=f"label {asking.folder.name}, hubtl") as blocks:
+    blocks = gr.Blocks(analytics_enabled=False, title=f"label {asking.folder.name}, hubtl")
+    with blocks:
         gr.HTML(f"<style>{CSS}</style>{_heading(asking)}", padding=False)
         keys = gr.HTML(padding=False)
         problem = gr.HTML(visible=False)

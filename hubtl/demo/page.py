@@ -27,7 +27,8 @@ def page(answers: Answers) -> gr.Blocks:
     """Build the page of one model; nothing in it comes from elsewhere."""
     both, group = answers.before is not None, answers.model.task.Figures.group
     predicted_one = f"the predicted {group}"
-    with gr.Blocks(analytics_enabled=False, title=f"{answers.name}, hubtl", delete_cache=(KEPT, KEPT)) as blocks:
+    blocks = gr.Blocks(analytics_enabled=False, title=f"{answers.name}, hubtl", delete_cache=(KEPT, KEPT))
+    with blocks:
         gr.HTML(_heading(answers))
         with gr.Row():
             with gr.Column():

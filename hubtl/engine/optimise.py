@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable, Mapping
 
-import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from hubtl._compat import ensure_torchvision
 from hubtl.errors import HubtlError, unknown
@@ -33,7 +33,7 @@ def make_optimizer(
     factors: Mapping[str, float] | None = None,
     momenta: Mapping[str, float] | None = None,
     rates: Mapping[nn.Parameter, float] | None = None,
-) -> torch.optim.Optimizer:
+) -> Optimizer:
     """Make one optimiser with a parameter group for each name. It comes from timm's factory.
 
     Groups learn at the rates of ``group_lrs``. Biases and norms decay like everything else, as in the reference
@@ -67,7 +67,7 @@ def make_optimizer(
         "momentum" if optim.name == "sgd" and optim.momentum == 0 else optim.name
     )  # sgd is Nesterov's, which needs some
     try:
-        optimizer = create_optimizer_v2(
+        optimizer: Optimizer = create_optimizer_v2(
             parameters, opt=name, lr=optim.lr, weight_decay=optim.weight_decay, momentum=optim.momentum
         )
     except (ImportError, TypeError, ValueError, RuntimeError, AssertionError) as error:
@@ -106,14 +106,14 @@ def lr_factor(step: int, total: int, optim: OptimSection) -> float:
         case "cosine":
             return 0.5 * (1 + math.cos(math.pi * done / max(1, total - optim.warmup_steps)))
         case "step":
-            return optim.step_factor ** (done // optim.step_every)
+            return math.pow(optim.step_factor, done // optim.step_every)
         case "inverse-decay":
-            return (1 + optim.gamma * done) ** -optim.power
+            return math.pow(1 + optim.gamma * done, -optim.power)
         case _:
             return 1.0
 
 
-def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> None:
+def set_lr(optimizer: Optimizer, factor: float) -> None:
     """Scale every group's own base rate."""
     for group in optimizer.param_groups:
         group["lr"] = group["base_lr"] * factor

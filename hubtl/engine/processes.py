@@ -40,7 +40,8 @@ def first(accelerator: Accelerator, act: Callable[[], T]) -> T:
     broadcast_object_list(said)
     if error is not None:
         raise _everywhere(error)
-    return _heard(said[0])
+    value: T = _heard(said[0])
+    return value
 
 
 def all_of(accelerator: Accelerator, act: Callable[[], T]) -> T:

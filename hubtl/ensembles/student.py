@@ -69,7 +69,7 @@ class Student(Strategy):
         sees = ("source", "target") if self.setting == "adaptation" else ("target",)
         return [Phase("distil", self.step, sees, self.learners())]
 
-    def step(self, target: Batch, source: Batch | None = None, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, target: Batch, source: Batch | None = None, *, at: Progress) -> Iterator[Loss]:
         assert target.index is not None
         total, logs = torch.zeros((), device=self.teacher.device), dict[str, Tensor]()
         if source is not None:

@@ -177,7 +177,8 @@ class Mixtures:
 
 def some(n: int) -> list[int]:
     """Return at most EVIDENCE_ROWS rows, spread over the dataset. They are always the same ones."""
-    return np.unique(np.linspace(0, n - 1, min(n, EVIDENCE_ROWS)).round().astype(int)).tolist()
+    found: list[int] = np.unique(np.linspace(0, n - 1, min(n, EVIDENCE_ROWS)).round().astype(int)).tolist()
+    return found
 
 
 def fallen(evidence: Evidence, case: Case) -> str | None:

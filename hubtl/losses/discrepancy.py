@@ -93,7 +93,8 @@ def smallest_singular_values(features: Float[Tensor, "b d"], k: int = 1) -> Floa
         k: the number of singular values.
     """
     with torch.autocast(features.device.type, enabled=False):
-        return torch.linalg.svdvals(features.float())[-k:].square().sum()
+        singular: Tensor = torch.linalg.svdvals(features.float())
+        return singular[-k:].square().sum()
 
 
 def leading_singular_value(features: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
@@ -116,5 +117,5 @@ def norm_step(features: Float[Tensor, "b d"], enlargement: float) -> Float[Tenso
         features: features [b, d].
         enlargement: ``Δr``, by how much each norm should grow.
     """
-    norms = torch.linalg.vector_norm(features.float(), dim=1)
+    norms: Tensor = torch.linalg.vector_norm(features.float(), dim=1)
     return (norms - (norms.detach() + enlargement)).square().mean()

@@ -92,7 +92,8 @@ def spread(logits: Float[Tensor, "b c"]) -> Float[Tensor, ""]:
 def diversity(logits: Float[Tensor, "b c"]) -> Float[Tensor, ""]:
     """Return the entropy of the batch's mean prediction; ``log c`` for evenly predicted classes."""
     mean = logits.float().softmax(dim=1).mean(dim=0)
-    return torch.special.entr(mean.clamp_min(1e-12)).sum()
+    entropies: Tensor = torch.special.entr(mean.clamp_min(1e-12))
+    return entropies.sum()
 
 
 def information(logits: Float[Tensor, "b c"]) -> Float[Tensor, ""]:

@@ -19,7 +19,8 @@ def basis(features: Float[Tensor, "b d"], k: int) -> Float[Tensor, "d k"]:
         features: features [b, d].
         k: the number of vectors.
     """
-    return torch.linalg.svd(features.double().T, full_matrices=False)[0][:, :k]
+    vectors: Tensor = torch.linalg.svd(features.double().T, full_matrices=False)[0]
+    return vectors[:, :k]
 
 
 def subspace_distance(
@@ -88,5 +89,5 @@ def _inverse_gram(rows: Float[Tensor, "b e"], singular: Float[Tensor, "r"], k: i
     For b rows this costs far less than inverting [e, e].
     """
     cut = 0.0 if k >= len(singular) else float(singular[k] / singular[0].clamp_min(1e-30)) * (1 + TIE)
-    inverse = torch.linalg.pinv(rows, rtol=max(cut, 1e-10))
+    inverse: Tensor = torch.linalg.pinv(rows, rtol=max(cut, 1e-10))
     return inverse @ inverse.T

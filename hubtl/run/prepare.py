@@ -20,6 +20,7 @@ from hubtl.engine.contract import phases_of
 from hubtl.engine.device import check_device
 from hubtl.engine.feed import open_stream
 from hubtl.errors import HubtlError
+from hubtl.judging.case import Streams
 from hubtl.models.trained import Trained, trained_classifier
 from hubtl.modules import Bottleneck, Encoder
 from hubtl.plugins.blame import broken, label, minded
@@ -33,7 +34,6 @@ from hubtl.run.given import given
 from hubtl.run.hints import instead
 from hubtl.run.streams import (
     NO_TARGET_LABELS,
-    Streams,
     domain_facts,
     hold_out,
     label_warnings,

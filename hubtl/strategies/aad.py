@@ -77,7 +77,7 @@ class AAD(SourceFree):
         weight = min(1.0, len(self.task.outputs.names) / rows) if own is None else own
         return float(weight * (1 + 10 * at.fraction) ** -self.options.decay)
 
-    def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:
         rows = self.rows(target)
         z = self.encode(target).pooled
         p = self.head(z).float().softmax(dim=1)

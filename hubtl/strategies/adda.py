@@ -76,7 +76,7 @@ class ADDA(Strategy):
         task = self.task.loss(self.head(self.encode(source).pooled), source.labels)
         yield Loss(task, logs={"task": task})
 
-    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:
         self.stir()
         with torch.no_grad():
             zs = self.source_encoder(source.inputs, source.present or None).pooled

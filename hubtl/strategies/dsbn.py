@@ -100,7 +100,7 @@ class DSBN(Strategy):
             norm.domain = "target"
         return features
 
-    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:
         task = self.task.loss(self.head(self.seen_as("source", source).pooled), source.labels)
         logits = self.head(self.seen_as("target", target).pooled)
         confusion = class_confusion(logits, self.options.temperature)

@@ -52,7 +52,7 @@ class Finetune(Strategy):
         """Return a weighted loss that a subclass adds, and scalars to log; None adds nothing."""
         return None
 
-    def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:
         features = self.encode(target)
         task = self.task.loss(self.head(features.pooled), target.labels)
         if (added := self.penalty(features, target)) is None:

@@ -19,7 +19,7 @@ class LinearProbe(Strategy):
     trains_backbone = False
     defaults = {"optim.lr": 1e-1, "optim.schedule": "cosine", "model.bottleneck": 0}
 
-    def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:
         with torch.no_grad():
             features = self.encode(target)
         task = self.task.loss(self.head(features.pooled), target.labels)

@@ -78,7 +78,7 @@ class MCD(Strategy):
         first, second = self.first(zt), self.second(zt)
         return task + self.options.balance * (unevenness(first) + unevenness(second)), first, second
 
-    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:
         options = self.options
         zs, zt = self.encode(source).pooled, self.encode(target).pooled
         played, first, second = self.play(zs, zt, source.labels)

@@ -56,7 +56,7 @@ class MeanTeacher(Strategy):
     def deployed(self) -> Classifier:
         return self.teacher
 
-    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:
         task = self.task.loss(self.head(self.encode(source.weak()).pooled), source.labels)
         strong = self.head(self.encode(target.view("strong")).pooled)
         weak = target.view("weak")

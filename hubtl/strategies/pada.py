@@ -43,7 +43,7 @@ class PADA(Strategy):
         self.predicted: Tensor  # [c]
         self.register_buffer("predicted", torch.full((len(task.outputs.names),), 1 / len(task.outputs.names)))
 
-    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:
         fs, ft = self.encode_joint(source, target)
         zs, zt = fs.pooled, ft.pooled
         weights = class_weights(self.predicted)

@@ -46,6 +46,6 @@ class Sequential(Strategy):
         task = (self.task.source or self.task).loss(self.source_head(self.encode(source).pooled), source.labels)
         yield Loss(task, logs={"task": task})
 
-    def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:
         task = self.task.loss(self.head(self.encode(target).pooled), target.labels)
         yield Loss(task, logs={"task": task})

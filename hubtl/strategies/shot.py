@@ -73,7 +73,7 @@ class SHOT(SourceFree):
         labels = centroid_labels(seen.features, seen.logits, rounds=options.rounds, min_count=options.min_count)
         self.remember("pseudo", labels)
 
-    def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, target: Batch, *, at: Progress) -> Iterator[Loss]:
         logits = self.head(self.encode(target).pooled).float()
         unsure, diverse = entropy(logits).mean(), diversity(logits)
         total = self.options.entropy_weight * unsure - self.options.diversity_weight * diverse

@@ -25,7 +25,7 @@ class SourceOnly(Strategy):
         super().__init__(encoder, head, task, options)
         self.views: tuple[str, ...] = ()  # of the source: those that the method beside it asks for
 
-    def step(self, source: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, source: Batch, *, at: Progress) -> Iterator[Loss]:
         task = self.task.loss(self.head(self.encode(source.weak()).pooled), source.labels)
         if "strong" in source.views:
             task = task + self.task.loss(self.head(self.encode(source.view("strong")).pooled), source.labels)

@@ -309,7 +309,8 @@ def _spread(n: int) -> list[int]:
 
     They are spread over the data, which are often sorted by class.
     """
-    return np.unique(np.linspace(0, n - 1, min(n, SCORED_ROWS)).round().astype(int)).tolist()
+    found: list[int] = np.unique(np.linspace(0, n - 1, min(n, SCORED_ROWS)).round().astype(int)).tolist()
+    return found
 
 
 def _ordered(models: list[Ranked], by: str) -> list[Ranked]:

@@ -143,7 +143,9 @@ def guessed(features: np.ndarray, values: np.ndarray) -> np.ndarray:
     return found
 
 
-def _fitted(model: object, f: np.ndarray, y: np.ndarray, folds: Iterator) -> Iterator[tuple[Pipeline, np.ndarray]]:
+def _fitted(
+    model: object, f: np.ndarray, y: np.ndarray, folds: Iterator[tuple[np.ndarray, np.ndarray]]
+) -> Iterator[tuple[Pipeline, np.ndarray]]:
     """Yield each fold's fitted model and rows. A model is fitted on the other folds."""
     for seen, rows in folds:
         with warnings.catch_warnings():

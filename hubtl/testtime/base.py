@@ -194,7 +194,7 @@ class TestTime(ABC):
         before = torch.full_like(now, 1 / classes) if self.usual is None else self.usual
         self.usual = MEMORY * before + (1 - MEMORY) * now
         spread = math.exp(float(torch.special.entr(self.usual).sum()))
-        return spread < max(1.05, self.options.guard * classes)
+        return spread < max(1.05, float(self.options.guard) * classes)
 
 
 class Learning(TestTime):

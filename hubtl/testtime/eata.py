@@ -49,7 +49,7 @@ class EATA(Learning):
 
     def kept(self, logits: Tensor) -> Tensor:
         """Return the mask of rows to learn from."""
-        kept = entropy(logits.detach()) < self.options.entropy_margin * math.log(logits.shape[1])
+        kept: Tensor = entropy(logits.detach()) < self.options.entropy_margin * math.log(logits.shape[1])
         if self.mean is not None:
             own = self.options.redundancy
             limit = 0.05 * math.sqrt(1000 / logits.shape[1]) if own is None else own
@@ -59,7 +59,7 @@ class EATA(Learning):
     def penalty(self) -> Tensor:
         total = sum((self.fisher[n] * (p - self.source[n]).square()).sum() for n, p in self.learning.items())
         assert isinstance(total, Tensor)
-        return self.options.fisher_weight * total
+        return float(self.options.fisher_weight) * total
 
     def update(self, inputs: Any, logits: Tensor) -> None:
         filling = self.seen < self.options.fisher_rows

@@ -56,7 +56,7 @@ class SAR(Learning):
         """Return whether the running loss is too small for so many classes."""
         assert self.running is not None
         assert self.first is not None
-        return self.running < min(self.options.recover_below * math.log(classes), self.first / 2)
+        return self.running < min(float(self.options.recover_below) * math.log(classes), self.first / 2)
 
     def update(self, inputs: Any, logits: Tensor) -> None:
         loss, rows = self.loss(logits)

@@ -64,7 +64,7 @@ class CleanEnvironment:
         done = subprocess.run(
             [program, *arguments],
             cwd=cwd,
-            env={**_variables(), "PATH": path, "PYTHONNOUSERSITE": "1", **variables},
+            env={**inherited(), "PATH": path, "PYTHONNOUSERSITE": "1", **variables},
             capture_output=True,
             text=True,
             check=False,
@@ -130,11 +130,12 @@ def _found(folder: Path) -> Built:
     return Built(wheel, sdist)
 
 
-def _variables() -> dict[str, str]:
+def inherited() -> dict[str, str]:
+    """Return the environment variables of this process, without those that lead to hubtl in the tree."""
     return {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
 
 
 def _quiet(*line: str | Path, cwd: Path) -> None:
     line = tuple(map(str, line))
-    done = subprocess.run(line, cwd=cwd, env=_variables(), capture_output=True, text=True, check=False)
+    done = subprocess.run(line, cwd=cwd, env=inherited(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(line)}\n{done.stdout}{done.stderr}"

@@ -46,7 +46,8 @@ def density_ratio(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     domain = np.r_[np.zeros(len(source)), np.ones(len(target))]
     critic = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     odds: np.ndarray = critic.fit(np.r_[source, target], domain).decision_function(source)
-    return np.exp(odds) * len(source) / len(target)
+    weights: np.ndarray = np.exp(odds) * len(source) / len(target)
+    return weights
 
 
 def weighted_risk(weights: np.ndarray, losses: np.ndarray) -> float:

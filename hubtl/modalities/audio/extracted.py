@@ -38,7 +38,8 @@ class ASTReader(SpectrogramReader):
 
     def logarithms(self, energies: np.ndarray) -> np.ndarray:
         made = np.log(np.maximum(energies, np.finfo(np.float32).eps))
-        return ((made - self._mean) / self._scale).astype(np.float32)
+        scaled: np.ndarray = (made - self._mean) / self._scale
+        return scaled.astype(np.float32)
 
 
 class WhisperReader(SpectrogramReader):
@@ -55,7 +56,7 @@ class WhisperReader(SpectrogramReader):
         self.frames = min(int(extractor.nb_max_frames), self._touched(self._most))
 
     def _touched(self, count: int) -> int:
-        return math.ceil((count + self.extractor.n_fft // 2) / self.extractor.hop_length)
+        return math.ceil((count + int(self.extractor.n_fft) // 2) / int(self.extractor.hop_length))
 
     def padding(self, features: np.ndarray) -> float:
         return max((math.log10(SMALLEST) + 4) / 4, float(features.max()) - 2)
@@ -72,7 +73,8 @@ class WhisperReader(SpectrogramReader):
 
     def logarithms(self, energies: np.ndarray) -> np.ndarray:
         made = np.log10(np.maximum(energies, SMALLEST))
-        return ((np.maximum(made, made.max() - 8) + 4) / 4).astype(np.float32)
+        scaled: np.ndarray = (np.maximum(made, made.max() - 8) + 4) / 4
+        return scaled.astype(np.float32)
 
 
 class ClapReader(SpectrogramReader):
@@ -104,4 +106,5 @@ class ClapReader(SpectrogramReader):
         return 10 ** (features.astype(np.float64) / 10)
 
     def logarithms(self, energies: np.ndarray) -> np.ndarray:
-        return (10 * np.log10(np.maximum(energies, SMALLEST))).astype(np.float32)
+        made: np.ndarray = 10 * np.log10(np.maximum(energies, SMALLEST))
+        return made.astype(np.float32)

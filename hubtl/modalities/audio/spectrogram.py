@@ -100,14 +100,16 @@ class SpectrogramReader(Reader):
         hears = self._white > 1e-6 * self._white.max()  # a narrow band at the bottom may hold no bin at all
         power = np.average((energies[:, hears] / self._white[hears]).mean(axis=0), weights=np.diff(edges)[hears])
         scale = power * 10 ** (-decibels / 10)
-        return scale * self._white * rng.gamma(4.0, 1 / 4.0, size=energies.shape)  # a band sums a few bins
+        drawn: np.ndarray = scale * self._white * rng.gamma(4.0, 1 / 4.0, size=energies.shape)  # a band sums a few bins
+        return drawn
 
     @cached_property
     def _white(self) -> np.ndarray:
         """Return mean energies [mels] of white noise in these features."""
         noise = np.random.default_rng(0).standard_normal(self.rate // 2).astype(np.float32) / 4
         features, length = self.spectrum(noise)
-        return self.energies(features[:length]).mean(axis=0)
+        mean: np.ndarray = self.energies(features[:length]).mean(axis=0)
+        return mean
 
     def tensors(self, stacked: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         return {
@@ -175,7 +177,8 @@ class LogMelReader(SpectrogramReader):
         return np.maximum(np.exp(features.astype(np.float64)) - OFFSET, 0.0) ** 2
 
     def logarithms(self, energies: np.ndarray) -> np.ndarray:
-        return np.log(np.sqrt(energies) + OFFSET).astype(np.float32)
+        made: np.ndarray = np.log(np.sqrt(energies) + OFFSET)
+        return made.astype(np.float32)
 
     def tensors(self, stacked: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         made = super().tensors(stacked)

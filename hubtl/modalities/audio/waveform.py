@@ -1,5 +1,6 @@
 """Read raw samples, for encoders of the waveform."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -73,4 +74,4 @@ class WaveformReader(Reader):
 def _noise(sound: np.ndarray, decibels: float, rng: np.random.Generator) -> np.ndarray:
     """Return white noise [n], that far below the sound."""
     power = float(np.square(sound, dtype=np.float64).mean()) * 10 ** (-decibels / 10)
-    return np.sqrt(power) * rng.standard_normal(len(sound))
+    return math.sqrt(power) * rng.standard_normal(len(sound))

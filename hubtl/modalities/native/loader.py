@@ -75,7 +75,8 @@ class NativeLoader(Loader):
         model, missing, how = _pooled(where, modality, config, request, how)
         was |= audio.switched_off(model.config, built=True)
         classifier = last_linear(model, len(names))
-        built, described = module.wrapped(where, model, classifier, companion, asked)
+        wrapped: tuple[NativeClassifier, Any] = module.wrapped(where, model, classifier, companion, asked)
+        built, described = wrapped
         built.was = was
         trial = _trial(built)
         layer = _take_out(built, classifier, trial, shown)
@@ -169,7 +170,7 @@ def _take_out(built: NativeClassifier, name: str, trial: Inputs, shown: str) -> 
             compute what was trained.
     """
     model = built.eval().model
-    layer = model.get_submodule(name)
+    layer: nn.Linear = model.get_submodule(name)
     check_finite(model.state_dict(), f"the weights of {shown}", hint="download or train the model again")
     try:
         logits = built.logits(trial)

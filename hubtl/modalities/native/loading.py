@@ -21,7 +21,8 @@ def auto_names(mapping: str) -> Mapping[str, Any]:
     """Return one of transformers' maps from model types to classes."""
     from transformers.models.auto import modeling_auto
 
-    return getattr(modeling_auto, mapping)
+    found: Mapping[str, Any] = getattr(modeling_auto, mapping)
+    return found
 
 
 @contextlib.contextmanager

@@ -114,7 +114,7 @@ class FeatureSpace(Strategy):
             self.classifier.bias.copy_(linear.bias.double() - weight @ scale.mean)
             self.reached.fill_(reached)
 
-    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:
         yield Loss(self.reached, logs={"task": self.reached})
 
 

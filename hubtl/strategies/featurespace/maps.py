@@ -55,7 +55,7 @@ def recolouring(source: Tensor, target: Tensor, ridge: float) -> Tensor:
 
 def principal(x: Tensor, k: int) -> Tensor:
     """Return the first ``k`` principal directions of ``x`` [n, d]. They are columns [d, k], strongest first."""
-    _, vectors = torch.linalg.eigh(covariance(x))
+    vectors: Tensor = torch.linalg.eigh(covariance(x))[1]
     return vectors[:, -k:].flip(1)
 
 
@@ -68,4 +68,5 @@ def _power(matrix: Tensor, exponent: float) -> Tensor:
     values = values.clamp_min(0)
     alive = values > values.max() * len(values) * torch.finfo(values.dtype).eps
     powers = torch.where(alive, values, torch.ones_like(values)) ** exponent * alive
-    return (vectors * powers) @ vectors.T
+    raised: Tensor = (vectors * powers) @ vectors.T
+    return raised

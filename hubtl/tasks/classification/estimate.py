@@ -39,7 +39,8 @@ DIGITS = 5
 @cache
 def measured() -> dict[str, dict[str, float]]:
     """Return each estimate's mean absolute ``error`` and 90 % ``reach``."""
-    return json.loads(ERRORS.read_text(encoding="utf-8"))
+    found: dict[str, dict[str, float]] = json.loads(ERRORS.read_text(encoding="utf-8"))
+    return found
 
 
 def gauge(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:

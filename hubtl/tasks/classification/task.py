@@ -222,7 +222,8 @@ class Classification(Task):
         return self.predicted(outputs)
 
     def nearer(self, one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        return (other == labels).astype(int) - (one == labels).astype(int)
+        difference: np.ndarray = (other == labels).astype(int) - (one == labels).astype(int)
+        return difference
 
     # judging
 

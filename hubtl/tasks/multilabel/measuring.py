@@ -81,7 +81,10 @@ def average_precision(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray
     precision = np.divide(right, every, out=np.zeros_like(right), where=every > 0)
     gained = np.diff(right, axis=1, prepend=0.0)
     total = right[:, -1]
-    return np.divide((gained * precision).sum(axis=1), total, out=np.full(len(total), np.nan), where=total > 0)
+    mean: np.ndarray = np.divide(
+        (gained * precision).sum(axis=1), total, out=np.full(len(total), np.nan), where=total > 0
+    )
+    return mean
 
 
 def resampled(probabilities: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -98,7 +101,8 @@ def resampled(probabilities: np.ndarray, labels: np.ndarray) -> Callable[[np.nda
             found = average_precision(probabilities[rows, number], labels[rows, number] == 1, weights[:, rows])
             total += np.nan_to_num(found)
             met += ~np.isnan(found)
-        return np.divide(total, met, out=np.full(len(weights), np.nan), where=met > 0)
+        mean: np.ndarray = np.divide(total, met, out=np.full(len(weights), np.nan), where=met > 0)
+        return mean
 
     return metric
 

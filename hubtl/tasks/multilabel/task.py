@@ -106,7 +106,8 @@ class MultiLabel(Task):
         return read(parts, columns, where, called, self.separator)
 
     def present(self, labels: np.ndarray) -> np.ndarray:
-        return ~np.isnan(labels).all(axis=1)
+        known: np.ndarray = ~np.isnan(labels).all(axis=1)
+        return known
 
     def strata(self, dataset: Any, columns: Sequence[str]) -> np.ndarray | None:
         """Stratify by the rarest class of each row; so rare ones are held out too; −1 without one."""
@@ -299,7 +300,8 @@ class MultiLabel(Task):
         """Compare the numbers of wrong classes."""
         known = ~np.isnan(labels)
         wrong = [((answers != (labels == 1)) & known).sum(axis=1) for answers in (one, other)]
-        return np.sign(wrong[0] - wrong[1])
+        signs: np.ndarray = np.sign(wrong[0] - wrong[1])
+        return signs
 
     # judging
 

@@ -107,7 +107,8 @@ class TaskSuite(Suite):
         assert all(name and isinstance(name, str) for name in names), f"the outputs are called {names}"
         assert len(set(names)) == len(names), f"two outputs of the same name: {names}"
         there = self._task().present(self.labels.values[0])
-        assert (there.dtype, there.shape) == (bool, (sizes[0],)), f"present() gives {there.dtype} {there.shape}"
+        assert there.dtype == bool, f"present() gives {there.dtype}, not bool"
+        assert there.shape == (sizes[0],), f"present() gives {there.shape} for {sizes[0]} rows"
 
     def relates(self) -> None:
         """It relates the labels of one domain, or of two, to outputs. It turns labels into the model's."""

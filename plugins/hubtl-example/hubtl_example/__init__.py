@@ -27,7 +27,7 @@ class LinearMMD(Strategy):
     needs = ("features",)
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
-    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:
         zs, zt = self.encode_joint(source, target)
         task = self.task.loss(self.head(zs.pooled), source.labels)
         gap = (zs.pooled.float().mean(dim=0) - zt.pooled.float().mean(dim=0)).square().sum()

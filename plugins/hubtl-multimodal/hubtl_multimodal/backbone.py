@@ -145,7 +145,8 @@ class MultimodalBackbone(Backbone):
     def _tokens(self, modality: str, inputs: Inputs) -> Tokens:
         if f"{modality}.tokens" in inputs:  # of a frozen encoder, made once
             return Tokens(inputs[f"{modality}.tokens"].float(), inputs[f"{modality}.mask"])
-        return self.tower(modality)(inputs)
+        tokens: Tokens = self.tower(modality)(inputs)
+        return tokens
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
         found = [(f"{m}.{name}", own) for m in self.modalities for name, own in self.tower(m).blocks()]

@@ -3,6 +3,7 @@
 All compute in float32, whatever the autocast. ``mask`` [b] is True where the row has the modality.
 """
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -72,7 +73,7 @@ def conditioned(features: Tensor, logits: Tensor, projections: tuple[Tensor, Ten
     if projections is None:
         return outer(features.float(), p)
     left, right = projections
-    return (features.float() @ left) * (p @ right) / left.shape[1] ** 0.5
+    return (features.float() @ left) * (p @ right) / math.sqrt(left.shape[1])
 
 
 def conditional_adversary(verdict: Tensor, logits: Tensor, source: int) -> Tensor:
@@ -159,7 +160,8 @@ def uncertainty(logits: Tensor) -> Tensor:
     """
     log_p = logits.float().log_softmax(dim=1)
     mean = log_p.exp().mean(dim=0)
-    return entropy(logits).mean() - torch.special.entr(mean).sum()
+    entropies: Tensor = torch.special.entr(mean)
+    return entropy(logits).mean() - entropies.sum()
 
 
 @torch.no_grad()

@@ -60,9 +60,9 @@ def _of_timm(modality: str, bare: str, shown: str) -> Source:
 
 
 def _is_timm(name: str) -> bool:
-    from hubtl.backbones.timm import timm
+    from hubtl.backbones.timm import is_architecture
 
-    return bool(timm.is_model(name))
+    return is_architecture(name)
 
 
 def _of_hub(modality: str, name: str, pretrained: bool) -> Source:

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,7 +16,6 @@ from hubtl.modalities.audio.spectrogram import SpectrogramReader
 from hubtl.modalities.native.loading import model_of, write
 from hubtl.modalities.native.masks import with_first
 from hubtl.modalities.native.source import Source
-from hubtl.modalities.reader import Reader
 from hubtl_multimodal.encoders.base import EncoderInfo, Grid, Tokens, only_what_learns, tokens_of
 from hubtl_multimodal.encoders.repeated import TransformersEncoder
 
@@ -31,8 +30,9 @@ class Spectral(TransformersEncoder):
         self.model = model
         self._reader: Any = listens
 
-    def reader(self) -> Reader:
-        return self._reader
+    def reader(self) -> SpectrogramReader:
+        reader: SpectrogramReader = self._reader
+        return reader
 
     def save(self, folder: Path) -> None:
         write(self.model, folder, self._reader.extractor)
@@ -150,7 +150,10 @@ def build_clap(source: Source, config: Any, extractor: Any, pretrained: bool, se
     return _described(encoder, source, pretrained, width, {"kind": "clap", "seconds": seconds})
 
 
-def _described(encoder: Any, source: Source, pretrained: bool, width: int, made_with: dict[str, Any]) -> Any:
+E = TypeVar("E", bound=Spectral)
+
+
+def _described(encoder: E, source: Source, pretrained: bool, width: int, made_with: dict[str, Any]) -> E:
     encoder.info = EncoderInfo(
         modality="audio",
         name=source.shown,

@@ -75,9 +75,10 @@ class TimmEncoder(ModalityEncoder):
 
     def _intermediate(self, pictures: Tensor) -> Tensor:
         try:
-            return self.model.forward_intermediates(
+            maps: list[Tensor] = self.model.forward_intermediates(
                 pictures, indices=[self.stage], stop_early=True, output_fmt="NCHW", intermediates_only=True
-            )[0]
+            )
+            return maps[0]
         except AssertionError as error:
             raise HubtlError(f"stage {self.stage}: {error}", hint="a stage that there is") from error
 

@@ -118,4 +118,5 @@ def _nearest(
 def _feature(classifier: Classifier, inputs: Mapping[str, Tensor]) -> Tensor:
     out = classifier.encoder(inputs)
     parts = out.parts or {}
-    return parts.get("fused", out.pooled)
+    feature: Tensor = parts.get("fused", out.pooled)
+    return feature

@@ -231,7 +231,7 @@ def _instants(axis: Any, found: "Explanation", modality: str, inputs: Mapping[st
 
 def _picture(modality: str, inputs: Mapping[str, Tensor]) -> np.ndarray:
     """Return the encoder's picture, 0 to 1: [h, w] or [h, w, 3]; for a spectrogram [frames, mels]."""
-    seen = inputs[modality][0].float().cpu().numpy()
+    seen: np.ndarray = inputs[modality][0].float().cpu().numpy()
     seen = (seen - seen.min()) / ((seen.max() - seen.min()) or 1.0)
     if seen.ndim == 2:
         return seen

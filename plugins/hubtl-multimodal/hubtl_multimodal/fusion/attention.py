@@ -36,7 +36,8 @@ class Attention(nn.Module):
         return mixed
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        heads: Tensor = x.unflatten(-1, (self.heads, -1))
+        return heads.transpose(1, 2)
 
 
 def mlp(width: int, dropout: float) -> nn.Sequential:

@@ -33,7 +33,8 @@ class LocalCritic(nn.Module):
 def transferability(logits: Tensor) -> Tensor:
     """Return the binary entropy, in bits, of a critic's verdict: 1 where undecided; without gradient."""
     u = logits.detach().float().sigmoid()
-    return (torch.special.entr(u) + torch.special.entr(1 - u)) / math.log(2)
+    nats: Tensor = torch.special.entr(u) + torch.special.entr(1 - u)
+    return nats / math.log(2)
 
 
 def weighted(tokens: Tensor, weights: Tensor, mask: Tensor) -> Tensor:

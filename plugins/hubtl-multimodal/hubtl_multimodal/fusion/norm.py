@@ -26,7 +26,8 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         if not self.training and (
             torch.compiler.is_compiling() or torch.jit.is_tracing()
         ):  # an exported graph's shapes are fixed
-            return self(values.flatten(0, 1)).reshape(values.shape).masked_fill(~mask[..., None], 0.0)
+            every: Tensor = self(values.flatten(0, 1))
+            return every.reshape(values.shape).masked_fill(~mask[..., None], 0.0)
         normal: Tensor = self(values[mask])
         empty = values.new_zeros(values.shape, dtype=normal.dtype)
         return empty.masked_scatter(mask[..., None], normal)

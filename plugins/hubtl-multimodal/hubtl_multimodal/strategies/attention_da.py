@@ -75,7 +75,7 @@ class AttentionDA(Strategy):
     def learners(self) -> dict[str, Learner]:
         return groups_of(super().learners(), self.encoder)
 
-    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:  # type: ignore[override]
+    def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:
         own, fusion = self.options, backbone_of(self.encoder).fusion
         source, target = source.weak(), target.weak()
         s, t = (say(features, self.head, fusion) for features in self.encode_joint(source, target))
