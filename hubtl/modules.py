@@ -65,7 +65,10 @@ class Encoder(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Map inputs to logits [b, c] by an encoder and a head; it is evaluated and saved."""
+    """Map inputs to logits by an encoder and a head; it is evaluated and saved.
+
+    Logits are [b, c], and [b, sites, c] where features have several sites an input.
+    """
 
     def __init__(self, encoder: Encoder, head: nn.Module) -> None:
         super().__init__()
@@ -73,8 +76,13 @@ class Classifier(nn.Module):
         self.head = head
 
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Tensor:
-        logits: Tensor = self.head(self.encoder(inputs, present).pooled)
-        return logits
+        features = self.encoder(inputs, present)
+        return by_input(self.head(features.pooled), features.sites)
+
+
+def by_input(rows: Tensor, sites: int) -> Tensor:
+    """Return rows [b · sites, d] as [b, sites, d]; with one site an input they stay [b, d]."""
+    return rows if sites == 1 else rows.unflatten(0, (-1, sites))
 
 
 class Critic(nn.Module):

@@ -37,6 +37,8 @@ def resolve(model_name: str | ModelRef, request: BackboneRequest) -> Backbone:
     if len(request.names) < 1:
         raise HubtlError("a model needs at least one output, and there is none", hint="choose other data")
     model = model_name if isinstance(model_name, ModelRef) else ModelRef(model_name)
+    if request.dense:
+        model = model.dense()
     name, rest = model.loader
     registered, found = plugins.load("backbones", name), loader(name)
     model.check_options(request.options)

@@ -115,6 +115,7 @@ class BackboneRequest:
     pretrained: bool = True
     image_size: int | None = None  # None: the model's own
     options: Mapping[str, Any] = field(default_factory=dict)  # of the loader's own
+    dense: bool = False  # each place of an image is answered for: the loader of dense models makes it of maps
     keep_classifier: bool = False  # build with the pretrained model's own outputs where it has any: Backbone.kept
 
 
@@ -199,6 +200,32 @@ class Backbone(nn.Module):
     def head_blocks(self) -> dict[str, slice]:
         """Return the parts of ``pooled`` with separate heads within the linear layer; empty: one head."""
         return {}
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Return maps [b, c_i, h_i, w_i] of images, the finest one first.
+
+        Dense models are built on them.
+
+        Args:
+            images: images [b, c, h, w].
+
+        Raises:
+            HubtlError: for a backbone that gives none.
+        """
+        raise HubtlError(
+            f"{self.info.name} gives no maps, and segmentation needs one answer for each place",
+            hint="a model of timm: hubtl list models",
+        )
+
+    def described(self) -> dict[str, Any]:
+        """Return what rebuilds the network without its weights.
+
+        It is for the configuration of a dense model.
+
+        Raises:
+            HubtlError: for a backbone that gives no maps.
+        """
+        raise HubtlError(f"{self.info.name} cannot be the encoder of a dense model", hint="a model of timm")
 
     def merge(self) -> None:
         """Merge in place what loading added, such as adapters, before saving. The outputs stay equal."""

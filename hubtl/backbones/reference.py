@@ -24,6 +24,9 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 NO_OWNER = re.compile(r"\w[\w.-]*(@[\w./-]+)?")  # bert-base-uncased: the Hub's oldest models have none
 
 
+DENSE = "dense"  # the loader of models that answer for each place of an image
+
+
 class ModelRef:
     """Refer to a model by its name (see ``hubtl.backbones.resolve``).
 
@@ -127,6 +130,10 @@ class ModelRef:
                 f"there is no folder {name}", hint="give a folder that holds config.json, or a model's name"
             )
         return "hub" if _on_hub(name) else "timm", name
+
+    def dense(self) -> "ModelRef":
+        """Return the name of the dense model on this encoder; a dense model's own name stays."""
+        return self if self.name.startswith(f"{DENSE}:") else ModelRef(f"{DENSE}:{self.name}")
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Raise HubtlError for an unknown option of the loader. The hint names the nearest one."""

@@ -47,6 +47,21 @@ class TimmBackbone(ImageBackbone):
         found: Tensor = self.model(images)
         return found
 
+    def maps(self, images: Tensor) -> list[Tensor]:
+        if not hasattr(self.model, "forward_intermediates"):
+            return super().maps(images)
+        model: Any = self.model
+        found: list[Tensor] = list(model.forward_intermediates(images, intermediates_only=True, output_fmt="NCHW"))
+        return sorted(found[-4:] if len({m.shape[-1] for m in found}) == 1 else found, key=lambda m: -m.shape[-1])
+
+    def described(self) -> dict[str, Any]:
+        given: Any = self.model.pretrained_cfg or {}
+        return {
+            "library": "timm",
+            "architecture": str(given.get("architecture") or self.info.architecture),
+            "model_args": {**_recorded(self.model), **self._arguments()},
+        }
+
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
         names = group_parameters(self.model, self.model.group_matcher(coarse=True), reverse=True)  # type: ignore[operator]
         parameters = dict(self.model.named_parameters())
@@ -125,6 +140,34 @@ def data_config(spec: ImageInput) -> dict[str, Any]:
         "crop_pct": spec.crop_pct,
         "crop_mode": spec.crop_mode,
     }
+
+
+def _recorded(model: Any) -> dict[str, Any]:
+    """Return the arguments that timm built a model with; none before 1.0.31."""
+    try:
+        from timm.models._input import get_model_args  # since 1.0.31: what save_for_hf writes
+    except ImportError:
+        return {}
+    given = dict(get_model_args(model, {}))
+    return {key: value for key, value in given.items() if key not in ("num_classes", "in_chans")}
+
+
+def described_by(described: Mapping[str, Any], spec: ImageInput) -> TimmBackbone:
+    """Build the network of ``TimmBackbone.described`` with random weights, for an image input."""
+    arguments = dict(described.get("model_args") or {})
+    name = str(described.get("architecture"))
+    if "img_size" in arguments:
+        arguments["img_size"] = spec.size
+    try:
+        model = timm.create_model(name, pretrained=False, in_chans=spec.channels, num_classes=1, **arguments)
+    except Exception as error:
+        raise refused(name, name, error) from error
+    classifier = _classifier(model)
+    layer = take_out(model, classifier, spec, model)
+    info = BackboneInfo(
+        name=name, library="timm", architecture=name, width=layer.in_features, input=spec, pretrained=False
+    )
+    return TimmBackbone(model.float(), info, classifier, name)
 
 
 def load(name: str, request: BackboneRequest) -> TimmBackbone:

@@ -122,25 +122,32 @@ def gather(case: Case, acc: Accelerator, model: Classifier, step: int, reads: Co
     streams = case.streams
     source, target = streams.source_eval, streams.target_plain
     rows = some(len(target))
-    seen = None if source is None else finite(outputs(model, source, acc, rows=some(len(source))), "the source")
-    there = finite(outputs(model, target, acc, rows=rows), "the target")
+    labels = streams.source_eval_labels
+    seen = None
+    if source is not None:
+        swept = finite(outputs(model, source, acc, rows=some(len(source))), "the source")
+        labels = None if labels is None else swept.labelled(labels[some(len(source))], case.task)
+        seen = swept.flat()
+    there = finite(outputs(model, target, acc, rows=rows), "the target").flat()
     mixed = None
     if "target_mixed_logits" in reads:
-        mixed = outputs(model, Mixtures(target, rows), acc).logits
-    oracle = LABELS in reads
+        mixed = outputs(model, Mixtures(target, rows), acc).flat().logits
+    told, judged = None, None
+    if LABELS in reads:
+        whole = outputs(model, streams.target_eval, acc)
+        told, judged = unsealed(streams.target_eval_labels), whole.flat().logits
+        told = None if told is None else whole.labelled(told, case.task)
     return Evidence(
         step=step,
         task=case.task,
         source_logits=None if seen is None else seen.logits,
         source_features=None if seen is None else seen.features,
-        source_labels=None
-        if source is None or streams.source_eval_labels is None
-        else streams.source_eval_labels[some(len(source))],
+        source_labels=None if source is None else labels,
         target_logits=there.logits,
         target_features=there.features,
         target_mixed_logits=mixed,
-        target_labels=unsealed(streams.target_eval_labels) if oracle else None,
-        target_eval_logits=outputs(model, streams.target_eval, acc).logits if oracle else None,
+        target_labels=told,
+        target_eval_logits=judged,
     )
 
 

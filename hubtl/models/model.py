@@ -77,7 +77,7 @@ class AdaptedModel:
     @torch.inference_mode()
     def _forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         logits: Tensor = self.classifier({name: x.to(self.device) for name, x in inputs.items()})
-        if bad := (~torch.isfinite(logits)).any(dim=1).nonzero().flatten().tolist():
+        if bad := (~torch.isfinite(logits)).flatten(1).any(dim=1).nonzero().flatten().tolist():
             raise HubtlError(
                 f"the logits of {self.info.name} are not finite for {len(bad)} of {len(logits)} inputs, number {bad[0]} first",
                 hint="the weights or the input are spoiled: train the model again, or leave the input out",

@@ -55,11 +55,12 @@ def look(prepared: Prepared, model: Classifier, accelerator: Accelerator) -> Fea
     rows = some(len(streams.source_eval))
     source = outputs(model, streams.source_eval, accelerator, rows=rows)
     target = outputs(model, streams.target_plain, accelerator, rows=some(len(streams.target_plain)))
+    labels, there = source.labelled(streams.source_eval_labels[rows], prepared.task), target.flat()
     return FeatureSample(
-        source=source.features.numpy(),
-        target=target.features.numpy(),
-        source_labels=prepared.task.groups(streams.source_eval_labels[rows]),
-        target_predictions=prepared.task.predicted(target.logits),
+        source=source.flat().features.numpy(),
+        target=there.features.numpy(),
+        source_labels=prepared.task.groups(labels),
+        target_predictions=prepared.task.predicted(there.logits),
     )
 
 

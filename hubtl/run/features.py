@@ -28,6 +28,8 @@ READERS = ("soundfile", "scipy", "tokenizers")  # of what a backbone of several 
 def reads_features(prepared: Prepared) -> bool:
     """Return whether features never change: no phase trains the backbone, no stream has random views."""
     recipe = prepared.recipe
+    if prepared.task.dense:  # features of each place would take more room than the images
+        return False
     for name in dict.fromkeys((recipe.strategy.name, *recipe.ensemble.members)):
         strategy = prepared.build(name)
         own = {p for p in strategy.encoder.backbone.parameters() if p.requires_grad}

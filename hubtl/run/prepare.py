@@ -121,7 +121,9 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         related = relate(task, None if setting == "sequential" else source, target, open_set=strategy_class.unknown)
         own = recipe.model
         names = related.outputs.names
-        request = BackboneRequest(names, own.pretrained, image_size=own.image_size, options=own.options)
+        request = BackboneRequest(
+            names, own.pretrained, image_size=own.image_size, options=own.options, dense=task.dense
+        )
         backbone = backbones.resolve(decisions.model, request)
     backbones.check_reopens(backbone)
     relation, task.outputs, task.unknown = related.relation, related.outputs, related.unknown

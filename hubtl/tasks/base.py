@@ -50,6 +50,8 @@ class Task(Asking, ABC):
         oracle: the validator that reads target labels.
         picks: the choice of ``--strategy auto`` and its reason, by setting and relation (None: any other).
         viewed: its choice and reason for closed label sets where a backbone learns from images: a method with strong views.
+        dense: whether each site of an input has a label and an answer of its own. Outputs of whole rows are
+            [n, sites, k] then, and backbones give maps.
         bars: whether an answer is one of the outputs, to be shown with the probability of each.
         rankers: scores of ``fits`` by which ``hubtl rank`` may rank; the first one is the default.
         head_defaults: recipe keys for training a head on a frozen backbone, unless recipe or strategy set others.
@@ -84,6 +86,7 @@ class Task(Asking, ABC):
     scale_free: ClassVar[bool] = False
     members: ClassVar[tuple[str, ...]] = ()
     problem_type: ClassVar[str | None] = None
+    dense: ClassVar[bool] = False
     bars: ClassVar[bool] = False
     captions: ClassVar[Mapping[str, str]] = {}
     scores_said: ClassVar[Mapping[str, str]] = {}
@@ -204,6 +207,18 @@ class Task(Asking, ABC):
             outputs: outputs of the model.
             other: the output for labels that the model lacks; None: there is none.
         """
+
+    def at_sites(self, labels: np.ndarray, sites: int) -> np.ndarray:
+        """Return the label of each site of each row; of a task that is not dense the labels themselves.
+
+        Args:
+            labels: labels [n, …].
+            sites: sites of a row.
+
+        Returns:
+            Labels [n, sites] of a dense task.
+        """
+        return labels
 
     def learn(self, labels: np.ndarray) -> None:
         """Fit the loss's needs to the training labels, such as a scale; by default nothing."""

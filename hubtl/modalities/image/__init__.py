@@ -68,6 +68,12 @@ class Image(Modality):
 
         if (data := how.pop("data", None)) is not None:
             how["random"] = RandomViews.of(data)
+        if (side := getattr(backbone, "side", None)) is not None:
+            from hubtl.modalities.image.dense import DenseSet, views_of
+
+            if data is not None:
+                how["random"] = views_of(how["random"], given=data.crop_area is not None)
+            return DenseSet(dataset, column, labels=labels, spec=backbone.info.input, name=name, side=side, **how)
         return ImageSet(dataset, column, labels=labels, spec=backbone.info.input, name=name, **how)
 
     def intake(self, backbone: "Backbone") -> Intake:

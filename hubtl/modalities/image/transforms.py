@@ -171,11 +171,12 @@ def strong_view(
         happens = rng.random() < how.strong.chance
         amount, sign = rng.normal(how.strong.strength, how.strong.spread), rng.choice((-1.0, 1.0))
         if happens:
-            view = _changed(view, operation, float(np.clip(amount, 0, 1)), float(sign))
+            view = changed(view, operation, float(np.clip(amount, 0, 1)), float(sign))
     return view
 
 
-def _changed(image: Image.Image, operation: str, amount: float, sign: float) -> Image.Image:
+def changed(image: Image.Image, operation: str, amount: float, sign: float) -> Image.Image:
+    """Return an image after one operation; ``amount`` is 0 to 1, ``sign`` −1 or 1."""
     width, height = image.size
     signed = amount * sign
     move = signed * (0.45 if min(width, height) >= SMALL else 0.15)

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 from pydantic import Field
 
 from hubtl.errors import HubtlError
-from hubtl.record import Bound, Estimate, Evaluation, LabelSets, Metric, Outputs, RunRecord
+from hubtl.record import Bound, Estimate, Evaluation, Figures, LabelSets, Metric, Outputs, RunRecord
 from hubtl.tasks.asking import NONE
 from hubtl.tasks.base import Answer, Meter, Related, Task, TaskOptions
 from hubtl.tasks.classification import words
@@ -33,12 +33,12 @@ class Classification(Task):
 
     name = "classification"
     Options = ClassificationOptions
-    Figures = ClassificationFigures
+    Figures: ClassVar[type[Figures]] = ClassificationFigures
     probabilities = True
     printed = None
     bars = True
     scale_free = True
-    members = ("mcc", "infomax", "bnm")
+    members: ClassVar[tuple[str, ...]] = ("mcc", "infomax", "bnm")
     kind = "classification"
     metrics = {
         "accuracy": "accuracy",
@@ -51,12 +51,12 @@ class Classification(Task):
     }
     scores = ("source-accuracy", "infomax", "entropy")
     guard = "source-accuracy"
-    voters = ("infomax", "bnm", "snd", "ami", "mixval", "dev", "reverse")
+    voters: ClassVar[tuple[str, ...]] = ("infomax", "bnm", "snd", "ami", "mixval", "dev", "reverse")
     oracle = "target-accuracy"
     picks = words.PICKS
-    viewed = words.VIEWED
+    viewed: ClassVar[tuple[str, str] | None] = words.VIEWED
     captions = words.CAPTIONS
-    rankers = ("logme", "leep", "h-score", "linear-probe")
+    rankers: ClassVar[tuple[str, ...]] = ("logme", "leep", "h-score", "linear-probe")
     unlabelled_hint = "--label-column NAME; an image folder needs a sub-folder for each of at least two classes"
 
     @property
