@@ -139,7 +139,7 @@ def rows(n=6, **how):
 
 
 def at_centres(images):
-    """The classes that the red channel shows at the centres of 8 × 8 cells."""
+    """The classes that the red channel shows at the centres of cells."""
     return (images[:, 0, 2::4, 2::4] * 255 / 60).round().long().reshape(-1)
 
 
