@@ -47,7 +47,8 @@ def adapt(
     source_domain: Annotated[
         list[str] | None,
         typer.Option(
-            help="Value of the domain column for the source. Repeat for several sources.", rich_help_panel=DATA
+            help="Domain: value of its column, or folder, for the source. Repeat for several sources.",
+            rich_help_panel=DATA,
         ),
     ] = None,
     target_dataset: Annotated[
@@ -64,7 +65,8 @@ def adapt(
         typer.Option(rich_help_panel=DATA, help="Split of the target to evaluate on. Default: test, else validation."),
     ] = None,
     target_domain: Annotated[
-        str | None, typer.Option(rich_help_panel=DATA, help="Value of the domain column for the target.")
+        str | None,
+        typer.Option(rich_help_panel=DATA, help="Domain: value of its column, or folder, for the target."),
     ] = None,
     target_labels: Annotated[
         str | None,

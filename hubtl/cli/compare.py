@@ -35,7 +35,8 @@ def compare(
     source_domain: Annotated[
         list[str] | None,
         typer.Option(
-            rich_help_panel=DATA, help="Value of the domain column for the source. Repeat for several sources."
+            rich_help_panel=DATA,
+            help="Domain: value of its column, or folder, for the source. Repeat for several sources.",
         ),
     ] = None,
     target_dataset: Annotated[
@@ -45,7 +46,8 @@ def compare(
         ),
     ] = None,
     target_domain: Annotated[
-        str | None, typer.Option(rich_help_panel=DATA, help="Value of the domain column for the target.")
+        str | None,
+        typer.Option(rich_help_panel=DATA, help="Domain: value of its column, or folder, for the target."),
     ] = None,
     domain_column: Annotated[
         str | None, typer.Option(rich_help_panel=DATA, help="Column that names the domain of each row.")

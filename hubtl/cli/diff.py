@@ -16,7 +16,10 @@ def diff(
         str | None, typer.Option(help="Split to compare on. Default: test, else validation, else a fifth of train.")
     ] = None,
     domain_column: Annotated[str | None, typer.Option(help="Column that names the domain of each row.")] = None,
-    domain: Annotated[str | None, typer.Option(help="Value of the domain column for the rows to compare on.")] = None,
+    domain: Annotated[
+        str | None,
+        typer.Option(help="Domain: value of its column, or folder, for the rows to compare on."),
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(metavar="MODALITY=NAME", help="Column of a modality; repeatable."),

@@ -24,7 +24,9 @@ def evaluate(
         typer.Option("--split", help="Split to evaluate on. Default: test, else validation, else a fifth of train."),
     ] = None,
     domain_column: Annotated[str | None, typer.Option(help="Column that names the domain of each row.")] = None,
-    domain: Annotated[str | None, typer.Option(help="Value of the domain column for the rows to evaluate.")] = None,
+    domain: Annotated[
+        str | None, typer.Option(help="Domain: value of its column, or folder, for the rows to evaluate.")
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(metavar="MODALITY=NAME", help="Column of a modality; repeatable."),

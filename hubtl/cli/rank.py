@@ -30,7 +30,8 @@ def rank(
         str | None, typer.Option(rich_help_panel=DATA, help="Split of the source to score on. Default: train.")
     ] = None,
     source_domain: Annotated[
-        str | None, typer.Option(rich_help_panel=DATA, help="Value of the domain column for the source.")
+        str | None,
+        typer.Option(rich_help_panel=DATA, help="Domain: value of its column, or folder, for the source."),
     ] = None,
     target_split: Annotated[
         str | None, typer.Option(rich_help_panel=DATA, help="Split of the target to score on. Default: train.")
@@ -39,7 +40,8 @@ def rank(
         str | None, typer.Option(help="Split of the target to leave out.", rich_help_panel=DATA)
     ] = None,
     target_domain: Annotated[
-        str | None, typer.Option(rich_help_panel=DATA, help="Value of the domain column for the target.")
+        str | None,
+        typer.Option(rich_help_panel=DATA, help="Domain: value of its column, or folder, for the target."),
     ] = None,
     domain_column: Annotated[
         str | None, typer.Option(rich_help_panel=DATA, help="Column that names the domain of each row.")

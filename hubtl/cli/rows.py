@@ -99,11 +99,14 @@ def _rows(text: str, modalities: tuple[str, ...], split: str | None, asked: Mapp
 
 def is_folder_of(text: str, kind: str) -> bool:
     """Return whether this is a folder of files of a modality. A saved dataset is none."""
+    from hubtl.data.classic import is_whole
     from hubtl.data.walk import walk
     from hubtl.plugins.modalities import media
 
     folder = Path(text).expanduser()
     if not folder.is_dir() or any((folder / name).exists() for name in ("state.json", "dataset_dict.json")):
+        return False
+    if is_whole(folder):
         return False
     walked = walk(folder)
     if any(file.parts[-1].lower().endswith(".parquet") for file in walked.of("table")):

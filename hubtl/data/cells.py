@@ -24,6 +24,8 @@ class Wanted:
     modalities: tuple[str, ...] = ()
     columns: Mapping[str, str | None] = field(default_factory=dict)
     lenient: bool = False  # a name of no file is left to whoever reads the row
+    domains: tuple[str, ...] = ()  # folders of these names are meant, where no column names domains
+    listed: str | None = None  # a domain that has lists of its files, and no folder
 
     def modality(self, column: str) -> str | None:
         """Return the modality for which the user named a column."""

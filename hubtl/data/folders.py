@@ -13,6 +13,7 @@ from datasets.table import InMemoryTable
 
 from hubtl.data import tables
 from hubtl.data.cells import Wanted
+from hubtl.data.classic import imagenet, listed
 from hubtl.data.layout import Layout, Part, arrange
 from hubtl.data.metadata import Metadata, gather, is_metadata, joined
 from hubtl.data.values import labelled
@@ -38,16 +39,39 @@ def read(path: Path, wanted: Wanted) -> DatasetDict:
     said: list[str] = []
     metadata = gather(walked, wanted, said)
     kinds = _kinds(walked, metadata, wanted)
-    layout = arrange(_leading(walked, kinds), str(path))
+    files = _leading(walked, kinds)
+    layout = listed.arranged(walked, files, wanted.listed, lenient=wanted.lenient) or arrange(files, str(path))
+    imagenet.annotated(layout, walked)
+    imagenet.named(layout, walked.root)
     several = len(_classes(layout)) > 1
     for split, part in layout.parts.items():
         _by_metadata(split, part, metadata, said, several=several)
     layout.said += said
     _stray_tables(path, walked, layout, metadata)
     _say(walked, kinds, layout, metadata)
-    classes = sorted(_classes(layout))
+    return _made(walked, layout, kinds, metadata)
+
+
+def read_list(path: Path, wanted: Wanted) -> DatasetDict:
+    """Read a list of files, with the label of each.
+
+    Raises:
+        HubtlError: for a text that is none, and for a line whose file is missing.
+    """
+    walked, layout = listed.from_list(path, lenient=wanted.lenient)
+    imagenet.named(layout, path.absolute().parent)
+    kinds = _kinds(walked, (), wanted)
+    layout.parts = {
+        split: Part([row for row in part.rows if row[0].kind in kinds]) for split, part in layout.parts.items()
+    }
+    _say(walked, kinds, layout, (), path.name)
+    return _made(walked, layout, kinds, ())
+
+
+def _made(walked: Walked, layout: Layout, kinds: tuple[str, ...], metadata: Sequence[Metadata]) -> DatasetDict:
+    names = sorted(_classes(layout))
     made = {
-        split: _dataset(walked, part, split, kinds, classes, metadata)
+        split: _dataset(walked, part, split, kinds, names, metadata)
         for split, part in layout.parts.items()
         if part.rows
     }
@@ -168,10 +192,12 @@ def _dataset(
     return Dataset(InMemoryTable(table), info=DatasetInfo(features=features), fingerprint=mark)
 
 
-def _say(walked: Walked, kinds: tuple[str, ...], layout: Layout, metadata: Sequence[Metadata]) -> None:
+def _say(
+    walked: Walked, kinds: tuple[str, ...], layout: Layout, metadata: Sequence[Metadata], name: str | None = None
+) -> None:
     """Print how many of all files are used. It says what the others are."""
-    name = walked.root.name or str(walked.root)
-    rows = Counter(file.kind for part in layout.parts.values() for file, _ in part.rows)
+    name = name or walked.root.name or str(walked.root)
+    rows = Counter(file.kind for file in {file for part in layout.parts.values() for file, _ in part.rows})
     whole = True
     for kind in kinds:
         there = len(walked.of(kind)) + sum(n for (k, _), n in walked.unused.items() if k == kind)

@@ -12,7 +12,7 @@ from hubtl.data.names import listed, loose
 from hubtl.data.splits import by_split, split_of
 from hubtl.data.walk import File
 from hubtl.errors import HubtlError
-from hubtl.io.shown import plural
+from hubtl.io.shown import plural, typed
 from hubtl.plugins import modalities
 
 WRAPPERS = frozenset({"data", "dataset"})  # and what modalities call the folders of their files
@@ -140,7 +140,7 @@ def _unwrapped(top: Folder, said: list[str], *, inside: bool = False) -> tuple[F
     if not chain:
         return top, None
     within = "/".join(chain)
-    wrappers = WRAPPERS.union(*(one.folders for one in modalities.media()))
+    wrappers = _wrappers()
     plain = [name for name in chain if name.lower() not in wrappers and not (inside and split_of(name))]
     if not plain or (not inside and _are_splits(end)):
         said.append(f"all lie in {within}/, which is read as no class")
@@ -153,6 +153,10 @@ def _unwrapped(top: Folder, said: list[str], *, inside: bool = False) -> tuple[F
         + f": {plain[0]} may be the class, or what is below it the classes",
         hint=f"give the folder {top.path}/{chain[0]} for the second; for the first, put its files into {chain[0]}/ itself",
     )
+
+
+def _wrappers() -> frozenset[str]:
+    return WRAPPERS.union(*(one.folders for one in modalities.media()))
 
 
 def _are_splits(folder: Folder) -> bool:
@@ -223,7 +227,13 @@ def _part(folder: Folder, lone: str | None, said: list[str]) -> Part:
         )
         return Part([(file, None) for file in folder.everything()])
     _refuse_domains(folder)
-    deep = [(name, inner) for name, f in folder.folders.items() for inner in f.folders]
+    wrappers = _wrappers()
+    deep = [
+        (name, inner)
+        for name, f in folder.folders.items()
+        for inner in f.folders
+        if f.files or len(f.folders) > 1 or inner.lower() not in wrappers or f.folders[inner].folders
+    ]
     if deep:
         count = sum(f.below for f in folder.folders.values())
         said.append(
@@ -237,16 +247,24 @@ def _part(folder: Folder, lone: str | None, said: list[str]) -> Part:
 
 def _refuse_domains(folder: Folder) -> None:
     """Raise HubtlError for folders with equal subfolders: they are probably domains with classes."""
-    inner = [frozenset(f.folders) for f in folder.folders.values()]
-    same = len(inner) > 1 and len(set(inner)) == 1 and not any(f.files for f in folder.folders.values())
-    if same and len(inner[0]) > max(2, len(inner)):
+    homes = {name: _inner(own) for name, own in folder.folders.items()}
+    inner = [frozenset(home.folders) for home in homes.values()]
+    same = len(inner) > 1 and len(set(inner)) == 1 and not any(home.files for home in homes.values())
+    wrapped = all(home is not folder.folders[name] for name, home in homes.items())
+    if same and len(inner[0]) > (1 if wrapped else max(2, len(inner))):
         first = next(iter(folder.folders))
         raise HubtlError(
             f"{folder.name}: {_named(folder.folders)} hold the same folders each, {_named(sorted(inner[0]))}: "
             "the classes may be the first or the second",
-            hint=f"give one of them, {folder.path}/{first}, for the second; for the first, put the files of each class "
-            "into one folder",
+            hint=f"give one of them, {folder.path}/{first}, or name it, --source-domain {typed(first)} (--target-domain), "
+            "for the second; for the first, put the files of each class into one folder",
         )
+
+
+def _inner(folder: Folder) -> Folder:
+    """Return a folder, or the only one in it: ``amazon/images``."""
+    only = next(iter(folder.folders.values())) if len(folder.folders) == 1 and not folder.files else None
+    return only if only is not None and only.name.lower() in _wrappers() and only.folders else folder
 
 
 def _named(names: Iterable[str]) -> str:

@@ -8,8 +8,10 @@ from pathlib import Path
 import datasets
 from datasets import DatasetDict
 
-from hubtl.data import builtin, folders, remote, tables
+from hubtl.data import builtin, classic, folders, remote, tables
 from hubtl.data.cells import Wanted
+from hubtl.data.classic import domains, idx
+from hubtl.data.classic.lines import is_list
 from hubtl.data.names import listed
 from hubtl.data.suffixes import TABLES, is_medium
 from hubtl.errors import HubtlError, nearest
@@ -27,6 +29,7 @@ class Opened:
     config: str | None = None
     revision: str | None = None
     license: str | None = None
+    domain_column: str | None = None  # that of folders which are domains
 
 
 def opened(text: str, wanted: Wanted | None = None) -> Opened:
@@ -41,7 +44,10 @@ def opened(text: str, wanted: Wanted | None = None) -> Opened:
         raise HubtlError("no dataset is named", hint="a folder, a table, or user/name of the Hub")
     path = Path(os.path.expanduser(text))
     if os.path.exists(path):
-        return Opened(_local(path, wanted or Wanted()), path.resolve().name)
+        wanted = wanted or Wanted()
+        if path.is_dir() and wanted.domains and (found := domains.read(path, wanted, _local)) is not None:
+            return Opened(found, path.resolve().name, domain_column=domains.COLUMN)
+        return Opened(_local(path, wanted), path.resolve().name)
     parts = HUB_ID.fullmatch(text)
     if parts is None or text.startswith((".", "/", "~")) or path.suffix.lower() in TABLES:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
@@ -56,6 +62,10 @@ def opened(text: str, wanted: Wanted | None = None) -> Opened:
 
 def _local(path: Path, wanted: Wanted) -> DatasetDict:
     if path.is_file():
+        if is_list(path.name):
+            return folders.read_list(path, wanted)
+        if idx.is_idx(path.name) and (packed := idx.read(path)) is not None:
+            return packed
         if path.suffix.lower() not in TABLES:
             single = is_medium(path.name)
             raise HubtlError(
@@ -73,7 +83,7 @@ def _local(path: Path, wanted: Wanted) -> DatasetDict:
             f"{path.name} holds folders that save_to_disk wrote: {listed(p.name for p in within)}",
             hint=f"give one of them, {path / within[0].name}, or save the splits together as a DatasetDict",
         )
-    return folders.read(path, wanted)
+    return classic.whole(path, wanted) or folders.read(path, wanted)
 
 
 def _saved(path: Path) -> DatasetDict:

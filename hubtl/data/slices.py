@@ -110,7 +110,10 @@ def of_domain(dataset: Dataset, column: str | None, value: str | list[str] | Non
     if column is None or value is None:
         if value is not None:
             named = value if isinstance(value, str) else value[0]
-            raise HubtlError(f"--{role}-domain {named} needs a column to look in", hint="--domain-column NAME")
+            raise HubtlError(
+                f"--{role}-domain {named} needs a column to look in, or a folder of that name in {where}",
+                hint="--domain-column NAME",
+            )
         return dataset
     there = columns.header(dataset, column)
     if there is None:

@@ -114,7 +114,15 @@ def open_domain(
     where = f"the {role} {section.dataset!r}"
     columns.check_taken(data.columns, modalities)
     asked = {m: (data.columns or {}).get(m) for m in modalities}
-    source = opened(section.dataset, Wanted(tuple(modalities), asked, lenient=data.on_bad_sample == "skip"))
+    named = () if section.domain is None or data.domain_column else section.domain
+    wanted = Wanted(
+        *(tuple(modalities), asked),
+        lenient=data.on_bad_sample == "skip",
+        domains=(named,) if isinstance(named, str) else tuple(named),
+    )
+    source = opened(section.dataset, wanted)
+    if source.domain_column is not None:  # of folders which are domains
+        data = data.model_copy(update={"domain_column": source.domain_column})
     train_name = slices.training(source.splits, section.split, where, role)
 
     def part(name: str, flag: str) -> Dataset:

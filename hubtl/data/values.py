@@ -6,6 +6,7 @@ from typing import Any
 
 from datasets import ClassLabel, Dataset, LargeList, List
 
+UNKNOWN = "_unknown"  # after the name of a column of lists: names of which a row is not known to have or to lack
 LABEL_NAMES = ("label", "labels", "class", "category", "target", "fine_label", "class_name")  # of columns
 
 

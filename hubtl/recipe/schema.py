@@ -48,12 +48,15 @@ class DomainSection(Section):
     )
     split: str | None = Field(None, description="split to train on; default: train, or the only one")
     eval_split: str | None = Field(None, description="split to evaluate on; default: test, else validation")
-    domain: str | None = Field(None, description="value of data.domain_column that selects this domain's rows")
+    domain: str | None = Field(
+        None, description="value of data.domain_column, or folder, that selects this domain's rows"
+    )
 
 
 class SourceSection(DomainSection):
     domain: str | list[str] | None = Field(  # type: ignore[assignment]
-        None, description="value of data.domain_column that selects the source's rows, or a list for several sources"
+        None,
+        description="value of data.domain_column, or folder, that selects the source's rows; a list for several sources",
     )
 
     @field_validator("domain")

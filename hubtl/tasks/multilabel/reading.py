@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset
 from hubtl.data.labels import Labels, apart
 from hubtl.data.names import MISSING, listed, resembling
 from hubtl.data.origin import numbers
-from hubtl.data.values import cell_names, value_name
+from hubtl.data.values import UNKNOWN, cell_names, value_name
 from hubtl.errors import HubtlError
 from hubtl.record import Outputs
 from hubtl.tasks.multilabel.columns import SIGNS, item_of
@@ -31,7 +31,8 @@ def read(
 
     Several columns are the classes, in their order, of 0 and 1 (or false and true). One column holds lists of names or
     numbers, or text with a ``separator``; its classes are those of a ClassLabel, in their order, and those that occur,
-    sorted. A list without a class is a row of negatives, an empty cell one without a label. A split that holds only −1,
+    sorted. A list without a class is a row of negatives, an empty cell one without a label. Lists in a column
+    ``COLUMN_unknown`` are classes that are not known. A split that holds only −1,
     or only empty lists where another has classes, hides its labels.
 
     Args:
@@ -61,11 +62,19 @@ def read(
     for rows in sets:
         if not _met([rows]) and _met(sets):  # lists without a class, in every row of this split alone
             rows[:] = [None] * len(rows)
-    met = _met(sets) - set(given)
+    unclear = [_unclear(part, column, where, split) for part, split in zip(parts, called, strict=True)]
+    met = (_met(sets) | _met(unclear)) - set(given)
     whole = all(INTEGER.fullmatch(name) for name in met)
     names = given + sorted(met, key=(lambda name: (int(name), name)) if whole else str)
     place = {name: number for number, name in enumerate(names)}
     values = [_matrix(rows, place) for rows in sets]
+    for part, split, matrix, rows in zip(parts, called, values, unclear, strict=True):
+        for row, classes in enumerate(rows):
+            for name in classes or ():
+                if matrix[row, place[name]] == 1:
+                    shown = f"{name!r} is in {column!r} too: a row has it, or that is not known"
+                    raise _error(part, f"{column}{UNKNOWN}", where, split, row, shown, "leave it in one of the two")
+                matrix[row, place[name]] = np.nan
     details = {"separator": separator} if separator else {}
     notes += apart([_met([rows]) for rows in sets], called, where)
     if alike := resembling(names):
@@ -208,6 +217,13 @@ def _sets(part: Dataset, column: str, where: str, split: str, separator: str | N
         found.append([str(name) for name in own])
     _check_kinds(part, column, where, split)
     return found
+
+
+def _unclear(part: Dataset, column: str, where: str, split: str) -> list[list[str] | None]:
+    """Return each row's unknown classes, from the column ``COLUMN_unknown``."""
+    name = f"{column}{UNKNOWN}"
+    there = name in part.features and item_of(part, name) is not None
+    return _sets(part, name, where, split, None) if there else [None] * len(part)
 
 
 def _check_kinds(part: Dataset, column: str, where: str, split: str) -> None:
