@@ -131,7 +131,7 @@ def _found(folder: Path) -> Built:
 
 
 def inherited() -> dict[str, str]:
-    """Return the environment variables of this process, without those that lead to hubtl in the tree."""
+    """Return the environment variables that do not lead to the tree."""
     return {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
 
 
