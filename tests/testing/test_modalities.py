@@ -1,4 +1,4 @@
-"""Modalities stand the suite; what breaks one claim is found by its check.
+"""Modalities stand the suite; what breaks one claim is found by its check."""
 
 import sys
 from pathlib import Path
