@@ -199,7 +199,11 @@ BROKEN = [
     ({"samples": lambda self, spec, rng: []}, "samples", "makes 0 cells"),
     ({"is_cell": lambda self, value: True}, "samples", "a list of cells is one"),
     ({"is_cell": lambda self, value: isinstance(value, str)}, "samples", "a sample is none"),
-    ({"is_cell": lambda self, value: np.ndim(value) == 1 and any(value)}, "samples", "predicts .0.0. . 64"),
+    (
+        {"is_cell": lambda self, value: isinstance(value, list) and np.ndim(value) == 1 and any(value)},
+        "samples",
+        "predicts .0.0. . 64",
+    ),
     ({"column": lambda self, *given: "sensor"}, "finds", "it does not take the column that is asked for"),
     ({"column": lambda self, dataset, asked, where: asked or "sensor"}, "finds", "raises no HubtlError"),
     ({"reader_read": counted}, "reads", "read twice differ"),
