@@ -55,7 +55,7 @@ class Encoder(nn.Module):
         """
         pooled = features.pooled if isinstance(features, Features) else None
         sites = features.sites if isinstance(features, Features) else 1
-        wanted = (len(next(iter(inputs.values()))) * sites, self.backbone.info.width)  # type: ignore[union-attr]
+        wanted = (next(iter(inputs.values())).shape[0] * sites, self.backbone.info.width)  # type: ignore[union-attr]
         if isinstance(pooled, Tensor) and tuple(pooled.shape) == wanted and pooled.is_floating_point():
             return
         found = (

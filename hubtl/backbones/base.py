@@ -163,6 +163,8 @@ class Backbone(nn.Module):
         classifier_name: the qualified name, in its library's network, of the linear layer that was taken out of it; None where
             its format keeps the classifier apart.
         collate: makes ``inputs`` of a list of rows (modality -> what ``rows`` finds in a cell), for predictions.
+        graph_lengths: axes of ``graph_inputs`` whose length may differ from batch to batch, with a name for each.
+        graph_mixes: whether rows of different lengths can be in one batch of ``graph_inputs``.
     """
 
     info: BackboneInfo
@@ -175,11 +177,20 @@ class Backbone(nn.Module):
     rows: Callable[..., Any] | None = None
     explain: Callable[..., Any] | None = None
     collate: Callable[[Sequence[Mapping[str, Any]]], Inputs] | None = None
+    graph_lengths: Mapping[str, Mapping[int, str]] = MappingProxyType({})
+    graph_mixes: bool = True
     native: ClassVar[bool] = True  # False: the export loads with hubtl only
     not_native_because: ClassVar[str | None] = None  # None: no other library has the architecture
 
     @abstractmethod
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features: ...
+
+    def graph_inputs(self, inputs: Inputs) -> dict[str, Tensor]:
+        """Return a batch as an exported graph takes it.
+
+        Names are those of its library. ``forward`` takes it too, and gives the same features.
+        """
+        return dict(inputs)
 
     @abstractmethod
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:

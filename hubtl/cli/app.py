@@ -65,6 +65,7 @@ def _register() -> None:
         doctor,
         evaluate,
         explain,
+        export,
         kit,
         label,
         plugins,
@@ -85,6 +86,7 @@ def _register() -> None:
     app.command("ablate")(with_plugins(ablate.ablate))
     app.command("predict")(with_plugins(predict.predict))
     app.command("explain")(with_plugins(explain.explain))
+    app.command("export")(with_plugins(export.export))
     app.command("demo")(with_plugins(demo.demo))
     app.command("rank")(with_plugins(rank.rank))
     app.command("push")(with_plugins(push.push))

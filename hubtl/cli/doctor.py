@@ -28,7 +28,7 @@ def doctor(json_: Annotated[bool, typer.Option("--json", help="Print one JSON ob
 
     ok = "declared by hubtl: the wheel was built for another torch" if _compat._library is not None else "ok"
     checks["torchvision operators"] = ok
-    for package in ("timm", "transformers", "peft", "tensorboard"):
+    for package in ("timm", "transformers", "peft", "tensorboard", "onnx", "onnxscript", "onnxruntime"):
         try:
             importlib.import_module(package)
             checks[package] = "ok"

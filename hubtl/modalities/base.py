@@ -133,6 +133,10 @@ class Modality(ABC):
         """Make inputs of two rows of noise, to try a model's declaration; None where that cannot be told."""
         return None
 
+    def preparation(self, backbone: "Backbone") -> dict[str, Any]:
+        """Return how a model's cells are prepared, in plain values; called for a backbone without its own reader."""
+        return {}
+
     def cover(self, backbone: "Backbone", row: Any) -> "Cover":
         """Prepare a row whose parts can be taken away. Called where ``covers`` is set."""
         raise NotImplementedError(f"{type(self).__name__} covers nothing")

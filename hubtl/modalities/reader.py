@@ -40,6 +40,27 @@ class Reader(ABC):
     def empty(self) -> Arrays:
         """Return the arrays of a missing cell: zeros of the shapes of ``read``, masks all False."""
 
+    def noise(self, rng: np.random.Generator, share: float = 1.0) -> Arrays:
+        """Return made-up arrays of the shapes of ``read``.
+
+        A model is tried with them. Masks are True for a share of the row, and at least for its first place.
+        """
+        made = self.empty()
+        for name, array in made.items():
+            if array.dtype == bool:
+                made[name] = np.broadcast_to(
+                    np.arange(array.shape[-1]) < max(1, round(share * array.shape[-1])), array.shape
+                )
+            elif array.dtype == np.uint8:
+                made[name] = rng.integers(0, 256, array.shape, dtype=np.uint8)
+            elif np.issubdtype(array.dtype, np.floating):
+                made[name] = rng.standard_normal(array.shape).astype(array.dtype)
+        return made
+
+    def preparation(self) -> dict[str, Any]:
+        """Return how cells are read, in plain values for other programs."""
+        return {"reader": f"{type(self).__module__}.{type(self).__qualname__}"}
+
     @abstractmethod
     def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
         """Return a random variant of arrays by the state of ``rng``. It is ``weak`` or ``strong``."""

@@ -20,10 +20,14 @@ ALONE = "the folder above it holds one model that is like them"
 class EnsembleModel(AdaptedModel):
     """Answer with the weighted sum of the members' outputs; each member prepares inputs its own way."""
 
-    def __init__(self, members: Sequence[tuple[AdaptedModel, float]]) -> None:
+    def __init__(self, members: Sequence[tuple[AdaptedModel, float]], folder: Path | None = None) -> None:
         first = members[0][0]
-        super().__init__(first.classifier, first.info, first.task, str(first.device))
+        super().__init__(first.classifier, first.info, first.task, str(first.device), folder)
         self.members = list(members)
+
+    def parts(self) -> list[tuple[AdaptedModel, float]]:
+        """Return the members with their factors."""
+        return self.members
 
     def logits(self, images: Sequence[Any]) -> Tensor:
         """Return outputs [b, c] of PIL images or of rows. Rows have several modalities; outputs are on the CPU."""

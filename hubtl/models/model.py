@@ -15,6 +15,7 @@ from hubtl.data.inputs import RowIntake
 from hubtl.errors import HubtlError
 from hubtl.io import jsontext
 from hubtl.modalities.base import Intake, Unreadable
+from hubtl.models.onnx import Exported, export
 from hubtl.models.trained import DEFAULT
 from hubtl.modules import Classifier
 from hubtl.plugins import modalities
@@ -37,10 +38,11 @@ class AdaptedModel:
         info: BackboneInfo,
         task: Task | Sequence[str],
         device: str | None = None,
+        folder: Path | None = None,
     ) -> None:
-        """Wrap a model for its task; a list of names is that of a classifier's classes."""
+        """Wrap a model for its task; a list of names is that of a classifier's classes. It came from ``folder``."""
         self.classifier = classifier.eval()
-        self.info = info
+        self.info, self.folder = info, folder
         self.backbone = cast(Backbone, classifier.encoder.backbone)
         self.task = task if isinstance(task, Task) else plugins.load("tasks", DEFAULT)(task)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -83,6 +85,29 @@ class AdaptedModel:
                 hint="the weights or the input are spoiled: train the model again, or leave the input out",
             )
         return logits.float().cpu()
+
+    def parts(self) -> "list[tuple[AdaptedModel, float]]":
+        """Return the models whose weighted outputs are summed, with their factors: this one alone."""
+        return [(self, 1.0)]
+
+    def export_onnx(
+        self, path: str | Path = "model.onnx", *, external_data: bool = False, opset: int | None = None
+    ) -> Exported:
+        """Write the model as ONNX, verified against PyTorch.
+
+        The batch size is dynamic. The file's metadata describe the preparation of inputs and the meaning of outputs, as
+        JSON under ``hubtl``.
+
+        Args:
+            path: the file.
+            external_data: write the weights to ``PATH.data``; those of 2 GiB and more always are.
+            opset: the version of ONNX's operators; None: PyTorch's default.
+
+        Raises:
+            HubtlError: without the extra ``hubtl[onnx]``, for a model that cannot be written, and for outputs that differ
+                from PyTorch's; then there is no file.
+        """
+        return export(self, path, external_data=external_data, opset=opset)
 
     def explain(self, row: Any, *, label: str | None = None, **options: Any) -> Any:
         """Say what did it for a prediction: each place of an image, or each modality and token of a row of several.

@@ -28,10 +28,10 @@ def load(name: str | Path, *, revision: str | None = None, device: str | None = 
     """
     folder = folder_of(name, revision=revision)
     if parts := members_in(folder):
-        return EnsembleModel([(load(part, device=device), count) for part, count in parts])
+        return EnsembleModel([(load(part, device=device), count) for part, count in parts], folder)
     trained = opened(folder)
     classifier = Classifier(Encoder(trained.backbone), trained.head)
-    return AdaptedModel(classifier, trained.backbone.info, trained.for_task(), device)
+    return AdaptedModel(classifier, trained.backbone.info, trained.for_task(), device, folder)
 
 
 def folder_of(name: str | Path, *, revision: str | None = None) -> Path:

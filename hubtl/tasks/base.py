@@ -327,6 +327,10 @@ class Task(Asking, ABC):
         """
         return f"print([({names_in(library)}[i], x) for i, x in enumerate(logits[0].tolist())])"
 
+    def readout(self) -> dict[str, Any]:
+        """Return how outputs become answers, in plain values for programs without hubtl."""
+        return {"details": self.outputs.details} if self.outputs.details else {}
+
     @abstractmethod
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
         """Decode outputs into answers.

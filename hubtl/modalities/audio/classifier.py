@@ -73,6 +73,12 @@ class WaveClassifier(AudioClassifier):
     through by their lengths, none of them padded, as the library's pipeline processes one file.
     """
 
+    graph_lengths = {"input_values": {1: "samples"}, "attention_mask": {1: "samples"}}
+
+    @property
+    def graph_mixes(self) -> bool:  # type: ignore[override]
+        return bool(self.companion.return_attention_mask)
+
     def given(self, inputs: Inputs) -> dict[str, Any]:
         sound, heard = _heard(inputs, first_token(self.model.config))
         length = heard.shape[1]
@@ -83,7 +89,7 @@ class WaveClassifier(AudioClassifier):
         return {"input_values": sound, "attention_mask": heard.long() if masked else None}
 
     def logits(self, inputs: Inputs) -> Tensor:
-        if self.companion.return_attention_mask:
+        if self.companion.return_attention_mask or self.modality not in inputs:
             return super().logits(inputs)
         lengths = inputs["audio.mask"].sum(dim=1)
         found: list[Tensor] = []

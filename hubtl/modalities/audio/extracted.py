@@ -1,6 +1,7 @@
 """Read spectrograms by transformers' own feature extractors: AST, Whisper and CLAP."""
 
 import copy
+import json
 import math
 from typing import Any
 
@@ -32,6 +33,9 @@ class ASTReader(SpectrogramReader):
         sound = np.pad(sound, (0, max(0, 400 - len(sound))))
         made = self.extractor(sound, sampling_rate=self.rate, return_tensors="np")["input_values"][0]
         return made.astype(np.float32), min(self.frames, 1 + (len(sound) - 400) // 160)
+
+    def features(self) -> dict[str, Any]:
+        return declared(self.extractor)
 
     def energies(self, features: np.ndarray) -> np.ndarray:
         return np.exp(features.astype(np.float64) * self._scale + self._mean)
@@ -68,6 +72,9 @@ class WhisperReader(SpectrogramReader):
         )["input_features"][0]
         return made.T.astype(np.float32), min(self.frames, self._touched(len(sound)))
 
+    def features(self) -> dict[str, Any]:
+        return declared(self.extractor)
+
     def energies(self, features: np.ndarray) -> np.ndarray:
         return 10 ** (features.astype(np.float64) * 4 - 4)
 
@@ -102,9 +109,21 @@ class ClapReader(SpectrogramReader):
         touched = math.ceil((heard + self.extractor.fft_window_size // 2) / self.extractor.hop_length)
         return made.astype(np.float32), min(self.frames, touched)
 
+    def features(self) -> dict[str, Any]:
+        return declared(self.extractor)
+
     def energies(self, features: np.ndarray) -> np.ndarray:
         return 10 ** (features.astype(np.float64) / 10)
 
     def logarithms(self, energies: np.ndarray) -> np.ndarray:
         made: np.ndarray = 10 * np.log10(np.maximum(energies, SMALLEST))
         return made.astype(np.float32)
+
+
+def declared(extractor: Any) -> dict[str, Any]:
+    """Return an extractor's settings in plain values, with its class."""
+    known = json.loads(extractor.to_json_string())
+    return {
+        "transformers": type(extractor).__name__,
+        **{k: v for k, v in known.items() if not isinstance(v, list | dict)},
+    }

@@ -65,6 +65,20 @@ class SpectrogramReader(Reader):
         shape = self.frames, len(self._white)
         return {"audio": np.zeros(shape, np.float32), "audio.mask": np.zeros(self.frames, bool)}
 
+    def preparation(self) -> dict[str, Any]:
+        return {
+            "sampling_rate": self.rate,
+            "channels": "their mean",
+            "seconds": self.longest,
+            "range": [-1.0, 1.0],
+            "frames_of_sound": self.frames,
+            "features": self.features(),
+        }
+
+    def features(self) -> dict[str, Any]:
+        """Return how frames are made of samples, in plain values."""
+        return {"reader": type(self).__qualname__}
+
     def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
         """Shift in time and change the loudness; a strong view adds quiet noise and SpecAugment's masks."""
         strong = known_view(name)
@@ -172,6 +186,22 @@ class LogMelReader(SpectrogramReader):
         windows = np.lib.stride_tricks.sliding_window_view(padded, self._size)[:: self._hop]
         magnitudes = np.abs(np.fft.rfft(windows * self._window, n=BINS, axis=1))
         return np.log(magnitudes @ self._filters + OFFSET).astype(np.float32), filled
+
+    def features(self) -> dict[str, Any]:
+        return {
+            "window": self._size,
+            "window_shape": "periodic Hann",
+            "hop": self._hop,
+            "fourier_points": BINS,
+            "mels": self.mels,
+            "mel_scale": "htk",
+            "lowest": LOWEST,
+            "highest": HIGHEST,
+            "values": f"log(magnitude + {OFFSET:g})",
+            "padding": self.floor,
+            "mean": self.mean,
+            "std": self.std,
+        }
 
     def energies(self, features: np.ndarray) -> np.ndarray:
         return np.maximum(np.exp(features.astype(np.float64)) - OFFSET, 0.0) ** 2

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +37,21 @@ class WaveformReader(Reader):
 
     def empty(self) -> Arrays:
         return self._padded(np.zeros(0, np.float32))
+
+    def preparation(self) -> dict[str, Any]:
+        return {
+            "sampling_rate": self.rate,
+            "channels": "their mean",
+            "seconds": self.count / self.rate,
+            "samples": self.count,
+            "range": [-1.0, 1.0],
+            **(
+                {"normalise": "zero mean and unit variance of the row's own samples, variance + 1e-7"}
+                if self.normalise
+                else {}
+            ),
+            "padding": 0.0,
+        }
 
     def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
         """Shift in time and change the loudness; a strong view adds quiet noise and two silent stretches."""

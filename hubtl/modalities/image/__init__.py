@@ -91,6 +91,11 @@ class Image(Modality):
 
         return pictures(spec, rng)
 
+    def preparation(self, backbone: "Backbone") -> dict[str, Any]:
+        from hubtl.modalities.image.described import described
+
+        return described(backbone.info.input, backbone.ranges)
+
     def cover(self, backbone: "Backbone", row: Any) -> Cover:
         from hubtl.modalities.image.covering import Covered
         from hubtl.modalities.image.predicting import Images

@@ -12,6 +12,7 @@ from torch import Tensor
 from hubtl.backbones.base import ImageInput, PixelRanges
 from hubtl.backbones.views import evaluation_view, to_bytes
 from hubtl.modalities.image.decoding import decode
+from hubtl.modalities.image.described import described
 from hubtl.modalities.image.rows import UNREADABLE
 from hubtl.modalities.image.transforms import strong_view, to_channels, weak_view
 from hubtl.modalities.reader import Arrays, Reader, known_severity, known_view
@@ -43,6 +44,9 @@ class ImageReader(Reader):
 
     def empty(self) -> Arrays:
         return {"image": np.zeros((self.spec.channels, self.spec.size, self.spec.size), np.uint8)}
+
+    def preparation(self) -> dict[str, Any]:
+        return described(self.spec, self.ranges)
 
     def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
         """Return the core's weak and strong views. They crop and flip from 64 pixels on, else are small affine ones.

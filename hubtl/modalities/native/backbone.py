@@ -66,8 +66,14 @@ class NativeClassifier(Backbone, ABC):
 
     def logits(self, inputs: Inputs) -> Tensor:
         """Return the library's logits [b, c]. Without its classifier they are features [b, d]."""
-        found: Tensor = self.model(**self.given(inputs)).logits
+        given = (
+            self.given(inputs) if self.modality in inputs else inputs
+        )  # of an exported graph: as ``given`` made them
+        found: Tensor = self.model(**given).logits
         return found
+
+    def graph_inputs(self, inputs: Inputs) -> dict[str, Tensor]:
+        return {name: value for name, value in self.given(inputs).items() if value is not None}
 
     def blocks(self) -> list[tuple[str, list[nn.Parameter]]]:
         return blocks_around(self.model, repeated(self.model))

@@ -22,6 +22,7 @@ class TextClassifier(NativeClassifier):
 
     modality = "text"
     auto = ("AutoModelForSequenceClassification", "AutoTokenizer")
+    graph_lengths = {"input_ids": {1: "sequence"}, "attention_mask": {1: "sequence"}}
 
     @property
     def needs_code(self) -> bool:

@@ -51,6 +51,22 @@ class TextReader(Reader):
     def empty(self) -> Arrays:
         return self._padded(np.zeros(0, np.int32))
 
+    def noise(self, rng: np.random.Generator, share: float = 1.0) -> Arrays:
+        return self._padded(rng.integers(0, len(self.tokenizer), max(2, round(share * self.length))))
+
+    def preparation(self) -> dict[str, Any]:
+        """Name the tokenizer with its files, which are in the model's folder."""
+        files = {"tokenizer_config.json", *self.tokenizer.vocab_files_names.values()}
+        return {
+            "tokenizer": type(self.tokenizer).__name__,
+            "files": sorted(files),
+            "max_length": self.length,
+            "truncation": True,
+            "special_tokens": True,
+            "padding": "right",
+            "pad_token_id": self.pad,
+        }
+
     def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
         """Drop words: one in 20 (weak) or one in 5 (strong)."""
         known_view(name)

@@ -191,6 +191,10 @@ class Classification(Task):
     def prints(self, library: str | None = None) -> str:
         return f"print({names_in(library)}[logits.argmax(dim=1).item()])"
 
+    def readout(self) -> dict[str, Any]:
+        unknown = {} if self.unknown is None else {"unknown": self.classes[self.unknown]}
+        return {"activation": "softmax", "answer": "the most probable", **unknown}
+
     def explain(self, forward: "Callable[[Mapping[str, Tensor]], Tensor]", cover: Any, **options: Any) -> Any:
         from hubtl.tasks.classification import relevance
 

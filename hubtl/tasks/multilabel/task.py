@@ -260,6 +260,13 @@ class MultiLabel(Task):
         said = f"[{names_in(library)}[i] for i, (p, t) in enumerate(zip(logits.sigmoid()[0].tolist(), thresholds)) if p > t]"
         return "\n".join([*lines, f"print({said})"])
 
+    def readout(self) -> dict[str, Any]:
+        return {
+            "activation": "sigmoid",
+            "answer": "those above their thresholds",
+            "thresholds": [float(cut) for cut in self.thresholds],
+        }
+
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
         from hubtl.tasks.multilabel.measuring import chances
 

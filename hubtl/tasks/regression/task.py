@@ -234,6 +234,11 @@ class Regression(Task):
         names = names_in(library) + (".values()" if library == "transformers" else "")
         return f"print(dict(zip({names}, logits[0].tolist())))"
 
+    def readout(self) -> dict[str, Any]:
+        margins = self._margins()
+        intervals = {} if margins is None else {"margins": margins, "level": LEVEL}
+        return {"activation": None, "answer": "the outputs", "units": words.units(self.outputs), **intervals}
+
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
         margins, found = self._margins(), list[Answer]()
         units = {key: unit for key, unit in zip(self.outputs.names, words.units(self.outputs), strict=True) if unit}

@@ -123,7 +123,7 @@ class MultimodalBackbone(Backbone):
             present: modality -> [b] bool, which overrides ``MODALITY.present`` in the inputs.
         """
         tokens = {modality: self._tokens(modality, inputs) for modality in self.modalities}
-        rows = len(next(iter(tokens.values())).mask)
+        rows = next(iter(tokens.values())).mask.shape[0]  # not len(): an exported graph takes any number of rows
         there = {}
         for modality in self.modalities:
             said = (present or {}).get(modality, inputs.get(f"{modality}.present"))

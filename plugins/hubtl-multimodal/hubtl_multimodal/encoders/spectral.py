@@ -50,7 +50,7 @@ class AST(Spectral):
         heard = torch.where(mask.unsqueeze(-1), inputs["audio"], self._reader.padding(None))
         high, _ = patches(config, config.max_length)
         times = mask.float().unfold(1, side(config, 1), config.time_stride).amax(dim=-1) > 0
-        places = torch.cat([times.new_ones(len(times), 2), times.repeat(1, high)], dim=1)
+        places = torch.cat([times.new_ones(times.shape[0], 2), times.repeat(1, high)], dim=1)
         made = self.model(heard, attention_mask=places.long()).last_hidden_state
         return tokens_of(made, places)
 

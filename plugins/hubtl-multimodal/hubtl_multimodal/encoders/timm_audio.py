@@ -39,7 +39,7 @@ class TimmAudio(TimmEncoder):
             raise HubtlError(f"{type(self.model).__name__} makes no map of time", hint="another model, or its stage")
         times = F.adaptive_max_pool1d(mask.float().unsqueeze(1), grid[0]).squeeze(1) > 0
         places = times.repeat_interleave(grid[1], dim=1)
-        prefix = places.new_ones(len(places), self.prefix)
+        prefix = places.new_ones(places.shape[0], self.prefix)
         return tokens_of(made, torch.cat([prefix, places], dim=1))
 
     def grid(self, inputs: Mapping[str, Tensor]) -> Grid | None:

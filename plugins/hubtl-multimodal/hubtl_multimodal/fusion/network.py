@@ -172,7 +172,7 @@ class Fusion(nn.Module):
             z = z + 0.0 * torch.stack([p.sum() for p in self.resamplers[name].parameters()]).sum().to(z.dtype)
         null = torch.cat([self.nulls[name][None], z.new_zeros(z.shape[1] - 1, z.shape[2])])
         first = torch.arange(z.shape[1], device=z.device) == 0
-        mask = torch.where(kept[:, None], mask, first)
+        mask = (mask & kept[:, None]) | (first & ~kept[:, None])  # torch.where of bool, which onnxruntime lacks
         z = torch.where(kept[:, None, None], z, null.to(z.dtype))
         return z.masked_fill(~mask[..., None], 0.0), mask
 
