@@ -1,4 +1,4 @@
-"""ONNX files answer as PyTorch does, for any number of rows, and say how their inputs are prepared."""
+"""ONNX files answer as PyTorch does, and describe their inputs and outputs."""
 
 import json
 import subprocess
@@ -280,7 +280,7 @@ sys.meta_path.insert(0, Without())
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "size", "shape"), [("lenet", None, (40, 31, 3)), ("test_resnet", 32, (70, 45, 4))])
 def test_the_code_on_the_page_gives_hubtls_answers_without_torch(name, size, shape, tmp_path):
-    """Its own preprocessing, of a picture that is neither square nor of the model's colours."""
+    """The picture is neither square nor of the model's colours."""
     model = hubtl.load(saved(tmp_path / "run", resolve(name, size)))
     model.export_onnx(tmp_path / "model.onnx")
     array = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)

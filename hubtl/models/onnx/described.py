@@ -47,7 +47,8 @@ def _tensor(value: Any) -> dict[str, Any]:
 def _preparation(model: Any, modality: str) -> dict[str, Any]:
     backbone: Any = model.backbone
     if modality not in backbone.readers:
-        return modalities.of(modality, shown=model.info.name).preparation(backbone)
+        plain: dict[str, Any] = modalities.of(modality, shown=model.info.name).preparation(backbone)
+        return plain
     found: dict[str, Any] = backbone.readers[modality].preparation()
     if "files" in found and model.folder is not None:  # those that the model has, by their places in its folder
         own = sorted(p.relative_to(model.folder) for p in model.folder.rglob("*") if p.name in found["files"])

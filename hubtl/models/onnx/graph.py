@@ -33,11 +33,13 @@ class Graph(nn.Module):
             classifier(given) * factor if factor != 1 else classifier(given)
             for classifier, factor in zip(self.classifiers, self.factors, strict=True)
         )
-        return sum(rest, first)
+        total: Tensor = sum(rest, first)
+        return total
 
     @property
     def backbone(self) -> Any:
-        return self.classifiers[0].encoder.backbone
+        first: Any = self.classifiers[0]
+        return first.encoder.backbone
 
     @torch.no_grad()
     def outputs(self, rows: Mapping[str, Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""ONNX files of models of texts, of recordings and of several modalities answer as PyTorch does."""
+"""ONNX files of texts, recordings and several modalities answer as PyTorch does."""
 
 import json
 import subprocess
