@@ -21,7 +21,7 @@ MANY = 20  # classes or outputs: from here on their table is folded
 MOST = 400  # lines of that table: the rest is in the record
 BOTH = "Features of both domains"
 CAPTIONS = {
-    "curves": "Losses and label-free scores while training",
+    "curves": "Losses and label-free scores during training",
     "features": f"{BOTH}; the target's colours are predictions, not labels",
 }
 

@@ -82,11 +82,11 @@ def estimated(record: RunRecord) -> str:
         return ""
     each = ", ".join(f"{wording.code(name)} {metrics.about(e.primary, estimate)}" for name, e, estimate in told)
     error, reach = (100 * number for number in (told[-1][2].error, told[-1][2].reach))
-    few = ", with what so few rows add," if told[-1][2].widened else ""
+    few = "on so few rows, and in benchmarks, such" if told[-1][2].widened else "in benchmarks such"
     return (
         f"**Estimate**, by {wording.md(told[-1][2].method)}, of {metrics.called(told[-1][1].primary)} on the same rows "
-        f"without their labels: {each}. It is not a measurement and chose nothing: in benchmarks such "
-        f"estimates{few} are {error:.0f} points off on average, and nine of ten by less than {reach:.0f}."
+        f"without their labels: {each}. It is no measurement and decided nothing: {few} "
+        f"estimates are {error:.0f} points off on average, and nine in ten by less than {reach:.0f}."
     )
 
 
@@ -98,7 +98,7 @@ def bounded(record: RunRecord) -> str:
     bound, name, metric = found.bound, wording.code(record.strategy), found.primary
     least, beat = (metrics.rounded(metric, number) for number in (bound.value, bound.beat))
     says = "above" if bound.separates else "not above"
-    so = "adapting helped" if bound.separates else "it does not tell the two apart"
+    so = "adapting helped" if bound.separates else "it decides nothing"
     return (
         f"**Bound**, by {wording.md(bound.method)}: {metrics.called(metric)} of {name} on the target is at least {least}, "
         f"{says} the estimate of source-only, {beat}: {so}. It holds in {100 * bound.level:.0f}% of cases where the truth "

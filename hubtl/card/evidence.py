@@ -90,9 +90,9 @@ def limits(record: RunRecord, task: Any) -> list[str]:
     if not model.pretrained:
         found.append("The backbone started from random weights, not from pretrained ones (`pretrained: false`).")
     elif model.license is None or model.license.strip().lower() in ("", "unknown", "none"):
-        found.append(
-            f"The licence of the base weights {weights_link(model)} is unknown: check it before you use this model."
-        )
+        loaded = {modality: part for modality, part in model.parts.items() if part.get("pretrained", True)}
+        of = weights_link(model.model_copy(update={"parts": loaded}) if loaded else model)
+        found.append(f"The licence of the base weights {of} is unknown: check it before you use this model.")
     noun, does = row_of(model.modalities)
     for domain in _domains(record):
         if domain.license is None:

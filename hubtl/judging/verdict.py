@@ -35,7 +35,7 @@ def verdict(
         reason = f"a lower bound on how well it does ({after.bound.method}) lies above the estimate of source-only"
         return Verdict(answer="adapted", reason=reason, disagreement=disagreement)
     rows = ROWS if disagreement is None or among is None else min(ROWS, max(1, round(disagreement * among)))
-    reason = "no label of the target was read, and nothing without one tells the two apart"
+    reason = "no label of the target was read, and no evidence without labels decides"
     return Verdict(answer="undecided", reason=reason, rows=rows, disagreement=disagreement)
 
 

@@ -86,13 +86,13 @@ def test_a_validator_needs_no_more_than_it_declares(name):
     ("counts", "classes", "reason"),
     [
         ([25, 25, 25, 25], 4, None),
-        ([100, 0, 0, 0], 4, "only 1 of 4 classes are ever predicted"),
+        ([100, 0, 0, 0], 4, "only 1 of 4 classes is ever predicted"),
         ([50, 50, 0, 0, 0], 5, "only 2 of 5 classes are ever predicted"),
         ([90, 2, 2, 2, 2, 2, 0, 0, 0, 0], 10, "90% of the predictions are one class"),
         ([50, 6, 6, 6, 6, 6, 5, 5, 5, 5], 10, None),
         ([90, 10], 2, None),
-        ([100, 0], 2, "only 1 of 2 classes are ever predicted"),
-        ([2, 0], 2, "only 1 of 2 classes are ever predicted"),
+        ([100, 0], 2, "only 1 of 2 classes is ever predicted"),
+        ([2, 0], 2, "only 1 of 2 classes is ever predicted"),
         ([40, 0], 1, None),  # the target can be of one class alone
         ([1, 0, 0, 0], 4, None),  # one row
         ([0, 0, 0, 0], 4, None),

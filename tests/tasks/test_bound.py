@@ -132,6 +132,6 @@ def test_a_card_says_the_bound_and_whether_it_decides_and_the_terminal_where_it_
     assert again.adapted.bound == record.adapted.bound
     text = render(again)
     assert words in text
-    assert ("does not tell the two apart" in text) is (value < 0.52)
+    assert ("it decides nothing" in text) is (value < 0.52)
     line = show.bound(again)
     assert line is None if value < 0.52 else f"at least {100 * value:.0f}%" in line

@@ -241,7 +241,7 @@ def test_evaluate_and_diff_speak_of_map(run, data, capsys):
 def test_the_card_speaks_of_labels_and_its_code_prints_them(run):
     text = (run.output_dir / "README.md").read_text()
     assert "| target mAP | source-only | adapted | difference |" in text
-    assert "A model that says the same of every row has a mAP of" in text
+    assert "A model with the same answer for every row has a mAP of" in text
     assert "is assigned any number of the" in text
     assert "The thresholds were fitted on 40 evaluation rows of the source" in text
     assert "accuracy" not in text

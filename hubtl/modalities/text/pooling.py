@@ -46,14 +46,14 @@ class Pooling:
         if self.mode == OWN or not self.because:
             return ()
         how = " and ".join(WORDS[mode] for mode in self.mode.split("+")) + (", to length 1" if self.normalize else "")
-        own = " (--set model.pooling=own: that head, for a saved model that opens without its code)" * (
+        own = "; with --set model.pooling=own that head is trained, and the saved model opens without code" * (
             self == UNTRAINED
         )
         lost = (f"its modules {', '.join(self.left_out)} are not read",) if self.left_out else ()
         return (f"pooled by {how}: {self.because}{own}", *lost)
 
 
-UNTRAINED = Pooling("mean", because="the weights lack the head that its library pools with")
+UNTRAINED = Pooling("mean", because="the weights lack the library's own pooling head")
 
 
 def chosen(source: Source, config: Any, pooling: str | None, normalize: bool | None) -> Pooling | None:

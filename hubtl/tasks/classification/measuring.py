@@ -153,7 +153,7 @@ def collapse(predicted_counts: np.ndarray, classes: int) -> str | None:
         return None
     used, largest = int((predicted_counts > 0).sum()), int(predicted_counts.argmax())
     if used < min(classes, total) / 2 or used == 1:
-        return f"only {used} of {classes} classes are ever predicted"
+        return f"only {used} of {classes} classes {'is' if used == 1 else 'are'} ever predicted"
     share = predicted_counts[largest] / max(1, total)
     if share > max(0.5, 4 / classes) and classes > 2:
         return f"{share:.0%} of the predictions are one class"

@@ -9,7 +9,7 @@ from hubtl.tasks.multilabel.figures import PRIMARY, MultiLabelFigures
 FEW_ROWS = 20  # with a class: its average precision moves by several points with each of them
 CAPTIONS = {
     "features": "Features of both domains",
-    "per_class_ap": "Average precision of each class, source-only and adapted; the mark is what a constant gets",
+    "per_class_ap": "Average precision of each class, source-only and adapted; the mark is a constant answer's",
 }
 PICKS: dict[tuple[str, str | None], tuple[str, str]] = {
     ("transfer", None): ("finetune", "the target is labelled and there is no source"),
@@ -75,13 +75,13 @@ def doubts(record: RunRecord) -> list[str]:
     found = []
     if few:
         found.append(
-            f"Classes that fewer than {FEW_ROWS} evaluation rows have, or lack, whose figures mean little: {listing(few)}."
+            f"Classes that fewer than {FEW_ROWS} evaluation rows have or lack; their figures mean little: {listing(few)}."
         )
     if figures.per_class and figures.map is not None and all(s.predicted in (0, n) for s in figures.per_class):
         same = listing([s.name for s in figures.per_class if s.predicted])
         found.append(
             f"At the thresholds every evaluation row gets the same answer ({same or 'none of the classes'}): "
-            "the answers tell rows not apart, while the mAP is of how they are ranked."
+            "the answers do not distinguish rows, while the mAP rates how they are ranked."
         )
     if none:
         found.append(f"Classes that no evaluation row has, or every one, not measured: {listing(none)}.")
@@ -92,14 +92,14 @@ def notes(record: RunRecord, *, adapting: bool) -> str:
     """Explain how to read the figures. Markdown."""
     lines = ["Differences are in percentage points."] if adapting else []
     lines.append(
-        "mAP is the mean over classes of the average precision, which asks how well the rows are ranked. F1 is that of the "
+        "mAP is the mean over classes of the average precision, which rates how rows are ranked. F1 is that of the "
         "answers, which are cut at a threshold for each class. The rows of a class are those that have it."
     )
     figures = record.adapted.figures if record.adapted else None
     if isinstance(figures, MultiLabelFigures):
         if figures.constant_map is not None:
             lines.append(
-                f"A model that says the same of every row has a mAP of {value(PRIMARY, figures.constant_map)}."
+                f"A model with the same answer for every row has a mAP of {value(PRIMARY, figures.constant_map)}."
             )
         if figures.missing_cells:
             lines.append(f"Of the scored rows {count(figures.missing_cells)} cells have no label and are not scored.")

@@ -112,7 +112,7 @@ def limits(record: RunRecord) -> list[str]:
             f"{name} {significant(low)} to {significant(high)}{f' {unit}' if unit else ''}"
             for name, (low, high), unit in zip(outputs.names, known, units(outputs), strict=True)
         ]
-        found.append(f"It learnt from values of {of} in these ranges, and beyond them it guesses: {listing(spans)}.")
+        found.append(f"It learnt from values of {of} in these ranges, and extrapolates beyond them: {listing(spans)}.")
     if numbers(outputs, "margin"):
         found.append(
             "Its 90% intervals have one width for all inputs. They are valid for inputs that are drawn like the rows they "
@@ -142,7 +142,9 @@ def doubts(record: RunRecord) -> list[str]:
         )
     errors = [o.mae for o in figures.per_output if o.mae]
     if len(errors) > 1 and max(errors) > UNEVEN * min(errors):
-        found.append("The outputs differ so much in size that the mean MAE is that of the largest: see each by itself.")
+        found.append(
+            "The outputs differ so much in size that the mean MAE is that of the largest: see the figures of each output."
+        )
     return found
 
 

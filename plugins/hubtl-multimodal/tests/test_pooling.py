@@ -129,8 +129,8 @@ def test_a_head_that_the_weights_lack_gives_way_to_the_mean(tmp_path, kind):
     built = of(folder)
     torch.testing.assert_close(vectors(built), by_hand(hidden(folder), "mean"), rtol=1e-4, atol=1e-5)
     assert built.info.notes == (
-        "pooled by the mean over tokens: the weights lack the head that its library pools with "
-        "(--set model.pooling=own: that head, for a saved model that opens without its code)",
+        "pooled by the mean over tokens: the weights lack the library's own pooling head; "
+        "with --set model.pooling=own that head is trained, and the saved model opens without code",
     )
 
 
