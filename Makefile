@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
 # Folders whose tests train little; those of the other folders are mostly whole runs.
 QUICK := $(addprefix tests/,recipe losses data io judging engine card) $(wildcard tests/test_*.py)
 
-.PHONY: help demo test quick check bench cards docs clean
+.PHONY: help demo test quick check lint types layers pages flags bench cards docs dist clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -40,13 +40,21 @@ quick: $(STAMP)  ## unit tests of recipes, losses, data, judging, engine and car
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal \
 		-m "not slow and not hub and not ranks and not browser" $(QUICK)
 
-check: $(STAMP)  ## lint, format, types, layers, prose, generated pages
+check: lint types layers pages  ## lint, format, types, layers, prose, generated pages
+
+lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(STAMP)
 	$(BIN)/mypy
 	MYPYPATH=plugins/hubtl-multimodal:. $(BIN)/python -m mypy --config-file pyproject.toml \
 		--explicit-package-bases plugins/hubtl-multimodal/hubtl_multimodal
+
+layers: $(STAMP)
 	$(BIN)/python -m pytest tests/house/test_layers.py tests/house/test_prose.py
+
+pages: $(STAMP)
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python docs/gallery.py --check
 	$(BIN)/python benchmarks/tables.py --check
@@ -65,6 +73,14 @@ cards: $(STAMP)  ## render model_cards/ again, every card from its record, and t
 	@for run in model_cards/*/record.json; do \
 		[ -e "$$run" ] || continue; $(BIN)/hubtl card "$$(dirname "$$run")" || exit; done
 	$(BIN)/python docs/gallery.py
+
+flags: $(STAMP)  ## write the table of commands and flags again, tests/cli/flags.json
+	$(BIN)/python -m tests.cli.flags
+
+dist: $(STAMP)  ## build wheels and source distributions of the three packages, into dist/
+	rm -rf dist
+	for source in . $(PLUGINS); do \
+		(cd $$source && $(CURDIR)/$(BIN)/python -m hatchling build -d $(CURDIR)/dist) || exit; done
 
 clean:  ## remove the environment, caches and the demo's run
 	rm -rf .venv demo-run build dist .mypy_cache .ruff_cache *.egg-info
