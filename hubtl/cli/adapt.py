@@ -47,6 +47,7 @@ def adapt(
     source_domain: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="VALUE",
             help="Domain: value of its column, or folder, for the source. Repeat for several sources.",
             rich_help_panel=DATA,
         ),
@@ -84,7 +85,9 @@ def adapt(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODALITY=NAME", help="Column of a modality; repeatable.", rich_help_panel=DATA),
+        typer.Option(
+            metavar="MODALITY=NAME", help="Column of a modality, such as image=photo. Repeatable.", rich_help_panel=DATA
+        ),
     ] = None,
     label_column: Annotated[
         str | None,
@@ -165,7 +168,8 @@ def adapt(
         typer.Option("--baseline/--no-baseline", help="Train source-only as a baseline, too.", rich_help_panel=TRAIN),
     ] = None,
     report_to: Annotated[
-        list[str] | None, typer.Option(help="Log to tensorboard, wandb, trackio, … Repeatable.", rich_help_panel=TRAIN)
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Log to tensorboard, wandb, trackio, … Repeatable.", rich_help_panel=TRAIN),
     ] = None,
     set_: Annotated[
         list[str] | None,

@@ -36,6 +36,7 @@ def compare(
         list[str] | None,
         typer.Option(
             rich_help_panel=DATA,
+            metavar="VALUE",
             help="Domain: value of its column, or folder, for the source. Repeat for several sources.",
         ),
     ] = None,
@@ -54,7 +55,9 @@ def compare(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODALITY=NAME", help="Column of a modality; repeatable.", rich_help_panel=DATA),
+        typer.Option(
+            metavar="MODALITY=NAME", help="Column of a modality, such as image=photo. Repeatable.", rich_help_panel=DATA
+        ),
     ] = None,
     label_column: Annotated[
         str | None,

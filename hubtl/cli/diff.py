@@ -22,7 +22,7 @@ def diff(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODALITY=NAME", help="Column of a modality; repeatable."),
+        typer.Option(metavar="MODALITY=NAME", help="Column of a modality, such as image=photo. Repeatable."),
     ] = None,
     label_column: Annotated[
         str | None, typer.Option(help="Column of labels, or several separated by commas. Default: found by its type.")

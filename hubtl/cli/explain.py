@@ -22,7 +22,7 @@ def explain(
     split: Annotated[str | None, typer.Option(help="Split of a dataset. Default: test, else train.")] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODALITY=NAME", help="Column of a modality; repeatable."),
+        typer.Option(metavar="MODALITY=NAME", help="Column of a modality, such as image=photo. Repeatable."),
     ] = None,
     class_: Annotated[
         str | None, typer.Option("--class", metavar="NAME", help="Explain this class instead of the predicted one.")

@@ -19,7 +19,7 @@ def list_(
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """List strategies, backbones, tasks, tuners and validators.
+    """List strategies, backbones, modalities and other plugins.
 
     They are built in or from installed plugins.
     """

@@ -35,7 +35,7 @@ def predict(
     split: Annotated[str | None, typer.Option(help="Split of a dataset. Default: test, else train.")] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODALITY=NAME", help="Column of a modality; repeatable."),
+        typer.Option(metavar="MODALITY=NAME", help="Column of a modality, such as image=photo. Repeatable."),
     ] = None,
     top_k: Annotated[
         int, typer.Option(min=1, help="Number of answers to list for each input, most probable first.")

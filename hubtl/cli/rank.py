@@ -48,7 +48,9 @@ def rank(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODALITY=NAME", help="Column of a modality; repeatable.", rich_help_panel=DATA),
+        typer.Option(
+            metavar="MODALITY=NAME", help="Column of a modality, such as image=photo. Repeatable.", rich_help_panel=DATA
+        ),
     ] = None,
     label_column: Annotated[
         str | None,

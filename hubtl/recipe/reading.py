@@ -40,7 +40,9 @@ def parse(raw: Mapping[str, Any], *, where: str = "the recipe", flags: Mapping[s
     if problems and all(problem.startswith("--") for problem in problems):
         where = "the command line"
     if problems or recipe is None:
-        raise RecipeError([tokens.redact(p) for p in problems], where=tokens.redact(where), hint=_first_guess(problems))
+        raise RecipeError(
+            [tokens.redact(p) for p in problems], where=tokens.redact(where), hint=_first_guess(problems, flags or {})
+        )
     return recipe
 
 
@@ -271,8 +273,16 @@ def _unknown_name(key: str, name: str, kind: str) -> str:
     return f"unknown {key} {name!r} " + (f"(nearest: {guess})" if guess else f"({LISTED} hubtl list {kind})")
 
 
-def _first_guess(problems: list[str]) -> str | None:
+def _first_guess(problems: list[str], flags: Mapping[str, str]) -> str | None:
+    """Return what to type: the nearest names, after the flag that set a wrong one, or where names are listed."""
     for mark in ("(nearest: ", f"({LISTED} "):
-        if guesses := [p.split(mark)[1].rstrip(")") for p in problems if mark in p]:
-            return ", ".join(dict.fromkeys(guesses))
+        if guesses := [(p, p.split(mark)[1].rstrip(")")) for p in problems if mark in p]:
+            return ", ".join(dict.fromkeys(_as_typed(p, guess, flags) for p, guess in guesses))
     return None
+
+
+def _as_typed(problem: str, guess: str, flags: Mapping[str, str]) -> str:
+    """Return a nearest name after its flag: ``--strategy dann``."""
+    key = problem.removeprefix("unknown ").partition(" ")[0]
+    flag = flags.get(key) or flags.get(f"{key}.name")
+    return f"{flag} {guess}" if flag and problem.startswith("unknown ") and "(nearest: " in problem else guess

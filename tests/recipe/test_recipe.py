@@ -79,6 +79,18 @@ def test_a_wrong_option_of_the_model_is_called_as_it_is_set(tmp_path):
         assert str(caught.value).startswith(said)
 
 
+def test_the_nearest_name_is_typed_after_the_flag_that_set_the_wrong_one():
+    raw = {
+        "model": {"name": "lenet"},
+        "target": {"dataset": "x"},
+        "strategy": {"name": "dnan"},
+        "tuner": {"name": "loar"},
+    }
+    with pytest.raises(HubtlError) as caught:
+        parse(raw, flags={"strategy.name": "--strategy"})
+    assert caught.value.hint == "--strategy dan, lora"
+
+
 @pytest.mark.parametrize(
     ("key", "name", "nearest"), [("tuner", "lorra", "lora"), ("task", "clasification", "classification")]
 )
