@@ -308,7 +308,15 @@ class Additive(Strategy):
         raise TypeError(f"{type(self).__name__} defines no added loss")
 
     def pair(self, source: Batch, target: Batch) -> Pair:
-        """Return the features and logits of both domains."""
+        """Return the features and logits of both domains.
+
+        Args:
+            source: a batch of the source.
+            target: a batch of the target, without labels.
+
+        Returns:
+            Features ``zs`` [n, d] and ``zt`` [m, d] with their logits, from one forward if ``joint``, else from two.
+        """
         if self.joint:
             fs, ft = self.encode_joint(source.weak(), target.weak())
         else:

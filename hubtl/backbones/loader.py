@@ -37,7 +37,12 @@ class Loader(ABC):
     def load(self, name: str, request: BackboneRequest) -> Backbone:
         """Build the backbone of a name.
 
-        The name is the text after the loader's own name and a colon. Raises HubtlError.
+        Args:
+            name: the text after the loader's own name and a colon.
+            request: names of the outputs, image size, options, and whether weights are loaded.
+
+        Raises:
+            HubtlError: for a name, an option or weights that cannot be used.
         """
 
     def rebuild(
@@ -45,9 +50,19 @@ class Loader(ABC):
     ) -> tuple[Backbone, nn.Linear]:
         """Build what ``Backbone.save`` wrote into a folder, and its classifier.
 
-        ``request`` says how it is adapted further: its image size, options, and whether it keeps its weights; None: it is
-        to predict. A loader without this method serves models whose format another library reads. Raises HubtlError for a
-        damaged folder.
+        A loader without this method serves models whose format another library reads.
+
+        Args:
+            folder: the folder.
+            outputs: names and details of the model's outputs.
+            request: how it is adapted further: image size, options, and whether it keeps its weights; None: it is to
+                predict.
+
+        Returns:
+            The backbone, and the linear layer from its features [b, width] to logits [b, c].
+
+        Raises:
+            HubtlError: for a damaged folder.
         """
         raise NotImplementedError
 

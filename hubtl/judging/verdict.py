@@ -25,6 +25,14 @@ def verdict(
     accept it, where it exceeds the estimate of source-only. Otherwise the verdict is undecided, and labels decide:
     those of at most ``ROWS`` of the rows on which the two disagree. Scores have no vote: a score that a method
     optimises rises whether it helped or not, and always adapting was right more often than their majority.
+
+    Args:
+        before: source-only's evaluation.
+        after: the adapted model's.
+        cost: describes too large a loss of quality on the source.
+        unlearned: describes a source-only that knows too little of the source.
+        disagreement: the share of target training rows with different answers, 0 to 1.
+        among: the number of target training rows.
     """
     if rail := _rail(before, after, cost) or (None if unlearned is None else unlearned(before)):
         return Verdict(answer="source-only", reason=rail, rail=True, disagreement=disagreement)

@@ -87,9 +87,15 @@ class Modality(ABC):
 
     @abstractmethod
     def column(self, dataset: Any, asked: str | None, where: str) -> str:
-        """Find the column of a ``datasets.Dataset`` that holds it; ``asked`` is what the user named.
+        """Find the column of a dataset that holds the modality.
 
-        Raises HubtlError where there is none, or more than one (see ``hubtl.data.columns``).
+        Args:
+            dataset: a ``datasets.Dataset``.
+            asked: the column that the user named, or None.
+            where: the dataset's name, for errors.
+
+        Raises:
+            HubtlError: where there is none, or more than one (see ``hubtl.data.columns``).
         """
 
     def is_called(self, column: str) -> bool:
@@ -105,15 +111,30 @@ class Modality(ABC):
         return isinstance(value, str)
 
     def ranges(self, dataset: Any, column: str, known: "PixelRanges", where: str) -> "PixelRanges":
-        """Measure what all rows have in common and each is scaled by: of images black and white."""
+        """Measure the ranges that scale every row: of images black and white.
+
+        Args:
+            dataset: the rows.
+            column: their column of this modality.
+            known: ranges that are known from the source or the model.
+            where: the dataset's name, for errors.
+        """
         return known
 
     def rows(
         self, backbone: "Backbone", dataset: Any, column: str, *, labels: "np.ndarray | None", name: str, **how: Any
     ) -> "Opened":
-        """Open a split's rows for a model of this modality alone; keywords as in ``open_rows``.
+        """Open a split's rows for a model of this modality alone.
 
         By default a backbone's own reader of this modality reads them (``Backbone.readers``).
+
+        Args:
+            backbone: the model's backbone.
+            dataset: the rows of a split.
+            column: their column of this modality.
+            labels: a label for each row, or None.
+            name: the rows' name, for errors and the cache.
+            how: further keywords, as in ``open_rows``.
         """
         from hubtl.modalities.rows import ReadRows
 
@@ -138,14 +159,24 @@ class Modality(ABC):
         return {}
 
     def cover(self, backbone: "Backbone", row: Any) -> "Cover":
-        """Prepare a row whose parts can be taken away. Called where ``covers`` is set."""
+        """Prepare a row whose parts can be taken away.
+
+        It is called where ``covers`` is set.
+
+        Args:
+            backbone: the model's backbone.
+            row: one cell of this modality.
+        """
         raise NotImplementedError(f"{type(self).__name__} covers nothing")
 
     def samples(self, spec: Any, rng: "np.random.Generator") -> "Sequence[Any]":
         """Make different cells of noise, as a dataset's column holds them.
 
-        ``spec`` is the input of a model that takes them (``BackboneInfo.input``), or None. The conformance suites read
-        such cells.
+        The conformance suites read such cells.
+
+        Args:
+            spec: the input of a model that takes them (``BackboneInfo.input``), or None.
+            rng: draws the noise.
         """
         return ()
 
@@ -160,7 +191,17 @@ class Modality(ABC):
         return None
 
     def snippet(self, library: str, where: str, spec: Mapping[str, Any], prints: str) -> str | None:
-        """Write a program that predicts one example with a library; None where ``hubtl.load`` does."""
+        """Write a program that predicts one example with a library.
+
+        Args:
+            library: the library that loads the model, such as ``transformers``.
+            where: the model's Hub id or folder.
+            spec: the model's input, as its record has it.
+            prints: code that prints the answer in ``logits``.
+
+        Returns:
+            Python code; None where ``hubtl.load`` is the program.
+        """
         return None
 
     def opens(self, spec: Mapping[str, Any]) -> str:
@@ -172,7 +213,14 @@ class Modality(ABC):
         return None
 
     def widget(self, gradio: Any, label: str) -> Any:
-        """Make the input of a page. Its value is the path of a file, words, or a cell as JSON."""
+        """Make the input of a page.
+
+        Its value is the path of a file, words, or a cell as JSON.
+
+        Args:
+            gradio: the module.
+            label: the widget's label.
+        """
         if self.tabular:
             return gradio.Textbox(label=label, placeholder="[0.1, 0.2, …]", lines=3)
         return gradio.File(type="filepath", label=label)
@@ -226,4 +274,14 @@ class Cover(Protocol):
         """Yield batches of the row without some of its parts. They are True in ``gone`` [n, parts]."""
 
     def draw(self, plain: Any, mapped: Any, relevance: "np.ndarray", theme: Any) -> Any:
-        """Draw the row and its relevance into two axes of matplotlib. The relevance's mappable is returned."""
+        """Draw the row and its relevance into two axes of matplotlib.
+
+        Args:
+            plain: the axes for the row.
+            mapped: the axes for its relevance.
+            relevance: the relevance of each part.
+            theme: colours and sizes of the page.
+
+        Returns:
+            The mappable of the relevance, for a colour bar.
+        """

@@ -43,7 +43,11 @@ class Reader(ABC):
     def noise(self, rng: np.random.Generator, share: float = 1.0) -> Arrays:
         """Return made-up arrays of the shapes of ``read``.
 
-        A model is tried with them. Masks are True for a share of the row, and at least for its first place.
+        A model is tried with them.
+
+        Args:
+            rng: draws the noise.
+            share: the share of the row for which masks are True, its first place at least.
         """
         made = self.empty()
         for name, array in made.items():
@@ -63,11 +67,23 @@ class Reader(ABC):
 
     @abstractmethod
     def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
-        """Return a random variant of arrays by the state of ``rng``. It is ``weak`` or ``strong``."""
+        """Return a random variant of arrays.
+
+        Args:
+            arrays: what ``read`` returned.
+            name: ``weak`` or ``strong``.
+            rng: draws the variant.
+        """
 
     @abstractmethod
     def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
-        """Corrupt arrays from a little (1) to badly (5)."""
+        """Corrupt arrays from a little to badly.
+
+        Args:
+            arrays: what ``read`` returned.
+            severity: 1 to 5.
+            rng: draws the corruption.
+        """
 
     @abstractmethod
     def tensors(self, stacked: Mapping[str, np.ndarray]) -> dict[str, Tensor]:

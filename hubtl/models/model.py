@@ -110,11 +110,18 @@ class AdaptedModel:
         return export(self, path, external_data=external_data, opset=opset)
 
     def explain(self, row: Any, *, label: str | None = None, **options: Any) -> Any:
-        """Say what did it for a prediction: each place of an image, or each modality and token of a row of several.
+        """Explain a prediction by the relevance of its parts.
 
-        ``row`` is an image as ``predict`` takes it, or ``{"image": …, "text": …}``. Options: those of
-        ``hubtl.tasks.classification.relevance.explain``, or of the backbone's own ``explain``. Raises HubtlError for what
-        cannot be read, for a label that the model does not have, and for a modality whose parts cannot be taken away.
+        Parts are the places of an image, or the modalities and tokens of a row of several.
+
+        Args:
+            row: an image as ``predict`` takes it, or ``{"image": …, "text": …}``.
+            label: the output to explain; None: the predicted one.
+            options: those of ``hubtl.tasks.classification.relevance.explain``, or of the backbone's own ``explain``.
+
+        Raises:
+            HubtlError: for a row that cannot be read, for a label that the model does not have, and for a modality
+                whose parts cannot be taken away.
         """
         self.task.check_explains(label)
         if self.backbone.explain is not None:

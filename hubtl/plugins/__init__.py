@@ -199,7 +199,15 @@ def find(kind: str, name: str) -> Entry:
 
 
 def load(kind: str, name: str) -> Any:
-    """Import the object that is registered under a name."""
+    """Import the object that is registered under a name.
+
+    Args:
+        kind: one of ``KINDS``.
+        name: the name, or ``a+b`` where the kind can be combined.
+
+    Raises:
+        HubtlError: for an unknown name, and for a plugin that cannot be loaded.
+    """
     return find(kind, name).load()
 
 
