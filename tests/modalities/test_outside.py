@@ -100,6 +100,19 @@ def test_its_card_says_what_to_install_and_what_it_takes(run):
     assert "a signal of 64 values" in card
 
 
+def test_its_onnx_file_answers_as_hubtl_does(run, outside):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    home = run.parent
+    told = json.loads(asked(outside, home, "export", "run", "run.onnx", "--onnx", "--json"))
+    assert told["inputs"] == {"sensor": {"shape": ["batch", 64], "dtype": "float32"}}
+    assert told["preprocessing"] == {"sensor": {"reader": "outside_sensor.reading.SensorReader"}}
+    words = ("other/test.parquet", "--column", "sensor=wave", "--json")
+    found = json.loads(asked(outside, home, "predict", "run", *words))["predictions"]
+    rows = np.array(Dataset.from_parquet(str(home / "other" / "test.parquet"))["wave"], dtype=np.float32)
+    (logits,) = onnxruntime.InferenceSession(str(home / "run.onnx")).run(None, {"sensor": rows})
+    assert [told["answers"]["names"][i] for i in logits.argmax(axis=1)] == [row["label"] for row in found]
+
+
 def test_it_is_measured_predicts_is_explained_and_goes_on(run, outside):
     home = run.parent
     record = json.loads((run / "record.json").read_text())
