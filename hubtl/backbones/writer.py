@@ -8,7 +8,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import nn
 
-from hubtl.backbones.base import BackboneInfo
+from hubtl.backbones.base import BackboneInfo, ImageInput
 from hubtl.backbones.saved import as_timm
 from hubtl.io import jsontext
 
@@ -27,7 +27,9 @@ def write(
         "architecture": architecture,
         **({"options": dict(options)} if options else {}),
         **as_timm(names),
-        "input": info.input.as_dict(),
+        **(
+            {"input": info.input.as_dict()} if isinstance(info.input, ImageInput) else {}
+        ),  # another's follows from options
         "hubtl": dict(meta),
     }
     jsontext.save(folder / "config.json", config)

@@ -63,7 +63,7 @@ def _broken(entry: plugins.Entry) -> str | None:
 def new(
     name: Annotated[str, typer.Argument(help="Name of the package, such as my-loss.")],
     kind: Annotated[
-        Literal["strategy", "task", "tuner", "validator", "backbone"], typer.Option(help="Kind of plugin.")
+        Literal["strategy", "task", "tuner", "validator", "backbone", "modality"], typer.Option(help="Kind of plugin.")
     ] = "strategy",
     dir_: Annotated[
         Path | None, typer.Option("--dir", metavar="FOLDER", help="Output folder. Default: a folder of that name.")

@@ -116,15 +116,15 @@ def _things(module: ModuleType, file: Path) -> Iterable[tuple[str, str, str, Any
             if kind is not None and not (base and contract.lacking(kind, thing)):
                 yield kind, _called(thing), own, thing
         elif own == LOADER and callable(thing):
-            yield "backbones", _kebab(file.stem), own, thing
+            yield "backbones", kebab(file.stem), own, thing
 
 
 def _called(cls: type) -> str:
     name = vars(cls).get("name")
-    return name if isinstance(name, str) and name else _kebab(cls.__name__)
+    return name if isinstance(name, str) and name else kebab(cls.__name__)
 
 
-def _kebab(name: str) -> str:
+def kebab(name: str) -> str:
     """Return ``linear-mmd`` for ``LinearMMD`` and ``linear_mmd``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", "-", name).strip("-").lower()
 

@@ -2,16 +2,21 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
 
+from hubtl import plugins
 from hubtl.errors import HubtlError
 from hubtl.plugins import kit
+from hubtl.plugins.files import add_plugin
 from tests.tiny import hubtl_command
 
 DIGITS = ["--source-dataset", "builtin:digits/mnist", "--target-dataset", "builtin:digits/uci"]
@@ -22,8 +27,17 @@ USED = {  # how a run asks for it
     "task": [*LENET, "--task", "my-task", "--strategy", "coral"],
     "tuner": [*LENET, "--tuner", "my-tuner", "--strategy", "mcc"],
     "validator": [*LENET, "--validator", "my-validator", "--strategy", "mcc"],
-    "backbone": ["--model", "my-backbone:test_resnet", "--no-pretrained", "--image-size", "32", "--strategy", "coral"],
+    "backbone": ["--model", "my-backbone", "--no-pretrained", "--image-size", "16", "--strategy", "coral"],
 }
+ENTRIES = {kind: {f"my-{kind}"} for kind in kit.KINDS} | {"modality": {"my_modality", "my-modality-net"}}
+
+
+def readme(written):
+    """The code and the commands of the README, under "Try it"."""
+    page = (written.folder / "README.md").read_text().partition("## Try it")[2].partition("## Develop")[0]
+    (lines,) = re.findall(r"```\n(.*?)```", page, flags=re.DOTALL)
+    commands = [shlex.split(line) for line in lines.replace("\\\n", "").splitlines() if line.strip()]
+    return re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL), commands
 
 
 @pytest.fixture(scope="module", params=list(kit.KINDS))
@@ -84,18 +98,21 @@ def hubtl(environment, cwd, *lines):
 
 @pytest.mark.slow
 def test_it_is_listed_stands_its_check_and_a_run_with_it_works_and_names_it(package, tmp_path):
-    kind, _, environment = package
-    more = ["--model", "test_resnet"] if kind == "backbone" else []
-    listed, checked, said, shown = hubtl(
+    kind, written, environment = package
+    listed, checked = hubtl(
+        environment, tmp_path, ["plugin", "list", "--json"], ["plugin", "check", f"{kind}:{written.entry}"]
+    )
+    rows = json.loads(listed)["plugins"]
+    assert {row["name"] for row in rows} == ENTRIES[kind]
+    assert all((row["package"], row["version"], row["broken"]) == (f"my-{kind}", "0.1.0", None) for row in rows)
+    if kind == "modality":
+        return  # the commands of its README are run
+    said, shown = hubtl(
         environment,
         tmp_path,
-        ["plugin", "list", "--json"],
-        ["plugin", "check", f"{kind}:my-{kind}", *more],
         ["adapt", *USED[kind], *DIGITS, *FEW, "--steps", "4", "--output-dir", "run", "--json"],
         ["evaluate", "run", "--dataset", "builtin:digits/uci", "--json"],
     )
-    row = {"kind": kind, "name": f"my-{kind}", "package": f"my-{kind}", "version": "0.1.0", "broken": None}
-    assert json.loads(listed)["plugins"] == [row]
     assert "FAIL" not in checked
     assert "requires" in checked
     assert json.loads(said)["steps"] == 4
@@ -107,8 +124,30 @@ def test_it_is_listed_stands_its_check_and_a_run_with_it_works_and_names_it(pack
 
 
 @pytest.mark.slow
+def test_the_commands_of_its_readme_run(package, tmp_path):
+    _, written, environment = package
+    code, commands = readme(written)
+    for text in code:
+        run(environment, tmp_path, "-c", text)
+    assert commands[0][:2] == ["hubtl", "adapt"]
+    short = [["20" if a == "--steps" else b for a, b in pairwise(line)] for line in commands]
+    hubtl(environment, tmp_path, *short)
+    card = (tmp_path / "try" / "README.md").read_text()
+    assert f"of my-{written.prefix} 0.1.0" in card
+    if written.prefix == "modality":
+        assert json.loads((tmp_path / "why" / "explanation.json").read_text())["relevance"]["my_modality"]
+
+
+@pytest.mark.slow
 def test_its_module_alone_is_a_plugin_too(package, tmp_path):
     kind, written, _ = package
+    if kind == "modality":
+        files = [written.folder / "my_modality.py", written.folder / "my_modality_net.py"]
+        checked = ["plugin", "check", *(word for file in files for word in ("--plugin", str(file)))]
+        (said,) = hubtl(dict(os.environ), tmp_path, checked)
+        assert "FAIL" not in said
+        assert "checking backbone 'my-modality-net' of my_modality_net.py" in said
+        return
     if kind not in ("strategy", "backbone"):
         pytest.skip("test_files.py has a file of every kind")
     file = written.folder / f"my_{kind}.py"
@@ -130,12 +169,11 @@ def test_what_is_written_is_whole(tmp_path, kind):
         ".github/workflows/test.yml",
         f"{module}.py",
         f"tests/test_{module}.py",
-    }
+    } | ({f"{module}_net.py"} if kind == "modality" else set())
     project = tomllib.loads((tmp_path / "here" / "pyproject.toml").read_text())["project"]
     assert project["name"] == f"hubtl-my-{kind}"
     assert "license" not in project, "which licence is the author's to say"
-    (points,) = project["entry-points"].values()
-    assert list(points) == [f"my-{kind}"]
+    assert {name for points in project["entry-points"].values() for name in points} == ENTRIES[kind]
     assert project["dependencies"] == ["hubtl>=0.2,<0.3"]
     flow = yaml.safe_load((tmp_path / "here" / ".github/workflows/test.yml").read_text())
     commands = [step.get("run", "") for step in flow["jobs"]["test"]["steps"]]
@@ -159,6 +197,9 @@ def test_what_is_written_is_whole(tmp_path, kind):
         ("a" * 60, "is no name for a package", f"hubtl plugin new {'a' * 50}"),
         ("für-alle", "is no name for a package", "hubtl plugin new f-r-alle"),
         ("class", "means something else to Python", "hubtl plugin new my-class"),
+        ("none", "means something else to Python", "hubtl plugin new my-none"),
+        ("hubtl-2d", "is no name for a package", "hubtl plugin new my-loss"),
+        ("field", "would be the class Field, and field.py has another Field", "hubtl plugin new my-field"),
         ("hubtl", "means something else to Python", "hubtl plugin new my-hubtl"),
         ("json", "a module json is installed already", "hubtl plugin new my-json"),
         ("torch", "a module torch is installed already", "hubtl plugin new my-torch"),
@@ -173,6 +214,17 @@ def test_a_bad_name_is_one_error_and_nothing_is_written(tmp_path, monkeypatch, c
     assert said in err.splitlines()[0]
     assert err.splitlines()[1:] == [f"try:   {hint}"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", kit.KINDS)
+def test_a_file_is_called_as_its_package_is(tmp_path, kind):
+    """Of a name whose words a class runs together, too."""
+    written = kit.write("my-2d-x", kind, tmp_path / "p")
+    modules = [path for path in written.files if path.suffix == ".py" and path.parent == tmp_path / "p"]
+    found = {entry.name for module in modules for entry in add_plugin(module)}
+    assert found == ({"my_2d_x", "my-2d-x-net"} if kind == "modality" else {"my-2d-x"})
+    plugins._registered.clear()
+    plugins.entries.cache_clear()
 
 
 def test_a_name_is_taken_for_its_kind_alone(tmp_path):

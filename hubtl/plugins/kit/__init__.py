@@ -1,5 +1,6 @@
 """Write a package with a plugin: what ``hubtl plugin new`` does."""
 
+import ast
 import keyword
 import re
 import sys
@@ -13,6 +14,7 @@ from hubtl import plugins
 from hubtl.errors import HubtlError, unknown
 from hubtl.io import files
 from hubtl.io.places import check_writable
+from hubtl.plugins.files import kebab
 
 TEMPLATES = Path(__file__).parent / "templates"
 KINDS = {  # what is typed -> entry-point group, and how a run asks for it
@@ -21,6 +23,7 @@ KINDS = {  # what is typed -> entry-point group, and how a run asks for it
     "tuner": ("tuners", "--tuner"),
     "validator": ("validators", "--validator"),
     "backbone": ("backbones", "--model"),
+    "modality": ("modalities", "--column"),
 }
 COMMON = {  # template -> file
     "pyproject.toml.j2": "pyproject.toml",
@@ -28,6 +31,7 @@ COMMON = {  # template -> file
     "workflow.yml.j2": ".github/workflows/test.yml",
     "gitignore.j2": ".gitignore",
 }
+MORE = {"modality": {"modality_net.py.j2": "{module}_net.py"}}  # beside a kind's own module and its test
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 50  # characters of a name
 
@@ -53,6 +57,7 @@ def write(name: str, kind: str = "strategy", folder: Path | None = None) -> Writ
     words = _words(name, kind)
     folder = Path(name) if folder is None else folder.expanduser()
     texts = {folder / path: _rendered(template, words) for template, path in _templates(kind, words).items()}
+    _check_class(texts, words)
     _check_free(folder, list(texts))
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,40 +66,69 @@ def write(name: str, kind: str = "strategy", folder: Path | None = None) -> Writ
 
 
 def _templates(kind: str, words: dict[str, Any]) -> dict[str, str]:
-    own = {f"{kind}.py.j2": f"{words['module']}.py", f"test_{kind}.py.j2": f"tests/test_{words['module']}.py"}
-    return COMMON | own
+    own = {f"{kind}.py.j2": "{module}.py", f"test_{kind}.py.j2": "tests/test_{module}.py"} | MORE.get(kind, {})
+    return COMMON | {template: path.format(**words) for template, path in own.items()}
 
 
 def _words(name: str, kind: str) -> dict[str, Any]:
     """Return the values for the templates."""
     module, entry = name.replace("-", "_"), name.removeprefix("hubtl-")
-    if not NAME.fullmatch(name) or len(name) > LONGEST:
+    if not _is_name(name):
         guess = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:LONGEST].strip("-")
         raise HubtlError(
-            f"{name!r} is no name for a package: small letters, digits and single hyphens, {LONGEST} at most",
-            hint=f"hubtl plugin new {guess if NAME.fullmatch(guess) else 'my-loss'}",
+            f"{name!r} is no name for a package: a small letter, then letters, digits and single hyphens, {LONGEST} at most",
+            hint=f"hubtl plugin new {guess if _is_name(guess) else 'my-loss'}",
         )
-    if keyword.iskeyword(module) or keyword.iskeyword(entry) or name in ("hubtl", "test", "tests"):
+    cls = "".join(part.capitalize() for part in entry.split("-"))
+    if any(map(keyword.iskeyword, (module, entry, cls))) or name in ("hubtl", "test", "tests"):
         raise HubtlError(f"{name!r} means something else to Python", hint=f"hubtl plugin new my-{entry}")
-    if module in sys.stdlib_module_names or _importable(module):
+    more = MORE.get(kind, {}).values()
+    modules = [module, *(path.format(module=module).removesuffix(".py") for path in more)]
+    if taken := [one for one in modules if one in sys.stdlib_module_names or _importable(one)]:
         raise HubtlError(
-            f"a module {module} is installed already, and the package's would hide it",
+            f"a module {taken[0]} is installed already, and the package's would hide it",
             hint=f"hubtl plugin new my-{entry}",
         )
     group, flag = KINDS[kind]
-    if (there := plugins.entries(group).get(entry)) is not None:
+    called = entry.replace("-", "_") if kind == "modality" else entry  # a word before "=" on the command line
+    if (there := plugins.entries(group).get(called)) is not None:
         whose = "hubtl has one of that name" if there.builtin else f"{there.package} has one of that name"
-        raise HubtlError(f"{entry!r} cannot be the name of a {kind}: {whose}", hint=f"hubtl plugin new my-{entry}")
+        raise HubtlError(f"{called!r} cannot be the name of a {kind}: {whose}", hint=f"hubtl plugin new my-{entry}")
     return {
         "name": name,
         "module": module,
-        "entry": entry,
+        "modules": ", ".join(f'"{one}.py"' for one in modules),
+        "entry": called,
+        "loader": f"{entry}-net",  # of the models that come with a modality
+        "named": kebab(cls) != entry,  # a single file's class has to say its name then
         "kind": kind,
         "group": group,
         "flag": flag,
-        "cls": "".join(part.capitalize() for part in entry.split("-")),
+        "cls": cls,
         "hubtl": _range(version("hubtl")),
     }
+
+
+def _is_name(name: str) -> bool:
+    """Return whether a package can have a name, and its plugin what follows ``hubtl-``."""
+    return len(name) <= LONGEST and all(map(NAME.fullmatch, (name, name.removeprefix("hubtl-"))))
+
+
+def _check_class(texts: dict[Path, str], words: dict[str, Any]) -> None:
+    """Raise HubtlError for a class whose name its module uses already."""
+    for path, text in texts.items():
+        if path.suffix != ".py":
+            continue
+        names = [
+            getattr(node, "asname", None) or getattr(node, "name", "")
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.alias | ast.ClassDef | ast.FunctionDef)
+        ]
+        if names.count(words["cls"]) > 1:
+            raise HubtlError(
+                f"{words['name']!r} would be the class {words['cls']}, and {path.name} has another {words['cls']}",
+                hint=f"hubtl plugin new my-{words['entry'].replace('_', '-')}",
+            )
 
 
 def _importable(module: str) -> bool:
