@@ -5,6 +5,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -103,6 +104,112 @@ def test_the_pages_strategy_tuner_validator_loader_and_test_time_method_make_a_r
     assert code == 0, err
     assert json.loads(out)["method"] == "balanced"
     assert ("test-time method", "balanced") in {(p.kind, p.name) for p in RunRecord.load(tmp_path / "run").plugins}
+
+
+NETWORK = """
+from hubtl import Backbone, Features
+from hubtl.backbones import own
+from hubtl.backbones.base import BackboneInfo
+from hubtl.backbones.loader import Loader
+from hubtl.backbones.writer import write
+
+
+class Spec:
+    def as_dict(self):
+        return {"length": 64}
+
+
+class Net(Backbone):
+    native, classifier_name = False, "classifier"
+
+    def __init__(self):
+        super().__init__()
+        self.readers = {"sensor": SensorReader()}
+        self.layer = torch.nn.Linear(64, 16)
+        facts = {"library": "hubtl", "architecture": "sensor-net", "width": 16, "input": Spec(), "pretrained": False}
+        self.info = BackboneInfo(name="sensor-net", modalities=("sensor",), **facts)
+
+    def forward(self, inputs, present=None):
+        return Features(torch.relu(self.layer(inputs["sensor"])))
+
+    def blocks(self):
+        return [("layer", list(self.layer.parameters()))]
+
+    def lora_targets(self):
+        return ["layer"]
+
+    def save(self, folder, classifier, names, meta):
+        whole = Net()
+        whole.load_state_dict(self.state_dict())
+        whole.classifier = classifier
+        write(folder, "sensor-net", self.info, whole, names, meta)
+
+    def snippet(self, where):
+        return "import hubtl"
+
+
+class SensorNet(Loader):
+    'Load a linear layer for signals.'
+    modalities = ("sensor",)
+
+    def load(self, name, request):
+        return Net()
+
+    def rebuild(self, folder, outputs, request=None):
+        return own.rebuilt(folder, outputs, request, lambda asked: self.load("sensor-net", asked))
+"""
+
+
+def signals(path, n, seed):
+    """A table of signals that rise or fall."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    rows = np.linspace(-1, 1, 64)[None] * (2 * labels - 1)[:, None] + 0.3 * rng.standard_normal((n, 64))
+    table = {"wave": rows.tolist(), "label": [("falls", "rises")[label] for label in labels]}
+    path.parent.mkdir(exist_ok=True)
+    datasets.Dataset.from_dict(table).to_parquet(path)
+
+
+def test_the_pages_modality_and_reader_stand_their_suite_and_make_a_run(tmp_path, capsys):
+    (tmp_path / "sensors.py").write_text(block("Sensor", "SensorReader") + NETWORK)
+    file = ["--plugin", str(tmp_path / "sensors.py")]
+    code, out, err = hubtl_command(["plugin", "check", *file], capsys)
+    assert (code, "FAIL" in out) == (0, False), out + err
+    for name, seed in (("source", 0), ("target", 1)):
+        signals(tmp_path / name / "train.parquet", 32, seed)
+        signals(tmp_path / name / "test.parquet", 16, seed + 2)
+    line = ["adapt", "--model", "sensor-net", "--no-pretrained", "--strategy", "coral", *TRY[:4], *TRY[6:], *file]
+    line += ["--source-dataset", str(tmp_path / "source"), "--target-dataset", str(tmp_path / "target")]
+    code, _, err = hubtl_command([*line, "--output-dir", str(tmp_path / "run")], capsys)
+    assert code == 0, err
+    record = RunRecord.load(tmp_path / "run")
+    assert {(p.kind, p.name) for p in record.plugins} == {("modality", "sensor"), ("backbone", "sensor-net")}
+    wave = ["predict", str(tmp_path / "run"), str(tmp_path / "target" / "test.parquet"), "--json", *file]
+    code, out, err = hubtl_command(wave, capsys)
+    assert code == 0, err
+    assert len(json.loads(out)["predictions"]) == 16
+    for gone in (plugins._registered,):
+        gone.clear()
+    plugins.entries.cache_clear()
+    code, _, err = hubtl_command(wave[:-2], capsys)
+    assert (code, "sensors.py" in err, "--plugin sensors.py" in err) == (2, True, True), err
+
+
+def test_the_pages_figures_of_a_task_are_figures(tmp_path):
+    space = {}
+    exec(block("RankFigures"), space)
+    made = space["RankFigures"](steps_off=1.5)
+    again = space["RankFigures"].model_validate_json(made.model_dump_json())
+    assert (again.primary().name, again.primary().value, again.primary().higher_is_better) == ("steps_off", 1.5, False)
+    assert [metric.unit for metric in again.rows()] == ["steps"]
+
+
+def test_the_loader_of_several_modalities_is_registered_as_the_page_says():
+    project = tomllib.loads((ROOT / "plugins" / "hubtl-multimodal" / "pyproject.toml").read_text(encoding="utf-8"))
+    points = project["project"]["entry-points"]
+    ((name, value),) = points["hubtl.fusions"].items()
+    assert points["hubtl.backbones"][name] == value
+    assert plugins.fusions() in ([], [name])
 
 
 def test_the_pages_combiner_of_another_package_makes_tuners_sums(install, data, tmp_path, capsys):

@@ -110,7 +110,7 @@ def _words(name: str, kind: str) -> dict[str, Any]:
 
 
 def _is_name(name: str) -> bool:
-    """Return whether a package can have a name, and its plugin what follows ``hubtl-``."""
+    """Return whether a package can have a name, without ``hubtl-`` too."""
     return len(name) <= LONGEST and all(map(NAME.fullmatch, (name, name.removeprefix("hubtl-"))))
 
 
