@@ -35,9 +35,10 @@ ENTRIES = {kind: {f"my-{kind}"} for kind in kit.KINDS} | {"modality": {"my_modal
 def readme(written):
     """The code and the commands of the README, under "Try it"."""
     page = (written.folder / "README.md").read_text().partition("## Try it")[2].partition("## Develop")[0]
-    (lines,) = re.findall(r"```\n(.*?)```", page, flags=re.DOTALL)
+    code = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    (lines,) = re.findall(r"```\n(.*?)```", re.sub(r"```python\n.*?```", "", page, flags=re.DOTALL), flags=re.DOTALL)
     commands = [shlex.split(line) for line in lines.replace("\\\n", "").splitlines() if line.strip()]
-    return re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL), commands
+    return code, commands
 
 
 @pytest.fixture(scope="module", params=list(kit.KINDS))
