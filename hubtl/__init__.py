@@ -25,6 +25,7 @@ _HOMES = {
     "adapt": "hubtl.python",
     "add_plugin": "hubtl.plugins.files",
     "compare": "hubtl.python",
+    "inspect": "hubtl.studies.inspection",
     "load": "hubtl.models.saved",
     "pull": "hubtl.hub.pull",
     "push": "hubtl.hub.push",
@@ -57,6 +58,7 @@ if TYPE_CHECKING:  # a type checker reads these alone, and says so where a name 
     from hubtl.strategy import Progress as Progress
     from hubtl.strategy import Strategy as Strategy
     from hubtl.strategy import StrategyOptions as StrategyOptions
+    from hubtl.studies.inspection import inspect as inspect
     from hubtl.studies.rank import rank as rank
     from hubtl.studies.tune import tune as tune
     from hubtl.tasks import Task as Task

@@ -60,6 +60,7 @@ def _register() -> None:
         cache,
         card,
         compare,
+        data,
         demo,
         diff,
         doctor,
@@ -96,6 +97,7 @@ def _register() -> None:
     app.command("show")(with_plugins(plugins.show))
     app.add_typer(kit.group, name="plugin")
     app.add_typer(cache.group, name="cache")
+    app.add_typer(data.group, name="data")
     app.command("doctor")(with_plugins(doctor.doctor))
 
 

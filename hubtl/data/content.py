@@ -38,6 +38,15 @@ def digest(dataset: Dataset, columns: Sequence[str], *, names_files: bool = Fals
     return _joined(dataset, columns, _paths if names_files else _content)
 
 
+def row_digests(dataset: Dataset, column: str) -> list[bytes]:
+    """Return a digest of each cell of a column, by content: equal for equal files."""
+    found: list[bytes] = []
+    with ThreadPoolExecutor(READERS) as pool:
+        for batch in _batches(undecoded(dataset.select_columns([column])), column):
+            found += _content(batch, pool)
+    return found
+
+
 def mark(parts: Sequence[Dataset], columns: Sequence[str]) -> str:
     """Return a quick digest for the record: for files their size, and their first and last 4 KiB.
 

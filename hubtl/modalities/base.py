@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from hubtl.errors import HubtlError
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 
 class Unreadable(ValueError):
     """Report a cell that is damaged, or holds something else. Its text says why."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """Hold one cell's sizes by name, and cheap features [d]."""
+
+    sizes: Mapping[str, float]
+    sketch: "np.ndarray"
 
 
 class Modality(ABC):
@@ -179,6 +188,22 @@ class Modality(ABC):
             rng: draws the noise.
         """
         return ()
+
+    # inspecting
+
+    def examine(self, cell: Any) -> Examined | None:
+        """Measure a cell as a dataset holds it, undecoded; None where that is not known.
+
+        Raises Unreadable, OSError or ValueError for one that cannot be read.
+        """
+        return None
+
+    def tile(self, cell: Any, side: int) -> Any:
+        """Make a small picture for a contact sheet; None without one.
+
+        It is an image of PIL, at most ``side`` pixels wide and high.
+        """
+        return None
 
     # saying and showing
 

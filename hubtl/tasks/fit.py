@@ -103,6 +103,28 @@ def told(features: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return found
 
 
+def chances(features: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return each row's probability of each group [n, k]. A cross-validated logistic regression gives it.
+
+    It is regularised more than that of ``told``, so that few rows of many features do not make it certain.
+
+    Args:
+        features: features [n, d].
+        groups: groups [n], whole numbers from 0 to k − 1, each there.
+
+    Raises:
+        ValueError: where there are fewer than two groups, or a group has one row.
+    """
+    f, counts = checked(features, len(groups)), np.unique(groups, return_counts=True)[1]
+    if len(counts) < 2 or counts.min() < 2:
+        raise ValueError("two rows of each of two groups are needed")
+    folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=SEED)
+    found = np.zeros((len(f), len(counts)))
+    for fitted, rows in _fitted(LogisticRegression(C=0.05, max_iter=300), f, groups, folds.split(f, groups)):
+        found[np.ix_(rows, fitted.classes_)] = fitted.predict_proba(f[rows])
+    return found
+
+
 def likely(features: np.ndarray, there: np.ndarray) -> np.ndarray:
     """Return the log-odds [n] of a cross-validated logistic regression.
 

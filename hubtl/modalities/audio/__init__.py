@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubtl.errors import HubtlError
 from hubtl.modalities.audio.files import NAMES, SOUNDS
-from hubtl.modalities.base import Modality
+from hubtl.modalities.base import Examined, Modality
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,6 +73,16 @@ class Audio(Modality):
 
         values = {} if spec is None else spec.as_dict()
         return noise(int(values.get("rate", 16_000)), min(1.0, float(values.get("seconds", 1.0))), rng)
+
+    def examine(self, cell: Any) -> Examined | None:
+        from hubtl.modalities.audio.examining import examined
+
+        return examined(cell)
+
+    def tile(self, cell: Any, side: int) -> Any:
+        from hubtl.modalities.audio.examining import tile
+
+        return tile(cell, side)
 
     def html(self, cell: Any) -> str | None:
         from hubtl.modalities.audio.page import player

@@ -34,6 +34,18 @@ def samples(cell: Any, rate: int, *, longest: float | None = None) -> np.ndarray
     return resampled(mono, own, rate)
 
 
+def heard(cell: Any) -> tuple[np.ndarray, int, int]:
+    """Return the cell as mono samples [n] at its own rate.
+
+    The rate and the number of channels come with them. Raises ValueError or OSError for one that cannot be read.
+    """
+    array, rate = _decoded(cell, None)
+    mono = _mono(array)
+    if mono.size == 0 or not np.isfinite(mono).all():
+        raise ValueError("the sound has no samples" if mono.size == 0 else "the sound holds values that are not finite")
+    return mono, rate, 1 if array.ndim == 1 else min(array.shape)
+
+
 def noise(rate: int, seconds: float, rng: np.random.Generator) -> list[dict[str, Any]]:
     """Make four recordings of noise, encoded as a dataset holds them."""
     found: list[dict[str, Any]] = []

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hubtl.modalities.base import Cover, Intake, Modality
+from hubtl.modalities.base import Cover, Examined, Intake, Modality
 from hubtl.modalities.image.names import NAMES
 
 if TYPE_CHECKING:
@@ -95,6 +95,16 @@ class Image(Modality):
         from hubtl.modalities.image.described import described
 
         return described(backbone.info.input, backbone.ranges)
+
+    def examine(self, cell: Any) -> Examined | None:
+        from hubtl.modalities.image.examining import examined
+
+        return examined(cell)
+
+    def tile(self, cell: Any, side: int) -> Any:
+        from hubtl.modalities.image.examining import tile
+
+        return tile(cell, side)
 
     def cover(self, backbone: "Backbone", row: Any) -> Cover:
         from hubtl.modalities.image.covering import Covered

@@ -21,10 +21,7 @@ def picture(cell: Any) -> str:
         image = decode(cell)
     except (OSError, *UNREADABLE) as error:
         return f"<p>{safe(f'The image cannot be read: {file_name(cell)}: {error}')}</p>"
-    if image.mode[:1] in "IF":  # of more than eight bits: the page shows the range that is there
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        spread = max(values.max() - values.min(), 1e-12)
-        image = Image.fromarray((255 * (values - values.min()) / spread).astype(np.uint8))
+    image = eight_bits(image)
     if image.mode not in ("L", "RGB", "RGBA"):
         image = image.convert("RGB")
     image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
@@ -32,3 +29,15 @@ def picture(cell: Any) -> str:
     image.save(buffer, "PNG")
     kind = ' class="small"' if max(image.size) < SMALL else ""
     return f'<img{kind} alt="the row to label" src="{inline(buffer.getvalue(), "image/png")}">'
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Return an image of at most eight bits a channel.
+
+    Others are scaled by the range that is there.
+    """
+    if image.mode[:1] not in "IF":
+        return image
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    spread = max(values.max() - values.min(), 1e-12)
+    return Image.fromarray((255 * (values - values.min()) / spread).astype(np.uint8))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hubtl.hub.names import POOLED
-from hubtl.modalities.base import Modality
+from hubtl.modalities.base import Examined, Modality
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +51,11 @@ class Text(Modality):
 
     def samples(self, spec: Any, rng: "np.random.Generator") -> "Sequence[Any]":
         return [" ".join(rng.permutation(WORDS).tolist()).capitalize() + "." for _ in range(4)]
+
+    def examine(self, cell: Any) -> Examined | None:
+        from hubtl.modalities.text.examining import examined
+
+        return examined(cell)
 
     def html(self, cell: Any) -> str | None:
         return f"<blockquote>{html.escape(cell)}</blockquote>" if isinstance(cell, str) else None
