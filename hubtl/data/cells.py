@@ -3,7 +3,7 @@
 import os
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ class Wanted:
     lenient: bool = False  # a name of no file is left to whoever reads the row
     domains: tuple[str, ...] = ()  # folders of these names are meant, where no column names domains
     listed: str | None = None  # a domain that has lists of its files, and no folder
+    folder: Callable[[Path, "Wanted"], Any] | None = (
+        None  # reads a folder in a layout of the task's own, or returns None
+    )
 
     def modality(self, column: str) -> str | None:
         """Return the modality for which the user named a column."""

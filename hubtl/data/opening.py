@@ -83,6 +83,9 @@ def _local(path: Path, wanted: Wanted) -> DatasetDict:
             f"{path.name} holds folders that save_to_disk wrote: {listed(p.name for p in within)}",
             hint=f"give one of them, {path / within[0].name}, or save the splits together as a DatasetDict",
         )
+    own: DatasetDict | None = None if wanted.folder is None else wanted.folder(path, wanted)
+    if own is not None:
+        return own
     return classic.whole(path, wanted) or folders.read(path, wanted)
 
 

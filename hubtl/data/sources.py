@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,10 @@ from hubtl.settings import logger
 
 class Reader(Protocol):
     """Read labels; ``hubtl.tasks.Task`` documents each member."""
+
+    def folder(self, path: Path, wanted: Wanted) -> Any: ...
+
+    def beside(self, dataset: str) -> "Reader": ...
 
     def find(self, dataset: Any, asked: Any, where: str, aside: str | None = None) -> tuple[list[str], list[str]]: ...
 
@@ -119,7 +124,9 @@ def open_domain(
         *(tuple(modalities), asked),
         lenient=data.on_bad_sample == "skip",
         domains=(named,) if isinstance(named, str) else tuple(named),
+        folder=task.folder,
     )
+    task = task.beside(section.dataset)
     source = opened(section.dataset, wanted)
     if source.domain_column is not None:  # of folders which are domains
         data = data.model_copy(update={"domain_column": source.domain_column})

@@ -22,8 +22,11 @@ from hubtl.tasks.parts import names_in as names_in
 from hubtl.tasks.relation import described
 
 if TYPE_CHECKING:  # a card is rendered without torch
+    from pathlib import Path
+
     from torch import Tensor, nn
 
+    from hubtl.data.cells import Wanted
     from hubtl.data.labels import Labels
 
 FLOOR = 0.10  # of a share, and of any other metric's own value: what adaptation may cost on the source
@@ -131,6 +134,28 @@ class Task(Asking, ABC):
     def with_options(self, options: Mapping[str, str]) -> "Task":
         """Return this task with other values of some options."""
         return type(self)(self.outputs, self.options.model_copy(update=dict(options))) if options else self
+
+    def folder(self, path: "Path", wanted: "Wanted") -> Any:
+        """Read a folder in a layout of this task's own.
+
+        Args:
+            path: the folder.
+            wanted: what to read.
+
+        Returns:
+            A ``datasets.DatasetDict``, or None for any other folder.
+
+        Raises:
+            HubtlError: for such a folder that is damaged.
+        """
+        return None
+
+    def beside(self, dataset: str) -> "Task":
+        """Return this task with the names in files beside a data set.
+
+        ``dataset`` is its name as the user typed it. By default nothing is read.
+        """
+        return self
 
     @abstractmethod
     def read(

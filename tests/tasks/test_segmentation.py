@@ -13,7 +13,9 @@ from hubtl.modalities.image.dense import NONE, DenseSet
 from hubtl.record import Outputs
 from hubtl.tasks.segmentation import Segmentation
 from hubtl.tasks.segmentation.figures import mean_iou
-from hubtl.tasks.segmentation.masks import class_names, read
+from hubtl.tasks.segmentation.legend import Legend
+from hubtl.tasks.segmentation.masks import read
+from hubtl.tasks.segmentation.meaning import class_names
 
 FEATURES = Features({"image": Image(), "mask": Image()})
 
@@ -24,7 +26,7 @@ def dataset(masks, images=None):
 
 
 def of(*masks, names=(), ignore=IGNORE):
-    return read([dataset(masks)], "mask", "the source", ["train"], names, ignore)
+    return read([dataset(masks)], "mask", "the source", ["train"], Legend(tuple(names), "names"), ignore)
 
 
 def test_masks_of_one_size_are_kept_as_they_are():
@@ -49,19 +51,15 @@ def test_masks_of_0_and_255_are_two_classes_and_it_is_said():
 
 
 def test_a_value_that_is_no_class_is_one_error_with_its_row():
-    with pytest.raises(HubtlError, match="column 'mask', row 1: the mask has the value 7, and there are 2 classes"):
+    with pytest.raises(
+        HubtlError, match="column 'mask', row 1: the mask has the value 7, and there are 2 classes by names"
+    ):
         of(np.zeros((2, 2), np.uint8), np.full((2, 2), 7, np.uint8), names=("a", "b"))
 
 
 def test_another_value_can_mean_no_class():
     labels = of(np.array([[0, 1, 9]], np.uint8), names=("a", "b"), ignore=9)
     assert labels.values[0].tolist() == [[[0, 1, IGNORE]]]
-
-
-def test_a_colour_mask_is_refused():
-    rows = Dataset.from_dict({"mask": [Pillow.new("RGB", (2, 2))]}, features=Features({"mask": Image()}))
-    with pytest.raises(HubtlError, match="row 0: a mask of mode RGB has no class numbers"):
-        read([rows], "mask", "the source", ["train"], ())
 
 
 def test_names_are_a_file_or_a_list(tmp_path):

@@ -1,25 +1,26 @@
 """Read a column of masks: an image whose values are the classes of its pixels."""
 
-import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from datasets import Dataset
 from datasets import Image as ImageFeature
-from PIL import Image
 
 from hubtl.data.labels import Labels
 from hubtl.data.origin import numbers
 from hubtl.data.sites import IGNORE
 from hubtl.errors import HubtlError
 from hubtl.record import Outputs
+from hubtl.tasks.segmentation.legend import Legend
+from hubtl.tasks.segmentation.pixels import Pixels, Place, decoded, numbered, picture_size, present
 
 NAMES = ("mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "seg", "semantic_mask")
 MOST = 2 * 2**30  # bytes of masks that are kept in memory; larger ones are sampled down
 LARGEST = 255  # classes: the codes are bytes, and one of them means none
+BORDER = 1.5  # pixels by which a mask's sides may differ from its image's, scaled
 
 
 def column(dataset: Dataset, asked: str | None, where: str) -> str | None:
@@ -37,102 +38,135 @@ def column(dataset: Dataset, asked: str | None, where: str) -> str | None:
     return found[0] if found else None
 
 
+@dataclass(frozen=True)
+class Part:
+    """Hold a split's cells of masks, and those of its images."""
+
+    cells: Sequence[object]
+    images: Sequence[object] | None
+    places: Sequence[Place]
+
+    def masks(self) -> Iterator[tuple[int, Pixels]]:
+        """Decode each mask; rows with an empty cell are left out."""
+        for row, (cell, place) in enumerate(zip(self.cells, self.places, strict=True)):
+            if (found := decoded(cell, place)) is not None:
+                yield row, found
+
+
 def read(
     parts: Sequence[Dataset],
     column: str,
     where: str,
     called: Sequence[str],
-    names: Sequence[str],
+    legend: Legend,
     ignore: int = IGNORE,
 ) -> Labels:
     """Read the masks of all splits as classes.
 
-    Masks of one size are kept as they are. Others are sampled to the most common size.
+    Masks of one size are kept as they are. Others are sampled to the most common size. Masks are decoded twice, so that
+    those of a large data set never lie in memory together at their full size.
 
     Args:
         parts: the splits.
         column: the column with masks.
         where: the data set's name, for errors.
         called: the names of the splits.
-        names: the classes by number; empty: the numbers that occur are their names.
+        legend: the classes of values and colours; without names the numbers that occur are their names.
         ignore: the value of pixels without a class.
 
     Returns:
         The classes, and for each split uint8 [n, h, w] with 255 where a pixel has none.
 
     Raises:
-        HubtlError: for a mask that cannot be read, and for a value that is no class; both name the row.
+        HubtlError: for a mask that cannot be read or does not fit its image, and for a value that is no class; each
+            names the row and the file.
     """
-    raw = [_opened(part, column, where, split) for part, split in zip(parts, called, strict=True)]
-    met = set().union(*(set(np.unique(mask).tolist()) for own in raw for mask in own if mask is not None))
-    notes: list[str] = []
-    binary = not names and bool(met) and met <= {0, 255} and 255 in met
-    if binary:
-        notes.append("masks of 0 and 255 are read as two classes, 0 and 1")
-    elif len(names) == 2 and met <= {0, 255} and 255 in met:
-        binary = True
-        notes.append(f"masks of 0 and 255 are read as {names[0]} and {names[1]}")
-    codes = sorted(value for value in met if binary or value != ignore)
-    known = list(names) or [str(n) for n in range(2 if binary else (max(codes, default=-1) + 1))]
+    opened = [_opened(part, column, where, split) for part, split in zip(parts, called, strict=True)]
+    met: set[int] = set()
+    bits, sizes = False, Counter[tuple[int, ...]]()
+    for part in opened:
+        for row, mask in part.masks():
+            sizes[mask.values.shape] += 1
+            bits = bits or mask.bits
+            if mask.coloured:
+                _check_coloured(mask, legend, part.places[row])
+            else:
+                met |= set() if mask.bits else set(present(mask.values).tolist())
+            _check_fits(mask, part, row)
+    codes, notes = _codes(met, bits, legend, ignore)
+    known = list(legend.names) or [str(n) for n in range(max(set(codes.values()) - {IGNORE}, default=-1) + 1)]
     if len(known) > LARGEST:
         raise HubtlError(f"{where}: masks of {len(known)} classes, and {LARGEST} are the most", hint="merge classes")
-    sizes = Counter(mask.shape for own in raw for mask in own if mask is not None)
     if not sizes:
-        return Labels(Outputs(names=known), [np.full((len(own), 1, 1), IGNORE, np.uint8) for own in raw], notes)
-    size = _kept(sizes.most_common(1)[0][0], sum(map(len, raw)))
-    if len(sizes) > 1 or size not in sizes:
-        notes.append(f"masks of {len(sizes)} sizes are sampled to {size[1]} × {size[0]} pixels, and scored there")
+        return Labels(Outputs(names=known), [np.full((len(p.cells), 1, 1), IGNORE, np.uint8) for p in opened], notes)
+    size = _kept(sizes.most_common(1)[0][0], sum(len(p.cells) for p in opened))
+    if len(sizes) > 1 or size not in sizes:  # said first: figures depend on it
+        of = f"masks of {len(sizes)} sizes" if len(sizes) > 1 else "masks"
+        notes.insert(0, f"{of} are sampled to {size[1]} × {size[0]} pixels, and scored there")
     values = []
-    for own, part, split in zip(raw, parts, called, strict=True):
-        made = np.full((len(own), *size), IGNORE, np.uint8)
-        for row, mask in enumerate(own):
-            if mask is not None:
-                made[row] = _coded(mask, known, ignore, binary, (where, split, column, int(numbers(part)[row])), size)
+    for part in opened:
+        made = np.full((len(part.cells), *size), IGNORE, np.uint8)
+        for row, mask in part.masks():
+            made[row] = _resized(_coded(mask, codes, legend, part.places[row]), size)
         values.append(made)
     return Labels(Outputs(names=known), values, notes)
 
 
-def class_names(given: str | None, where: str) -> list[str]:
-    """Return the classes of ``task.names``: a file with a name a line, or names separated by commas.
+def _opened(part: Dataset, column: str, where: str, split: str) -> Part:
+    from hubtl.plugins.modalities import media
 
-    Raises:
-        HubtlError: for a file that is missing, and for a name that occurs twice.
-    """
-    if not given:
-        return []
-    path = Path(given).expanduser()
-    if "," not in given:
-        if not path.is_file():
-            raise HubtlError(
-                f"task.names: there is no file {given}", hint="names separated by commas, or a file of lines"
-            )
-        found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    else:
-        found = [name.strip() for name in given.split(",") if name.strip()]
-    if twice := [name for name, n in Counter(found).items() if n > 1]:
-        raise HubtlError(f"task.names has {twice[0]!r} twice ({where})", hint="a name for each class")
-    return found
-
-
-def _opened(part: Dataset, column: str, where: str, split: str) -> list[np.ndarray | None]:
-    """Return the values [h, w] of each mask; None where a cell is empty."""
-    encoded = part.select_columns([column]).cast_column(column, ImageFeature(decode=False))
-    rows = numbers(part)
-    return [_values(cell, (where, split, column, int(row))) for cell, row in zip(encoded[column][:], rows, strict=True)]
-
-
-def _values(cell: Any, place: tuple[str, str, str, int]) -> np.ndarray | None:
-    if cell is None or not (cell.get("bytes") or cell.get("path")):
-        return None
     try:
-        image = Image.open(io.BytesIO(cell["bytes"]) if cell.get("bytes") else cell["path"])
-        image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _odd(*place, f"the mask cannot be read: {error}") from error
-    if image.mode not in ("P", "L", "1", "I", "I;16"):
-        raise _odd(*place, f"a mask of mode {image.mode} has no class numbers")
-    values = np.array(image)
-    return values.astype(np.uint8) * (255 if image.mode == "1" else 1) if values.max(initial=0) < 256 else values
+        image = media()[0].column(part.remove_columns(column), None, where)
+    except HubtlError:
+        image = None  # whoever reads the images says so
+    encoded = part.select_columns([column] if image is None else [column, image])
+    for name in encoded.column_names:
+        encoded = encoded.cast_column(name, ImageFeature(decode=False))
+    cells = encoded[column][:]
+    files = [Path(cell["path"]).name if cell and cell.get("path") else "" for cell in cells]
+    rows = numbers(part)
+    places = [Place(where, split, column, int(row), file) for row, file in zip(rows, files, strict=True)]
+    return Part(cells, None if image is None else encoded[image][:], places)
+
+
+def _check_coloured(mask: Pixels, legend: Legend, place: Place) -> None:
+    if not legend.colours:
+        raise place.odd(
+            "the mask has colours, and which classes they are is not known",
+            '--set task.palette=FILE: lines "r g b name", or JSON {"name": [r, g, b]}',
+        )
+    known = set(numbered(np.array(list(legend.colours))).tolist())
+    if odd := sorted(set(present(mask.values).tolist()) - known):
+        colour = f"{odd[0] >> 16} {odd[0] >> 8 & 255} {odd[0] & 255}"
+        raise place.odd(
+            f"the mask has the colour {colour}, which {legend.shown} does not name", _lossy(mask, "add the colour")
+        )
+
+
+def _check_fits(mask: Pixels, part: Part, row: int) -> None:
+    """Raise HubtlError for a mask of another shape than its image; a scaled one fits."""
+    size = None if part.images is None else picture_size(part.images[row])
+    if size is None or mask.values.shape == size:
+        return
+    (height, width), (high, wide) = mask.values.shape, size
+    if abs(high * width / wide - height) > BORDER and abs(wide * height / high - width) > BORDER:
+        raise part.places[row].odd(
+            f"the mask has {width} × {height} pixels, and its image {wide} × {high}", "a mask of its image's shape"
+        )
+
+
+def _codes(met: set[int], bits: bool, legend: Legend, ignore: int) -> tuple[dict[int, int], list[str]]:
+    """Return the class of each value, and notes on binary masks."""
+    names = legend.names
+    if len(names) in (0, 2) and met <= {0, 255} and 255 in met and legend.codes is None:
+        shown = f"two classes, {names[0]} and {names[1]}" if names else "two classes, 0 and 1"
+        return {0: 0, 255: 1} | ({1: 1} if bits else {}), [f"masks of 0 and 255 are read as {shown}"]
+    met |= {0, 1} if bits else set()
+    if legend.codes is not None:
+        return {**legend.codes, ignore: IGNORE}, []
+    every = range(len(names) or max((value for value in met if value != ignore), default=-1) + 1)
+    notes = ["masks of 0 and 1 are read as two classes"] if not names and met - {ignore} == {0, 1} else []
+    return {**{value: value for value in every}, ignore: IGNORE}, notes
 
 
 def _kept(size: tuple[int, ...], rows: int) -> tuple[int, int]:
@@ -141,23 +175,27 @@ def _kept(size: tuple[int, ...], rows: int) -> tuple[int, int]:
     return max(1, int(size[0] / shrink)), max(1, int(size[1] / shrink))
 
 
-def _coded(
-    mask: np.ndarray,
-    names: Sequence[str],
-    ignore: int,
-    binary: bool,
-    place: tuple[str, str, str, int],
-    size: tuple[int, int],
-) -> np.ndarray:
-    """Return a mask as classes at a size; 255 where there is none."""
-    if binary:
-        mask = (mask == 255).astype(np.uint8)
-    none = np.zeros(mask.shape, dtype=bool) if binary else mask == ignore
-    if odd := sorted(set(np.unique(mask[~none]).tolist()) - set(range(len(names)))):
-        raise _odd(
-            *place, f"the mask has the value {odd[0]}, and there are {len(names)} classes, 0 to {len(names) - 1}"
+def _coded(mask: Pixels, codes: dict[int, int], legend: Legend, place: Place) -> np.ndarray:
+    """Return a mask as classes; 255 where there is none."""
+    if mask.coloured:
+        codes = {int(numbered(np.array(colour))): code for colour, code in legend.colours.items()}
+    values = present(mask.values)
+    if odd := [value for value in values.tolist() if value not in codes]:
+        n = len(legend.names) or len(set(codes.values()) - {IGNORE})
+        of = f"{n} classes" + (f" by {legend.shown}" if legend.names else "")
+        raise place.odd(
+            f"the mask has the value {odd[0]}, and there are {of}",
+            _lossy(mask, "mend that mask, --set task.names=…, or --set task.ignore=VALUE for pixels without a class"),
         )
-    found = np.where(none, IGNORE, mask).astype(np.uint8)
+    table = np.array([codes[value] for value in values.tolist()], dtype=np.uint8)
+    return np.asarray(table[np.searchsorted(values, mask.values)])
+
+
+def _lossy(mask: Pixels, hint: str) -> str:
+    return "a JPEG changes the values of pixels: save masks as PNG" if mask.lossy else hint
+
+
+def _resized(found: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if found.shape == size:
         return found
     rows, columns = (
@@ -165,8 +203,3 @@ def _coded(
         for n, full in zip(size, found.shape, strict=True)
     )
     return np.ascontiguousarray(found[rows[:, None], columns[None, :]])
-
-
-def _odd(where: str, split: str, column: str, row: int, what: str) -> HubtlError:
-    at = f"{where}, split {split}, column {column!r}, row {row}"
-    return HubtlError(f"{at}: {what}", hint="mend that mask; --set task.ignore=VALUE for pixels without a class")

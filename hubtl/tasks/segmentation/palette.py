@@ -1,19 +1,24 @@
-"""Give each class a colour: that of Pascal VOC's colour map, which common tools use."""
+"""Give each class a colour of Pascal VOC's map."""
 
 import numpy as np
 from PIL import Image
 
 
-def palette(classes: int) -> np.ndarray:
-    """Return colours, uint8 [classes, 3]: VOC's map, with the bits of a class spread over the channels."""
-    made = np.zeros((classes, 3), dtype=np.uint8)
-    for number in range(classes):
-        rest = number + 1  # VOC's 0 is black, the background's: here every class is one
+def voc_colours(n: int) -> np.ndarray:
+    """Return colours, uint8 [n, 3]: the bits of a number are spread over the channels; 0 is black."""
+    made = np.zeros((n, 3), dtype=np.uint8)
+    for number in range(n):
+        rest = number
         for bit in range(8):
             for channel in range(3):
                 made[number, channel] |= ((rest >> channel) & 1) << (7 - bit)
             rest >>= 3
     return made
+
+
+def palette(classes: int) -> np.ndarray:
+    """Return colours, uint8 [classes, 3]: those of VOC's map after its black, as every class here is one."""
+    return voc_colours(classes + 1)[1:]
 
 
 def coloured(mask: np.ndarray, classes: int) -> Image.Image:

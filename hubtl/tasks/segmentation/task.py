@@ -1,6 +1,8 @@
 """Define semantic segmentation: one class for each pixel, learnt on the sites of a grid."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,14 +17,23 @@ from hubtl.tasks.segmentation import words
 from hubtl.tasks.segmentation.figures import PRIMARY, SegmentationFigures
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
+    from hubtl.data.cells import Wanted
     from hubtl.data.labels import Labels
+    from hubtl.tasks.segmentation.legend import Legend
 
 
 class SegmentationOptions(ClassificationOptions):
     names: str | None = Field(
         None, max_length=20_000, description="names of the classes by number: a file with a name a line, or a,b,c"
+    )
+    palette: str | None = Field(
+        None,
+        max_length=4_000,
+        description='file with the colours of RGB masks: lines "r g b name", or JSON {name: [r, g, b]}',
     )
     ignore: int = Field(IGNORE, ge=0, le=65_535, description="value of a mask's pixels that have no class")
 
@@ -57,6 +68,20 @@ class Segmentation(Classification):
 
     # labels
 
+    _beside: "Legend | None" = None  # what files beside the masks, or their layout, say
+
+    def folder(self, path: "Path", wanted: "Wanted") -> Any:
+        from hubtl.tasks.segmentation.layouts import whole
+
+        return whole(path, wanted)
+
+    def beside(self, dataset: str) -> "Segmentation":
+        from hubtl.tasks.segmentation.layouts import legend_of
+
+        read = copy(self)
+        read._beside = legend_of(dataset)
+        return read
+
     def find(self, dataset: Any, asked: Any, where: str, aside: str | None = None) -> tuple[list[str], list[str]]:
         from hubtl.tasks.segmentation.masks import column
 
@@ -70,11 +95,15 @@ class Segmentation(Classification):
     def read(
         self, parts: Sequence[Any], columns: Sequence[str], where: str, called: Sequence[str], known: Outputs | None
     ) -> "Labels":
-        from hubtl.tasks.segmentation.masks import class_names, read
+        from hubtl.tasks.segmentation.masks import read
+        from hubtl.tasks.segmentation.meaning import chosen
 
         options = cast(SegmentationOptions, self.options)
-        names = class_names(options.names, where) or ([] if known is None else known.names)
-        return read(parts, columns[0], where, called, names, options.ignore)
+        legend, notes = chosen(
+            options.names, options.palette, self._beside, () if known is None else known.names, where
+        )
+        labels = read(parts, columns[0], where, called, legend, options.ignore)
+        return replace(labels, notes=[*notes, *labels.notes])
 
     def present(self, labels: np.ndarray) -> np.ndarray:
         return np.asarray((labels != IGNORE).reshape(len(labels), -1).any(axis=1))
