@@ -35,6 +35,12 @@ class Nameless(hubtl.Strategey): ...
 class Wrong(Tuner):
     def apply(self, backbone: int) -> None: ...
 """
+# What hubtl is built on is not read: its types are in no signature of a plugin, and reading it takes most of the time.
+SETTINGS = """[mypy]
+strict = True
+[mypy-transformers.*,timm.*,datasets.*,accelerate.*,sklearn.*,scipy.*,torchvision.*,matplotlib.*,pyarrow.*,peft.*,optuna.*]
+follow_imports = skip
+"""
 FOUND = [  # line and kind of each mistake
     (11, "arg-type"),
     (12, "arg-type"),
@@ -48,7 +54,7 @@ FOUND = [  # line and kind of each mistake
 
 
 def test_strict_mypy_passes_on_plugins_and_finds_mistakes_in_the_use_of_hubtl(environment, tmp_path):
-    """One run for all of them: mypy reads torch anew for each."""
+    """Run once for all of them: mypy would read torch again for each."""
     modules = [f"my_{kind}" for kind in kit.KINDS]
     for kind in kit.KINDS:
         written = kit.write(f"my-{kind}", kind, tmp_path / kind)
@@ -57,8 +63,9 @@ def test_strict_mypy_passes_on_plugins_and_finds_mistakes_in_the_use_of_hubtl(en
     example = clean.SOURCES["hubtl-example"] / "hubtl_example" / "__init__.py"
     shutil.copy(example, tmp_path / "example.py")
     (tmp_path / "mistakes.py").write_text(MISTAKES)
+    (tmp_path / "mypy.ini").write_text(SETTINGS)
     files = [f"{module}.py" for module in (*modules, "example", "mistakes")]
-    line = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(environment.python)]
+    line = [sys.executable, "-m", "mypy", "--python-executable", str(environment.python)]
     done = subprocess.run(
         [*line, "--cache-dir", str(tmp_path / "cache"), "--no-error-summary", *files],
         cwd=tmp_path,
