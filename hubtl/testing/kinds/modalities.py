@@ -39,6 +39,7 @@ class ModalitySuite(Suite):
     """
 
     kind = "modalities"
+    needs: ClassVar[tuple[str, ...]] = ("samples",)  # the first check that needs a model
     mends: ClassVar[Mapping[str, str]] = {
         "documents": "write a docstring for the class, and noun, plural, called, says and example as words",
         "called": "name = a word of letters, digits and _; register the class under it, in hubtl.modalities",
@@ -83,7 +84,8 @@ class ModalitySuite(Suite):
         name, own = self.model or tables.taken_by(self.cls.name), self.cls.name
         if name is None:
             raise HubtlError(
-                f"{own} is checked with a model that takes it alone, and none is known", hint="--model NAME"
+                f"{own} is checked with a model that takes it alone, and none is known",
+                hint=f'--model NAME, or modalities = ("{own}",) in the loader of its models',
             )
         torch.manual_seed(0)
         found = backbones.resolve(name, BackboneRequest(NAMES, pretrained=False, options=self.options)).eval()
