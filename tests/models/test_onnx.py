@@ -190,6 +190,14 @@ def test_a_model_that_cannot_be_traced_is_one_error(run, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_opset_is_written_or_refused(run, tmp_path):
+    model = hubtl.load(run)
+    assert model.export_onnx(tmp_path / "model.onnx", opset=19).difference < 1e-5
+    with pytest.raises(HubtlError, match="cannot be written in opset 99"):
+        model.export_onnx(tmp_path / "other.onnx", opset=99)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
+
+
 def test_weights_that_are_too_many_for_one_file_are_beside_it(run, tmp_path, monkeypatch):
     model = hubtl.load(run)
     inside = model.export_onnx(tmp_path / "model.onnx")

@@ -87,9 +87,15 @@ def program(graph: Graph, given: dict[str, Tensor], shown: str, opset: int | Non
                 if attention and not changed:
                     break
                 made = _traced(graph, given, axes, opset)
+            if opset not in (None, found := made.model.opset_imports[""]):
+                raise HubtlError(
+                    f"{shown} cannot be written in opset {opset}", hint=f"--opset {found}, or leave it out"
+                )
             for value in (*made.model.graph.inputs, *made.model.graph.outputs):
                 _name(value, axes.get(value.name, {0: BATCH}))
             return made
+        except HubtlError:
+            raise
         except Exception as error:  # noqa: BLE001  (torch.export and its decompositions raise of all kinds)
             failure = failure or error
     first = str(failure).strip().splitlines()
