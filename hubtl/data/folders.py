@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -192,6 +193,11 @@ def _dataset(
     return Dataset(InMemoryTable(table), info=DatasetInfo(features=features), fingerprint=mark)
 
 
+def _counted(number: int, reason: str) -> str:
+    """Return a number with its reason, whose nouns are plural: ``1 broken link``, ``3 empty``."""
+    return f"{number:,} {re.sub(r's(?= or |$)', '', reason) if number == 1 else reason}"
+
+
 def _say(
     walked: Walked, kinds: tuple[str, ...], layout: Layout, metadata: Sequence[Metadata], name: str | None = None
 ) -> None:
@@ -202,7 +208,7 @@ def _say(
     for kind in kinds:
         there = len(walked.of(kind)) + sum(n for (k, _), n in walked.unused.items() if k == kind)
         used = rows[kind] if kind == kinds[0] else len(walked.of(kind))
-        reasons = [f"{n} {reason}" for (k, reason), n in sorted(walked.unused.items()) if k == kind]
+        reasons = [_counted(n, reason) for (k, reason), n in sorted(walked.unused.items()) if k == kind]
         beside = [file for part in layout.parts.values() for file in part.beside]
         if beside:
             reasons.append(f"{len(beside)} beside the class folders, such as {beside[0].shown}")

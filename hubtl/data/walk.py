@@ -103,7 +103,7 @@ def _take(found: Walked, entry: os.DirEntry[str], parts: tuple[str, ...]) -> Non
     kind = kind_of(entry.name)
     try:
         status = entry.stat()
-        reason = "" if stat.S_ISREG(status.st_mode) else "no regular files"
+        reason = "" if stat.S_ISREG(status.st_mode) else "pipes or devices"
     except OSError:
         reason = "broken links" if entry.is_symlink() else "not readable"
     if not reason and kind not in (TABLE, OTHER) and status.st_size == 0:

@@ -260,7 +260,7 @@ def test_what_is_no_regular_file_is_counted_and_never_opened(tmp_path, said):
         server.bind("s.png")
         os.chdir(at)
         assert listed(root) == {"train": [("cat/0.png", "cat"), ("dog/0.png", "dog")]}
-    assert "2 of 7 image files used; left out: 1 broken links, 1 empty, 3 no regular files" in said()
+    assert "2 of 7 image files used; left out: 1 broken link, 1 empty, 3 pipes or devices" in said()
 
 
 def test_a_name_that_is_not_utf8_is_counted(tmp_path, said):

@@ -254,3 +254,18 @@ def test_a_fault_of_the_machine_is_one_error_in_any_command(monkeypatch, tmp_pat
     code, _, err = hubtl_command(["list"], capsys)
     assert code == 2
     assert err.startswith(f"error: no space left to write {tmp_path / 'x'}")
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "said"),
+    [
+        (0, "row", "0 rows"),
+        (1, "row", "1 row"),
+        (1200, "labelled row", "1,200 labelled rows"),
+        (1, "class", "1 class"),
+        (2, "class", "2 classes"),
+        (3, "batch", "3 batches"),
+    ],
+)
+def test_a_count_has_its_noun_in_the_right_number(number, noun, said):
+    assert shown.plural(number, noun) == said

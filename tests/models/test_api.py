@@ -240,7 +240,7 @@ def test_predict_takes_every_image_that_pillow_reads_and_counts_what_it_leaves_o
     found = hubtl.load(run).predict(folder)
     assert [p.label for p in found] == ["dark", "bright", "dark", "bright", "dark"]
     assert [p.input for p in found] == [str(folder / n) for n in ("0.avif", "1.JFIF", "2.jp2", "3.jpe", "4.tif")]
-    assert "5 of 7 image files used; left out: 1 broken links, 1 empty" in caplog.text
+    assert "5 of 7 image files used; left out: 1 broken link, 1 empty" in caplog.text
     assert "also there: 1 .txt, 1 hidden or of the system" in caplog.text
     for name in ("0.avif", "1.JFIF", "2.jp2"):
         (row,) = json.loads(predict(run, folder / name, "--json").stdout)["predictions"]
