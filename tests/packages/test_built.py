@@ -6,6 +6,7 @@ import tomllib
 
 import pytest
 
+from hubtl.plugins import kit
 from tests.packages import clean
 
 pytestmark = pytest.mark.slow
@@ -34,7 +35,6 @@ def test_a_wheel_holds_its_package_whole_and_nothing_else(built, name):
 def test_what_hubtl_reads_at_run_time_and_the_licences_of_its_data_are_in_the_wheel(built):
     """By their names: files that were lost in the tree as well would not be missed by a comparison with the tree."""
     content = clean.files(built["hubtl"].wheel)
-    kinds = ("strategy", "task", "tuner", "validator", "backbone")
     for file in (
         "card/template.md.j2",
         "data/builtin/mnist.npz",
@@ -42,7 +42,7 @@ def test_what_hubtl_reads_at_run_time_and_the_licences_of_its_data_are_in_the_wh
         "data/builtin/LICENSE-uci.txt",
         "plugins/index.json",
         "plugins/kit/templates/pyproject.toml.j2",
-        *(f"plugins/kit/templates/{kind}.py.j2" for kind in kinds),
+        *(f"plugins/kit/templates/{kind}.py.j2" for kind in kit.KINDS),
         "tasks/classification/measured.json",
         "py.typed",
     ):
