@@ -12,7 +12,7 @@ import hubtl
 from hubtl.data.opening import opened
 from hubtl.errors import HubtlError
 from hubtl.tasks.fit import chances
-from tests.data.classic.grown import folders, office, picture, voc, voc_labels
+from tests.data.classic.grown import folders, listed, office, picture, voc, voc_labels
 from tests.data.trees import WAV
 from tests.tiny import hubtl_command
 
@@ -93,6 +93,24 @@ def test_probabilities_of_a_probe_are_of_rows_it_was_not_fitted_on():
     assert (chances(rng.standard_normal((90, 60)), labels).argmax(axis=1) == labels).mean() < 0.6
     with pytest.raises(ValueError, match="two rows of each of two groups"):
         chances(np.eye(3), np.array([0, 1, 1]))
+
+
+def test_a_split_that_joins_others_is_left_out_unless_asked_for(tmp_path):
+    root = tmp_path / "data"
+    folders(root / "photo", rows=8)
+    for split, rows in (("train", range(6)), ("crossval", (6, 7)), ("test", range(8))):
+        listed(root, "photo", split, "{domain}_{split}_kfold.txt", {"cat": 1, "dog": 2}, rows)
+    found = hubtl.inspect(str(root), domain="photo")
+    assert [(split.name, split.rows) for split in found.splits] == [("train", 12), ("validation", 4)]
+    assert found.duplicates.groups == 0
+    assert any("split all; --split inspects it" in note for note in found.notes)
+    assert found.dataset == "data [photo]"
+    assert [split.rows for split in hubtl.inspect(str(root / "photo"), split="all").splits] == [16]
+
+
+def test_of_equal_rows_one_is_probed(photos):
+    found = hubtl.inspect(str(photos))
+    assert (found.hints.rows, found.duplicates.rows) == (17, 2)  # of 20 one cannot be read
 
 
 def test_two_domains_are_compared_by_labels_rows_and_shift(tmp_path):

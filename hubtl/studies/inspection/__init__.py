@@ -90,7 +90,7 @@ def inspect(
         columns=examining.column_facts(data),
         splits=splits,
         duplicates=doubts.duplicates(data, known),
-        hints=doubts.hints(data, features),
+        hints=doubts.hints(data, features, known),
     )
     if other is not None:
         found.against = _against(data, found, features, known, other, rows, frozen)

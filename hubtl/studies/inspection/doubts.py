@@ -44,17 +44,19 @@ def duplicates(data: Data, known: Digests) -> Duplicates:
     return found
 
 
-def hints(data: Data, features: Features) -> Hints | None:
+def hints(data: Data, features: Features, known: Digests) -> Hints | None:
     """Return rows whose label a cross-validated linear probe doubts; None where labels are not one of names.
 
-    A hint is a row to look at. Cheap features know little, and rare rows may be right.
+    A hint is a row to look at. Cheap features know little, and rare rows may be right. Of equal rows one is probed, or the
+    probe would have been fitted on the others.
     """
     if features.values is None or data.outputs is None or not data.labels:
         return None
+    again = {row for own in known.values() for row in own[1:]}
     rows, codes = [], []
     for place, (split, row) in enumerate(features.rows):
         labels = data.labels.get(split)
-        if labels is None:
+        if labels is None or (split, row) in again:
             continue
         if labels.ndim != 1 or labels.dtype.kind not in "iu":
             return None

@@ -8,6 +8,7 @@ import numpy as np
 from datasets import Dataset
 
 from hubtl.errors import HubtlError
+from hubtl.io.shown import plural
 from hubtl.plugins import modalities
 from hubtl.studies.inspection.facts import ColumnFacts, SplitFacts, Spread, Unreadable
 from hubtl.studies.inspection.opening import Data, cells
@@ -131,5 +132,5 @@ def _type(feature: object) -> str:
     dtype = getattr(feature, "dtype", None)
     names = getattr(feature, "names", None)
     if names is not None:
-        return f"{type(feature).__name__} of {len(names)} names"
+        return f"{type(feature).__name__} of {plural(len(names), 'name')}"
     return str(dtype) if type(feature).__name__ == "Value" else type(feature).__name__

@@ -9,7 +9,9 @@ from datasets import Dataset
 
 from hubtl import plugins
 from hubtl.data.cells import Wanted, file_name
+from hubtl.data.classic.listed import ALL
 from hubtl.data.content import undecoded
+from hubtl.data.names import listed
 from hubtl.data.opening import opened
 from hubtl.data.slices import of_domain, taken
 from hubtl.errors import HubtlError, unknown
@@ -19,6 +21,7 @@ from hubtl.record import Outputs
 from hubtl.studies.inspection.facts import Row
 from hubtl.tasks import Task
 
+JOINED = (ALL, "trainval")  # splits that have the rows of others
 ORDER = ("train", "validation", "test")
 WORDS = 60  # characters of a text that name its row
 
@@ -80,9 +83,7 @@ def open_data(text: str, split: str | None, domain: str | None, asked: Asked) ->
     kinds = tuple(asked.columns) or tuple(one.name for one in modalities.every())
     wanted = Wanted(kinds, asked.columns, lenient=True, domains=(domain,) if domain and not asked.domain_column else ())
     source = opened(text, wanted)
-    names = (
-        [split] if split else sorted(source.splits, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
-    )
+    names = [split] if split else _own(list(source.splits))
     by = asked.domain_column or source.domain_column
     splits = {
         name: of_domain(taken(source.splits, name, text, "--split"), by, domain, text, "target") for name in names
@@ -91,9 +92,19 @@ def open_data(text: str, split: str | None, domain: str | None, asked: Asked) ->
     if not splits:
         raise HubtlError(f"{text} has no rows" + (f" in split {split}" if split else ""), hint="--split, or other data")
     first = next(iter(splits.values()))
-    data = Data(source.shown, splits, _columns(first, asked.columns, text))
+    data = Data(f"{source.shown} [{domain}]" if domain else source.shown, splits, _columns(first, asked.columns, text))
+    if left_out := [] if split else [name for name in source.splits if name not in names]:
+        data.notes.append(
+            f"left out, since its rows are those of the others: split {listed(left_out)}; --split inspects it"
+        )
     _read_labels(data, text, asked.label_column, asked.task, by)
     return data
+
+
+def _own(names: list[str]) -> list[str]:
+    """Return splits in their usual order, without those that join others."""
+    own = [name for name in names if name not in JOINED] if "train" in names else names
+    return sorted(own, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
 
 def _columns(rows: Dataset, asked: Mapping[str, str], where: str) -> dict[str, str]:
