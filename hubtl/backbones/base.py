@@ -156,6 +156,9 @@ class Backbone(nn.Module):
         ranges: black and white of images of more than eight bits, as in the rows that it was trained on.
         readers: makes arrays of cells, by modality (``hubtl.modalities.reader.Reader``): by them the rows of a model of one
             modality that is no image are read.
+        lengths_open: modalities whose readers have lengths that neither options nor the model's files decide: a run then
+            measures its rows and sets the options that the readers name.
+        windowed: whether an option ``windows`` reads long rows in several windows.
         rows: makes a set of rows from ``(dataset, columns, *, labels, name, augment, views, domains, on_bad_sample)``, with
             the interface of ``hubtl.data.rows.Rows``, where the backbone takes more than images; None: images.
             Where there are images of more than eight bits, it is told their ``ranges`` too.
@@ -174,6 +177,8 @@ class Backbone(nn.Module):
     drawn: frozenset[str] = frozenset()
     ranges: PixelRanges = PixelRanges()
     readers: Mapping[str, Any] = MappingProxyType({})
+    lengths_open: tuple[str, ...] = ()
+    windowed: ClassVar[bool] = False
     rows: Callable[..., Any] | None = None
     explain: Callable[..., Any] | None = None
     collate: Callable[[Sequence[Mapping[str, Any]]], Inputs] | None = None

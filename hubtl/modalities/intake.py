@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from hubtl.data.inputs import each_row, given
-from hubtl.modalities.rows import collated, ranged
+from hubtl.modalities.rows import collated, ranged, say_cut
 
 
 class ReadIntake:
@@ -17,6 +17,7 @@ class ReadIntake:
     def __init__(self, backbone: Any, readers: Mapping[str, Any]) -> None:
         self.readers = ranged(readers, backbone.ranges)
         (self.name,) = self.readers
+        self._said = False  # that something was cut
 
     def each(self, inputs: Any) -> Iterable[tuple[str, Any]]:
         """Name and row of every input."""
@@ -29,6 +30,7 @@ class ReadIntake:
     def batch(self, values: Sequence[Any]) -> dict[str, Tensor]:
         """Make a batch of rows (modality -> cell) or of plain cells."""
         rows = [one if isinstance(one, Mapping) and self.name in one else {self.name: one} for one in values]
+        self._said = self._said or say_cut(self.readers, rows)
         return collated(self.readers, rows)
 
     def value(self, cells: Mapping[str, Any]) -> Any:

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
+from hubtl.modalities.lengths import Lengths
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -17,11 +19,28 @@ class Reader(ABC):
 
     ``read`` decodes once and returns compact arrays, which a dataset may keep in memory; ``view`` and ``corrupt``
     change such arrays at random; ``tensors`` converts a stack of them for the encoder. Readers hold no open files and
-    can be pickled.
+    can be pickled. Cells of any length have ``lengths``, ``size`` and ``windows`` too.
     """
 
     modality: ClassVar[str]
     files: ClassVar[bool] = True  # a cell that is a string is a path
+
+    @property
+    def lengths(self) -> Lengths | None:
+        """Return how cells are measured and cut; None: they have no length."""
+        return None
+
+    def size(self, cell: Any) -> float:
+        """Return how much a cell holds, in the unit of ``lengths``, uncut. Raises as ``read`` does."""
+        raise NotImplementedError(f"{type(self).__name__} measures nothing")
+
+    def described(self, windows: int) -> dict[str, Any]:
+        """Describe several windows, for the model's input in record and configuration."""
+        return {"windows": windows}
+
+    def windows(self, cell: Any, most: int) -> list[Arrays]:
+        """Return a cell as windows, each as ``read`` returns one; the first alone where it holds all."""
+        return [self.read(cell)]
 
     @abstractmethod
     def read(self, cell: Any) -> Arrays:

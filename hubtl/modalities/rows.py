@@ -18,7 +18,9 @@ from hubtl.data import content
 from hubtl.data.origin import numbers
 from hubtl.data.rows import Rows
 from hubtl.errors import HubtlError
+from hubtl.modalities.lengths import shown
 from hubtl.modalities.reader import Reader
+from hubtl.settings import logger
 
 Arrays = dict[str, np.ndarray]
 UNREADABLE = (OSError, ValueError, RuntimeError, SyntaxError)
@@ -264,6 +266,29 @@ def collated(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Any]]) -
     for modality in readers:
         inputs[f"{modality}.present"] = torch.from_numpy(np.array([there[modality] for _, there in read]))
     return inputs
+
+
+def say_cut(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Warn where the end of a cell is not read, and return whether one was found."""
+    for modality, reader in readers.items():
+        if (spec := reader.lengths) is None:
+            continue
+        most = spec.reads(getattr(reader, "count", 1))
+        for cell in (row.get(modality) for row in rows):
+            try:
+                size = 0.0 if reader.missing(cell) else reader.size(cell)
+            except UNREADABLE:
+                continue  # said where it is read
+            if size > most:
+                logger.warning(
+                    "%s: %s %s are read, and one input has %s: its end is left out, as that of any other so long",
+                    modality,
+                    shown(most - spec.slack, spec.unit),
+                    spec.unit,
+                    shown(size, spec.unit),
+                )
+                return True
+    return False
 
 
 def _stack(

@@ -32,6 +32,7 @@ from hubtl.run.decisions import Decisions, by_model, by_relation, by_rows, by_st
 from hubtl.run.ensembles import by_members, check_members
 from hubtl.run.given import given
 from hubtl.run.hints import instead
+from hubtl.run.lengths import by_lengths, usage
 from hubtl.run.streams import (
     NO_TARGET_LABELS,
     domain_facts,
@@ -125,6 +126,12 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
             names, own.pretrained, image_size=own.image_size, options=own.options, dense=task.dense
         )
         backbone = backbones.resolve(decisions.model, request)
+
+        def again(options: Mapping[str, Any]) -> Backbone:
+            torch.manual_seed(recipe.run.seed)
+            return backbones.resolve(decisions.model, replace(request, options=options))
+
+        backbone = by_lengths(decisions, backbone, [d for d in (source, target) if d is not None], again)
     backbones.check_reopens(backbone)
     relation, task.outputs, task.unknown = related.relation, related.outputs, related.unknown
     for note in related.notes:
@@ -153,6 +160,7 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
     streams = open_streams(recipe, setting, source, target, task, backbone, views, held_out, told)
     backbone.ranges = streams.ranges.over(backbone.ranges)
     model = _model_facts(recipe, backbone, streams)
+    model.notes += usage(backbone, [d for d in (source, target) if d is not None])
     rows = recipe.run.batch_size * recipe.run.gradient_accumulation_steps * processes
     labelled, per_epoch = streams.source_eval_labels is not None, steps_per_epoch(streams.train, rows)
     by_rows(decisions, strategy_class, setting, task, labelled=labelled, per_epoch=per_epoch)

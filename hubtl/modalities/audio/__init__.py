@@ -55,18 +55,17 @@ class Audio(Modality):
     def takes(self, spec: Mapping[str, Any]) -> str | None:
         if "rate" not in spec:
             return None
-        return (
-            f"a recording, mixed to one channel at {spec['rate']:,} Hz, "
-            f"of which the first {spec['seconds']:.4g} seconds are heard"
-        )
+        heard = f"of which the first {spec['seconds']:.4g} seconds are heard"
+        if (windows := spec.get("windows", 1)) > 1:
+            heard = f"heard in up to {windows} windows of {spec['seconds']:.4g} seconds, whose outputs are averaged"
+        return f"a recording, mixed to one channel at {spec['rate']:,} Hz, {heard}"
 
     def snippet(self, library: str, where: str, spec: Mapping[str, Any], prints: str) -> str | None:
-        from hubtl.modalities.audio.snippets import PROGRAM
+        from hubtl.modalities.audio.snippets import program
 
         if library != "transformers":
             return None
-        rate = int(spec["rate"])
-        return PROGRAM.format(where=where, rate=rate, samples=round(rate * spec["seconds"]), prints=prints)
+        return program(where, spec, prints)
 
     def samples(self, spec: Any, rng: "np.random.Generator") -> "Sequence[Any]":
         from hubtl.modalities.audio.sound import noise

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from hubtl.backbones.surgery import replace
 from hubtl.batch import Inputs
 from hubtl.errors import HubtlError
+from hubtl.modalities.audio import snippets
 from hubtl.modalities.audio.extracted import ASTReader, WhisperReader
 from hubtl.modalities.audio.models import (
     SECONDS,
@@ -17,6 +18,7 @@ from hubtl.modalities.audio.models import (
     frames_of,
     heard_by_whisper,
     whole_window,
+    window_of_whisper,
     with_frames,
 )
 from hubtl.modalities.audio.waveform import WaveformReader
@@ -39,13 +41,9 @@ class AudioClassifier(NativeClassifier):
     auto = ("AutoModelForAudioClassification", "AutoFeatureExtractor")
 
     def example(self) -> tuple[str, str]:
-        rate, seconds = (self.info.input.values[key] for key in ("rate", "seconds"))
-        sound = (
-            "import soundfile\nfrom scipy.signal import resample_poly\n\n"
-            'sound, rate = soundfile.read("sound.wav", dtype="float32", always_2d=True)\n'
-            f"sound = resample_poly(sound.mean(axis=1), {rate}, rate)[: {round(rate * seconds)}]"
-        )
-        return sound, f'companion(sound, sampling_rate={rate}, return_tensors="pt")'
+        spec = self.info.input.values
+        opens = "import soundfile\nfrom scipy.signal import resample_poly\n\nextractor = companion"
+        return f"{opens}\n{snippets.inputs(spec)}", snippets.logits(spec)
 
 
 class ASTClassifier(AudioClassifier):
@@ -163,21 +161,26 @@ def wrapped(
     """Return the backbone with its classifier, and the facts on its input."""
     config, rate = model.config, int(extractor.sampling_rate)
     if config.model_type == SPECTRAL[0]:
-        frames = int(config.max_length) if asked is None else frames_of(config, asked)
-        if frames != int(config.max_length):
+        own = int(config.max_length)
+        frames = own if asked is None else frames_of(config, asked)
+        if frames != own:
             trunk = with_frames(model.base_model, frames)
             replace(model, model.base_model_prefix, trunk)
             config.max_length = frames
         listens = ASTReader(extractor, frames)
+        listens.limit = ASTReader(extractor, own).longest
         return ASTClassifier(model, classifier, listens, listens.extractor), _input(rate, listens.longest)
     if config.model_type == "whisper":
         seconds = heard_by_whisper(source, config, extractor, asked)
-        return WhisperClassifier(model, classifier, WhisperReader(extractor, seconds), extractor), _input(rate, seconds)
+        hears = WhisperReader(extractor, seconds)
+        hears.limit = window_of_whisper(config, extractor)
+        return WhisperClassifier(model, classifier, hears, extractor), _input(rate, seconds)
     seconds = SECONDS if asked is None else float(asked)
     count = round(seconds * rate)
     if count < first_token(config):
         raise HubtlError(f"{source.shown} needs {first_token(config)} samples", hint="more --set model.seconds=…")
     reader = WaveformReader(rate, count, normalise=bool(extractor.do_normalize))
+    reader.limit = SECONDS
     return WaveClassifier(model, classifier, reader, extractor), _input(rate, seconds)
 
 

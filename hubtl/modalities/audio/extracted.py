@@ -52,6 +52,8 @@ class WhisperReader(SpectrogramReader):
     Silence is as deep as the loudest place allows, so that the encoder's padding to 30 seconds equals the extractor's.
     """
 
+    covers = 1.0  # the encoder pads every sound to its whole window
+
     def __init__(self, extractor: Any, seconds: float) -> None:
         self.extractor = extractor
         self.rate = int(extractor.sampling_rate)

@@ -79,11 +79,16 @@ def whole_window(inputs: Mapping[str, Tensor], config: Any) -> Tensor:
 
 def heard_by_whisper(source: Source, config: Any, extractor: Any, asked: float | None) -> float:
     """Return seconds that are heard. Raises HubtlError for more than the model's window."""
-    limit = 2 * config.max_source_positions * extractor.hop_length / extractor.sampling_rate
+    limit = window_of_whisper(config, extractor)
     seconds = min(SECONDS, limit) if asked is None else asked
     if seconds > limit:
         raise HubtlError(f"{source.shown} hears {limit:g} seconds, not {seconds:g}", hint=f"seconds: {limit:g}")
     return float(seconds)
+
+
+def window_of_whisper(config: Any, extractor: Any) -> float:
+    """Return the seconds of the model's window."""
+    return float(2 * config.max_source_positions * extractor.hop_length / extractor.sampling_rate)
 
 
 def first_token(config: Any) -> int:

@@ -1,10 +1,11 @@
 """Read sound from a file, bytes or an array as mono samples. They have one rate."""
 
+import contextlib
 import io
 import math
 import os
 import wave
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,17 @@ def noise(rate: int, seconds: float, rng: np.random.Generator) -> list[dict[str,
     return found
 
 
+def duration(cell: Any) -> float:
+    """Return the seconds of a cell, of a file by its header. Cells and errors are those of ``samples``."""
+    if isinstance(cell, Mapping) and cell.get("array") is None and (cell.get("bytes") is not None or cell.get("path")):
+        cell = cell["path"] if cell.get("bytes") is None else bytes(cell["bytes"])
+    if isinstance(cell, str | os.PathLike | bytes | bytearray | memoryview):
+        with _open(cell if isinstance(cell, str | os.PathLike) else bytes(cell)) as file:
+            return float(file.frames / file.samplerate)
+    array, rate = _decoded(cell, None)
+    return max(np.shape(array), default=0) / rate
+
+
 def resampled(mono: np.ndarray, own: int, rate: int) -> np.ndarray:
     """Resample samples [n] to another rate, by a polyphase filter."""
     if own == rate:
@@ -85,14 +97,20 @@ def _decoded(cell: Any, longest: float | None) -> tuple[np.ndarray, int]:
 
 
 def _file(source: Any, longest: float | None) -> tuple[np.ndarray, int]:
+    with _open(source) as file:
+        count = -1 if longest is None else math.ceil(longest * file.samplerate)
+        return file.read(count, dtype="float32"), int(file.samplerate)
+
+
+@contextlib.contextmanager
+def _open(source: Any) -> Iterator[Any]:
     import soundfile  # type: ignore[import-untyped]
 
     if not isinstance(source, bytes) and not (path := Path(source).expanduser()).is_file():
         raise FileNotFoundError(f"no file {path.name}")
     try:
         with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else str(path)) as file:
-            count = -1 if longest is None else math.ceil(longest * file.samplerate)
-            return file.read(count, dtype="float32"), int(file.samplerate)
+            yield file
     except soundfile.SoundFileError as error:
         raise ValueError(f"not a sound that soundfile reads: {error}") from error
 

@@ -3,14 +3,13 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hubtl.modalities.audio.sound import samples
-from hubtl.modalities.reader import Arrays, Reader, known_severity, known_view
+from hubtl.modalities.audio.reader import SoundReader
+from hubtl.modalities.reader import Arrays, known_severity, known_view
 
 SHIFT = 0.1  # of the sound's own length, at most
 GAIN = {"weak": 3.0, "strong": 6.0}  # decibels, at most
@@ -19,21 +18,16 @@ SIGNAL_TO_NOISE = (20.0, 15.0, 10.0, 5.0, 0.0)  # decibels, severities 1 to 5
 BANDS_MASKED, TIME_MASKED = 1 / 10, 1 / 8  # SpecAugment (arXiv:1904.08779): widest of two masks each; a word is short
 
 
-class SpectrogramReader(Reader):
+class SpectrogramReader(SoundReader):
     """Read ``audio``: float32 [frames, mels], and ``audio.mask``: bool [frames], True for sound.
 
     Noise is added to the energies, not to their logarithms: as much to each band as white noise has in it.
 
     Attributes:
-        rate: samples a second of the features; every cell is resampled to it.
         frames: rows of the spectrogram.
-        longest: seconds of sound that they take.
     """
 
-    modality = "audio"
-    rate: int
     frames: int
-    longest: float
 
     @abstractmethod
     def padding(self, features: np.ndarray) -> float:
@@ -51,8 +45,8 @@ class SpectrogramReader(Reader):
     def logarithms(self, energies: np.ndarray) -> np.ndarray:
         """Return energies as features."""
 
-    def read(self, cell: Any) -> Arrays:
-        return self._padded(*self.spectrum(samples(cell, self.rate, longest=self.longest)))
+    def heard(self, sound: np.ndarray) -> Arrays:
+        return self._padded(*self.spectrum(sound))
 
     def _padded(self, features: np.ndarray, length: int) -> Arrays:
         """Set frames from ``length`` on to the floor. So padding reveals nothing."""

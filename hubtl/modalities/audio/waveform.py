@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hubtl.modalities.audio.sound import samples
+from hubtl.modalities.audio.reader import SoundReader
 from hubtl.modalities.audio.spectrogram import GAIN, QUIET_NOISE, SHIFT, SIGNAL_TO_NOISE, TIME_MASKED
-from hubtl.modalities.reader import Arrays, Reader, known_severity, known_view
+from hubtl.modalities.reader import Arrays, known_severity, known_view
 
 
-class WaveformReader(Reader):
+class WaveformReader(SoundReader):
     """Read ``audio``: float32 [count] in −1 to 1, and ``audio.mask``: bool [count], True for sound.
 
     Args:
@@ -22,13 +22,12 @@ class WaveformReader(Reader):
         normalise: ``tensors`` gives each row's sound zero mean and unit variance, as the model's extractor does.
     """
 
-    modality = "audio"
-
     def __init__(self, rate: int, count: int, *, normalise: bool) -> None:
         self.rate, self.count, self.normalise = rate, count, normalise
+        self.longest = count / rate
 
-    def read(self, cell: object) -> Arrays:
-        return self._padded(samples(cell, self.rate, longest=self.count / self.rate))
+    def heard(self, sound: np.ndarray) -> Arrays:
+        return self._padded(sound)
 
     def _padded(self, sound: np.ndarray) -> Arrays:
         row, sound = np.zeros(self.count, np.float32), sound[: self.count]

@@ -17,14 +17,15 @@ from hubtl.batch import Features, Inputs
 from hubtl.modalities.native.blocks import ATTENTION, blocks_around, repeated
 from hubtl.modalities.native.loading import write
 from hubtl.modalities.reader import Reader
-from hubtl.modalities.rows import collated
+from hubtl.modalities.rows import collated, say_cut
+from hubtl.modalities.windows import WindowsReader, pooled
 
 
 @dataclass(frozen=True)
 class NativeInput:
     """Describe the model's input."""
 
-    values: dict[str, Any]  # text: max_length; audio: rate, seconds
+    values: dict[str, Any]  # text: max_length; audio: rate, seconds; windows where there are several
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -34,19 +35,23 @@ class NativeInput:
 class NativeClassifier(Backbone, ABC):
     """Return the input of the model's last linear layer. It is ``pooled`` [b, d].
 
-    It includes the model's own pooler, dense layer or projector, and the library's dropout in train mode. ``reader``
-    makes its inputs of cells, ``companion`` is the tokenizer or feature extractor that is saved with it.
+    It includes the model's own pooler, dense layer or projector, and the library's dropout in train mode. Of a row of
+    several windows it is the mean over them, so that logits are means of the windows' logits. ``reader`` makes inputs of
+    one window of a cell, ``companion`` is the tokenizer or feature extractor that is saved with it.
     """
 
     modality: ClassVar[str]
     classifier_name: str
+    windowed = True
     auto: ClassVar[tuple[str, str]]  # transformers' classes that open the model, and its companion
 
     def __init__(self, model: Any, classifier: str, reader: Reader, companion: Any) -> None:
         super().__init__()
         self.model = model
         self.reader, self.companion = reader, companion
-        self.readers = {self.modality: reader}
+        self.readers: dict[str, Reader] = {self.modality: reader}
+        self._said = False  # that the end of an input is not read
+        self.train_windows: int | None = None  # of a row in a training step; None: all
         self.was: dict[str, Any] = {}  # settings that were changed for training, as they are saved
         self.idle: tuple[str, ...] = ()  # parameters that the features do not depend on
         self.fresh: tuple[str, ...] = ()  # parameters that came without pretrained weights
@@ -61,8 +66,14 @@ class NativeClassifier(Backbone, ABC):
     def given(self, inputs: Inputs) -> dict[str, Any]:
         """Return a batch as the model's keyword arguments."""
 
+    def in_windows(self, count: int, train: int) -> None:
+        """Read long cells in so many windows; a training step draws ``train`` of them."""
+        if count > 1:
+            self.readers, self.train_windows = {self.modality: WindowsReader(self.reader, count)}, train
+
     def forward(self, inputs: Inputs, present: Mapping[str, Tensor] | None = None) -> Features:
-        return Features(self.logits(inputs))
+        most = self.train_windows if self.training else None
+        return Features(pooled(self.logits, inputs, self.modality, most))
 
     def logits(self, inputs: Inputs) -> Tensor:
         """Return the library's logits [b, c]. Without its classifier they are features [b, d]."""
@@ -91,7 +102,8 @@ class NativeClassifier(Backbone, ABC):
     def collate(self, rows: Sequence[Any]) -> dict[str, Tensor]:
         """Return inputs of rows (modality -> cell) or of plain cells. They have no random views."""
         named = [row if isinstance(row, Mapping) and self.modality in row else {self.modality: row} for row in rows]
-        return collated({self.modality: self.reader}, named)
+        self._said = self._said or say_cut(self.readers, named)
+        return collated(self.readers, named)
 
     def save(self, folder: Any, classifier: nn.Linear, names: Sequence[str], meta: Mapping[str, Any]) -> None:
         whole: Any = with_classifier(self.model, self.classifier_name, classifier)
@@ -105,20 +117,19 @@ class NativeClassifier(Backbone, ABC):
     def snippet(self, where: str) -> str:
         source, (model, companion) = json.dumps(where), self.auto
         code = ", trust_remote_code=True" if self.needs_code else ""
-        example, inputs = self.example()
+        prepared, logits = self.example()
         return (
             f"from transformers import {companion}, {model}\n\n"
             f"companion = {companion}.from_pretrained({source}{code})\n"
             f"model = {model}.from_pretrained({source}{code}).eval()\n"
-            f"{example}\n"
-            f"inputs = {inputs}\n"
-            "logits = model(**inputs).logits\n"
+            f"{prepared}\n"
+            f"logits = {logits}\n"
             f"names = model.config.{NAMES[0]}\n"
         )
 
     @abstractmethod
     def example(self) -> tuple[str, str]:
-        """Return code that makes one input, and code that prepares it. ``companion`` prepares it."""
+        """Return code that prepares one input with ``companion``, and an expression of its logits."""
 
 
 def finished(built: NativeClassifier, layer: nn.Linear, trial: Inputs, missing: Sequence[str], **facts: Any) -> None:

@@ -64,8 +64,10 @@ class NativeLoader(Loader):
         where = Source(shown, "transformers", source, revision=revision)
         module = text if modality == "text" else audio
         config = config_of(where)
-        asked = _saved(config, modality) if asked is None else asked
-        companion = module.prepared(where, config, request.pretrained, asked)
+        saved = _saved(config)
+        length = saved.get(modality) if asked is None else asked
+        windows = options.windows or (int(saved["windows"]) if "windows" in saved else 1)
+        companion = module.prepared(where, config, request.pretrained, length)
         was = audio.switched_off(config, built=False)
         names = list(request.names)
         if request.keep_classifier and request.pretrained:
@@ -75,7 +77,7 @@ class NativeLoader(Loader):
         model, missing, how = _pooled(where, modality, config, request, how)
         was |= audio.switched_off(model.config, built=True)
         classifier = last_linear(model, len(names))
-        wrapped: tuple[NativeClassifier, Any] = module.wrapped(where, model, classifier, companion, asked)
+        wrapped: tuple[NativeClassifier, Any] = module.wrapped(where, model, classifier, companion, length)
         built, described = wrapped
         built.was = was
         trial = _trial(built)
@@ -86,10 +88,12 @@ class NativeLoader(Loader):
             trial,
             missing,
             name=shown,
-            input=NativeInput(described),
+            input=NativeInput(described | (built.reader.described(windows) if windows > 1 else {})),
             pretrained=request.pretrained,
             notes=how.notes,
         )
+        built.in_windows(windows, options.train_windows)
+        built.lengths_open = (modality,) if asked is None and not saved else ()
         built.drawn = frozenset(missing)
         if request.keep_classifier and request.pretrained and f"{classifier}.weight" not in missing:
             built.kept = weights_of(layer)
@@ -119,14 +123,17 @@ def _pooled(
     return made, ["classifier.weight", "classifier.bias"] if request.pretrained else [], how
 
 
-def _saved(config: Any, modality: str) -> float | None:
-    """Return the row length of a model that hubtl made; AST's is in its own configuration."""
+def _saved(config: Any) -> dict[str, float]:
+    """Return what a model that hubtl made reads of a row; AST's length is in its own configuration."""
     meta = getattr(config, "hubtl", None)
     given = meta.get("input") if isinstance(meta, dict) else None
-    if not isinstance(given, dict) or config.model_type == audio.SPECTRAL[0]:
-        return None
-    value = given.get("max_length" if modality == "text" else "seconds")
-    return value if isinstance(value, int | float) and value > 0 else None
+    if not isinstance(given, dict):
+        return {}
+    names = {"text": "max_length", "audio": "seconds", "windows": "windows"}
+    if config.model_type == audio.SPECTRAL[0]:
+        names["frames"] = names.pop("audio")
+    found = {name: given.get(key) for name, key in names.items()}
+    return {name: value for name, value in found.items() if isinstance(value, int | float) and value > 0}
 
 
 def _model(where: Source, modality: str, config: Any, pretrained: bool) -> tuple[Any, list[str]]:

@@ -14,10 +14,20 @@ class NativeOptions(Bounded):
     model_config = ConfigDict(frozen=True)
 
     max_length: int | None = Field(
-        None, ge=2, description="tokens to truncate a text to; default: 128, or the saved value"
+        None, ge=2, description="tokens of a window; default: by the training texts, or the saved value"
     )
     seconds: float | None = Field(
-        None, gt=0, description="seconds to truncate a recording to; default: 10, AST's own, or the saved value"
+        None, gt=0, description="seconds of a window; default: by the training recordings, or the saved value"
+    )
+    windows: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="windows of a long text or recording, whose features are averaged; what is longer is cut; "
+        "default: by the training rows, 1 where the length is given, or the saved value",
+    )
+    train_windows: int = Field(
+        1, ge=1, le=64, description="windows of a row in a training step, drawn at random; predictions use all"
     )
 
     pooling: Literal["own", "cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = Field(

@@ -38,16 +38,20 @@ class Text(Modality):
     def takes(self, spec: Mapping[str, Any]) -> str | None:
         if "max_length" not in spec:
             return None
+        if (windows := spec.get("windows", 1)) > 1:
+            return (
+                f"a text, read in up to {windows} windows of {spec['max_length']:,} tokens, whose outputs are averaged"
+            )
         return f"a text, of which the first {spec['max_length']:,} tokens are read"
 
     def snippet(self, library: str, where: str, spec: Mapping[str, Any], prints: str) -> str | None:
         from hubtl.card.snippet import needs_code
-        from hubtl.modalities.text.snippets import PROGRAM
+        from hubtl.modalities.text.snippets import program
 
         if library != "transformers":
             return None
         code = ", trust_remote_code=True" if needs_code(spec) else ""
-        return PROGRAM.format(where=where, max_length=spec["max_length"], code=code, prints=prints)
+        return program(where, spec, code, prints)
 
     def samples(self, spec: Any, rng: "np.random.Generator") -> "Sequence[Any]":
         return [" ".join(rng.permutation(WORDS).tolist()).capitalize() + "." for _ in range(4)]

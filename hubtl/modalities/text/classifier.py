@@ -9,9 +9,10 @@ from hubtl.errors import HubtlError
 from hubtl.modalities.native.backbone import NativeClassifier
 from hubtl.modalities.native.loading import model_of, without_pooler
 from hubtl.modalities.native.source import Source
+from hubtl.modalities.text import snippets
 from hubtl.modalities.text.pooling import OWN, Pooling, is_pooled
 from hubtl.modalities.text.reader import TextReader
-from hubtl.modalities.text.tokens import MAX_LENGTH, cut, longest, tokenizer_of
+from hubtl.modalities.text.tokens import MAX_LENGTH, cut, limit, longest, tokenizer_of
 
 ELSEWHERE = ("_name_or_path", *NAMES, "transformers_version")  # of a configuration inside another one
 CELLS = ("a", "a word, and then some more")  # for a trial: of two lengths
@@ -33,9 +34,8 @@ class TextClassifier(NativeClassifier):
         return {"input_ids": ids, "attention_mask": mask.long()}
 
     def example(self) -> tuple[str, str]:
-        length = self.info.input.values["max_length"]
-        made = f'companion(text, truncation=True, max_length={length}, return_tensors="pt")'
-        return 'text = "What it says."', made
+        spec = self.info.input.values
+        return f"tokenizer = companion\n{snippets.inputs(spec)}", f"model(**inputs).logits{snippets.mean(spec)}"
 
 
 def prepared(source: Source, config: Any, pretrained: bool, asked: float | None) -> Any:
@@ -91,7 +91,9 @@ def wrapped(
 ) -> tuple[TextClassifier, dict[str, Any]]:
     """Return the backbone with its classifier, and the facts on its input."""
     length = longest(int(asked or MAX_LENGTH), tokenizer, model.base_model)
-    built = TextClassifier(model, classifier, TextReader(tokenizer, length), tokenizer)
+    built = TextClassifier(
+        model, classifier, TextReader(tokenizer, length, limit(tokenizer, model.base_model)), tokenizer
+    )
     told = model.config if built.needs_code else None
     pooling = {"pooling": told.pooling, "normalize": told.normalize} if told else {"pooling": OWN}
     return built, {"max_length": length, **pooling}

@@ -1,15 +1,20 @@
 """Read texts as token ids of a fixed length."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hubtl.modalities.lengths import Lengths, starts
 from hubtl.modalities.reader import Arrays, Reader, known_severity, known_view
 
 LOST = {"weak": 0.05, "strong": 0.2}  # of the words
+COVERED = 0.99  # of the texts in one window: a batch is cut to its longest row, so that few long ones cost little
+LEAST, LONGEST = 64, 512  # tokens of a window that is chosen
+BATCH = 32 * 512  # tokens
 HARMED = (0.1, 0.2, 0.3, 0.4, 0.5)
 CONTINUES = "##"  # WordPiece marks what goes on with a word,
 STARTS = ("▁", "Ġ")  # SentencePiece and byte-level BPE what begins one
@@ -23,14 +28,15 @@ class TextReader(Reader):
     Args:
         tokenizer: that of the pretrained model.
         length: tokens of a row, special ones included; longer texts are cut.
+        limit: tokens that the model takes; None: as many.
     """
 
     modality = "text"
     files = False
 
-    def __init__(self, tokenizer: Any, length: int) -> None:
+    def __init__(self, tokenizer: Any, length: int, limit: int | None = None) -> None:
         self.tokenizer = tokenizer
-        self.length = length
+        self.length, self.limit = length, limit or length
         self.pad = int(next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0))
         self._tables: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -42,6 +48,51 @@ class TextReader(Reader):
         if not isinstance(cell, str):
             raise ValueError(f"a {type(cell).__name__}, not text")
         return self._padded(np.asarray(self.tokenizer(cell, truncation=True, max_length=self.length)["input_ids"]))
+
+    @property
+    def lengths(self) -> Lengths:
+        return Lengths(
+            option="max_length",
+            unit="tokens",
+            read=self.length,
+            limit=min(self.limit, LONGEST),
+            least=min(self.limit, LEAST),
+            step=16,
+            covers=COVERED,
+            batch=BATCH,
+            around=sum(self.around),
+        )
+
+    @cached_property
+    def around(self) -> tuple[int, int]:
+        """Return the special tokens before and after a text."""
+        whole, bare = (self.tokenizer("a", add_special_tokens=own)["input_ids"] for own in (True, False))
+        before = next(n for n in range(len(whole)) if whole[n : n + len(bare)] == bare)
+        return before, len(whole) - len(bare) - before
+
+    def described(self, windows: int) -> dict[str, Any]:
+        return {"windows": windows, "special": list(self.around)}
+
+    def size(self, cell: Any) -> float:
+        return float(len(self._ids(cell)))
+
+    def windows(self, cell: Any, most: int) -> list[Arrays]:
+        """Return windows of equal numbers of tokens, evenly from the text's start to its end, each with special tokens."""
+        ids = self._ids(cell)
+        if len(ids) <= self.length:
+            return [self._padded(ids)]
+        before, after = self.around
+        first, inner, last = ids[:before], ids[before : len(ids) - after], ids[len(ids) - after :]
+        window = self.length - before - after
+        return [
+            self._padded(np.concatenate([first, inner[start : start + window], last]))
+            for start in starts(len(inner), window, most)
+        ]
+
+    def _ids(self, cell: Any) -> np.ndarray:
+        if not isinstance(cell, str):
+            raise ValueError(f"a {type(cell).__name__}, not text")
+        return np.asarray(self.tokenizer(cell, verbose=False)["input_ids"])
 
     def _padded(self, ids: np.ndarray) -> Arrays:
         row = np.full(self.length, self.pad, np.int32)

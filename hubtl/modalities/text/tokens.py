@@ -39,7 +39,12 @@ def longest(asked: int, tokenizer: Any, model: Any) -> int:
     """Return tokens of a row: no more than the tokenizer cuts to and the model has positions for."""
     if asked < 2:
         raise HubtlError(f"max_length is {asked}: no room for a word", hint="max_length: 128")
-    limits = [asked, int(min(tokenizer.model_max_length, 2**30))]
+    return min(asked, limit(tokenizer, model))
+
+
+def limit(tokenizer: Any, model: Any) -> int:
+    """Return the tokens that the tokenizer cuts to and the model has positions for."""
+    limits = [int(min(tokenizer.model_max_length, 2**30))]
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions and positions > 0:
         offset = getattr(getattr(model, "embeddings", None), "padding_idx", None)  # RoBERTa counts from behind it

@@ -18,7 +18,7 @@ from hubtl.backbones import parts_of
 from hubtl.backbones.base import BackboneInfo, BackboneRequest
 from hubtl.backbones.loader import Loader
 from hubtl.batch import Inputs
-from hubtl.modalities.rows import collated, ranged
+from hubtl.modalities.rows import collated, ranged, say_cut
 from hubtl.modules import Classifier
 from hubtl.record import Outputs
 from hubtl_multimodal import encoders, saving, tuning
@@ -63,6 +63,7 @@ class MultimodalBackbone(Backbone):
     ) -> None:
         super().__init__()
         self.modalities = tuple(towers)
+        self._said = False  # that the end of an input is not read
         self.options = options
         self.encoders = nn.ModuleDict(towers)
         self.readers = {modality: tower.reader() for modality, tower in towers.items()}
@@ -173,6 +174,7 @@ class MultimodalBackbone(Backbone):
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """Return inputs of rows (modality -> cell; a missing key is a missing modality), without random views."""
+        self._said = self._said or say_cut(self.readers, rows)
         return collated(ranged(self.readers, self.ranges), rows)
 
     def explain(self, classifier: Classifier, names: Sequence[str], row: Any, **options: Any) -> Explanation:
@@ -219,7 +221,10 @@ class MultimodalLoader(Loader):
             )
             for modality, model in parts.items()
         }
-        return MultimodalBackbone(towers, options)
+        built = MultimodalBackbone(towers, options)
+        lengths = {"text": options.max_length, "audio": options.seconds}
+        built.lengths_open = tuple(m for m in towers if m in lengths and lengths[m] is None)
+        return built
 
     def rebuild(
         self, folder: Path, outputs: Outputs, request: BackboneRequest | None = None

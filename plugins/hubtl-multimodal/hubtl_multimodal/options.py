@@ -45,9 +45,11 @@ class ModelOptions(Bounded):
     channels: int | None = Field(
         None, ge=1, description="image channels, for timm networks; default: the network's own"
     )
-    max_length: int = Field(128, ge=2, description="tokens to truncate or pad a text to")
+    max_length: int | None = Field(
+        None, ge=2, description="tokens to truncate or pad a text to; default: by the training texts"
+    )
     seconds: float | None = Field(
-        None, gt=0, description="seconds to truncate or pad a recording to; default: the encoder's"
+        None, gt=0, description="seconds to truncate or pad a recording to; default: by the training recordings"
     )
     mels: int | None = Field(
         None, ge=8, description="mel bands of a timm network's spectrogram; default: its own, else 64"

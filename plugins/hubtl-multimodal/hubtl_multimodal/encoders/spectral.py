@@ -11,7 +11,16 @@ from torch.nn import functional as F
 
 from hubtl.errors import HubtlError
 from hubtl.modalities.audio.extracted import ASTReader, ClapReader, WhisperReader
-from hubtl.modalities.audio.models import SECONDS, frames_of, heard_by_whisper, patches, side, whole_window, with_frames
+from hubtl.modalities.audio.models import (
+    SECONDS,
+    frames_of,
+    heard_by_whisper,
+    patches,
+    side,
+    whole_window,
+    window_of_whisper,
+    with_frames,
+)
 from hubtl.modalities.audio.spectrogram import SpectrogramReader
 from hubtl.modalities.native.loading import model_of, write
 from hubtl.modalities.native.masks import with_first
@@ -73,6 +82,7 @@ def build_ast(source: Source, config: Any, extractor: Any, pretrained: bool, sec
     if int(model.config.max_length) != frames:
         model = with_frames(model, frames)
     encoder = AST(model, ASTReader(extractor, frames))
+    encoder.reader().limit = ASTReader(extractor, own).longest
     return _described(encoder, source, pretrained, int(config.hidden_size), {"kind": "ast", "frames": frames})
 
 
@@ -112,6 +122,7 @@ def build_whisper(source: Source, config: Any, extractor: Any, pretrained: bool,
     model = model_of(source, WhisperModel, config, pretrained, may_lack="decoder.").encoder
     model.embed_positions.requires_grad_(False)  # sines
     encoder = Whisper(model, WhisperReader(extractor, seconds))
+    encoder.reader().limit = window_of_whisper(config, extractor)
     return _described(encoder, source, pretrained, int(config.d_model), {"kind": "whisper", "seconds": seconds})
 
 
@@ -146,6 +157,7 @@ def build_clap(source: Source, config: Any, extractor: Any, pretrained: bool, se
     else:
         model = model_of(source, ClapModel, config, pretrained, idle=FUSION).audio_model
     encoder = Clap(model, ClapReader(extractor, seconds))
+    encoder.reader().limit = limit
     width = int(tower.patch_embeds_hidden_size * 2 ** (len(tower.depths) - 1))
     return _described(encoder, source, pretrained, width, {"kind": "clap", "seconds": seconds})
 

@@ -14,7 +14,7 @@ from hubtl.modalities.native.masks import with_first
 from hubtl.modalities.native.source import Source
 from hubtl.modalities.reader import Reader
 from hubtl.modalities.text.reader import TextReader
-from hubtl.modalities.text.tokens import MAX_LENGTH, cut, longest, tokenizer_of
+from hubtl.modalities.text.tokens import MAX_LENGTH, cut, limit, longest, tokenizer_of
 from hubtl_multimodal.encoders.base import EncoderInfo, Tokens, only_what_learns, tokens_of
 from hubtl_multimodal.encoders.repeated import TransformersEncoder
 
@@ -37,7 +37,7 @@ class Text(TransformersEncoder):
         return tokens_of(F.pad(made, (0, 0, 0, lost)), with_first(inputs["text.mask"]))
 
     def reader(self) -> Reader:
-        return TextReader(self._tokenizer, self._length)
+        return TextReader(self._tokenizer, self._length, limit(self._tokenizer, self.model))
 
     def save(self, folder: Path) -> None:
         write(self.model, folder, self._tokenizer)

@@ -74,6 +74,7 @@ def build(source: Source, pretrained: bool, options: dict[str, Any], saved: bool
             model = load(source, pretrained, channels=1, size=(frames, mels))
         mean, std = (own["mean"][0], own["std"][0]) if own else (MEAN, STD)
         listens = LogMelReader(frames, mels, mean=float(mean), std=float(std))
+        listens.limit = SECONDS
     encoder = TimmAudio(model, options.get("stage"), listens)
     width, grid = encoder.try_on(torch.zeros(1, 1, listens.frames, listens.mels), "other seconds or mels, or a CNN")
     if grid is None:

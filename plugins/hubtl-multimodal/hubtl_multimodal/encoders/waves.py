@@ -45,7 +45,9 @@ class Waves(TransformersEncoder):
 
     def reader(self) -> Reader:
         normalise = bool(self._extractor.do_normalize)
-        return WaveformReader(int(self._extractor.sampling_rate), self._count, normalise=normalise)
+        made = WaveformReader(int(self._extractor.sampling_rate), self._count, normalise=normalise)
+        made.limit = SECONDS
+        return made
 
     def save(self, folder: Path) -> None:
         write(self.model, folder, self._extractor)
