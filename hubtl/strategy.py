@@ -174,6 +174,7 @@ class Strategy(nn.Module):
         unknown: it learns one more output, ``task.unknown``, for rows of none of the source's classes.
         trains_backbone: False if no phase trains the backbone or changes its statistics. Inputs are then read once,
             without random views, and the baseline beside an adaptation freezes the backbone, too.
+        moves_features: False if its losses are of outputs alone, so that a linear head on a frozen backbone can adapt.
         setting: the setting of this run, set before ``phases`` is called.
     """
 
@@ -187,6 +188,7 @@ class Strategy(nn.Module):
     needs: ClassVar[tuple[str, ...]] = ("features", "probabilities")
     unknown: ClassVar[bool] = False
     trains_backbone: ClassVar[bool] = True
+    moves_features: ClassVar[bool] = True
     setting: str
 
     def __init__(self, encoder: Encoder, head: nn.Module, task: Task, options: StrategyOptions | None = None) -> None:

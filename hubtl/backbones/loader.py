@@ -24,12 +24,14 @@ class Loader(ABC):
     Attributes:
         Options: a pydantic model of ``--set model.NAME=VALUE``; None: there are none.
         training: keys of a recipe that these models are commonly trained with.
+        frozen: such keys where only a head learns, by a method whose losses are of outputs alone.
         modalities: what its models take, where a name alone does not tell.
         picks: of a loader that fuses several modalities, strategies made for them and why, by setting: what ``auto`` takes.
     """
 
     Options: ClassVar[type[BaseModel] | None] = None
     training: ClassVar[Mapping[str, Any]] = {}
+    frozen: ClassVar[Mapping[str, Any]] = {}
     modalities: ClassVar[tuple[str, ...]] = (USUAL,)
     picks: ClassVar[Mapping[str, tuple[str, str]]] = {}
 

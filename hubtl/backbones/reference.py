@@ -91,6 +91,12 @@ class ModelRef:
         return dict(loader(name).training) if name in plugins.entries("backbones") else {}
 
     @property
+    def frozen_defaults(self) -> Mapping[str, Any]:
+        """Return recipe keys for a head on a frozen model of a kind; none where strategies decide them."""
+        name = self._told[0] or self._own_loader
+        return dict(loader(name).frozen) if name in plugins.entries("backbones") else {}
+
+    @property
     def _own_loader(self) -> str | None:
         """Return the loader of another package that the name begins with; None for any other name."""
         name = self.name.partition(":")[0]

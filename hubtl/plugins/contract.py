@@ -22,7 +22,7 @@ RELATIONS = ("closed", "partial", "open", "open-partial", "unknown")
 NEEDS = ("features", "probabilities")
 NAMES = {"settings": SETTINGS, "needs": NEEDS}  # tuples of these names
 MAPPINGS = ("defaults", "ablations", "suits")
-SWITCHES = ("trains_backbone", "unknown")
+SWITCHES = ("trains_backbone", "moves_features", "unknown")
 MOVED = {  # what a strategy of hubtl 0.1 declares: of which type, and where it is now
     "improves": (tuple | list, "judging = Judging(improves=(…))"),
     "forgets_source": (bool, "judging = Judging(forgets_source=…)"),

@@ -110,6 +110,11 @@ def by_strategy(decisions: Decisions, name: str, cls: type[Strategy], setting: s
     decisions.decide_all(cls.defaults, f"a default of {name}")
     customary = _customary(given, decisions.model, cls)
     decisions.decide_all(customary, "models of this kind are commonly fine-tuned so")
+    if customary and not cls.moves_features and decisions.recipe.tuner.name == "head":
+        decisions.decide_all(
+            decisions.model.frozen_defaults,
+            f"the encoder is frozen, and {name} needs a linear head alone: a bottleneck would learn few rows by heart",
+        )
 
 
 def _voters(cls: type[Strategy], task: Task, setting: str) -> list[str]:

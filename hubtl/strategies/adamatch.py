@@ -33,6 +33,7 @@ class AdaMatch(Additive):
     """
 
     Options = AdaMatchOptions
+    moves_features = False
     paper = "arXiv:2106.04732"
     judging = Judging(improves=("infomax", "bnm"))
     defaults = {"optim.lr": 3e-3, "optim.schedule": "inverse-decay", "optim.gamma": 4e-4}

@@ -23,6 +23,7 @@ class BNM(Additive):
     """
 
     Options = BNMOptions
+    moves_features = False
     paper = "arXiv:2003.12237"
     judging = Judging(improves=("infomax", "bnm"))
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}

@@ -97,6 +97,7 @@ def combine(name: str, parts: Sequence[type[Strategy]]) -> type[Combined]:
                 for own, cls in zip(names, classes, strict=True)
                 if "weight" in cls.Options.model_fields
             },
+            "moves_features": any(cls.moves_features for cls in classes),
             "trains_backbone": any(cls.trains_backbone for cls in classes),
             "paper": next((cls.paper for cls in classes if cls.paper), None),
             "defaults": {key: value for cls in reversed(classes) for key, value in cls.defaults.items()},

@@ -28,6 +28,7 @@ class FixMatch(Additive):
     """
 
     Options = FixMatchOptions
+    moves_features = False
     paper = "arXiv:2001.07685"
     judging = Judging(improves=("infomax", "bnm"))
     defaults = {"optim.lr": 3e-3, "optim.schedule": "inverse-decay", "optim.gamma": 4e-4}

@@ -23,6 +23,7 @@ class InfoMax(Additive):
     """
 
     Options = InfoMaxOptions
+    moves_features = False
     paper = "arXiv:2002.08546"
     judging = Judging(improves=("infomax", "bnm"))
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}

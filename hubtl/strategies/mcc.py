@@ -25,6 +25,7 @@ class MCC(Additive):
     """
 
     Options = MCCOptions
+    moves_features = False
     paper = "arXiv:1912.03699"
     judging = Judging(improves=("infomax", "bnm"))
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}

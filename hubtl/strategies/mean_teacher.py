@@ -36,6 +36,7 @@ class MeanTeacher(Strategy):
     """
 
     Options = MeanTeacherOptions
+    moves_features = False
     paper = "arXiv:1706.05208"
     judging = Judging(improves=("infomax", "bnm"))
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}

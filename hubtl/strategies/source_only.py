@@ -18,6 +18,7 @@ class SourceOnly(Strategy):
     source as well, the baseline adds the same loss of them.
     """
 
+    moves_features = False
     needs = ("features",)
     defaults = {"run.validator": "last"}  # a baseline that chose by looking at the target would be none
 
