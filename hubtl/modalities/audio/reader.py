@@ -8,6 +8,7 @@ import numpy as np
 from hubtl.modalities.audio.sound import duration, samples
 from hubtl.modalities.lengths import Lengths, starts
 from hubtl.modalities.reader import Arrays, Reader
+from hubtl.modalities.strengths import QUIETER, SoundViews
 
 COVERED = 0.95  # of the recordings in one window: every spectrogram is as long as the window
 LEAST, STEP = 0.3, 0.1  # seconds of a window that is chosen
@@ -22,6 +23,7 @@ class SoundReader(Reader):
         rate: samples a second; every cell is resampled to it.
         longest: seconds of a window.
         limit: seconds that the model takes; None: no more than now.
+        strengths: of random views.
         covers: share of the recordings that one window should hold, where it is chosen.
     """
 
@@ -29,6 +31,7 @@ class SoundReader(Reader):
     rate: int
     longest: float
     limit: float | None = None
+    strengths = SoundViews()
     covers: float = COVERED
 
     @property
@@ -58,6 +61,16 @@ class SoundReader(Reader):
         window = round(self.longest * self.rate)
         places = starts(len(sound), window, most, round(SLACK * self.rate))
         return [self.heard(sound[start : start + window] if len(places) > 1 else sound) for start in places]
+
+    def gain(self, name: str, rng: np.random.Generator) -> float:
+        """Draw a change of loudness in decibels, for a view."""
+        most = self.strengths.strong_gain if name == "strong" else self.strengths.weak_gain
+        return float(rng.uniform(-most, most))
+
+    def noise(self, rng: np.random.Generator) -> float:
+        """Draw decibels of signal to noise, for a strong view with noise."""
+        least = self.strengths.strong_noise
+        return float(rng.uniform(least, least + QUIETER)) if least is not None else float("inf")
 
     @abstractmethod
     def heard(self, sound: np.ndarray) -> Arrays:

@@ -10,12 +10,9 @@ from torch import Tensor
 
 from hubtl.modalities.audio.reader import SoundReader
 from hubtl.modalities.reader import Arrays, known_severity, known_view
+from hubtl.modalities.strengths import SoundViews
 
-SHIFT = 0.1  # of the sound's own length, at most
-GAIN = {"weak": 3.0, "strong": 6.0}  # decibels, at most
-QUIET_NOISE = (20.0, 35.0)  # decibels of signal to noise, in a strong view
 SIGNAL_TO_NOISE = (20.0, 15.0, 10.0, 5.0, 0.0)  # decibels, severities 1 to 5
-BANDS_MASKED, TIME_MASKED = 1 / 10, 1 / 8  # SpecAugment (arXiv:1904.08779): widest of two masks each; a word is short
 
 
 class SpectrogramReader(SoundReader):
@@ -79,15 +76,13 @@ class SpectrogramReader(SoundReader):
         features, length = arrays["audio"], int(arrays["audio.mask"].sum())
         if length == 0:
             return dict(arrays)
-        most = int(SHIFT * length)
+        most = int(self.strengths.shift * length)
         shift = min(int(rng.integers(-most, most + 1)), self.frames - length)
-        energies = self.energies(features[:length])[max(0, -shift) :] * 10 ** (
-            rng.uniform(-GAIN[name], GAIN[name]) / 10
-        )
+        energies = self.energies(features[:length])[max(0, -shift) :] * 10 ** (self.gain(name, rng) / 10)
         if strong:
-            energies = energies + self._noise(energies, float(rng.uniform(*QUIET_NOISE)), rng)
+            energies = energies + self._noise(energies, self.noise(rng), rng)
         sound = self.logarithms(np.concatenate([np.zeros((max(0, shift), energies.shape[1])), energies]))
-        return self._padded(_masked(sound, rng) if strong else sound, len(sound))
+        return self._padded(_masked(sound, self.strengths, rng) if strong else sound, len(sound))
 
     def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
         """Add white noise 20 to 0 decibels below the sound. The five severities are 20, 15, 10, 5 and 0 decibels."""
@@ -126,15 +121,15 @@ class SpectrogramReader(SoundReader):
         }
 
 
-def _masked(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Set two bands of frequencies and two of time to the mean."""
+def _masked(sound: np.ndarray, how: SoundViews, rng: np.random.Generator) -> np.ndarray:
+    """Set two bands of frequencies and two of time to the mean, as SpecAugment does (arXiv:1904.08779)."""
     sound, (length, mels) = sound.copy(), sound.shape
     mean = sound.mean()
     for _ in range(2):
-        wide = int(rng.integers(int(BANDS_MASKED * mels) + 1))
+        wide = int(rng.integers(int(how.band_masks * mels) + 1))
         start = int(rng.integers(mels - wide + 1))
         sound[:, start : start + wide] = mean
-        long = int(rng.integers(int(TIME_MASKED * length) + 1))
+        long = int(rng.integers(int(how.time_masks * length) + 1))
         start = int(rng.integers(length - long + 1))
         sound[start : start + long] = mean
     return sound

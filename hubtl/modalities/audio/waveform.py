@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hubtl.modalities.audio.reader import SoundReader
-from hubtl.modalities.audio.spectrogram import GAIN, QUIET_NOISE, SHIFT, SIGNAL_TO_NOISE, TIME_MASKED
+from hubtl.modalities.audio.spectrogram import SIGNAL_TO_NOISE
 from hubtl.modalities.reader import Arrays, known_severity, known_view
 
 
@@ -58,13 +58,13 @@ class WaveformReader(SoundReader):
         sound = arrays["audio"][arrays["audio.mask"]]
         if len(sound) == 0:
             return dict(arrays)
-        most = int(SHIFT * len(sound))
+        most = int(self.strengths.shift * len(sound))
         shift = min(int(rng.integers(-most, most + 1)), self.count - len(sound))
-        sound = sound[max(0, -shift) :] * 10 ** (rng.uniform(-GAIN[name], GAIN[name]) / 20)
+        sound = sound[max(0, -shift) :] * 10 ** (self.gain(name, rng) / 20)
         if strong:
-            sound = sound + _noise(sound, float(rng.uniform(*QUIET_NOISE)), rng)
+            sound = sound + _noise(sound, self.noise(rng), rng)
             for _ in range(2):
-                long = int(rng.integers(int(TIME_MASKED * len(sound)) + 1))
+                long = int(rng.integers(int(self.strengths.time_masks * len(sound)) + 1))
                 start = int(rng.integers(len(sound) - long + 1))
                 sound[start : start + long] = 0.0
         return self._padded(np.concatenate([np.zeros(max(0, shift)), sound]))

@@ -96,6 +96,7 @@ class NativeLoader(Loader):
             pretrained=request.pretrained,
             notes=how.notes,
         )
+        built.reader.strengths = options
         built.in_windows(windows, options.train_windows)
         built.lengths_open = (modality,) if asked is None and not saved else ()
         built.drawn = frozenset(missing)

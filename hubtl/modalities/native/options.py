@@ -5,10 +5,10 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from hubtl.errors import HubtlError
-from hubtl.recipe.bounded import Bounded
+from hubtl.modalities.strengths import SoundViews, WordViews
 
 
-class NativeOptions(Bounded):
+class NativeOptions(WordViews, SoundViews):
     """Hold the options of ``--model NAME`` for transformers' models of texts or recordings."""
 
     model_config = ConfigDict(frozen=True)
@@ -46,8 +46,9 @@ class NativeOptions(Bounded):
             HubtlError: where another modality's option is given.
         """
         own, other = ("max_length", "seconds") if modality == "text" else ("seconds", "max_length")
-        others = (other,) if modality == "text" else (other, "pooling", "normalize")
-        for name in others:
+        others = {other, *(SoundViews if modality == "text" else WordViews).model_fields}
+        others |= set() if modality == "text" else {"pooling", "normalize"}
+        for name in sorted(others & self.model_fields_set):
             if getattr(self, name) is not None:
                 raise HubtlError(f"{shown} is a model of {modality}: it has no {name}", hint=f"--set model.{own}=…")
         value: float | None = getattr(self, own)

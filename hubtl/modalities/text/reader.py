@@ -10,8 +10,8 @@ from torch import Tensor
 
 from hubtl.modalities.lengths import Lengths, starts
 from hubtl.modalities.reader import Arrays, Reader, known_severity, known_view
+from hubtl.modalities.strengths import WordViews
 
-LOST = {"weak": 0.05, "strong": 0.2}  # of the words
 COVERED = 0.99  # of the texts in one window: a batch is cut to its longest row, so that few long ones cost little
 LEAST, LONGEST = 64, 512  # tokens of a window that is chosen
 BATCH = 32 * 512  # tokens
@@ -33,6 +33,7 @@ class TextReader(Reader):
 
     modality = "text"
     files = False
+    strengths = WordViews()
 
     def __init__(self, tokenizer: Any, length: int, limit: int | None = None) -> None:
         self.tokenizer = tokenizer
@@ -119,15 +120,29 @@ class TextReader(Reader):
         }
 
     def view(self, arrays: Mapping[str, np.ndarray], name: str, rng: np.random.Generator) -> Arrays:
-        """Drop words: one in 20 (weak) or one in 5 (strong)."""
-        known_view(name)
+        """Drop words; a strong view also masks words and drops a run of them. One word at least stays as it is."""
+        strong, how = known_view(name), self.strengths
         ids = arrays["text"][arrays["text.mask"]]
         words = self._words(ids)
-        gone = rng.random(len(words)) < LOST[name]
-        if gone.all() and len(words):
-            gone[rng.integers(len(words))] = False
-        lost = {int(place) for word, left in zip(words, gone, strict=True) if left for place in word}
-        return self._padded(ids[[place for place in range(len(ids)) if place not in lost]])
+        count = len(words)
+        gone = rng.random(count) < (how.strong_deletion if strong else how.word_dropout)
+        masked = np.zeros(count, bool)
+        if strong:
+            long = int(rng.integers(int(how.strong_span * count) + 1))
+            start = int(rng.integers(count - long + 1))
+            gone[start : start + long] = True
+            masked = rng.random(count) < how.strong_masking
+        if (mask := self.tokenizer.mask_token_id) is None:
+            gone |= masked
+        if (gone | masked).all() and count:
+            kept = rng.integers(count)
+            gone[kept] = masked[kept] = False
+        ids, keep = ids.copy(), np.ones(len(ids), bool)
+        for word, left, hidden in zip(words, gone, masked, strict=True):
+            keep[word] = not left
+            if hidden and mask is not None:
+                ids[word] = mask
+        return self._padded(ids[keep])
 
     def corrupt(self, arrays: Mapping[str, np.ndarray], severity: int, rng: np.random.Generator) -> Arrays:
         """Drop 10 to 50 % of the words, or replace them. It changes one word at least; other tokens replace words."""

@@ -67,6 +67,8 @@ class MultimodalBackbone(Backbone):
         self.options = options
         self.encoders = nn.ModuleDict(towers)
         self.readers = {modality: tower.reader() for modality, tower in towers.items()}
+        for modality in {"text", "audio"} & towers.keys():
+            self.readers[modality].strengths = options
         self.fusion = Fusion(
             {modality: tower.info.width for modality, tower in towers.items()},
             kind=options.fusion,

@@ -5,14 +5,14 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
-from hubtl.recipe.bounded import Bounded
+from hubtl.modalities.strengths import SoundViews, WordViews
 
 TUNE = "freeze, full, lora, or top-k for the last k blocks"
 WEIGHTS = "pretrained weights of this encoder; default: as --pretrained or --no-pretrained says of all"
 RATE = "learning rate of this encoder over the run's; default: 0.1 pretrained, 1 from scratch"
 
 
-class ModelOptions(Bounded):
+class ModelOptions(WordViews, SoundViews):
     """Hold the options of ``--model image=…,text=…,audio=…``."""
 
     model_config = ConfigDict(frozen=True)
