@@ -24,11 +24,17 @@ class Reader(ABC):
 
     modality: ClassVar[str]
     files: ClassVar[bool] = True  # a cell that is a string is a path
+    strengths: Any = None  # of random views, where they are options of the model
 
     @property
     def lengths(self) -> Lengths | None:
         """Return how cells are measured and cut; None: they have no length."""
         return None
+
+    @property
+    def window(self) -> "Reader":
+        """Return the reader of one window; that of whole cells is its own."""
+        return self
 
     def size(self, cell: Any) -> float:
         """Return how much a cell holds, in the unit of ``lengths``, uncut. Raises as ``read`` does."""

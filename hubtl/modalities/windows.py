@@ -29,6 +29,13 @@ class WindowsReader(Reader):
     def lengths(self) -> Lengths | None:
         return self.reader.lengths
 
+    @property
+    def window(self) -> Reader:
+        return self.reader
+
+    def preparation(self) -> dict[str, Any]:
+        return self.reader.preparation() | {"windows": self.count, "windows_outputs": "mean"}
+
     def size(self, cell: Any) -> float:
         return self.reader.size(cell)
 

@@ -67,7 +67,7 @@ class SoundReader(Reader):
         most = self.strengths.strong_gain if name == "strong" else self.strengths.weak_gain
         return float(rng.uniform(-most, most))
 
-    def noise(self, rng: np.random.Generator) -> float:
+    def decibels(self, rng: np.random.Generator) -> float:
         """Draw decibels of signal to noise, for a strong view with noise."""
         least = self.strengths.strong_noise
         return float(rng.uniform(least, least + QUIETER)) if least is not None else float("inf")

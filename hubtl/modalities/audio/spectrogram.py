@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,7 +81,7 @@ class SpectrogramReader(SoundReader):
         shift = min(int(rng.integers(-most, most + 1)), self.frames - length)
         energies = self.energies(features[:length])[max(0, -shift) :] * 10 ** (self.gain(name, rng) / 10)
         if strong:
-            energies = energies + self._noise(energies, self.noise(rng), rng)
+            energies = energies + self._noise(energies, self.decibels(rng), rng)
         sound = self.logarithms(np.concatenate([np.zeros((max(0, shift), energies.shape[1])), energies]))
         return self._padded(_masked(sound, self.strengths, rng) if strong else sound, len(sound))
 

@@ -62,7 +62,7 @@ class WaveformReader(SoundReader):
         shift = min(int(rng.integers(-most, most + 1)), self.count - len(sound))
         sound = sound[max(0, -shift) :] * 10 ** (self.gain(name, rng) / 20)
         if strong:
-            sound = sound + _noise(sound, self.noise(rng), rng)
+            sound = sound + _noise(sound, self.decibels(rng), rng)
             for _ in range(2):
                 long = int(rng.integers(int(self.strengths.time_masks * len(sound)) + 1))
                 start = int(rng.integers(len(sound) - long + 1))

@@ -39,10 +39,10 @@ def sound(y: int, first: bool, second: bool, rng: np.random.Generator) -> dict[s
 
 
 def table(kind: str, n: int, seed: int, target: bool) -> Dataset:
-    """Of the target every other row has both cues, and the rest has the second alone."""
+    """Of the target three rows of four have both cues, and the rest has the second alone."""
     rng = np.random.default_rng(seed)
     labels = [i % 3 for i in range(n)]
-    first, second = [not target or i // 3 % 2 == 0 for i in range(n)], [target] * n
+    first, second = [not target or i // 3 % 4 > 0 for i in range(n)], [target] * n
     file = {"bytes": Value("binary"), "path": Value("string")}
     make, feature = (text, Value("string")) if kind == "text" else (sound, file)
     cells = [make(*cues, rng) for cues in zip(labels, first, second, strict=True)]
@@ -94,10 +94,9 @@ def test_consistency_beats_source_only(world, strategy, tmp_path):
             **STRONG[kind],
         },
     ).record
-    assert record.adapted.accuracy > record.source_only.accuracy + 0.1, (
-        record.source_only.accuracy,
-        record.adapted.accuracy,
-    )
+    before, after = record.source_only.accuracy, record.adapted.accuracy
+    assert before < 0.9
+    assert after > before + 0.08, (before, after)
 
 
 def test_strong_views_depend_on_seed_and_row_and_evaluation_has_none(world):
