@@ -12,6 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import adapted_table
 import auto_table
 import choice_tables
 import kinds_table
@@ -267,6 +268,10 @@ TABLES = {
     "demo": demo,
     "plain-loop": lambda: plain_loop_table.table(lines("plain_loop.jsonl")),
     "text": lambda: text_table.table(lines("text.jsonl")),
+    "text-adapted": lambda: adapted_table.table(
+        lines("text_adapted.jsonl"), ("source", "target"), "logistic_regression"
+    ),
+    "audio": lambda: adapted_table.table(lines("audio.jsonl"), ("target",)),
     "kinds": lambda: kinds_table.table(lines("kinds.jsonl")),
     "multilabel": multilabel,
     "digits": digits,
