@@ -271,7 +271,7 @@ def collated(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Any]]) -
 def say_cut(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Any]]) -> bool:
     """Warn where the end of a cell is not read, and return whether one was found."""
     for modality, reader in readers.items():
-        if (spec := reader.lengths) is None:
+        if (spec := getattr(reader, "lengths", None)) is None:
             continue
         most = spec.reads(getattr(reader, "count", 1))
         for cell in (row.get(modality) for row in rows):

@@ -24,7 +24,9 @@ def samples(model: Any) -> dict[str, Tensor]:
     backbone = model.backbone
     if backbone.readers:
         rng = np.random.default_rng(0)
-        readers = {name: reader.window for name, reader in backbone.readers.items()}  # as other programs run it
+        readers = {
+            name: getattr(reader, "window", reader) for name, reader in backbone.readers.items()
+        }  # one, as other programs run it
         rows = [{name: reader.noise(rng, share) for name, reader in readers.items()} for share in SHARES]
         if len(readers) == 1:
             return stacked(readers, rows)

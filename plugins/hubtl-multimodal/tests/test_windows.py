@@ -101,7 +101,9 @@ def test_a_training_step_draws_windows_and_a_seed_draws_the_same(tmp_path):
 
 
 def test_views_change_windows_and_keep_empty_ones(tmp_path):
-    reader = native("distilbert", tmp_path, options={"max_length": 12, "windows": 6}).readers["text"]
+    reader = native("distilbert", tmp_path, options={"max_length": 12, "windows": 6, "strong_masking": 0.5}).readers[
+        "text"
+    ]
     assert isinstance(reader, WindowsReader)
     read = reader.read(LONG)
     seen = reader.view(read, "strong", np.random.default_rng(0))
