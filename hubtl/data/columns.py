@@ -70,10 +70,10 @@ def of_files(dataset: Dataset, name: str, what: str, where: str) -> str:
     return name
 
 
-def check_taken(columns: Mapping[str, str] | None, takes: Sequence[str]) -> None:
+def check_taken(columns: Mapping[str, str | None] | None, takes: Sequence[str]) -> None:
     """Raise HubtlError for a column of a modality that a model lacks."""
     for name, column in (columns or {}).items():
-        if name not in takes:
+        if column is not None and name not in takes:
             raise HubtlError(
                 f"--column {name}={column}: the model takes {' and '.join(takes)}, and no {name}",
                 hint=f"--column {takes[0]}={column}" if len(takes) == 1 else "leave it out",

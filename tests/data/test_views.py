@@ -14,7 +14,7 @@ from hubtl.data.streams import StepBatches
 from hubtl.errors import HubtlError
 from hubtl.modalities.image import rows as images_
 from hubtl.modalities.image.rows import ImageSet
-from hubtl.modalities.image.transforms import OPERATIONS, RandomViews, _changed, strong_view, training_view, weak_view
+from hubtl.modalities.image.transforms import OPERATIONS, RandomViews, changed, strong_view, training_view, weak_view
 from hubtl.recipe.augmentation import randaugment
 from hubtl.recipe.schema import DataSection
 
@@ -159,10 +159,10 @@ def test_strong_views_change_more_than_weak_ones():
 def test_every_operation_does_something_and_keeps_the_size(operation, spec):
     image = picture(1, spec).point(lambda v: 20 + v // 2)  # room for a stretch of the contrast
     for sign in (-1.0, 1.0):
-        changed = _changed(image, operation, 0.9, sign)
-        assert (changed.size, changed.mode) == (image.size, image.mode)
+        made = changed(image, operation, 0.9, sign)
+        assert (made.size, made.mode) == (image.size, image.mode)
         if not (operation == "colour" and spec.channels == 1):
-            assert not np.array_equal(np.asarray(changed), np.asarray(image))
+            assert not np.array_equal(np.asarray(made), np.asarray(image))
 
 
 def test_large_views_are_crops_with_flips():
