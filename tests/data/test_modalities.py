@@ -129,7 +129,8 @@ def test_a_domain_opens_with_the_modalities_that_are_asked_for(tmp_path):
     assert domain(("image",)).columns == {"image": "image"}
     with pytest.raises(HubtlError, match="unknown text column of the source"):
         domain(("text",), text_column="nothing")
-    assert domain(("image",), text_column="nothing").columns == {"image": "image"}  # nobody reads it
+    with pytest.raises(HubtlError, match="--column text=said: the model takes image, and no text"):
+        domain(("image",), text_column="said")
 
 
 def test_an_evaluation_split_without_a_modality_is_an_error(tmp_path):
