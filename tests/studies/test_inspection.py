@@ -12,7 +12,7 @@ import hubtl
 from hubtl.data.opening import opened
 from hubtl.errors import HubtlError
 from hubtl.tasks.fit import chances
-from tests.data.classic.grown import folders, listed, office, picture, voc, voc_labels
+from tests.data.classic.grown import folders, listed, office, picture, text, voc, voc_labels
 from tests.data.trees import WAV
 from tests.tiny import hubtl_command
 
@@ -173,6 +173,20 @@ def test_sets_of_labels_are_counted_without_difficult_ones(tmp_path):
     assert (found.task, found.label_columns) == ("multi-label", ["labels"])
     assert found.splits[0].counts == {"cat": 5, "dog": 4}
     assert found.hints is None
+
+
+def test_masks_of_a_devkit_are_read_where_their_task_is_named(tmp_path):
+    year = voc(tmp_path / "VOC2007", voc_labels(("train",), rows=4))
+    text(year / "ImageSets" / "Segmentation" / "train.txt", "000000", "000001")
+    (year / "SegmentationClass").mkdir()
+    for number in range(2):
+        mask = np.zeros((32, 32), np.uint8)
+        mask[:8] = 1 + number
+        Picture.fromarray(mask).save(year / "SegmentationClass" / f"00000{number}.png")
+    found = hubtl.inspect(str(year), task="segmentation")
+    (train,) = found.splits
+    assert (found.task, train.rows) == ("segmentation", 2)
+    assert sorted(train.counts.values())[-3:] == [256, 256, 1536]
 
 
 def test_the_sheet_shows_rows_of_each_label_on_a_light_page(photos, tmp_path):

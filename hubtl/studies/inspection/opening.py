@@ -81,7 +81,14 @@ def open_data(text: str, split: str | None, domain: str | None, asked: Asked) ->
         HubtlError: for data that do not open, and for columns that were asked for and are not there.
     """
     kinds = tuple(asked.columns) or tuple(one.name for one in modalities.every())
-    wanted = Wanted(kinds, asked.columns, lenient=True, domains=(domain,) if domain and not asked.domain_column else ())
+    if asked.task is not None and asked.task not in plugins.entries("tasks"):
+        raise unknown("task", asked.task, plugins.entries("tasks"))
+    wanted = Wanted(
+        *(kinds, asked.columns),
+        lenient=True,
+        domains=(domain,) if domain and not asked.domain_column else (),
+        folder=None if asked.task is None else plugins.load("tasks", asked.task)().folder,
+    )
     source = opened(text, wanted)
     names = [split] if split else _own(list(source.splits))
     by = asked.domain_column or source.domain_column
@@ -126,12 +133,10 @@ def _columns(rows: Dataset, asked: Mapping[str, str], where: str) -> dict[str, s
 
 def _read_labels(data: Data, where: str, asked: str | None, task: str | None, aside: str | None) -> None:
     """Read the labels with the requested task, or the first that fits."""
-    if task is not None and task not in plugins.entries("tasks"):
-        raise unknown("task", task, plugins.entries("tasks"))
     first: HubtlError | None = None
     for made in _tasks(task):
         try:
-            if _read_by(made, data, where, asked, aside):
+            if _read_by(made.beside(where), data, where, asked, aside):
                 return
         except HubtlError as error:
             first = first or error
