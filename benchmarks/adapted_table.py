@@ -9,7 +9,9 @@ from cells import spread
 
 
 def table(runs: Sequence[dict[str, Any]], rows: tuple[str, ...], reference: str | None = None) -> str:
-    """Return accuracy on the target, mean ± sd over seeds, and the means over rows that have every column.
+    """Return accuracy on the target, mean ± sd over seeds.
+
+    Means are over rows that have every column.
 
     Args:
         runs: the lines of a results file.

@@ -1,4 +1,4 @@
-"""Adaptation of a frozen sentence-transformers model between reviews of four kinds of goods, without target labels.
+"""Adaptation of a frozen sentence-transformers model between reviews of four goods.
 
     python benchmarks/text_adapted.py DATA MODEL [--rows 800] [--seeds 0] [--pairs books-kitchen …] [--tokens 128]
         [--strategies source-only auto mcc coral dann]

@@ -92,7 +92,7 @@ class ModelRef:
 
     @property
     def frozen_defaults(self) -> Mapping[str, Any]:
-        """Return recipe keys for a head on a frozen model of a kind; none where strategies decide them."""
+        """Return recipe keys for a head on a frozen model. None: strategies decide."""
         name = self._told[0] or self._own_loader
         return dict(loader(name).frozen) if name in plugins.entries("backbones") else {}
 

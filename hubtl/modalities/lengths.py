@@ -1,4 +1,4 @@
-"""Measure how long cells are, and choose how much of them a model reads at once."""
+"""Measure cells, and choose how much a model reads at once."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ MOST = 8  # windows of a row: what is longer is cut
 
 @dataclass(frozen=True)
 class Lengths:
-    """Describe how a reader measures cells, and within which bounds its length may be chosen."""
+    """Describe how a reader measures cells, and its length's bounds."""
 
     option: str  # of the model, that sets it: max_length, seconds
     unit: str  # tokens, seconds
@@ -35,7 +35,7 @@ class Lengths:
 
 
 def chosen(spec: Lengths, sizes: Sequence[float], rows: int, *, windowed: bool) -> tuple[float, int]:
-    """Choose a window's length and the windows of a row, by sizes of training rows.
+    """Choose a window's length and the windows of a row.
 
     A window holds the usual row whole, within the model's limit and the memory of a batch; windows, at most ``MOST``,
     cover the longest row. A model of one window has it as long as the longest row.

@@ -269,7 +269,11 @@ def collated(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Any]]) -
 
 
 def say_cut(readers: Mapping[str, Reader], rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Warn where the end of a cell is not read, and return whether one was found."""
+    """Warn where the end of a cell is not read.
+
+    Returns:
+        Whether there is one.
+    """
     for modality, reader in readers.items():
         if (spec := getattr(reader, "lengths", None)) is None:
             continue

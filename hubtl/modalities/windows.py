@@ -1,4 +1,4 @@
-"""Read long cells as several windows, and pool what a network makes of them."""
+"""Read long cells as several windows, and pool their features."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -71,7 +71,7 @@ class WindowsReader(Reader):
 def pooled(
     run: Callable[[Mapping[str, Tensor]], Tensor], inputs: Mapping[str, Tensor], key: str, most: int | None
 ) -> Tensor:
-    """Return the mean [b, d] of what ``run`` makes of each window of each row.
+    """Return the mean [b, d] over the windows of each row.
 
     Inputs of one window a row [b, …] are given to ``run`` as they are; of several, [b, w, …], those that hold something,
     as one batch.

@@ -1,4 +1,4 @@
-"""Decide how much of a text or a recording a model reads, by the training rows."""
+"""Decide how much of a cell a model reads, by training rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ SAMPLE = 5000  # rows of a split that are measured, evenly from its start to its
 def by_lengths(
     decisions: Decisions, backbone: Backbone, domains: Sequence[Domain], load: Callable[[Mapping[str, Any]], Backbone]
 ) -> Backbone:
-    """Decide lengths and windows that are open, and return the backbone with them.
+    """Decide open lengths and windows, and return the backbone with them.
 
     Args:
         decisions: the decisions so far.
@@ -51,7 +51,10 @@ def by_lengths(
 
 
 def sizes(backbone: Backbone, domain: Domain, modality: str, splits: Sequence[str] = ("train", "eval")) -> list[float]:
-    """Return the sizes of a domain's cells, of a sample of each split; unreadable and missing ones are left out."""
+    """Return the sizes of a domain's cells, sampled in each split.
+
+    Unreadable and missing ones are left out.
+    """
     reader, column, found = backbone.readers[modality], domain.columns.get(modality), []
     for split in splits if column is not None else ():
         dataset = getattr(domain, split)
@@ -69,7 +72,7 @@ def sizes(backbone: Backbone, domain: Domain, modality: str, splits: Sequence[st
 
 
 def usage(backbone: Backbone, domains: Sequence[Domain]) -> list[str]:
-    """Say for each modality that has lengths how much of the rows is read."""
+    """Say how much of each modality's cells is read, where it has lengths."""
     found = []
     for modality, reader in backbone.readers.items():
         spec = getattr(reader, "lengths", None)

@@ -56,7 +56,7 @@ class SoundReader(Reader):
         return self.heard(samples(cell, self.rate, longest=self.longest))
 
     def windows(self, cell: Any, most: int) -> list[Arrays]:
-        """Return windows of equal length, evenly from the recording's start to its end."""
+        """Return windows of equal length, evenly over the recording."""
         sound = samples(cell, self.rate, longest=most * self.longest + SLACK)
         window = round(self.longest * self.rate)
         places = starts(len(sound), window, most, round(SLACK * self.rate))

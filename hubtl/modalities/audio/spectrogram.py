@@ -123,7 +123,10 @@ class SpectrogramReader(SoundReader):
 
 
 def _masked(sound: np.ndarray, how: SoundViews, rng: np.random.Generator) -> np.ndarray:
-    """Set two bands of frequencies and two of time to the mean, as SpecAugment does (arXiv:1904.08779)."""
+    """Set bands of frequencies and of time to the mean, two each.
+
+    As SpecAugment does (arXiv:1904.08779).
+    """
     sound, (length, mels) = sound.copy(), sound.shape
     mean = sound.mean()
     for _ in range(2):

@@ -129,7 +129,10 @@ class NativeClassifier(Backbone, ABC):
 
     @abstractmethod
     def example(self) -> tuple[str, str]:
-        """Return code that prepares one input with ``companion``, and an expression of its logits."""
+        """Return code that prepares one input, and an expression of its logits.
+
+        The code uses ``companion``.
+        """
 
 
 def finished(built: NativeClassifier, layer: nn.Linear, trial: Inputs, missing: Sequence[str], **facts: Any) -> None:

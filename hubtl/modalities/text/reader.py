@@ -78,7 +78,10 @@ class TextReader(Reader):
         return float(len(self._ids(cell)))
 
     def windows(self, cell: Any, most: int) -> list[Arrays]:
-        """Return windows of equal numbers of tokens, evenly from the text's start to its end, each with special tokens."""
+        """Return windows of equally many tokens, evenly over the text.
+
+        Each has special tokens.
+        """
         ids = self._ids(cell)
         if len(ids) <= self.length:
             return [self._padded(ids)]

@@ -43,7 +43,7 @@ def longest(asked: int, tokenizer: Any, model: Any) -> int:
 
 
 def limit(tokenizer: Any, model: Any) -> int:
-    """Return the tokens that the tokenizer cuts to and the model has positions for."""
+    """Return the most tokens that tokenizer and model take."""
     limits = [int(min(tokenizer.model_max_length, 2**30))]
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions and positions > 0:

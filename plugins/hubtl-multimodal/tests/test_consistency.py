@@ -39,7 +39,7 @@ def sound(y: int, first: bool, second: bool, rng: np.random.Generator) -> dict[s
 
 
 def table(kind: str, n: int, seed: int, target: bool) -> Dataset:
-    """Of the target three rows of four have both cues, and the rest has the second alone."""
+    """Three of four target rows have both cues, others the second."""
     rng = np.random.default_rng(seed)
     labels = [i % 3 for i in range(n)]
     first, second = [not target or i // 3 % 4 > 0 for i in range(n)], [target] * n

@@ -143,7 +143,7 @@ def test_a_saved_model_reads_whole_rows_and_its_code_does_without_hubtl(kind, tm
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory) -> Path:
-    """Texts whose class is said by their last word, of up to 90 words."""
+    """Texts of up to 90 words, whose last word says the class."""
     root = tmp_path_factory.mktemp("long")
     text_model("distilbert", root / "model")
     rng = np.random.default_rng(0)
