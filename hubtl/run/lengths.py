@@ -72,7 +72,7 @@ def sizes(backbone: Backbone, domain: Domain, modality: str, splits: Sequence[st
 
 
 def usage(backbone: Backbone, domains: Sequence[Domain]) -> list[str]:
-    """Say how much of each modality's cells is read, where it has lengths."""
+    """Say how much of each modality's cells is read."""
     found = []
     for modality, reader in backbone.readers.items():
         spec = getattr(reader, "lengths", None)
