@@ -321,7 +321,8 @@ def _verdict(record: RunRecord, task: Any) -> str | None:
     elif verdict.disagreement is not None and (
         task is None or task.probabilities
     ):  # two numbers always differ a little
-        text += f" The two models answer differently on {100 * verdict.disagreement:.0f}% of the target rows that were tried."
+        of = "places of the target rows" if task is not None and task.dense else "target rows"
+        text += f" The two models answer differently on {100 * verdict.disagreement:.0f}% of the {of} that were tried."
     if verdict.tried is None:
         return text
     primary = verdict.dropped.primary if verdict.dropped else None

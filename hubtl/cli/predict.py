@@ -58,6 +58,12 @@ def predict(
     tta_stream: Annotated[
         bool, typer.Option("--tta-stream", help="Keep the row order for --tta, as for a stream.")
     ] = False,
+    masks: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a palette PNG for each image; its values are outputs by number.")
+    ] = None,
+    overlays: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each image with its predicted regions in colours.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks and details.")] = False,
@@ -76,6 +82,7 @@ def predict(
     kind: str = format_ or SUFFIXES.get(output.suffix if output else "", "table")
     if kind == "parquet" and output is None:
         raise HubtlError("parquet is not text and needs a file", hint="--output predictions.parquet")
+    from hubtl.cli import drawing
     from hubtl.cli.rows import columns_of, rows_of
     from hubtl.cli.testtime import options_of, seed_of
     from hubtl.io.places import check_file
@@ -85,6 +92,8 @@ def predict(
         check_file(output)
     options = options_of(tta, tta_set, tta_reset_every, tta_seed, tta_stream)
     loaded = saved.load(model)
+    pictures = {name: folder for name, folder in (("masks", masks), ("overlays", overlays)) if folder is not None}
+    drawing.check(loaded, pictures)
     adapting = None if tta is None else loaded.test_time(tta, options)
     lenient = on_bad_sample == "skip"
     sources = rows_of(inputs, loaded.info.modalities, split, columns_of(column), lenient=lenient, each_file=True)
@@ -92,9 +101,11 @@ def predict(
     order = seed_of(tta_seed, tta_stream)
     together = adapting is not None or loaded.intake().whole
     for source in [sources] if together else sources:
-        found += loaded.predict(
+        answers = loaded.predict(
             source, batch_size=batch_size, on_bad_sample=on_bad_sample, tta=adapting, tta_seed=order
         )
+        areas = bool(loaded.task.draws) and (json_ or kind != "table")
+        found += drawing.drawn(loaded, source, answers, pictures) if areas or pictures else answers
     if top_k > 1 and found and found[0].row(top_k).keys() == found[0].row().keys():
         typer.echo(f"--top-k shows nothing more: a model for {loaded.task.name} has one answer", err=True)
     rows = [answer.row(top_k) if json_ or kind != "table" else answer.table(top_k) for answer in found]

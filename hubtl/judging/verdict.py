@@ -17,6 +17,7 @@ def verdict(
     unlearned: Callable[[Evaluation], str | None] | None = None,
     disagreement: float | None = None,
     among: int | None = None,
+    asks: bool = True,
 ) -> Verdict:
     """Compare an adapted model with source-only, without target labels.
 
@@ -24,7 +25,8 @@ def verdict(
     ``unlearned`` source-only that knows too little of the source to label a target. A lower bound on its quality can
     accept it, where it exceeds the estimate of source-only. Otherwise the verdict is undecided, and labels decide:
     those of at most ``ROWS`` of the rows on which the two disagree. Scores have no vote: a score that a method
-    optimises rises whether it helped or not, and always adapting was right more often than their majority.
+    optimises rises whether it helped or not, and always adapting was right more often than their majority. No rows are
+    named where nobody can be asked for the label of a row (``asks``).
 
     Args:
         before: source-only's evaluation.
@@ -35,16 +37,16 @@ def verdict(
         among: the number of target training rows.
     """
     if rail := _rail(before, after, cost) or (None if unlearned is None else unlearned(before)):
-        return Verdict(answer="source-only", reason=rail, rail=True, disagreement=disagreement)
+        return Verdict(answer="source-only", reason=rail, rail=True, disagreement=disagreement, asks=asks)
     if disagreement == 0:
         reason = "the two models answer alike on every row that was tried"
-        return Verdict(answer="undecided", reason=reason, disagreement=disagreement)
+        return Verdict(answer="undecided", reason=reason, disagreement=disagreement, asks=asks)
     if after.bound is not None and after.bound.separates:
         reason = f"a lower bound on how well it does ({after.bound.method}) lies above the estimate of source-only"
-        return Verdict(answer="adapted", reason=reason, disagreement=disagreement)
+        return Verdict(answer="adapted", reason=reason, disagreement=disagreement, asks=asks)
     rows = ROWS if disagreement is None or among is None else min(ROWS, max(1, round(disagreement * among)))
     reason = "no label of the target was read, and no evidence without labels decides"
-    return Verdict(answer="undecided", reason=reason, rows=rows, disagreement=disagreement)
+    return Verdict(answer="undecided", reason=reason, rows=rows if asks else 0, disagreement=disagreement, asks=asks)
 
 
 def _rail(

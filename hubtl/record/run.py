@@ -53,6 +53,7 @@ class Verdict(Facts):
     reason: str
     rail: bool = False  # True: a guard rail stands against the adapted model
     rows: int = 0  # to label, where that decides
+    asks: bool = True  # False: nobody can be asked for the label of a row of this task
     disagreement: float | None = None  # share of the target's training rows to which the two models answer differently
     gap: str | None = None  # mean difference of those answers, where they are numbers: ``0.42 kg``
     tried: str | None = None  # the strategy that was dropped for source-only; None: nothing was dropped
@@ -74,7 +75,12 @@ class Verdict(Facts):
 
         They cannot where the two models answer alike.
         """
-        return self.rows > 0 or (self.rail and self.disagreement != 0)
+        return self.asks and (self.rows > 0 or (self.rail and self.disagreement != 0))
+
+    @property
+    def contested(self) -> bool:
+        """Return whether either model may prove better: labels can decide, or none can be asked for."""
+        return self.open or (not self.asks and self.disagreement != 0 and self.answer != "adapted")
 
 
 class PhaseFacts(Facts):

@@ -215,11 +215,11 @@ def _train(
 def _keeps(recipe: Recipe, record: RunRecord) -> bool:
     """Return whether the model that is not shipped is saved too.
 
-    It is where labels can decide between the two, also against a guard rail.
+    It is where labels can decide between the two, also against a guard rail, or where none can be asked for.
     """
     if recipe.run.keep_source_only is not None:
         return recipe.run.keep_source_only
-    return record.verdict is not None and record.verdict.open
+    return record.verdict is not None and record.verdict.contested
 
 
 def _announce(plan: hub.PushResult) -> None:
@@ -235,7 +235,12 @@ def _judged(prepared: Prepared, before: Arm, after: Arm, accelerator: Accelerato
     apart = disagreement(judged, before.model, after.model, accelerator)
     among = len(prepared.streams.target_plain)
     found = verdict(
-        before.evaluation, after.evaluation, cost=cost, unlearned=unlearned, disagreement=apart.share, among=among
+        *(before.evaluation, after.evaluation),
+        cost=cost,
+        unlearned=unlearned,
+        disagreement=apart.share,
+        among=among,
+        asks=prepared.task.asks,
     )
     return found.model_copy(update={"gap": apart.gap})
 

@@ -27,6 +27,16 @@ def check(folder: Path) -> RunRecord:
     return record
 
 
+def check_asks(record: RunRecord, folder: Path) -> None:
+    """Raise HubtlError where nobody can be asked for the label of a row of a run."""
+    task = plugins.load("tasks", record.task)
+    if not task.asks:
+        raise HubtlError(
+            f"hubtl label asks for the label of a row, and {record.task} cannot be asked for one",
+            hint=task.instead.replace("RUN", typed(folder)),
+        )
+
+
 def add(record: RunRecord, found: LaterEvaluation) -> None:
     """Add an evaluation; it replaces one of the same rows in the same way."""
     kept = [evaluation for evaluation in record.evaluations if _key(evaluation) != _key(found)]

@@ -17,7 +17,7 @@ from hubtl.models import saved
 from hubtl.plugins.blame import minded
 from hubtl.record import RunRecord
 from hubtl.studies import compare
-from hubtl.studies.amend import check
+from hubtl.studies.amend import check, check_asks
 from hubtl.studies.answers import Answer, Answers
 from hubtl.studies.label import Labelling, Question, Rule, drawn, learnt_rows, seen_by, target_of
 
@@ -191,6 +191,8 @@ def begin(folders: Sequence[Path], rule: Rule, *, home: Path | None = None) -> C
         HubtlError: for runs that are not finished, of different targets or with different outputs.
     """
     records = [check(folder) for folder in folders]
+    for folder, record in zip(folders, records, strict=True):
+        check_asks(record, folder)
     for folder, record in zip(folders[1:], records[1:], strict=True):
         _check_alike(folders[0], records[0], folder, record)
     models = [saved.load(folder) for folder in folders]

@@ -27,7 +27,7 @@ from hubtl.run import ship
 from hubtl.run.prepare import task_of
 from hubtl.run.resume import check_same_rows
 from hubtl.run.workplace import changing
-from hubtl.studies.amend import check
+from hubtl.studies.amend import check, check_asks
 from hubtl.studies.answers import Answer, Answers
 from hubtl.tasks import Task
 
@@ -263,7 +263,7 @@ def begin(run: str | Path, rule: Rule) -> Labelling:
         HubtlError: for a run that is not finished or has one model, and for data that have changed since.
     """
     folder = Path(run).expanduser()
-    check(folder)
+    check_asks(check(folder), folder)
     with changing(folder):  # of a folder whose models another process swaps, either would be taken for the other
         ship.mend(folder)
         record = check(folder)

@@ -41,9 +41,13 @@ class Asking:
 
     Attributes:
         several: whether a row may have several of the ``choices``.
+        asks: whether a person can be asked for a row's label.
+        instead: the hint where nobody can be.
     """
 
     several: ClassVar[bool] = False
+    asks: ClassVar[bool] = True
+    instead: ClassVar[str] = "hubtl evaluate RUN --dataset DATASET with labelled rows"
 
     def choices(self) -> list[str]:
         """Return the possible labels; empty where a label is typed, such as a number."""

@@ -55,6 +55,7 @@ class Task(Asking, ABC):
         viewed: its choice and reason for closed label sets where a backbone learns from images: a method with strong views.
         dense: whether each site of an input has a label and an answer of its own. Outputs of whole rows are
             [n, sites, k] then, and backbones give maps.
+        draws: pictures that an answer draws of its image, by the names of ``Answer.drawn``.
         bars: whether an answer is one of the outputs, to be shown with the probability of each.
         rankers: scores of ``fits`` by which ``hubtl rank`` may rank; the first one is the default.
         head_defaults: recipe keys for training a head on a frozen backbone, unless recipe or strategy set others.
@@ -91,6 +92,7 @@ class Task(Asking, ABC):
     problem_type: ClassVar[str | None] = None
     dense: ClassVar[bool] = False
     bars: ClassVar[bool] = False
+    draws: ClassVar[tuple[str, ...]] = ()
     captions: ClassVar[Mapping[str, str]] = {}
     scores_said: ClassVar[Mapping[str, str]] = {}
     printed: ClassVar[str | None] = "answer.row()"

@@ -65,6 +65,19 @@ class Answer(ABC):
         A cell may be a list: it stays one in JSON and parquet, and is joined by commas elsewhere.
         """
 
+    def of(self, image: Any) -> "Answer":
+        """Return the answer with what depends on its own PIL image, such as sizes in pixels."""
+        return self
+
+    def drawn(self, kind: str, image: Any) -> Any:
+        """Draw one of the pictures that the task ``draws``, as a PIL image.
+
+        Args:
+            kind: the name of the picture.
+            image: the PIL image that was predicted.
+        """
+        raise NotImplementedError(kind)
+
     def table(self, top: int = 1) -> dict[str, Any]:
         """Return the columns of a table for people. Numbers are rounded and have units."""
         return self.row(top)

@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 
 import hubtl
 from hubtl.errors import HubtlError
+from tests.tiny import hubtl_command
 
 pytestmark = pytest.mark.slow
 
@@ -110,3 +111,45 @@ def test_the_record_is_json_that_loads(run):
     record = json.loads((run.folder / "record.json").read_text(encoding="utf-8"))
     assert record["adapted"]["figures"]["task"] == "segmentation"
     assert hubtl.record.RunRecord.load(run.folder).adapted.figures.per_class[2].name == "window"
+
+
+def typed(*arguments, capsys):
+    return hubtl_command([str(a) for a in arguments], capsys)
+
+
+def test_predict_writes_masks_and_overlays_of_images_of_any_size(run, tmp_path, capsys):
+    rows = Dataset.from_parquet(str(run.home / "dusk" / "test.parquet"))
+    sizes = [(64, 48), (200, 150), (33, 21)]
+    (tmp_path / "images").mkdir()
+    for n, size in enumerate(sizes):
+        rows[n]["image"].resize(size).save(tmp_path / "images" / f"{n}.png")
+    (tmp_path / "images" / "torn.png").write_bytes(b"\x89PNG\r\n")
+    masks, overlays = tmp_path / "masks", tmp_path / "overlays"
+    code, out, errors = typed(
+        *("predict", run.folder, tmp_path / "images", "--masks", masks, "--overlays", overlays),
+        *("--json", "--on-bad-sample", "skip"),
+        capsys=capsys,
+    )
+    assert code == 0, errors
+    found = json.loads(out)["predictions"]
+    assert sorted(p.name for p in masks.iterdir()) == ["0.png", "1.png", "2.png"]
+    for n, (size, row) in enumerate(zip(sizes, found, strict=True)):
+        with Pillow.open(masks / f"{n}.png") as mask, Pillow.open(overlays / f"{n}.png") as overlay:
+            assert mask.size == overlay.size == size
+            assert row["door_pixels"] == (np.array(mask) == 1).sum()
+        assert sum(row[f"{name}_pixels"] for name in NAMES.split(",")) == size[0] * size[1]
+
+
+def test_labels_are_not_asked_for_and_the_hints_say_what_to_do(run, capsys):
+    assert run.record.verdict is None or not run.record.verdict.rows
+    assert "hubtl label" not in (run.folder / "README.md").read_text(encoding="utf-8")
+    code, _, errors = typed("label", run.folder, capsys=capsys)
+    assert (code, "hubtl evaluate" in errors) == (2, True)
+    code, _, errors = typed("explain", run.folder, run.home / "dusk" / "test.parquet", capsys=capsys)
+    assert (code, "--overlays" in errors) == (2, True)
+
+
+def test_evaluate_measures_masks(run, capsys):
+    code, out, errors = typed(*("evaluate", run.folder, "--dataset", run.home / "dusk", "--json"), capsys=capsys)
+    assert code == 0, errors
+    assert f"{run.record.adapted.figures.mean_iou:.6f}"[:6] in out

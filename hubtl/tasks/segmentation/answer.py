@@ -1,6 +1,6 @@
 """Hold the answer of a segmenter: a class for each pixel."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,13 +18,35 @@ class Regions(Answer):
     names: tuple[str, ...]
     outputs: np.ndarray = field(repr=False)  # float32 [sites, c]: logits
     shares: dict[str, float]
+    pixels: dict[str, int] | None = None  # of the image's own size, where that is known
 
     @property
     def label(self) -> str:
         """Return the class of most pixels."""
         return max(self.shares, key=lambda name: self.shares[name])
 
+    def of(self, image: Image.Image) -> "Regions":
+        """Return the answer with its areas in pixels of the image."""
+        counts = np.bincount(self.mask(*image.size).ravel(), minlength=len(self.names))
+        pixels = dict(zip(self.names, counts.tolist(), strict=True))
+        return replace(self, pixels=pixels, shares={name: n / counts.sum() for name, n in pixels.items()})
+
+    def drawn(self, kind: str, image: Image.Image) -> Image.Image:
+        """Draw the mask as a palette image whose values are the classes, or the overlay."""
+        from hubtl.tasks.segmentation.palette import indexed
+
+        return self.overlay(image) if kind == "overlays" else indexed(self.mask(*image.size), len(self.names))
+
     def row(self, top: int = 1) -> dict[str, Any]:
+        areas = {
+            f"{name}_{what}": value
+            for name in self.names
+            if self.pixels is not None
+            for what, value in (("share", round(self.shares[name], 6)), ("pixels", self.pixels[name]))
+        }
+        return self.table(top) | areas
+
+    def table(self, top: int = 1) -> dict[str, Any]:
         ordered = sorted(self.shares, key=lambda name: -self.shares[name])[: max(1, top)]
         found: dict[str, Any] = {"input": self.input}
         for place, name in enumerate(ordered, start=1):

@@ -64,6 +64,9 @@ class Segmentation(Classification):
     rankers = ()
     bars = False
     augments = True
+    asks = False
+    instead = "hubtl evaluate RUN --dataset DATASET, with masks of some rows"
+    draws = ("masks", "overlays")
     unlabelled_hint = "--label-column NAME of masks"
 
     # labels
@@ -104,6 +107,9 @@ class Segmentation(Classification):
         )
         labels = read(parts, columns[0], where, called, legend, options.ignore)
         return replace(labels, notes=[*notes, *labels.notes])
+
+    def typed(self, text: str) -> np.ndarray:
+        raise HubtlError("the label of a row is a mask here, and no text", hint="a data set with masks of these rows")
 
     def present(self, labels: np.ndarray) -> np.ndarray:
         return np.asarray((labels != IGNORE).reshape(len(labels), -1).any(axis=1))
@@ -173,7 +179,10 @@ class Segmentation(Classification):
         return "print(answer.shares)"
 
     def check_explains(self, label: str | None = None) -> None:
-        raise HubtlError("segmentation does not explain its answers: the mask is one", hint="hubtl predict")
+        raise HubtlError(
+            "segmentation explains no answer: a mask says of each pixel what it is",
+            hint="hubtl predict RUN images/ --masks DIR --overlays DIR",
+        )
 
     def decode(self, names: Sequence[str], outputs: "Tensor") -> list[Answer]:
         from hubtl.tasks.segmentation.answer import Regions
