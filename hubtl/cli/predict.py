@@ -59,7 +59,8 @@ def predict(
         bool, typer.Option("--tta-stream", help="Keep the row order for --tta, as for a stream.")
     ] = False,
     masks: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write a palette PNG for each image; its values are outputs by number.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a palette PNG for each image; its values are outputs by number."),
     ] = None,
     overlays: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write each image with its predicted regions in colours.")
