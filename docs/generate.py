@@ -38,8 +38,7 @@ NAMES = {
 BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 RUNS_ON = (
     "Each strategy took steps on small data of each task (`hubtl.testing.tasks`; `python -m tests.testing.runs_on` "
-    "writes the table again). A dash: refused before training. `dense`: each place of an image is a row, as in "
-    "segmentation; no task of hubtl does so yet."
+    "writes the table again). A dash: refused before training. In segmentation each place of an image is a row."
 )
 SETTINGS = {
     "transfer": "a labelled target",
@@ -66,7 +65,11 @@ def strategies() -> str:
         (f"[{name}](#{name})", "; or ".join(SETTINGS[s] for s in cls.settings), ", ".join(cls.needs), title(cls))
         for name, cls in loaded
     ]
-    lines += ["Column *needs*: a method that needs `probabilities` is refused for tasks without them.", ""]
+    lines += [
+        "Column *needs*: a method that needs `probabilities` is refused for tasks without them, one that needs `sites` for",
+        "tasks other than segmentation, and one that needs `rows`, one for each input, for segmentation.",
+        "",
+    ]
     said = "cross-entropy of a classification, squared errors of a regression"
     lines += [f"In formulas `task(…)` is the supervised loss of the task: {said}.", ""]
     lines += table(("name", "data", "needs", "what it does"), rows)

@@ -16,7 +16,7 @@ class Batch:
     """Hold one stream's mini-batch of ``b`` rows."""
 
     inputs: Inputs
-    labels: Tensor | None = None  # [b], None where the stream is sealed
+    labels: Tensor | None = None  # [b], of a dense task [b · sites]; None where the stream is sealed
     index: Tensor | None = None  # [b], positions in the dataset
     present: Mapping[str, Tensor] = field(default_factory=dict)  # modality -> [b] bool; a missing key: all present
     views: Mapping[str, Inputs] = field(default_factory=dict)  # "weak", "strong"
@@ -64,9 +64,14 @@ class Batch:
         def some(tensors: Inputs) -> Inputs:
             return {k: v[rows] for k, v in tensors.items()}
 
+        labels = self.labels
+        if labels is not None and len(labels) > len(self):  # of sites
+            labels = labels.unflatten(0, (len(self), -1))[rows].flatten(0, 1)
+        elif labels is not None:
+            labels = labels[rows]
         return Batch(
             inputs=some(self.inputs),
-            labels=None if self.labels is None else self.labels[rows],
+            labels=labels,
             index=None if self.index is None else self.index[rows],
             present=some(self.present),
             views={name: some(view) for name, view in self.views.items()},

@@ -139,11 +139,17 @@ class Pair:
     yt: Tensor  # [m, c]
     number: int = 0  # of the source domain, where there are several
 
+    @property
+    def sites(self) -> int:
+        """Return the rows of features for each input: 1 unless the model is dense."""
+        return len(self.zt) // max(1, len(self.target))
+
     def of(self, domain: int) -> "Pair":
         """Return the rows of one source domain, and all target rows."""
         assert self.source.domain is not None
         rows = self.source.domain == domain
-        return replace(self, source=self.source.select(rows), zs=self.zs[rows], ys=self.ys[rows], number=domain)
+        sites = rows.repeat_interleave(self.sites)
+        return replace(self, source=self.source.select(rows), zs=self.zs[sites], ys=self.ys[sites], number=domain)
 
 
 class Strategy(nn.Module):
@@ -170,7 +176,9 @@ class Strategy(nn.Module):
             relations give a warning. Options of the user take precedence.
         ablations: its parts by name, each with the options that leave it out (``hubtl ablate``).
         needs: what it reads of the model: ``features``, and ``probabilities`` if it takes a softmax, an argmax or an
-            entropy of the outputs. A method that needs probabilities is refused for tasks without them.
+            entropy of the outputs. A method that needs probabilities is refused for tasks without them. ``sites``: it
+            works on grids of predictions, and is refused unless the task is dense; ``rows``: it holds or matches one
+            row for each input, and is refused for dense tasks.
         unknown: it learns one more output, ``task.unknown``, for rows of none of the source's classes.
         trains_backbone: False if no phase trains the backbone or changes its statistics. Inputs are then read once,
             without random views, and the baseline beside an adaptation freezes the backbone, too.
@@ -292,7 +300,8 @@ def scalar(method: Any, found: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
 class Additive(Strategy):
     """Learn the source and add one loss; such methods combine by name (``cdan+mcc``).
 
-    A subclass writes ``added``. Networks of its own are direct children, made in ``__init__``. With several sources,
+    A subclass writes ``added``, and ``prepared`` if it changes what the forward sees. Networks of its own are direct
+    children, made in ``__init__``; one that does not learn is left out of ``learners``. With several sources,
     each is compared with the target separately and the added losses are averaged. Labelled target rows are classified
     together with the source's, and do not enter the added loss. Where any combined method asks for weak views, the pair
     holds those.
@@ -308,6 +317,16 @@ class Additive(Strategy):
             at: the progress of the phase.
         """
         raise TypeError(f"{type(self).__name__} defines no added loss")
+
+    def prepared(self, source: Batch, target: Batch, *, at: Progress) -> tuple[Batch, Batch]:
+        """Return both batches as the forward is to see them; called once for each batch, before it.
+
+        Args:
+            source: the source's rows.
+            target: the target's rows.
+            at: the progress of the phase.
+        """
+        return source, target
 
     def pair(self, source: Batch, target: Batch) -> Pair:
         """Return the features and logits of both domains.
@@ -326,6 +345,7 @@ class Additive(Strategy):
         return Pair(source, target, fs.pooled, ft.pooled, self.head(fs.pooled), self.head(ft.pooled))
 
     def step(self, source: Batch, target: Batch, *, at: Progress) -> Iterator[Loss]:
+        source, target = self.prepared(source, target, at=at)
         pair = self.pair(source, target)
         task = self.task.loss(pair.ys, source.labels)
         parts = [scalar(self, self.added(part, at=at)) for part in self.pairs(pair)]

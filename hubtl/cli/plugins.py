@@ -10,6 +10,7 @@ import typer
 from hubtl import plugins
 from hubtl.cli import paragraphs, saved
 from hubtl.errors import HubtlError, unknown
+from hubtl.tasks import Task
 
 
 def list_(
@@ -30,8 +31,8 @@ def list_(
     kinds = [kind] if kind else list(plugins.KINDS)
     found = {k: plugins.entries(k) for k in kinds}
     if task is not None:
-        probabilities = plugins.load("tasks", task).probabilities
-        found = {k: {n: e for n, e in v.items() if probabilities or _takes_any(e)} for k, v in found.items()}
+        cls = plugins.load("tasks", task)
+        found = {k: {n: e for n, e in v.items() if _serves(e, cls)} for k, v in found.items()}
     if json_:
         emit(
             {
@@ -48,8 +49,8 @@ def list_(
             typer.echo(f"{'  ' if len(kinds) > 1 else ''}{name}{origin}")
 
 
-def _takes_any(entry: plugins.Entry) -> bool:
-    """Return whether a task without probabilities can use an entry; report one that fails to load.
+def _serves(entry: plugins.Entry, task: type[Task]) -> bool:
+    """Return whether a task can use an entry; report one that fails to load.
 
     Kinds without needs can always be used.
     """
@@ -60,7 +61,10 @@ def _takes_any(entry: plugins.Entry) -> bool:
     except HubtlError as error:
         typer.echo(f"left out: {error}", err=True)
         return False
-    return "probabilities" not in getattr(cls, "needs", ("probabilities",)) or bool(getattr(cls, "lenient", False))
+    needs = getattr(cls, "needs", ("probabilities",))
+    if ("rows" if task.dense else "sites") in needs:
+        return False
+    return task.probabilities or "probabilities" not in needs or bool(getattr(cls, "lenient", False))
 
 
 def _plain(value: Any) -> Any:

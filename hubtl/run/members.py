@@ -14,7 +14,8 @@ from hubtl.io.places import there
 from hubtl.recipe.reading import parse
 from hubtl.recipe.schema import NamedSection, Recipe
 from hubtl.run.decisions import Decisions, by_model, by_relation, by_rows, by_strategy
-from hubtl.run.prepare import Prepared, check_needs, prepare, tuned
+from hubtl.run.needs import check_needs
+from hubtl.run.prepare import Prepared, prepare, tuned
 from hubtl.settings import logger
 
 PLUS = "+"

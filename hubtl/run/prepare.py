@@ -33,6 +33,7 @@ from hubtl.run.ensembles import by_members, check_members
 from hubtl.run.given import given
 from hubtl.run.hints import instead
 from hubtl.run.lengths import by_lengths, usage
+from hubtl.run.needs import check_needs
 from hubtl.run.streams import (
     NO_TARGET_LABELS,
     domain_facts,
@@ -233,17 +234,6 @@ def task_of(recipe: Recipe) -> Task:
     with minded(cls, "its __init__"):
         task: Task = cls(options=made(cls.Options, recipe.task.name, recipe.task.options, "task."))
     return task
-
-
-def check_needs(cls: type[Strategy], name: str, task: Task) -> None:
-    """Raise HubtlError for a method that needs probabilities. It is raised on a task without them."""
-    if task.probabilities or "probabilities" not in cls.needs:
-        return
-    raise HubtlError(
-        f"{name} needs probabilities that sum to one, and {task.name} {task.no_probabilities}: "
-        "it would train on numbers that mean nothing",
-        hint=f"a --strategy that works on features, such as dann, coral or dare-gram: hubtl list strategies --task {task.name}",
-    )
 
 
 def _trained(recipe: Recipe, target: Domain, task: Task) -> tuple[Trained, Related, Domain, list[str]]:

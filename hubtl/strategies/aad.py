@@ -46,6 +46,7 @@ class AAD(SourceFree):
 
     Options = AADOptions
     paper = "arXiv:2205.04183"
+    needs = ("features", "probabilities", "rows")
     judging = SourceFree.judging | Judging(improves=("infomax", "bnm"))
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
     memories = ("features", "scores")

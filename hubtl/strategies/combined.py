@@ -9,9 +9,10 @@ import torch
 from pydantic import create_model
 from torch import Tensor, nn
 
+from hubtl.batch import Batch
 from hubtl.errors import HubtlError
 from hubtl.modules import Encoder
-from hubtl.strategy import Additive, Pair, Phase, Progress, Strategy, StrategyOptions, scalar, views_of
+from hubtl.strategy import Additive, Learner, Pair, Phase, Progress, Strategy, StrategyOptions, scalar, views_of
 from hubtl.tasks import Task
 
 
@@ -39,13 +40,28 @@ class Combined(Additive):
         asked = views_of(phase for _, part, _ in self.__dict__["_parts"] for phase in part.phases())
         return [Phase("adapt", self.step, asked, self.learners())]
 
-    def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
-        total, logs = torch.zeros((), device=pair.zs.device), dict[str, Tensor]()
+    def learners(self) -> dict[str, Learner]:
+        """Return every network by name, but those that their part does not train."""
+        groups = super().learners()
+        for name, part, networks in self.__dict__["_parts"]:
+            trained = part.learners()
+            for key in networks:
+                if key not in trained:
+                    del groups[field_name(name, key)]
+        return groups
+
+    def prepared(self, source: Batch, target: Batch, *, at: Progress) -> tuple[Batch, Batch]:
         for name, part, networks in self.__dict__["_parts"]:
             # the engine wraps the children of this module; some parts encode views of their own
             part.encoder, part.head = self.encoder, self.head
             for key in networks:
                 setattr(part, key, getattr(self, field_name(name, key)))
+            source, target = part.prepared(source, target, at=at)
+        return source, target
+
+    def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:
+        total, logs = torch.zeros((), device=pair.zs.device), dict[str, Tensor]()
+        for name, part, _ in self.__dict__["_parts"]:
             loss, shown = scalar(part, part.added(pair, at=at))
             total = total + loss
             logs |= {f"{name}/{key}": value for key, value in shown.items()}

@@ -27,6 +27,7 @@ class DeepJDOT(Additive):
 
     Options = DeepJDOTOptions
     paper = "arXiv:1803.10081"
+    needs = ("features", "probabilities", "rows")  # exact transport between all places of two batches is too large
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
 
     def added(self, pair: Pair, *, at: Progress) -> tuple[Tensor, Mapping[str, Tensor]]:

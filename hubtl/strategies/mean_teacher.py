@@ -66,6 +66,7 @@ class MeanTeacher(Strategy):
                 module.train()
         with torch.no_grad():
             taught = self.teacher(weak.inputs, weak.present or None)
+            taught = taught.flatten(0, -2)  # of a dense task a site is a row
         _, sure = confident(taught, self.options.threshold)
         agreement = consistency(strong, taught, sure)
         balance = class_balance(strong)

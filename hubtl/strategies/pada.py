@@ -47,7 +47,9 @@ class PADA(Strategy):
         fs, ft = self.encode_joint(source, target)
         zs, zt = fs.pooled, ft.pooled
         weights = class_weights(self.predicted)
-        of_rows = None if source.labels is None else weights[source.labels]
+        of_rows = (
+            None if source.labels is None else weights[source.labels.clamp_min(0)]
+        )  # no class: left out of the loss
         task = self.task.loss(self.head(zs), source.labels, of_rows)
         verdict = self.critic(self.reverse(torch.cat([zs, zt]), ramp(at, self.options.ramp_steps), at))
         n = len(zs)

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from hubtl.batch import Batch
+from hubtl.errors import HubtlError
 from hubtl.losses import entropy
 from hubtl.losses.selftraining import centroid_labels, diversity
 from hubtl.modules import Encoder
@@ -45,6 +46,7 @@ class SHOT(SourceFree):
 
     Options = SHOTOptions
     paper = "arXiv:2002.08546"
+    needs: ClassVar[tuple[str, ...]] = ("features", "probabilities", "rows")
     judging = SourceFree.judging | Judging(improves=("infomax", "bnm"))
     defaults = {"optim.lr": 1e-2, "optim.schedule": "inverse-decay"}
     suits = {"closed": {}, "partial": {"diversity_weight": 0.0, "min_count": 10}}
@@ -70,6 +72,11 @@ class SHOT(SourceFree):
         """Recompute the pseudo labels of the whole target with the current model."""
         seen = sweep("target")
         options = self.options
+        if seen.logits.ndim > 2:
+            raise HubtlError(
+                f"pseudo_weight: {self.task.name} has one row for each place, and pseudo labels are of whole inputs",
+                hint="--set pseudo_weight=0",
+            )
         labels = centroid_labels(seen.features, seen.logits, rounds=options.rounds, min_count=options.min_count)
         self.remember("pseudo", labels)
 
@@ -95,6 +102,7 @@ class SHOTIM(SHOT):
     """
 
     Options = SHOTIMOptions
+    needs = ("features", "probabilities")
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         name: changes for name, changes in SHOT.ablations.items() if name != "pseudo-labels"
     }

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from hubtl import plugins
 from hubtl.strategy import Strategy
-from hubtl.testing.tasks import runs, runs_on_sites
+from hubtl.testing.tasks import runs
 
 FILE = Path(__file__).parents[2] / "docs" / "runs-on.json"
-TASKS = ("classification", "multi-label", "regression")
+TASKS = ("classification", "multi-label", "regression", "segmentation")
 
 
 def tried(cls: type[Strategy]) -> dict[str, bool]:
-    return {task: runs(cls, task) for task in TASKS} | {"dense": runs_on_sites(cls)}
+    return {task: runs(cls, task) for task in TASKS}
 
 
 def main() -> None:

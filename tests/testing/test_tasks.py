@@ -9,7 +9,7 @@ from hubtl import plugins
 from hubtl.batch import Features
 from hubtl.strategies.coral import DeepCoral
 from hubtl.strategies.mcc import MCC
-from hubtl.testing.tasks import runs, runs_on_sites
+from hubtl.testing.tasks import runs
 from tests.testing.runs_on import FILE, tried
 
 TABLE = json.loads(FILE.read_text(encoding="utf-8"))
@@ -42,4 +42,4 @@ def test_sites_stay_with_their_inputs():
     one, other = features.rows(0, 1), features.rows(1, 2)
     assert one.pooled.tolist() == [[0, 1], [2, 3], [4, 5]]
     assert other.pooled.tolist() == [[6, 7], [8, 9], [10, 11]]
-    assert runs_on_sites(DeepCoral)
+    assert runs(DeepCoral, "segmentation")

@@ -44,7 +44,7 @@ class FeatureSpace(Strategy):
 
     Options = FeatureSpaceOptions
     judging = Judging(forgets_source=True)
-    needs: ClassVar[tuple[str, ...]] = ("features",)
+    needs: ClassVar[tuple[str, ...]] = ("features", "rows")
     trains_backbone = False
     defaults = {
         "model.bottleneck": 0,
@@ -132,7 +132,7 @@ class Propagation(FeatureSpace):
     """
 
     Options = PropagationOptions
-    needs = ("features", "probabilities")
+    needs = ("features", "probabilities", "rows")
 
     def scales(self, source: Tensor, target: Tensor) -> tuple[Scale, Scale]:
         if self.options.scaling == "domain":
