@@ -185,6 +185,21 @@ def corrupted() -> str:
     return "\n".join(rows)
 
 
+def segmentation() -> str:
+    """Mean IoU of each method on held-out target pixels."""
+    runs = lines("segmentation.jsonl")
+    cells: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for x in runs:
+        cells[str(x["strategy"])].append(x)
+    base = statistics.mean(x["mean_iou"] for x in cells["source-only"])
+    rows = ["| strategy | mIoU | against source-only | seeds |", "|---|---|---|---|"]
+    for name, own in cells.items():
+        values = [float(x["mean_iou"]) for x in own]
+        gain = f"{statistics.mean(values) - base:+.1f}" if name != "source-only" else "–"
+        rows.append(f"| {name} | {spread(values)} | {gain} | {len(own)} |")
+    return "\n".join(rows)
+
+
 def regression() -> str:
     """Error of each method on the target, beside that of a constant; the smallest of those without target labels first."""
     runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -289,6 +304,7 @@ TABLES = {
     "trirate-corrupted": lambda: trirate_table.corrupted(trirate()),
     "explain": explanations,
     "regression": regression,
+    "segmentation": segmentation,
     "label-sets": label_sets,
     "corrupted": corrupted,
     "trirate-heart": lambda: trirate_table.learnt_by_heart(trirate()),

@@ -62,5 +62,6 @@ def critic_of(classes: int, side: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
         layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-    last = nn.Conv2d(widths[-1], 1, 4, stride=2, padding=1) if halvings else nn.Conv2d(classes, 1, 1)
-    return nn.Sequential(*layers, last)
+    if not halvings:  # one cell: nothing to halve
+        return nn.Sequential(nn.Conv2d(classes, WIDTHS[0], 1), nn.LeakyReLU(0.2), nn.Conv2d(WIDTHS[0], 1, 1))
+    return nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, stride=2, padding=1))

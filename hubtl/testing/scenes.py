@@ -17,7 +17,7 @@ from hubtl.tasks.segmentation import Segmentation
 from hubtl.tasks.segmentation.task import NONE
 
 SIZE, SIDE = 16, 8
-CLASSES = ("ground", "wall", "window")
+NAMES = ("ground", "wall", "window")
 COLOURS = ((0.5, 0.45, 0.4), (0.8, 0.3, 0.2), (0.3, 0.5, 0.9))
 DAY, DUSK = (1.0, 1.0, 1.0), (0.45, 0.4, 0.75)
 
@@ -95,9 +95,9 @@ def scene_strategy(cls: type[Strategy], *, plain: bool = False, seed: int = 0, *
     """
     torch.manual_seed(seed)
     encoder = Encoder(SceneBackbone(plain=plain))
-    names = [*CLASSES, "unknown"] if cls.unknown else list(CLASSES)
+    names = [*NAMES, "unknown"] if cls.unknown else list(NAMES)
     task = Segmentation(names)
-    task.unknown = len(CLASSES) if cls.unknown else None
+    task.unknown = len(NAMES) if cls.unknown else None
     return cls(encoder, task.head(encoder.width), task, cls.Options(**options))
 
 

@@ -34,7 +34,12 @@ def _quick_collections():
     gc.unfreeze()
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+ONE_CELL = pytest.mark.xfail(
+    strict=True, reason="its critic reads maps; those of the suite's one place and two classes hardly differ by domain"
+)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=ONE_CELL) if n == "advent" else n for n in BUILT_IN])
 def test_built_in(name):
     check(plugins.load("strategies", name))
 
