@@ -50,6 +50,7 @@ def rows_of(
     from hubtl.data.inputs import typed_cell
     from hubtl.errors import HubtlError, unknown
     from hubtl.io.places import there
+    from hubtl.io.shown import line
     from hubtl.plugins.modalities import of
 
     check_taken(columns, modalities)
@@ -66,6 +67,12 @@ def rows_of(
         if each_file and split is None and files and is_folder_of(text, modalities[0]):
             found += files_of(Path(text).expanduser(), modalities[0])
             continue
+        tabular = next((one for one in modalities if of(one).tabular), None)
+        if tabular and text.lstrip()[:1] in ("[", "{") and not there(text):  # a cell, typed without its modality
+            raise HubtlError(
+                f"{line(text[:40])!r} is no file, folder or dataset; a typed cell follows the name of its modality",
+                hint=f"{tabular}='[0.1, 0.2]'",
+            )
         if not equals or not re.fullmatch(r"\w+", modality) or there(text):
             found.append(_rows(text, modalities, split, columns, lenient=lenient))
             continue

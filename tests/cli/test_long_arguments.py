@@ -5,7 +5,10 @@ import json
 import pytest
 
 from hubtl.cli.rows import rows_of
+from hubtl.errors import HubtlError
 from hubtl.io.places import there
+from hubtl.modalities.base import Modality
+from hubtl.plugins import modalities
 from tests.tiny import hubtl_command
 
 LONG = "a review that goes on " * 300
@@ -54,9 +57,6 @@ def test_nothing_is_there_where_no_path_can_be(name):
 
 
 def test_a_cell_that_is_in_tables_alone_is_typed_as_json(monkeypatch):
-    from hubtl.modalities.base import Modality
-    from hubtl.plugins import modalities
-
     class Signal(Modality):
         name = "signal"
 
@@ -68,3 +68,18 @@ def test_a_cell_that_is_in_tables_alone_is_typed_as_json(monkeypatch):
     monkeypatch.setattr(modalities, "of", lambda name, **_: signal)
     cell = [0.25] * 200
     assert rows_of([f"signal={json.dumps(cell)}"], ("signal",), None, {}) == [{"signal": cell}]
+
+
+@pytest.mark.parametrize("text", ["[0.1, 0.2]", '{"a": 1}', str([0.5] * 200)])
+def test_json_without_its_modality_says_how_a_cell_is_typed(monkeypatch, text):
+    class Signal(Modality):
+        name = "signal"
+
+        def column(self, dataset, asked, where):
+            return "signal"
+
+    monkeypatch.setattr(modalities, "of", lambda name, **_: Signal())
+    with pytest.raises(HubtlError, match="a typed cell follows the name of its modality") as caught:
+        rows_of([text], ("signal",), None, {})
+    assert caught.value.hint == "signal='[0.1, 0.2]'"
+    assert len(str(caught.value)) < 200
