@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def check(model: Any, pictures: Mapping[str, Path]) -> None:
-    """Check that a model's answers draw pictures, and that folders can be written.
+    """Check that answers draw pictures, and that folders can be written.
 
     Raises:
         HubtlError: if they do not, or cannot.
@@ -25,9 +25,9 @@ def check(model: Any, pictures: Mapping[str, Path]) -> None:
 
 
 def drawn(model: Any, source: Any, answers: Sequence["Answer"], pictures: Mapping[str, Path]) -> list["Answer"]:
-    """Write the pictures of answers, and return the answers with their sizes in pixels.
+    """Write the pictures of answers.
 
-    Inputs without an answer were left out as unreadable.
+    Inputs without an answer were left out as unreadable. The answers come back with their sizes in pixels.
 
     Args:
         model: the model.

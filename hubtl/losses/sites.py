@@ -25,7 +25,9 @@ def self_information(logits: Float[Tensor, "m c"], sites: int) -> Float[Tensor, 
 
 
 def class_mask(labels: Int[Tensor, "b s"]) -> Bool[Tensor, "b s"]:
-    """Return the sites of a random half of the classes of each input (ClassMix, arXiv:2007.07936).
+    """Return the sites of half of each input's classes, at random.
+
+    It is ClassMix (arXiv:2007.07936).
 
     Of an odd number of classes, one more than half is drawn. Sites without a class (a negative label) are left out.
 
@@ -41,7 +43,7 @@ def class_mask(labels: Int[Tensor, "b s"]) -> Bool[Tensor, "b s"]:
 
 
 def mixed(first: Tensor, second: Tensor, mask: Bool[Tensor, "b s"]) -> Tensor:
-    """Return inputs that are the first ones where the mask is set, and the second ones elsewhere.
+    """Return the first inputs under the mask, and the second elsewhere.
 
     Args:
         first: inputs [b, ...]; images are [b, c, h, w].

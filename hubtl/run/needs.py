@@ -6,7 +6,7 @@ from hubtl.tasks import Task
 
 
 def refusal(cls: type[Strategy], name: str, task: Task) -> HubtlError | None:
-    """Return the error for a method that cannot train on a task, or None.
+    """Return the error for a method unfit for a task, or None.
 
     Args:
         cls: the method.

@@ -41,7 +41,7 @@ class Combined(Additive):
         return [Phase("adapt", self.step, asked, self.learners())]
 
     def learners(self) -> dict[str, Learner]:
-        """Return every network by name, but those that their part does not train."""
+        """Return every network that its part trains, by name."""
         groups = super().learners()
         for name, part, networks in self.__dict__["_parts"]:
             trained = part.learners()

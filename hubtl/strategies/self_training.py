@@ -66,7 +66,7 @@ class SelfTraining(Additive):
 
     @torch.no_grad()
     def taught(self, target: Batch) -> tuple[Tensor, Tensor]:
-        """Return the teacher's classes [b · sites], and the share of sites of which it is sure."""
+        """Return the teacher's classes [b · sites], and its share of confident sites."""
         for module in self.teacher.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.train()

@@ -28,7 +28,7 @@ def check(folder: Path) -> RunRecord:
 
 
 def check_asks(record: RunRecord, folder: Path) -> None:
-    """Raise HubtlError where nobody can be asked for the label of a row of a run."""
+    """Raise HubtlError where rows of a run cannot be asked for."""
     task = plugins.load("tasks", record.task)
     if not task.asks:
         raise HubtlError(

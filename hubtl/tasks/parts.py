@@ -66,11 +66,13 @@ class Answer(ABC):
         """
 
     def of(self, image: Any) -> "Answer":
-        """Return the answer with what depends on its own PIL image, such as sizes in pixels."""
+        """Return the answer with what depends on its own image.
+
+        It is a PIL image; sizes in pixels depend on it, for example."""
         return self
 
     def drawn(self, kind: str, image: Any) -> Any:
-        """Draw one of the pictures that the task ``draws``, as a PIL image.
+        """Draw one of the task's ``draws`` as a PIL image.
 
         Args:
             kind: the name of the picture.

@@ -23,7 +23,9 @@ DAY, DUSK = (1.0, 1.0, 1.0), (0.45, 0.4, 0.75)
 
 
 class Scenes:
-    """Hold images [n, 3, 16, 16] and a class for each cell of an 8 × 8 grid.
+    """Hold images [n, 3, 16, 16] with a class for each place.
+
+    Places are the cells of an 8 × 8 grid.
 
     Sealed, its labels reach no batch. ``labels`` are [n, 64], −100 in the first row of the grid. A strong view has
     other colours.

@@ -1,4 +1,4 @@
-"""Methods for segmentation learn the places of images at dusk, where a model of the day errs."""
+"""Methods for segmentation learn images at dusk, where a day's model errs."""
 
 from functools import cache
 

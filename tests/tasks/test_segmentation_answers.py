@@ -1,4 +1,4 @@
-"""What a segmenter answers: areas, masks, overlays; and what it cannot be asked."""
+"""A segmenter answers by areas, masks and overlays; it refuses other questions."""
 
 import numpy as np
 import pytest

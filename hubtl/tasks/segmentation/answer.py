@@ -32,7 +32,7 @@ class Regions(Answer):
         return replace(self, pixels=pixels, shares={name: n / counts.sum() for name, n in pixels.items()})
 
     def drawn(self, kind: str, image: Image.Image) -> Image.Image:
-        """Draw the mask as a palette image whose values are the classes, or the overlay."""
+        """Draw the mask as a palette image of classes, or the overlay."""
         from hubtl.tasks.segmentation.palette import indexed
 
         return self.overlay(image) if kind == "overlays" else indexed(self.mask(*image.size), len(self.names))
