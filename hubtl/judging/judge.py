@@ -134,8 +134,9 @@ def gather(case: Case, acc: Accelerator, model: Classifier, step: int, reads: Co
         mixed = outputs(model, Mixtures(target, rows), acc).flat().logits
     told, judged = None, None
     if LABELS in reads:
+        told = unsealed(streams.target_eval_labels)
         whole = outputs(model, streams.target_eval, acc)
-        told, judged = unsealed(streams.target_eval_labels), whole.flat().logits
+        judged = whole.flat().logits
         told = None if told is None else whole.labelled(told, case.task)
     return Evidence(
         step=step,

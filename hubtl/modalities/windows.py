@@ -82,8 +82,8 @@ def pooled(
         key: the modality's, whose mask says which windows hold something.
         most: windows of a row to draw, by torch's random numbers; None: all.
     """
-    mask = inputs[f"{key}.mask"]
-    if mask.ndim == 2:
+    mask = inputs.get(f"{key}.mask")
+    if mask is None or mask.ndim == 2:  # without one they are a graph's own inputs, of one window
         return run(inputs)
     used = mask.any(dim=-1)
     used[:, 0] = True

@@ -30,8 +30,8 @@ class AdvEnt(Additive):
 
     The critic has convolutions 4 × 4 of stride 2 with 64, 128, 256 and 512 channels, leaky by 0.2. One more gives a
     verdict for each patch. On a small grid there are as many as halve it to one cell. Both domains go through one
-    forward: BatchNorm statistics are shared. Deviations: one update with a reversed gradient in place of two with inverted labels, and the
-    run's optimiser for the critic, at ``critic_lr`` times its rate, in place of Adam.
+    forward: BatchNorm statistics are shared. Deviations: one update with a reversed gradient in place of two with
+    inverted labels, and the run's optimiser for the critic, at ``critic_lr`` times its rate, in place of Adam.
     """
 
     Options = AdvEntOptions

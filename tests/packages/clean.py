@@ -98,7 +98,9 @@ def build_all(out: Path) -> dict[str, Built]:
 def unpack(sdist: Path, out: Path) -> Path:
     """Unpack a source distribution, and return its folder."""
     with tarfile.open(sdist) as archive:
-        archive.extractall(out, filter="data")
+        if hasattr(tarfile, "data_filter"):  # not in the first releases of Python 3.11
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(out)
     (folder,) = out.iterdir()
     return folder
 

@@ -144,7 +144,7 @@ def test_a_run_estimates_both_models_and_its_card_says_what_it_is(run):
     assert run.summary()["target"]["adapted"]["bound"]["value"] == bound.value
     assert again.source_only.bound is None
     text = render(again)
-    assert re.search(r"\*\*Estimate\*\*, by COT.*`coral` ≈ \d+ ± \d+%.*not a measurement", text)
+    assert re.search(r"\*\*Estimate\*\*, by COT.*`coral` ≈ \d+ ± \d+%.*no measurement", text)
 
 
 def test_unlabelled_rows_have_an_estimate_in_place_of_figures(run, tmp_path, capsys):

@@ -29,6 +29,9 @@ class TaskSuite(Suite):
         dataset: a ``datasets.Dataset`` with labels of the task; by default the first of some usual ones that it reads.
         column: its label column, where the task does not find it.
         **options: options of the task.
+
+    Raises:
+        HubtlError: for a dense task.
     """
 
     kind = "tasks"
@@ -45,6 +48,11 @@ class TaskSuite(Suite):
     }
 
     def __init__(self, cls: type[Task], dataset: Any = None, column: str | None = None, **options: Any) -> None:
+        if getattr(cls, "dense", False):
+            raise HubtlError(
+                f"the suite of tasks looks at one answer a row, and {cls.__name__} is dense",
+                hint="hubtl.testing.tasks.runs(METHOD, TASK) trains a method on it",
+            )
         self.cls, self.column, self.options = cls, column, options
         self._given = dataset
 
