@@ -80,7 +80,7 @@ def test_consistency_beats_source_only(world, strategy, tmp_path):
         target_dataset=str(root / "target"),
         target_eval_split="test",
         strategy=strategy,
-        steps=250,
+        steps=600 if (kind, strategy) == ("audio", "adamatch") else 250,  # its threshold follows a slow start
         batch_size=24,
         seed=0,
         device="cpu",
@@ -151,7 +151,7 @@ def test_strengths_of_sounds(kind):
         ("strong_gain", 2.0, 12.0),
         ("strong_noise", 40.0, 0.0),
         ("time_masks", 0.1, 0.6),
-        ("shift", 0.02, 0.4),
+        ("shift", 0.1 if kind == "log-mel" else 0.02, 0.4),  # of 30 frames, or of 4,800 samples
     ):
         assert 1e-5 < changed(**{name: less}) < changed(**{name: more}), name
     if kind == "log-mel":
