@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # a card is rendered without torch
     from hubtl.data.cells import Wanted
     from hubtl.data.labels import Labels
 
+LEAST_SPREAD = 0.1  # of outputs: logits, or standardised numbers
 FLOOR = 0.10  # of a share, and of any other metric's own value: what adaptation may cost on the source
 
 
@@ -399,15 +400,21 @@ class Task(Asking, ABC):
         return f"{n:,} {group if n == 1 else many(group)}"
 
     def distil(self, outputs: "Tensor", teacher: "Tensor") -> "Tensor":
-        """Return the distillation loss of outputs against a teacher's, by default squared; a scalar.
+        """Return the distillation loss of outputs against a teacher's, a scalar.
+
+        By default it is the smooth absolute error in the teacher's spread: squares of large errors make a student
+        diverge that starts far away.
 
         Args:
             outputs: outputs [b, k] of the student.
             teacher: outputs [b, k] of the teacher.
         """
-        spread = teacher.std(dim=0).clamp_min(1e-6) if len(teacher) > 1 else 1.0
-        squared: Tensor = (((outputs - teacher) / spread) ** 2).mean()
-        return squared
+        from torch.nn.functional import smooth_l1_loss
+
+        # outputs that hardly differ from row to row are no scale: divided by them, small errors explode
+        spread = teacher.std(dim=0).clamp_min(LEAST_SPREAD) if len(teacher) > 1 else 1.0
+        loss: Tensor = smooth_l1_loss(outputs / spread, teacher / spread)
+        return loss
 
     # judging
 
