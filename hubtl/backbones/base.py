@@ -209,6 +209,13 @@ class Backbone(nn.Module):
         """Return the parameters that the model's options keep frozen for any tuner."""
         return []
 
+    def new_layers(self) -> list[nn.Parameter]:
+        """Return the parameters of new layers, which learn with any tuner.
+
+        Frozen they would stay random.
+        """
+        return []
+
     def rates(self) -> dict[nn.Parameter, float]:
         """Return each parameter's own factor on the run's learning rate; others have ``backbone_lr_scale``."""
         return {}

@@ -62,6 +62,7 @@ class DenseBackbone(Backbone):
         self.side = -(-spec.size // options.stride)
         channels = [m.shape[1] for m in maps]
         self.decoder: nn.Module | None = None
+        self.learnt = False  # whether the decoder came with weights
         width = sum(channels)
         if options.decoder == "mlp":
             self.decoder = _Fused(channels, options.width)
@@ -97,6 +98,9 @@ class DenseBackbone(Backbone):
     def rates(self) -> dict[nn.Parameter, float]:
         own_rates = {} if self.decoder is None else dict.fromkeys(self.decoder.parameters(), 1.0)  # new, as a head is
         return {**self.encoder.rates(), **own_rates}
+
+    def new_layers(self) -> list[nn.Parameter]:
+        return [] if self.decoder is None or self.learnt else list(self.decoder.parameters())
 
     def frozen(self) -> list[nn.Parameter]:
         return self.encoder.frozen()
@@ -183,7 +187,7 @@ class DenseLoader(Loader):
         head = own.linear_of(tensors, DenseBackbone.classifier_name, folder, biased=True)
         rest = {k: v for k, v in tensors.items() if k.rpartition(".")[0] != DenseBackbone.classifier_name}
         load_into(built, rest, str(folder), model=f"{config['architecture']} at {size} pixels", hint="save it again")
-        built.info = dataclasses.replace(built.info, pretrained=True)
+        built.info, built.learnt = dataclasses.replace(built.info, pretrained=True), True
         return built, head
 
 

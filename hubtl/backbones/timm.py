@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from hubtl import plugins
 from hubtl._compat import ensure_torchvision
 from hubtl.backbones.base import BackboneInfo, BackboneRequest, ImageInput
 from hubtl.backbones.images import ImageBackbone
@@ -181,7 +182,7 @@ def load(name: str, request: BackboneRequest) -> TimmBackbone:
         HubtlError: for an unknown name and for missing weights.
     """
     if not timm.is_model(name):
-        guess = nearest(name.split(".")[0], model_names())
+        guess = nearest(name.split(".")[0], [*plugins.entries("backbones"), *model_names()])
         raise HubtlError(f"unknown model {name!r}: not a timm name, a folder or a Hub id", hint=guess or "hubtl doctor")
     return create(name, name, request)
 
@@ -193,7 +194,7 @@ def trained(name: str, image_size: int | None = None) -> tuple[TimmBackbone, nn.
         HubtlError: for an unknown name and for missing weights.
     """
     if not timm.is_model(name):
-        guess = nearest(name.split(".")[0], model_names())
+        guess = nearest(name.split(".")[0], [*plugins.entries("backbones"), *model_names()])
         raise HubtlError(f"unknown model {name!r}: not a timm name, a folder or a Hub id", hint=guess or "hubtl doctor")
     backbone, layer = _parts(name, name, BackboneRequest([], image_size=image_size), None)
     return backbone, layer, _imagenet_names(backbone.model)

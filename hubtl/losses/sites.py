@@ -27,9 +27,8 @@ def self_information(logits: Float[Tensor, "m c"], sites: int) -> Float[Tensor, 
 def class_mask(labels: Int[Tensor, "b s"]) -> Bool[Tensor, "b s"]:
     """Return the sites of half of each input's classes, at random.
 
-    It is ClassMix (arXiv:2007.07936).
-
-    Of an odd number of classes, one more than half is drawn. Sites without a class (a negative label) are left out.
+    It is the mask of ClassMix (arXiv:2007.07936). Of an odd number of classes, one more than half is drawn. Sites
+    without a class (a negative label) are left out.
 
     Args:
         labels: classes [b, s] of the sites.

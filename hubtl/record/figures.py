@@ -46,6 +46,12 @@ class Group(Facts):
     n: int  # rows
     metrics: list[Metric] = Field(default_factory=list)
 
+    @classmethod
+    def of(cls, score: Any, titles: Mapping[str, str]) -> "Group":
+        """Return the group of a class's ``score``: its name, its ``n``, and the metrics that ``titles`` names."""
+        metrics = [Metric(name=name, title=title, value=getattr(score, name)) for name, title in titles.items()]
+        return cls(name=score.name, n=score.n, metrics=metrics)
+
 
 class Figures(Facts):
     """Hold the figures of a task; a task registers a subclass.

@@ -121,7 +121,11 @@ def prepare(recipe: Recipe, *, processes: int = 1) -> Prepared:
         backbone, classifier = trained.backbone, trained.head
     else:
         related = relate(task, None if setting == "sequential" else source, target, open_set=strategy_class.unknown)
-        own = recipe.model
+        if task.dense and not strategy_class.trains_backbone:
+            decisions.decide(
+                "model.options.decoder", "linear", f"{recipe.strategy.name} would leave another one random"
+            )
+        own = decisions.recipe.model
         names = related.outputs.names
         request = BackboneRequest(
             names, own.pretrained, image_size=own.image_size, options=own.options, dense=task.dense
@@ -198,6 +202,8 @@ def tuned(recipe: Recipe, backbone: Backbone) -> Any:
     with minded(cls, "apply"):
         tuner = cls(made(cls.Options, recipe.tuner.name, recipe.tuner.options, "tuner."))
         tuner.apply(backbone)
+    for parameter in backbone.new_layers():
+        parameter.requires_grad_(True)
     for parameter in backbone.frozen():
         parameter.requires_grad_(False)
     return tuner

@@ -153,3 +153,36 @@ def test_evaluate_measures_masks(run, capsys):
     code, out, errors = typed(*("evaluate", run.folder, "--dataset", run.home / "dusk", "--json"), capsys=capsys)
     assert code == 0, errors
     assert f"{run.record.adapted.figures.mean_iou:.6f}"[:6] in out
+
+
+@pytest.mark.parametrize("tuner", ["head", "norm", "lora"])
+def test_a_new_decoder_learns_with_every_tuner_and_one_that_came_with_weights_as_the_tuner_says(run, tuner):
+    from hubtl.backbones import resolve
+    from hubtl.backbones.base import BackboneRequest
+    from hubtl.recipe.reading import parse
+    from hubtl.run.prepare import tuned
+
+    recipe = parse({"model": "test_resnet", "target": "builtin:digits/uci", "tuner": tuner})
+    names = NAMES.split(",")
+    new = resolve("test_resnet", BackboneRequest(names, pretrained=False, image_size=64, dense=True))
+    kept = resolve(str(run.folder), BackboneRequest(names, dense=True))
+    for backbone in (new, kept):
+        tuned(recipe, backbone)
+    assert all(p.requires_grad for p in new.decoder.parameters())
+    assert not all(p.requires_grad for p in new.encoder.parameters())
+    assert not all(p.requires_grad for p in kept.decoder.parameters())
+
+
+def test_a_decoder_on_a_frozen_encoder_learns_places_and_a_probe_has_none(run):
+    def trained(strategy, tuner, steps):
+        return hubtl.adapt(
+            model="test_resnet", pretrained=False, image_size=64, task="segmentation", strategy=strategy, tuner=tuner,
+            steps=steps, batch_size=8, lr=0.05, target_dataset=str(run.home / "day"),
+            output_dir=str(run.home / strategy),
+            options={"task.names": NAMES, "model.stride": 4, "model.width": 32, "run.plots": False},
+        ).record  # fmt: skip
+
+    assert trained("finetune", "head", 150).adapted.primary.value > 0.5
+    reasons = {one.key: (one.value, one.because) for one in trained("linear-probe", "head", 2).decisions}
+    assert reasons["model.options.decoder"] == ("linear", "linear-probe would leave another one random")
+    assert hubtl.load(run.home / "linear-probe").backbone.decoder is None

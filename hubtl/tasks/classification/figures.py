@@ -80,15 +80,8 @@ class ClassificationFigures(Figures):
         return [self._metric("macro_f1"), self._metric("ece").model_copy(update={"title": "calibration error"})]
 
     def groups(self) -> list[Group]:
-        named = (("recall", "recall"), ("precision", "precision"), ("f1", "F1"))
-        return [
-            Group(
-                name=score.name,
-                n=score.n,
-                metrics=[Metric(name=name, title=title, value=getattr(score, name)) for name, title in named],
-            )
-            for score in self.per_class
-        ]
+        titles = {"recall": "recall", "precision": "precision", "f1": "F1"}
+        return [Group.of(score, titles) for score in self.per_class]
 
     def unscored(self) -> dict[str, int]:
         return {"of unknown classes": self.unknown_class_rows} if self.unknown_class_rows else {}

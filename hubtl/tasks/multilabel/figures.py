@@ -48,15 +48,8 @@ class MultiLabelFigures(Figures):
         return self.rows()[1:]
 
     def groups(self) -> list[Group]:
-        named = (("ap", "AP"), ("f1", "F1"), ("precision", "precision"), ("recall", "recall"))
-        return [
-            Group(
-                name=score.name,
-                n=score.n,
-                metrics=[Metric(name=name, title=title, value=getattr(score, name)) for name, title in named],
-            )
-            for score in self.per_class
-        ]
+        titles = {"ap": "AP", "f1": "F1", "precision": "precision", "recall": "recall"}
+        return [Group.of(score, titles) for score in self.per_class]
 
     def numbers(self) -> dict[str, float | int | None]:
         return {**super().numbers(), "constant_map": self.constant_map, "missing_cells": self.missing_cells}

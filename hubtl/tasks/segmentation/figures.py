@@ -49,15 +49,8 @@ class SegmentationFigures(Figures):
         return self.rows()[1:2]
 
     def groups(self) -> list[Group]:
-        named = (("iou", "IoU"), ("recall", "recall"), ("precision", "precision"))
-        return [
-            Group(
-                name=score.name,
-                n=score.n,
-                metrics=[Metric(name=name, title=title, value=getattr(score, name)) for name, title in named],
-            )
-            for score in self.per_class
-        ]
+        titles = {"iou": "IoU", "recall": "recall", "precision": "precision"}
+        return [Group.of(score, titles) for score in self.per_class]
 
     def numbers(self) -> dict[str, float | int | None]:
         return {**super().numbers(), "pixels": self.pixels, "ignored": self.ignored}
